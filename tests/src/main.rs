@@ -1,0 +1,2 @@
+//! `lab`: the command for people.
+fn main() {}

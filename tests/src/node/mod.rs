@@ -1,0 +1,22 @@
+//! A machine of the lab: one trait, two kinds.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::world::{Detach, Error};
+
+/// A machine that can be powered, and that volumes are plugged into.
+pub trait Machine: Send + Sync {
+    /// Boots; returns once it is booting. An error if it runs already.
+    fn power_on(&self) -> Result<(), Error>;
+    /// Asks the guest to shut down; returns when it is down, or with its power cut after `grace`.
+    fn shut_down(&self, grace: Duration) -> Result<(), Error>;
+    /// Takes the power away now. No error if it had none.
+    fn power_off(&self) -> Result<(), Error>;
+    /// Whether it has power.
+    fn is_on(&self) -> bool;
+    /// Plugs `file` in as the EBS volume `volume`.
+    fn attach(&self, volume: &str, file: &Path) -> Result<(), Error>;
+    /// Unplugs it.
+    fn detach(&self, volume: &str, force: bool) -> Result<Detach, Error>;
+}

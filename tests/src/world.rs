@@ -1,0 +1,43 @@
+//! The border between what EC2 says and what happens to machines: the EC2 model calls it,
+//! the lab implements it with real machines, and the model's own tests with a record of calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// What became of a request to take a volume from a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detach {
+    /// The device is gone from the machine.
+    Done,
+    /// The machine still has it open or mounted; nothing was changed.
+    Busy,
+}
+
+/// What the VPC has to deliver, whole: the lab makes it so, whatever it was before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Private addresses (primary and secondary) by instance id, of instances that exist.
+    pub private: BTreeMap<String, BTreeSet<Ipv4Addr>>,
+    /// Public address to private address: Elastic IPs and the addresses given at launch.
+    pub public: BTreeMap<Ipv4Addr, Ipv4Addr>,
+}
+
+/// An error of the world, in a sentence for the person who runs the lab.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What EC2's decisions do to machines. Calls block; the model makes them off its own thread,
+/// one at a time for each instance.
+pub trait World: Send + Sync {
+    /// Boots the instance; returns once it is booting.
+    fn power_on(&self, instance: &str) -> Result<(), Error>;
+    /// Asks the guest to shut down and returns when it is down or `grace` is over.
+    fn shut_down(&self, instance: &str, grace: std::time::Duration) -> Result<(), Error>;
+    /// Takes the power away now. No error if it had none.
+    fn power_off(&self, instance: &str) -> Result<(), Error>;
+    /// Makes the volume appear as a block device with its EBS serial; `device` is the name asked for.
+    fn attach(&self, instance: &str, volume: &str, device: &str) -> Result<(), Error>;
+    /// Takes the device away; with `force`, also while it is mounted.
+    fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error>;
+    /// Delivers packets as `network` says, from now on.
+    fn set_network(&self, network: &Network) -> Result<(), Error>;
+}
