@@ -1,5 +1,10 @@
 //! The lab: three real machines on one, around them a model of EC2, a VPC and the Internet.
 
+pub mod cgroup;
+pub mod image;
 pub mod node;
+pub mod paths;
+pub mod progress;
+pub mod run;
 pub mod site;
 pub mod world;

@@ -1,2 +1,7 @@
 //! `lab`: the command for people.
-fn main() {}
+fn main() {
+    match lab::image::node_rootfs() {
+        Ok(path) => println!("{}", path.display()),
+        Err(e) => eprintln!("lab: {e}"),
+    }
+}
