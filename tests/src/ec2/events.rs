@@ -1,0 +1,180 @@
+//! What the model decided and when: API calls, changes of state, and what the world refused.
+//! The demo's timeline and the tests read it; nothing is decided by it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// More than a day of a cluster's monitors; the oldest go first.
+const KEPT: usize = 100_000;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Wall clock.
+    pub at: SystemTime,
+    /// Monotonic time since the model started.
+    pub since_start: Duration,
+    /// What.
+    pub what: Happening,
+}
+
+/// The kinds of event. Ids and states are spelled as EC2 spells them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Happening {
+    /// A call of the API was answered.
+    Call {
+        /// `StopInstances`, ...
+        action: String,
+        /// Its parameters, without `Action` and `Version`.
+        parameters: Vec<(String, String)>,
+        /// Whose credentials: an instance id, or the access key id of the site's own.
+        caller: String,
+        /// The error code, when it was refused.
+        refused: Option<String>,
+    },
+    /// An instance changed state.
+    Instance {
+        /// The instance.
+        instance: String,
+        /// `running`, `stopping`, ...
+        state: String,
+    },
+    /// An instance's guest went down by itself, or is being rebooted.
+    Guest {
+        /// The instance.
+        instance: String,
+        /// What it did.
+        did: String,
+    },
+    /// An attachment changed state; `detached` means that the volume is available.
+    Volume {
+        /// The volume.
+        volume: String,
+        /// The instance that it is attached to, or was.
+        instance: String,
+        /// `attaching`, `attached`, `detaching`, `busy`, `detached`.
+        state: String,
+    },
+    /// A secondary private address changed hands.
+    Address {
+        /// The address.
+        address: Ipv4Addr,
+        /// The instance that had it.
+        from: Option<String>,
+        /// The instance that has it.
+        to: Option<String>,
+    },
+    /// A public address changed hands.
+    Association {
+        /// The public address.
+        public: Ipv4Addr,
+        /// The private address that it is mapped to.
+        private: Option<Ipv4Addr>,
+        /// The instance with that private address.
+        instance: Option<String>,
+    },
+    /// The VPC and the metadata follow the last change of addresses.
+    Delivered,
+    /// The lab could not do what EC2 decided.
+    WorldFailed {
+        /// What was to be done.
+        what: String,
+        /// What came back.
+        error: String,
+    },
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_nobody = |who: &Option<String>| who.clone().unwrap_or_else(|| "nobody".to_owned());
+        match self {
+            Self::Call {
+                action,
+                parameters,
+                caller,
+                refused,
+            } => {
+                write!(f, "{action} called by {caller}")?;
+                for (name, value) in parameters {
+                    write!(f, " {name}={value}")?;
+                }
+                match refused {
+                    Some(code) => write!(f, ": refused with {code}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Instance { instance, state } => write!(f, "instance {instance} is {state}"),
+            Self::Guest { instance, did } => write!(f, "guest of {instance} {did}"),
+            Self::Volume {
+                volume,
+                instance,
+                state,
+            } => write!(f, "volume {volume} at {instance} is {state}"),
+            Self::Address { address, from, to } => write!(
+                f,
+                "private address {address} moved from {} to {}",
+                or_nobody(from),
+                or_nobody(to)
+            ),
+            Self::Association {
+                public,
+                private: Some(private),
+                instance,
+            } => write!(
+                f,
+                "public address {public} leads to {private} of {}",
+                or_nobody(instance)
+            ),
+            Self::Association {
+                public,
+                private: None,
+                ..
+            } => write!(f, "public address {public} leads nowhere"),
+            Self::Delivered => write!(f, "the VPC delivers the new addresses"),
+            Self::WorldFailed { what, error } => write!(f, "the lab failed to {what}: {error}"),
+        }
+    }
+}
+
+/// The log.
+#[derive(Debug)]
+pub(super) struct EventLog {
+    start: Instant,
+    events: Mutex<VecDeque<Event>>,
+}
+
+impl EventLog {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            events: Mutex::new(VecDeque::new()),
+        }
+    }
+
+    pub(super) fn add(&self, what: Happening) {
+        if let Happening::WorldFailed { .. } = what {
+            tracing::error!("{what}");
+        } else {
+            tracing::debug!("{what}");
+        }
+        let mut events = super::locked(&self.events);
+        if events.len() == KEPT {
+            events.pop_front();
+        }
+        events.push_back(Event {
+            at: SystemTime::now(),
+            since_start: self.start.elapsed(),
+            what,
+        });
+    }
+
+    pub(super) fn all(&self) -> Vec<Event> {
+        super::locked(&self.events).iter().cloned().collect()
+    }
+}

@@ -1,0 +1,397 @@
+//! What EC2 believes: instances, interfaces, addresses, volumes. Plain data and look-ups; the
+//! rules that change it are in `action`, the passing of time in `transition`.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::SystemTime;
+
+use ipnet::Ipv4Net;
+
+use super::error::ApiError;
+use super::ids::{AllocationId, AssociationId, InstanceId, InterfaceId, SubnetId, VolumeId};
+use crate::site;
+
+/// States of an instance (API reference, InstanceState).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceState {
+    /// Starting.
+    Pending,
+    /// Has power, whatever its guest does.
+    Running,
+    /// Being terminated.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+    /// Being stopped.
+    Stopping,
+    /// Without power; keeps volumes, private addresses and Elastic IPs.
+    Stopped,
+}
+
+impl InstanceState {
+    /// EC2's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// EC2's number of it.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Pending => 0,
+            Self::Running => 16,
+            Self::ShuttingDown => 32,
+            Self::Terminated => 48,
+            Self::Stopping => 64,
+            Self::Stopped => 80,
+        }
+    }
+}
+
+/// States of a volume (API reference, Volume, `status`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeState {
+    /// Being created.
+    Creating,
+    /// Attached to nothing.
+    Available,
+    /// Attached, or on its way to or from an instance.
+    InUse,
+    /// Being deleted.
+    Deleting,
+    /// Gone.
+    Deleted,
+    /// Broken.
+    Error,
+}
+
+impl VolumeState {
+    /// EC2's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Available => "available",
+            Self::InUse => "in-use",
+            Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// States of an attachment (API reference, VolumeAttachment, `status`). `detached` is no state
+/// of a thing that exists: the attachment is gone then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachmentState {
+    /// On its way to the instance.
+    Attaching,
+    /// There.
+    Attached,
+    /// On its way from the instance.
+    Detaching,
+    /// To be detached, but the guest still has it mounted.
+    Busy,
+}
+
+impl AttachmentState {
+    /// EC2's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Attaching => "attaching",
+            Self::Attached => "attached",
+            Self::Detaching => "detaching",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// Whether it will end in `available`.
+    pub fn is_leaving(self) -> bool {
+        matches!(self, Self::Detaching | Self::Busy)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) hostname: &'static str,
+    pub(super) interface: InterfaceId,
+    pub(super) state: InstanceState,
+    /// Whether the model has given it power. The guest may be dead all the same.
+    pub(super) powered: bool,
+    pub(super) rebooting: bool,
+    pub(super) launched: SystemTime,
+    /// Why it is stopping or stopped, as DescribeInstances tells it.
+    pub(super) reason: Option<&'static str>,
+}
+
+#[derive(Debug)]
+pub(super) struct Interface {
+    pub(super) instance: InstanceId,
+    pub(super) mac: &'static str,
+    pub(super) primary: Ipv4Addr,
+    pub(super) secondary: Vec<Ipv4Addr>,
+    /// The public address that EC2 lends to the primary address while the instance runs.
+    pub(super) lent_public: Option<Ipv4Addr>,
+}
+
+impl Interface {
+    pub(super) fn holds(&self, address: Ipv4Addr) -> bool {
+        self.primary == address || self.secondary.contains(&address)
+    }
+
+    /// Primary first.
+    pub(super) fn private(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        std::iter::once(self.primary).chain(self.secondary.iter().copied())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Volume {
+    pub(super) zone: &'static str,
+    pub(super) size_gib: u32,
+    pub(super) created: SystemTime,
+    pub(super) attachment: Option<Attachment>,
+}
+
+impl Volume {
+    pub(super) fn state(&self) -> VolumeState {
+        match self.attachment {
+            Some(_) => VolumeState::InUse,
+            None => VolumeState::Available,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Attachment {
+    /// Tells this attachment from an earlier one of the same volume, for work that was begun then.
+    pub(super) number: u64,
+    pub(super) instance: InstanceId,
+    pub(super) device: String,
+    pub(super) state: AttachmentState,
+    pub(super) since: SystemTime,
+    /// Detach even while it is mounted.
+    pub(super) force: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) public: Ipv4Addr,
+    pub(super) association: Option<Association>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Association {
+    pub(super) id: AssociationId,
+    pub(super) interface: InterfaceId,
+    pub(super) private: Ipv4Addr,
+}
+
+/// The addresses as the VPC delivers them and as the metadata shows them: behind what the
+/// API answers by `Timing::address`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// Primary first.
+    pub(crate) private: BTreeMap<InterfaceId, Vec<Ipv4Addr>>,
+    pub(crate) public: BTreeMap<Ipv4Addr, (InterfaceId, Ipv4Addr)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Subnet {
+    pub(super) id: SubnetId,
+    pub(super) cidr: Ipv4Net,
+}
+
+/// Everything that EC2 knows.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) subnet: Subnet,
+    pub(super) instances: BTreeMap<InstanceId, Instance>,
+    pub(super) interfaces: BTreeMap<InterfaceId, Interface>,
+    pub(super) volumes: BTreeMap<VolumeId, Volume>,
+    pub(super) addresses: BTreeMap<AllocationId, Address>,
+    pub(super) delivered: Delivered,
+    /// Counts attachments, associations and lent addresses.
+    next: u64,
+}
+
+impl State {
+    /// The site of `site`: three running instances, the volume available, the Elastic IP free.
+    pub(super) fn of_site() -> Self {
+        let now = SystemTime::now();
+        let mut instances = BTreeMap::new();
+        let mut interfaces = BTreeMap::new();
+        for node in &site::INSTANCES {
+            let (id, eni) = (InstanceId::of_site(node.id), InterfaceId::of_site(node.eni));
+            instances.insert(
+                id.clone(),
+                Instance {
+                    hostname: node.hostname,
+                    interface: eni.clone(),
+                    state: InstanceState::Running,
+                    powered: true,
+                    rebooting: false,
+                    launched: now,
+                    reason: None,
+                },
+            );
+            interfaces.insert(
+                eni,
+                Interface {
+                    instance: id,
+                    mac: node.mac,
+                    primary: node.private_ip,
+                    secondary: Vec::new(),
+                    lent_public: Some(node.public_ip),
+                },
+            );
+        }
+        let volume = Volume {
+            zone: site::ZONE,
+            size_gib: 1000,
+            created: now,
+            attachment: None,
+        };
+        let address = Address {
+            public: site::EIP,
+            association: None,
+        };
+        let mut state = Self {
+            subnet: Subnet {
+                id: SubnetId::of_site(site::SUBNET_ID),
+                cidr: subnet_cidr(),
+            },
+            instances,
+            interfaces,
+            volumes: BTreeMap::from([(VolumeId::of_site(site::VOLUME_ID), volume)]),
+            addresses: BTreeMap::from([(AllocationId::of_site(site::EIP_ALLOCATION), address)]),
+            delivered: Delivered::default(),
+            next: 1,
+        };
+        state.delivered = state.deliverable();
+        state
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Another public address out of EC2's pool: a started instance gets a new one
+    /// (EC2 User Guide, "Public IPv4 addresses").
+    pub(super) fn lend_public(&mut self) -> Ipv4Addr {
+        let number = self.number();
+        // Low bytes, on purpose: 65,000 starts are more than a lab sees.
+        let [.., high, low] = number.to_be_bytes();
+        Ipv4Addr::new(54, 193, high, low)
+    }
+
+    pub(super) fn instance(&self, id: &InstanceId) -> Result<&Instance, ApiError> {
+        self.instances.get(id).ok_or_else(|| no_instance(id))
+    }
+
+    pub(super) fn instance_mut(&mut self, id: &InstanceId) -> Result<&mut Instance, ApiError> {
+        self.instances.get_mut(id).ok_or_else(|| no_instance(id))
+    }
+
+    pub(super) fn interface(&self, id: &InterfaceId) -> Result<&Interface, ApiError> {
+        self.interfaces.get(id).ok_or_else(|| no_interface(id))
+    }
+
+    pub(super) fn interface_mut(&mut self, id: &InterfaceId) -> Result<&mut Interface, ApiError> {
+        self.interfaces.get_mut(id).ok_or_else(|| no_interface(id))
+    }
+
+    pub(super) fn volume_mut(&mut self, id: &VolumeId) -> Result<&mut Volume, ApiError> {
+        self.volumes.get_mut(id).ok_or_else(|| no_volume(id))
+    }
+
+    /// Which interface has a private address, primary or secondary.
+    pub(super) fn holder(&self, address: Ipv4Addr) -> Option<&InterfaceId> {
+        self.interfaces
+            .iter()
+            .find(|(_, interface)| interface.holds(address))
+            .map(|(id, _)| id)
+    }
+
+    /// The volumes that an instance holds, and their attachments.
+    pub(super) fn held_by<'a>(
+        &'a self,
+        instance: &'a InstanceId,
+    ) -> impl Iterator<Item = (&'a VolumeId, &'a Attachment)> + 'a {
+        self.volumes.iter().filter_map(move |(id, volume)| {
+            let attachment = volume.attachment.as_ref()?;
+            (&attachment.instance == instance).then_some((id, attachment))
+        })
+    }
+
+    /// The attachment with this number, if it still exists.
+    pub(super) fn attachment_mut(
+        &mut self,
+        volume: &VolumeId,
+        number: u64,
+    ) -> Option<&mut Attachment> {
+        let attachment = self.volumes.get_mut(volume)?.attachment.as_mut()?;
+        (attachment.number == number).then_some(attachment)
+    }
+
+    /// What the VPC and the metadata should show once they have caught up.
+    pub(super) fn deliverable(&self) -> Delivered {
+        let mut delivered = Delivered::default();
+        for (id, interface) in &self.interfaces {
+            delivered
+                .private
+                .insert(id.clone(), interface.private().collect());
+            if let Some(public) = interface.lent_public {
+                delivered
+                    .public
+                    .insert(public, (id.clone(), interface.primary));
+            }
+        }
+        for address in self.addresses.values() {
+            if let Some(association) = &address.association {
+                let target = (association.interface.clone(), association.private);
+                delivered.public.insert(address.public, target);
+            }
+        }
+        delivered
+    }
+}
+
+fn subnet_cidr() -> Ipv4Net {
+    // The constant is well formed; an empty subnet would refuse every address, visibly.
+    site::SUBNET_CIDR.parse().unwrap_or_default()
+}
+
+pub(super) fn no_instance(id: &InstanceId) -> ApiError {
+    ApiError::client(
+        "InvalidInstanceID.NotFound",
+        format!("The instance ID '{id}' does not exist"),
+    )
+}
+
+pub(super) fn no_interface(id: &InterfaceId) -> ApiError {
+    ApiError::client(
+        "InvalidNetworkInterfaceID.NotFound",
+        format!("The networkInterface ID '{id}' does not exist"),
+    )
+}
+
+pub(super) fn no_volume(id: &VolumeId) -> ApiError {
+    ApiError::client(
+        "InvalidVolume.NotFound",
+        format!("The volume '{id}' does not exist."),
+    )
+}
+
+pub(super) fn no_allocation(id: &AllocationId) -> ApiError {
+    ApiError::client(
+        "InvalidAllocationID.NotFound",
+        format!("The allocation ID '{id}' does not exist"),
+    )
+}
