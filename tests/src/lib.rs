@@ -6,6 +6,7 @@ pub mod image;
 pub mod imds;
 pub mod node;
 pub mod paths;
+pub mod pbx;
 pub mod progress;
 pub mod run;
 pub mod site;
