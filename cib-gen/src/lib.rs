@@ -1,0 +1,19 @@
+//! From the vendor's `vars.yml` to the configuration of the cluster.
+//!
+//! The way is `vars.yml` -> [`Vars`] (as written, with positions) -> [`Site`] (resolved)
+//! -> [`Cluster`] (resources, constraints, properties) -> a rendering. This library is pure:
+//! it reads no file, opens no connection and asks no clock; the command does that.
+
+pub mod cli;
+pub mod cluster;
+pub mod ids;
+pub mod mistake;
+pub mod nodes;
+pub mod render;
+pub mod site;
+pub mod vars;
+
+pub use cluster::Cluster;
+pub use mistake::Mistakes;
+pub use site::Site;
+pub use vars::Vars;

@@ -1,0 +1,61 @@
+//! Names and addresses of the nodes that do not come from vars.yml: given with `--nodes`,
+//! or found in EC2.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::ids::{InstanceId, Malformed, NodeName, Region};
+
+/// A node of `--nodes`: `ip-172-31-16-133=172.31.16.133`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenNode {
+    /// Host name.
+    pub name: NodeName,
+    /// Private address.
+    pub address: Ipv4Addr,
+}
+
+impl std::str::FromStr for GivenNode {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let write = "NAME=ADDRESS for each node, such as ip-172-31-16-133=172.31.16.133";
+        let wrong = |found: String| Malformed {
+            found,
+            write: write.into(),
+        };
+        let (name, address) = text
+            .split_once('=')
+            .ok_or_else(|| wrong(format!("`{text}` has no `=`")))?;
+        Ok(GivenNode {
+            name: name.parse()?,
+            address: address
+                .parse()
+                .map_err(|_| wrong(format!("`{address}` is not an IPv4 address")))?,
+        })
+    }
+}
+
+/// What EC2 knows of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundNode {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The first part of its private DNS name, which is its host name.
+    pub name: NodeName,
+    /// Primary private address.
+    pub address: Ipv4Addr,
+    /// The addresses of its subnet, where they were asked for.
+    pub subnet: Option<Ipv4Net>,
+}
+
+/// All that is known beside vars.yml. Empty is a good answer when vars.yml says it all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// From `--nodes`, in the order pbx01, pbx02, pbx03: none or three.
+    pub given: Vec<GivenNode>,
+    /// From EC2, in any order.
+    pub found: Vec<FoundNode>,
+    /// The region, from `--region` or from EC2's answer. vars.yml goes first.
+    pub region: Option<Region>,
+}

@@ -1,0 +1,165 @@
+//! The cluster as CIB XML. Ids are those that pcs gives, so that either rendering can be
+//! applied over the other.
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use super::{action, constraint_option, heading, operation_id, operation_options};
+use crate::cluster::{Agent, Cluster, Constraint, ConstraintKind, Primitive, Setting};
+
+/// Known to every Pacemaker since 2.1.0, and to 3.0. Nothing here is newer than 3.0.
+const SCHEMA: &str = "pacemaker-3.7";
+
+/// How to load it; an XML comment must not hold two hyphens.
+const LOAD: &str = "Load it on one node of a running cluster, as root:
+     cib-gen -f cib vars.yml | cibadmin -M -c -o configuration -p
+     It adds and changes; what it does not name (nodes, other resources) stays.";
+
+/// The XML.
+///
+/// # Errors
+/// None in practice: it writes into memory.
+pub fn cib(cluster: &Cluster) -> io::Result<String> {
+    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let mut notes = vec![heading(), LOAD.to_owned()];
+    notes.extend(cluster.warnings.iter().cloned());
+    let notes = notes.join("\n\n     ").replace("--", "- -");
+    xml.write_event(Event::Comment(BytesText::from_escaped(format!(
+        " {notes} "
+    ))))?;
+    xml.create_element("cib")
+        .with_attributes([
+            ("validate-with", SCHEMA),
+            ("admin_epoch", "0"),
+            ("epoch", "1"),
+            ("num_updates", "0"),
+        ])
+        .write_inner_content(|xml| {
+            xml.create_element("configuration")
+                .write_inner_content(|xml| configuration(xml, cluster))?;
+            xml.create_element("status").write_empty()?;
+            Ok(())
+        })?;
+    xml.write_event(Event::Eof)?;
+    let mut text = String::from_utf8(xml.into_inner()).map_err(io::Error::other)?;
+    text.push('\n');
+    Ok(text)
+}
+
+type Xml = Writer<Vec<u8>>;
+
+fn configuration(xml: &mut Xml, cluster: &Cluster) -> io::Result<()> {
+    xml.create_element("crm_config")
+        .write_inner_content(|xml| {
+            nvset(
+                xml,
+                "cluster_property_set",
+                "cib-bootstrap-options",
+                &cluster.properties,
+            )
+        })?;
+    // The cluster writes down its nodes itself.
+    xml.create_element("nodes").write_empty()?;
+    xml.create_element("resources").write_inner_content(|xml| {
+        cluster
+            .resources
+            .iter()
+            .try_for_each(|resource| primitive(xml, resource))
+    })?;
+    xml.create_element("constraints")
+        .write_inner_content(|xml| {
+            cluster
+                .constraints
+                .iter()
+                .try_for_each(|c| constraint(xml, c))
+        })?;
+    xml.create_element("rsc_defaults")
+        .write_inner_content(|xml| {
+            nvset(
+                xml,
+                "meta_attributes",
+                "rsc_defaults-meta_attributes",
+                &cluster.resource_defaults,
+            )
+        })?;
+    Ok(())
+}
+
+fn nvset(xml: &mut Xml, element: &str, id: &str, settings: &[Setting]) -> io::Result<()> {
+    xml.create_element(element)
+        .with_attribute(("id", id))
+        .write_inner_content(|xml| {
+            for setting in settings {
+                let id = format!("{id}-{}", setting.name);
+                xml.create_element("nvpair")
+                    .with_attributes([
+                        ("id", id.as_str()),
+                        ("name", &setting.name),
+                        ("value", &setting.value),
+                    ])
+                    .write_empty()?;
+            }
+            Ok(())
+        })?;
+    Ok(())
+}
+
+fn primitive(xml: &mut Xml, resource: &Primitive) -> io::Result<()> {
+    let class = match resource.agent {
+        Agent::Ocf { provider, name } => {
+            vec![("class", "ocf"), ("provider", provider), ("type", name)]
+        }
+        Agent::Stonith { name } => vec![("class", "stonith"), ("type", name)],
+    };
+    xml.create_element("primitive")
+        .with_attribute(("id", resource.id))
+        .with_attributes(class)
+        .write_inner_content(|xml| {
+            let id = format!("{}-instance_attributes", resource.id);
+            nvset(xml, "instance_attributes", &id, &resource.parameters)?;
+            xml.create_element("operations")
+                .write_inner_content(|xml| {
+                    for operation in &resource.operations {
+                        let id = operation_id(resource.id, operation);
+                        let (name, _) = action(operation.action);
+                        let mut op = xml
+                            .create_element("op")
+                            .with_attributes([("id", id.as_str()), ("name", name)]);
+                        for (option, value) in operation_options(operation) {
+                            op = op.with_attribute((option, value.as_str()));
+                        }
+                        op.write_empty()?;
+                    }
+                    Ok(())
+                })?;
+            Ok(())
+        })?;
+    Ok(())
+}
+
+fn constraint(xml: &mut Xml, constraint: &Constraint) -> io::Result<()> {
+    let element = match constraint.kind {
+        ConstraintKind::Together => "rsc_colocation",
+        ConstraintKind::InOrder => "rsc_order",
+    };
+    xml.create_element(element)
+        .with_attributes([("id", constraint.id), constraint_option(constraint.kind)])
+        .write_inner_content(|xml| {
+            let id = format!("{}_set", constraint.id);
+            xml.create_element("resource_set")
+                .with_attribute(("id", id.as_str()))
+                .write_inner_content(|xml| {
+                    for id in &constraint.chain {
+                        xml.create_element("resource_ref")
+                            .with_attribute(("id", *id))
+                            .write_empty()?;
+                    }
+                    Ok(())
+                })?;
+            Ok(())
+        })?;
+    Ok(())
+}

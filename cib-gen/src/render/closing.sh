@@ -1,0 +1,31 @@
+
+main() {
+    for tool in pcs cibadmin crm_verify; do
+        command -v "$tool" >/dev/null ||
+            fail "$tool is not installed here. Run this on a node of the cluster."
+    done
+    dir=$(mktemp -d)
+    trap 'rm -rf "$dir"' EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    old=$dir/old.xml
+    new=$dir/new.xml
+    if [ -n "${CIB_GEN_FILE:-}" ]; then
+        cp -- "$CIB_GEN_FILE" "$old" || fail "could not read CIB_GEN_FILE"
+    else
+        pcs cluster cib "$old" || fail "no cluster runs on this node, or you are not root. Start it with 'pcs cluster start --all --wait'. Nothing was changed."
+    fi
+    cp -- "$old" "$new"
+    configure
+    crm_verify --xml-file "$new" || fail "Pacemaker does not accept the result, see above ('crm_verify --live-check -V' says what it thinks of the present configuration). Nothing was changed."
+    if [ -n "${CIB_GEN_FILE:-}" ]; then
+        cp -- "$new" "$CIB_GEN_FILE"
+    else
+        pcs cluster cib-push "$new" "diff-against=$old"
+    fi
+}
+
+# The whole script has been read when this line is: half a script does nothing.
+# The commands must not read the script as their input.
+main </dev/null

@@ -1,0 +1,51 @@
+//! Words and comments for a POSIX shell.
+
+/// The text as one word of a shell command.
+pub(super) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=:,./@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// The text as comment lines of at most 100 columns. Every line of it stays a comment.
+pub(super) fn comment(text: &str) -> String {
+    let mut lines = vec!["#".to_owned()];
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        let last = lines.len() - 1;
+        if lines[last].len() > 1 && lines[last].len() + 1 + word.len() > 100 {
+            lines.push("#".to_owned());
+        }
+        if let (false, Some(line)) = (word.is_empty(), lines.last_mut()) {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::process::Command;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn a_shell_reads_back_what_was_quoted(text in "[^\0]{0,24}") {
+            let script = format!("printf %s {}", quoted(&text));
+            let output = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
+            prop_assert_eq!(String::from_utf8_lossy(&output.stdout), text);
+        }
+
+        #[test]
+        fn a_comment_runs_nothing(text in "\\PC{0,40}[\n\r\u{85}\u{2028}][a-z;$()`]{0,40}") {
+            let comment = comment(&text);
+            prop_assert!(comment.lines().all(|l| l.starts_with('#')), "{comment}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+#![allow(clippy::unwrap_used)]
+
+use insta::assert_snapshot;
+
+use crate::nodes::Known;
+use crate::{Cluster, Vars, render};
+
+const VENDOR: &str = include_str!("../../tests/vars-vendor.yml");
+
+fn cluster(more: &str) -> Cluster {
+    let names = [
+        "ip-172-31-16-133=172.31.16.133",
+        "ip-172-31-16-134=172.31.16.134",
+        "ip-172-31-16-135=172.31.16.135",
+    ];
+    let known = Known {
+        given: names.map(|n| n.parse().unwrap()).to_vec(),
+        ..Known::default()
+    };
+    let vars = Vars::parse("vars.yml", &format!("{VENDOR}{more}")).unwrap();
+    Cluster::of(&vars.resolve(&known).unwrap())
+}
+
+#[test]
+fn pcs_commands_of_the_vendors_file() {
+    assert_snapshot!(render::pcs(&cluster("region: us-west-1\n")));
+}
+
+#[test]
+fn cib_of_the_vendors_file() {
+    assert_snapshot!(render::cib(&cluster("region: us-west-1\n")).unwrap());
+}
+
+#[test]
+fn resources_stand_in_the_vendors_order() {
+    let cluster = cluster("");
+    let ids: Vec<&str> = cluster.resources.iter().map(|r| r.id).collect();
+    let vendor = [
+        "eip",
+        "privip",
+        "vip",
+        "src_pkt_ip",
+        "ebs",
+        "datapath_fs",
+        "pbx",
+    ];
+    assert_eq!(ids[..7], vendor);
+    assert_eq!(ids[7..], ["fencing"]);
+}
+
+#[test]
+fn without_fencing_every_rendering_says_what_that_means() {
+    let cluster = cluster("fencing: none\n");
+    for text in [render::pcs(&cluster), render::cib(&cluster).unwrap()] {
+        assert!(text.contains("WARNING: fencing: none"), "{text}");
+        assert!(!text.contains("fence_aws"), "{text}");
+        assert!(text.contains("stonith-enabled"), "{text}");
+    }
+    assert!(render::pcs(&cluster).contains("stonith-enabled=false"));
+}
+
+#[test]
+fn nothing_in_a_value_becomes_a_command_or_an_element() {
+    let mut cluster = cluster("");
+    let hostile = "x' $(touch /tmp/x) `id` \"<a b='c'>& ; #\n\\";
+    cluster.nodes[0] = hostile.to_owned();
+    cluster.resources[0].parameters[0].value = hostile.to_owned();
+    cluster.warnings.push(format!("-- --> \n{hostile}"));
+
+    // The shell itself says what the words are.
+    let script = render::pcs(&cluster);
+    let recorder =
+        "edit() { for w do printf '<%s>' \"$w\"; done; }; has() { return 1; }\nconfigure\n";
+    let (opened, _) = script.split_once("\nmain() {").unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", &format!("{opened}\n{recorder}")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        words.contains(&format!("<allocation_id={hostile}>")),
+        "{words}"
+    );
+
+    let xml = render::cib(&cluster).unwrap();
+    let mut reader = quick_xml::Reader::from_str(&xml);
+    let mut values = Vec::new();
+    loop {
+        match reader.read_event().unwrap() {
+            quick_xml::events::Event::Eof => break,
+            quick_xml::events::Event::Empty(e) => {
+                assert_ne!(e.name().as_ref(), "a");
+                for attribute in e.attributes() {
+                    values.push(attribute.unwrap().value.into_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    let raw = values.iter().any(|v| v.contains(['<', '"']));
+    assert!(!raw, "an attribute was not escaped");
+}
+
+#[test]
+fn the_script_is_good_for_any_posix_shell() {
+    let script = render::pcs(&cluster(""));
+    let mut check = std::process::Command::new("sh")
+        .arg("-n")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut check.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    assert!(check.wait().unwrap().success());
+}
+
+#[test]
+fn half_a_script_does_nothing() {
+    let script = render::pcs(&cluster(""));
+    let last_line = script.rfind("main </dev/null").unwrap();
+    for cut in (0..last_line).step_by(97) {
+        // Whatever it would run is not there, and the shell says so.
+        let output = std::process::Command::new("/bin/sh")
+            .args(["-c", &script[..cut]])
+            .env("PATH", "/nonexistent")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        for tool in ["pcs", "cibadmin", "crm_verify", "mktemp", "cp"] {
+            let ran = said.contains(&format!(" {tool}: not found"));
+            assert!(!ran, "cut at {cut}, it ran {tool}: {said}");
+        }
+    }
+}

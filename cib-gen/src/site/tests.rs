@@ -1,0 +1,199 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use insta::assert_snapshot;
+
+const VENDOR: &str = include_str!("../../tests/vars-vendor.yml");
+const NAMES: &str = "\
+pbx01_hostname: ip-172-31-16-133
+pbx02_hostname: ip-172-31-16-134
+pbx03_hostname: ip-172-31-16-135
+pbx01_private_ip: 172.31.16.133
+pbx02_private_ip: 172.31.16.134
+pbx03_private_ip: 172.31.16.135
+";
+
+fn given() -> Known {
+    let nodes = ["a=172.31.16.133", "b=172.31.16.134", "c=172.31.16.135"];
+    Known {
+        given: nodes.map(|n| n.parse().unwrap()).to_vec(),
+        ..Known::default()
+    }
+}
+
+fn found(n: u8, subnet: &str) -> FoundNode {
+    let ids = [
+        "i-08807c762627239b8",
+        "i-03411641c37513049",
+        "i-0c301db1a53ae3a4b",
+    ];
+    FoundNode {
+        instance: ids[usize::from(n)].parse().unwrap(),
+        name: format!("ec2-{n}").parse().unwrap(),
+        address: Ipv4Addr::new(172, 31, 16, 133 + n),
+        subnet: Some(subnet.parse().unwrap()),
+    }
+}
+
+fn resolve(text: &str, known: &Known) -> Result<AwsSite, Mistakes> {
+    let site = Vars::parse("vars.yml", text).unwrap().resolve(known)?;
+    let Place::Aws(aws) = site.place;
+    Ok(aws)
+}
+
+fn mistakes(text: &str, known: &Known) -> String {
+    resolve(text, known).unwrap_err().to_string()
+}
+
+fn names(site: &AwsSite) -> Vec<String> {
+    site.nodes.iter().map(|n| n.name.to_string()).collect()
+}
+
+#[test]
+fn vars_yml_goes_before_the_option_and_the_option_before_ec2() {
+    let mut known = given();
+    known.found = vec![
+        found(2, "172.31.16.0/20"),
+        found(0, "172.31.16.0/20"),
+        found(1, "172.31.16.0/20"),
+    ];
+    let text = format!("{VENDOR}pbx02_hostname: second\n");
+    assert_eq!(
+        names(&resolve(&text, &known).unwrap()),
+        ["a", "second", "c"]
+    );
+    known.given.clear();
+    assert_eq!(
+        names(&resolve(&text, &known).unwrap()),
+        ["ec2-0", "second", "ec2-2"]
+    );
+}
+
+#[test]
+fn unknown_names_are_asked_for() {
+    assert_snapshot!(mistakes(VENDOR, &Known::default()));
+    let mut two = given();
+    two.given.pop();
+    assert_snapshot!(mistakes(&format!("{VENDOR}{NAMES}"), &two));
+}
+
+#[test]
+fn the_region_of_the_file_goes_first() {
+    let mut known = given();
+    known.region = Some("eu-west-1".parse().unwrap());
+    assert_eq!(
+        resolve(VENDOR, &known).unwrap().region.unwrap().to_string(),
+        "eu-west-1"
+    );
+    let text = format!("{VENDOR}region: us-west-1\n");
+    assert_eq!(
+        resolve(&text, &known).unwrap().region.unwrap().to_string(),
+        "us-west-1"
+    );
+    assert_eq!(resolve(VENDOR, &given()).unwrap().region, None);
+}
+
+#[test]
+fn an_instance_is_one_node_only() {
+    let text = VENDOR.replace("i-03411641c37513049", "i-08807c762627239b8");
+    assert_snapshot!(mistakes(&text, &given()));
+}
+
+#[test]
+fn names_and_addresses_are_one_nodes_only() {
+    let text = NAMES.replace("133", "135");
+    assert_snapshot!(mistakes(&format!("{VENDOR}{text}"), &Known::default()));
+}
+
+#[test]
+fn the_virtual_address_is_nobodys() {
+    let text = VENDOR.replace("172.31.16.130", "172.31.16.134");
+    assert_snapshot!(mistakes(&text, &given()));
+}
+
+#[test]
+fn the_virtual_address_is_in_the_subnet() {
+    let outside = VENDOR.replace("172.31.16.130", "172.31.32.1");
+    assert_snapshot!(mistakes(
+        &format!("{outside}subnet_cidr: 172.31.16.0/20\n"),
+        &given()
+    ));
+    let mut known = Known::default();
+    known.found = (0..3).map(|n| found(n, "172.31.16.0/20")).collect();
+    assert!(resolve(VENDOR, &known).is_ok());
+    assert_snapshot!(mistakes(&outside, &known));
+    for reserved in ["172.31.16.0", "172.31.16.3", "172.31.31.255"] {
+        let text = VENDOR.replace("172.31.16.130", reserved);
+        assert!(
+            mistakes(&text, &known).contains("reserved by AWS"),
+            "{reserved}"
+        );
+    }
+}
+
+#[test]
+fn the_virtual_address_is_private() {
+    let public = VENDOR.replace("172.31.16.130", "54.151.30.10");
+    assert_snapshot!(mistakes(&public, &given()));
+}
+
+#[test]
+fn the_nodes_share_a_subnet() {
+    let mut known = Known::default();
+    known.found = vec![
+        found(0, "172.31.16.0/20"),
+        found(1, "172.31.16.0/20"),
+        found(2, "172.31.0.0/20"),
+    ];
+    assert_snapshot!(mistakes(VENDOR, &known));
+    let text = format!("{VENDOR}subnet_cidr: 172.31.16.128/29\n");
+    assert_snapshot!(mistakes(&text, &given()));
+}
+
+#[test]
+fn an_elastic_ip_is_public() {
+    let text = VENDOR.replace("54.151.30.9", "172.31.16.130");
+    assert_snapshot!(mistakes(&text, &given()));
+}
+
+#[test]
+fn fencing_is_off_only_by_name() {
+    let site = resolve(VENDOR, &given()).unwrap();
+    assert_eq!(site.fencing, AwsFencing::Ec2(FencingAction::Off));
+    let text = format!("{VENDOR}fencing_action: reboot\n");
+    assert_eq!(
+        resolve(&text, &given()).unwrap().fencing,
+        AwsFencing::Ec2(FencingAction::Reboot)
+    );
+    let text = format!("{VENDOR}fencing: none\n");
+    assert_eq!(resolve(&text, &given()).unwrap().fencing, AwsFencing::None);
+    assert_snapshot!(mistakes(&format!("{text}fencing_action: off\n"), &given()));
+}
+
+#[test]
+fn defaults_are_the_vendors() {
+    let site = Vars::parse("vars.yml", VENDOR)
+        .unwrap()
+        .resolve(&given())
+        .unwrap();
+    assert_eq!(site.pbx.data_path.to_string(), "/var/lib/portsip");
+    let Place::Aws(aws) = site.place;
+    assert_eq!(
+        aws.device.to_string(),
+        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67"
+    );
+}
+
+#[test]
+fn a_node_of_the_option_is_a_name_and_an_address() {
+    for bad in [
+        "a",
+        "a=",
+        "=172.31.16.1",
+        "a=172.31.16",
+        "a b=172.31.16.1",
+        "a=172.31.16.1;id",
+    ] {
+        assert!(bad.parse::<GivenNode>().is_err(), "{bad} was accepted");
+    }
+}

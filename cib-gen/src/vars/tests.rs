@@ -1,0 +1,181 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use insta::assert_snapshot;
+
+const VENDOR: &str = include_str!("../../tests/vars-vendor.yml");
+
+fn mistakes(text: &str) -> String {
+    match Vars::parse("vars.yml", text) {
+        Ok(_) => panic!("this was accepted:\n{text}"),
+        Err(mistakes) => mistakes.to_string(),
+    }
+}
+
+/// The vendor's file with one line replaced.
+fn with(key: &str, line: &str) -> String {
+    let lines = VENDOR
+        .lines()
+        .map(|l| if l.starts_with(key) { line } else { l });
+    lines.map(|l| format!("{l}\n")).collect()
+}
+
+#[test]
+fn the_vendors_file_is_accepted_unchanged() {
+    let vars = Vars::parse("vars.yml", VENDOR).unwrap();
+    let Topology::Aws(aws) = &vars.topology;
+    assert_eq!(aws.instance_ids[2].value.to_string(), "i-0c301db1a53ae3a4b");
+    assert_eq!(
+        aws.private_vip_address.value,
+        Ipv4Addr::new(172, 31, 16, 130)
+    );
+    assert_eq!(
+        aws.eip_allocation_id.value.to_string(),
+        "eipalloc-02c7cf64a5cd449cf"
+    );
+    assert_eq!(vars.pbx_image.value.to_string(), "portsip/pbx:22");
+    assert_eq!(
+        vars.pbx_image.position,
+        Position {
+            line: 8,
+            column: 12
+        }
+    );
+}
+
+#[test]
+fn every_key_is_accepted_with_its_example() {
+    let all: String = KEYS
+        .iter()
+        .map(|k| format!("{}: {}\n", k.name, k.example))
+        .collect();
+    let vars = Vars::parse("vars.yml", &all).unwrap();
+    assert!(vars.unnamed_instances().is_empty());
+}
+
+#[test]
+fn quotes_comments_and_windows_line_ends_are_yaml() {
+    let text = with("pbx_image", "pbx_image: \"portsip/pbx:22\"  # the PBX").replace('\n', "\r\n");
+    let vars = Vars::parse("vars.yml", &format!("\u{feff}---\r\n{text}")).unwrap();
+    assert_eq!(vars.pbx_image.value.to_string(), "portsip/pbx:22");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_the_one_that_was_meant() {
+    assert_snapshot!(mistakes(&format!("{VENDOR}eip_adress: 54.151.30.9\n")));
+    assert_snapshot!(mistakes(&format!("{VENDOR}colour: blue\n")));
+}
+
+#[test]
+fn keys_of_other_guides_are_known_as_such() {
+    assert_snapshot!(mistakes(&format!(
+        "vip: 172.31.16.130\npcs_hacluster_pwd: x\n{VENDOR}"
+    )));
+}
+
+#[test]
+fn a_missing_key_is_shown_with_an_example() {
+    let text: String = VENDOR
+        .lines()
+        .filter(|l| !l.starts_with("ebs_volume_id") && !l.starts_with("pbx02"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    assert_snapshot!(mistakes(&text));
+}
+
+#[test]
+fn a_key_written_twice_is_shown_at_its_second_place_and_the_rest_is_checked_too() {
+    let text = with("ebs_volume_id", "ebs_volume_id: vol-1").replace('\r', "");
+    assert_snapshot!(mistakes(&format!("{text}eip_address: 54.151.30.10\n")));
+}
+
+#[test]
+fn ids_are_checked() {
+    assert_snapshot!(mistakes(&with(
+        "ebs_volume_id",
+        "ebs_volume_id: i-08807c762627239b8"
+    )));
+    assert_snapshot!(mistakes(&with(
+        "eip_allocation_id",
+        "eip_allocation_id: eipalloc-02c7cf64a5cd449"
+    )));
+    assert_snapshot!(mistakes(&with(
+        "pbx03",
+        "pbx03_instance_id:   i-0c301db1a53ae3a4G # third"
+    )));
+}
+
+#[test]
+fn addresses_are_checked() {
+    assert_snapshot!(mistakes(&with(
+        "private_vip",
+        "private_vip_address: 172.31.16.300"
+    )));
+    assert_snapshot!(mistakes(&format!(
+        "{VENDOR}subnet_cidr: 172.31.16.130/20\n"
+    )));
+}
+
+#[test]
+fn words_are_checked() {
+    assert_snapshot!(mistakes(&format!(
+        "{VENDOR}fencing: sbd\nfencing_action: on\nregion: us-west-1c\nebs_device: sdf\ndata_path: /etc/\npbx01_hostname: a'b\n"
+    )));
+}
+
+#[test]
+fn an_empty_value_is_no_value() {
+    assert_snapshot!(mistakes(&with("pbx_image", "pbx_image:")));
+}
+
+#[test]
+fn what_is_no_list_of_keys_is_refused_in_one_message() {
+    assert_snapshot!(mistakes(&with("pbx_image", "pbx_image: [a, b]")));
+    assert_snapshot!(mistakes("pbx01_instance_id: 'i-08807c762627239b8\n"));
+    assert_snapshot!(mistakes("- a\n- b\n"));
+    assert_snapshot!(mistakes("hello"));
+}
+
+#[test]
+fn an_empty_file_misses_every_required_key() {
+    let text = mistakes("");
+    for key in KEYS {
+        assert_eq!(
+            text.contains(&format!("`{}` is missing", key.name)),
+            key.required,
+            "{}",
+            key.name
+        );
+    }
+    assert_eq!(
+        mistakes("# only a comment\n").matches("is missing").count(),
+        9
+    );
+}
+
+#[test]
+fn a_file_can_not_drive_the_terminal() {
+    let text = mistakes(&with("pbx_image", "pbx_image: \"\\e[31mred\""));
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    use proptest::prelude::*;
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        ..Default::default()
+    });
+    let texts = (0..VENDOR.len(), "\\PC{0,12}", 0..8usize);
+    runner
+        .run(&texts, |(place, noise, cut)| {
+            let mut text = VENDOR.to_owned();
+            text.replace_range(place..(place + cut).min(VENDOR.len()), &noise);
+            if let Err(mistakes) = Vars::parse("vars.yml", &text) {
+                prop_assert!(mistakes.iter().count() > 0);
+                prop_assert!(!mistakes.to_string().is_empty());
+            }
+            Ok(())
+        })
+        .unwrap();
+}
