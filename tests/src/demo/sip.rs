@@ -24,8 +24,8 @@ impl Phone {
     ///
     /// # Errors
     /// When no socket can be opened there.
-    pub fn start(namespace: &'static str, own: Ipv4Addr, server: Ipv4Addr) -> Result<Self, Error> {
-        let socket = netns::in_namespace(namespace, move || UdpSocket::bind((own, 0)))??;
+    pub fn start(namespace: &str, own: Ipv4Addr, server: Ipv4Addr) -> Result<Self, Error> {
+        let socket = netns::in_namespace(namespace, || Ok(UdpSocket::bind((own, 0))?))?;
         socket.set_read_timeout(Some(INTERVAL))?;
         let stop = Arc::new(AtomicBool::new(false));
         let answers = Arc::new(Mutex::new(Vec::new()));
@@ -63,12 +63,7 @@ impl Drop for Phone {
     }
 }
 
-fn ask(
-    socket: &UdpSocket,
-    server: Ipv4Addr,
-    stop: &AtomicBool,
-    answers: &Mutex<Vec<SystemTime>>,
-) {
+fn ask(socket: &UdpSocket, server: Ipv4Addr, stop: &AtomicBool, answers: &Mutex<Vec<SystemTime>>) {
     let mut sequence = 0_u64;
     while !stop.load(Ordering::Relaxed) {
         sequence += 1;
@@ -80,7 +75,10 @@ fn ask(
             (server, 5060),
         );
         let mut buffer = [0_u8; 4096];
-        while let Some(left) = INTERVAL.checked_sub(round.elapsed()).filter(|l| !l.is_zero()) {
+        while let Some(left) = INTERVAL
+            .checked_sub(round.elapsed())
+            .filter(|l| !l.is_zero())
+        {
             if socket.set_read_timeout(Some(left)).is_err() {
                 break;
             }

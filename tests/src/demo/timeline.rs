@@ -151,7 +151,9 @@ mod tests {
         let prefix = "1795183200.123456 ip-172-31-16-134";
         let line = |rest: &str| logged(&format!("{prefix} {rest}"));
         assert_eq!(
-            line("pacemaker-controld[81]:  notice: Result of start operation for ebs on ip-172-31-16-134: ok"),
+            line(
+                "pacemaker-controld[81]:  notice: Result of start operation for ebs on ip-172-31-16-134: ok"
+            ),
             Some(Logged::Started {
                 resource: "ebs".into(),
                 node: "ip-172-31-16-134".into(),
@@ -159,7 +161,9 @@ mod tests {
             })
         );
         assert_eq!(
-            line("pacemaker-controld[81]:  notice: Requesting local execution of start operation for ebs on ip-172-31-16-134"),
+            line(
+                "pacemaker-controld[81]:  notice: Requesting local execution of start operation for ebs on ip-172-31-16-134"
+            ),
             Some(Logged::Starting {
                 resource: "ebs".into(),
                 node: "ip-172-31-16-134".into()
@@ -172,7 +176,9 @@ mod tests {
             })
         );
         assert_eq!(
-            line("pacemaker-fenced[77]:  notice: Operation 'off' [512] targeting ip-172-31-16-133 by ip-172-31-16-134 for pacemaker-controld.81@ip-172-31-16-134: OK (complete)"),
+            line(
+                "pacemaker-fenced[77]:  notice: Operation 'off' [512] targeting ip-172-31-16-133 by ip-172-31-16-134 for pacemaker-controld.81@ip-172-31-16-134: OK (complete)"
+            ),
             Some(Logged::Fenced {
                 node: "ip-172-31-16-133".into()
             })

@@ -1,0 +1,336 @@
+//! The main job, end to end: a cluster made as the README says, a power cut on the active node,
+//! a timeline of what followed and a verdict.
+
+pub mod cluster;
+pub mod sip;
+pub mod status;
+pub mod timeline;
+pub mod writer;
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::lab::Lab;
+use crate::netns;
+use crate::progress::Progress;
+use crate::site::{self, INSTANCES, Instance};
+use crate::world::Error;
+use sip::Phone;
+use timeline::{Logged, Moment};
+use writer::Writer;
+
+/// How long clients are watched before the cut, so that there is something to lose.
+const BEFORE: Duration = Duration::from_secs(3);
+/// Longer than any failover that works.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// How a client reaches the database.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Its address.
+    pub database: Ipv4Addr,
+    /// The superuser's password.
+    pub password: String,
+    /// The network namespace in which the client lives.
+    pub namespace: &'static str,
+}
+
+impl Access {
+    /// A client inside the VPC that uses the virtual address.
+    pub fn through_the_vip() -> Self {
+        Self {
+            database: site::VIP,
+            password: cluster::DATABASE_PASSWORD.to_owned(),
+            namespace: netns::VPC,
+        }
+    }
+}
+
+/// What a failover did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The node that was active, and lost its power.
+    pub lost: String,
+    /// The node that is active now.
+    pub active: String,
+    /// Rows acknowledged before the cut.
+    pub acknowledged: usize,
+    /// Acknowledged rows that the database no longer has.
+    pub missing: Vec<i64>,
+    /// From the last SIP answer before the cut to the first one after it.
+    pub without_sip: Duration,
+    /// The same for committed rows.
+    pub without_rows: Duration,
+    /// From the first start operation to the end of the last one.
+    pub starting: Duration,
+    /// Resources that were started other than once, or elsewhere than on `active`.
+    pub irregular: Vec<String>,
+    /// What happened when.
+    pub timeline: Vec<Moment>,
+    /// When the power was cut.
+    pub cut: SystemTime,
+}
+
+impl Outcome {
+    /// What is wrong with it; nothing when it is as it has to be.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.irregular.clone();
+        if self.acknowledged == 0 {
+            faults.push("no row was acknowledged before the cut: nothing was tested".to_owned());
+        }
+        if !self.missing.is_empty() {
+            faults.push(format!(
+                "{} rows that were acknowledged are gone: {:?}",
+                self.missing.len(),
+                self.missing
+            ));
+        }
+        if self.active == self.lost {
+            faults.push(format!("{} lost its power and is still active", self.lost));
+        }
+        faults
+    }
+
+    /// For people: the timeline and the verdict.
+    pub fn report(&self) -> String {
+        let faults = self.faults();
+        format!(
+            "Timeline (seconds since the power was cut)\n{}\n\
+             Verdict: {}\n\
+             \x20 rows acknowledged before the cut   {}\n\
+             \x20 acknowledged rows now missing      {}\n\
+             \x20 active node before, now            {}, {}\n\
+             \x20 seconds without SIP answer         {:.1}\n\
+             \x20 seconds without committed row      {:.1}\n\
+             \x20 first start to all resources up    {:.1} s\n{}",
+            timeline::render(self.timeline.clone(), self.cut),
+            if faults.is_empty() {
+                "passed"
+            } else {
+                "FAILED"
+            },
+            self.acknowledged,
+            self.missing.len(),
+            self.lost,
+            self.active,
+            self.without_sip.as_secs_f64(),
+            self.without_rows.as_secs_f64(),
+            self.starting.as_secs_f64(),
+            faults
+                .iter()
+                .map(|fault| format!("  FAILED: {fault}\n"))
+                .collect::<String>(),
+        )
+    }
+}
+
+/// Cuts the power of the active node under load and watches what follows.
+///
+/// # Errors
+/// When service did not come back in time, with what the cluster said last.
+pub fn fail_over(lab: &Lab, progress: &dyn Progress) -> Result<Outcome, Error> {
+    let lost = cluster::wait_until_active(lab, &INSTANCES[0], LIMIT, |_| true)?;
+    let lost = node(&lost)?;
+    let witness = INSTANCES
+        .iter()
+        .find(|other| *other != lost)
+        .ok_or("a cluster of one node has no failover")?;
+
+    progress.step("clients: rows through the virtual address, OPTIONS to the Elastic IP");
+    let access = Access::through_the_vip();
+    let writer = Writer::start(&access)?;
+    let phone = Phone::start(netns::INTERNET, site::CLIENT, site::EIP)?;
+    let started = SystemTime::now();
+    until("a SIP answer from the Elastic IP", SECONDS, || {
+        phone.first_after(started)
+    })?;
+    std::thread::sleep(BEFORE);
+
+    progress.step(&format!("cutting the power of {}", lost.hostname));
+    let cut = SystemTime::now();
+    lab.power_off(lost)?;
+    let off = SystemTime::now();
+
+    progress.step("waiting for the service");
+    let answered = until("a SIP answer after the power cut", LIMIT, || {
+        phone.first_after(off)
+    })
+    .map_err(|error| with_status(lab, witness, error))?;
+    let committed = until("a committed row after the power cut", LIMIT, || {
+        writer.first_after(off).map(|row| row.at)
+    })
+    .map_err(|error| with_status(lab, witness, error))?;
+    let active = cluster::wait_until_active(lab, witness, LIMIT, |node| node != lost.hostname)?;
+
+    let rows = writer.finish();
+    let missing = writer::missing(&access, &rows)?;
+    let answers = phone.answers();
+    let logged = journals(lab, lost, cut)?;
+
+    let mut moments = vec![Moment::new(
+        off,
+        format!("power of {} is off", lost.hostname),
+    )];
+    moments.extend(
+        lab.events()?
+            .into_iter()
+            .filter(|event| event.at >= cut)
+            .map(|event| Moment::new(event.at, format!("EC2: {}", event.what))),
+    );
+    moments.extend(logged.iter().filter_map(describe));
+    moments.push(Moment::new(
+        answered,
+        "first SIP answer from the Elastic IP",
+    ));
+    moments.push(Moment::new(
+        committed,
+        "first row committed through the virtual address",
+    ));
+
+    let resources = cluster::status(lab, witness)?;
+    let expected: Vec<&str> = resources
+        .cluster_resources()
+        .map(|r| r.id.as_str())
+        .collect();
+    Ok(Outcome {
+        lost: lost.hostname.to_owned(),
+        irregular: irregular(&logged, &expected, &active),
+        acknowledged: rows.iter().filter(|row| row.at < cut).count(),
+        missing,
+        without_sip: gap(answers.into_iter(), cut, answered),
+        without_rows: gap(rows.iter().map(|row| row.at), cut, committed),
+        starting: starting(&logged, &expected),
+        timeline: moments,
+        active,
+        cut,
+    })
+}
+
+const SECONDS: Duration = Duration::from_secs(30);
+
+fn node(hostname: &str) -> Result<&'static Instance, Error> {
+    site::instance(hostname).ok_or_else(|| format!("{hostname} is not a node of the lab").into())
+}
+
+/// Polls until there is an answer.
+fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T, Error> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            return Err(format!("no {what} within {} s", limit.as_secs()).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn with_status(lab: &Lab, witness: &Instance, error: Error) -> Error {
+    match cluster::run(
+        lab,
+        witness,
+        "pcs status",
+        "pcs status --full",
+        cluster::MINUTES,
+    ) {
+        Ok(status) => format!("{error}; the cluster says:\n{status}").into(),
+        Err(second) => format!("{error}; and {second}").into(),
+    }
+}
+
+/// The journals of the surviving nodes since the cut, in the order of time.
+fn journals(
+    lab: &Lab,
+    lost: &Instance,
+    cut: SystemTime,
+) -> Result<Vec<(SystemTime, Logged)>, Error> {
+    let since = cut.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let mut logged = Vec::new();
+    for survivor in INSTANCES.iter().filter(|other| *other != lost) {
+        let journal = cluster::run(
+            lab,
+            survivor,
+            "journalctl",
+            &format!(
+                "journalctl --no-pager --quiet -o short-unix --since=@{since} -u pacemaker -u corosync"
+            ),
+            cluster::SECONDS,
+        )?;
+        logged.extend(
+            timeline::read_journal(&journal)
+                .into_iter()
+                .filter(|(at, _)| *at >= cut),
+        );
+    }
+    logged.sort_by_key(|(at, _)| *at);
+    // Both survivors write the first two; the earliest counts.
+    let (mut lost_seen, mut fenced_seen) = (false, false);
+    logged.retain(|(_, what)| match what {
+        Logged::MembershipLost { .. } => !std::mem::replace(&mut lost_seen, true),
+        Logged::Fenced { .. } => !std::mem::replace(&mut fenced_seen, true),
+        Logged::Starting { .. } | Logged::Started { .. } => true,
+    });
+    Ok(logged)
+}
+
+fn describe((at, what): &(SystemTime, Logged)) -> Option<Moment> {
+    let text = match what {
+        Logged::MembershipLost { node } => format!("membership lost: {node}"),
+        Logged::Fenced { node } => format!("fenced: {node}"),
+        Logged::Starting { .. } => return None,
+        Logged::Started {
+            resource,
+            node,
+            result,
+        } => format!("start of {resource} on {node}: {result}"),
+    };
+    Some(Moment::new(*at, text))
+}
+
+/// Every resource has to be started exactly once, on the node that is active now.
+fn irregular(logged: &[(SystemTime, Logged)], expected: &[&str], active: &str) -> Vec<String> {
+    let mut irregular = Vec::new();
+    for id in expected {
+        let starts: Vec<(&str, &str)> = logged
+            .iter()
+            .filter_map(|(_, what)| match what {
+                Logged::Started {
+                    resource,
+                    node,
+                    result,
+                } if resource == id => Some((node.as_str(), result.as_str())),
+                _ => None,
+            })
+            .collect();
+        if starts != [(active, "ok")] {
+            irregular.push(format!(
+                "{id} should have been started once, on {active}; its starts: {starts:?}"
+            ));
+        }
+    }
+    irregular
+}
+
+fn starting(logged: &[(SystemTime, Logged)], expected: &[&str]) -> Duration {
+    let first = logged.iter().find_map(|(at, what)| {
+        matches!(what, Logged::Starting { resource, .. } if expected.contains(&resource.as_str()))
+            .then_some(*at)
+    });
+    let last = logged.iter().rev().find_map(|(at, what)| {
+        matches!(what, Logged::Started { resource, .. } if expected.contains(&resource.as_str()))
+            .then_some(*at)
+    });
+    match (first, last) {
+        (Some(first), Some(last)) => last.duration_since(first).unwrap_or_default(),
+        _ => Duration::ZERO,
+    }
+}
+
+/// From the last of `seen` before the service went away to `first`, the first after it.
+fn gap(seen: impl Iterator<Item = SystemTime>, cut: SystemTime, first: SystemTime) -> Duration {
+    let last = seen.take_while(|at| *at < first).last();
+    first
+        .duration_since(last.unwrap_or(cut))
+        .unwrap_or_default()
+}
