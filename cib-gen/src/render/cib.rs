@@ -12,6 +12,10 @@ use crate::cluster::{Agent, Cluster, Constraint, ConstraintKind, Primitive, Sett
 /// Known to every Pacemaker since 2.1.0, and to 3.0. Nothing here is newer than 3.0.
 const SCHEMA: &str = "pacemaker-3.7";
 
+/// The feature set of Pacemaker 2.1.0. Without one, crm_simulate on this file would take it
+/// for one of a Pacemaker that counted failures in another way. A running cluster keeps its own.
+const FEATURES: &str = "3.10.0";
+
 /// How to load it; an XML comment must not hold two hyphens.
 const LOAD: &str = "Load it on one node of a running cluster, as root:
      cib-gen -f cib vars.yml | cibadmin -M -c -o configuration -p
@@ -33,6 +37,7 @@ pub fn cib(cluster: &Cluster) -> io::Result<String> {
     xml.create_element("cib")
         .with_attributes([
             ("validate-with", SCHEMA),
+            ("crm_feature_set", FEATURES),
             ("admin_epoch", "0"),
             ("epoch", "1"),
             ("num_updates", "0"),

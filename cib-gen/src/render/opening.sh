@@ -1,8 +1,9 @@
 #
 # Run it as root on one node of the running cluster:  cib-gen vars.yml | sudo sh
 # It edits a copy of the configuration and pushes it in one step at the end; if anything
-# fails before, nothing has changed. It can be run again: what is there is brought to what
-# is written here, everything else (standby, disabled resources, other constraints) stays.
+# fails before, nothing has changed. It can be run again: what is as written here is left
+# alone, what differs is brought to it, everything else (standby, disabled resources, other
+# constraints) stays.
 #
 # With CIB_GEN_FILE=cib.xml it edits that file instead, and needs no cluster.
 set -eu
@@ -18,7 +19,8 @@ edit() {
     pcs -f "$new" "$@"
 }
 
-# Whether the copy's configuration has what an XPath below it describes.
+# Whether the copy's configuration has what an XPath below it describes. Of a path that is
+# none (a quote in a value) it says no, and what it was asked for is written again.
 has() {
     CIB_file=$new cibadmin --query --xpath "/cib/configuration/$1" >/dev/null 2>&1
 }
@@ -32,42 +34,85 @@ nodes() {
     done
 }
 
-# create_or_update COMMAND TEST ID AGENT WORDS...
-create_or_update() {
-    command=$1 same=$2 id=$3 agent=$4
-    shift 4
-    if has "resources//primitive[@id='$id'][$same]"; then
+# settings PATH "PCS COMMAND" NAME=VALUE...
+settings() {
+    path=$1 command=$2
+    shift 2
+    same=true
+    for word do
+        has "$path/nvpair[@name='${word%%=*}' and @value='${word#*=}']" || same=false
+    done
+    # The command is words of its own.
+    $same || edit $command "$@"
+}
+
+# resource ID CLASS:[PROVIDER:]TYPE NAME=VALUE... op ACTION NAME=VALUE... [ACTION ...]
+resource() {
+    id=$1 agent=$2
+    shift 2
+    case $agent in
+    stonith:*)
+        command=stonith
+        type="@class='stonith' and @type='${agent#*:}'"
+        ;;
+    *)
+        command=resource
+        type=${agent#*:}
+        type="@class='${agent%%:*}' and @provider='${type%%:*}' and @type='${type#*:}'"
+        ;;
+    esac
+    there="resources//primitive[@id='$id'][$type]"
+    same=$there operation=
+    for word do
+        case $word in
+        op)
+            operation='@name'
+            ;;
+        *=*)
+            test="@name='${word%%=*}' and @value='${word#*=}'"
+            if [ -z "$operation" ]; then
+                same="$same[instance_attributes/nvpair[$test]]"
+            else
+                operation="$operation and @${word%%=*}='${word#*=}'"
+            fi
+            ;;
+        *)
+            [ "$operation" = '@name' ] || same="$same[operations/op[$operation]]"
+            operation="@name='$word'"
+            ;;
+        esac
+    done
+    same="$same[operations/op[$operation]]"
+
+    if has "$same"; then
+        return 0
+    elif has "$there"; then
         edit "$command" update "$id" "$@"
     elif has "resources//*[@id='$id']"; then
         fail "there is a '$id' already, and it is no $agent. Rename or delete it (pcs resource delete $id). Nothing was changed."
-    elif [ "$command" = resource ]; then
+    elif [ "$command" = stonith ]; then
+        edit stonith create "$id" "${agent#*:}" "$@"
+    else
         # All operations are written here; the agent's suggestions are not wanted beside them.
         edit resource create "$id" "$agent" --no-default-ops "$@"
-    else
-        edit stonith create "$id" "${agent#stonith:}" "$@"
     fi
 }
 
-# resource ID ocf:PROVIDER:TYPE WORDS...
-resource() {
-    provider=${2#ocf:}
-    provider=${provider%%:*}
-    create_or_update resource "@class='ocf' and @provider='$provider' and @type='${2##*:}'" "$@"
-}
-
-# stonith ID stonith:TYPE WORDS...
-stonith() {
-    create_or_update stonith "@class='stonith' and @type='${2##*:}'" "$@"
-}
-
-# Deletes our constraints of an earlier run; they are made anew.
-forget_constraints() {
-    for id do
-        shift
-        if has "constraints/*[@id='$id']"; then
-            set -- "$@" "$id"
-        fi
+# constraint KIND ID OPTION=VALUE RESOURCE...
+constraint() {
+    kind=$1 id=$2 option=$3
+    shift 3
+    same="constraints/rsc_$kind[@id='$id'][@${option%%=*}='${option#*=}'][count(*)=1]/resource_set"
+    same="$same[count(resource_ref)=$#]"
+    place=0
+    for member do
+        place=$((place + 1))
+        same="$same[resource_ref[$place][@id='$member']]"
     done
-    [ $# -eq 0 ] || edit constraint delete "$@"
+    has "$same" && return 0
+    if has "constraints/*[@id='$id']"; then
+        edit constraint delete "$id"
+    fi
+    edit constraint "$kind" set "$@" setoptions "id=$id" "$option"
 }
 

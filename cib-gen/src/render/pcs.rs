@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use super::shell::{comment, quoted};
 use super::{action, agent_name, constraint_option, heading, operation_options};
-use crate::cluster::{Agent, Cluster, Constraint, ConstraintKind, Primitive, Setting};
+use crate::cluster::{Cluster, Constraint, ConstraintKind, Primitive, Setting};
 
 /// What the script does before and after its commands.
 const OPENING: &str = include_str!("opening.sh");
@@ -26,16 +26,22 @@ pub fn pcs(cluster: &Cluster) -> String {
     script += "configure() {\n";
     let nodes: Vec<String> = cluster.nodes.iter().map(|n| quoted(n)).collect();
     line(&mut script, &format!("nodes {}", nodes.join(" ")));
-    settings(&mut script, "property set", &cluster.properties);
     settings(
         &mut script,
-        "resource defaults update",
+        "crm_config/cluster_property_set 'property set'",
+        &cluster.properties,
+    );
+    settings(
+        &mut script,
+        "rsc_defaults/meta_attributes 'resource defaults update'",
         &cluster.resource_defaults,
     );
     for resource in &cluster.resources {
         primitive(&mut script, resource);
     }
-    constraints(&mut script, &cluster.constraints);
+    for chain in &cluster.constraints {
+        constraint(&mut script, chain);
+    }
     script += "}\n";
     script += CLOSING;
     script
@@ -61,7 +67,7 @@ fn settings(script: &mut String, command: &str, settings: &[Setting]) {
         }
     }
     let words: Vec<String> = settings.iter().map(word).collect();
-    line(script, &format!("edit {command} {}", words.join(" ")));
+    line(script, &format!("settings {command} {}", words.join(" ")));
 }
 
 fn word(setting: &Setting) -> String {
@@ -74,12 +80,8 @@ fn primitive(script: &mut String, resource: &Primitive) {
         script,
         &comment(&format!("{}: {}.", resource.id, resource.why)),
     );
-    let kind = match resource.agent {
-        Agent::Ocf { .. } => "resource",
-        Agent::Stonith { .. } => "stonith",
-    };
     let agent = agent_name(resource.agent);
-    let mut command = format!("{kind} {} {}", quoted(resource.id), quoted(&agent));
+    let mut command = format!("resource {} {}", quoted(resource.id), quoted(&agent));
     for parameter in &resource.parameters {
         let _ = write!(command, " \\\n        {}", word(parameter));
     }
@@ -96,29 +98,24 @@ fn primitive(script: &mut String, resource: &Primitive) {
     line(script, &command);
 }
 
-fn constraints(script: &mut String, constraints: &[Constraint]) {
-    let ids: Vec<String> = constraints.iter().map(|c| quoted(c.id)).collect();
+fn constraint(script: &mut String, constraint: &Constraint) {
     script.push('\n');
-    line(script, &format!("forget_constraints {}", ids.join(" ")));
-    for constraint in constraints {
-        script.push('\n');
-        indented(
-            script,
-            &comment(&format!("{}: {}.", constraint.id, constraint.why)),
-        );
-        let kind = match constraint.kind {
-            ConstraintKind::Together => "colocation",
-            ConstraintKind::InOrder => "order",
-        };
-        let chain: Vec<String> = constraint.chain.iter().map(|id| quoted(id)).collect();
-        let (option, value) = constraint_option(constraint.kind);
-        line(
-            script,
-            &format!(
-                "edit constraint {kind} set {} \\\n        setoptions {} {option}={value}",
-                chain.join(" "),
-                quoted(&format!("id={}", constraint.id)),
-            ),
-        );
-    }
+    indented(
+        script,
+        &comment(&format!("{}: {}.", constraint.id, constraint.why)),
+    );
+    let kind = match constraint.kind {
+        ConstraintKind::Together => "colocation",
+        ConstraintKind::InOrder => "order",
+    };
+    let chain: Vec<String> = constraint.chain.iter().map(|id| quoted(id)).collect();
+    let (option, value) = constraint_option(constraint.kind);
+    line(
+        script,
+        &format!(
+            "constraint {kind} {} {option}={value} \\\n        {}",
+            quoted(constraint.id),
+            chain.join(" "),
+        ),
+    );
 }
