@@ -1,0 +1,147 @@
+//! The disk that every kernel node starts from: the node image as ext4, with the kernel's modules
+//! and the lab's first process in it. Each node writes to a copy-on-write file on top of it.
+
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::image::Image;
+use crate::progress::Progress;
+use crate::world::Error;
+use crate::{paths, run};
+
+/// Where Debian's package `user-mode-linux` has the modules.
+const MODULES: &str = "/usr/lib/uml/modules";
+
+/// Where the lab's own files are inside a guest.
+pub(super) const GUEST_DIR: &str = "usr/lib/portsip-ha-lab";
+
+const BUILD: &str = include_str!("disk.sh");
+
+/// Path, mode and content of what the lab adds to the node image.
+const ADDITIONS: &[(&str, u32, &str)] = &[
+    ("usr/lib/portsip-ha-lab/init", 0o755, include_str!("guest/init")),
+    ("usr/lib/portsip-ha-lab/volume", 0o755, include_str!("guest/volume")),
+    (
+        "etc/udev/rules.d/60-portsip-ha-lab.rules",
+        0o644,
+        include_str!("guest/udev.rules"),
+    ),
+];
+
+/// Ctrl-Alt-Del is the only key of a kernel node: it is the power button, which EC2 presses to stop
+/// an instance.
+const POWER_BUTTON: (&str, &str) = (
+    "etc/systemd/system/ctrl-alt-del.target",
+    "/lib/systemd/system/poweroff.target",
+);
+
+/// The disk made from `image`; builds it if it is missing, which takes some seconds.
+///
+/// # Errors
+/// The package `user-mode-linux` is missing, or the disk is full.
+pub fn kernel_disk(image: &Image, progress: &dyn Progress) -> Result<PathBuf, Error> {
+    let release = kernel_release()?;
+    let cache = paths::cache();
+    let name = format!("kernel-disk-{:016x}.img", fingerprint(image, &release));
+    let disk = cache.join(&name);
+    if disk.exists() {
+        return Ok(disk);
+    }
+    let lock_path = cache.join(format!("{name}.lock"));
+    let lock = fs::File::create(&lock_path)
+        .map_err(|e| format!("cannot make {}: {e}", lock_path.display()))?;
+    let _held = Flock::lock(lock, FlockArg::LockExclusive)
+        .map_err(|(_, e)| format!("cannot lock {}: {e}", lock_path.display()))?;
+    if !disk.exists() {
+        progress.step("kernel nodes' disk");
+        let work = cache.join(format!("{name}.unfinished"));
+        if work.exists() {
+            fs::remove_dir_all(&work)
+                .map_err(|e| format!("cannot remove {}: {e}", work.display()))?;
+        }
+        build(&image.rootfs(), &release, &work)
+            .map_err(|e| format!("cannot build the kernel nodes' disk {}: {e}", disk.display()))?;
+        fs::rename(work.join("disk"), &disk)?;
+        fs::remove_dir_all(&work)?;
+    }
+    Ok(disk)
+}
+
+/// The release of the installed user-mode kernel, for example `6.1.176`.
+fn kernel_release() -> Result<String, Error> {
+    let release = run::run("linux.uml", &["--version"])
+        .map_err(|e| format!("no user-mode kernel: {e} (apt-get install -y user-mode-linux)"))?;
+    let release = release.trim().to_owned();
+    let modules = Path::new(MODULES).join(&release);
+    if modules.is_dir() {
+        return Ok(release);
+    }
+    Err(format!(
+        "linux.uml is {release}, but {} is missing: reinstall the package user-mode-linux",
+        modules.display()
+    )
+    .into())
+}
+
+/// FNV-1a over what decides the disk. The image's directory is named for what decides the image.
+fn fingerprint(image: &Image, release: &str) -> u64 {
+    let rootfs = image.rootfs();
+    ADDITIONS
+        .iter()
+        .flat_map(|(path, _, content)| [*path, *content])
+        .chain([POWER_BUTTON.0, POWER_BUTTON.1, BUILD, release])
+        .map(str::as_bytes)
+        .chain([rootfs.as_os_str().as_encoded_bytes()])
+        .flat_map(|part| part.iter().copied().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}
+
+fn build(rootfs: &Path, release: &str, work: &Path) -> Result<(), Error> {
+    let additions = work.join("additions");
+    for (path, mode, content) in ADDITIONS {
+        let path = additions.join(path);
+        make_parent(&path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(*mode)
+            .open(path)?;
+        std::io::Write::write_all(&mut file, content.as_bytes())?;
+    }
+    let power_button = additions.join(POWER_BUTTON.0);
+    make_parent(&power_button)?;
+    symlink(POWER_BUTTON.1, power_button)?;
+    fs::create_dir_all(additions.join(GUEST_DIR).join("host"))?;
+    fs::create_dir_all(additions.join("usr/lib/modules").join(release))?;
+    let mountpoint = work.join("mountpoint");
+    fs::create_dir(&mountpoint)?;
+    run::run(
+        "unshare",
+        &[
+            "--mount".as_ref(),
+            "sh".as_ref(),
+            "-c".as_ref(),
+            BUILD.as_ref(),
+            "disk.sh".as_ref(),
+            rootfs.as_os_str(),
+            additions.as_os_str(),
+            Path::new(MODULES).join(release).as_os_str(),
+            release.as_ref(),
+            mountpoint.as_os_str(),
+            work.join("disk").as_os_str(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn make_parent(path: &Path) -> Result<(), Error> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(|e| format!("cannot make {}: {e}", parent.display()))?;
+    }
+    Ok(())
+}

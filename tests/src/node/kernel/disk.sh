@@ -1,0 +1,9 @@
+# Writes an ext4 image: disk.sh ROOTFS ADDITIONS MODULES RELEASE MOUNTPOINT IMAGE. Runs in a mount
+# namespace of its own, so that its mounts end with it, however it ends.
+set -eu
+rootfs=$1 additions=$2 modules=$3 release=$4 mountpoint=$5 image=$6
+mount -t overlay overlay -o "lowerdir=$additions:$rootfs" "$mountpoint"
+mount --bind "$modules" "$mountpoint/usr/lib/modules/$release"
+truncate -s 10G "$image"
+# The file is a hole where nothing was written, so its inode tables are zero already.
+mke2fs -q -F -t ext4 -m 0 -L node -E lazy_itable_init=1,assume_storage_prezeroed=1 -d "$mountpoint" "$image"
