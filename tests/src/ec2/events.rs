@@ -142,6 +142,13 @@ impl fmt::Display for Happening {
     }
 }
 
+/// When something was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    at: SystemTime,
+    since_start: Duration,
+}
+
 /// The log.
 #[derive(Debug)]
 pub(super) struct EventLog {
@@ -157,7 +164,21 @@ impl EventLog {
         }
     }
 
+    /// This moment.
+    pub(super) fn now(&self) -> Moment {
+        Moment {
+            at: SystemTime::now(),
+            since_start: self.start.elapsed(),
+        }
+    }
+
     pub(super) fn add(&self, what: Happening) {
+        self.add_at(self.now(), what);
+    }
+
+    /// Puts an event where it belongs in time: a call is known with its outcome only after what
+    /// it caused has been noted.
+    pub(super) fn add_at(&self, moment: Moment, what: Happening) {
         if let Happening::WorldFailed { .. } = what {
             tracing::error!("{what}");
         } else {
@@ -167,11 +188,21 @@ impl EventLog {
         if events.len() == KEPT {
             events.pop_front();
         }
-        events.push_back(Event {
-            at: SystemTime::now(),
-            since_start: self.start.elapsed(),
-            what,
-        });
+        let later = events
+            .iter()
+            .rev()
+            .take_while(|event| event.since_start > moment.since_start)
+            .count();
+        let place = events.len() - later;
+        let Moment { at, since_start } = moment;
+        events.insert(
+            place,
+            Event {
+                at,
+                since_start,
+                what,
+            },
+        );
     }
 
     pub(super) fn all(&self) -> Vec<Event> {

@@ -8,72 +8,66 @@
 //! - `detach` may be called again and again while it answers `Busy`.
 //! - `set_network` always gets the whole network; calls never overlap.
 
+mod action;
+mod credentials;
+mod endpoint;
 pub mod error;
 pub mod events;
 pub mod ids;
+pub mod query;
 pub mod server;
-pub mod timing;
-
+mod snapshot;
 mod state;
+pub mod timing;
+mod transition;
+mod xml;
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use serde::{Deserialize, Serialize};
-
+pub(crate) use credentials::{RoleCredentials, random};
 pub use events::{Event, Happening};
+pub(crate) use snapshot::Identity;
+pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
+pub use state::{AttachmentState, InstanceState, VolumeState};
 pub use timing::Timing;
 
 use crate::world::{Network, World};
+use credentials::Keys;
+use error::ApiError;
 use events::EventLog;
-use state::State;
+use ids::{InstanceId, VolumeId};
+use query::Call;
+use state::{Delivered, State};
+use transition::StopMode;
+
+/// The account that owns everything here.
+pub(crate) const OWNER: &str = "123456789012";
+
+/// Where a call passes before it is handled: it can be refused there (throttling, an internal
+/// error, no permission), which says nothing about the resource.
+pub type Gate = dyn Fn(&Call) -> Result<(), ApiError> + Send + Sync;
 
 /// The model. Made inside a tokio runtime, which then carries its transitions.
 pub struct Ec2 {
     timing: Timing,
     world: Arc<dyn World>,
     state: Mutex<State>,
+    keys: Mutex<Keys>,
+    gate: Mutex<Option<Arc<Gate>>>,
     events: EventLog,
     runtime: tokio::runtime::Handle,
+    /// One lock per instance: its calls to the world go one at a time.
+    turns: Mutex<BTreeMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
+    decided: Mutex<Decided>,
+    /// The number of the last change of addresses that was handed to the world.
+    delivering: tokio::sync::Mutex<u64>,
 }
 
-/// What `lab status` shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// The instances.
-    pub instances: Vec<InstanceSnapshot>,
-    /// The volumes.
-    pub volumes: Vec<VolumeSnapshot>,
-    /// The virtual address of the site: the instance that it is assigned to.
-    pub vip: Option<String>,
-    /// The Elastic IP of the site: the private address that it leads to.
-    pub eip: Option<Ipv4Addr>,
-    /// The instance with that private address.
-    pub eip_instance: Option<String>,
-}
-
-/// One instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceSnapshot {
-    /// Its id.
-    pub id: String,
-    /// `running`, ...
-    pub state: String,
-    /// Its private addresses, primary first.
-    pub private: Vec<Ipv4Addr>,
-    /// Public addresses that lead to it.
-    pub public: Vec<Ipv4Addr>,
-}
-
-/// One volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeSnapshot {
-    /// Its id.
-    pub id: String,
-    /// `available` or `in-use`.
-    pub state: String,
-    /// Who holds it: instance id, device name asked for, and `attaching`, `attached`, `detaching` or `busy`.
-    pub holder: Option<(String, String, String)>,
+/// The addresses as of the last change, and its number.
+struct Decided {
+    delivered: Delivered,
+    order: u64,
 }
 
 impl Ec2 {
@@ -84,54 +78,117 @@ impl Ec2 {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(timing: Timing, world: Arc<dyn World>) -> Arc<Self> {
+        let state = State::of_site();
+        let decided = Decided {
+            delivered: state.delivered.clone(),
+            order: 0,
+        };
         Arc::new(Self {
             timing,
             world,
-            state: Mutex::new(State::of_site()),
+            state: Mutex::new(state),
+            keys: Mutex::new(Keys::default()),
+            gate: Mutex::new(None),
             events: EventLog::new(),
             runtime: tokio::runtime::Handle::current(),
+            turns: Mutex::new(BTreeMap::new()),
+            decided: Mutex::new(decided),
+            delivering: tokio::sync::Mutex::new(0),
         })
     }
 
     /// The API, as HTTP requests come in.
     pub fn router(self: &Arc<Self>) -> axum::Router {
-        axum::Router::new()
+        endpoint::router(self)
     }
 
-    /// An access key of the site's own (a user's, or for the lab's checks) beside those that
-    /// the metadata service issues.
-    pub fn add_access_key(&self, _id: &str, _secret: &str) {}
+    /// An access key of the site's own (a user's) beside those that the metadata service issues.
+    pub fn add_access_key(&self, id: &str, secret: &str) {
+        locked(&self.keys).add(id, secret);
+    }
+
+    /// Another volume, `available`, in a zone.
+    ///
+    /// # Errors
+    /// When the id is malformed.
+    pub fn add_volume(&self, id: &str, zone: &'static str) -> Result<(), ApiError> {
+        let id = VolumeId::parse(id)?;
+        locked(&self.state).add_volume(id, zone);
+        Ok(())
+    }
+
+    /// Sets the gate, or opens it.
+    pub fn set_gate(&self, gate: Option<Arc<Gate>>) {
+        *locked(&self.gate) = gate;
+    }
+
+    fn pass_gate(&self, call: &Call) -> Result<(), ApiError> {
+        let gate = locked(&self.gate).clone();
+        gate.map_or(Ok(()), |gate| gate(call))
+    }
 
     /// What the VPC has to deliver now.
     pub fn network(&self) -> Network {
-        Network::default()
+        let state = locked(&self.state);
+        state.network(&state.delivered)
     }
 
     /// The volumes that an instance holds, with the device name asked for: what a machine
     /// that is powered on behind EC2's back has to be given.
-    pub fn volumes_of(&self, _instance: &str) -> Vec<(String, String)> {
-        Vec::new()
+    pub fn volumes_of(&self, instance: &str) -> Vec<(String, String)> {
+        let Ok(id) = InstanceId::parse(instance) else {
+            return Vec::new();
+        };
+        locked(&self.state)
+            .held_by(&id)
+            .filter(|(_, held)| !held.state.is_leaving())
+            .map(|(volume, held)| (volume.to_string(), held.device.clone()))
+            .collect()
     }
 
     /// The guest shut itself down (not: lost its power, which EC2 does not notice). EC2 stops
-    /// the instance then. To be called from any thread; ignored while EC2 itself is
-    /// stopping or rebooting the instance.
-    pub fn guest_powered_off(self: &Arc<Self>, _instance: &str) {}
+    /// the instance then (EC2 User Guide, "Change instance initiated shutdown behavior"). To be
+    /// called from any thread; ignored while EC2 itself is stopping or rebooting the instance.
+    pub fn guest_powered_off(self: &Arc<Self>, instance: &str) {
+        let Ok(id) = InstanceId::parse(instance) else {
+            return;
+        };
+        {
+            let mut state = locked(&self.state);
+            let Ok(instance) = state.instance_mut(&id) else {
+                return;
+            };
+            if instance.state != InstanceState::Running || instance.rebooting {
+                return;
+            }
+            instance.state = InstanceState::Stopping;
+            instance.reason = Some("Client.InstanceInitiatedShutdown: Instance initiated shutdown");
+        }
+        self.events.add(Happening::Guest {
+            instance: id.to_string(),
+            did: "shut itself down".to_owned(),
+        });
+        self.instance_changed(&id, InstanceState::Stopping);
+        self.spawn(self.clone().stop(id, StopMode::GuestDown));
+    }
 
     /// What happened since the start.
     pub fn events(&self) -> Vec<Event> {
         self.events.all()
     }
 
-    /// Where everything is.
+    /// Where everything is, as the API answers.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            instances: Vec::new(),
-            volumes: Vec::new(),
-            vip: None,
-            eip: None,
-            eip_instance: None,
-        }
+        locked(&self.state).snapshot()
+    }
+
+    /// What the metadata service has to know of an instance; nothing for a stranger.
+    pub(crate) fn identity(&self, instance: &InstanceId) -> Option<Identity> {
+        locked(&self.state).identity(instance)
+    }
+
+    pub(crate) fn role_credentials(&self, instance: &InstanceId) -> RoleCredentials {
+        locked(&self.keys).of_role(instance)
     }
 }
 

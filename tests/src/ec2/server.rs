@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -72,6 +73,11 @@ impl Ca {
 pub async fn serve(listener: TcpListener, tls: ServerTls, router: axum::Router) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let config = RustlsConfig::from_pem(tls.cert_pem.into(), tls.key_pem.into()).await?;
+    // EC2 speaks HTTP/1.1 only; the server's default would offer HTTP/2, where a signed request
+    // has no Host header any more.
+    let mut http1 = config.get_inner().as_ref().clone();
+    http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.reload_from_config(Arc::new(http1));
     axum_server::from_tcp_rustls(listener, config)?
         .serve(router.into_make_service())
         .await

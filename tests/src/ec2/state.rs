@@ -216,7 +216,6 @@ pub(super) struct State {
     pub(super) volumes: BTreeMap<VolumeId, Volume>,
     pub(super) addresses: BTreeMap<AllocationId, Address>,
     pub(super) delivered: Delivered,
-    /// Counts attachments, associations and lent addresses.
     next: u64,
 }
 
@@ -251,12 +250,6 @@ impl State {
                 },
             );
         }
-        let volume = Volume {
-            zone: site::ZONE,
-            size_gib: 1000,
-            created: now,
-            attachment: None,
-        };
         let address = Address {
             public: site::EIP,
             association: None,
@@ -268,15 +261,27 @@ impl State {
             },
             instances,
             interfaces,
-            volumes: BTreeMap::from([(VolumeId::of_site(site::VOLUME_ID), volume)]),
+            volumes: BTreeMap::new(),
             addresses: BTreeMap::from([(AllocationId::of_site(site::EIP_ALLOCATION), address)]),
             delivered: Delivered::default(),
             next: 1,
         };
+        state.add_volume(VolumeId::of_site(site::VOLUME_ID), site::ZONE);
         state.delivered = state.deliverable();
         state
     }
 
+    pub(super) fn add_volume(&mut self, id: VolumeId, zone: &'static str) {
+        let volume = Volume {
+            zone,
+            size_gib: 1000,
+            created: SystemTime::now(),
+            attachment: None,
+        };
+        self.volumes.insert(id, volume);
+    }
+
+    /// Numbers attachments, associations and lent addresses.
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next

@@ -1,40 +1,41 @@
-//! How long EC2 takes between its answer and the fact, and where each figure is from.
-//! EC2 promises none of them: they are typical values, so that an agent which does not wait fails here.
+//! How long EC2 takes between its answer and the fact. EC2 promises no figures; each of these says
+//! whether it is documented, measured by whom, or chosen here. What matters first is that none is zero:
+//! an agent that does not wait for the fact fails against the model.
 
 use std::time::Duration;
 
 /// The durations of EC2's transitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// `attaching` until `attached`. EBS User Guide: the volume is attached "in a few seconds";
-    /// the EBS CSI driver starts to look after 1 s and mostly finds it within 2 s.
+    /// `attaching` until `attached`. Chosen; API reference, AttachVolume, and the EBS User Guide
+    /// say only that it takes time.
     pub attach: Duration,
-    /// `attached` until the guest sees the device: it "can appear seconds after" (EBS User Guide,
-    /// device names); mostly at once.
+    /// `attached` until the guest sees the device. Chosen. That the device can come later than
+    /// `attached` is known to the EBS CSI driver, which waits for it separately.
     pub device: Duration,
-    /// `detaching` until the device is gone and the volume `available`, if nothing holds it.
-    /// Same source as `attach`; detaching is the faster of the two.
+    /// `detaching` until the device is gone and the volume `available`, if nothing holds it. Chosen.
     pub detach: Duration,
-    /// How often a `busy` volume is looked at again: EC2 detaches soon after the last unmount.
+    /// How often a `busy` volume is looked at again. Chosen; EBS User Guide, "Detach an Amazon EBS
+    /// volume": detaching goes on once the volume is unmounted.
     pub busy_retry: Duration,
-    /// An address call's answer until packets and instance metadata follow. The API reference
-    /// of AssignPrivateIpAddresses calls the move asynchronous and says how to see it in the metadata.
+    /// An address call's answer until packets and instance metadata follow. Chosen; API
+    /// reference, AssignPrivateIpAddresses: the move is asynchronous, `local-ipv4s` confirms it.
     pub address: Duration,
-    /// How long a guest may take for its own shutdown in a StopInstances without Force. EC2
-    /// gives "a few minutes" before it cuts the power; shortened here, no test waits for minutes.
+    /// How long a guest may take for its own shutdown in a StopInstances without Force. Chosen,
+    /// shorter than EC2's, which is minutes: no test waits for minutes.
     pub shutdown_grace: Duration,
-    /// How long a guest may take when Force is given: EC2 still asks it to shut down first
-    /// (API reference, StopInstances, Force), and names no figure.
+    /// The same with Force: EC2 asks the guest first here too (API reference, StopInstances,
+    /// Force: graceful first, then forcibly "within the timeout period", no figure). Chosen.
     pub forced_grace: Duration,
-    /// From the call to `stopped` with Force, with SkipOsShutdown, or when the guest is dead already.
-    /// A round figure of what operators see for stops of hung instances; EC2 names none.
+    /// From the call to `stopped` with Force or SkipOsShutdown, or with a dead guest. Chosen as
+    /// the lower end of the tens of seconds that a stop takes on EC2.
     pub forced_stop: Duration,
-    /// From the guest being down to `stopped`, without Force. As `forced_stop`.
+    /// From the guest being down to `stopped`, without Force. Chosen, as `forced_stop`.
     pub stop: Duration,
-    /// `pending` until `running`. Operators see 2 to 10 s; EC2 names none.
+    /// `pending` until `running`. Chosen.
     pub start: Duration,
-    /// How long a guest may take for a reboot before the power is cut. EC2 waits four minutes
-    /// (API reference, RebootInstances); shortened here.
+    /// How long a guest may take to go down for RebootInstances before a hard reboot. Chosen,
+    /// shorter than EC2's few minutes (API reference, RebootInstances).
     pub reboot_grace: Duration,
 }
 
