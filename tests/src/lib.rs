@@ -1,13 +1,22 @@
 //! The lab: three real machines on one, around them a model of EC2, a VPC and the Internet.
 
 pub mod cgroup;
+pub mod control;
+pub mod daemon;
 pub mod ec2;
+pub mod hypervisor;
 pub mod image;
 pub mod imds;
+pub mod lab;
+pub mod netns;
 pub mod node;
 pub mod paths;
 pub mod pbx;
 pub mod progress;
+pub mod remains;
 pub mod run;
 pub mod site;
+pub mod ssh;
+pub mod volume;
+pub mod vpc;
 pub mod world;

@@ -1,7 +1,280 @@
-//! `lab`: the command for people.
-fn main() {
-    match lab::image::node_rootfs() {
-        Ok(path) => println!("{}", path.display()),
-        Err(e) => eprintln!("lab: {e}"),
+//! `lab`: the command for people. What it does is in the library; here is how it is said.
+
+use std::process::{Command, ExitCode};
+use std::time::SystemTime;
+
+use clap::{Parser, Subcommand};
+use lab::lab::{Lab, Options};
+use lab::progress::Stderr;
+use lab::site::{self, INSTANCES, Instance};
+use lab::world::Error;
+use lab::{control, daemon, image, netns, paths};
+
+/// Three EC2 instances on this machine: a model of EC2, a VPC, and real nodes.
+#[derive(Parser)]
+#[command(name = "lab", version, arg_required_else_help = true)]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Start three nodes; the first time builds their image
+    Up {
+        /// A node that gets a kernel of its own (slower; needed for DRBD, SBD, lost writes)
+        #[arg(long, value_name = "NODE", value_parser = node)]
+        kernel: Vec<&'static Instance>,
+        /// EC2's transitions take moments instead of as long as on EC2
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Remove everything, also what a crash left
+    Down,
+    /// Who has power, what EC2 says, who holds the volume and the addresses
+    Status,
+    /// A shell on a node, or one command
+    Ssh {
+        /// n1, ip-172-31-16-133 or i-08807c762627239b8
+        #[arg(value_parser = node)]
+        node: &'static Instance,
+        /// The command
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Take a node's power away; EC2 still says that it is running
+    PowerOff {
+        #[arg(value_parser = node)]
+        node: &'static Instance,
+    },
+    /// Give it back, or start the instance if EC2 has stopped it
+    PowerOn {
+        #[arg(value_parser = node)]
+        node: &'static Instance,
+    },
+    /// Let no packet pass between a node and the others
+    Partition {
+        #[arg(value_parser = node)]
+        node: &'static Instance,
+    },
+    /// End every partition
+    Heal,
+    /// What happened since the start
+    Events,
+    /// A node's console
+    Logs {
+        #[arg(value_parser = node)]
+        node: &'static Instance,
+    },
+    /// Run a command as a client on the Internet
+    ExecInet {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Run a command at the router of the VPC
+    ExecVpc {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Build the node image if it is missing, and print its path
+    Image,
+    /// Say what this machine lacks
+    Check,
+    #[command(hide = true)]
+    Serve { options: String },
+}
+
+fn node(name: &str) -> Result<&'static Instance, String> {
+    site::instance(name).ok_or_else(|| {
+        let names: Vec<&str> = INSTANCES.iter().map(|i| i.short).collect();
+        format!("the nodes are {}", names.join(", "))
+    })
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.verb) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("lab: {e}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(verb: Verb) -> Result<ExitCode, Error> {
+    match verb {
+        Verb::Up { kernel, fast } => {
+            let options = Options {
+                kernel: kernel.iter().map(|i| i.short.to_owned()).collect(),
+                fast,
+            };
+            return up(&options);
+        }
+        Verb::Down => Lab::down()?,
+        Verb::Status => print!("{}", status(&Lab::connect()?)?),
+        Verb::Ssh { node, command } => return replace_by(Lab::connect()?.session(node, &command)),
+        Verb::PowerOff { node } => Lab::connect()?.power_off(node)?,
+        Verb::PowerOn { node } => Lab::connect()?.power_on(node)?,
+        Verb::Partition { node } => Lab::connect()?.partition(node)?,
+        Verb::Heal => Lab::connect()?.heal()?,
+        Verb::Events => print!("{}", events(&Lab::connect()?)?),
+        Verb::Logs { node } => {
+            let path = paths::disks().join(node.short).join("console.log");
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+            print!("{text}");
+        }
+        Verb::ExecInet { command } => return replace_by(inside(netns::INTERNET, &command)),
+        Verb::ExecVpc { command } => return replace_by(inside(netns::VPC, &command)),
+        Verb::Image => println!("{}", image::node_rootfs()?.display()),
+        Verb::Check => {
+            let missing = image::check::missing();
+            if !missing.is_empty() {
+                print!("{missing}");
+                return Ok(ExitCode::FAILURE);
+            }
+            println!("This machine has everything the lab needs.");
+        }
+        Verb::Serve { options } => {
+            tracing_subscriber::fmt()
+                .with_env_filter(
+                    tracing_subscriber::EnvFilter::try_from_default_env()
+                        .unwrap_or_else(|_| "info".into()),
+                )
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .init();
+            daemon::serve(&serde_json::from_str(&options)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C while the lab starts leaves nothing behind.
+fn up(options: &Options) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let options = options.clone();
+        let starting =
+            tokio::task::spawn_blocking(move || Lab::up(&options, &Stderr::new()).map(drop));
+        tokio::select! {
+            started = starting => {
+                started??;
+                println!("Up. Next: `lab status`, `lab ssh n1`, `lab down`.");
+                Ok(ExitCode::SUCCESS)
+            }
+            pressed = tokio::signal::ctrl_c() => {
+                pressed?;
+                eprintln!("lab: interrupted, removing what was started");
+                Lab::down()?;
+                // The start is still waiting for a process that is gone.
+                std::process::exit(130);
+            }
+        }
+    })
+}
+
+fn inside(namespace: &str, command: &[String]) -> Command {
+    let mut enter = Command::new("nsenter");
+    enter
+        .arg(format!("--net={}", netns::path(namespace).display()))
+        .args(command);
+    enter
+}
+
+/// Becomes the other program: its terminal, its signals, its exit status.
+fn replace_by(mut command: Command) -> Result<ExitCode, Error> {
+    let error = std::os::unix::process::CommandExt::exec(&mut command);
+    Err(format!(
+        "cannot run {}: {error}",
+        command.get_program().to_string_lossy()
+    )
+    .into())
+}
+
+fn status(lab: &Lab) -> Result<String, Error> {
+    let control::Status { nodes, ec2 } = lab.status()?;
+    let mut text = format!(
+        "{:<5}{:<18}{:<21}{:<7}{:<15}ADDRESSES\n",
+        "NODE", "HOST NAME", "INSTANCE", "POWER", "EC2 SAYS"
+    );
+    let short = |id: &str| site::instance(id).map_or_else(|| id.to_owned(), |i| i.short.to_owned());
+    for node in nodes {
+        let Some(instance) = site::instance(&node.instance) else {
+            continue;
+        };
+        let known = ec2.instances.iter().find(|i| i.id == instance.id);
+        let addresses: Vec<String> = known
+            .map(|i| {
+                i.private
+                    .iter()
+                    .chain(&i.public)
+                    .map(ToString::to_string)
+                    .collect()
+            })
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "{:<5}{:<18}{:<21}{:<7}{:<15}{}{}\n",
+            instance.short,
+            instance.hostname,
+            instance.id,
+            if node.on { "on" } else { "off" },
+            known.map_or("unknown", |i| i.state.as_str()),
+            addresses.join(" "),
+            if node.partitioned { "  CUT OFF" } else { "" },
+        ));
+    }
+    for volume in &ec2.volumes {
+        let holder = match &volume.holder {
+            Some(holder) => format!("{} at {} as {}", holder.state, short(&holder.instance), holder.device),
+            None => "held by nobody".to_owned(),
+        };
+        text.push_str(&format!(
+            "volume {}: {}, {holder}\n",
+            volume.id, volume.state
+        ));
+    }
+    text.push_str(&format!(
+        "virtual address {}: {}\n",
+        site::VIP,
+        ec2.vip
+            .as_deref()
+            .map_or("assigned to nobody".to_owned(), |id| format!(
+                "assigned to {}",
+                short(id)
+            ))
+    ));
+    text.push_str(&format!(
+        "Elastic IP {}: {}\n",
+        site::EIP,
+        match (ec2.eip, ec2.eip_instance.as_deref()) {
+            (Some(private), Some(id)) => format!("leads to {private} of {}", short(id)),
+            (Some(private), None) => format!("leads to {private} of nobody"),
+            (None, _) => "leads nowhere".to_owned(),
+        }
+    ));
+    Ok(text)
+}
+
+fn events(lab: &Lab) -> Result<String, Error> {
+    let (ec2, own) = lab.all_events()?;
+    let mut all: Vec<(SystemTime, String)> = ec2
+        .into_iter()
+        .map(|event| (event.at, format!("EC2: {}", event.what)))
+        .chain(
+            own.into_iter()
+                .map(|moment| (moment.at, format!("lab: {}", moment.what))),
+        )
+        .collect();
+    all.sort();
+    let clock = time::macros::format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
+    all.into_iter()
+        .map(|(at, what)| {
+            let at = time::OffsetDateTime::from(at).format(clock)?;
+            Ok(format!("{at} UTC  {what}\n"))
+        })
+        .collect()
 }

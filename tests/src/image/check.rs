@@ -55,9 +55,9 @@ pub fn missing() -> Missing {
         missing.packages.push("debian-archive-keyring");
     }
     if !nix::unistd::Uid::effective().is_root() {
-        missing.obstacles.push(
-            "The lab makes network namespaces and mounts: run it as root (sudo).".to_owned(),
-        );
+        missing
+            .obstacles
+            .push("The lab makes network namespaces and mounts: run it as root (sudo).".to_owned());
     }
     if crate::cgroup::mount_point().is_none() {
         missing.obstacles.push(

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::ec2::server::ServerTls;
 use crate::progress::{Progress, Stderr};
 use crate::world::Error;
 use crate::{paths, run};
@@ -88,9 +89,25 @@ impl Image {
         self.dir.join("ca.pem")
     }
 
-    /// Key of the lab's authority, in PEM.
-    pub fn ca_key(&self) -> PathBuf {
-        self.dir.join("ca.key")
+    /// A certificate by the lab's authority for a server with these names.
+    ///
+    /// # Errors
+    /// The authority's key cannot be read, or a name is not one.
+    pub fn certificate_for(&self, names: &[&str]) -> Result<ServerTls, Error> {
+        let path = self.dir.join("ca.key");
+        let key = fs::read_to_string(&path)
+            .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let authority = rcgen::Issuer::new(authority()?, rcgen::KeyPair::from_pem(&key)?);
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names)?;
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = rcgen::KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &authority)?;
+        Ok(ServerTls {
+            cert_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        })
     }
 }
 
@@ -142,20 +159,38 @@ pub fn node_image(progress: &dyn Progress) -> Result<Image, Error> {
 /// which the standard hasher does not promise.
 fn fingerprint() -> u64 {
     let packages = PACKAGES.join(" ");
-    [SUITE, COMPOSE_SUITE, &packages, CUSTOMISE, PIN, std::env::consts::ARCH]
-        .iter()
-        .flat_map(|text| text.bytes().chain([0]))
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    [
+        SUITE,
+        COMPOSE_SUITE,
+        &packages,
+        CUSTOMISE,
+        PIN,
+        std::env::consts::ARCH,
+    ]
+    .iter()
+    .flat_map(|text| text.bytes().chain([0]))
+    .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn build(dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
     progress.step("node image: keys");
     let key = dir.join("ssh_key");
-    run::run("ssh-keygen", &[
-        "-q", "-t", "ed25519", "-N", "", "-C", "portsip-ha-lab", "-f", path_text(&key)?,
-    ])?;
+    run::run(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            "portsip-ha-lab",
+            "-f",
+            path_text(&key)?,
+        ],
+    )?;
     make_authority(dir)?;
     let setup = dir.join("setup");
     fs::create_dir(&setup)?;
@@ -236,7 +271,8 @@ fn debian_mirror() -> String {
 }
 
 /// The nodes reach the EC2 model at EC2's real name: they need an authority that vouches for it.
-fn make_authority(dir: &Path) -> Result<(), Error> {
+/// The same every time but for its key, so that it can sign from the key alone.
+fn authority() -> Result<rcgen::CertificateParams, Error> {
     let mut params = rcgen::CertificateParams::new(Vec::<String>::new())?;
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
     params.key_usages = vec![
@@ -248,9 +284,12 @@ fn make_authority(dir: &Path) -> Result<(), Error> {
         .push(rcgen::DnType::CommonName, "PortSIP HA lab");
     params.not_before = rcgen::date_time_ymd(2024, 1, 1);
     params.not_after = rcgen::date_time_ymd(2044, 1, 1);
+    Ok(params)
+}
+
+fn make_authority(dir: &Path) -> Result<(), Error> {
     let key = rcgen::KeyPair::generate()?;
-    let certificate = params.self_signed(&key)?;
-    fs::write(dir.join("ca.pem"), certificate.pem())?;
+    fs::write(dir.join("ca.pem"), authority()?.self_signed(&key)?.pem())?;
     fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -1,5 +1,10 @@
 //! A machine of the lab: one trait, two kinds.
 
+pub mod kernel;
+
+pub mod container;
+pub mod personal;
+
 use std::path::Path;
 use std::time::Duration;
 

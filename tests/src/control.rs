@@ -1,0 +1,135 @@
+//! What a client and the lab's background process say to each other: one JSON line each way over
+//! a Unix socket that only root can open.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ec2::{Event, Snapshot};
+use crate::paths;
+use crate::world::Error;
+
+/// A wish of a client. Nodes are named by instance id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Follow the start: any number of [`Reply::Step`], then [`Reply::Done`] or [`Reply::Failed`].
+    FollowStart,
+    /// [`Reply::Status`].
+    Status,
+    /// [`Reply::Events`].
+    Events,
+    /// Takes the power away; EC2 does not notice.
+    PowerOff(String),
+    /// Starts the instance if EC2 has stopped it, else gives the machine its power back.
+    PowerOn(String),
+    /// Lets no packet pass between this node and the others.
+    Partition(String),
+    /// Ends every partition.
+    Heal,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// The start has got this far.
+    Step(String),
+    /// It is done.
+    Done,
+    /// It is not, for this reason.
+    Failed(String),
+    /// How things are.
+    Status(Status),
+    /// What happened: in EC2, and to the lab by hand.
+    Events {
+        /// The model's record.
+        ec2: Vec<Event>,
+        /// What people did to the lab.
+        lab: Vec<Moment>,
+    },
+}
+
+/// Something that was done to the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// When it was done (when it had taken effect).
+    pub at: SystemTime,
+    /// What, in words.
+    pub what: String,
+}
+
+/// How things are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The machines, in the order of the site.
+    pub nodes: Vec<NodeStatus>,
+    /// What EC2 says.
+    pub ec2: Snapshot,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its instance id.
+    pub instance: String,
+    /// Whether it has power.
+    pub on: bool,
+    /// Whether it is cut off from the other nodes.
+    pub partitioned: bool,
+}
+
+/// Where the background process listens.
+pub fn socket() -> PathBuf {
+    paths::state("control")
+}
+
+/// Asks once.
+///
+/// # Errors
+/// No lab is up, its process has died, or it could not do what was asked.
+pub fn ask(request: &Request) -> Result<Reply, Error> {
+    let mut last = None;
+    follow(request, |reply| last = Some(reply))?;
+    last.ok_or_else(|| died().into())
+}
+
+/// Asks, and hands over every reply but [`Reply::Failed`], which is an error.
+///
+/// # Errors
+/// As [`ask`].
+pub fn follow(request: &Request, mut each: impl FnMut(Reply)) -> Result<(), Error> {
+    let mut stream = UnixStream::connect(socket()).map_err(|_| no_lab())?;
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())?;
+    for line in BufReader::new(stream).lines() {
+        match serde_json::from_str(&line?)? {
+            Reply::Failed(reason) => return Err(reason.into()),
+            Reply::Step(step) => each(Reply::Step(step)),
+            last => {
+                each(last);
+                return Ok(());
+            }
+        }
+    }
+    Err(died().into())
+}
+
+fn no_lab() -> String {
+    if PathBuf::from(paths::STATE).exists() {
+        died()
+    } else {
+        "no lab is up; `lab up` starts one".to_owned()
+    }
+}
+
+fn died() -> String {
+    format!(
+        "the lab's process has died; its log is {}, `lab down` removes what it left",
+        paths::state("serve.log").display()
+    )
+}

@@ -1,0 +1,426 @@
+//! The lab's background process: owns the machines, runs the EC2 model and the metadata service
+//! inside the VPC's namespace, and answers the control socket.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket,
+    sockopt,
+};
+
+use crate::cgroup::Cgroup;
+use crate::control::{self, Moment, NodeStatus, Reply, Request, Status};
+use crate::ec2::{Ec2, Timing};
+use crate::hypervisor::{Hypervisor, Model};
+use crate::image::{self, Image};
+use crate::lab::Options;
+use crate::progress::Silent;
+use crate::site::{self, INSTANCES, Instance};
+use crate::world::{Error, World as _};
+use crate::{imds, netns, paths, vpc};
+
+/// How long nodes may take from power to a working sshd and pcsd.
+const UP_WITHIN: Duration = Duration::from_secs(180);
+
+/// Runs the lab until the process is killed. The caller has made the state directory, and has no
+/// other thread: this thread's namespaces become those of all.
+///
+/// # Errors
+/// Something of the lab cannot be made; it was also told to whoever follows the start.
+pub fn serve(options: &Options) -> Result<(), Error> {
+    let lock = fs::File::create(paths::state("lock"))?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| "another lab is running; `lab down` ends it")?;
+    let group = Cgroup::of_the_lab()?;
+    fs::write(
+        paths::state("cgroup"),
+        group.path().as_os_str().as_encoded_bytes(),
+    )?;
+    group.child("serve")?.enter()?;
+    let disks = paths::disks();
+    fs::write(paths::state("disks"), disks.as_os_str().as_encoded_bytes())?;
+    fs::create_dir_all(&disks)?;
+
+    let start = Arc::new(Start::default());
+    let desk = Arc::new(Desk {
+        start: Arc::clone(&start),
+        lab: OnceLock::new(),
+        moments: Mutex::default(),
+    });
+    let listener = UnixListener::bind(control::socket())?;
+
+    start.step("VPC and Internet");
+    vpc::build()?;
+    netns::enter(netns::VPC)?;
+    keep_mounts_private(&disks)?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let clients = Arc::clone(&desk);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let desk = Arc::clone(&clients);
+            std::thread::spawn(move || desk.attend(stream));
+        }
+    });
+    runtime.block_on(async {
+        let begun = begin(options, &group, &disks, &desk).await;
+        start.end(begun.as_ref().map(drop).map_err(ToString::to_string));
+        if begun.is_err() {
+            // Whoever follows the start gets the reason; `lab down` gets the rest.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            return begun;
+        }
+        std::future::pending().await
+    })
+}
+
+async fn begin(
+    options: &Options,
+    group: &Cgroup,
+    disks: &Path,
+    desk: &Arc<Desk>,
+) -> Result<(), Error> {
+    let start = &desk.start;
+    let image = image::node_image(&Silent)?;
+    start.step("disks");
+    let model: Model = Arc::new(OnceLock::new());
+    let kernel: Vec<&'static Instance> = options
+        .kernel
+        .iter()
+        .filter_map(|name| site::instance(name))
+        .collect();
+    let world = Arc::new(Hypervisor::new(&image, disks, group, &kernel, &model)?);
+
+    start.step("EC2 and instance metadata");
+    let timing = if options.fast {
+        Timing::fast()
+    } else {
+        Timing::ec2_like()
+    };
+    let ec2 = Ec2::new(timing, Arc::clone(&world) as Arc<dyn crate::world::World>);
+    let _ = model.set(Arc::downgrade(&ec2));
+    serve_ec2(&ec2, &image)?;
+    for instance in &INSTANCES {
+        serve_metadata(&ec2, instance)?;
+    }
+    world.set_network(&ec2.network())?;
+
+    start.step("three nodes");
+    let (booting, start) = (Arc::clone(&world), Arc::clone(&desk.start));
+    tokio::task::spawn_blocking(move || boot_all(&booting, &start)).await??;
+    let _ = desk.lab.set(Running {
+        world,
+        ec2,
+        runtime: tokio::runtime::Handle::current(),
+    });
+    Ok(())
+}
+
+fn boot_all(world: &Hypervisor, start: &Start) -> Result<(), Error> {
+    std::thread::scope(|scope| {
+        let boots: Vec<_> = INSTANCES
+            .iter()
+            .map(|instance| scope.spawn(|| world.power_on(instance.id)))
+            .collect();
+        boots.into_iter().try_for_each(|boot| {
+            boot.join()
+                .unwrap_or_else(|_| Err("booting a node panicked".into()))
+        })
+    })?;
+    start.step("waiting for sshd and pcsd");
+    let deadline = Instant::now() + UP_WITHIN;
+    for instance in &INSTANCES {
+        for (port, what) in [(22, "sshd"), (2224, "pcsd")] {
+            wait_for_port(instance, port, what, deadline)?;
+        }
+    }
+    Ok(())
+}
+
+fn wait_for_port(
+    instance: &Instance,
+    port: u16,
+    what: &str,
+    deadline: Instant,
+) -> Result<(), Error> {
+    let address = SocketAddr::V4(SocketAddrV4::new(instance.private_ip, port));
+    loop {
+        match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+            Ok(_) => return Ok(()),
+            Err(e) if Instant::now() > deadline => {
+                return Err(format!(
+                    "{} is not up after {} s: {what} does not answer ({e}); `lab logs {}` shows its console",
+                    instance.hostname,
+                    UP_WITHIN.as_secs(),
+                    instance.short
+                )
+                .into());
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+fn serve_ec2(ec2: &Arc<Ec2>, image: &Image) -> Result<(), Error> {
+    let listener = std::net::TcpListener::bind((site::EC2_ADDRESS, 443))
+        .map_err(|e| format!("cannot listen on {}:443: {e}", site::EC2_ADDRESS))?;
+    listener.set_nonblocking(true)?;
+    let tls = image.certificate_for(&[site::EC2_ENDPOINT])?;
+    let router = ec2.router();
+    tokio::spawn(async move {
+        if let Err(e) = crate::ec2::server::serve(listener, tls, router).await {
+            tracing::error!("the EC2 endpoint ended: {e}");
+        }
+    });
+    Ok(())
+}
+
+/// One listener for each port of the VPC: who asks is known by the wire it comes in on, so that
+/// a node cannot read another's metadata by using its address.
+fn serve_metadata(ec2: &Arc<Ec2>, instance: &'static Instance) -> Result<(), Error> {
+    let listener = listen_on_port(&vpc::port(instance), vpc::METADATA, 80).map_err(|e| {
+        format!(
+            "cannot listen for the metadata requests of {}: {e}",
+            instance.short
+        )
+    })?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let router = imds::router(Arc::clone(ec2), instance.id);
+    tokio::spawn(async move {
+        if let Err(e) = axum::serve(listener, router).await {
+            tracing::error!("the metadata service of {} ended: {e}", instance.short);
+        }
+    });
+    Ok(())
+}
+
+fn listen_on_port(
+    device: &str,
+    address: Ipv4Addr,
+    port: u16,
+) -> Result<std::net::TcpListener, Error> {
+    let fd: OwnedFd = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        None,
+    )?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    setsockopt(&fd, sockopt::BindToDevice, &device.into())?;
+    let [a, b, c, d] = address.octets();
+    bind(fd.as_raw_fd(), &SockaddrIn::new(a, b, c, d, port))?;
+    listen(&fd, Backlog::new(64)?)?;
+    Ok(fd.into())
+}
+
+/// From here on, what is mounted below `dir` is seen by this process and the nodes only, and is
+/// gone when they are, however they end. Everything else still follows the machine's mounts.
+fn keep_mounts_private(dir: &Path) -> Result<(), Error> {
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|e| format!("cannot make a mount namespace: {e}"))?;
+    let dir = dir.canonicalize()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let below = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .filter(|point| dir.starts_with(point))
+        .max_by_key(|point| point.len())
+        .unwrap_or("/");
+    mount(
+        None::<&str>,
+        below,
+        None::<&str>,
+        MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .map_err(|e| format!("cannot make the mounts on {below} private: {e}").into())
+}
+
+/// How far the start has got, for any number of followers.
+#[derive(Default)]
+struct Start {
+    told: Mutex<(Vec<String>, Option<Result<(), String>>)>,
+    news: Condvar,
+}
+
+impl Start {
+    fn step(&self, what: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.0.push(what.to_owned());
+        self.news.notify_all();
+    }
+
+    fn end(&self, result: Result<(), String>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.1 = Some(result);
+        self.news.notify_all();
+    }
+
+    /// Hands every step to `each`, those of the past too, and returns how it ended.
+    fn follow(&self, mut each: impl FnMut(String) -> std::io::Result<()>) -> Result<(), Error> {
+        let mut seen = 0;
+        loop {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let told = self
+                .news
+                .wait_while(told, |t| t.0.len() == seen && t.1.is_none())
+                .unwrap_or_else(PoisonError::into_inner);
+            let steps: Vec<String> = told.0.iter().skip(seen).cloned().collect();
+            let end = told.1.clone();
+            drop(told);
+            seen += steps.len();
+            for step in steps {
+                each(step)?;
+            }
+            if let Some(end) = end {
+                return end.map_err(Into::into);
+            }
+        }
+    }
+}
+
+struct Running {
+    world: Arc<Hypervisor>,
+    ec2: Arc<Ec2>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// Where clients' wishes are heard.
+struct Desk {
+    start: Arc<Start>,
+    lab: OnceLock<Running>,
+    moments: Mutex<Vec<Moment>>,
+}
+
+impl Desk {
+    fn attend(&self, stream: UnixStream) {
+        let mut line = String::new();
+        if BufReader::new(&stream).read_line(&mut line).is_err() {
+            return;
+        }
+        let reply = serde_json::from_str(&line)
+            .map_err(Error::from)
+            .and_then(|request| self.answer(&request, &stream))
+            .unwrap_or_else(|e| Reply::Failed(e.to_string()));
+        // A client that went away needs no answer.
+        let _ = send(&stream, &reply);
+    }
+
+    fn answer(&self, request: &Request, stream: &UnixStream) -> Result<Reply, Error> {
+        if *request == Request::FollowStart {
+            self.start.follow(|step| send(stream, &Reply::Step(step)))?;
+            return Ok(Reply::Done);
+        }
+        let lab = self.lab.get().ok_or("the lab is still starting")?;
+        match request {
+            Request::FollowStart => {}
+            Request::Status => return lab.status().map(Reply::Status),
+            Request::Events => {
+                return Ok(Reply::Events {
+                    ec2: lab.ec2.events(),
+                    lab: self.moments().clone(),
+                });
+            }
+            Request::PowerOff(instance) => {
+                // The moment that counts is when the power goes, not when the last process is gone.
+                self.note(format!("power of {instance} cut"));
+                lab.world.power_off(instance)?;
+            }
+            Request::PowerOn(instance) => {
+                lab.power_on(instance)?;
+                self.note(format!("power of {instance} back"));
+            }
+            Request::Partition(instance) => {
+                let instance = known(instance)?;
+                lab.world.vpc.set_partitioned(instance.short, true)?;
+                self.note(format!("{} cut off from the other nodes", instance.id));
+            }
+            Request::Heal => {
+                for short in lab.world.vpc.partitioned() {
+                    lab.world.vpc.set_partitioned(&short, false)?;
+                }
+                self.note("all partitions healed".to_owned());
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    fn moments(&self) -> std::sync::MutexGuard<'_, Vec<Moment>> {
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, what: String) {
+        self.moments().push(Moment {
+            at: SystemTime::now(),
+            what,
+        });
+    }
+}
+
+impl Running {
+    fn status(&self) -> Result<Status, Error> {
+        let partitioned = self.world.vpc.partitioned();
+        let nodes = INSTANCES
+            .iter()
+            .map(|instance| {
+                Ok(NodeStatus {
+                    instance: instance.id.to_owned(),
+                    on: self.world.machine(instance.id)?.is_on(),
+                    partitioned: partitioned.contains(instance.short),
+                })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Status {
+            nodes,
+            ec2: self.ec2.snapshot(),
+        })
+    }
+
+    /// A node whose power was cut gets it back; one that EC2 has stopped is started by EC2.
+    fn power_on(&self, instance: &str) -> Result<(), Error> {
+        let instance = known(instance)?;
+        let state = self
+            .ec2
+            .snapshot()
+            .instances
+            .into_iter()
+            .find(|i| i.id == instance.id)
+            .map(|i| i.state)
+            .unwrap_or_default();
+        match state.as_str() {
+            "running" => self.world.power_on(instance.id),
+            "stopped" => self.start_instance(instance),
+            other => Err(format!(
+                "EC2 says {} is {other}: wait until it is stopped or running",
+                instance.id
+            )
+            .into()),
+        }
+    }
+
+    fn start_instance(&self, instance: &Instance) -> Result<(), Error> {
+        let _ = &self.runtime;
+        Err(format!("cannot start {} yet", instance.id).into())
+    }
+}
+
+fn known(instance: &str) -> Result<&'static Instance, Error> {
+    site::instance(instance).ok_or_else(|| format!("no node {instance}").into())
+}
+
+fn send(mut stream: &UnixStream, reply: &Reply) -> std::io::Result<()> {
+    let mut line = serde_json::to_string(reply)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())
+}

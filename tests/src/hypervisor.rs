@@ -1,0 +1,118 @@
+//! The machines and the VPC behind the EC2 model: what the model decides is done here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use crate::cgroup::Cgroup;
+use crate::ec2::Ec2;
+use crate::image::Image;
+use crate::node::Machine;
+use crate::node::container::{ContainerNode, Parts};
+use crate::site::{self, INSTANCES, Instance};
+use crate::volume;
+use crate::vpc::{self, Vpc};
+use crate::world::{Detach, Error, Network, World};
+
+/// Size of the EBS volume.
+const VOLUME_BYTES: u64 = 4 << 30;
+
+/// The model, once it exists: machines tell it when a guest powers itself off.
+pub type Model = Arc<OnceLock<Weak<Ec2>>>;
+
+/// Everything that has power or carries packets.
+pub struct Hypervisor {
+    machines: BTreeMap<&'static str, Box<dyn Machine>>,
+    volumes: PathBuf,
+    /// What the VPC delivers.
+    pub vpc: Vpc,
+}
+
+impl Hypervisor {
+    /// Three machines without power on an existing VPC, and an empty volume. `kernel` says which
+    /// get a kernel of their own.
+    ///
+    /// # Errors
+    /// A port or a disk cannot be made.
+    pub fn new(
+        image: &Image,
+        disks: &Path,
+        cgroup: &Cgroup,
+        kernel: &[&'static Instance],
+        model: &Model,
+    ) -> Result<Self, Error> {
+        let volumes = disks.join("volumes");
+        fs::create_dir_all(&volumes)
+            .map_err(|e| format!("cannot make {}: {e}", volumes.display()))?;
+        volume::create(&volumes.join(site::VOLUME_ID), VOLUME_BYTES)?;
+        let mut machines: BTreeMap<&'static str, Box<dyn Machine>> = BTreeMap::new();
+        for instance in &INSTANCES {
+            let disk = disks.join(instance.short);
+            fs::create_dir_all(&disk)
+                .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;
+            if kernel.contains(&instance) {
+                return Err(format!("{}: kernel nodes are not wired yet", instance.short).into());
+            }
+            vpc::add_cable(instance)?;
+            crate::pbx::copy_docker_data(&disk.join("docker"))?;
+            let model = Arc::clone(model);
+            let node = ContainerNode::new(Parts {
+                instance,
+                image: image.clone(),
+                disk,
+                cgroup: cgroup.clone(),
+                on_guest_off: Box::new(move |instance| {
+                    if let Some(ec2) = model.get().and_then(Weak::upgrade) {
+                        ec2.guest_powered_off(instance.id);
+                    }
+                }),
+            });
+            machines.insert(instance.id, Box::new(node));
+        }
+        Ok(Self {
+            machines,
+            volumes,
+            vpc: Vpc::default(),
+        })
+    }
+
+    /// The machine behind an instance.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn machine(&self, instance: &str) -> Result<&dyn Machine, Error> {
+        self.machines
+            .get(instance)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| format!("no machine behind {instance}").into())
+    }
+}
+
+impl World for Hypervisor {
+    fn power_on(&self, instance: &str) -> Result<(), Error> {
+        self.machine(instance)?.power_on()
+    }
+
+    fn shut_down(&self, instance: &str, grace: Duration) -> Result<(), Error> {
+        self.machine(instance)?.shut_down(grace)
+    }
+
+    fn power_off(&self, instance: &str) -> Result<(), Error> {
+        self.machine(instance)?.power_off()
+    }
+
+    fn attach(&self, instance: &str, volume: &str, _device: &str) -> Result<(), Error> {
+        self.machine(instance)?
+            .attach(volume, &self.volumes.join(volume))
+    }
+
+    fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error> {
+        self.machine(instance)?.detach(volume, force)
+    }
+
+    fn set_network(&self, network: &Network) -> Result<(), Error> {
+        self.vpc.set_network(network)
+    }
+}

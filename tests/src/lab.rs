@@ -1,0 +1,304 @@
+//! The lab as programs use it: the command `lab`, the demo and the tests. One lab at a time; it
+//! lives in a background process, so it outlives who started it.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::control::{self, Moment, Reply, Request, Status};
+use crate::ec2::Event;
+use crate::image::{self, Image, check};
+use crate::progress::{Progress, Silent};
+use crate::site::Instance;
+use crate::world::Error;
+use crate::{cgroup, paths, remains, run, ssh};
+
+/// How long the background process may take until it listens.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
+/// How long a copy to a node may take.
+const COPY_WITHIN: Duration = Duration::from_secs(120);
+
+/// What kind of lab.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Nodes that get a kernel of their own (`n1`); the others are containers.
+    pub kernel: Vec<String>,
+    /// EC2's transitions take moments instead of as long as on EC2.
+    pub fast: bool,
+}
+
+/// A lab that is up.
+#[derive(Debug, Clone)]
+pub struct Lab {
+    image: Image,
+}
+
+impl Lab {
+    /// Builds what is missing in the cache, starts the lab and waits until sshd and pcsd answer on
+    /// every node. What a lab that died left is removed first.
+    ///
+    /// # Errors
+    /// A lab is up, this machine lacks something, or a node does not boot; then nothing is left.
+    pub fn up(options: &Options, progress: &dyn Progress) -> Result<Self, Error> {
+        let missing = check::missing();
+        if !missing.is_empty() {
+            return Err(format!("this machine cannot run the lab yet:\n{missing}").into());
+        }
+        if control::ask(&Request::Status).is_ok() {
+            return Err("a lab is up already; `lab down` ends it".into());
+        }
+        let image = image::node_image(progress)?;
+        crate::pbx::docker_data()?;
+        if remains::exist() {
+            progress.step("removing what an earlier lab left");
+            remains::remove()?;
+        }
+        let started = start(options, progress);
+        if let Err(e) = started {
+            // The reason is what matters; the second failure, if any, goes with it.
+            return Err(match remains::remove() {
+                Ok(()) => e,
+                Err(second) => format!("{e}\nand cleaning up failed: {second}").into(),
+            });
+        }
+        progress.finish();
+        Ok(Self { image })
+    }
+
+    /// The lab that is up.
+    ///
+    /// # Errors
+    /// None is, or its process has died.
+    pub fn connect() -> Result<Self, Error> {
+        control::ask(&Request::Status)?;
+        Ok(Self {
+            image: image::node_image(&Silent)?,
+        })
+    }
+
+    /// Ends the lab and removes everything it left, also when its process has died; no error if
+    /// there is nothing.
+    ///
+    /// # Errors
+    /// Something cannot be removed; with everything that cannot.
+    pub fn down() -> Result<(), Error> {
+        remains::remove()
+    }
+
+    /// Runs a shell script as root on a node.
+    ///
+    /// # Errors
+    /// It has not ended after `limit`. A node that cannot be reached gives exit status 255.
+    pub fn ssh(&self, node: &Instance, script: &str, limit: Duration) -> Result<Output, Error> {
+        ssh::run(&self.image, node, script, limit)
+    }
+
+    /// Copies a file or directory to a node.
+    ///
+    /// # Errors
+    /// The node refuses or cannot be reached.
+    pub fn copy_to(&self, node: &Instance, local: &Path, remote: &Path) -> Result<(), Error> {
+        ssh::copy_to(&self.image, node, local, remote, COPY_WITHIN)
+    }
+
+    /// A command that opens a shell on a node, or runs `command` there with this process's stdin
+    /// and stdout.
+    pub fn session(&self, node: &Instance, command: &[String]) -> Command {
+        ssh::session(&self.image, node, command)
+    }
+
+    /// Takes the power away, and returns when it is gone; EC2 does not notice.
+    ///
+    /// # Errors
+    /// Some process of the node does not die.
+    pub fn power_off(&self, node: &Instance) -> Result<(), Error> {
+        let result = done(&Request::PowerOff(node.id.to_owned()));
+        ssh::forget(node);
+        result
+    }
+
+    /// Starts the instance if EC2 has stopped it, else gives the machine its power back. Returns
+    /// when it is booting.
+    ///
+    /// # Errors
+    /// It has power, or is on its way to another state.
+    pub fn power_on(&self, node: &Instance) -> Result<(), Error> {
+        ssh::forget(node);
+        done(&Request::PowerOn(node.id.to_owned()))
+    }
+
+    /// Lets no packet pass between this node and the others; EC2, metadata and clients reach it.
+    ///
+    /// # Errors
+    /// The lab's process cannot change the VPC.
+    pub fn partition(&self, node: &Instance) -> Result<(), Error> {
+        done(&Request::Partition(node.id.to_owned()))
+    }
+
+    /// Ends every partition.
+    ///
+    /// # Errors
+    /// The lab's process cannot change the VPC.
+    pub fn heal(&self) -> Result<(), Error> {
+        done(&Request::Heal)
+    }
+
+    /// Who has power, and what EC2 says.
+    ///
+    /// # Errors
+    /// The lab's process has died.
+    pub fn status(&self) -> Result<Status, Error> {
+        match control::ask(&Request::Status)? {
+            Reply::Status(status) => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What happened in EC2 since the start.
+    ///
+    /// # Errors
+    /// The lab's process has died.
+    pub fn events(&self) -> Result<Vec<Event>, Error> {
+        self.all_events().map(|(ec2, _)| ec2)
+    }
+
+    /// What happened in EC2, and what people did to the lab, since the start.
+    ///
+    /// # Errors
+    /// The lab's process has died.
+    pub fn all_events(&self) -> Result<(Vec<Event>, Vec<Moment>), Error> {
+        match control::ask(&Request::Events)? {
+            Reply::Events { ec2, lab } => Ok((ec2, lab)),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// Waits until no other test has a lab, and keeps others waiting until it is dropped.
+///
+/// # Errors
+/// The lock cannot be made.
+pub fn exclusive() -> Result<Flock<fs::File>, Error> {
+    let cache = paths::cache();
+    fs::create_dir_all(&cache)?;
+    let path = cache.join("one-lab.lock");
+    let file =
+        fs::File::create(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, e)| format!("cannot lock {}: {e}", path.display()).into())
+}
+
+fn done(request: &Request) -> Result<(), Error> {
+    match control::ask(request)? {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn unexpected(reply: &Reply) -> Error {
+    format!("the lab's process answered {reply:?}; is it of the same build as this command?").into()
+}
+
+fn start(options: &Options, progress: &dyn Progress) -> Result<(), Error> {
+    progress.step("background process");
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(paths::STATE)
+        .map_err(|e| format!("cannot make {}: {e}", paths::STATE))?;
+    let mut process = spawn(options)?;
+    let deadline = Instant::now() + LISTENS_WITHIN;
+    while !control::socket().exists() {
+        let ended = match &mut process {
+            Some(child) => child.try_wait()?.is_some(),
+            None => false,
+        };
+        if ended || Instant::now() > deadline {
+            return Err(format!(
+                "the lab's background process does not start: {}",
+                last_words()
+            )
+            .into());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    control::follow(&Request::FollowStart, |reply| {
+        if let Reply::Step(step) = reply {
+            progress.step(&step);
+        }
+    })
+    .map_err(|e| format!("the lab does not come up: {e}; {}", last_words()).into())
+}
+
+/// Starts `lab serve` detached: as a unit of its own where systemd rules, because only there it
+/// may make control groups; in a session of its own elsewhere.
+fn spawn(options: &Options) -> Result<Option<Child>, Error> {
+    let log = paths::state("serve.log");
+    let program = program()?;
+    let options = serde_json::to_string(options)?;
+    if cgroup::systemd() {
+        let mut args = vec![
+            "--quiet".to_owned(),
+            "--collect".to_owned(),
+            format!("--unit={}", cgroup::NAME),
+            "--property=Delegate=yes".to_owned(),
+            "--property=TasksMax=infinity".to_owned(),
+            format!("--property=StandardOutput=append:{}", log.display()),
+            format!("--property=StandardError=append:{}", log.display()),
+        ];
+        for name in ["HOME", "XDG_CACHE_HOME", "PATH", "RUST_LOG"] {
+            if let Ok(value) = std::env::var(name) {
+                args.push(format!("--setenv={name}={value}"));
+            }
+        }
+        args.extend([program.display().to_string(), "serve".to_owned(), options]);
+        run::run("systemd-run", &args)?;
+        return Ok(None);
+    }
+    let log = fs::File::create(log)?;
+    let child = Command::new(&program)
+        .arg("serve")
+        .arg(options)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // Ctrl-C at the terminal is for whoever waits for the start, who then cleans up.
+        .process_group(0)
+        .spawn()
+        .map_err(|e| format!("cannot run {}: {e}", program.display()))?;
+    Ok(Some(child))
+}
+
+/// The command `lab`: this program, or the one beside it.
+fn program() -> Result<PathBuf, Error> {
+    let own = std::env::current_exe()?;
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join("lab"))
+        .chain([own.clone()])
+        .find(|path| path.is_file() && path.file_name() == Some("lab".as_ref()))
+        .ok_or_else(|| {
+            format!(
+                "the program `lab` is not beside {}; `cargo build -p lab` makes it",
+                own.display()
+            )
+            .into()
+        })
+}
+
+fn last_words() -> String {
+    let log = fs::read_to_string(paths::state("serve.log")).unwrap_or_default();
+    let tail: Vec<&str> = log.lines().rev().take(5).collect();
+    if tail.is_empty() {
+        return "its log is empty".to_owned();
+    }
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    format!("its log ends with:\n{}", tail.join("\n"))
+}

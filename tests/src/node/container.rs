@@ -1,0 +1,420 @@
+//! A container node: systemd-nspawn on an overlay of the node image. It runs at native speed on
+//! this machine's kernel, so a block device that it sees is this machine's, and what it wrote
+//! without syncing survives its power loss. Where that matters there are kernel nodes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{Mode, SFlag, mknod};
+
+use super::{Machine, personal};
+use crate::cgroup::Cgroup;
+use crate::image::Image;
+use crate::run;
+use crate::site::Instance;
+use crate::volume::Loop;
+use crate::vpc;
+use crate::world::{Detach, Error};
+
+/// systemd's signal for "power off", SIGRTMIN+4 as glibc counts.
+const POWER_OFF_SIGNAL: &str = "-38";
+/// systemd-nspawn's exit status when the guest asked for a reboot.
+const REBOOT_STATUS: i32 = 133;
+/// How long the kernel may take to end processes and unmount after a power loss.
+const GONE_WITHIN: Duration = Duration::from_secs(20);
+/// How long a container may take until its init runs.
+const INIT_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a container node is made from.
+pub struct Parts {
+    /// Which instance it is.
+    pub instance: &'static Instance,
+    /// The image under the overlay.
+    pub image: Image,
+    /// A directory for its disk; missing or from an earlier power cycle of the same lab.
+    pub disk: PathBuf,
+    /// The lab's control group.
+    pub cgroup: Cgroup,
+    /// Called when the guest has powered itself off.
+    pub on_guest_off: Box<dyn Fn(&'static Instance) + Send + Sync>,
+}
+
+/// The machine.
+#[derive(Clone)]
+pub struct ContainerNode(Arc<Node>);
+
+struct Node {
+    parts: Parts,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Process id of the container's init on this machine, while it has power.
+    init: Option<u32>,
+    /// Counts boots, so that news of an earlier one is recognised.
+    boots: u64,
+    mounted: bool,
+    shutting_down: bool,
+    volumes: BTreeMap<String, Plugged>,
+}
+
+struct Plugged {
+    device: Loop,
+    file: PathBuf,
+    name: String,
+}
+
+impl ContainerNode {
+    /// A machine without power. Its port in the VPC exists.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Node {
+            parts,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }))
+    }
+}
+
+impl Machine for ContainerNode {
+    fn power_on(&self) -> Result<(), Error> {
+        let mut state = self.0.lock();
+        if state.init.is_some() {
+            return Err(format!("{} has power already", self.0.name()).into());
+        }
+        boot(&self.0, &mut state)
+    }
+
+    fn shut_down(&self, grace: Duration) -> Result<(), Error> {
+        let node = &self.0;
+        let mut state = node.lock();
+        let Some(init) = state.init else {
+            return Ok(());
+        };
+        state.shutting_down = true;
+        let asked = run::run("kill", &[POWER_OFF_SIGNAL, &init.to_string()]);
+        let boots = state.boots;
+        let (state, _) = node
+            .changed
+            .wait_timeout_while(state, grace, |s| s.init.is_some() && s.boots == boots)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(state);
+        let result = self.power_off();
+        node.lock().shutting_down = false;
+        asked.map(drop).or(result)
+    }
+
+    fn power_off(&self) -> Result<(), Error> {
+        let node = &self.0;
+        let mut state = node.lock();
+        if state.init.take().is_none() {
+            return Ok(());
+        }
+        node.lose_power(&state)
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.lock().init.is_some()
+    }
+
+    fn attach(&self, volume: &str, file: &Path) -> Result<(), Error> {
+        let mut state = self.0.lock();
+        if state.volumes.contains_key(volume) {
+            return Ok(());
+        }
+        let name = (1..)
+            .map(|n| format!("nvme{n}n1"))
+            .find(|name| state.volumes.values().all(|v| v.name != *name))
+            .unwrap_or_default();
+        let plugged = Plugged {
+            device: Loop::attach(file)?,
+            file: file.to_owned(),
+            name,
+        };
+        if let Some(init) = state.init {
+            if let Err(e) = show(init, volume, &plugged) {
+                let _ = plugged.device.detach();
+                return Err(e);
+            }
+        }
+        state.volumes.insert(volume.to_owned(), plugged);
+        Ok(())
+    }
+
+    fn detach(&self, volume: &str, force: bool) -> Result<Detach, Error> {
+        let mut state = self.0.lock();
+        let Some(plugged) = state.volumes.get(volume) else {
+            return Ok(Detach::Done);
+        };
+        let busy = plugged.device.busy();
+        if busy && !force {
+            return Ok(Detach::Busy);
+        }
+        if let Some(init) = state.init {
+            hide(init, volume, plugged)?;
+        }
+        if busy {
+            // Nothing may be written while the content is copied away from under the guest.
+            let group = self.0.group()?;
+            group.freeze()?;
+            let torn = plugged.device.tear_off(&plugged.file);
+            group.thaw()?;
+            torn?;
+        } else {
+            plugged.device.detach()?;
+        }
+        state.volumes.remove(volume);
+        Ok(Detach::Done)
+    }
+}
+
+impl Node {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self) -> &'static str {
+        self.parts.instance.hostname
+    }
+
+    fn group(&self) -> Result<Cgroup, Error> {
+        self.parts.cgroup.child(self.parts.instance.short)
+    }
+
+    /// Everything that had to do with power ends: processes, mounts, the network's configuration.
+    fn lose_power(&self, state: &State) -> Result<(), Error> {
+        let group = self.group()?;
+        group.kill(GONE_WITHIN)?;
+        group.remove();
+        vpc::unplug(self.parts.instance)?;
+        for plugged in state.volumes.values() {
+            plugged.device.wait_until_free(GONE_WITHIN)?;
+        }
+        Ok(())
+    }
+
+    /// The root directory: the image below, what this node wrote above.
+    fn root(&self, state: &mut State) -> Result<PathBuf, Error> {
+        let disk = &self.parts.disk;
+        let root = disk.join("root");
+        if state.mounted {
+            return Ok(root);
+        }
+        let (upper, work) = (disk.join("upper"), disk.join("work"));
+        if !upper.exists() {
+            for dir in [&root, &upper, &work] {
+                fs::create_dir_all(dir)
+                    .map_err(|e| format!("cannot make {}: {e}", dir.display()))?;
+            }
+        }
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            self.parts.image.rootfs().display(),
+            upper.display(),
+            work.display()
+        );
+        mount(
+            Some("overlay"),
+            &root,
+            Some("overlay"),
+            MsFlags::empty(),
+            Some(options.as_str()),
+        )
+        .map_err(|e| format!("cannot mount the disk of {}: {e} ({options})", self.name()))?;
+        state.mounted = true;
+        personal::write(self.parts.instance, &root)?;
+        Ok(root)
+    }
+}
+
+fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
+    vpc::plug_in(node.parts.instance)?;
+    let root = node.root(state)?;
+    let group = node.group()?;
+    let mut child = start(node, &root, &group)?;
+    let init = match wait_for_init(&mut child, &console(node)) {
+        Ok(init) => init,
+        Err(e) => {
+            let _ = group.kill(GONE_WITHIN);
+            let _ = child.wait();
+            return Err(format!("{} does not boot: {e}", node.name()).into());
+        }
+    };
+    state.init = Some(init);
+    state.boots += 1;
+    let (watched, boots) = (Arc::clone(node), state.boots);
+    std::thread::spawn(move || {
+        if let Ok(status) = child.wait() {
+            ended(&watched, boots, status);
+        }
+    });
+    for (volume, plugged) in &state.volumes {
+        show(init, volume, plugged)?;
+    }
+    Ok(())
+}
+
+/// The container has ended. If nobody took its power away the guest did it: powered itself off,
+/// or rebooted.
+fn ended(node: &Arc<Node>, boots: u64, status: ExitStatus) {
+    let mut state = node.lock();
+    if state.boots != boots || state.init.take().is_none() {
+        return;
+    }
+    if let Err(e) = node.lose_power(&state) {
+        tracing::error!("{}: {e}", node.name());
+    }
+    if status.code() == Some(REBOOT_STATUS) && !state.shutting_down {
+        if let Err(e) = boot(node, &mut state) {
+            tracing::error!("{} does not come back from its reboot: {e}", node.name());
+        }
+        return;
+    }
+    let by_itself = !state.shutting_down;
+    drop(state);
+    node.changed.notify_all();
+    if by_itself {
+        (node.parts.on_guest_off)(node.parts.instance);
+    }
+}
+
+fn console(node: &Node) -> PathBuf {
+    node.parts.disk.join("console.log")
+}
+
+fn start(node: &Node, root: &Path, group: &Cgroup) -> Result<Child, Error> {
+    let console = File::options()
+        .append(true)
+        .create(true)
+        .open(console(node))?;
+    let mut bind = std::ffi::OsString::from("--bind=");
+    bind.push(node.parts.disk.join("docker"));
+    bind.push(":/var/lib/docker");
+    let short = node.parts.instance.short;
+    let child = Command::new("sh")
+        // systemd-nspawn makes the container's group below the one it is started in.
+        .args([
+            "-c",
+            "echo 0 > \"$0/cgroup.procs\" && exec systemd-nspawn \"$@\"",
+        ])
+        .arg(group.path())
+        .arg("--directory")
+        .arg(root)
+        .args([
+            "--boot",
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--settings=no",
+            "--console=pipe",
+            "--link-journal=no",
+            "--resolv-conf=off",
+            "--timezone=off",
+            // Beyond systemd-nspawn's own set: corosync locks its memory, dockerd needs keys and
+            // loads the device filter of its containers.
+            "--capability=CAP_IPC_LOCK",
+            "--system-call-filter=@keyring bpf",
+        ])
+        .arg(format!("--machine={}{short}", crate::netns::PREFIX))
+        .arg(format!("--hostname={}", node.name()))
+        .arg(format!(
+            "--network-namespace-path=/run/netns/{}",
+            crate::netns::of_node(short)
+        ))
+        .arg(bind)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+        // The network's kernel parameters are the node's own; the rest stays read-only.
+        .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network")
+        .stdin(Stdio::null())
+        .stdout(console.try_clone()?)
+        .stderr(console)
+        .spawn()
+        .map_err(|e| format!("cannot run systemd-nspawn: {e}; `lab check` says what to install"))?;
+    Ok(child)
+}
+
+/// Waits until the container's init is systemd, which is when /dev and the rest are there.
+fn wait_for_init(child: &mut Child, console: &Path) -> Result<u32, Error> {
+    let deadline = Instant::now() + INIT_WITHIN;
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    loop {
+        let found = fs::read_to_string(&children)
+            .unwrap_or_default()
+            .split_whitespace()
+            .filter_map(|pid| pid.parse::<u32>().ok())
+            .find(|pid| {
+                fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "systemd")
+            });
+        if let Some(init) = found {
+            return Ok(init);
+        }
+        let failed = match child.try_wait()? {
+            Some(status) => format!("systemd-nspawn ended ({status})"),
+            None if Instant::now() > deadline => {
+                format!("no init after {} s", INIT_WITHIN.as_secs())
+            }
+            None => {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+        };
+        let said = fs::read_to_string(console).unwrap_or_default();
+        let tail: Vec<&str> = said.lines().rev().take(5).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        return Err(format!("{failed}: {}", tail.join(" / ")).into());
+    }
+}
+
+/// Where the volume's by-id link is, as udev names it on EC2.
+fn link(dev: &Path, volume: &str) -> PathBuf {
+    dev.join(format!(
+        "disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
+        volume.replacen('-', "", 1)
+    ))
+}
+
+fn dev(init: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{init}/root/dev"))
+}
+
+fn show(init: u32, volume: &str, plugged: &Plugged) -> Result<(), Error> {
+    let dev = dev(init);
+    let node = dev.join(&plugged.name);
+    let doing = |e: &dyn std::fmt::Display| -> Error {
+        format!("cannot make /dev/{} for {volume}: {e}", plugged.name).into()
+    };
+    mknod(
+        &node,
+        SFlag::S_IFBLK,
+        Mode::from_bits_truncate(0o660),
+        plugged.device.number(),
+    )
+    .map_err(|e| doing(&e))?;
+    let link = link(&dev, volume);
+    if let Some(parent) = link.parent() {
+        fs::create_dir_all(parent).map_err(|e| doing(&e))?;
+    }
+    symlink(Path::new("../..").join(&plugged.name), &link).map_err(|e| doing(&e))
+}
+
+fn hide(init: u32, volume: &str, plugged: &Plugged) -> Result<(), Error> {
+    let dev = dev(init);
+    for path in [link(&dev, volume), dev.join(&plugged.name)] {
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("cannot remove {}: {e}", path.display()).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
