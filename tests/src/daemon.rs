@@ -120,11 +120,7 @@ async fn begin(
     start.step("three nodes");
     let (booting, start) = (Arc::clone(&world), Arc::clone(&desk.start));
     tokio::task::spawn_blocking(move || boot_all(&booting, &start)).await??;
-    let _ = desk.lab.set(Running {
-        world,
-        ec2,
-        runtime: tokio::runtime::Handle::current(),
-    });
+    let _ = desk.lab.set(Running { world, ec2 });
     Ok(())
 }
 
@@ -293,7 +289,6 @@ impl Start {
 struct Running {
     world: Arc<Hypervisor>,
     ec2: Arc<Ec2>,
-    runtime: tokio::runtime::Handle,
 }
 
 /// Where clients' wishes are heard.
@@ -400,18 +395,16 @@ impl Running {
             .unwrap_or_default();
         match state.as_str() {
             "running" => self.world.power_on(instance.id),
-            "stopped" => self.start_instance(instance),
+            "stopped" => self
+                .ec2
+                .start_instance(instance.id)
+                .map_err(|e| format!("EC2 does not start {}: {e}", instance.id).into()),
             other => Err(format!(
                 "EC2 says {} is {other}: wait until it is stopped or running",
                 instance.id
             )
             .into()),
         }
-    }
-
-    fn start_instance(&self, instance: &Instance) -> Result<(), Error> {
-        let _ = &self.runtime;
-        Err(format!("cannot start {} yet", instance.id).into())
     }
 }
 

@@ -9,8 +9,11 @@ use std::time::Duration;
 use crate::cgroup::Cgroup;
 use crate::ec2::Ec2;
 use crate::image::Image;
-use crate::node::Machine;
 use crate::node::container::{ContainerNode, Parts};
+use crate::node::kernel::KernelMachine;
+use crate::node::kernel::disk::kernel_disk;
+use crate::node::{Machine, personal};
+use crate::progress::Silent;
 use crate::site::{self, INSTANCES, Instance};
 use crate::volume;
 use crate::vpc::{self, Vpc};
@@ -53,8 +56,18 @@ impl Hypervisor {
             fs::create_dir_all(&disk)
                 .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;
             if kernel.contains(&instance) {
-                return Err(format!("{}: kernel nodes are not wired yet", instance.short).into());
+                let disk = disks.join(instance.short);
+                let group = cgroup.child(instance.short)?;
+                let files = personal::files(instance);
+                let files: Vec<_> = files.iter().map(|(p, c)| (*p, c.as_str())).collect();
+                let base = kernel_disk(image, &Silent)?;
+                let node = KernelMachine::new(instance, &disk, &base, group, &files)?;
+                machines.insert(instance.id, Box::new(node));
+                continue;
             }
+            let disk = disks.join(instance.short);
+            fs::create_dir_all(&disk)
+                .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;
             vpc::add_cable(instance)?;
             crate::pbx::copy_docker_data(&disk.join("docker"))?;
             let model = Arc::clone(model);

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::{self, Moment, Reply, Request, Status};
 use crate::ec2::Event;
 use crate::image::{self, Image, check};
+use crate::node::kernel::disk::kernel_disk;
 use crate::progress::{Progress, Silent};
 use crate::site::Instance;
 use crate::world::Error;
@@ -55,6 +56,9 @@ impl Lab {
         }
         let image = image::node_image(progress)?;
         crate::pbx::docker_data()?;
+        if !options.kernel.is_empty() {
+            kernel_disk(&image, progress)?;
+        }
         if remains::exist() {
             progress.step("removing what an earlier lab left");
             remains::remove()?;

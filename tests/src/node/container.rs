@@ -317,9 +317,10 @@ fn start(node: &Node, root: &Path, group: &Cgroup) -> Result<Child, Error> {
             "--link-journal=no",
             "--resolv-conf=off",
             "--timezone=off",
-            // Beyond systemd-nspawn's own set: corosync locks its memory, dockerd needs keys and
+            // Beyond systemd-nspawn's own set: corosync locks its memory, the node configures its own
+            // network (and only that: the namespace is its own), dockerd needs keys and
             // loads the device filter of its containers.
-            "--capability=CAP_IPC_LOCK",
+            "--capability=CAP_IPC_LOCK,CAP_NET_ADMIN",
             "--system-call-filter=@keyring bpf",
         ])
         .arg(format!("--machine={}{short}", crate::netns::PREFIX))

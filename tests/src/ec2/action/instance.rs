@@ -22,7 +22,11 @@ const INSTANCE_TYPE: &str = "c5.xlarge";
 /// API reference, StartInstances.
 pub(super) fn start(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     call.only(&["InstanceId", "AdditionalInfo"])?;
-    let changes = locked(&ec2.state).start(&asked(call, true)?)?;
+    begin_start(ec2, &asked(call, true)?).map(change_elements)
+}
+
+fn begin_start(ec2: &Arc<Ec2>, ids: &[InstanceId]) -> Result<Vec<Change>, ApiError> {
+    let changes = locked(&ec2.state).start(ids)?;
     let begins: Vec<_> = began(&changes, InstanceState::Pending);
     for instance in &begins {
         ec2.instance_changed(instance, InstanceState::Pending);
@@ -32,7 +36,17 @@ pub(super) fn start(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     if !begins.is_empty() {
         ec2.addresses_changed();
     }
-    Ok(change_elements(changes))
+    Ok(changes)
+}
+
+impl Ec2 {
+    /// StartInstances by the owner of the account, who needs no credentials: the lab's person.
+    ///
+    /// # Errors
+    /// As the call.
+    pub fn start_instance(self: &Arc<Self>, instance: &str) -> Result<(), ApiError> {
+        begin_start(self, &[InstanceId::parse(instance)?]).map(drop)
+    }
 }
 
 /// API reference, StopInstances.
