@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod control;
 pub mod daemon;
+pub mod demo;
 pub mod ec2;
 pub mod hypervisor;
 pub mod image;

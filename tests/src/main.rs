@@ -1,11 +1,13 @@
 //! `lab`: the command for people. What it does is in the library; here is how it is said.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
+use lab::demo;
 use lab::lab::{Lab, Options};
-use lab::progress::Stderr;
+use lab::progress::{Progress as _, Stderr};
 use lab::site::{self, INSTANCES, Instance};
 use lab::world::Error;
 use lab::{control, daemon, image, netns, paths};
@@ -28,6 +30,15 @@ enum Verb {
         /// EC2's transitions take moments instead of as long as on EC2
         #[arg(long)]
         fast: bool,
+    },
+    /// The main job: a cluster from nothing, a power cut, a timeline and a verdict
+    Demo {
+        /// The package to install on the nodes (`make deb`)
+        #[arg(long, value_name = "FILE")]
+        deb: PathBuf,
+        /// Leave the lab up, whatever the verdict
+        #[arg(long)]
+        keep: bool,
     },
     /// Remove everything, also what a crash left
     Down,
@@ -109,8 +120,13 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
                 kernel: kernel.iter().map(|i| i.short.to_owned()).collect(),
                 fast,
             };
-            return up(&options);
+            return interruptible(move || {
+                Lab::up(&options, &Stderr::new())?;
+                println!("Up. Next: `lab status`, `lab ssh n1`, `lab down`.");
+                Ok(ExitCode::SUCCESS)
+            });
         }
+        Verb::Demo { deb, keep } => return interruptible(move || demo(&deb, keep)),
         Verb::Down => Lab::down()?,
         Verb::Status => print!("{}", status(&Lab::connect()?)?),
         Verb::Ssh { node, command } => return replace_by(Lab::connect()?.session(node, &command)),
@@ -151,29 +167,70 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ctrl-C while the lab starts leaves nothing behind.
-fn up(options: &Options) -> Result<ExitCode, Error> {
+/// Does `work`; Ctrl-C meanwhile leaves nothing of the lab behind.
+fn interruptible(
+    work: impl FnOnce() -> Result<ExitCode, Error> + Send + 'static,
+) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let options = options.clone();
-        let starting =
-            tokio::task::spawn_blocking(move || Lab::up(&options, &Stderr::new()).map(drop));
         tokio::select! {
-            started = starting => {
-                started??;
-                println!("Up. Next: `lab status`, `lab ssh n1`, `lab down`.");
-                Ok(ExitCode::SUCCESS)
-            }
+            done = tokio::task::spawn_blocking(work) => done?,
             pressed = tokio::signal::ctrl_c() => {
                 pressed?;
                 eprintln!("lab: interrupted, removing what was started");
                 Lab::down()?;
-                // The start is still waiting for a process that is gone.
+                // The work is still waiting for processes that are gone.
                 std::process::exit(130);
             }
         }
+    })
+}
+
+fn demo(deb: &std::path::Path, keep: bool) -> Result<ExitCode, Error> {
+    if !deb.is_file() {
+        return Err(format!(
+            "there is no package at {}; `make deb` makes it",
+            deb.display()
+        )
+        .into());
+    }
+    let progress = Stderr::new();
+    let lab = Lab::up(&Options::default(), &progress)?;
+    let outcome = demo::cluster::install(&lab, deb, &progress).and_then(|()| {
+        progress.step("the cluster's status");
+        let status = demo::cluster::pcs_status(&lab, &INSTANCES[0])?;
+        demo::fail_over(&lab, &progress).map(|outcome| (status, outcome))
+    });
+    progress.finish();
+    let passed = match outcome {
+        Ok((status, outcome)) => {
+            println!(
+                "pcs status, before the power cut:\n\n{status}\n{}",
+                outcome.report()
+            );
+            outcome.faults().is_empty()
+        }
+        Err(error) => {
+            eprintln!("lab: the demo did not come to its end: {error}");
+            false
+        }
+    };
+    if keep {
+        println!("The lab is up: `lab status`, `lab ssh n1`, `lab events`, `lab down`.");
+    } else {
+        Lab::down()?;
+        if !passed {
+            eprintln!(
+                "lab: `make demo KEEP=1` leaves the nodes up, to look at with `lab ssh`, `lab events` and `lab logs`"
+            );
+        }
+    }
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
@@ -229,7 +286,12 @@ fn status(lab: &Lab) -> Result<String, Error> {
     }
     for volume in &ec2.volumes {
         let holder = match &volume.holder {
-            Some(holder) => format!("{} at {} as {}", holder.state, short(&holder.instance), holder.device),
+            Some(holder) => format!(
+                "{} at {} as {}",
+                holder.state,
+                short(&holder.instance),
+                holder.device
+            ),
             None => "held by nobody".to_owned(),
         };
         text.push_str(&format!(

@@ -143,6 +143,14 @@ pub fn status(lab: &Lab, node: &Instance) -> Result<Status, Error> {
     )?)
 }
 
+/// The status as an operator sees it.
+///
+/// # Errors
+/// The node does not answer, or there is no cluster.
+pub fn pcs_status(lab: &Lab, node: &Instance) -> Result<String, Error> {
+    run(lab, node, "pcs status", "pcs status", MINUTES)
+}
+
 /// Runs a script on a node and returns what it printed.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub mod writer;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::ec2::Happening;
 use crate::lab::Lab;
 use crate::netns;
 use crate::progress::Progress;
@@ -174,7 +175,7 @@ pub fn fail_over(lab: &Lab, progress: &dyn Progress) -> Result<Outcome, Error> {
     moments.extend(
         lab.events()?
             .into_iter()
-            .filter(|event| event.at >= cut)
+            .filter(|event| event.at >= cut && is_of_interest(&event.what))
             .map(|event| Moment::new(event.at, format!("EC2: {}", event.what))),
     );
     moments.extend(logged.iter().filter_map(describe));
@@ -286,6 +287,14 @@ fn describe((at, what): &(SystemTime, Logged)) -> Option<Moment> {
         } => format!("start of {resource} on {node}: {result}"),
     };
     Some(Moment::new(*at, text))
+}
+
+/// EC2's own changes, and the one call that fences; not every describe.
+fn is_of_interest(what: &Happening) -> bool {
+    match what {
+        Happening::Call { action, .. } => action == "StopInstances",
+        _ => true,
+    }
 }
 
 /// Every resource has to be started exactly once, on the node that is active now.

@@ -41,22 +41,22 @@ impl Status {
         loop {
             match reader.read_event()? {
                 Event::Start(element) => match element.name().as_ref() {
-                    b"nodes" => inside_nodes = true,
-                    b"node" if inside_nodes => status.node(&element)?,
-                    b"resource" => status.resource(&element)?,
+                    "nodes" => inside_nodes = true,
+                    "node" if inside_nodes => status.node(&element)?,
+                    "resource" => status.resource(&element)?,
                     _ => {}
                 },
                 Event::Empty(element) => match element.name().as_ref() {
-                    b"node" if inside_nodes => status.node(&element)?,
-                    b"node" => {
+                    "node" if inside_nodes => status.node(&element)?,
+                    "node" => {
                         if let (Some(resource), Some(name)) =
                             (status.resources.last_mut(), attribute(&element, "name")?)
                         {
                             resource.nodes.push(name);
                         }
                     }
-                    b"resource" => status.resource(&element)?,
-                    b"failure" => {
+                    "resource" => status.resource(&element)?,
+                    "failure" => {
                         let what = attribute(&element, "op_key")?.unwrap_or_default();
                         let on = attribute(&element, "node")?.unwrap_or_default();
                         let why = attribute(&element, "exitreason")?.unwrap_or_default();
@@ -64,7 +64,7 @@ impl Status {
                     }
                     _ => {}
                 },
-                Event::End(element) if element.name().as_ref() == b"nodes" => inside_nodes = false,
+                Event::End(element) if element.name().as_ref() == "nodes" => inside_nodes = false,
                 Event::Eof => return Ok(status),
                 _ => {}
             }
@@ -109,7 +109,7 @@ fn attribute(element: &BytesStart, name: &str) -> Result<Option<String>, Error> 
     let Some(attribute) = element.try_get_attribute(name)? else {
         return Ok(None);
     };
-    Ok(Some(attribute.unescape_value()?.into_owned()))
+    Ok(Some(attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0)?.into_owned()))
 }
 
 #[cfg(test)]

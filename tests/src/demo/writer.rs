@@ -110,7 +110,7 @@ pub fn missing(access: &Access, acknowledged: &[Committed]) -> Result<Vec<i64>, 
 fn connect(access: &Access) -> Result<Client, Error> {
     let mut config = Config::new();
     config
-        .host(access.database.to_string())
+        .host(&access.database.to_string())
         .port(5432)
         .user("postgres")
         .password(&access.password)
