@@ -84,7 +84,7 @@ pub(super) fn write(
         let configuration = json!({
             "architecture": "amd64",
             "os": "linux",
-            "created": "2026-01-01T00:00:00Z",
+            "created": "0001-01-01T00:00:00Z",
             "config": image.config,
             "rootfs": {
                 "type": "layers",
@@ -94,8 +94,8 @@ pub(super) fn write(
                 ],
             },
             "history": [
-                {"created": "2026-01-01T00:00:00Z", "comment": "Debian packages"},
-                {"created": "2026-01-01T00:00:00Z", "comment": "PBX stand-in"},
+                {"created": "0001-01-01T00:00:00Z", "comment": "Debian packages"},
+                {"created": "0001-01-01T00:00:00Z", "comment": "PBX stand-in"},
             ],
         })
         .to_string();

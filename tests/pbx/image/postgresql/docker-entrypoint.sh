@@ -41,7 +41,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     printf '%s\n' "$POSTGRES_PASSWORD" >"$password"
     chown postgres "$password"
     as_postgres initdb --pgdata="$new" --username="${POSTGRES_USER:-postgres}" --pwfile="$password" \
-        --encoding=UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=scram-sha-256
+        --encoding=UTF8 --locale=C.UTF-8 --data-checksums --auth-local=trust --auth-host=scram-sha-256
     rm "$password"
     echo 'host all all all scram-sha-256' >>"$new/pg_hba.conf"
     find "$new" -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec mv -t "$PGDATA" {} +

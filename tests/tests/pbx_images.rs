@@ -1,0 +1,246 @@
+//! The PBX stand-in in a real Docker: what the cluster relies on when it starts, stops and loses a PBX.
+//! No node around it: dockerd of the node image on a copy of a node's Docker data.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::pbx::{self, Engine};
+use lab::world::Error;
+use lab::{image, paths, site};
+
+const COMPOSE: &str = "docker compose --project-directory /etc/portsip/pbx";
+const PASSWORD: &str = "not a secret: 'quoted' \"twice\" $HOME";
+
+/// A dockerd with the images, the compose project in its place, and a directory as the volume.
+struct Place {
+    engine: Engine,
+    _files: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let rootfs = image::node_rootfs().unwrap();
+        // In the cache: there the layers can be hard links.
+        fs::create_dir_all(paths::cache()).unwrap();
+        let files = tempfile::tempdir_in(paths::cache()).unwrap();
+        let data = files.path().join("docker");
+        pbx::copy_docker_data(&data).unwrap();
+        let volume = files.path().join("volume");
+        let project = files.path().join("project");
+        fs::create_dir(&volume).unwrap();
+        fs::create_dir(&project).unwrap();
+        fs::write(project.join("docker-compose.yml"), pbx::compose_yaml()).unwrap();
+        fs::write(
+            project.join(".env"),
+            pbx::compose_env(pbx::PBX_IMAGE, site::VIP),
+        )
+        .unwrap();
+        fs::write(project.join("database_password"), PASSWORD).unwrap();
+        let bind = |from: &Path, to: &str| format!("{}:{to}", from.display());
+        let binds = [bind(&volume, "/volume"), bind(&project, pbx::PROJECT_DIR)];
+        let engine = Engine::start(&rootfs, &data, &binds).unwrap();
+        let place = Self {
+            engine,
+            _files: files,
+        };
+        place.sh(&format!(
+            "ip link set lo up; ip address add {}/32 dev lo; mkdir -p {}",
+            site::VIP,
+            pbx::DATA_DIR
+        ));
+        place.sh(pbx::CREATE_CONTAINERS);
+        place
+    }
+
+    /// With the volume mounted and initialised.
+    fn initialised() -> Self {
+        let place = Self::new();
+        place.mount();
+        for command in pbx::INITIALISE_DATA {
+            place.sh(command);
+        }
+        place
+    }
+
+    fn try_sh(&self, script: &str) -> Result<String, Error> {
+        self.engine.sh(script)
+    }
+
+    #[track_caller]
+    fn sh(&self, script: &str) -> String {
+        self.try_sh(script).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn mount(&self) {
+        self.sh(&format!("mount --bind /volume {}", pbx::DATA_DIR));
+    }
+
+    #[track_caller]
+    fn sql(&self, query: &str) -> String {
+        self.sh(&format!(
+            "PGPASSWORD=$(cat {}) docker exec --env PGPASSWORD --interactive portsip.database \
+             psql --host {} --username {} --dbname {} -qAt --set=ON_ERROR_STOP=1 <<'END'\n{query}\nEND",
+            pbx::DATABASE_PASSWORD_FILE,
+            site::VIP,
+            pbx::DATABASE_SUPERUSER,
+            pbx::DATABASE,
+        ))
+    }
+
+    fn running(&self) -> Vec<String> {
+        self.sh("docker ps --format '{{.Names}}'")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+#[test]
+fn a_standby_creates_the_containers_and_cannot_start_them() {
+    let place = Place::new();
+    let created = place.sh("docker ps --all --format '{{.Names}} {{.State}}'");
+    for name in pbx::CONTAINERS {
+        assert!(
+            created.contains(&format!("{name} created")),
+            "{name} is missing:\n{created}"
+        );
+    }
+    assert_eq!(
+        created.lines().count(),
+        pbx::CONTAINERS.len(),
+        "more than the list:\n{created}"
+    );
+    for name in ["portsip.database", "portsip.nats"] {
+        let error = place
+            .try_sh(&format!("docker start {name}"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("failed to mount local volume"),
+            "{name}: {error}"
+        );
+    }
+    let left = place.sh(&format!("ls -A {}", pbx::DATA_DIR));
+    assert_eq!(left, "", "the attempt wrote to the root disk");
+}
+
+#[test]
+fn the_whole_pbx_starts_answers_and_stops_at_once() {
+    let place = Place::initialised();
+    assert_eq!(
+        place.running(),
+        Vec::<String>::new(),
+        "initialising left something running"
+    );
+    // Once more: harmless.
+    place.sh(pbx::INITIALISE_DATA[1]);
+
+    place.sh(&format!("{COMPOSE} start"));
+    let running = place.running();
+    for name in pbx::CONTAINERS {
+        assert!(
+            running.iter().any(|r| r == name),
+            "{name} does not run: {running:?}"
+        );
+    }
+    let vip = site::VIP;
+    let options = format!(
+        "OPTIONS sip:{vip} SIP/2.0\\r\\nVia: SIP/2.0/UDP {vip}:9;rport;branch=z9hG4bK1\\r\\nMax-Forwards: 5\\r\\n\
+         From: <sip:a@{vip}>;tag=1\\r\\nTo: <sip:{vip}>\\r\\nCall-ID: 1\\r\\nCSeq: 1 OPTIONS\\r\\nContent-Length: 0\\r\\n\\r\\n"
+    );
+    let answer = place.sh(&format!(
+        "until ss --no-header -lun src {vip}:5060 | grep -q .; do sleep 0.05; done
+         exec 3<>/dev/udp/{vip}/5060; printf '{options}' | cat >&3; timeout 5 head -n 1 <&3"
+    ));
+    assert!(answer.starts_with("SIP/2.0 200 OK"), "{answer}");
+    let page = place.sh(&format!("curl --silent --insecure --retry-connrefused --retry 20 --retry-delay 1 https://{vip}:8887/"));
+    assert!(page.contains("stand-in"), "{page}");
+    assert_eq!(place.sql("SELECT current_database()").trim(), pbx::DATABASE);
+
+    for name in running {
+        let began = Instant::now();
+        place.sh(&format!("docker stop {name}"));
+        // Ten seconds would be Docker's SIGKILL.
+        let took = began.elapsed();
+        assert!(
+            took < Duration::from_secs(4),
+            "{name} took {took:?} to stop"
+        );
+    }
+    let mounts = place.sh("grep -c docker/volumes /proc/mounts || true");
+    assert_eq!(mounts.trim(), "0", "a stopped PBX holds the volume");
+}
+
+#[test]
+fn a_killed_database_has_every_committed_row() {
+    let place = Place::initialised();
+    place.sh(&format!("{COMPOSE} up --detach --wait database"));
+    place.sql("CREATE TABLE calls (n int); INSERT INTO calls SELECT generate_series(1, 5000)");
+    place.sh("docker update --restart=no portsip.database && docker kill portsip.database");
+    place.sh(&format!(
+        "{COMPOSE} start database && {COMPOSE} up --no-recreate --detach --wait database"
+    ));
+    assert_eq!(place.sql("SELECT count(*) FROM calls").trim(), "5000");
+    let log = place.sh("docker logs portsip.database 2>&1");
+    assert!(
+        log.contains("automatic recovery in progress"),
+        "it was not killed:\n{log}"
+    );
+}
+
+#[test]
+fn the_database_leaves_a_directory_alone_that_is_not_its_own() {
+    let place = Place::new();
+    place.mount();
+    place.sh(&format!(
+        "cd {}; mkdir pbx postgresql; echo precious > postgresql/file",
+        pbx::DATA_DIR
+    ));
+    let before = place.sh(&format!("ls -lA {}/postgresql", pbx::DATA_DIR));
+    place.sh("docker update --restart=no portsip.database; docker start portsip.database; docker wait portsip.database");
+    let log = place.sh("docker logs portsip.database 2>&1");
+    assert!(
+        log.contains("neither empty nor a PostgreSQL data directory"),
+        "{log}"
+    );
+    assert_eq!(
+        place.sh(&format!("ls -lA {}/postgresql", pbx::DATA_DIR)),
+        before
+    );
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_done_again() {
+    let place = Place::new();
+    place.mount();
+    // What is there when the power goes while initdb works or its result is being moved.
+    place.sh(&format!(
+        "cd {}; mkdir -p pbx postgresql/.initdb/base postgresql/global; echo 15 > postgresql/.initdb/PG_VERSION",
+        pbx::DATA_DIR
+    ));
+    place.sh(&format!("{COMPOSE} up --detach --wait database"));
+    place.sh(pbx::INITIALISE_DATA[1]);
+    assert_eq!(place.sql("SHOW data_checksums").trim(), "on");
+}
+
+#[test]
+fn the_images_say_what_they_are_and_show_no_password() {
+    let place = Place::new();
+    for image in [pbx::PBX_IMAGE, pbx::DATABASE_IMAGE] {
+        let labels = place.sh(&format!(
+            "docker image inspect --format '{{{{json .Config.Labels}}}}' {image}"
+        ));
+        assert!(
+            labels.contains(&format!("\"version\":\"{}\"", pbx::VERSION)),
+            "{labels}"
+        );
+        assert!(labels.contains("not PortSIP's image"), "{labels}");
+    }
+    let containers = place.sh("docker inspect $(docker ps --all --quiet)");
+    assert!(
+        !containers.contains("not a secret"),
+        "a container's definition holds the password"
+    );
+}
