@@ -1,0 +1,13 @@
+//! The EC2 model keeps EC2's rules. Every test talks to it over HTTP, signed as EC2's clients
+//! sign, and looks at what became of the machines in a `World` that only keeps a record.
+
+#![allow(clippy::unwrap_used)]
+
+mod address;
+mod client;
+mod history;
+mod instance;
+mod metadata;
+mod protocol;
+mod record;
+mod volume;
