@@ -244,3 +244,23 @@ fn the_images_say_what_they_are_and_show_no_password() {
         "a container's definition holds the password"
     );
 }
+
+#[test]
+fn an_extended_server_runs_without_the_pbx_s_data() {
+    let place = Place::new();
+    let image = pbx::PBX_IMAGE;
+    let conf = "/usr/local/bin/conf -D /var/lib/portsip/pbx";
+    place.sh(&format!(
+        "docker run --detach --name extended --network host {image} {conf} -E -a {} -x 172.31.16.140 -n conf1 start",
+        site::VIP
+    ));
+    let log = place.sh(
+        "timeout 10 sh -c 'until docker logs extended | grep -q conf1; do sleep 0.1; done'; docker logs extended; docker stop extended",
+    );
+    assert!(log.contains("extended server conf1"), "{log}");
+    let error = place
+        .try_sh(&format!("docker run --network host {image} {conf} start"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("holds no PBX data"), "{error}");
+}
