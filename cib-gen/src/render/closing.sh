@@ -1,4 +1,15 @@
 
+# Whether Pacemaker accepts the result. It is asked about the configuration alone: a node
+# that happens to be off is a warning to crm_verify, and no fault of the configuration.
+accepted() {
+    cp -- "$new" "$dir/judged.xml"
+    for states in /cib/status/node_state /cib/configuration/nodes/node; do
+        # --force: it will not delete more than one element without. It is our file.
+        CIB_file=$dir/judged.xml cibadmin --delete-all --force --xpath "$states"
+    done
+    crm_verify --xml-file "$dir/judged.xml" --verbose
+}
+
 main() {
     for tool in pcs cibadmin crm_verify; do
         command -v "$tool" >/dev/null ||
@@ -18,7 +29,7 @@ main() {
     fi
     cp -- "$old" "$new"
     configure
-    crm_verify --xml-file "$new" || fail "Pacemaker does not accept the result, see above ('crm_verify --live-check -V' says what it thinks of the present configuration). Nothing was changed."
+    accepted || fail "Pacemaker does not accept the result, see above. Nothing was changed."
     if [ -n "${CIB_GEN_FILE:-}" ]; then
         cp -- "$new" "$CIB_GEN_FILE"
     else

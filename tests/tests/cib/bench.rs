@@ -1,0 +1,178 @@
+//! Stock pcs and Pacemaker tools on files, inside the node image: nothing of them is on the
+//! host, and nothing that they write stays in the image.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::{env, fs};
+
+/// The agents of the package and their parameters, for a machine where they are not built.
+const AGENTS: [(&str, &[&str]); 4] = [
+    (
+        "awseip",
+        &[
+            "allocation_id",
+            "elastic_ip",
+            "private_ip_address",
+            "region",
+        ],
+    ),
+    ("awsebs", &["volume_id", "region"]),
+    ("awsipsrcaddr", &["ipaddress"]),
+    ("pbx", &["ip_address", "data_path"]),
+];
+
+/// Opens the image for one command: an overlay that is forgotten with the mount namespace.
+/// $1 is the image, $2 a directory of ours with `files` and `agents`, the rest the command.
+const ENTER: &str = r#"
+set -eu
+image=$1 ours=$2
+shift 2
+mount -t tmpfs tmpfs "$ours/top"
+mkdir "$ours/top/upper" "$ours/top/work" "$ours/top/root"
+mount -t overlay overlay -o "lowerdir=$image,upperdir=$ours/top/upper,workdir=$ours/top/work" "$ours/top/root"
+root=$ours/top/root
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mkdir -p "$root/usr/lib/ocf/resource.d/portsip"
+cp "$ours"/agents/* "$root/usr/lib/ocf/resource.d/portsip/"
+mount --bind "$ours/files" "$root/mnt"
+exec chroot "$root" /bin/sh -c 'cd /mnt; exec "$@"' sh "$@"
+"#;
+
+/// A directory of files that the tools work on.
+pub(crate) struct Bench {
+    image: PathBuf,
+    ours: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        let image = lab::image::node_rootfs().expect("the node image is there or can be built");
+        let ours = tempfile::tempdir().expect("a temporary directory");
+        for dir in ["files", "agents", "top"] {
+            fs::create_dir(ours.path().join(dir)).expect("a new directory");
+        }
+        let bench = Bench { image, ours };
+        bench.put_agents();
+        bench
+    }
+
+    /// The agents that were built, where the environment says so; else what pcs reads of them.
+    fn put_agents(&self) {
+        let agents = self.ours.path().join("agents");
+        let built = env::var_os("PORTSIP_HA_BIN").map(PathBuf::from);
+        for (name, parameters) in AGENTS {
+            let agent = agents.join(name);
+            match &built {
+                Some(dir) => {
+                    let from = dir.join(name);
+                    fs::copy(&from, &agent)
+                        .unwrap_or_else(|e| panic!("no agent {}: {e}", from.display()));
+                }
+                None => {
+                    fs::write(&agent, meta_data_only(name, parameters)).expect("an agent");
+                    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+                    fs::set_permissions(&agent, mode).expect("an executable agent");
+                }
+            }
+        }
+    }
+
+    /// Where a file of the bench is on the host.
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.ours.path().join("files").join(file)
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        fs::write(self.path(file), text).expect("a file of the bench");
+    }
+
+    pub(crate) fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path(file)).expect("a file of the bench")
+    }
+
+    /// Runs a command in the image, in the directory with the files.
+    pub(crate) fn try_run(&self, command: &[&str]) -> Output {
+        Command::new("unshare")
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                ENTER,
+                "enter",
+            ])
+            .arg(&self.image)
+            .arg(self.ours.path())
+            .args(command)
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .output()
+            .expect("unshare runs")
+    }
+
+    /// The same for a command that has to succeed; returns what it printed.
+    pub(crate) fn run(&self, command: &[&str]) -> String {
+        let output = self.try_run(command);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{} failed with {}:\n{printed}\n{}",
+            command.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        printed
+    }
+
+    /// Makes a CIB with nothing in it, as Pacemaker does for a new cluster.
+    pub(crate) fn empty_cib(&self, file: &str) {
+        let empty = self.run(&["cibadmin", "--empty"]);
+        self.write(file, &empty);
+    }
+
+    /// Runs a script of pcs commands on a CIB file.
+    pub(crate) fn try_pcs(&self, script: &str, cib: &str) -> Output {
+        self.write("script.sh", script);
+        self.try_run(&["env", &format!("CIB_GEN_FILE={cib}"), "sh", "script.sh"])
+    }
+
+    /// The same for a script that has to succeed.
+    pub(crate) fn pcs(&self, script: &str, cib: &str) {
+        let output = self.try_pcs(script, cib);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the script failed:\n{said}");
+    }
+
+    /// What crm_verify thinks of a file: nothing, if it is good.
+    pub(crate) fn verify(&self, cib: &str) {
+        let output = self.try_run(&["crm_verify", "--verbose", "--xml-file", cib]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.trim().is_empty(), "{said}");
+    }
+}
+
+fn meta_data_only(name: &str, parameters: &[&str]) -> String {
+    let parameters: String = parameters
+        .iter()
+        .map(|parameter| {
+            format!(
+                "<parameter name=\"{parameter}\"><longdesc lang=\"en\">-</longdesc>\
+                 <shortdesc lang=\"en\">-</shortdesc><content type=\"string\"/></parameter>"
+            )
+        })
+        .collect();
+    format!(
+        "#!/bin/sh\n[ \"$1\" = meta-data ] || exit 3\ncat <<'END'\n\
+         <?xml version=\"1.0\"?>\n<resource-agent name=\"{name}\" version=\"1.0\">\
+         <version>1.1</version><longdesc lang=\"en\">-</longdesc><shortdesc lang=\"en\">-</shortdesc>\
+         <parameters>{parameters}</parameters><actions>\
+         <action name=\"start\" timeout=\"20s\"/><action name=\"stop\" timeout=\"20s\"/>\
+         <action name=\"monitor\" timeout=\"20s\" interval=\"10s\"/>\
+         <action name=\"meta-data\" timeout=\"5s\"/></actions></resource-agent>\nEND\n"
+    )
+}
