@@ -1,0 +1,5 @@
+//! The resource agents of PortSIP HA: the OCF contract, what EC2 and the kernel are asked,
+//! and the agents themselves. Each binary in `bin/` runs one agent.
+
+pub mod aws;
+pub mod ocf;

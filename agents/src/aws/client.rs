@@ -1,0 +1,211 @@
+//! A client of EC2 whose attempts are short: where the region and the credentials come from,
+//! and how long an attempt may take. Retrying is the callers' business, under their deadline.
+
+// The names that aws-config deprecates are aliases of types in aws-runtime, which would be
+// one dependency more for nothing.
+#![allow(deprecated)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_config::environment::{
+    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
+};
+use aws_config::imds;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+
+use super::error::{AwsError, Meaning};
+
+const CONNECT: Duration = Duration::from_secs(2);
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// The metadata service is on the host's own hypervisor: what does not answer in this time
+/// is not there.
+const METADATA: Duration = Duration::from_secs(1);
+
+/// EC2 in one region.
+#[derive(Debug, Clone)]
+pub struct Ec2 {
+    pub(super) sdk: aws_sdk_ec2::Client,
+    /// The region that is asked.
+    pub region: String,
+    looked_in: String,
+}
+
+impl Ec2 {
+    /// A client. The region is the given one, else that of the environment or the AWS
+    /// configuration, else the one that the instance runs in. Credentials: a profile that is named, else
+    /// the instance role, else root's shared configuration, else the environment.
+    ///
+    /// # Errors
+    /// `NotConfigured` when no region is found.
+    pub async fn connect(region: Option<&str>, profile: Option<&str>) -> Result<Self, AwsError> {
+        let (files, names) = profile_files();
+        let region = match region {
+            Some(region) => region.to_owned(),
+            None => find_region(&files, profile).await.ok_or_else(|| {
+                AwsError::new(
+                    Meaning::NotConfigured,
+                    "find the region",
+                    format!("neither the parameter `region`, the environment, {names} nor the instance metadata names one"),
+                )
+            })?,
+        };
+        let mut shared = ProfileFileCredentialsProvider::builder().profile_files(files.clone());
+        if let Some(profile) = profile {
+            shared = shared.profile_name(profile);
+        }
+        let role = ImdsCredentialsProvider::builder()
+            .imds_client(
+                imds::Client::builder()
+                    .max_attempts(2)
+                    .connect_timeout(METADATA)
+                    .read_timeout(METADATA)
+                    .build(),
+            )
+            .build();
+        let environment = EnvironmentVariableCredentialsProvider::new();
+        let (chain, looked_in) = if let Some(profile) = profile {
+            (
+                CredentialsProviderChain::first_try("profile", shared.build()),
+                format!("profile {profile} of {names}"),
+            )
+        } else {
+            (
+                CredentialsProviderChain::first_try("instance role", role)
+                    .or_else("shared configuration", shared.build())
+                    .or_else("environment", environment),
+                format!("the instance role, {names} and the environment"),
+            )
+        };
+        let mut loader = aws_config::from_env()
+            .region(aws_config::Region::new(region.clone()))
+            .profile_files(files)
+            .credentials_provider(chain)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .read_timeout(ATTEMPT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(ATTEMPT + CONNECT)
+                    .build(),
+            );
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        Ok(Self {
+            sdk: aws_sdk_ec2::Client::new(&loader.load().await),
+            region,
+            looked_in,
+        })
+    }
+}
+
+/// The region that the environment, the profile or the metadata service names.
+async fn find_region(files: &ProfileFiles, profile: Option<&str>) -> Option<String> {
+    if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
+        return Some(region.to_string());
+    }
+    let mut shared = ProfileFileRegionProvider::builder().profile_files(files.clone());
+    if let Some(profile) = profile {
+        shared = shared.profile_name(profile);
+    }
+    if let Some(region) = shared.build().region().await {
+        return Some(region.to_string());
+    }
+    imds::region::ImdsRegionProvider::builder()
+        .build()
+        .region()
+        .await
+        .map(|region| region.to_string())
+}
+
+/// The shared configuration, and its name for an error. Pacemaker sets no HOME, and the
+/// SDK looks nowhere else, so what it would find in root's home is named here.
+fn profile_files() -> (ProfileFiles, String) {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let told = |name: &str| set(name) || set("HOME");
+    let home = nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| PathBuf::from("/root"), |user| user.dir);
+    let mut files = ProfileFiles::builder();
+    let mut names = Vec::new();
+    for (variable, kind, file) in [
+        ("AWS_CONFIG_FILE", ProfileFileKind::Config, "config"),
+        (
+            "AWS_SHARED_CREDENTIALS_FILE",
+            ProfileFileKind::Credentials,
+            "credentials",
+        ),
+    ] {
+        let path = home.join(".aws").join(file);
+        if told(variable) {
+            files = match kind {
+                ProfileFileKind::Config => files.include_default_config_file(true),
+                _ => files.include_default_credentials_file(true),
+            };
+            let default = std::env::var_os("HOME")
+                .map_or(path, |home| PathBuf::from(home).join(".aws").join(file));
+            names.push(std::env::var_os(variable).map_or(default, PathBuf::from));
+        } else {
+            // The SDK takes a named file that is not there for an error.
+            if path.is_file() {
+                files = files.with_file(kind, &path);
+            }
+            names.push(path);
+        }
+    }
+    let names: Vec<String> = names
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    (files.build(), names.join(" and "))
+}
+
+impl Ec2 {
+    /// Makes a call, up to three times if the answer says nothing.
+    pub(super) async fn retried<T, E, R, F>(
+        &self,
+        call: impl Fn() -> F,
+        doing: &str,
+    ) -> Result<T, AwsError>
+    where
+        F: Future<Output = Result<T, aws_smithy_runtime_api::client::result::SdkError<E, R>>>,
+        E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let mut pause = Duration::from_millis(300);
+        for _ in 0..2 {
+            match self.once(call(), doing).await {
+                Err(error) if error.meaning == Meaning::Unknown => {
+                    tracing::debug!("{error}; asking again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 3;
+                }
+                answer => return answer,
+            }
+        }
+        self.once(call(), doing).await
+    }
+
+    /// Makes a call; an error says where credentials were looked for, if there were none.
+    pub(super) async fn once<T, E, R>(
+        &self,
+        call: impl Future<Output = Result<T, aws_smithy_runtime_api::client::result::SdkError<E, R>>>,
+        doing: &str,
+    ) -> Result<T, AwsError>
+    where
+        E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        call.await
+            .map_err(|error| AwsError::from_sdk(doing, &error, &self.looked_in))
+    }
+}

@@ -1,0 +1,152 @@
+//! The ids of EC2, each a type of its own that is checked once, where it comes in.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A text that is not what it should be; says what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {wanted}")]
+pub struct Malformed {
+    text: String,
+    wanted: &'static str,
+}
+
+/// A prefix and then 8 (before 2016) or 17 hexadecimal digits.
+fn is_ec2_id(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| {
+        matches!(digits.len(), 8 | 17)
+            && digits
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident: $prefix:literal, $wanted:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as EC2 writes it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                if is_ec2_id(text, $prefix) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(Malformed { text: text.to_owned(), wanted: $wanted })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// An instance: `i-08807c762627239b8`.
+    InstanceId: "i-", "an instance id (`i-` and 17 hexadecimal digits)";
+    /// An EBS volume: `vol-0e06e1e9da3c49b67`.
+    VolumeId: "vol-", "a volume id (`vol-` and 17 hexadecimal digits)";
+    /// The allocation of an Elastic IP: `eipalloc-02c7cf64a5cd449cf`.
+    AllocationId: "eipalloc-", "the allocation id of an Elastic IP (`eipalloc-` and 17 hexadecimal digits)";
+    /// What ties an Elastic IP to a private address: `eipassoc-0123456789abcdef0`.
+    AssociationId: "eipassoc-", "the id of an Elastic IP's association (`eipassoc-` and 17 hexadecimal digits)";
+    /// A network interface: `eni-0a1f3c5e7b9d2f401`.
+    InterfaceId: "eni-", "a network interface id (`eni-` and 17 hexadecimal digits)";
+}
+
+impl VolumeId {
+    /// The serial number that the volume's NVMe controller shows: the id without its hyphen.
+    pub fn serial(&self) -> String {
+        self.0.replacen("vol-", "vol", 1)
+    }
+}
+
+/// A region: `us-west-1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region(String);
+
+impl Region {
+    /// The region's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Region {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        // A zone, us-west-1c, ends in a letter and is what people write by mistake.
+        if text.bytes().all(plain)
+            && text.contains('-')
+            && text.ends_with(|c: char| c.is_ascii_digit())
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Malformed {
+                text: text.to_owned(),
+                wanted: "a region such as us-west-1",
+            })
+        }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_its_prefix_and_8_or_17_digits() {
+        assert!("i-08807c762627239b8".parse::<InstanceId>().is_ok());
+        assert!("vol-0e06e1e9".parse::<VolumeId>().is_ok());
+        for bad in [
+            "",
+            "vol-",
+            "vol-0e06e1e9da3c49b6",
+            "i-0e06e1e9da3c49b67",
+            "vol-0E06e1e9da3c49b67",
+            "vol-../../../../etc",
+        ] {
+            assert!(
+                bad.parse::<VolumeId>().is_err(),
+                "{bad} was taken for a volume id"
+            );
+        }
+    }
+
+    #[test]
+    fn the_serial_is_the_id_without_its_hyphen() {
+        let volume: VolumeId = "vol-0e06e1e9da3c49b67".parse().unwrap();
+        assert_eq!(volume.serial(), "vol0e06e1e9da3c49b67");
+    }
+
+    #[test]
+    fn a_zone_is_not_a_region() {
+        assert!("us-gov-east-1".parse::<Region>().is_ok());
+        for bad in ["us-west-1c", "", "us west-1", "US-WEST-1"] {
+            assert!(
+                bad.parse::<Region>().is_err(),
+                "{bad} was taken for a region"
+            );
+        }
+    }
+}

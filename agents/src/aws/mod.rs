@@ -1,0 +1,12 @@
+//! EC2 as the agents see it: typed ids, a client with short time limits, and what EC2's
+//! errors mean. Everything that names an SDK type is in here.
+
+mod client;
+mod error;
+mod ids;
+mod instance;
+
+pub use client::Ec2;
+pub use error::{AwsError, Meaning};
+pub use ids::{AllocationId, AssociationId, InstanceId, InterfaceId, Malformed, Region, VolumeId};
+pub use instance::{NodeFacts, describe_nodes};

@@ -1,0 +1,106 @@
+//! How an action ends: exit codes, failures with their reason, and what a monitor found.
+
+use std::fmt;
+
+/// Exit codes. <https://github.com/ClusterLabs/OCF-spec/blob/main/ra/1.1/resource-agent-api.md>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; for a monitor: it runs.
+    Success = 0,
+    /// Failed. Pacemaker may try again here.
+    Generic = 1,
+    /// The agent was called in a wrong way.
+    Arguments = 2,
+    /// There is no such action.
+    Unimplemented = 3,
+    /// Something that it needs is not on this node. Pacemaker tries another.
+    Installed = 5,
+    /// The configuration is wrong, on whichever node. Pacemaker tries no other.
+    Configured = 6,
+    /// It does not run here.
+    NotRunning = 7,
+    /// It runs as far as can be seen, and something is wrong (Pacemaker's extension, treated as running).
+    Degraded = 190,
+}
+
+impl Exit {
+    /// The process's exit status.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// An action that did not do what it should, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What Pacemaker is told.
+    pub exit: Exit,
+    /// What people are told: what was being done, to what, what came back, what to do.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failure that may pass, or be particular to this node and moment.
+    pub fn generic(reason: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Generic,
+            reason: reason.into(),
+        }
+    }
+
+    /// Something is not on this node, or not allowed to it.
+    pub fn installed(reason: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Installed,
+            reason: reason.into(),
+        }
+    }
+
+    /// The configuration is wrong.
+    pub fn configured(reason: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Configured,
+            reason: reason.into(),
+        }
+    }
+
+    /// Puts what was being done before the reason.
+    pub fn while_doing(self, doing: impl fmt::Display) -> Self {
+        Self {
+            reason: format!("{doing}: {}", self.reason),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+/// What a monitor found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It runs here.
+    Running,
+    /// It does not run here; how that was seen.
+    Stopped(String),
+    /// It runs here, but not as it should.
+    Broken(String),
+    /// It runs as far as the evidence on this node goes; what could not be found out.
+    Degraded(String),
+}
+
+impl Health {
+    /// The exit code and what to say.
+    pub(super) fn outcome(self) -> (Exit, Option<String>) {
+        match self {
+            Health::Running => (Exit::Success, None),
+            Health::Stopped(seen) => (Exit::NotRunning, Some(seen)),
+            Health::Broken(reason) => (Exit::Generic, Some(reason)),
+            Health::Degraded(reason) => (Exit::Degraded, Some(reason)),
+        }
+    }
+}

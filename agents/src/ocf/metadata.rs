@@ -1,0 +1,89 @@
+//! The meta-data of an agent, as OCF 1.1 wants it.
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use super::params::Parameter;
+use super::{Advice, Description};
+
+/// The actions that every agent has beside those in its description.
+const ALWAYS: &[Advice] = &[
+    Advice::timeout("validate-all", 20),
+    Advice::timeout("meta-data", 5),
+];
+
+/// The meta-data as a document.
+pub(super) fn document(agent: &Description, parameters: &[Parameter]) -> io::Result<String> {
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    writer
+        .create_element("resource-agent")
+        .with_attribute(("name", agent.name))
+        .with_attribute(("version", env!("CARGO_PKG_VERSION")))
+        .write_inner_content(|w| {
+            w.create_element("version")
+                .write_text_content(BytesText::new("1.1"))?;
+            descriptions(w, agent.short, agent.long)?;
+            w.create_element("parameters")
+                .write_inner_content(|w| parameters.iter().try_for_each(|p| parameter(w, p)))?;
+            w.create_element("actions").write_inner_content(|w| {
+                agent
+                    .actions
+                    .iter()
+                    .chain(ALWAYS)
+                    .try_for_each(|a| action(w, a))
+            })?;
+            Ok(())
+        })?;
+    Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned())
+}
+
+fn descriptions(w: &mut Writer<Vec<u8>>, short: &str, long: &str) -> io::Result<()> {
+    for (element, text) in [("longdesc", long), ("shortdesc", short)] {
+        w.create_element(element)
+            .with_attribute(("lang", "en"))
+            .write_text_content(BytesText::new(text))?;
+    }
+    Ok(())
+}
+
+fn parameter(w: &mut Writer<Vec<u8>>, parameter: &Parameter) -> io::Result<()> {
+    let mut element = w
+        .create_element("parameter")
+        .with_attribute(("name", parameter.name));
+    if parameter.unique {
+        element = element.with_attribute(("unique-group", parameter.name));
+    }
+    element
+        .with_attribute(("required", if parameter.required { "1" } else { "0" }))
+        .write_inner_content(|w| {
+            descriptions(w, parameter.short, parameter.long)?;
+            let mut content = w
+                .create_element("content")
+                .with_attribute(("type", parameter.content));
+            if let Some(default) = parameter.default {
+                content = content.with_attribute(("default", default));
+            }
+            content.write_empty()?;
+            Ok(())
+        })?;
+    Ok(())
+}
+
+fn action(w: &mut Writer<Vec<u8>>, action: &Advice) -> io::Result<()> {
+    let seconds = |n: u32| format!("{n}s");
+    let mut element = w
+        .create_element("action")
+        .with_attribute(("name", action.name))
+        .with_attribute(("timeout", seconds(action.timeout).as_str()));
+    if let Some(interval) = action.interval {
+        element = element.with_attribute(("interval", seconds(interval).as_str()));
+    }
+    if let Some(depth) = action.depth {
+        element = element.with_attribute(("depth", depth.to_string().as_str()));
+    }
+    element.write_empty()?;
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! The contract between Pacemaker and an agent: arguments, parameters, meta-data, exit codes,
+//! reasons and deadlines. An agent implements `Agent` and thinks about none of these.
+
+mod deadline;
+mod exit;
+mod log;
+mod metadata;
+pub mod params;
+mod state;
+mod supervise;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+pub use deadline::Deadline;
+pub use exit::{Exit, Failure, Health};
+pub use state::StateFile;
+pub use supervise::Steps;
+
+use params::{Parameters, Reader};
+
+/// What an agent says about itself.
+#[derive(Debug)]
+pub struct Description {
+    /// Its name, which is its file's name too.
+    pub name: &'static str,
+    /// A few words.
+    pub short: &'static str,
+    /// All that one needs to know before using it.
+    pub long: &'static str,
+    /// The operations it advises, with their timeouts.
+    pub actions: &'static [Advice],
+}
+
+/// An advised operation.
+#[derive(Debug, Clone, Copy)]
+pub struct Advice {
+    name: &'static str,
+    timeout: u32,
+    interval: Option<u32>,
+    depth: Option<u32>,
+}
+
+impl Advice {
+    /// An action and its timeout in seconds.
+    pub const fn timeout(name: &'static str, timeout: u32) -> Self {
+        Self {
+            name,
+            timeout,
+            interval: None,
+            depth: None,
+        }
+    }
+
+    /// A monitor of a depth (`OCF_CHECK_LEVEL`), its timeout and its interval in seconds.
+    pub const fn monitor(depth: u32, timeout: u32, interval: u32) -> Self {
+        Self {
+            name: "monitor",
+            timeout,
+            interval: Some(interval),
+            depth: Some(depth),
+        }
+    }
+}
+
+/// What an agent does. The operations of one resource never overlap.
+pub trait Agent: Sized {
+    /// What it says about itself.
+    const DESCRIPTION: Description;
+    /// Its parameters.
+    type Parameters: Parameters;
+
+    /// The agent for one call.
+    fn new(parameters: Self::Parameters, call: Call) -> Self;
+
+    /// Starts it; success if it runs already.
+    fn start(&self) -> impl Future<Output = Result<(), Failure>>;
+    /// Stops it; success if it does not run.
+    fn stop(&self) -> impl Future<Output = Result<(), Failure>>;
+    /// Looks at it. A probe asks whether it runs on a node where it may never have.
+    fn monitor(&self) -> impl Future<Output = Result<Health, Failure>>;
+    /// Checks that it could run here (level 10 and up; parameters themselves are checked before).
+    fn validate(&self) -> impl Future<Output = Result<(), Failure>>;
+}
+
+/// The circumstances of one call of the agent.
+#[derive(Debug)]
+pub struct Call {
+    /// When it has to be over.
+    pub deadline: Deadline,
+    /// Whether it is a monitor outside of any interval: "does it run here?"
+    pub probe: bool,
+    /// `OCF_CHECK_LEVEL`.
+    pub check_level: u32,
+    /// The name of the resource in the cluster.
+    pub resource: String,
+    /// Where to note what is being done.
+    pub steps: Steps,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Start,
+    Stop,
+    Monitor,
+    ValidateAll,
+}
+
+/// Runs the agent as the command line and the environment say.
+pub fn main<A: Agent>() -> std::process::ExitCode {
+    let started = Instant::now();
+    let word = std::env::args().nth(1);
+    let exit = match word.as_deref() {
+        Some("meta-data") => match metadata::document(&A::DESCRIPTION, A::Parameters::DECLARED) {
+            Ok(document) => print(&document),
+            Err(error) => {
+                log::exit_reason(&format!("write the meta-data: {error}"));
+                Exit::Generic
+            }
+        },
+        Some("usage" | "help" | "--help" | "-h") => print(&usage(&A::DESCRIPTION)),
+        Some("start") => return run::<A>(Action::Start, started),
+        Some("stop") => return run::<A>(Action::Stop, started),
+        Some("monitor" | "status") => return run::<A>(Action::Monitor, started),
+        Some("validate-all") => return run::<A>(Action::ValidateAll, started),
+        Some(other) => {
+            log::exit_reason(&format!("{} has no action {other}", A::DESCRIPTION.name));
+            Exit::Unimplemented
+        }
+        None => {
+            log::exit_reason(&usage(&A::DESCRIPTION));
+            Exit::Arguments
+        }
+    };
+    exit.code().into()
+}
+
+fn usage(agent: &Description) -> String {
+    format!(
+        "usage: {} start|stop|monitor|validate-all|meta-data|usage\n\
+         Parameters are read from OCF_RESKEY_*; `meta-data` lists them.",
+        agent.name
+    )
+}
+
+fn print(text: &str) -> Exit {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => Exit::Success,
+        Err(_) => Exit::Generic,
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn number(name: &str) -> Option<u64> {
+    variable(name)?.parse().ok()
+}
+
+fn run<A: Agent>(action: Action, started: Instant) -> std::process::ExitCode {
+    log::start();
+    let check_level = number("OCF_CHECK_LEVEL")
+        .unwrap_or(0)
+        .try_into()
+        .unwrap_or(u32::MAX);
+    // Pacemaker gives milliseconds. Called by hand, what the meta-data advises.
+    let timeout = number("OCF_RESKEY_CRM_meta_timeout").map_or_else(
+        || advised_timeout(&A::DESCRIPTION, action, check_level),
+        Duration::from_millis,
+    );
+    let value = |name: &str| variable(&format!("OCF_RESKEY_{name}"));
+    let mut reader = Reader::new(&value);
+    let parameters = A::Parameters::read(&mut reader);
+    let problems = reader.problems.join("; ");
+    let parameters = match (parameters, action) {
+        (Some(parameters), _) if problems.is_empty() => parameters,
+        // What only refines has its default; what names the resource is known.
+        (Some(parameters), Action::Stop) => {
+            tracing::warn!("{problems}; stopping with the defaults");
+            parameters
+        }
+        // Nothing can have been started under a name that is no name.
+        (None, Action::Stop) => {
+            tracing::warn!("{problems}; so nothing can be running");
+            return Exit::Success.code().into();
+        }
+        _ => return end(Exit::Configured, Some(&problems)),
+    };
+    let outcome = supervise::supervised(Deadline::of_supervisor(started, timeout), |steps| {
+        let call = Call {
+            deadline: Deadline::of_action(started, timeout),
+            probe: action == Action::Monitor
+                && number("OCF_RESKEY_CRM_meta_interval").unwrap_or(0) == 0,
+            check_level,
+            resource: variable("OCF_RESOURCE_INSTANCE")
+                .unwrap_or_else(|| A::DESCRIPTION.name.to_owned()),
+            steps,
+        };
+        act(A::new(parameters, call), action)
+    });
+    match outcome {
+        Ok(code) => code.into(),
+        Err(failure) => end(failure.exit, Some(&failure.reason)),
+    }
+}
+
+/// What the meta-data advises for an action.
+fn advised_timeout(agent: &Description, action: Action, check_level: u32) -> Duration {
+    let name = match action {
+        Action::Start => "start",
+        Action::Stop => "stop",
+        Action::Monitor => "monitor",
+        Action::ValidateAll => return Duration::from_secs(20),
+    };
+    agent
+        .actions
+        .iter()
+        .filter(|advice| advice.name == name && advice.depth.unwrap_or(0) <= check_level)
+        .map(|advice| Duration::from_secs(advice.timeout.into()))
+        .max()
+        .unwrap_or(Duration::from_secs(20))
+}
+
+/// Runs the action in this process and returns the exit code.
+fn act<A: Agent>(agent: A, action: Action) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::exit_reason(&format!("start the runtime: {error}"));
+            return Exit::Generic.code();
+        }
+    };
+    let (exit, reason) = runtime.block_on(async {
+        let done = match action {
+            Action::Start => agent.start().await,
+            Action::Stop => agent.stop().await,
+            Action::ValidateAll => agent.validate().await,
+            Action::Monitor => match agent.monitor().await {
+                Ok(health) => return health.outcome(),
+                Err(failure) => Err(failure),
+            },
+        };
+        match done {
+            Ok(()) => (Exit::Success, None),
+            Err(failure) => (failure.exit, Some(failure.reason)),
+        }
+    });
+    if let Some(reason) = reason {
+        log::exit_reason(&reason);
+    }
+    // The runtime is not dropped: a thread of it that hangs would keep the process.
+    std::mem::forget(runtime);
+    exit.code()
+}
+
+fn end(exit: Exit, reason: Option<&str>) -> std::process::ExitCode {
+    if let Some(reason) = reason {
+        log::exit_reason(reason);
+    }
+    exit.code().into()
+}

@@ -1,0 +1,278 @@
+//! Parameters: declared once per agent, read from `OCF_RESKEY_*`, checked, and printed as meta-data.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What the meta-data says about one parameter.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Name.
+    pub name: &'static str,
+    /// `boolean`, `integer` or `string`.
+    pub content: &'static str,
+    /// Whether there has to be a value.
+    pub required: bool,
+    /// The value that it has when none is given.
+    pub default: Option<&'static str>,
+    /// Whether no other resource may have the same value.
+    pub unique: bool,
+    /// A few words.
+    pub short: &'static str,
+    /// All that one needs to know.
+    pub long: &'static str,
+}
+
+/// A struct whose fields are parameters; made by `parameters!`.
+pub trait Parameters: Sized {
+    /// The declarations, in order.
+    const DECLARED: &'static [Parameter];
+    /// Reads the values. `None` when one is missing or wrong that can't be done without.
+    fn read(reader: &mut Reader<'_>) -> Option<Self>;
+}
+
+/// A type that the value of a parameter can have.
+pub trait Value: Sized {
+    /// The meta-data's type.
+    const CONTENT: &'static str;
+    /// The value, or what it should be.
+    ///
+    /// # Errors
+    /// A sentence with the text and what it should be.
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// Reads values and collects everything that is wrong with them.
+pub struct Reader<'a> {
+    value: &'a dyn Fn(&str) -> Option<String>,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of the values that `value` finds by name.
+    pub fn new(value: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            value,
+            problems: Vec::new(),
+        }
+    }
+
+    /// A value that has to be there.
+    pub fn required<T: Value>(&mut self, name: &str) -> Option<T> {
+        let Some(text) = self.text(name) else {
+            self.problems
+                .push(format!("the parameter {name} is missing"));
+            return None;
+        };
+        self.parse(name, &text)
+    }
+
+    /// A value that may be there. A wrong one counts as none, beside the problem noted.
+    pub fn optional<T: Value>(&mut self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        self.parse(name, &text)
+    }
+
+    /// A value, else the default. A wrong one counts as none, beside the problem noted.
+    pub fn or_default<T: Value>(&mut self, name: &str, default: &str) -> Option<T> {
+        self.optional(name).or_else(|| self.parse(name, default))
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        (self.value)(name).filter(|text| !text.is_empty())
+    }
+
+    fn parse<T: Value>(&mut self, name: &str, text: &str) -> Option<T> {
+        T::parse(text)
+            .map_err(|problem| {
+                self.problems
+                    .push(format!("the parameter {name}: {problem}"))
+            })
+            .ok()
+    }
+}
+
+/// Declares a struct of parameters:
+/// `name: Type = required | optional | default("x"), [unique,] "short", "long";`
+macro_rules! parameters {
+    ($(#[$doc:meta])* struct $Name:ident {$(
+        $field:ident: $type:ty = $presence:ident $(($default:literal))?, $($unique:ident,)? $short:literal, $long:literal;
+    )+}) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $Name {$(
+            #[doc = $long]
+            pub $field: parameters!(@type $presence $type),
+        )+}
+
+        impl $crate::ocf::params::Parameters for $Name {
+            const DECLARED: &'static [$crate::ocf::params::Parameter] = &[$(
+                $crate::ocf::params::Parameter {
+                    name: stringify!($field),
+                    content: <$type as $crate::ocf::params::Value>::CONTENT,
+                    required: parameters!(@required $presence),
+                    default: parameters!(@default $($default)?),
+                    unique: parameters!(@unique $($unique)?),
+                    short: $short,
+                    long: $long,
+                },
+            )+];
+
+            fn read(reader: &mut $crate::ocf::params::Reader<'_>) -> Option<Self> {
+                // All are read before the first that is missing ends it: people want all problems at once.
+                $(let $field = parameters!(@read reader $field $presence $type $(, $default)?);)+
+                Some(Self {$($field: parameters!(@take $presence $field)),+})
+            }
+        }
+    };
+    (@type optional $type:ty) => { Option<$type> };
+    (@type $presence:ident $type:ty) => { $type };
+    (@required required) => { true };
+    (@required $presence:ident) => { false };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+    (@unique) => { false };
+    (@unique unique) => { true };
+    (@read $reader:ident $field:ident required $type:ty) => { $reader.required::<$type>(stringify!($field)) };
+    (@read $reader:ident $field:ident optional $type:ty) => { $reader.optional::<$type>(stringify!($field)) };
+    (@read $reader:ident $field:ident default $type:ty, $default:literal) => {
+        $reader.or_default::<$type>(stringify!($field), $default)
+    };
+    (@take optional $field:ident) => { $field };
+    (@take $presence:ident $field:ident) => { $field? };
+}
+pub(crate) use parameters;
+
+/// A value that is written as its type parses it.
+macro_rules! parsed_values {
+    ($($type:ty: $content:literal;)+) => {$(
+        impl Value for $type {
+            const CONTENT: &'static str = $content;
+            fn parse(text: &str) -> Result<Self, String> {
+                <$type>::from_str(text).map_err(|problem| problem.to_string())
+            }
+        }
+    )+};
+}
+pub(crate) use parsed_values;
+
+impl Value for Ipv4Addr {
+    const CONTENT: &'static str = "string";
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("`{text}` is not an IPv4 address"))
+    }
+}
+
+impl Value for bool {
+    const CONTENT: &'static str = "boolean";
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" | "y" => Ok(true),
+            "false" | "no" | "off" | "0" | "n" => Ok(false),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        }
+    }
+}
+
+impl Value for u16 {
+    const CONTENT: &'static str = "integer";
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(format!("`{text}` is not a port (1 to 65535)")),
+        }
+    }
+}
+
+impl Value for Duration {
+    const CONTENT: &'static str = "integer";
+    fn parse(text: &str) -> Result<Self, String> {
+        text.strip_suffix('s')
+            .unwrap_or(text)
+            .parse()
+            .map(Duration::from_secs)
+            .map_err(|_| format!("`{text}` is not a number of seconds"))
+    }
+}
+
+/// An absolute path without `..`.
+impl Value for PathBuf {
+    const CONTENT: &'static str = "string";
+    fn parse(text: &str) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        let plain = path
+            .components()
+            .all(|part| !matches!(part, std::path::Component::ParentDir));
+        if path.is_absolute() && plain {
+            Ok(path)
+        } else {
+            Err(format!("`{text}` is not an absolute path"))
+        }
+    }
+}
+
+impl Value for String {
+    const CONTENT: &'static str = "string";
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().any(char::is_control) {
+            Err("it has control characters".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    parameters! {
+        /// For the tests.
+        struct Sample {
+            vip: Ipv4Addr = required, unique, "address", "The address.";
+            peer: Ipv4Addr = optional, "peer", "The other one.";
+            port: u16 = default("5060"), "port", "The port.";
+        }
+    }
+
+    fn read(values: &[(&str, &str)]) -> (Option<Sample>, Vec<String>) {
+        let value = |name: &str| {
+            values
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| (*v).to_owned())
+        };
+        let mut reader = Reader::new(&value);
+        let sample = Sample::read(&mut reader);
+        (sample, reader.problems)
+    }
+
+    #[test]
+    fn values_defaults_and_absence() {
+        let (sample, problems) = read(&[("vip", "10.0.0.1"), ("peer", "")]);
+        let sample = sample.unwrap();
+        assert_eq!(
+            (sample.vip, sample.peer, sample.port),
+            (Ipv4Addr::new(10, 0, 0, 1), None, 5060)
+        );
+        assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let (sample, problems) = read(&[("peer", "x"), ("port", "0")]);
+        assert!(sample.is_none());
+        assert_eq!(problems.len(), 3, "{problems:?}");
+    }
+
+    #[test]
+    fn what_only_refines_falls_back_so_that_a_stop_can_act() {
+        let (sample, problems) = read(&[("vip", "10.0.0.1"), ("port", "many")]);
+        assert_eq!(sample.unwrap().port, 5060);
+        assert_eq!(problems.len(), 1);
+    }
+}

@@ -1,0 +1,125 @@
+//! An action runs in a process of its own, watched by this one. A call that the kernel does
+//! not return from (a read from a volume that hangs) can't be given up by the thread that made it, and a
+//! process with such a thread can't end. This process can, and says what the action was doing.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getppid, pipe};
+
+use super::deadline::Deadline;
+use super::exit::{Exit, Failure};
+
+/// Where an action notes what it is doing.
+#[derive(Debug)]
+pub struct Steps {
+    to: Option<File>,
+}
+
+impl Steps {
+    /// Notes go nowhere.
+    pub fn unheard() -> Self {
+        Self { to: None }
+    }
+
+    /// Notes what is being done now: "waiting for vol-1 to leave i-1".
+    pub fn doing(&self, step: &str) {
+        tracing::debug!("{step}");
+        if let Some(mut to) = self.to.as_ref() {
+            // Lost notes make a reason poorer, nothing else.
+            let _ = writeln!(to, "{}", step.replace('\n', " "));
+        }
+    }
+}
+
+/// Runs `action` in a child and returns its exit code, or a failure when it is still at it
+/// at the deadline.
+pub(super) fn supervised(
+    deadline: Deadline,
+    action: impl FnOnce(Steps) -> u8,
+) -> Result<u8, Failure> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |errno: Errno| Failure::generic(format!("{what}: {errno}"))
+    };
+    let (notes, to) = pipe().map_err(failed("make a pipe"))?;
+    let parent = nix::unistd::getpid();
+    // SAFETY: this process has one thread, so the child finds no lock held by another.
+    #[allow(unsafe_code)]
+    let forked = unsafe { fork() }.map_err(failed("start a process for the action"))?;
+    match forked {
+        ForkResult::Child => {
+            drop(notes);
+            // If this process is killed, the action must not go on unseen.
+            let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+            if getppid() != parent {
+                std::process::exit(i32::from(Exit::Generic.code()));
+            }
+            let code = action(Steps {
+                to: Some(File::from(to)),
+            });
+            std::process::exit(i32::from(code));
+        }
+        ForkResult::Parent { child } => {
+            drop(to);
+            watch(child, File::from(notes), deadline)
+        }
+    }
+}
+
+/// Waits until the child has closed its end of the pipe, which it does by ending.
+fn watch(child: Pid, mut notes: File, deadline: Deadline) -> Result<u8, Failure> {
+    let mut last = String::new();
+    loop {
+        let left = deadline.remaining();
+        if left.is_zero() {
+            let _ = kill(child, Signal::SIGKILL);
+            return Err(Failure::generic(format!(
+                "still {} when the time was up ({:.1} s, the operation's timeout less a reserve)",
+                if last.is_empty() { "busy" } else { &last },
+                deadline.limit().as_secs_f32()
+            )));
+        }
+        let timeout = PollTimeout::try_from(left.as_millis().max(1)).unwrap_or(PollTimeout::MAX);
+        let ready = poll(
+            &mut [PollFd::new(notes.as_fd(), PollFlags::POLLIN)],
+            timeout,
+        );
+        match ready {
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(errno) => return Err(Failure::generic(format!("wait for the action: {errno}"))),
+        }
+        let mut chunk = [0; 4096];
+        match notes.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => {
+                let text = String::from_utf8_lossy(&chunk[..n]);
+                if let Some(line) = text.lines().rfind(|line| !line.is_empty()) {
+                    line.clone_into(&mut last);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::generic(format!("wait for the action: {error}"))),
+        }
+    }
+    loop {
+        match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, code)) => {
+                return Ok(u8::try_from(code).unwrap_or(Exit::Generic.code()));
+            }
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                let doing = if last.is_empty() { "starting" } else { &last };
+                return Err(Failure::generic(format!("ended by {signal} while {doing}")));
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Failure::generic(format!("wait for the action: {errno}"))),
+        }
+    }
+}
