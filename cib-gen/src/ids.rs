@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Why a text is not what it should be, and what one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found}")]
+#[error("{found}; write: {write}")]
 pub struct Malformed {
     /// What is wrong with the text.
     pub found: String,

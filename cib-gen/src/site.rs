@@ -117,7 +117,10 @@ impl Vars {
         let mut mistakes = Vec::new();
         if !matches!(known.given.len(), 0 | 3) {
             mistakes.push(Mistake::elsewhere(
-                format!("--nodes names {} nodes", known.given.len()),
+                match known.given.len() {
+                    1 => "--nodes names 1 node".to_owned(),
+                    n => format!("--nodes names {n} nodes"),
+                },
                 "none, or three in the order pbx01, pbx02, pbx03",
             ));
         }

@@ -179,3 +179,30 @@ fn no_text_makes_the_reader_panic() {
         })
         .unwrap();
 }
+
+#[test]
+fn the_example_has_every_key_and_is_accepted() {
+    let text = include_str!("../../../packaging/examples/vars-aws.yml");
+    Vars::parse("vars-aws.yml", text).unwrap();
+    for key in KEYS {
+        assert!(
+            text.contains(&format!("\n{}: ", key.name)),
+            "{} is not in the example",
+            key.name
+        );
+    }
+    let example = Vars::parse("vars-aws.yml", text).unwrap();
+    let site = example.resolve(&crate::nodes::Known::default()).unwrap();
+    // The defaults that its comments name are the real ones.
+    let short = Vars::parse("vars.yml", &format!("{VENDOR}region: us-west-1\n")).unwrap();
+    let nodes = [
+        "ip-172-31-16-133=172.31.16.133",
+        "ip-172-31-16-134=172.31.16.134",
+        "ip-172-31-16-135=172.31.16.135",
+    ];
+    let known = crate::nodes::Known {
+        given: nodes.map(|n| n.parse().unwrap()).to_vec(),
+        ..Default::default()
+    };
+    assert_eq!(site, short.resolve(&known).unwrap());
+}
