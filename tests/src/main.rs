@@ -120,13 +120,17 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
                 kernel: kernel.iter().map(|i| i.short.to_owned()).collect(),
                 fast,
             };
+            let _alone = alone()?;
             return interruptible(move || {
                 Lab::up(&options, &Stderr::new())?;
                 println!("Up. Next: `lab status`, `lab ssh n1`, `lab down`.");
                 Ok(ExitCode::SUCCESS)
             });
         }
-        Verb::Demo { deb, keep } => return interruptible(move || demo(&deb, keep)),
+        Verb::Demo { deb, keep } => {
+            let _alone = alone()?;
+            return interruptible(move || demo(&deb, keep));
+        }
         Verb::Down => Lab::down()?,
         Verb::Status => print!("{}", status(&Lab::connect()?)?),
         Verb::Ssh { node, command } => return replace_by(Lab::connect()?.session(node, &command)),
@@ -167,6 +171,14 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A person does not wait for a lab that is up, only for tests that come to an end by themselves.
+fn alone() -> Result<impl Drop, Error> {
+    if control::listening() {
+        return Err("a lab is up already; `lab down` ends it".into());
+    }
+    lab::lab::exclusive()
+}
+
 /// Does `work`; Ctrl-C meanwhile leaves nothing of the lab behind.
 fn interruptible(
     work: impl FnOnce() -> Result<ExitCode, Error> + Send + 'static,
@@ -201,7 +213,7 @@ fn demo(deb: &std::path::Path, keep: bool) -> Result<ExitCode, Error> {
     let outcome = demo::cluster::install(&lab, deb, &progress).and_then(|()| {
         progress.step("the cluster's status");
         let status = demo::cluster::pcs_status(&lab, &INSTANCES[0])?;
-        demo::fail_over(&lab, &progress).map(|outcome| (status, outcome))
+        demo::fail_over(&lab, demo::Fault::PowerCut, &progress).map(|outcome| (status, outcome))
     });
     progress.finish();
     let passed = match outcome {

@@ -25,6 +25,43 @@ const BEFORE: Duration = Duration::from_secs(3);
 /// Longer than any failover that works.
 const LIMIT: Duration = Duration::from_secs(240);
 
+/// What is done to the active node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its power is cut.
+    PowerCut,
+    /// No packet passes between it and the other nodes; EC2 and the clients still reach it.
+    Partition,
+    /// An operator puts it into standby.
+    Standby,
+}
+
+impl Fault {
+    fn strike(self, lab: &Lab, node: &Instance) -> Result<(), Error> {
+        match self {
+            Self::PowerCut => lab.power_off(node),
+            Self::Partition => lab.partition(node),
+            Self::Standby => cluster::run(
+                lab,
+                node,
+                "pcs node standby",
+                &format!("pcs node standby {}", node.hostname),
+                cluster::MINUTES,
+            )
+            .map(drop),
+        }
+    }
+
+    /// What has been done, for the timeline.
+    fn done(self, node: &str) -> String {
+        match self {
+            Self::PowerCut => format!("power of {node} is off"),
+            Self::Partition => format!("{node} is cut off from the other nodes"),
+            Self::Standby => format!("{node} is in standby"),
+        }
+    }
+}
+
 /// How a client reaches the database.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -50,15 +87,15 @@ impl Access {
 /// What a failover did.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The node that was active, and lost its power.
+    /// The node that was active, and was struck.
     pub lost: String,
     /// The node that is active now.
     pub active: String,
-    /// Rows acknowledged before the cut.
+    /// Rows acknowledged before the fault.
     pub acknowledged: usize,
     /// Acknowledged rows that the database no longer has.
     pub missing: Vec<i64>,
-    /// From the last SIP answer before the cut to the first one after it.
+    /// The longest time between two SIP answers since the fault.
     pub without_sip: Duration,
     /// The same for committed rows.
     pub without_rows: Duration,
@@ -68,7 +105,7 @@ pub struct Outcome {
     pub irregular: Vec<String>,
     /// What happened when.
     pub timeline: Vec<Moment>,
-    /// When the power was cut.
+    /// When the fault began.
     pub cut: SystemTime,
 }
 
@@ -87,7 +124,7 @@ impl Outcome {
             ));
         }
         if self.active == self.lost {
-            faults.push(format!("{} lost its power and is still active", self.lost));
+            faults.push(format!("{} was struck and is still active", self.lost));
         }
         faults
     }
@@ -96,9 +133,9 @@ impl Outcome {
     pub fn report(&self) -> String {
         let faults = self.faults();
         format!(
-            "Timeline (seconds since the power was cut)\n{}\n\
+            "Timeline (seconds since the fault)\n{}\n\
              Verdict: {}\n\
-             \x20 rows acknowledged before the cut   {}\n\
+             \x20 rows acknowledged before the fault {}\n\
              \x20 acknowledged rows now missing      {}\n\
              \x20 active node before, now            {}, {}\n\
              \x20 seconds without SIP answer         {:.1}\n\
@@ -125,11 +162,11 @@ impl Outcome {
     }
 }
 
-/// Cuts the power of the active node under load and watches what follows.
+/// Strikes the active node under load and watches what follows.
 ///
 /// # Errors
 /// When service did not come back in time, with what the cluster said last.
-pub fn fail_over(lab: &Lab, progress: &dyn Progress) -> Result<Outcome, Error> {
+pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Outcome, Error> {
     let lost = cluster::wait_until_active(lab, &INSTANCES[0], LIMIT, |_| true)?;
     let lost = node(&lost)?;
     let witness = INSTANCES
@@ -147,31 +184,31 @@ pub fn fail_over(lab: &Lab, progress: &dyn Progress) -> Result<Outcome, Error> {
     })?;
     std::thread::sleep(BEFORE);
 
-    progress.step(&format!("cutting the power of {}", lost.hostname));
+    progress.step(&format!("{fault:?}: {}", lost.hostname));
     let cut = SystemTime::now();
-    lab.power_off(lost)?;
+    fault.strike(lab, lost)?;
     let off = SystemTime::now();
 
     progress.step("waiting for the service");
-    let answered = until("a SIP answer after the power cut", LIMIT, || {
-        phone.first_after(off)
-    })
-    .map_err(|error| with_status(lab, witness, error))?;
-    let committed = until("a committed row after the power cut", LIMIT, || {
-        writer.first_after(off).map(|row| row.at)
-    })
-    .map_err(|error| with_status(lab, witness, error))?;
     let active = cluster::wait_until_active(lab, witness, LIMIT, |node| node != lost.hostname)?;
+    let moved = SystemTime::now();
+    until("a SIP answer from the new node", LIMIT, || {
+        phone.first_after(moved)
+    })
+    .map_err(|error| with_status(lab, witness, error))?;
+    until("a committed row on the new node", LIMIT, || {
+        writer.first_after(moved)
+    })
+    .map_err(|error| with_status(lab, witness, error))?;
 
     let rows = writer.finish();
     let missing = writer::missing(&access, &rows)?;
-    let answers = phone.answers();
+    let sip = Gap::longest(&phone.answers(), cut);
+    let commits: Vec<SystemTime> = rows.iter().map(|row| row.at).collect();
+    let commits = Gap::longest(&commits, cut);
     let logged = journals(lab, lost, cut)?;
 
-    let mut moments = vec![Moment::new(
-        off,
-        format!("power of {} is off", lost.hostname),
-    )];
+    let mut moments = vec![Moment::new(off, fault.done(lost.hostname))];
     moments.extend(
         lab.events()?
             .into_iter()
@@ -179,12 +216,9 @@ pub fn fail_over(lab: &Lab, progress: &dyn Progress) -> Result<Outcome, Error> {
             .map(|event| Moment::new(event.at, format!("EC2: {}", event.what))),
     );
     moments.extend(logged.iter().filter_map(describe));
+    moments.push(Moment::new(sip.end, "first SIP answer from the Elastic IP"));
     moments.push(Moment::new(
-        answered,
-        "first SIP answer from the Elastic IP",
-    ));
-    moments.push(Moment::new(
-        committed,
+        commits.end,
         "first row committed through the virtual address",
     ));
 
@@ -198,8 +232,8 @@ pub fn fail_over(lab: &Lab, progress: &dyn Progress) -> Result<Outcome, Error> {
         irregular: irregular(&logged, &expected, &active),
         acknowledged: rows.iter().filter(|row| row.at < cut).count(),
         missing,
-        without_sip: gap(answers.into_iter(), cut, answered),
-        without_rows: gap(rows.iter().map(|row| row.at), cut, committed),
+        without_sip: sip.length(),
+        without_rows: commits.length(),
         starting: starting(&logged, &expected),
         timeline: moments,
         active,
@@ -336,10 +370,29 @@ fn starting(logged: &[(SystemTime, Logged)], expected: &[&str]) -> Duration {
     }
 }
 
-/// From the last of `seen` before the service went away to `first`, the first after it.
-fn gap(seen: impl Iterator<Item = SystemTime>, cut: SystemTime, first: SystemTime) -> Duration {
-    let last = seen.take_while(|at| *at < first).last();
-    first
-        .duration_since(last.unwrap_or(cut))
-        .unwrap_or_default()
+/// A time without service.
+struct Gap {
+    start: SystemTime,
+    end: SystemTime,
+}
+
+impl Gap {
+    /// The longest time between two of `seen` that ends after `fault`.
+    fn longest(seen: &[SystemTime], fault: SystemTime) -> Self {
+        seen.windows(2)
+            .filter(|pair| pair[1] > fault)
+            .map(|pair| Self {
+                start: pair[0],
+                end: pair[1],
+            })
+            .max_by_key(Self::length)
+            .unwrap_or(Self {
+                start: fault,
+                end: fault,
+            })
+    }
+
+    fn length(&self) -> Duration {
+        self.end.duration_since(self.start).unwrap_or_default()
+    }
 }

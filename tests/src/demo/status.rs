@@ -109,7 +109,11 @@ fn attribute(element: &BytesStart, name: &str) -> Result<Option<String>, Error> 
     let Some(attribute) = element.try_get_attribute(name)? else {
         return Ok(None);
     };
-    Ok(Some(attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0)?.into_owned()))
+    Ok(Some(
+        attribute
+            .normalized_value(quick_xml::XmlVersion::Implicit1_0)?
+            .into_owned(),
+    ))
 }
 
 #[cfg(test)]
