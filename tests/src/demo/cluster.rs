@@ -265,13 +265,10 @@ fn on_all(work: impl Fn(&'static Instance) -> Result<(), Error> + Sync) -> Resul
             .iter()
             .map(|node| scope.spawn(|| work(node)))
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a thread of the installation panicked".into()))
-            })
-            .collect()
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err("a thread of the installation panicked".into()))
+        })
     })
 }

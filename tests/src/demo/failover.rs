@@ -1,0 +1,292 @@
+//! A fault on the active node while clients use it, and what they, the surviving nodes and EC2 saw.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::outcome::Outcome;
+use super::sip::Phone;
+use super::timeline::{self, Logged, Moment};
+use super::writer::{self, Writer};
+use super::{Access, cluster};
+use crate::ec2::Happening;
+use crate::lab::Lab;
+use crate::netns;
+use crate::progress::Progress;
+use crate::site::{self, INSTANCES, Instance};
+use crate::world::Error;
+
+/// How long clients are watched before the fault, so that there is something to lose.
+const BEFORE: Duration = Duration::from_secs(3);
+/// Longer than any failover that works.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// What is done to the active node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its power is cut.
+    PowerCut,
+    /// No packet passes between it and the other nodes; EC2 and the clients still reach it.
+    Partition,
+    /// An operator puts it into standby.
+    Standby,
+}
+
+impl Fault {
+    fn strike(self, lab: &Lab, node: &Instance) -> Result<(), Error> {
+        match self {
+            Self::PowerCut => lab.power_off(node),
+            Self::Partition => lab.partition(node),
+            Self::Standby => cluster::run(
+                lab,
+                node,
+                "pcs node standby",
+                &format!("pcs node standby {}", node.hostname),
+                cluster::MINUTES,
+            )
+            .map(drop),
+        }
+    }
+
+    /// What has been done, for the timeline.
+    fn done(self, node: &str) -> String {
+        match self {
+            Self::PowerCut => format!("power of {node} is off"),
+            Self::Partition => format!("{node} is cut off from the other nodes"),
+            Self::Standby => format!("{node} is in standby"),
+        }
+    }
+}
+
+/// Strikes the active node under load and watches what follows.
+///
+/// # Errors
+/// When service did not come back in time, with what the cluster said last.
+pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Outcome, Error> {
+    let lost = cluster::wait_until_active(lab, &INSTANCES[0], LIMIT, |_| true)?;
+    let lost = node(&lost)?;
+    let witness = INSTANCES
+        .iter()
+        .find(|other| *other != lost)
+        .ok_or("a cluster of one node has no failover")?;
+
+    progress.step("clients: rows through the virtual address, OPTIONS to the Elastic IP");
+    let access = Access::through_the_vip();
+    let writer = Writer::start(&access)?;
+    let phone = Phone::start(netns::INTERNET, site::CLIENT, site::EIP)?;
+    let started = SystemTime::now();
+    until("a SIP answer from the Elastic IP", SECONDS, || {
+        phone.first_after(started)
+    })?;
+    std::thread::sleep(BEFORE);
+
+    progress.step(&format!("{fault:?}: {}", lost.hostname));
+    let cut = SystemTime::now();
+    fault.strike(lab, lost)?;
+    let off = SystemTime::now();
+
+    progress.step("waiting for the service");
+    let active = cluster::wait_until_active(lab, witness, LIMIT, |node| node != lost.hostname)?;
+    let moved = SystemTime::now();
+    until("a SIP answer from the new node", LIMIT, || {
+        phone.first_after(moved)
+    })
+    .map_err(|error| with_status(lab, witness, error))?;
+    until("a committed row on the new node", LIMIT, || {
+        writer.first_after(moved)
+    })
+    .map_err(|error| with_status(lab, witness, error))?;
+
+    let rows = writer.finish();
+    let missing = writer::missing(&access, &rows)?;
+    let sip = Gap::longest(&phone.answers(), cut);
+    let commits: Vec<SystemTime> = rows.iter().map(|row| row.at).collect();
+    let commits = Gap::longest(&commits, cut);
+    let logged = journals(lab, lost, cut)?;
+
+    let mut moments = vec![Moment::new(off, fault.done(lost.hostname))];
+    moments.extend(
+        lab.events()?
+            .into_iter()
+            .filter(|event| event.at >= cut && is_of_interest(&event.what))
+            .map(|event| Moment::new(event.at, format!("EC2: {}", event.what))),
+    );
+    moments.extend(logged.iter().filter_map(describe));
+    moments.push(Moment::new(sip.end, "first SIP answer from the Elastic IP"));
+    moments.push(Moment::new(
+        commits.end,
+        "first row committed through the virtual address",
+    ));
+
+    let resources = cluster::status(lab, witness)?;
+    let expected: Vec<&str> = resources
+        .cluster_resources()
+        .map(|r| r.id.as_str())
+        .collect();
+    Ok(Outcome {
+        lost: lost.hostname.to_owned(),
+        irregular: irregular(&logged, &expected, &active),
+        acknowledged: rows.iter().filter(|row| row.at < cut).count(),
+        missing,
+        without_sip: sip.length(),
+        without_rows: commits.length(),
+        starting: starting(&logged, &expected),
+        timeline: moments,
+        active,
+        cut,
+    })
+}
+
+const SECONDS: Duration = Duration::from_secs(30);
+
+fn node(hostname: &str) -> Result<&'static Instance, Error> {
+    site::instance(hostname).ok_or_else(|| format!("{hostname} is not a node of the lab").into())
+}
+
+/// Polls until there is an answer.
+fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T, Error> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            return Err(format!("no {what} within {} s", limit.as_secs()).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn with_status(lab: &Lab, witness: &Instance, error: Error) -> Error {
+    match cluster::run(
+        lab,
+        witness,
+        "pcs status",
+        "pcs status --full",
+        cluster::MINUTES,
+    ) {
+        Ok(status) => format!("{error}; the cluster says:\n{status}").into(),
+        Err(second) => format!("{error}; and {second}").into(),
+    }
+}
+
+/// The journals of the surviving nodes since the cut, in the order of time.
+fn journals(
+    lab: &Lab,
+    lost: &Instance,
+    cut: SystemTime,
+) -> Result<Vec<(SystemTime, Logged)>, Error> {
+    let since = cut.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let mut logged = Vec::new();
+    for survivor in INSTANCES.iter().filter(|other| *other != lost) {
+        let journal = cluster::run(
+            lab,
+            survivor,
+            "journalctl",
+            &format!(
+                "journalctl --no-pager --quiet -o short-unix --since=@{since} -u pacemaker -u corosync"
+            ),
+            cluster::SECONDS,
+        )?;
+        logged.extend(
+            timeline::read_journal(&journal)
+                .into_iter()
+                .filter(|(at, _)| *at >= cut),
+        );
+    }
+    logged.sort_by_key(|(at, _)| *at);
+    // Both survivors write the first two; the earliest counts.
+    let (mut lost_seen, mut fenced_seen) = (false, false);
+    logged.retain(|(_, what)| match what {
+        Logged::MembershipLost { .. } => !std::mem::replace(&mut lost_seen, true),
+        Logged::Fenced { .. } => !std::mem::replace(&mut fenced_seen, true),
+        Logged::Starting { .. } | Logged::Started { .. } => true,
+    });
+    Ok(logged)
+}
+
+fn describe((at, what): &(SystemTime, Logged)) -> Option<Moment> {
+    let text = match what {
+        Logged::MembershipLost { node } => format!("membership lost: {node}"),
+        Logged::Fenced { node } => format!("fenced: {node}"),
+        Logged::Starting { .. } => return None,
+        Logged::Started {
+            resource,
+            node,
+            result,
+        } => format!("start of {resource} on {node}: {result}"),
+    };
+    Some(Moment::new(*at, text))
+}
+
+/// EC2's own changes, and the one call that fences; not every describe.
+fn is_of_interest(what: &Happening) -> bool {
+    match what {
+        Happening::Call { action, .. } => action == "StopInstances",
+        _ => true,
+    }
+}
+
+/// Every resource has to be started exactly once, on the node that is active now.
+fn irregular(logged: &[(SystemTime, Logged)], expected: &[&str], active: &str) -> Vec<String> {
+    let mut irregular = Vec::new();
+    for id in expected {
+        let starts: Vec<(&str, &str)> = logged
+            .iter()
+            .filter_map(|(_, what)| match what {
+                Logged::Started {
+                    resource,
+                    node,
+                    result,
+                } if resource == id => Some((node.as_str(), result.as_str())),
+                _ => None,
+            })
+            .collect();
+        if starts != [(active, "ok")] {
+            irregular.push(format!(
+                "{id} should have been started once, on {active}; its starts: {starts:?}"
+            ));
+        }
+    }
+    irregular
+}
+
+fn starting(logged: &[(SystemTime, Logged)], expected: &[&str]) -> Duration {
+    let first = logged.iter().find_map(|(at, what)| {
+        matches!(what, Logged::Starting { resource, .. } if expected.contains(&resource.as_str()))
+            .then_some(*at)
+    });
+    let last = logged.iter().rev().find_map(|(at, what)| {
+        matches!(what, Logged::Started { resource, .. } if expected.contains(&resource.as_str()))
+            .then_some(*at)
+    });
+    match (first, last) {
+        (Some(first), Some(last)) => last.duration_since(first).unwrap_or_default(),
+        _ => Duration::ZERO,
+    }
+}
+
+/// A time without service.
+struct Gap {
+    start: SystemTime,
+    end: SystemTime,
+}
+
+impl Gap {
+    /// The longest time between two of `seen` that ends after `fault`.
+    fn longest(seen: &[SystemTime], fault: SystemTime) -> Self {
+        seen.windows(2)
+            .filter(|pair| pair[1] > fault)
+            .map(|pair| Self {
+                start: pair[0],
+                end: pair[1],
+            })
+            .max_by_key(Self::length)
+            .unwrap_or(Self {
+                start: fault,
+                end: fault,
+            })
+    }
+
+    fn length(&self) -> Duration {
+        self.end.duration_since(self.start).unwrap_or_default()
+    }
+}
