@@ -87,6 +87,11 @@ pub fn socket() -> PathBuf {
     paths::state("control")
 }
 
+/// Whether a lab's process listens: a lab is up, or starting.
+pub fn listening() -> bool {
+    UnixStream::connect(socket()).is_ok()
+}
+
 /// Asks once.
 ///
 /// # Errors

@@ -25,6 +25,9 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a copy to a node may take.
 const COPY_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long [`exclusive`] waits for a lab that somebody else has up.
+const TURN_WITHIN: Duration = Duration::from_secs(1200);
+
 /// What kind of lab.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -51,7 +54,7 @@ impl Lab {
         if !missing.is_empty() {
             return Err(format!("this machine cannot run the lab yet:\n{missing}").into());
         }
-        if control::ask(&Request::Status).is_ok() {
+        if control::listening() {
             return Err("a lab is up already; `lab down` ends it".into());
         }
         let image = image::node_image(progress)?;
@@ -184,18 +187,30 @@ impl Lab {
     }
 }
 
-/// Waits until no other test has a lab, and keeps others waiting until it is dropped.
+/// Waits until nobody else has a lab or is starting one, and keeps others waiting until it is
+/// dropped. Says so on stderr when it has to wait.
 ///
 /// # Errors
-/// The lock cannot be made.
+/// A lab is still up after [`TURN_WITHIN`], or the lock cannot be made.
 pub fn exclusive() -> Result<Flock<fs::File>, Error> {
     let cache = paths::cache();
     fs::create_dir_all(&cache)?;
     let path = cache.join("one-lab.lock");
     let file =
         fs::File::create(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, e)| format!("cannot lock {}: {e}", path.display()).into())
+    let lock = Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, e)| format!("cannot lock {}: {e}", path.display()))?;
+    let deadline = Instant::now() + TURN_WITHIN;
+    if control::listening() {
+        eprintln!("waiting: a lab is up; `lab down` ends it");
+    }
+    while control::listening() {
+        if Instant::now() > deadline {
+            return Err("a lab is up; `lab down` ends it".into());
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    Ok(lock)
 }
 
 fn done(request: &Request) -> Result<(), Error> {

@@ -204,11 +204,9 @@ impl Vpc {
 
 impl State {
     fn apply(&mut self) -> Result<(), Error> {
-        run::run_with_input(
-            "nft",
-            &["-f", "-"],
-            &ruleset(&self.network, &self.partitioned),
-        )?;
+        let rules = ruleset(&self.network, &self.partitioned);
+        // A child has the namespace of the thread that starts it, and the caller may be anywhere.
+        netns::in_namespace(VPC, || run::run_with_input("nft", &["-f", "-"], &rules))?;
         let wanted = deliveries(&self.network);
         let mut batch = String::new();
         for (address, port) in &self.routes {
