@@ -1,0 +1,225 @@
+//! The requests to the Docker daemon, each with a time limit and with an error that says
+//! what was being done.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
+use bollard::query_parameters::{ListContainersOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::time::{Instant, timeout_at};
+
+use super::container::{Container, Inspection};
+use super::error::{DockerError, with_causes};
+
+/// How long a question may take that Docker answers from memory.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// bollard's own limit, longer than any of ours.
+const NEVER: u64 = 24 * 3600;
+
+#[derive(Debug)]
+pub(super) struct Daemon {
+    docker: Docker,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    pub(super) async fn connect(socket: &Path) -> Result<Self, DockerError> {
+        let doing = "reach Docker";
+        let unreachable = |said: String| DockerError::Unreachable {
+            doing: doing.to_string(),
+            socket: socket.to_owned(),
+            said,
+        };
+        let path = socket
+            .to_str()
+            .ok_or_else(|| unreachable("its path is not UTF-8".to_owned()))?;
+        let docker = Docker::connect_with_unix(path, NEVER, API_DEFAULT_VERSION)
+            .map_err(|error| meaning(doing.to_owned(), socket, error))?;
+        // Debian 12's daemon knows nothing newer than 1.41, Docker 29 nothing older than 1.44.
+        let docker = within(
+            doing.to_owned(),
+            socket,
+            Instant::now() + ANSWER,
+            docker.negotiate_version(),
+        )
+        .await?;
+        Ok(Self {
+            docker,
+            socket: socket.to_owned(),
+        })
+    }
+
+    pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>, DockerError> {
+        let label = format!("com.docker.compose.project={project}");
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&HashMap::from([("label", vec![label])]))
+            .build();
+        let answer = self
+            .ask(
+                format!("list the containers of project {project}"),
+                Instant::now() + ANSWER,
+                self.docker.list_containers(Some(options)),
+            )
+            .await?;
+        let mut containers = Vec::with_capacity(answer.len());
+        for summary in answer {
+            containers.extend(Container::from_summary(summary)?);
+        }
+        Ok(containers)
+    }
+
+    /// Waits while Docker is just starting or stopping that container, so what it says is
+    /// no longer under way. None if it was removed.
+    pub(super) async fn inspect(
+        &self,
+        container: &Container,
+    ) -> Result<Option<Inspection>, DockerError> {
+        let answer = self
+            .ask(
+                format!("look at {}", container.name),
+                Instant::now() + ANSWER,
+                self.docker.inspect_container(&container.id, None),
+            )
+            .await;
+        match answer {
+            Ok(answer) => Ok(Some(Inspection::from_answer(answer))),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn never_restart(
+        &self,
+        container: &Container,
+        limit: Instant,
+    ) -> Result<(), DockerError> {
+        let change = ContainerUpdateBody {
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
+            ..Default::default()
+        };
+        self.ask(
+            format!("set the restart policy of {} to no", container.name),
+            limit,
+            self.docker.update_container(&container.id, change),
+        )
+        .await
+    }
+
+    pub(super) async fn start(
+        &self,
+        container: &Container,
+        limit: Instant,
+    ) -> Result<(), DockerError> {
+        self.ask(
+            format!("start {}", container.name),
+            limit,
+            self.docker.start_container(&container.id, None),
+        )
+        .await
+    }
+
+    pub(super) async fn unpause(
+        &self,
+        container: &Container,
+        limit: Instant,
+    ) -> Result<(), DockerError> {
+        self.ask(
+            format!("unpause {}", container.name),
+            limit,
+            self.docker.unpause_container(&container.id),
+        )
+        .await
+    }
+
+    /// The stop signal, then after whole seconds of grace SIGKILL, both by Docker.
+    pub(super) async fn stop(
+        &self,
+        container: &Container,
+        grace: Duration,
+        limit: Instant,
+    ) -> Result<(), DockerError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        self.ask(
+            format!("stop {}", container.name),
+            limit,
+            self.docker.stop_container(&container.id, Some(options)),
+        )
+        .await
+    }
+
+    pub(super) async fn kill(
+        &self,
+        container: &Container,
+        limit: Instant,
+    ) -> Result<(), DockerError> {
+        self.ask(
+            format!("kill {}", container.name),
+            limit,
+            self.docker.kill_container(&container.id, None),
+        )
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        doing: String,
+        limit: Instant,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, DockerError> {
+        within(doing, &self.socket, limit, request).await
+    }
+}
+
+async fn within<T>(
+    doing: String,
+    socket: &Path,
+    limit: Instant,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, DockerError> {
+    let began = Instant::now();
+    match timeout_at(limit, request).await {
+        Ok(answer) => answer.map_err(|error| meaning(doing, socket, error)),
+        Err(_) => Err(DockerError::Unreachable {
+            doing,
+            socket: socket.to_owned(),
+            said: format!("no answer in {:.1} s", began.elapsed().as_secs_f64()),
+        }),
+    }
+}
+
+fn meaning(doing: String, socket: &Path, error: Error) -> DockerError {
+    let unreachable = |said| DockerError::Unreachable {
+        doing: doing.clone(),
+        socket: socket.to_owned(),
+        said,
+    };
+    match error {
+        Error::DockerResponseServerError {
+            status_code,
+            message,
+        } => DockerError::Refused {
+            doing,
+            status: status_code,
+            said: message.trim().to_owned(),
+        },
+        Error::SocketNotFoundError(_) => unreachable("there is no such socket".to_owned()),
+        Error::RequestTimeoutError
+        | Error::IOError { .. }
+        | Error::HyperResponseError { .. }
+        | Error::HyperLegacyError { .. } => unreachable(with_causes(&error)),
+        other => DockerError::NotUnderstood {
+            doing,
+            said: with_causes(&other),
+        },
+    }
+}

@@ -1,0 +1,172 @@
+//! Stopping a project: every container when what depends on it has stopped. Goes on after
+//! an error: half a stop helps nobody.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, FuturesUnordered};
+use tokio::time::{Instant, sleep};
+
+use super::AT_ONCE;
+use super::container::{Container, Inspection, RestartPolicy, RunState};
+use super::daemon::Daemon;
+use super::error::DockerError;
+use super::order::Order;
+
+/// What Docker may take beyond the grace, and what is kept back for killing.
+const RESERVE: Duration = Duration::from_secs(3);
+
+/// How often a killed container is looked at until it is gone.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) async fn stop(
+    daemon: &Daemon,
+    project: &str,
+    grace: Duration,
+    deadline: Instant,
+) -> Result<(), DockerError> {
+    let containers = daemon.list(project).await?;
+    let order = Order::of(&containers).unwrap_or_else(|error| {
+        tracing::warn!("all of project {project} is stopped at once: {error}");
+        Order::none(&containers)
+    });
+    let mut errors = Vec::new();
+    let mut live = vec![false; containers.len()];
+    for (container, found) in look_at_all(daemon, &containers).await {
+        live[container] = match found {
+            Ok(found) => found.is_some_and(|found| found.state.is_live()),
+            Err(error) => {
+                errors.push(error);
+                true
+            }
+        };
+    }
+    errors.extend(take_down(daemon, &containers, &order, live, grace, deadline).await);
+
+    // What counts is what runs now, not what went wrong on the way.
+    let containers = daemon.list(project).await?;
+    let mut left = Vec::new();
+    for (container, found) in look_at_all(daemon, &containers).await {
+        match found {
+            Ok(Some(found)) if found.state.is_live() => left.push(DockerError::Container {
+                name: containers[container].name.clone(),
+                what: format!("{} after it was stopped", found.state),
+            }),
+            Ok(_) => {}
+            Err(error) => left.push(error),
+        }
+    }
+    if left.is_empty() {
+        for error in errors {
+            tracing::warn!("project {project} is stopped, although: {error}");
+        }
+        return Ok(());
+    }
+    left.extend(errors);
+    DockerError::all(left)
+}
+
+/// The truth about each, a few at once; and whose restart policy was not `no` loses it.
+async fn look_at_all(
+    daemon: &Daemon,
+    containers: &[Container],
+) -> Vec<(usize, Result<Option<Inspection>, DockerError>)> {
+    stream::iter(containers.iter().enumerate())
+        .map(|(position, container)| async move {
+            let found = daemon.inspect(container).await;
+            if let Ok(Some(found)) = &found
+                && found.restart_policy != RestartPolicy::No
+            {
+                let limit = Instant::now() + RESERVE;
+                if let Err(error) = daemon.never_restart(container, limit).await {
+                    tracing::warn!("{error}");
+                }
+            }
+            (position, found)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await
+}
+
+async fn take_down(
+    daemon: &Daemon,
+    containers: &[Container],
+    order: &Order,
+    live: Vec<bool>,
+    grace: Duration,
+    deadline: Instant,
+) -> Vec<DockerError> {
+    let mut errors = Vec::new();
+    let mut done: Vec<bool> = live.iter().map(|live| !live).collect();
+    let mut waiting: Vec<usize> = (0..containers.len()).filter(|it| live[*it]).collect();
+    let mut ready = VecDeque::new();
+    let mut jobs = FuturesUnordered::new();
+    loop {
+        waiting.retain(|container| {
+            let can = order.needed_by(*container).all(|other| done[other]);
+            if can {
+                ready.push_back(*container);
+            }
+            !can
+        });
+        while jobs.len() < AT_ONCE
+            && let Some(container) = ready.pop_front()
+        {
+            let share = share(grace, deadline, order.depth(container));
+            jobs.push(async move {
+                let stopped = take_one_down(daemon, &containers[container], share, deadline).await;
+                (container, stopped)
+            });
+        }
+        let Some((container, stopped)) = jobs.next().await else {
+            return errors;
+        };
+        done[container] = true;
+        errors.extend(stopped.err());
+    }
+}
+
+/// The grace that a container gets so that those below it, which are stopped after it, get
+/// as much: a database that is killed because gateways took all the time has to recover.
+fn share(grace: Duration, deadline: Instant, depth: usize) -> Duration {
+    let turns = u32::try_from(depth).unwrap_or(u32::MAX).saturating_add(1);
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .saturating_sub(RESERVE);
+    grace.min(left / turns)
+}
+
+async fn take_one_down(
+    daemon: &Daemon,
+    container: &Container,
+    grace: Duration,
+    deadline: Instant,
+) -> Result<(), DockerError> {
+    let limit = deadline.min(Instant::now() + grace + RESERVE);
+    let asked = daemon.stop(container, grace, limit).await;
+    match daemon.inspect(container).await {
+        Ok(found) if found.as_ref().is_none_or(|found| !found.state.is_live()) => return Ok(()),
+        _ => {}
+    }
+    let killed = daemon.kill(container, deadline).await;
+    loop {
+        let state = match daemon.inspect(container).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(found)) if !found.state.is_live() => return Ok(()),
+            Ok(Some(found)) => found.state,
+            Err(_) => RunState::Unknown,
+        };
+        if Instant::now() + LOOK >= deadline {
+            let errors = [asked.err(), killed.err()];
+            let mut errors: Vec<_> = errors.into_iter().flatten().collect();
+            errors.push(DockerError::Container {
+                name: container.name.clone(),
+                what: format!("{state} after it was stopped and killed"),
+            });
+            return DockerError::all(errors);
+        }
+        sleep(LOOK).await;
+    }
+}
