@@ -20,7 +20,8 @@ use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvi
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 
-use super::error::{AwsError, Meaning};
+use super::error::AwsError;
+use super::metadata::Metadata;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -43,18 +44,12 @@ impl Ec2 {
     /// the instance role, else root's shared configuration, else the environment.
     ///
     /// # Errors
-    /// `NotConfigured` when no region is found.
+    /// `Unknown` when no region is configured and the metadata service gives no answer.
     pub async fn connect(region: Option<&str>, profile: Option<&str>) -> Result<Self, AwsError> {
         let (files, names) = profile_files();
         let region = match region {
             Some(region) => region.to_owned(),
-            None => find_region(&files, profile).await.ok_or_else(|| {
-                AwsError::new(
-                    Meaning::NotConfigured,
-                    "find the region",
-                    format!("neither the parameter `region`, the environment, {names} nor the instance metadata names one"),
-                )
-            })?,
+            None => find_region(&files, profile, &names).await?,
         };
         let mut shared = ProfileFileCredentialsProvider::builder().profile_files(files.clone());
         if let Some(profile) = profile {
@@ -108,22 +103,32 @@ impl Ec2 {
 }
 
 /// The region that the environment, the profile or the metadata service names.
-async fn find_region(files: &ProfileFiles, profile: Option<&str>) -> Option<String> {
+async fn find_region(
+    files: &ProfileFiles,
+    profile: Option<&str>,
+    names: &str,
+) -> Result<String, AwsError> {
     if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
-        return Some(region.to_string());
+        return Ok(region.to_string());
     }
     let mut shared = ProfileFileRegionProvider::builder().profile_files(files.clone());
     if let Some(profile) = profile {
         shared = shared.profile_name(profile);
     }
     if let Some(region) = shared.build().region().await {
-        return Some(region.to_string());
+        return Ok(region.to_string());
     }
-    imds::region::ImdsRegionProvider::builder()
-        .build()
-        .region()
-        .await
-        .map(|region| region.to_string())
+    Metadata::connect()
+        .and_then(|metadata| metadata.region())
+        .map_err(|error| {
+            AwsError::new(
+                error.meaning,
+                format!(
+                    "find the region, which neither `region`, the environment nor {names} names"
+                ),
+                error.to_string(),
+            )
+        })
 }
 
 /// The shared configuration, and its name for an error. Pacemaker sets no HOME, and the
@@ -137,6 +142,7 @@ fn profile_files() -> (ProfileFiles, String) {
         .map_or_else(|| PathBuf::from("/root"), |user| user.dir);
     let mut files = ProfileFiles::builder();
     let mut names = Vec::new();
+    let mut any = false;
     for (variable, kind, file) in [
         ("AWS_CONFIG_FILE", ProfileFileKind::Config, "config"),
         (
@@ -147,6 +153,7 @@ fn profile_files() -> (ProfileFiles, String) {
     ] {
         let path = home.join(".aws").join(file);
         if told(variable) {
+            any = true;
             files = match kind {
                 ProfileFileKind::Config => files.include_default_config_file(true),
                 _ => files.include_default_credentials_file(true),
@@ -157,10 +164,16 @@ fn profile_files() -> (ProfileFiles, String) {
         } else {
             // The SDK takes a named file that is not there for an error.
             if path.is_file() {
+                any = true;
                 files = files.with_file(kind, &path);
             }
             names.push(path);
         }
+    }
+    // A node with an instance role has neither file, and the SDK panics at an empty set. A
+    // default file that is not there is nothing to it.
+    if !any {
+        files = files.include_default_config_file(true);
     }
     let names: Vec<String> = names
         .iter()
@@ -170,31 +183,6 @@ fn profile_files() -> (ProfileFiles, String) {
 }
 
 impl Ec2 {
-    /// Makes a call, up to three times if the answer says nothing.
-    pub(super) async fn retried<T, E, R, F>(
-        &self,
-        call: impl Fn() -> F,
-        doing: &str,
-    ) -> Result<T, AwsError>
-    where
-        F: Future<Output = Result<T, aws_smithy_runtime_api::client::result::SdkError<E, R>>>,
-        E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
-    {
-        let mut pause = Duration::from_millis(300);
-        for _ in 0..2 {
-            match self.once(call(), doing).await {
-                Err(error) if error.meaning == Meaning::Unknown => {
-                    tracing::debug!("{error}; asking again");
-                    tokio::time::sleep(pause).await;
-                    pause *= 3;
-                }
-                answer => return answer,
-            }
-        }
-        self.once(call(), doing).await
-    }
-
     /// Makes a call; an error says where credentials were looked for, if there were none.
     pub(super) async fn once<T, E, R>(
         &self,

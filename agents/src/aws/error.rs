@@ -4,6 +4,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::ocf::Failure;
+
 /// The few things that an answer of EC2 can mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
@@ -25,8 +27,6 @@ pub enum Meaning {
     NoRoom,
     /// The credentials are valid and do not allow it.
     Forbidden,
-    /// The configuration on this machine is not enough to ask: no region.
-    NotConfigured,
 }
 
 /// An error of EC2, with what was being done.
@@ -89,6 +89,21 @@ impl AwsError {
             doing: doing.to_owned(),
             said,
         }
+    }
+
+    /// How a start ends because of it.
+    pub fn failure(&self) -> Failure {
+        let reason = self.to_string();
+        match self.meaning {
+            Meaning::NotFound | Meaning::InvalidValue => Failure::configured(reason),
+            Meaning::Forbidden | Meaning::WrongZone | Meaning::NoRoom => Failure::installed(reason),
+            Meaning::Unknown | Meaning::InUse | Meaning::WrongState => Failure::generic(reason),
+        }
+    }
+
+    /// Whether it says nothing about the resource.
+    pub fn is_unknown(&self) -> bool {
+        self.meaning == Meaning::Unknown
     }
 
     /// Whether EC2 asked for fewer calls.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::ocf::params::parsed_values;
+
 /// A text that is not what it should be; says what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {wanted}")]
@@ -108,6 +110,8 @@ impl fmt::Display for Region {
         f.write_str(&self.0)
     }
 }
+
+parsed_values! { VolumeId: "string"; AllocationId: "string"; Region: "string"; }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

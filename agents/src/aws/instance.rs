@@ -2,12 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
+use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use ipnet::Ipv4Net;
 
 use super::client::Ec2;
 use super::error::{AwsError, Meaning};
 use super::ids::{InstanceId, Malformed};
+use super::retry::until_known;
+use crate::ocf::Deadline;
+
+/// Whether an instance can still write to its volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// It runs, or is about to.
+    On,
+    /// It is about to be off, and may still write.
+    GoingDown,
+    /// `stopped` or `terminated`, or so long gone that EC2 does not know it any more.
+    Off,
+}
 
 /// What EC2 knows of one instance that is to be a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +43,9 @@ pub struct NodeFacts {
     pub region: String,
 }
 
+/// How long a person waits for an answer rather than for an error.
+const LOOK_UP: Duration = Duration::from_secs(15);
+
 /// What EC2 knows of `ids`, in their order.
 ///
 /// # Errors
@@ -46,17 +64,15 @@ pub async fn describe_nodes(
             .join(", "),
         ec2.region
     );
-    let answer = ec2
-        .retried(
-            || {
-                ec2.sdk
-                    .describe_instances()
-                    .set_instance_ids(Some(ids.iter().map(|id| id.as_str().to_owned()).collect()))
-                    .send()
-            },
-            &doing,
-        )
-        .await?;
+    let ask = async || {
+        let call = ec2
+            .sdk
+            .describe_instances()
+            .set_instance_ids(Some(ids.iter().map(|id| id.as_str().to_owned()).collect()))
+            .send();
+        ec2.once(call, &doing).await
+    };
+    let answer = until_known(Deadline::of_action(Instant::now(), LOOK_UP), ask).await?;
     let mut nodes = Vec::new();
     for instance in answer.reservations().iter().flat_map(|r| r.instances()) {
         let malformed = |m: Malformed| AwsError::new(Meaning::Unknown, &doing, m.to_string());
@@ -117,6 +133,41 @@ pub async fn describe_nodes(
 }
 
 impl Ec2 {
+    /// Whether `instance` runs.
+    ///
+    /// # Errors
+    /// EC2's, but not that there is no such instance.
+    pub async fn power(&self, instance: &InstanceId) -> Result<Power, AwsError> {
+        let answer = match self.instance(instance).await {
+            Ok(answer) => answer,
+            Err(error) if error.meaning == Meaning::NotFound => return Ok(Power::Off),
+            Err(error) => return Err(error),
+        };
+        Ok(match answer.state().and_then(|state| state.name()) {
+            Some(InstanceStateName::Stopped | InstanceStateName::Terminated) => Power::Off,
+            Some(InstanceStateName::Stopping | InstanceStateName::ShuttingDown) => Power::GoingDown,
+            // `pending`, `running`, and what EC2 may add one day.
+            _ => Power::On,
+        })
+    }
+
+    pub(super) async fn instance(&self, id: &InstanceId) -> Result<Instance, AwsError> {
+        let doing = format!("look up {id} in {}", self.region);
+        let call = self
+            .sdk
+            .describe_instances()
+            .instance_ids(id.as_str())
+            .send();
+        let answer = self.once(call, &doing).await?;
+        answer
+            .reservations
+            .unwrap_or_default()
+            .into_iter()
+            .flat_map(|reservation| reservation.instances.unwrap_or_default())
+            .find(|instance| instance.instance_id() == Some(id.as_str()))
+            .ok_or_else(|| AwsError::new(Meaning::NotFound, &doing, "EC2 knows none of that id"))
+    }
+
     /// The addresses of the nodes' subnets. What can't be found out is left out: a check
     /// less, not a failure.
     async fn subnets(&self, nodes: &[NodeFacts]) -> BTreeMap<String, Ipv4Net> {

@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// What the meta-data says about one parameter.
@@ -148,10 +147,10 @@ pub(crate) use parameters;
 /// A value that is written as its type parses it.
 macro_rules! parsed_values {
     ($($type:ty: $content:literal;)+) => {$(
-        impl Value for $type {
+        impl $crate::ocf::params::Value for $type {
             const CONTENT: &'static str = $content;
             fn parse(text: &str) -> Result<Self, String> {
-                <$type>::from_str(text).map_err(|problem| problem.to_string())
+                <$type as std::str::FromStr>::from_str(text).map_err(|problem| problem.to_string())
             }
         }
     )+};

@@ -16,6 +16,9 @@ use nix::unistd::{ForkResult, Pid, fork, getppid, pipe};
 use super::deadline::Deadline;
 use super::exit::{Exit, Failure};
 
+/// Before the exit code in the last note.
+const ENDED: &str = "\u{4}";
+
 /// Where an action notes what it is doing.
 #[derive(Debug)]
 pub struct Steps {
@@ -61,9 +64,13 @@ pub(super) fn supervised(
             if getppid() != parent {
                 std::process::exit(i32::from(Exit::Generic.code()));
             }
-            let code = action(Steps {
-                to: Some(File::from(to)),
-            });
+            let to = File::from(to);
+            let end = to.try_clone();
+            let code = action(Steps { to: Some(to) });
+            // Told before the end: a thread that hangs in the kernel puts the end off.
+            if let Ok(mut end) = end {
+                let _ = writeln!(end, "{ENDED}{code}");
+            }
             std::process::exit(i32::from(code));
         }
         ForkResult::Parent { child } => {
@@ -102,6 +109,10 @@ fn watch(child: Pid, mut notes: File, deadline: Deadline) -> Result<u8, Failure>
             Ok(n) => {
                 let text = String::from_utf8_lossy(&chunk[..n]);
                 if let Some(line) = text.lines().rfind(|line| !line.is_empty()) {
+                    let ended = line.strip_prefix(ENDED);
+                    if let Some(code) = ended.and_then(|code| code.parse().ok()) {
+                        return Ok(code);
+                    }
                     line.clone_into(&mut last);
                 }
             }

@@ -1,0 +1,235 @@
+//! awsebs: the EBS volume, attached to this instance. What it is; the verbs are in their files.
+
+mod monitor;
+mod start;
+mod stop;
+
+use std::fs;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aws::{AwsError, Ec2, InstanceId, Meaning, Metadata, Region, VolumeId, until_known};
+use crate::device::{self, Device};
+use crate::ocf::params::{Value, parameters};
+use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health, StateFile};
+
+parameters! {
+    /// The parameters of awsebs.
+    struct AwsEbsParameters {
+        volume_id: VolumeId = required, unique, "id of the volume",
+            "The id of the EBS volume, such as vol-0e06e1e9da3c49b67. It is never formatted. Multi-Attach has to be off.";
+        device: DeviceName = default("/dev/sdf"), "device name to ask for",
+            "The device name that EC2 is asked for, /dev/sdf to /dev/sdp. If another volume of the instance has it, the next free one is taken. On Nitro instances the kernel names the device as it likes; it is found by the volume's serial number.";
+        force_detach: bool = default("false"), "whether to detach by force from a running instance",
+            "Whether a start may detach the volume by force from an instance that runs and does not let it go. What that instance has not written yet is lost, and it may not notice that it lost the volume. From stopped instances the volume is always taken.";
+        profile: String = optional, "profile of the AWS configuration",
+            "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
+        region: Region = optional, "AWS region",
+            "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
+    }
+}
+
+/// A device name that EC2 takes for a data volume.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceName(char);
+
+impl DeviceName {
+    /// The names, in the order in which they are tried.
+    fn all() -> impl Iterator<Item = Self> {
+        ('f'..='p').map(Self)
+    }
+
+    /// Whether EC2's name for a volume's device is this one; `/dev/xvdf` and `/dev/sdf` collide.
+    fn is(&self, name: &str) -> bool {
+        ["/dev/sd", "/dev/xvd", "sd", "xvd"]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix) == Some(self.0.encode_utf8(&mut [0; 4])))
+    }
+}
+
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "/dev/sd{}", self.0)
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::all()
+            .find(|name| name.is(text))
+            .ok_or_else(|| format!("`{text}` is not a device name from /dev/sdf to /dev/sdp"))
+    }
+}
+
+impl Value for DeviceName {
+    const CONTENT: &'static str = "string";
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// How often the kernel is asked for the device.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often EC2 is asked while something is on its way there.
+const ASK: Duration = Duration::from_millis(300);
+
+/// The agent.
+#[derive(Debug)]
+pub struct AwsEbs {
+    parameters: AwsEbsParameters,
+    call: Call,
+    state: StateFile,
+}
+
+/// What is known of an attachment that was begun here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Begun {
+    volume: String,
+    /// The name asked for, by which Xen shows the device.
+    device: String,
+    /// Whether the device was seen. Until then it may still appear.
+    seen: bool,
+}
+
+impl Agent for AwsEbs {
+    const DESCRIPTION: Description = Description {
+        name: "awsebs",
+        short: "EBS volume attached to this EC2 instance",
+        long: "Attaches an EBS volume to this EC2 instance and waits until its device is there. Takes the volume from an instance that is stopped or terminated; an instance that runs is asked to let it go, and if it has the volume still mounted, the start fails. A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=10 it asks EC2 too and reads a block from the disk. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
+        actions: &[
+            Advice::timeout("start", 180),
+            Advice::timeout("stop", 180),
+            Advice::monitor(0, 30, 10),
+            Advice::monitor(10, 30, 60),
+        ],
+    };
+    type Parameters = AwsEbsParameters;
+
+    fn new(parameters: AwsEbsParameters, call: Call) -> Self {
+        let state = StateFile::of(Self::DESCRIPTION.name, &call.resource);
+        Self {
+            parameters,
+            call,
+            state,
+        }
+    }
+
+    async fn start(&self) -> Result<(), Failure> {
+        self.attach_here().await
+    }
+
+    async fn stop(&self) -> Result<(), Failure> {
+        self.detach_here().await
+    }
+
+    async fn monitor(&self) -> Result<Health, Failure> {
+        Ok(self.look_after().await)
+    }
+
+    async fn validate(&self) -> Result<(), Failure> {
+        let deadline = self.call.deadline;
+        let ec2 = self
+            .connect(deadline)
+            .await
+            .map_err(|error| error.failure())?;
+        let volume = until_known(deadline, async || ec2.volume(self.id()).await)
+            .await
+            .map_err(|error| error.failure())?;
+        if volume.multi_attach {
+            return Err(self.multi_attach());
+        }
+        Ok(())
+    }
+}
+
+impl AwsEbs {
+    fn id(&self) -> &VolumeId {
+        &self.parameters.volume_id
+    }
+
+    fn begun(&self) -> Option<Begun> {
+        self.state
+            .load::<Begun>()
+            .filter(|begun| begun.volume == self.id().as_str())
+    }
+
+    fn device(&self) -> Option<Device> {
+        let begun = self.begun();
+        device::find(self.id(), begun.as_ref().map(|begun| begun.device.as_str()))
+    }
+
+    /// The device, if there is a disk behind it.
+    fn live_device(&self) -> Option<Device> {
+        self.device().filter(Device::is_live)
+    }
+
+    async fn connect(&self, deadline: Deadline) -> Result<Ec2, AwsError> {
+        until_known(deadline, async || {
+            Ec2::connect(
+                self.parameters.region.as_ref().map(Region::as_str),
+                self.parameters.profile.as_deref(),
+            )
+            .await
+        })
+        .await
+    }
+
+    /// The instance that this is: from the metadata, or from the firmware, where Nitro keeps it too.
+    async fn instance(&self, deadline: Deadline) -> Result<InstanceId, AwsError> {
+        let tag =
+            fs::read_to_string("/sys/devices/virtual/dmi/id/board_asset_tag").unwrap_or_default();
+        if let Ok(id) = tag.trim().parse() {
+            return Ok(id);
+        }
+        until_known(deadline, async || Metadata::connect()?.instance_id()).await
+    }
+
+    /// Two nodes could mount such a volume at once, and nothing would stop them.
+    fn multi_attach(&self) -> Failure {
+        Failure::configured(format!("{} has Multi-Attach on: turn it off", self.id()))
+    }
+}
+
+/// What a call came to that may have crossed another: the next description tells.
+fn or_look_again(answer: Result<(), AwsError>) -> Result<(), AwsError> {
+    match answer {
+        Err(error)
+            if matches!(
+                error.meaning,
+                Meaning::Unknown | Meaning::WrongState | Meaning::InUse | Meaning::NotFound
+            ) =>
+        {
+            tracing::info!("{error}; looking again");
+            Ok(())
+        }
+        answer => answer,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_names_are_those_for_data_volumes() {
+        assert_eq!(
+            "/dev/xvdg".parse::<DeviceName>().unwrap().to_string(),
+            "/dev/sdg"
+        );
+        for bad in [
+            "/dev/sda",
+            "/dev/sda1",
+            "/dev/sdq",
+            "/dev/sdff",
+            "",
+            "/dev/nvme1n1",
+        ] {
+            assert!(bad.parse::<DeviceName>().is_err(), "{bad} was accepted");
+        }
+    }
+}

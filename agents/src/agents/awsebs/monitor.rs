@@ -1,0 +1,86 @@
+//! Monitor: the device is there and alive. Level 10 reads from the disk and asks EC2 too.
+
+use std::io;
+use std::time::Duration;
+
+use super::AwsEbs;
+use crate::aws::{AttachmentState, AwsError, until_known};
+use crate::device::Device;
+use crate::ocf::Health;
+
+/// How long a disk may take to answer a read before it counts as hung.
+const READ: Duration = Duration::from_secs(8);
+/// How long EC2 may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+impl AwsEbs {
+    pub(super) async fn look_after(&self) -> Health {
+        let Some(device) = self.device() else {
+            return Health::Stopped(format!(
+                "no device here has the serial number {}",
+                self.id().serial()
+            ));
+        };
+        let path = device.path.display();
+        match device.size() {
+            Ok(0) => Health::Broken(format!(
+                "{path} ({}) has no size: its disk is gone",
+                self.id()
+            )),
+            Err(error) => Health::Broken(format!("open {path} ({}): {error}", self.id())),
+            Ok(_) if self.call.check_level >= 10 => self.look_closer(&device).await,
+            Ok(_) => Health::Running,
+        }
+    }
+
+    async fn look_closer(&self, device: &Device) -> Health {
+        let path = device.path.display();
+        self.call
+            .steps
+            .doing(&format!("reading a block from {path} ({})", self.id()));
+        let limit = READ.min(self.call.deadline.remaining() / 2);
+        match device.read_block(limit) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Health::Broken(format!(
+                    "{path} ({}) hangs: a read of one block took more than {:.0} s",
+                    self.id(),
+                    limit.as_secs_f32()
+                ));
+            }
+            Err(error) => {
+                return Health::Broken(format!(
+                    "read a block from {path} ({}): {error}",
+                    self.id()
+                ));
+            }
+        }
+        self.call
+            .steps
+            .doing(&format!("asking EC2 where {} is", self.id()));
+        match self.attached_says_ec2().await {
+            Ok(Some(AttachmentState::Attached | AttachmentState::Attaching)) => Health::Running,
+            Ok(Some(AttachmentState::Detaching | AttachmentState::Busy)) => Health::Broken(
+                format!("somebody is detaching {} from this instance", self.id()),
+            ),
+            Ok(None) => Health::Broken(format!(
+                "{path} is here, but EC2 does not have {} attached to this instance",
+                self.id()
+            )),
+            Err(error) if error.is_unknown() => {
+                Health::Degraded(format!("{error}; the device is here and answers"))
+            }
+            Err(error) => Health::Degraded(format!("{error}; but the device is here and answers")),
+        }
+    }
+
+    async fn attached_says_ec2(&self) -> Result<Option<AttachmentState>, AwsError> {
+        let deadline = self.call.deadline.at_most(ANSWER);
+        let here = self.instance(deadline).await?;
+        let ec2 = self.connect(deadline).await?;
+        let volume = until_known(deadline, async || ec2.volume(self.id()).await).await?;
+        Ok(volume
+            .attachment_to(&here)
+            .map(|attachment| attachment.state))
+    }
+}

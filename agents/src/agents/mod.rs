@@ -1,0 +1,4 @@
+//! The agents. Each has a folder or file of its own and a binary of its own name.
+
+pub mod awsebs;
+pub mod awseip;

@@ -1,0 +1,198 @@
+//! Instance metadata, version 2: what the instance knows of itself without asking EC2.
+//! Every path is spelled here and nowhere else.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ureq::Agent;
+
+use super::error::{AwsError, Meaning};
+use super::ids::{InstanceId, InterfaceId};
+
+/// The service is on the machine that the instance runs on. An answer takes a millisecond; what takes
+/// this long will not come.
+const ANSWER: Duration = Duration::from_secs(1);
+const ADDRESS: &str = "http://169.254.169.254";
+const TOKEN_SECONDS: &str = "60";
+
+/// The metadata service with a token for it.
+#[derive(Debug)]
+pub struct Metadata {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+impl Metadata {
+    /// Gets a token. `AWS_EC2_METADATA_SERVICE_ENDPOINT` names another service than the usual, as for the SDK.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn connect() -> Result<Self, AwsError> {
+        let base = std::env::var("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+            .ok()
+            .filter(|base| !base.is_empty())
+            .map_or_else(
+                || ADDRESS.to_owned(),
+                |base| base.trim_end_matches('/').to_owned(),
+            );
+        let agent: Agent = Agent::config_builder()
+            .timeout_global(Some(ANSWER))
+            // An answer that comes through a proxy is of the proxy's instance.
+            .proxy(None)
+            .build()
+            .into();
+        let url = format!("{base}/latest/api/token");
+        let token = agent
+            .put(&url)
+            .header("X-aws-ec2-metadata-token-ttl-seconds", TOKEN_SECONDS)
+            .send_empty()
+            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .map_err(|error| no_answer("get a token for the instance metadata", &url, &error))?;
+        Ok(Self { agent, base, token })
+    }
+
+    /// The instance that this is.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn instance_id(&self) -> Result<InstanceId, AwsError> {
+        self.parsed("instance-id")
+    }
+
+    /// The region that it runs in.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn region(&self) -> Result<String, AwsError> {
+        self.get("placement/region")
+    }
+
+    /// The primary network interface.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn interface(&self) -> Result<Interface<'_>, AwsError> {
+        Ok(Interface {
+            mac: self.get("mac")?,
+            metadata: self,
+        })
+    }
+
+    fn get(&self, path: &str) -> Result<String, AwsError> {
+        self.find(path)?.ok_or_else(|| {
+            AwsError::new(
+                Meaning::Unknown,
+                format!("read {path} from the instance metadata"),
+                "there is no such item (404)",
+            )
+        })
+    }
+
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+        path: &str,
+    ) -> Result<T, AwsError> {
+        self.get(path)?.parse().map_err(|error: T::Err| {
+            AwsError::new(
+                Meaning::Unknown,
+                format!("read {path} from the instance metadata"),
+                error.to_string(),
+            )
+        })
+    }
+
+    /// An item, or `None` if there is none of that name.
+    fn find(&self, path: &str) -> Result<Option<String>, AwsError> {
+        let url = format!("{}/latest/meta-data/{path}", self.base);
+        let answer = self
+            .agent
+            .get(&url)
+            .header("X-aws-ec2-metadata-token", &self.token)
+            .call()
+            .and_then(|mut answer| answer.body_mut().read_to_string());
+        match answer {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(ureq::Error::StatusCode(404)) => Ok(None),
+            Err(error) => Err(no_answer("read the instance metadata", &url, &error)),
+        }
+    }
+}
+
+/// A network interface as the metadata shows it.
+#[derive(Debug)]
+pub struct Interface<'a> {
+    mac: String,
+    metadata: &'a Metadata,
+}
+
+impl Interface<'_> {
+    fn path(&self, item: &str) -> String {
+        format!("network/interfaces/macs/{}/{item}", self.mac)
+    }
+
+    /// Its id.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn id(&self) -> Result<InterfaceId, AwsError> {
+        self.metadata.parsed(&self.path("interface-id"))
+    }
+
+    /// Whether `address` is one of its private addresses.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn has(&self, address: Ipv4Addr) -> Result<bool, AwsError> {
+        let addresses = self.metadata.get(&self.path("local-ipv4s"))?;
+        Ok(lists(&addresses, address))
+    }
+
+    /// Whether the public address `public`, or some public address, is associated with `private`.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn associates(
+        &self,
+        public: Option<Ipv4Addr>,
+        private: Ipv4Addr,
+    ) -> Result<bool, AwsError> {
+        let associations = self.path("ipv4-associations/");
+        let publics = match public {
+            Some(public) => public.to_string(),
+            // No association at all is no item.
+            None => self.metadata.find(&associations)?.unwrap_or_default(),
+        };
+        for public in publics.lines() {
+            let privates = self
+                .metadata
+                .find(&format!("{associations}{}", public.trim()))?;
+            if privates.is_some_and(|privates| lists(&privates, private)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether a line is the address: the whole line, since 10.0.0.1 begins 10.0.0.10.
+fn lists(lines: &str, address: Ipv4Addr) -> bool {
+    lines.lines().any(|line| line.trim().parse() == Ok(address))
+}
+
+fn no_answer(doing: &str, url: &str, error: &ureq::Error) -> AwsError {
+    AwsError::new(Meaning::Unknown, doing, format!("{url}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_whole_line() {
+        let lines = "172.31.16.133\n172.31.16.130\n";
+        assert!(lists(lines, Ipv4Addr::new(172, 31, 16, 130)));
+        assert!(!lists(lines, Ipv4Addr::new(172, 31, 16, 13)));
+        assert!(!lists("", Ipv4Addr::new(172, 31, 16, 13)));
+    }
+}

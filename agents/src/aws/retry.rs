@@ -1,0 +1,52 @@
+//! Asking again while the answer says nothing, with growing pauses, until a deadline.
+
+use std::time::{Duration, SystemTime};
+
+use super::error::{AwsError, Meaning};
+use crate::ocf::Deadline;
+
+const FIRST: Duration = Duration::from_millis(200);
+/// Throttled calls are taken from a bucket that fills slowly, and others draw from it too.
+const FIRST_THROTTLED: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(8);
+
+/// The first answer that says something, or the last that said nothing.
+///
+/// # Errors
+/// The call's, other than `Unknown` as long as there is time.
+pub async fn until_known<T>(
+    deadline: Deadline,
+    call: impl AsyncFn() -> Result<T, AwsError>,
+) -> Result<T, AwsError> {
+    let mut pause = FIRST;
+    loop {
+        let answer = tokio::time::timeout(deadline.remaining(), call()).await;
+        let error = match answer {
+            Ok(Err(error)) if error.is_unknown() => error,
+            Ok(answer) => return answer,
+            Err(_) => {
+                return Err(AwsError::new(
+                    Meaning::Unknown,
+                    "ask EC2",
+                    "no answer in the time that was left",
+                ));
+            }
+        };
+        if error.is_throttled() {
+            pause = pause.max(FIRST_THROTTLED);
+        }
+        tracing::info!("{error}; asking again");
+        if !deadline.sleep(jittered(pause)).await {
+            return Err(error);
+        }
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Between half of `pause` and all of it, so that three nodes don't ask in step.
+fn jittered(pause: Duration) -> Duration {
+    let nanoseconds = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |now| now.subsec_nanos());
+    pause.mul_f64(0.5 + 0.5 * f64::from(nanoseconds % 1000) / 1000.0)
+}
