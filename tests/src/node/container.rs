@@ -1,6 +1,8 @@
 //! A container node: systemd-nspawn on an overlay of the node image. It runs at native speed on
 //! this machine's kernel, so a block device that it sees is this machine's, and what it wrote
-//! without syncing survives its power loss. Where that matters there are kernel nodes.
+//! without syncing survives its power loss. And when a volume is torn off while it is mounted, the
+//! dead file system stays known to the one kernel: XFS on the next node cannot be mounted until the
+//! first has unmounted or lost its power. Where that matters there are kernel nodes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
