@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// More than a day of a cluster's monitors; the oldest go first.
 const KEPT: usize = 100_000;
+/// Within how many events the same failure is not noted again.
+const RECENT: usize = 50;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,14 +181,24 @@ impl EventLog {
     /// Puts an event where it belongs in time: a call is known with its outcome only after what
     /// it caused has been noted.
     pub(super) fn add_at(&self, moment: Moment, what: Happening) {
+        let mut events = super::locked(&self.events);
+        // What is tried again and again fails again and again: once is enough.
+        if matches!(what, Happening::WorldFailed { .. })
+            && events
+                .iter()
+                .rev()
+                .take(RECENT)
+                .any(|event| event.what == what)
+        {
+            return;
+        }
+        if events.len() == KEPT {
+            events.pop_front();
+        }
         if let Happening::WorldFailed { .. } = what {
             tracing::error!("{what}");
         } else {
             tracing::debug!("{what}");
-        }
-        let mut events = super::locked(&self.events);
-        if events.len() == KEPT {
-            events.pop_front();
         }
         let later = events
             .iter()

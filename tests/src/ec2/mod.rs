@@ -148,7 +148,8 @@ impl Ec2 {
 
     /// The guest shut itself down (not: lost its power, which EC2 does not notice). EC2 stops
     /// the instance then (EC2 User Guide, "Change instance initiated shutdown behavior"). To be
-    /// called from any thread; ignored while EC2 itself is stopping or rebooting the instance.
+    /// called from any thread, at once, and only when the guest went down on its own: ignored while
+    /// EC2 itself is stopping or rebooting the instance, but a late call would stop a new boot.
     pub fn guest_powered_off(self: &Arc<Self>, instance: &str) {
         let Ok(id) = InstanceId::parse(instance) else {
             return;

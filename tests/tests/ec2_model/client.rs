@@ -86,8 +86,22 @@ impl Xml {
 }
 
 impl Site {
+    /// With transitions that last long enough to be looked at, on a busy machine too.
     pub(crate) fn new() -> Self {
-        Self::with(Timing::fast())
+        Self::with(Self::timing())
+    }
+
+    pub(crate) fn timing() -> Timing {
+        let moment = Duration::from_millis(250);
+        Timing {
+            attach: moment,
+            detach: moment,
+            address: moment,
+            forced_stop: moment,
+            stop: moment,
+            start: moment,
+            ..Timing::fast()
+        }
     }
 
     pub(crate) fn with(timing: Timing) -> Self {

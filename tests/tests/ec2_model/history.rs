@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lab::ec2::Snapshot;
+use lab::ec2::{Snapshot, Timing};
 use lab::site;
 use proptest::prelude::*;
 
@@ -160,7 +160,7 @@ proptest! {
 
     #[test]
     fn no_history_puts_a_volume_or_an_address_in_two_places(steps in prop::collection::vec(step(), 1..40)) {
-        let site = Site::new();
+        let site = Site::with(Timing::fast());
         for step in steps {
             take(&site, step);
             check(&site)?;

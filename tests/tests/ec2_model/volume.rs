@@ -1,5 +1,8 @@
 //! Volumes.
 
+use std::time::Duration;
+
+use lab::ec2::Timing;
 use lab::site;
 
 use crate::client::{N1, N2, Site, VOLUME, wait};
@@ -225,7 +228,12 @@ fn a_busy_volume_can_be_forced_off() {
 
 #[test]
 fn a_reboot_frees_a_busy_volume_and_keeps_an_attached_one() {
-    let site = Site::new();
+    // Longer than a test waits: the reboot itself has to free it.
+    let busy_retry = Duration::from_secs(60);
+    let site = Site::with(Timing {
+        busy_retry,
+        ..Site::timing()
+    });
     site.ec2.add_volume(OTHER, site::ZONE).unwrap();
     site.attach(N1);
     site.ok("AttachVolume", &attach(OTHER, N1, "/dev/sdg"));
