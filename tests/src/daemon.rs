@@ -246,20 +246,26 @@ fn keep_mounts_private(dir: &Path) -> Result<(), Error> {
 /// How far the start has got, for any number of followers.
 #[derive(Default)]
 struct Start {
-    told: Mutex<(Vec<String>, Option<Result<(), String>>)>,
+    told: Mutex<Told>,
     news: Condvar,
+}
+
+#[derive(Default)]
+struct Told {
+    steps: Vec<String>,
+    end: Option<Result<(), String>>,
 }
 
 impl Start {
     fn step(&self, what: &str) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.0.push(what.to_owned());
+        told.steps.push(what.to_owned());
         self.news.notify_all();
     }
 
     fn end(&self, result: Result<(), String>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.1 = Some(result);
+        told.end = Some(result);
         self.news.notify_all();
     }
 
@@ -270,10 +276,10 @@ impl Start {
             let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             let told = self
                 .news
-                .wait_while(told, |t| t.0.len() == seen && t.1.is_none())
+                .wait_while(told, |t| t.steps.len() == seen && t.end.is_none())
                 .unwrap_or_else(PoisonError::into_inner);
-            let steps: Vec<String> = told.0.iter().skip(seen).cloned().collect();
-            let end = told.1.clone();
+            let steps: Vec<String> = told.steps.iter().skip(seen).cloned().collect();
+            let end = told.end.clone();
             drop(told);
             seen += steps.len();
             for step in steps {

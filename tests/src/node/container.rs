@@ -140,11 +140,11 @@ impl Machine for ContainerNode {
             file: file.to_owned(),
             name,
         };
-        if let Some(init) = state.init {
-            if let Err(e) = show(init, volume, &plugged) {
-                let _ = plugged.device.detach();
-                return Err(e);
-            }
+        if let Some(init) = state.init
+            && let Err(e) = show(init, volume, &plugged)
+        {
+            let _ = plugged.device.detach();
+            return Err(e);
         }
         state.volumes.insert(volume.to_owned(), plugged);
         Ok(())
