@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::ec2::Timing;
+use lab::ec2::{Happening, Timing};
 use lab::site;
 
 use crate::client::{N1, N2, Site, VOLUME, wait};
@@ -313,4 +313,22 @@ fn a_volume_of_an_instance_that_is_being_stopped_is_freed_with_its_power() {
     site.ok("StopInstances", &[("InstanceId.1", N1), ("Force", "true")]);
     wait("it is available", || is_available(&site));
     assert!(!site.world.is_on(N1));
+}
+
+#[test]
+fn a_volume_that_is_forced_off_on_its_way_never_arrives() {
+    let site = Site::new();
+    site.ok("AttachVolume", &attach(VOLUME, N1, "/dev/sdf"));
+    site.ok("DetachVolume", &[("VolumeId", VOLUME), ("Force", "true")]);
+    wait("it is available", || is_available(&site));
+    let events = site.ec2.events();
+    let states: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Happening::Volume { state, .. } => Some(state.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, ["attaching", "detaching", "detached"]);
+    assert!(!site.world.has_device(N1, VOLUME));
 }
