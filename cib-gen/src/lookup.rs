@@ -11,7 +11,7 @@ pub(crate) enum Error {
     #[error(
         "could not ask EC2 for the names and addresses of the nodes: {0}\n  \
          They can also be given with --nodes or written into the file (pbx01_hostname, \
-         pbx01_private_ip, ...); then EC2 is not asked."
+         pbx01_private_ip, ...); then EC2 is not asked. --region names the region to ask."
     )]
     Ec2(#[from] AwsError),
     /// It answered what can not be.

@@ -118,8 +118,10 @@ fn the_virtual_address_is_in_the_subnet() {
         &format!("{outside}subnet_cidr: 172.31.16.0/20\n"),
         &given()
     ));
-    let mut known = Known::default();
-    known.found = (0..3).map(|n| found(n, "172.31.16.0/20")).collect();
+    let known = Known {
+        found: (0..3).map(|n| found(n, "172.31.16.0/20")).collect(),
+        ..Known::default()
+    };
     assert!(resolve(VENDOR, &known).is_ok());
     assert_snapshot!(mistakes(&outside, &known));
     for reserved in ["172.31.16.0", "172.31.16.3", "172.31.31.255"] {
@@ -139,12 +141,14 @@ fn the_virtual_address_is_private() {
 
 #[test]
 fn the_nodes_share_a_subnet() {
-    let mut known = Known::default();
-    known.found = vec![
-        found(0, "172.31.16.0/20"),
-        found(1, "172.31.16.0/20"),
-        found(2, "172.31.0.0/20"),
-    ];
+    let known = Known {
+        found: vec![
+            found(0, "172.31.16.0/20"),
+            found(1, "172.31.16.0/20"),
+            found(2, "172.31.0.0/20"),
+        ],
+        ..Known::default()
+    };
     assert_snapshot!(mistakes(VENDOR, &known));
     let text = format!("{VENDOR}subnet_cidr: 172.31.16.128/29\n");
     assert_snapshot!(mistakes(&text, &given()));
