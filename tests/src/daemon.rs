@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -13,21 +12,17 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket,
-    sockopt,
-};
 
 use crate::cgroup::Cgroup;
 use crate::control::{self, Moment, NodeStatus, Reply, Request, Status};
 use crate::ec2::{Ec2, Timing};
 use crate::hypervisor::{Hypervisor, Model};
-use crate::image::{self, Image};
+use crate::image;
 use crate::lab::Options;
 use crate::progress::Silent;
 use crate::site::{self, INSTANCES, Instance};
 use crate::world::{Error, World as _};
-use crate::{imds, netns, paths, vpc};
+use crate::{endpoints, netns, paths, vpc};
 
 /// How long nodes may take from power to a working sshd and pcsd.
 const UP_WITHIN: Duration = Duration::from_secs(180);
@@ -111,9 +106,9 @@ async fn begin(
     };
     let ec2 = Ec2::new(timing, Arc::clone(&world) as Arc<dyn crate::world::World>);
     let _ = model.set(Arc::downgrade(&ec2));
-    serve_ec2(&ec2, &image)?;
+    endpoints::serve_ec2(&ec2, &image)?;
     for instance in &INSTANCES {
-        serve_metadata(&ec2, instance)?;
+        endpoints::serve_metadata(&ec2, instance)?;
     }
     world.set_network(&ec2.network())?;
 
@@ -167,58 +162,6 @@ fn wait_for_port(
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
-}
-
-fn serve_ec2(ec2: &Arc<Ec2>, image: &Image) -> Result<(), Error> {
-    let listener = std::net::TcpListener::bind((site::EC2_ADDRESS, 443))
-        .map_err(|e| format!("cannot listen on {}:443: {e}", site::EC2_ADDRESS))?;
-    listener.set_nonblocking(true)?;
-    let tls = image.certificate_for(&[site::EC2_ENDPOINT])?;
-    let router = ec2.router();
-    tokio::spawn(async move {
-        if let Err(e) = crate::ec2::server::serve(listener, tls, router).await {
-            tracing::error!("the EC2 endpoint ended: {e}");
-        }
-    });
-    Ok(())
-}
-
-/// One listener for each port of the VPC: who asks is known by the wire it comes in on, so that
-/// a node cannot read another's metadata by using its address.
-fn serve_metadata(ec2: &Arc<Ec2>, instance: &'static Instance) -> Result<(), Error> {
-    let listener = listen_on_port(&vpc::port(instance), vpc::METADATA, 80).map_err(|e| {
-        format!(
-            "cannot listen for the metadata requests of {}: {e}",
-            instance.short
-        )
-    })?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = imds::router(Arc::clone(ec2), instance.id);
-    tokio::spawn(async move {
-        if let Err(e) = axum::serve(listener, router).await {
-            tracing::error!("the metadata service of {} ended: {e}", instance.short);
-        }
-    });
-    Ok(())
-}
-
-fn listen_on_port(
-    device: &str,
-    address: Ipv4Addr,
-    port: u16,
-) -> Result<std::net::TcpListener, Error> {
-    let fd: OwnedFd = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        None,
-    )?;
-    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-    setsockopt(&fd, sockopt::BindToDevice, &device.into())?;
-    let [a, b, c, d] = address.octets();
-    bind(fd.as_raw_fd(), &SockaddrIn::new(a, b, c, d, port))?;
-    listen(&fd, Backlog::new(64)?)?;
-    Ok(fd.into())
 }
 
 /// From here on, what is mounted below `dir` is seen by this process and the nodes only, and is

@@ -5,6 +5,7 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod ec2;
+pub mod endpoints;
 pub mod hypervisor;
 pub mod image;
 pub mod imds;

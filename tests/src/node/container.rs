@@ -6,16 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{Mode, SFlag, mknod};
 
-use super::{Machine, personal};
+use super::{Machine, device, personal};
 use crate::cgroup::Cgroup;
 use crate::image::Image;
 use crate::run;
@@ -141,7 +139,7 @@ impl Machine for ContainerNode {
             name,
         };
         if let Some(init) = state.init
-            && let Err(e) = show(init, volume, &plugged)
+            && let Err(e) = device::show(init, volume, &plugged.name, plugged.device.number())
         {
             let _ = plugged.device.detach();
             return Err(e);
@@ -160,7 +158,7 @@ impl Machine for ContainerNode {
             return Ok(Detach::Busy);
         }
         if let Some(init) = state.init {
-            hide(init, volume, plugged)?;
+            device::hide(init, volume, &plugged.name)?;
         }
         if busy {
             // Nothing may be written while the content is copied away from under the guest.
@@ -258,7 +256,7 @@ fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
         }
     });
     for (volume, plugged) in &state.volumes {
-        show(init, volume, plugged)?;
+        device::show(init, volume, &plugged.name, plugged.device.number())?;
     }
     Ok(())
 }
@@ -375,49 +373,4 @@ fn wait_for_init(child: &mut Child, console: &Path) -> Result<u32, Error> {
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         return Err(format!("{failed}: {}", tail.join(" / ")).into());
     }
-}
-
-/// Where the volume's by-id link is, as udev names it on EC2.
-fn link(dev: &Path, volume: &str) -> PathBuf {
-    dev.join(format!(
-        "disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
-        volume.replacen('-', "", 1)
-    ))
-}
-
-fn dev(init: u32) -> PathBuf {
-    PathBuf::from(format!("/proc/{init}/root/dev"))
-}
-
-fn show(init: u32, volume: &str, plugged: &Plugged) -> Result<(), Error> {
-    let dev = dev(init);
-    let node = dev.join(&plugged.name);
-    let doing = |e: &dyn std::fmt::Display| -> Error {
-        format!("cannot make /dev/{} for {volume}: {e}", plugged.name).into()
-    };
-    mknod(
-        &node,
-        SFlag::S_IFBLK,
-        Mode::from_bits_truncate(0o660),
-        plugged.device.number(),
-    )
-    .map_err(|e| doing(&e))?;
-    let link = link(&dev, volume);
-    if let Some(parent) = link.parent() {
-        fs::create_dir_all(parent).map_err(|e| doing(&e))?;
-    }
-    symlink(Path::new("../..").join(&plugged.name), &link).map_err(|e| doing(&e))
-}
-
-fn hide(init: u32, volume: &str, plugged: &Plugged) -> Result<(), Error> {
-    let dev = dev(init);
-    for path in [link(&dev, volume), dev.join(&plugged.name)] {
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(format!("cannot remove {}: {e}", path.display()).into());
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

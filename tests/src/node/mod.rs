@@ -3,6 +3,7 @@
 pub mod kernel;
 
 pub mod container;
+mod device;
 pub mod personal;
 
 use std::path::Path;
