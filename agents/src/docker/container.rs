@@ -14,8 +14,8 @@ const SERVICE: &str = "com.docker.compose.service";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 
-/// How much of what a health check wrote goes into an error.
-const HEALTH_OUTPUT: usize = 200;
+/// How much of what a health check or a container wrote goes into an error.
+const OUTPUT: usize = 200;
 
 /// A container of the project, as one list request shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +217,7 @@ impl Container {
     }
 }
 
-/// Lists carry the health in the status text only, before API 1.52: `Up 5 seconds (healthy)`.
+/// Debian 12's daemon has the health in the text only when it lists: `Up 5 seconds (healthy)`.
 fn health_in(status: &str) -> Health {
     if status.ends_with("(healthy)") {
         Health::Healthy
@@ -302,9 +302,9 @@ fn run_state(state: &ContainerState) -> RunState {
 }
 
 /// The end of a text, on one line: the last thing said is what matters.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let skip = line.chars().count().saturating_sub(HEALTH_OUTPUT);
+    let skip = line.chars().count().saturating_sub(OUTPUT);
     if skip == 0 {
         line
     } else {
@@ -387,7 +387,7 @@ mod tests {
         let text = format!("{}\n  refused", "x".repeat(500));
         let short = shortened(&text);
         assert!(short.starts_with("...x") && short.ends_with("x refused"));
-        assert_eq!(short.chars().count(), HEALTH_OUTPUT + 3);
+        assert_eq!(short.chars().count(), OUTPUT + 3);
         assert_eq!(shortened("it\nis"), "it is");
     }
 }

@@ -8,18 +8,33 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
-use bollard::query_parameters::{ListContainersOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, LogsOptionsBuilder, StopContainerOptionsBuilder,
+};
 use bollard::{API_DEFAULT_VERSION, Docker};
-use tokio::time::{Instant, timeout_at};
+use futures_util::TryStreamExt;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::container::{Container, Inspection};
-use super::error::{DockerError, with_causes};
+use super::container::{Container, Inspection, shortened};
+use super::error::{DockerError, root_cause};
 
 /// How long a question may take that Docker answers from memory.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How long an error may be held up for what a container wrote last.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// bollard's own limit, longer than any of ours.
 const NEVER: u64 = 24 * 3600;
+
+/// What a request is given.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// The time that an answer from memory may take: longer, and the daemon hangs.
+    Answer,
+    /// Until the caller's time is up: work takes as long as it takes.
+    Deadline(Instant),
+}
 
 #[derive(Debug)]
 pub(super) struct Daemon {
@@ -44,7 +59,7 @@ impl Daemon {
         let docker = within(
             doing.to_owned(),
             socket,
-            Instant::now() + ANSWER,
+            Limit::Answer,
             docker.negotiate_version(),
         )
         .await?;
@@ -63,7 +78,7 @@ impl Daemon {
         let answer = self
             .ask(
                 format!("list the containers of project {project}"),
-                Instant::now() + ANSWER,
+                Limit::Answer,
                 self.docker.list_containers(Some(options)),
             )
             .await?;
@@ -83,7 +98,7 @@ impl Daemon {
         let answer = self
             .ask(
                 format!("look at {}", container.name),
-                Instant::now() + ANSWER,
+                Limit::Answer,
                 self.docker.inspect_container(&container.id, None),
             )
             .await;
@@ -108,7 +123,7 @@ impl Daemon {
         };
         self.ask(
             format!("set the restart policy of {} to no", container.name),
-            limit,
+            Limit::Deadline(limit),
             self.docker.update_container(&container.id, change),
         )
         .await
@@ -121,7 +136,7 @@ impl Daemon {
     ) -> Result<(), DockerError> {
         self.ask(
             format!("start {}", container.name),
-            limit,
+            Limit::Deadline(limit),
             self.docker.start_container(&container.id, None),
         )
         .await
@@ -134,7 +149,7 @@ impl Daemon {
     ) -> Result<(), DockerError> {
         self.ask(
             format!("unpause {}", container.name),
-            limit,
+            Limit::Deadline(limit),
             self.docker.unpause_container(&container.id),
         )
         .await
@@ -151,7 +166,7 @@ impl Daemon {
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         self.ask(
             format!("stop {}", container.name),
-            limit,
+            Limit::Deadline(limit),
             self.docker.stop_container(&container.id, Some(options)),
         )
         .await
@@ -164,16 +179,29 @@ impl Daemon {
     ) -> Result<(), DockerError> {
         self.ask(
             format!("kill {}", container.name),
-            limit,
+            Limit::Deadline(limit),
             self.docker.kill_container(&container.id, None),
         )
         .await
     }
 
+    /// The last lines that a container wrote, to tell why it ended. Best effort.
+    pub(super) async fn last_words(&self, container: &Container) -> Option<String> {
+        let options = LogsOptionsBuilder::new()
+            .stdout(true)
+            .stderr(true)
+            .tail("3")
+            .build();
+        let lines = self.docker.logs(&container.id, Some(options));
+        let lines = timeout(LAST_WORDS, lines.try_collect::<Vec<_>>()).await;
+        let text: String = lines.ok()?.ok()?.iter().map(ToString::to_string).collect();
+        Some(shortened(&text)).filter(|text| !text.is_empty())
+    }
+
     async fn ask<T>(
         &self,
         doing: String,
-        limit: Instant,
+        limit: Limit,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, DockerError> {
         within(doing, &self.socket, limit, request).await
@@ -183,18 +211,26 @@ impl Daemon {
 async fn within<T>(
     doing: String,
     socket: &Path,
-    limit: Instant,
+    limit: Limit,
     request: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, DockerError> {
     let began = Instant::now();
-    match timeout_at(limit, request).await {
-        Ok(answer) => answer.map_err(|error| meaning(doing, socket, error)),
-        Err(_) => Err(DockerError::Unreachable {
-            doing,
-            socket: socket.to_owned(),
-            said: format!("no answer in {:.1} s", began.elapsed().as_secs_f64()),
-        }),
-    }
+    let until = match limit {
+        Limit::Answer => began + ANSWER,
+        Limit::Deadline(deadline) => deadline,
+    };
+    let Ok(answer) = timeout_at(until, request).await else {
+        let seconds = began.elapsed().as_secs_f64();
+        return Err(match limit {
+            Limit::Answer => DockerError::Unreachable {
+                doing,
+                socket: socket.to_owned(),
+                said: format!("no answer in {seconds:.1} s"),
+            },
+            Limit::Deadline(_) => DockerError::OutOfTime { doing, seconds },
+        });
+    };
+    answer.map_err(|error| meaning(doing, socket, error))
 }
 
 fn meaning(doing: String, socket: &Path, error: Error) -> DockerError {
@@ -216,10 +252,10 @@ fn meaning(doing: String, socket: &Path, error: Error) -> DockerError {
         Error::RequestTimeoutError
         | Error::IOError { .. }
         | Error::HyperResponseError { .. }
-        | Error::HyperLegacyError { .. } => unreachable(with_causes(&error)),
+        | Error::HyperLegacyError { .. } => unreachable(root_cause(&error)),
         other => DockerError::NotUnderstood {
             doing,
-            said: with_causes(&other),
+            said: root_cause(&other),
         },
     }
 }

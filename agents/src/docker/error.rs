@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::order::OrderError;
 
+/// How many errors are spelled out in one sentence.
+const SHOWN: usize = 3;
+
 /// Why something could not be learned from Docker, or was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
@@ -54,6 +57,17 @@ pub enum DockerError {
         /// What is wrong with it: a sentence without its subject.
         what: String,
     },
+    /// The caller's deadline came first. Docker may still be doing it.
+    #[error("can not {doing} in the time there is: Docker was not done after {seconds:.1} s")]
+    OutOfTime {
+        /// What was being done.
+        doing: String,
+        /// How long it had been under way.
+        seconds: f64,
+    },
+    /// The deadline of a start came first.
+    #[error("the time was up before these were started: {}", .0.join(", "))]
+    NotStarted(Vec<String>),
     /// More than one of the above.
     #[error("{}", sentence(.0))]
     Several(Vec<DockerError>),
@@ -87,22 +101,55 @@ impl DockerError {
     }
 }
 
+/// The first few: seventeen containers that fail for one reason say nothing new.
 fn sentence(errors: &[DockerError]) -> String {
-    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    all.join("; ")
+    let shown: Vec<String> = errors.iter().take(SHOWN).map(ToString::to_string).collect();
+    match errors.len().saturating_sub(SHOWN) {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    }
 }
 
-/// An error with its causes, each once: hyper says only "client error" at the top.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !said.contains(&text) {
-            said.push_str(": ");
-            said.push_str(&text);
-        }
-        cause = error.source();
+/// What is at the bottom of an error. hyper says only "client error" at the top.
+pub(super) fn root_cause(error: &dyn Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
     }
-    said
+    root.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(number: usize) -> DockerError {
+        DockerError::Container {
+            name: format!("c{number}"),
+            what: "does not run".to_owned(),
+        }
+    }
+
+    #[test]
+    fn many_errors_are_one_short_sentence() {
+        let Err(error) = DockerError::all((0..17).map(failed).collect()) else {
+            panic!("17 errors are no success");
+        };
+        assert_eq!(
+            error.to_string(),
+            "c0 does not run; c1 does not run; c2 does not run; and 14 more"
+        );
+        assert!(DockerError::all(Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn a_daemon_that_is_away_is_told_from_one_that_refuses() {
+        let away = DockerError::Unreachable {
+            doing: "list".to_owned(),
+            socket: "/run/docker.sock".into(),
+            said: "Connection refused".to_owned(),
+        };
+        assert!(DockerError::Several(vec![failed(1), away]).is_unreachable());
+        assert!(!failed(1).is_unreachable());
+    }
 }

@@ -13,6 +13,8 @@ mod stop;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout_at;
+
 use daemon::Daemon;
 
 pub use container::{Condition, Container, Dependency, Health, RestartPolicy, RunState};
@@ -23,6 +25,9 @@ pub use state::ProjectState;
 /// How many requests that make Docker work are under way at one time. More only makes
 /// runc processes queue for the processors.
 const AT_ONCE: usize = 8;
+
+/// What the work may take beyond its deadline to say how far it came.
+const OVERTIME: Duration = Duration::from_millis(500);
 
 /// A compose project on one Docker daemon.
 #[derive(Debug)]
@@ -76,7 +81,8 @@ impl Project {
     /// When a container does not start, ends, or is unhealthy, or when something was not
     /// ready by `deadline`. What was started by then is left running.
     pub async fn start(&self, deadline: Instant) -> Result<(), DockerError> {
-        start::start(&self.daemon, &self.name, deadline.into()).await
+        let start = start::start(&self.daemon, &self.name, deadline.into());
+        self.by(deadline, "start", start).await
     }
 
     /// Stops all containers, each when what depends on it has stopped, and looks that
@@ -87,6 +93,25 @@ impl Project {
     ///
     /// All that went wrong, and only if a container may still run.
     pub async fn stop(&self, grace: Duration, deadline: Instant) -> Result<(), DockerError> {
-        stop::stop(&self.daemon, &self.name, grace, deadline.into()).await
+        let stop = stop::stop(&self.daemon, &self.name, grace, deadline.into());
+        self.by(deadline, "stop", stop).await
+    }
+
+    /// Holds the deadline when the daemon hangs. Else the work ends itself before it, and
+    /// says more than this can.
+    async fn by(
+        &self,
+        deadline: Instant,
+        verb: &str,
+        work: impl Future<Output = Result<(), DockerError>>,
+    ) -> Result<(), DockerError> {
+        let began = Instant::now();
+        match timeout_at((deadline + OVERTIME).into(), work).await {
+            Ok(done) => done,
+            Err(_) => Err(DockerError::OutOfTime {
+                doing: format!("{verb} project {}", self.name),
+                seconds: began.elapsed().as_secs_f64(),
+            }),
+        }
     }
 }

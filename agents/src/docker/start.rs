@@ -140,10 +140,24 @@ impl Launch<'_> {
                 break;
             }
         }
-        if errors.is_empty() {
-            errors = self.left_over();
+        // Those that were cut off say nothing that their names do not.
+        let all = errors.len();
+        errors.retain(|error| !matches!(error, DockerError::OutOfTime { .. }));
+        if errors.len() < all {
+            errors.push(self.not_started());
         }
         DockerError::all(errors)
+    }
+
+    fn not_started(&self) -> DockerError {
+        DockerError::NotStarted(
+            self.containers
+                .iter()
+                .zip(&self.progress)
+                .filter(|(_, progress)| !progress.started)
+                .map(|(container, _)| container.name.clone())
+                .collect(),
+        )
     }
 
     fn note(&mut self, container: usize, step: Step, found: Option<Inspection>) {
@@ -199,22 +213,6 @@ impl Launch<'_> {
             .iter()
             .filter(|(needed, condition)| !self.progress[*needed].reached(*condition))
             .map(|(needed, _)| *needed)
-    }
-
-    fn left_over(&self) -> Vec<DockerError> {
-        (0..self.containers.len())
-            .filter(|container| !self.progress[*container].started)
-            .map(|container| {
-                let names: Vec<_> = self
-                    .waits_for(container)
-                    .map(|needed| self.containers[needed].name.as_str())
-                    .collect();
-                DockerError::Container {
-                    name: self.containers[container].name.clone(),
-                    what: format!("was not started, it waits for {}", names.join(", ")),
-                }
-            })
-            .collect()
     }
 
     fn submit(&mut self) {
@@ -307,20 +305,12 @@ async fn reach(
             Condition::CompletedSuccessfully if found.state == RunState::Exited => {
                 return match found.exit_code {
                     0 => Ok(()),
-                    code => Err(failed(container, format!("ended with code {code}"))),
+                    _ => Err(ended(daemon, container, &found).await),
                 };
             }
             Condition::CompletedSuccessfully => "completed",
             Condition::Healthy if !runs => {
-                return Err(failed(
-                    container,
-                    format!(
-                        "{} with code {} before it was healthy{}",
-                        found.state,
-                        found.exit_code,
-                        found.last_check()
-                    ),
-                ));
+                return Err(ended(daemon, container, &found).await);
             }
             Condition::Healthy => match found.health {
                 Health::Healthy => return Ok(()),
@@ -351,6 +341,22 @@ async fn reach(
         }
         sleep(LOOK).await;
     }
+}
+
+/// An error for one that others wait for and that runs no more.
+async fn ended(daemon: &Daemon, container: &Container, found: &Inspection) -> DockerError {
+    let words = match daemon.last_words(container).await {
+        Some(words) => format!(", the last it wrote: {words}"),
+        None => String::new(),
+    };
+    let check = found.last_check();
+    failed(
+        container,
+        format!(
+            "{} with code {}, and others wait for it{check}{words}",
+            found.state, found.exit_code
+        ),
+    )
 }
 
 async fn look(daemon: &Daemon, container: &Container) -> Result<Inspection, DockerError> {

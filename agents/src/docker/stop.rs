@@ -170,3 +170,20 @@ async fn take_one_down(
         sleep(LOOK).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grace_is_shared_with_what_is_stopped_later() {
+        let grace = Duration::from_secs(30);
+        let far = Instant::now() + Duration::from_secs(300);
+        assert_eq!(share(grace, far, 2), grace, "enough for all");
+        let near = Instant::now() + Duration::from_secs(33);
+        let gateway = share(grace, near, 2);
+        assert!(gateway <= Duration::from_secs(10), "{gateway:?}");
+        assert!(gateway > Duration::from_secs(9), "{gateway:?}");
+        assert_eq!(share(grace, Instant::now(), 0), Duration::ZERO, "too late");
+    }
+}
