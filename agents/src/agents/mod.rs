@@ -2,3 +2,5 @@
 
 pub mod awsebs;
 pub mod awseip;
+pub mod awsipsrcaddr;
+pub mod pbx;

@@ -45,6 +45,11 @@ impl Deadline {
         }
     }
 
+    /// The moment itself.
+    pub fn end(self) -> Instant {
+        self.end
+    }
+
     /// What is left; zero when it has passed.
     pub fn remaining(self) -> Duration {
         self.end.saturating_duration_since(Instant::now())

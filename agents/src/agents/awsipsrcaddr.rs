@@ -1,0 +1,266 @@
+//! awsipsrcaddr: the virtual address as the source of what leaves by the default routes of
+//! the interface that carries it.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::netlink::{DefaultRoute, NetlinkError, add, default_routes, interface_of, set_source};
+use crate::ocf::params::parameters;
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
+
+parameters! {
+    /// The parameters of awsipsrcaddr.
+    struct AwsIpSrcAddrParameters {
+        ipaddress: Ipv4Addr = required, unique, "address to send from",
+            "The address that packets to the Internet are sent from: the virtual address, which another resource (ocf:heartbeat:IPaddr2) has put on an interface, with any prefix length.";
+        interface: String = optional, "interface",
+            "The network interface whose default routes get the source address. Without one, the interface that carries the address.";
+    }
+}
+
+/// How long a start waits for a default route: a DHCP client may just be renewing it.
+const ROUTE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(100);
+
+/// The agent.
+#[derive(Debug)]
+pub struct AwsIpSrcAddr {
+    parameters: AwsIpSrcAddrParameters,
+    call: Call,
+    before: StateFile,
+}
+
+/// The routes as they were before a start changed them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Before {
+    /// As netlink messages, so that nothing is lost.
+    routes: Vec<Vec<u8>>,
+}
+
+impl Before {
+    fn routes(&self) -> Vec<DefaultRoute> {
+        self.routes
+            .iter()
+            .filter_map(|bytes| DefaultRoute::from_bytes(bytes))
+            .collect()
+    }
+
+    /// Keeps `route`, instead of an older one that it has taken the place of.
+    fn keep(&mut self, route: &DefaultRoute) {
+        self.routes.retain(|bytes| {
+            DefaultRoute::from_bytes(bytes).is_some_and(|old| !same_place(&old, route))
+        });
+        self.routes.push(route.to_bytes());
+    }
+}
+
+fn same_place(a: &DefaultRoute, b: &DefaultRoute) -> bool {
+    a.metric() == b.metric() && a.gateway() == b.gateway()
+}
+
+/// Where the routes are.
+struct Place {
+    index: u32,
+    name: String,
+    /// What the kernel would send from of its own accord.
+    primary: Option<Ipv4Addr>,
+}
+
+impl Agent for AwsIpSrcAddr {
+    const DESCRIPTION: Description = Description {
+        name: "awsipsrcaddr",
+        short: "Source address of what leaves by the default routes",
+        long: "Gives every default route of the main table that leaves by the interface with the virtual address that address as its source, and keeps gateway, metric, protocol, MTU and all else. A stop restores the routes as they were. The monitor sees it when a DHCP client has put the old route back.",
+        actions: &[
+            Advice::timeout("start", 30),
+            Advice::timeout("stop", 30),
+            Advice::monitor(0, 20, 10),
+        ],
+    };
+    type Parameters = AwsIpSrcAddrParameters;
+
+    fn new(parameters: AwsIpSrcAddrParameters, call: Call) -> Self {
+        let before = StateFile::of(Self::DESCRIPTION.name, &call.resource);
+        Self {
+            parameters,
+            call,
+            before,
+        }
+    }
+
+    async fn start(&self) -> Result<(), Failure> {
+        let address = self.parameters.ipaddress;
+        self.call.steps.doing("reading the default routes");
+        let wait = self.call.deadline.at_most(ROUTE);
+        let mut before = self.before.load::<Before>().unwrap_or_default();
+        loop {
+            let place = self.place().await?.ok_or_else(|| {
+                Failure::generic(format!(
+                    "no interface of this node has {address}: the resource that puts it there has to start first"
+                ))
+            })?;
+            let routes = default_routes(place.index).await.map_err(failed)?;
+            let others: Vec<_> = routes
+                .iter()
+                .filter(|r| r.source() != Some(address))
+                .collect();
+            if others.is_empty() && !routes.is_empty() {
+                return Ok(());
+            }
+            // Before anything is changed, so that a stop restores it wherever this ends.
+            others.iter().for_each(|route| before.keep(route));
+            self.before.save(&before)?;
+            for route in others {
+                self.call
+                    .steps
+                    .doing(&format!("setting the source of the {route} to {address}"));
+                match set_source(route, Some(address)).await {
+                    // Somebody else changes routes too: the next round sees what is there then.
+                    Err(NetlinkError::Changed { .. }) => {}
+                    done => done.map_err(failed)?,
+                }
+            }
+            if !wait
+                .sleep(if routes.is_empty() {
+                    POLL
+                } else {
+                    Duration::ZERO
+                })
+                .await
+            {
+                return Err(Failure::generic(format!(
+                    "{} has no default route that keeps the source {address}",
+                    place.name
+                )));
+            }
+        }
+    }
+
+    async fn stop(&self) -> Result<(), Failure> {
+        let address = self.parameters.ipaddress;
+        let before = self.before.load::<Before>().unwrap_or_default().routes();
+        self.call.steps.doing("restoring the default routes");
+        if let Some(place) = self.place().await? {
+            while self.restore(&place, &before).await? {
+                if self.call.deadline.is_over() {
+                    return Err(Failure::generic(format!(
+                        "a default route of {} keeps getting the source {address}",
+                        place.name
+                    )));
+                }
+            }
+        } else {
+            // With an address the kernel deletes the routes whose source it is. A node without
+            // a default route is worse than one that sends from its own address.
+            for route in &before {
+                if let Err(error) = add(route).await {
+                    tracing::warn!("{error}");
+                }
+            }
+        }
+        self.before.remove();
+        Ok(())
+    }
+
+    async fn monitor(&self) -> Result<Health, Failure> {
+        let address = self.parameters.ipaddress;
+        let Some(place) = self.place().await? else {
+            return Ok(Health::Stopped(format!(
+                "no interface of this node has {address}"
+            )));
+        };
+        let routes = default_routes(place.index).await.map_err(failed)?;
+        let others: Vec<String> = routes
+            .iter()
+            .filter(|route| route.source() != Some(address))
+            .map(ToString::to_string)
+            .collect();
+        Ok(if others.len() == routes.len() {
+            Health::Stopped(format!(
+                "no default route of {} has the source {address}",
+                place.name
+            ))
+        } else if others.is_empty() {
+            Health::Running
+        } else {
+            Health::Broken(format!(
+                "of the default routes of {} these do not have the source {address}: {}",
+                place.name,
+                others.join(", ")
+            ))
+        })
+    }
+
+    async fn validate(&self) -> Result<(), Failure> {
+        if self.parameters.interface.is_some() {
+            self.place().await?;
+        }
+        Ok(())
+    }
+}
+
+impl AwsIpSrcAddr {
+    /// The interface, or none if no interface has the address.
+    async fn place(&self) -> Result<Option<Place>, Failure> {
+        let Some(carrier) = interface_of(self.parameters.ipaddress)
+            .await
+            .map_err(failed)?
+        else {
+            return Ok(None);
+        };
+        let Some(name) = &self.parameters.interface else {
+            return Ok(Some(Place {
+                index: carrier.index,
+                name: carrier.name,
+                primary: carrier.primary,
+            }));
+        };
+        if *name == carrier.name {
+            return Ok(Some(Place {
+                index: carrier.index,
+                name: carrier.name,
+                primary: carrier.primary,
+            }));
+        }
+        let index = nix::net::if_::if_nametoindex(name.as_str()).map_err(|errno| {
+            Failure::installed(format!("find the network interface {name}: {errno}"))
+        })?;
+        Ok(Some(Place {
+            index,
+            name: name.clone(),
+            primary: None,
+        }))
+    }
+
+    /// Takes the address back from the routes that have it. True if there is more to do.
+    async fn restore(&self, place: &Place, before: &[DefaultRoute]) -> Result<bool, Failure> {
+        let address = self.parameters.ipaddress;
+        let mut routes = default_routes(place.index).await.map_err(failed)?;
+        routes.retain(|route| route.source() == Some(address));
+        for route in &routes {
+            // Without a record: what a DHCP client would have set.
+            let source = before
+                .iter()
+                .find(|was| same_place(was, route))
+                .map_or_else(
+                    || place.primary.filter(|_| route.is_from_dhcp()),
+                    DefaultRoute::source,
+                );
+            match set_source(route, source).await {
+                Err(NetlinkError::Changed { .. }) => {}
+                // The address that was the source has left this node.
+                Err(NetlinkError::NotOurAddress { .. }) => {
+                    set_source(route, None).await.map_err(failed)?
+                }
+                done => done.map_err(failed)?,
+            }
+        }
+        Ok(!routes.is_empty())
+    }
+}
+
+fn failed(error: NetlinkError) -> Failure {
+    Failure::generic(error.to_string())
+}

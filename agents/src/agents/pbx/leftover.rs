@@ -1,0 +1,116 @@
+//! Which containers have processes on this node, found without Docker: by the control groups
+//! of processes, and by what Docker keeps about each container on disk.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+const DOCKER: &str = "/var/lib/docker/containers";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Kept {
+    name: String,
+    config: KeptConfig,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeptConfig {
+    #[serde(default)]
+    labels: std::collections::BTreeMap<String, String>,
+}
+
+/// The names of the project's containers that have processes. A container of which nothing can be read is
+/// taken for one of them: that it is not can't be known.
+pub(super) fn containers(project: &str) -> Vec<String> {
+    containers_under(Path::new("/proc"), Path::new(DOCKER), project)
+}
+
+fn containers_under(proc: &Path, docker: &Path, project: &str) -> Vec<String> {
+    let mut ids = BTreeSet::new();
+    for process in fs::read_dir(proc).into_iter().flatten().flatten() {
+        if let Ok(groups) = fs::read_to_string(process.path().join("cgroup")) {
+            ids.extend(container_id(&groups).map(str::to_owned));
+        }
+    }
+    ids.iter()
+        .filter_map(|id| name_of(docker, id, project))
+        .collect()
+}
+
+/// The id in `0::/system.slice/docker-ID.scope` or `0::/docker/ID`.
+fn container_id(groups: &str) -> Option<&str> {
+    groups
+        .lines()
+        .filter(|line| line.contains("docker"))
+        .flat_map(|line| line.split(|c: char| !c.is_ascii_hexdigit()))
+        .find(|part| part.len() == 64)
+}
+
+/// The container's name, if it is the project's or that can't be told.
+fn name_of(docker: &Path, id: &str, project: &str) -> Option<String> {
+    let kept = fs::read(docker.join(id).join("config.v2.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
+    match kept {
+        None => Some(format!("container {}", &id[..12])),
+        Some(kept) => {
+            let of = kept.config.labels.get("com.docker.compose.project");
+            (of.map(String::as_str) == Some(project))
+                .then(|| kept.name.trim_start_matches('/').to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn id(c: char) -> String {
+        c.to_string().repeat(64)
+    }
+
+    #[test]
+    fn both_kinds_of_control_group_name_the_container() {
+        let systemd = format!("0::/system.slice/docker-{}.scope\n", id('a'));
+        assert_eq!(container_id(&systemd), Some(id('a').as_str()));
+        let cgroupfs = format!("0::/docker/{}\n", id('b'));
+        assert_eq!(container_id(&cgroupfs), Some(id('b').as_str()));
+        assert_eq!(container_id("0::/system.slice/docker.service\n"), None);
+        assert_eq!(
+            container_id(&format!("0::/machine/libpod-{}\n", id('a'))),
+            None
+        );
+    }
+
+    #[test]
+    fn containers_of_other_projects_do_not_count_and_unknown_ones_do() {
+        let proc = tempfile::tempdir().unwrap();
+        let docker = tempfile::tempdir().unwrap();
+        for (process, container) in [("7", 'a'), ("8", 'a'), ("9", 'b'), ("10", 'c')] {
+            fs::create_dir(proc.path().join(process)).unwrap();
+            let group = format!("0::/docker/{}\n", id(container));
+            fs::write(proc.path().join(process).join("cgroup"), group).unwrap();
+        }
+        for (container, name, project) in [('a', "portsip.nats", "portsip"), ('b', "web", "other")]
+        {
+            fs::create_dir(docker.path().join(id(container))).unwrap();
+            let kept = format!(
+                r#"{{"Name":"/{name}","Config":{{"Labels":{{"com.docker.compose.project":"{project}"}}}}}}"#
+            );
+            fs::write(
+                docker.path().join(id(container)).join("config.v2.json"),
+                kept,
+            )
+            .unwrap();
+        }
+        assert_eq!(
+            containers_under(proc.path(), docker.path(), "portsip"),
+            ["portsip.nats", "container cccccccccccc"]
+        );
+    }
+}

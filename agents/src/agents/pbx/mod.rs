@@ -1,0 +1,229 @@
+//! pbx: the containers of the PBX, as one resource. What it is; what it asks of whom is in the files beside.
+
+mod leftover;
+mod service;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::docker::{DockerError, Project, ProjectState};
+use crate::mounts;
+use crate::ocf::params::parameters;
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health};
+
+parameters! {
+    /// The parameters of pbx.
+    struct PbxParameters {
+        project: String = default("portsip"), unique, "compose project",
+            "The Docker Compose project whose containers are the PBX. They have to exist on every node (`docker compose create`).";
+        data_path: PathBuf = default("/var/lib/portsip"), "where the PBX keeps its data",
+            "The directory with the data of the PBX. A start is refused unless a file system of its own is mounted there: a PBX must not start on an empty directory of the root disk.";
+        ip_address: Ipv4Addr = optional, "address to ask at level 10",
+            "The virtual address. A monitor with OCF_CHECK_LEVEL=10 sends SIP OPTIONS to it and asks the web portal for a TLS handshake. Without it, neither is asked.";
+        stop_grace: Duration = default("20"), "seconds a container has to end",
+            "How many seconds a container has to end after it was told to, before it is killed.";
+        docker_socket: PathBuf = default("/var/run/docker.sock"), "Docker's socket",
+            "The socket of the Docker Engine.";
+        sip_port: u16 = default("5060"), "SIP port (UDP)",
+            "The UDP port that is asked for SIP OPTIONS.";
+        web_port: u16 = default("8887"), "port of the web portal",
+            "The TCP port of the web portal, which speaks TLS.";
+    }
+}
+
+/// How often Docker is looked for while it does not answer.
+const DAEMON: Duration = Duration::from_millis(300);
+
+/// The agent.
+#[derive(Debug)]
+pub struct Pbx {
+    parameters: PbxParameters,
+    call: Call,
+}
+
+impl Agent for Pbx {
+    const DESCRIPTION: Description = Description {
+        name: "pbx",
+        short: "PortSIP PBX in Docker containers",
+        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that. A stop goes the other way and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy; with OCF_CHECK_LEVEL=10 it also sends SIP OPTIONS and asks the web portal. If Docker does not answer, what runs is judged by the processes on the node.",
+        actions: &[
+            Advice::timeout("start", 300),
+            Advice::timeout("stop", 180),
+            Advice::monitor(0, 60, 10),
+            Advice::monitor(10, 60, 30),
+        ],
+    };
+    type Parameters = PbxParameters;
+
+    fn new(parameters: PbxParameters, call: Call) -> Self {
+        Self { parameters, call }
+    }
+
+    async fn start(&self) -> Result<(), Failure> {
+        self.data_is_mounted()?;
+        let deadline = self.call.deadline;
+        self.call.steps.doing(&format!(
+            "starting the containers of project {}",
+            self.parameters.project
+        ));
+        loop {
+            let started = async { self.connect().await?.start(deadline.end()).await };
+            match started.await {
+                Ok(()) => return Ok(()),
+                // At boot Docker may come up after Pacemaker. What runs already is left alone.
+                Err(error) if error.is_unreachable() => {
+                    if !deadline.sleep(DAEMON).await {
+                        return Err(Failure::generic(error.to_string()));
+                    }
+                }
+                Err(error @ DockerError::NoContainers { .. }) => {
+                    return Err(Failure::installed(error.to_string()));
+                }
+                Err(error @ DockerError::Order(_)) => {
+                    return Err(Failure::configured(error.to_string()));
+                }
+                Err(error) => return Err(Failure::generic(error.to_string())),
+            }
+        }
+    }
+
+    async fn stop(&self) -> Result<(), Failure> {
+        let deadline = self.call.deadline;
+        self.call.steps.doing(&format!(
+            "stopping the containers of project {}",
+            self.parameters.project
+        ));
+        loop {
+            let stopped = async {
+                self.connect()
+                    .await?
+                    .stop(self.parameters.stop_grace, deadline.end())
+                    .await
+            };
+            let Err(error) = stopped.await else {
+                return Ok(());
+            };
+            if !error.is_unreachable() {
+                return Err(Failure::generic(error.to_string()));
+            }
+            // Containers outlive a Docker daemon that was killed; so it's their processes that count.
+            let left = leftover::containers(&self.parameters.project);
+            if left.is_empty() {
+                tracing::warn!("{error}; no process of a container is left on this node");
+                return Ok(());
+            }
+            if !deadline.sleep(DAEMON).await {
+                return Err(Failure::generic(format!(
+                    "{error}; processes of {} still run",
+                    left.join(", ")
+                )));
+            }
+        }
+    }
+
+    async fn monitor(&self) -> Result<Health, Failure> {
+        self.call.steps.doing("asking Docker for the containers");
+        let state = async { self.connect().await?.state().await };
+        Ok(match state.await {
+            Ok(ProjectState::Running) if self.call.check_level >= 10 => self.ask_services().await,
+            Ok(ProjectState::Running) => Health::Running,
+            Ok(ProjectState::Absent) => Health::Stopped(format!(
+                "there are no containers of project {} here",
+                self.parameters.project
+            )),
+            Ok(ProjectState::Stopped) => Health::Stopped(format!(
+                "no container of project {} runs",
+                self.parameters.project
+            )),
+            Ok(ProjectState::Partly {
+                running,
+                not_running,
+            }) => {
+                let names: Vec<String> = not_running
+                    .into_iter()
+                    .map(|(name, how)| format!("{name} ({how})"))
+                    .collect();
+                Health::Broken(format!(
+                    "{running} containers run, but not {}",
+                    names.join(", ")
+                ))
+            }
+            Ok(ProjectState::Unhealthy { names }) => {
+                Health::Broken(format!("unhealthy: {}", names.join(", ")))
+            }
+            Err(error) => match leftover::containers(&self.parameters.project) {
+                none if none.is_empty() => Health::Stopped(format!(
+                    "{error}; no process of a container is on this node"
+                )),
+                some => {
+                    Health::Degraded(format!("{error}; but processes of {} run", some.join(", ")))
+                }
+            },
+        })
+    }
+
+    async fn validate(&self) -> Result<(), Failure> {
+        let state = async { self.connect().await?.state().await };
+        match state.await {
+            Ok(ProjectState::Absent) => Err(Failure::installed(
+                DockerError::NoContainers {
+                    project: self.parameters.project.clone(),
+                }
+                .to_string(),
+            )),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::installed(error.to_string())),
+        }
+    }
+}
+
+impl Pbx {
+    async fn connect(&self) -> Result<Project, DockerError> {
+        Project::connect(&self.parameters.docker_socket, &self.parameters.project).await
+    }
+
+    fn data_is_mounted(&self) -> Result<(), Failure> {
+        let path = &self.parameters.data_path;
+        let mounts = mounts::mounts()
+            .map_err(|error| Failure::generic(format!("read the list of mounts: {error}")))?;
+        // What links lead to is what is mounted. A path that is not there is caught below.
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let root = mounts::mounted_on(&mounts, std::path::Path::new("/"));
+        match mounts::mounted_on(&mounts, &real) {
+            Some(mount) if root.is_none_or(|root| root.device != mount.device) => Ok(()),
+            Some(_) => Err(Failure::generic(format!(
+                "what is mounted on {} is of the root disk: the volume has to be mounted there before the PBX starts",
+                path.display()
+            ))),
+            None => Err(Failure::generic(format!(
+                "nothing is mounted on {}: the volume has to be mounted there before the PBX starts",
+                path.display()
+            ))),
+        }
+    }
+
+    async fn ask_services(&self) -> Health {
+        let Some(address) = self.parameters.ip_address else {
+            return Health::Running;
+        };
+        let limit = self.call.deadline.remaining() / 3;
+        self.call
+            .steps
+            .doing("waiting for an answer to SIP OPTIONS");
+        if let Err(error) = service::sip_options(address, self.parameters.sip_port, limit).await {
+            return Health::Broken(format!(
+                "SIP OPTIONS to {address} port {}: {error}",
+                self.parameters.sip_port
+            ));
+        }
+        self.call.steps.doing("waiting for the web portal");
+        if let Err(error) = service::tls_hello(address, self.parameters.web_port, limit).await {
+            return Health::Broken(format!(
+                "TLS with the web portal on {address} port {}: {error}",
+                self.parameters.web_port
+            ));
+        }
+        Health::Running
+    }
+}
