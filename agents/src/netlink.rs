@@ -12,13 +12,13 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
-    RouteNextHopFlags, RouteType,
+    RouteNextHopFlags, RouteProtocol, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
-    NetlinkPayload,
+    Emitable, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkMessage, NetlinkPayload, Parseable,
 };
 use rtnetlink::{Error, Handle};
 
@@ -113,6 +113,24 @@ impl DefaultRoute {
             }),
             _ => None,
         })
+    }
+
+    /// Whether a DHCP client made it.
+    pub fn is_from_dhcp(&self) -> bool {
+        self.message.header.protocol == RouteProtocol::Dhcp
+    }
+
+    /// The route as a netlink message, to be kept.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.message.buffer_len()];
+        self.message.emit(&mut bytes);
+        bytes
+    }
+
+    /// A route that was kept.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let message = RouteMessage::parse(bytes).ok()?;
+        is_main_default(&message).then_some(Self { message })
     }
 
     /// The route as the kernel described it.
@@ -320,6 +338,23 @@ pub async fn set_source(
         }
     }
     Err(NetlinkError::Changed { doing: doing() })
+}
+
+/// Adds a route, unless there is one of the same metric.
+///
+/// # Errors
+///
+/// What the kernel said.
+pub async fn add(route: &DefaultRoute) -> Result<(), NetlinkError> {
+    let doing = || format!("add the {route}");
+    let kernel = connect(doing)?;
+    match write(&kernel, route, NLM_F_EXCL)
+        .await
+        .map_err(|e| said(doing, e))
+    {
+        Err(error) if error.errno() == Some(Errno::EEXIST) => Ok(()),
+        done => done,
+    }
 }
 
 /// EINVAL says little: it is looked up whether the source is why.

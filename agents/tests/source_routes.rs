@@ -9,7 +9,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, setns};
 use portsip_ha_agents::netlink::{
-    DefaultRoute, NetlinkError, default_routes, interface_of, set_source,
+    DefaultRoute, NetlinkError, add, default_routes, interface_of, set_source,
 };
 
 const VIP: Ipv4Addr = Ipv4Addr::new(172, 31, 16, 130);
@@ -323,6 +323,25 @@ fn a_route_that_has_gone_is_not_made_again() {
     let error = namespace.set(&route, Some(VIP)).unwrap_err();
     assert!(matches!(error, NetlinkError::Changed { .. }), "{error:?}");
     assert_eq!(namespace.routes(), [""; 0]);
+}
+
+/// With an address the kernel deletes the routes whose source it is.
+#[test]
+fn a_route_that_went_with_the_address_comes_back_from_what_was_kept() {
+    let namespace = Namespace::new();
+    namespace.ip("route add default via 172.31.16.1 dev ens5 proto dhcp metric 100 mtu 1400");
+    namespace.ip("address add 172.31.16.130/32 dev ens5");
+    let before = namespace.routes();
+    let kept = namespace.defaults().remove(0).to_bytes();
+    namespace.set_all(Some(VIP));
+    namespace.ip("address delete 172.31.16.130/32 dev ens5");
+    assert_eq!(namespace.routes(), [""; 0], "the kernel's doing");
+    let route = DefaultRoute::from_bytes(&kept).unwrap();
+    assert!(route.is_from_dhcp());
+    namespace.inside(async || add(&route).await.unwrap());
+    assert_eq!(namespace.routes(), before);
+    namespace.inside(async || add(&route).await.unwrap());
+    assert_eq!(namespace.routes(), before, "added twice, still one route");
 }
 
 /// `ip monitor` sees one replacement and no deletion: there is no moment without the route.
