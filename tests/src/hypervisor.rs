@@ -10,9 +10,9 @@ use crate::cgroup::Cgroup;
 use crate::ec2::Ec2;
 use crate::image::Image;
 use crate::node::container::{ContainerNode, Parts};
-use crate::node::kernel::KernelMachine;
+use crate::node::Machine;
 use crate::node::kernel::disk::kernel_disk;
-use crate::node::{Machine, personal};
+use crate::node::kernel::{self, KernelMachine};
 use crate::progress::Silent;
 use crate::site::{self, INSTANCES, Instance};
 use crate::volume;
@@ -56,31 +56,24 @@ impl Hypervisor {
             fs::create_dir_all(&disk)
                 .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;
             if kernel.contains(&instance) {
-                let disk = disks.join(instance.short);
-                let group = cgroup.child(instance.short)?;
-                let files = personal::files(instance);
-                let files: Vec<_> = files.iter().map(|(p, c)| (*p, c.as_str())).collect();
-                let base = kernel_disk(image, &Silent)?;
-                let node = KernelMachine::new(instance, &disk, &base, group, &files)?;
+                let node = KernelMachine::new(kernel::Parts {
+                    instance,
+                    base: kernel_disk(image, &Silent)?,
+                    disk,
+                    group: cgroup.child(instance.short)?,
+                    on_guest_off: tell(model),
+                })?;
                 machines.insert(instance.id, Box::new(node));
                 continue;
             }
-            let disk = disks.join(instance.short);
-            fs::create_dir_all(&disk)
-                .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;
             vpc::add_cable(instance)?;
             crate::pbx::copy_docker_data(&disk.join("docker"))?;
-            let model = Arc::clone(model);
             let node = ContainerNode::new(Parts {
                 instance,
                 image: image.clone(),
                 disk,
                 cgroup: cgroup.clone(),
-                on_guest_off: Box::new(move |instance| {
-                    if let Some(ec2) = model.get().and_then(Weak::upgrade) {
-                        ec2.guest_powered_off(instance.id);
-                    }
-                }),
+                on_guest_off: tell(model),
             });
             machines.insert(instance.id, Box::new(node));
         }
@@ -101,6 +94,16 @@ impl Hypervisor {
             .map(AsRef::as_ref)
             .ok_or_else(|| format!("no machine behind {instance}").into())
     }
+}
+
+/// Tells the model that a guest has powered itself off.
+fn tell(model: &Model) -> Box<dyn Fn(&'static Instance) + Send + Sync> {
+    let model = Arc::clone(model);
+    Box::new(move |instance| {
+        if let Some(ec2) = model.get().and_then(Weak::upgrade) {
+            ec2.guest_powered_off(instance.id);
+        }
+    })
 }
 
 impl World for Hypervisor {

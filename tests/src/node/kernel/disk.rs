@@ -22,8 +22,16 @@ const BUILD: &str = include_str!("disk.sh");
 
 /// Path, mode and content of what the lab adds to the node image.
 const ADDITIONS: &[(&str, u32, &str)] = &[
-    ("usr/lib/portsip-ha-lab/init", 0o755, include_str!("guest/init")),
-    ("usr/lib/portsip-ha-lab/volume", 0o755, include_str!("guest/volume")),
+    (
+        "usr/lib/portsip-ha-lab/init",
+        0o755,
+        include_str!("guest/init"),
+    ),
+    (
+        "usr/lib/portsip-ha-lab/volume",
+        0o755,
+        include_str!("guest/volume"),
+    ),
     (
         "etc/udev/rules.d/60-portsip-ha-lab.rules",
         0o644,
@@ -62,8 +70,12 @@ pub fn kernel_disk(image: &Image, progress: &dyn Progress) -> Result<PathBuf, Er
             fs::remove_dir_all(&work)
                 .map_err(|e| format!("cannot remove {}: {e}", work.display()))?;
         }
-        build(&image.rootfs(), &release, &work)
-            .map_err(|e| format!("cannot build the kernel nodes' disk {}: {e}", disk.display()))?;
+        build(&image.rootfs(), &release, &work).map_err(|e| {
+            format!(
+                "cannot build the kernel nodes' disk {}: {e}",
+                disk.display()
+            )
+        })?;
         fs::rename(work.join("disk"), &disk)?;
         fs::remove_dir_all(&work)?;
     }

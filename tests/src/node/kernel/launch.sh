@@ -16,5 +16,7 @@ while :; do
     # tap among them, and with the arguments of its first start. DIR/rebooted only says that this
     # happened, and the next round starts afresh, with the volumes that are attached now.
     (exec -a "$dir/rebooted" linux.uml "${arguments[@]}") || code=$?
-    [ "$code" = 42 ] || exit "$code"
+    [ "$code" = 42 ] && continue
+    echo "The kernel ended with status $code."
+    exit "$code"
 done

@@ -202,7 +202,10 @@ mod tests {
     fn a_kernel_that_is_not_there_is_unreachable_and_not_a_refusal() {
         let dir = tempfile::tempdir().unwrap();
         let result = ask(&dir.path().join("mconsole"), "version");
-        assert!(matches!(result, Err(Failure::Unreachable { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(Failure::Unreachable { .. })),
+            "{result:?}"
+        );
     }
 
     #[test]

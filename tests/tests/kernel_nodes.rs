@@ -1,0 +1,387 @@
+//! Kernel nodes do what machines do: they boot, take volumes while they run, refuse to give up one
+//! that is mounted, lose what they had not synced, and form a cluster that notices a power cut.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use lab::cgroup::Cgroup;
+use lab::image::{self, Image, check};
+use lab::lab::{self as the_lab, Lab, Options};
+use lab::netns::{self, INTERNET, VPC};
+use lab::node::Machine as _;
+use lab::node::kernel::{KernelMachine, Parts, disk};
+use lab::progress::Silent;
+use lab::site::{self, INSTANCES, Instance, VOLUME_ID};
+use lab::vpc::{self, Vpc};
+use lab::world::Detach;
+use lab::{paths, volume};
+use nix::fcntl::Flock;
+
+const LINK: &str = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67";
+const N1: &Instance = &INSTANCES[0];
+const SOON: Duration = Duration::from_secs(20);
+/// Every process costs a kernel node 25 ms, and this machine may have two processors for all.
+const A_WHILE: Duration = Duration::from_secs(180);
+
+/// One kernel node in a VPC, without the EC2 model; gone at the end.
+struct OneNode {
+    machine: Option<KernelMachine>,
+    image: Image,
+    volume: PathBuf,
+    group: Cgroup,
+    _alone: Flock<File>,
+}
+
+impl OneNode {
+    fn power_on() -> Self {
+        let missing = check::missing();
+        assert!(
+            missing.is_empty(),
+            "this machine cannot run kernel nodes:\n{missing}"
+        );
+        let alone = the_lab::exclusive().unwrap();
+        // What a test that was killed has left.
+        Lab::down().unwrap();
+        let image = image::node_image(&Silent).unwrap();
+        let base = disk::kernel_disk(&image, &Silent).unwrap();
+        // Where `lab down` looks, should this process not come to its end.
+        let group = Cgroup::of_the_lab().unwrap();
+        let disk = paths::disks().join(N1.short);
+        fs::create_dir_all(&disk).unwrap();
+        let volume = paths::disks().join("volume");
+        volume::create(&volume, 1 << 30).unwrap();
+        vpc::build().unwrap();
+        let machine = KernelMachine::new(Parts {
+            instance: N1,
+            base,
+            disk,
+            group: group.child(N1.short).unwrap(),
+            on_guest_off: Box::new(|_| ()),
+        });
+        let node = Self {
+            machine: Some(machine.unwrap()),
+            image,
+            volume,
+            group,
+            _alone: alone,
+        };
+        let mut network = vpc::at_launch();
+        network.private.retain(|id, _| id == N1.id);
+        Vpc::default().set_network(&network).unwrap();
+        node.machine().power_on().unwrap();
+        node
+    }
+
+    fn boot() -> Self {
+        let began = Instant::now();
+        let node = Self::power_on();
+        say(began, "its kernel is up");
+        node.wait_for_ssh();
+        say(began, "ssh answers");
+        node
+    }
+
+    fn machine(&self) -> &KernelMachine {
+        self.machine.as_ref().unwrap()
+    }
+
+    fn ssh(&self, script: &str, limit: Duration) -> Output {
+        let known_hosts = format!("UserKnownHostsFile={}", self.image.known_hosts().display());
+        Command::new("nsenter")
+            .arg(format!("--net={}", netns::path(VPC).display()))
+            .args(["timeout", &limit.as_secs().to_string(), "ssh", "-i"])
+            .arg(self.image.ssh_key())
+            .args([
+                "-o",
+                &known_hosts,
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "LogLevel=ERROR",
+            ])
+            .args(["-o", "ConnectTimeout=5"])
+            .arg(format!("root@{}", N1.private_ip))
+            .arg(script)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// What a script prints; it has to succeed.
+    fn sh(&self, script: &str) -> String {
+        printed(script, &self.ssh(script, A_WHILE))
+    }
+
+    fn wait_for_ssh(&self) {
+        wait(A_WHILE, "ssh", || self.ssh("true", SOON));
+    }
+
+    fn wait_until(&self, script: &str) {
+        wait(SOON, script, || self.ssh(script, SOON));
+    }
+
+    /// A file's content; nothing if it is not there.
+    fn content(&self, path: &str) -> String {
+        self.sh(&format!("cat {path} 2>/dev/null || true"))
+    }
+}
+
+impl Drop for OneNode {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let console = fs::read(self.machine().console()).unwrap_or_default();
+            eprintln!("its console:\n{}", String::from_utf8_lossy(&console));
+        }
+        self.machine = None;
+        self.group.remove();
+        for namespace in [VPC, INTERNET] {
+            let _ = netns::delete(namespace);
+        }
+        let _ = fs::remove_dir_all(paths::disks());
+    }
+}
+
+fn say(began: Instant, what: &str) {
+    eprintln!("{:6.1} s  {what}", began.elapsed().as_secs_f32());
+}
+
+fn printed(script: &str, output: &Output) -> String {
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "`{script}` ended with {}:\n{out}{err}",
+        output.status
+    );
+    out.trim().to_owned()
+}
+
+/// Repeats `attempt` until it succeeds.
+fn wait(limit: Duration, what: &str, attempt: impl Fn() -> Output) {
+    let deadline = Instant::now() + limit;
+    loop {
+        let output = attempt();
+        if output.status.success() {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{what}: not within {} s; last seen:\n{}{}",
+            limit.as_secs(),
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+#[test]
+fn a_volume_is_plugged_in_while_running_stays_while_mounted_and_keeps_what_was_synced() {
+    let node = OneNode::boot();
+    let machine = node.machine();
+
+    let began = Instant::now();
+    machine.attach(VOLUME_ID, &node.volume).unwrap();
+    node.wait_until(&format!("test -b {LINK}"));
+    say(began, "the volume is there, under its serial");
+    assert_eq!(
+        node.sh(&format!("blockdev --getsize64 {LINK}")),
+        "1073741824"
+    );
+    node.sh(&format!(
+        "mkfs.xfs -q {LINK} && mkdir -p /data && mount {LINK} /data"
+    ));
+
+    assert_eq!(machine.detach(VOLUME_ID, false).unwrap(), Detach::Busy);
+    node.sh("echo paid > /data/synced && sync && mountpoint -q /data");
+
+    // What nobody asked to be on the disk is in the guest's memory only.
+    node.sh("echo lost > /data/unsynced; echo lost > /root/unsynced");
+    machine.power_off().unwrap();
+    assert!(!machine.is_on());
+    machine.power_on().unwrap();
+    node.wait_for_ssh();
+    node.sh(&format!("mount {LINK} /data"));
+    assert_eq!(
+        node.content("/data/synced"),
+        "paid",
+        "synced data did not survive"
+    );
+    assert_eq!(
+        node.content("/data/unsynced"),
+        "",
+        "the power cut was not real"
+    );
+    assert_eq!(
+        node.content("/root/unsynced"),
+        "",
+        "the power cut was not real"
+    );
+
+    // A stop is a shutdown: the guest writes what it has before it goes.
+    node.sh("echo kept > /data/at-shutdown");
+    let began = Instant::now();
+    machine.shut_down(A_WHILE).unwrap();
+    say(began, "shut down by the power button");
+    assert!(!machine.is_on());
+    assert!(began.elapsed() < A_WHILE, "the power button was not heard");
+    machine.power_on().unwrap();
+    node.wait_for_ssh();
+    node.sh(&format!("mount {LINK} /data"));
+    assert_eq!(node.content("/data/at-shutdown"), "kept");
+
+    node.sh("umount /data");
+    assert_eq!(machine.detach(VOLUME_ID, false).unwrap(), Detach::Done);
+    node.wait_until(&format!("test ! -e {LINK}"));
+}
+
+#[test]
+fn a_reboot_keeps_what_was_plugged_in_and_force_takes_it_from_under_a_mount() {
+    let node = OneNode::boot();
+    let machine = node.machine();
+    machine.attach(VOLUME_ID, &node.volume).unwrap();
+
+    let boot = node.sh("cat /proc/sys/kernel/random/boot_id");
+    let began = Instant::now();
+    // The connection ends with the system that answers.
+    let _ = node.ssh("systemctl reboot", SOON);
+    let another = format!("test $(cat /proc/sys/kernel/random/boot_id) != {boot}");
+    wait(A_WHILE, "another boot", || node.ssh(&another, SOON));
+    say(began, "rebooted from inside");
+    node.wait_until(&format!("test -b {LINK}"));
+
+    node.sh(&format!(
+        "mkfs.xfs -q {LINK} && mkdir -p /data && mount {LINK} /data"
+    ));
+    node.sh("echo paid > /data/synced && sync && echo lost > /data/unsynced");
+    assert_eq!(machine.detach(VOLUME_ID, true).unwrap(), Detach::Done);
+    // What the guest writes from now on goes nowhere.
+    let _ = node.ssh("sync", SOON);
+
+    machine.attach(VOLUME_ID, &node.volume).unwrap();
+    let again = "/dev/ubdc";
+    node.wait_until(&format!("test -b {again}"));
+    node.sh(&format!(
+        "mkdir -p /again && mount -o nouuid {again} /again"
+    ));
+    assert_eq!(node.content("/again/synced"), "paid");
+    assert_eq!(node.content("/again/unsynced"), "");
+}
+
+#[test]
+fn nothing_of_a_kernel_node_is_left_behind() {
+    let node = OneNode::power_on();
+    let group = node.group.path().to_owned();
+    assert!(group.exists() && netns::exists(VPC) && paths::disks().exists());
+    drop(node);
+    assert!(!group.exists(), "left: {}", group.display());
+    assert!(
+        !netns::exists(VPC),
+        "left: the VPC's namespace, with the tap device"
+    );
+    assert!(
+        !paths::disks().exists(),
+        "left: {}",
+        paths::disks().display()
+    );
+}
+
+/// A lab of kernel nodes, gone at the end.
+struct KernelLab {
+    lab: Lab,
+    _alone: Flock<File>,
+}
+
+impl KernelLab {
+    fn up() -> Self {
+        let alone = the_lab::exclusive().unwrap();
+        let options = Options {
+            kernel: INSTANCES.map(|i| i.short.to_owned()).to_vec(),
+            fast: true,
+        };
+        let lab = Lab::up(&options, &Silent).unwrap();
+        Self { lab, _alone: alone }
+    }
+
+    fn ssh(&self, node: &Instance, script: &str) -> Output {
+        self.lab.ssh(node, script, A_WHILE).unwrap()
+    }
+
+    fn sh(&self, node: &Instance, script: &str) -> String {
+        printed(script, &self.ssh(node, script))
+    }
+}
+
+impl Drop for KernelLab {
+    fn drop(&mut self) {
+        if let Err(e) = Lab::down() {
+            eprintln!("{e}");
+        }
+    }
+}
+
+/// Three, because that is the least of which one can go and a majority remains.
+#[test]
+fn three_kernel_nodes_form_a_cluster_that_notices_a_power_cut() {
+    let began = Instant::now();
+    let kernel = KernelLab::up();
+    say(began, "lab up: three kernel nodes, EC2, metadata");
+    let [n1, n2, n3] = &INSTANCES;
+
+    let attach = |node: &Instance| {
+        format!(
+            "aws --region {} ec2 attach-volume --volume-id {VOLUME_ID} --device /dev/sdf --instance-id {}",
+            site::REGION,
+            node.id
+        )
+    };
+    let began = Instant::now();
+    kernel.sh(n1, &attach(n1));
+    let there = format!("test -b {LINK}");
+    wait(SOON, "the attached volume", || kernel.ssh(n1, &there));
+    say(began, "EC2 has plugged the volume in");
+    let refused = kernel.ssh(n2, &attach(n2));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("VolumeInUse"),
+        "{refused:?}"
+    );
+
+    let began = Instant::now();
+    for node in &INSTANCES {
+        kernel.sh(node, "echo hacluster:lab | chpasswd");
+    }
+    let names = INSTANCES.map(|i| i.hostname).join(" ");
+    kernel.sh(n1, &format!("pcs host auth {names} -u hacluster -p lab"));
+    say(began, "pcs host auth");
+    // A kernel node may have to wait seconds for a processor of this machine.
+    kernel.sh(
+        n1,
+        &format!("pcs cluster setup ha_cluster {names} totem token=10000 --start"),
+    );
+    say(began, "pcs cluster setup");
+    let all = "test $(crm_mon -1 --output-as=xml | grep -c '<node .*online=\"true\"') = 3";
+    wait(A_WHILE, "all nodes online", || kernel.ssh(n2, all));
+    say(began, "all nodes online");
+
+    let began = Instant::now();
+    kernel.lab.power_off(n1).unwrap();
+    let noticed = format!(
+        "crm_mon -1 --output-as=xml | grep '<node name=\"{}\"' | grep 'online=\"false\"' \
+         && corosync-quorumtool -s | grep 'Quorate: *Yes'",
+        n1.hostname
+    );
+    for survivor in [n2, n3] {
+        let what = format!("{} noticing the power cut, with quorum", survivor.short);
+        wait(A_WHILE, &what, || kernel.ssh(survivor, &noticed));
+        say(
+            began,
+            &format!("{} has noticed the power cut", survivor.short),
+        );
+    }
+}
