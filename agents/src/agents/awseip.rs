@@ -111,7 +111,10 @@ impl Agent for AwsEip {
             self.seen.remove();
             return Ok(());
         }
-        let deadline = self.call.deadline.at_most(STOP);
+        // Where it was never seen it is worth less of the time that a failover takes.
+        let never_seen = self.seen.load::<Seen>().is_none();
+        let patience = if never_seen { STOP / 4 } else { STOP };
+        let deadline = self.call.deadline.at_most(patience);
         if let Err(error) = self.disassociate(deadline).await {
             tracing::warn!("{error}; the association is left, the next start takes it over");
         } else {

@@ -125,7 +125,15 @@ impl Agent for Pbx {
     async fn monitor(&self) -> Result<Health, Failure> {
         self.call.steps.doing("asking Docker for the containers");
         let state = async { self.connect().await?.state().await };
-        Ok(match state.await {
+        let state = tokio::time::timeout(self.call.deadline.remaining(), state);
+        let state = state.await.unwrap_or_else(|_| {
+            Err(DockerError::Unreachable {
+                doing: "list the containers".to_owned(),
+                socket: self.parameters.docker_socket.clone(),
+                said: "no answer in the time that there was".to_owned(),
+            })
+        });
+        Ok(match state {
             Ok(ProjectState::Running) if self.call.check_level >= 10 => self.ask_services().await,
             Ok(ProjectState::Running) => Health::Running,
             Ok(ProjectState::Absent) => Health::Stopped(format!(

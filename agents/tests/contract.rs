@@ -1,0 +1,216 @@
+//! The OCF contract, kept by every agent: actions, exit codes, meta-data, reasons, deadlines.
+#![allow(clippy::unwrap_used)]
+
+mod call;
+
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use call::{AGENTS, Call, Metadata};
+
+const VOLUME: &str = "vol-0e06e1e9da3c49b67";
+
+/// All that the agents need to know.
+fn with_parameters(call: Call) -> Call {
+    call.parameter("volume_id", VOLUME)
+        .parameter("allocation_id", "eipalloc-02c7cf64a5cd449cf")
+        .parameter("private_ip_address", "172.31.16.130")
+        .parameter("ipaddress", "172.31.16.130")
+        .parameter("project", "portsip-no-such-project")
+        .parameter("docker_socket", "/nonexistent/docker.sock")
+}
+
+#[test]
+fn meta_data_is_valid_and_bears_the_agents_name() {
+    for (agent, _) in AGENTS {
+        let answer = Call::of(agent, "meta-data").run().expect(0);
+        assert!(
+            answer
+                .stdout
+                .contains(&format!("<resource-agent name=\"{agent}\""))
+        );
+        let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ra-api-1.1.rng");
+        let mut xmllint = Command::new("xmllint")
+            .args(["--noout", "--relaxng", schema, "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        xmllint
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(answer.stdout.as_bytes())
+            .unwrap();
+        let verdict = xmllint.wait_with_output().unwrap();
+        assert!(
+            verdict.status.success(),
+            "{agent}: {}",
+            String::from_utf8_lossy(&verdict.stderr)
+        );
+    }
+}
+
+#[test]
+fn meta_data_names_every_action_and_needs_no_parameters() {
+    for (agent, _) in AGENTS {
+        let document = Call::of(agent, "meta-data").run().stdout;
+        for action in ["start", "stop", "monitor", "validate-all", "meta-data"] {
+            assert!(
+                document.contains(&format!("<action name=\"{action}\"")),
+                "{agent} {action}"
+            );
+        }
+    }
+}
+
+#[test]
+fn usage_is_no_failure_but_no_action_and_an_unknown_one_are() {
+    for (agent, _) in AGENTS {
+        assert!(
+            Call::of(agent, "usage")
+                .run()
+                .expect(0)
+                .stdout
+                .contains("start|stop|monitor")
+        );
+        assert!(
+            Call::of(agent, "")
+                .run()
+                .expect(2)
+                .reason()
+                .contains("usage")
+        );
+        assert!(
+            Call::of(agent, "promote")
+                .run()
+                .expect(3)
+                .reason()
+                .contains("promote")
+        );
+    }
+}
+
+#[test]
+fn wrong_parameters_are_a_configuration_error_that_names_each() {
+    let answer = Call::of("awseip", "monitor")
+        .parameter("private_ip_address", "172.31.16")
+        .run()
+        .expect(6);
+    let reason = answer.reason();
+    assert!(
+        reason.contains("allocation_id is missing") && reason.contains("`172.31.16`"),
+        "{reason}"
+    );
+    for (agent, parameter, value) in [
+        ("awsebs", "volume_id", "vol-1"),
+        ("awsipsrcaddr", "ipaddress", ""),
+        ("pbx", "sip_port", "70000"),
+    ] {
+        for action in ["start", "monitor", "validate-all"] {
+            let answer = Call::of(agent, action)
+                .parameter(parameter, value)
+                .run()
+                .expect(6);
+            assert!(
+                answer.reason().contains(parameter),
+                "{agent} {action}: {answer:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_has_no_valid_name_can_not_run_and_its_stop_succeeds() {
+    for (agent, parameter) in [
+        ("awsebs", "volume_id"),
+        ("awseip", "allocation_id"),
+        ("awsipsrcaddr", "ipaddress"),
+    ] {
+        Call::of(agent, "stop")
+            .parameter(parameter, "nonsense")
+            .run()
+            .expect(0);
+    }
+}
+
+#[test]
+fn a_probe_on_a_node_that_never_had_it_says_not_running() {
+    for (agent, _) in AGENTS {
+        for level in ["0", "10"] {
+            let call = with_parameters(Call::of(agent, "monitor")).set("OCF_CHECK_LEVEL", level);
+            let answer = call.parameter("CRM_meta_interval", "0").run().expect(7);
+            assert!(answer.took < Duration::from_secs(10), "{agent}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_on_a_node_that_never_had_it_succeeds_even_if_nobody_can_be_asked() {
+    for (agent, _) in AGENTS {
+        with_parameters(Call::of(agent, "stop")).run().expect(0);
+    }
+}
+
+#[test]
+fn a_start_that_can_ask_nobody_fails_with_a_reason_before_its_timeout() {
+    for (agent, _) in AGENTS {
+        let call = with_parameters(Call::of(agent, "start")).parameter("CRM_meta_timeout", "3000");
+        let answer = call.run().expect(1);
+        assert!(
+            !answer.reason().is_empty(),
+            "{agent} gave no reason: {answer:?}"
+        );
+        assert!(
+            answer.took < Duration::from_secs(3),
+            "{agent} would have been killed: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn an_action_whose_call_never_returns_says_what_it_was_doing() {
+    let metadata = Metadata::with(&[("instance-id", "i-08807c762627239b8")]);
+    let directory = tempfile::tempdir().unwrap();
+    // Reading the configuration waits for one who writes to the pipe, for ever.
+    let pipe = directory.path().join("config");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let answer = with_parameters(Call::of("awsebs", "start"))
+        .set("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.endpoint)
+        .set("AWS_CONFIG_FILE", pipe.to_str().unwrap())
+        .parameter("CRM_meta_timeout", "3000")
+        .run()
+        .expect(1);
+    assert!(answer.reason().contains(VOLUME), "{answer:?}");
+    assert!(answer.took < Duration::from_secs(3), "{answer:?}");
+}
+
+#[test]
+fn a_pbx_is_not_started_on_a_directory_of_the_root_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let answer = with_parameters(Call::of("pbx", "start"))
+        .parameter("data_path", directory.path().to_str().unwrap())
+        .run()
+        .expect(1);
+    assert!(answer.reason().contains("nothing is mounted"), "{answer:?}");
+    assert!(answer.took < Duration::from_secs(2), "{answer:?}");
+}
+
+#[test]
+fn a_docker_that_hangs_does_not_make_a_monitor_late() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("docker.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let answer = with_parameters(Call::of("pbx", "monitor"))
+        .parameter("docker_socket", socket.to_str().unwrap())
+        .parameter("CRM_meta_timeout", "2000")
+        .run()
+        .expect(7);
+    assert!(
+        answer.reason().contains("no process of a container"),
+        "{answer:?}"
+    );
+    assert!(answer.took < Duration::from_secs(2), "{answer:?}");
+}
