@@ -50,6 +50,12 @@ pub(super) fn cluster(site: &AwsSite, pbx: &Pbx) -> Cluster {
         "stop",
         "a node that sees no other stops everything: the other two have taken over",
     ));
+    properties.push(because(
+        "load-threshold",
+        "1000%",
+        "on a busy node Pacemaker would run one operation after the other, and a failover is when \
+         a node is busy",
+    ));
     Cluster {
         nodes: site.nodes.iter().map(|n| n.name.to_string()).collect(),
         warnings,

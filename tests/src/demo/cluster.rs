@@ -95,7 +95,8 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Err
     wait_until_active(lab, first, MINUTES, |_| true).map(drop)
 }
 
-/// Waits until every resource is started on one node for which `accept` holds.
+/// Waits until every resource is started on one node for which `accept` holds, and the fencing
+/// device somewhere.
 ///
 /// # Errors
 /// After `limit`: what is started where, and which operations failed.
@@ -109,6 +110,7 @@ pub fn wait_until_active(
     loop {
         let seen = status(lab, ask);
         if let Ok(status) = &seen
+            && status.can_fence()
             && let Some(node) = status.active().filter(|node| accept(node))
         {
             return Ok(node.to_owned());

@@ -80,6 +80,16 @@ impl Status {
             .then_some(node.as_str())
     }
 
+    /// Whether every fencing device is started, so that a node can be fenced.
+    pub fn can_fence(&self) -> bool {
+        let mut devices = self
+            .resources
+            .iter()
+            .filter(|resource| resource.agent.starts_with("stonith"))
+            .peekable();
+        devices.peek().is_some() && devices.all(|device| device.role == "Started")
+    }
+
     /// The resources that run services, in order: all but the fencing device.
     pub fn cluster_resources(&self) -> impl Iterator<Item = &Resource> {
         self.resources
@@ -140,6 +150,7 @@ mod tests {
         let status = status(pbx);
         assert_eq!(status.online, ["n1"]);
         assert_eq!(status.active(), Some("n1"));
+        assert!(status.can_fence());
     }
 
     #[test]
