@@ -1,0 +1,8 @@
+//! awsebs and awseip as Pacemaker calls them, against the EC2 model: the real binaries, real block devices
+//! and mounts, each node a mount namespace. Needs root.
+
+#![allow(clippy::unwrap_used)]
+
+mod address;
+mod node;
+mod volume;
