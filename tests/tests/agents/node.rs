@@ -134,7 +134,10 @@ pub(crate) struct Site {
     pub(crate) machines: Arc<Machines>,
     api: SocketAddr,
     metadata: BTreeMap<&'static str, SocketAddr>,
-    end: Option<tokio::sync::oneshot::Sender<()>>,
+    end: Option<(
+        tokio::sync::oneshot::Sender<()>,
+        std::thread::JoinHandle<()>,
+    )>,
 }
 
 impl Site {
@@ -151,7 +154,7 @@ impl Site {
             .map(|(id, l)| (*id, l.local_addr().unwrap()))
             .collect();
         let world = Arc::clone(&machines);
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -176,7 +179,7 @@ impl Site {
             machines,
             api: address,
             metadata,
-            end: Some(end),
+            end: Some((end, thread)),
         }
     }
 
@@ -291,8 +294,10 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if let Some(end) = self.end.take() {
+        if let Some((end, thread)) = self.end.take() {
             let _ = end.send(());
+            // The model holds the machines, and with them the loop device.
+            let _ = thread.join();
         }
     }
 }
