@@ -224,7 +224,10 @@ fn a_volume_is_plugged_in_while_running_stays_while_mounted_and_keeps_what_was_s
         "the power cut was not real"
     );
 
-    // A stop is a shutdown: the guest writes what it has before it goes.
+    // A stop is a shutdown: the guest writes what it has before it goes. Not yet while it boots:
+    // pcsd hears no signal until it has started, and would be waited for.
+    let booted = "systemctl is-system-running | grep -E 'running|degraded'";
+    wait(A_WHILE, "the end of booting", || node.ssh(booted, SOON));
     node.sh("echo kept > /data/at-shutdown");
     let began = Instant::now();
     machine.shut_down(A_WHILE).unwrap();
@@ -359,10 +362,12 @@ fn three_kernel_nodes_form_a_cluster_that_notices_a_power_cut() {
     let names = INSTANCES.map(|i| i.hostname).join(" ");
     kernel.sh(n1, &format!("pcs host auth {names} -u hacluster -p lab"));
     say(began, "pcs host auth");
-    // A kernel node may have to wait seconds for a processor of this machine.
+    // Both longer than usual: a kernel node may have to wait for a processor of this machine.
     kernel.sh(
         n1,
-        &format!("pcs cluster setup ha_cluster {names} totem token=10000 --start"),
+        &format!(
+            "pcs cluster setup ha_cluster {names} totem token=10000 --start --request-timeout=170"
+        ),
     );
     say(began, "pcs cluster setup");
     let all = "test $(crm_mon -1 --output-as=xml | grep -c '<node .*online=\"true\"') = 3";

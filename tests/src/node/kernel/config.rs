@@ -105,6 +105,7 @@ impl Directory {
              vec0:transport=tap,ifname={port},depth=128,gro=1,mac={mac}\n\
              con=null\n\
              con0=null,fd:2\n\
+             systemd.show_status=error\n\
              systemd.log_color=0\n",
             base = base.display(),
             guest = disk::GUEST_DIR,
