@@ -1,0 +1,267 @@
+//! What Pacemaker does with the cluster when something fails, by its own simulator.
+
+#![allow(clippy::unwrap_used)]
+
+use cib_gen::render;
+use lab::site::INSTANCES;
+
+use crate::bench::Bench;
+use crate::simulate::{Outcome, simulate};
+use crate::{cluster, xml};
+
+const RESOURCES: [&str; 7] = [
+    "eip",
+    "privip",
+    "vip",
+    "src_pkt_ip",
+    "ebs",
+    "datapath_fs",
+    "pbx",
+];
+
+fn node(n: usize) -> &'static str {
+    INSTANCES[n].hostname
+}
+
+/// The cluster with three nodes online and everything running on the first.
+fn running() -> Bench {
+    let bench = Bench::new();
+    bench.write("cib.xml", &render::cib(&cluster("")).unwrap());
+    let outcome = started(&bench, &[]);
+    assert_eq!(
+        outcome.node_of_all(&RESOURCES),
+        Some(node(0)),
+        "{}",
+        outcome.text
+    );
+    bench
+}
+
+/// The first start of the cluster, with more events; the state after it is in up.xml.
+fn started(bench: &Bench, events: &[&str]) -> Outcome {
+    let up = INSTANCES.map(|i| format!("--node-up={}", i.hostname));
+    let mut all: Vec<&str> = up.iter().map(String::as_str).collect();
+    all.push("--quorum=true");
+    all.extend(events);
+    simulate(bench, "cib.xml", &all, "up.xml")
+}
+
+#[test]
+fn storage_and_addresses_start_beside_each_other_and_the_pbx_last() {
+    let bench = running();
+    let outcome = started(&bench, &["--save-graph=graph.xml"]);
+    for (first, then) in [
+        ("privip", "eip"),
+        ("eip", "src_pkt_ip"),
+        ("vip", "src_pkt_ip"),
+        ("ebs", "datapath_fs"),
+        ("src_pkt_ip", "pbx"),
+        ("datapath_fs", "pbx"),
+    ] {
+        let (a, b) = (format!("{first} start"), format!("{then} start"));
+        assert!(outcome.when(&a) < outcome.when(&b), "{a} came after {b}");
+    }
+
+    let needed = |key: &str| xml::prerequisites(&bench.read("graph.xml"), key);
+    for (one, other) in [("ebs", "privip"), ("ebs", "vip"), ("vip", "privip")] {
+        for (this, that) in [(one, other), (other, one)] {
+            let needed = needed(&format!("{this}_start_0"));
+            assert!(
+                !needed.contains(&format!("{that}_start_0")),
+                "{this} waits for {that}"
+            );
+        }
+    }
+    let addresses = needed("src_pkt_ip_start_0");
+    assert!(
+        !addresses.contains("ebs_start_0"),
+        "the addresses wait for the volume"
+    );
+    let storage = needed("datapath_fs_start_0");
+    for address in ["privip", "eip", "vip", "src_pkt_ip"] {
+        assert!(
+            !storage.contains(&format!("{address}_start_0")),
+            "storage waits for {address}"
+        );
+    }
+    let all = needed("pbx_start_0");
+    assert_eq!(
+        RESOURCES
+            .iter()
+            .filter(|r| all.contains(&format!("{r}_start_0")))
+            .count(),
+        6
+    );
+}
+
+#[test]
+fn when_a_node_fails_everything_runs_on_another_after_it_was_fenced() {
+    let bench = running();
+    // Everything runs on the first; moved by standby it runs on the others in turn.
+    for lost in 0..3 {
+        let away: Vec<String> = (0..lost)
+            .map(|n| format!("--node-down={}", node(n)))
+            .collect();
+        let away: Vec<&str> = away.iter().map(String::as_str).collect();
+        let mut back: Vec<String> = (0..lost)
+            .map(|n| format!("--node-up={}", node(n)))
+            .collect();
+        back.push("--quorum=true".to_owned());
+        let back: Vec<&str> = back.iter().map(String::as_str).collect();
+        simulate(&bench, "up.xml", &away, "moved.xml");
+        let before = simulate(&bench, "moved.xml", &back, "back.xml");
+        let active = before
+            .node_of_all(&RESOURCES)
+            .expect("all on one node")
+            .to_owned();
+        assert_eq!(
+            active,
+            node(lost),
+            "the cluster is not where the test wants it: {}",
+            before.text
+        );
+
+        let outcome = simulate(
+            &bench,
+            "back.xml",
+            &[&format!("--node-fail={active}")],
+            "after.xml",
+        );
+        let now = outcome.node_of_all(&RESOURCES);
+        assert!(
+            now.is_some_and(|n| n != active),
+            "{active} failed: {}",
+            outcome.text
+        );
+        let fenced = outcome.when(&format!("Fencing {active}"));
+        for resource in RESOURCES {
+            assert!(
+                fenced < outcome.when(&format!("{resource} start")),
+                "{resource} did not wait"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_standby_node_that_fails_moves_nothing() {
+    let bench = running();
+    for n in [1, 2] {
+        let outcome = simulate(
+            &bench,
+            "up.xml",
+            &[&format!("--node-fail={}", node(n))],
+            "after.xml",
+        );
+        assert_eq!(
+            outcome.node_of_all(&RESOURCES),
+            Some(node(0)),
+            "{}",
+            outcome.text
+        );
+        let stopped = outcome.actions.iter().any(|a| a.contains(" stop on "));
+        assert!(!stopped, "{}", outcome.text);
+    }
+}
+
+#[test]
+fn without_quorum_nothing_runs() {
+    let bench = running();
+    let lost = [1, 2].map(|n| format!("--node-fail={}", node(n)));
+    let outcome = simulate(
+        &bench,
+        "up.xml",
+        &[&lost[0], &lost[1], "--quorum=false"],
+        "after.xml",
+    );
+    for resource in RESOURCES {
+        assert_eq!(outcome.nodes.get(resource), None, "{}", outcome.text);
+    }
+    let stop = |r: &str| outcome.when(&format!("{r} stop"));
+    assert!(stop("pbx") < stop("datapath_fs") && stop("datapath_fs") < stop("ebs"));
+    assert!(stop("pbx") < stop("src_pkt_ip") && stop("src_pkt_ip") < stop("eip"));
+    assert!(stop("eip") < stop("privip"));
+}
+
+/// crm_simulate counts a failed start once; the controller counts it as infinitely many
+/// (start-failure-is-fatal).
+fn start_failures_are_fatal(bench: &Bench, file: &str) {
+    let lines = bench.read(file);
+    let lines = lines.lines().map(|line| {
+        if line.contains("name=\"fail-count-") {
+            line.replace("value=\"1\"", "value=\"INFINITY\"")
+        } else {
+            line.to_owned()
+        }
+    });
+    bench.write(file, &lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_resource_that_can_not_start_here_takes_all_the_others_elsewhere() {
+    let bench = running();
+    for resource in RESOURCES {
+        started(
+            &bench,
+            &[&format!("--op-fail={resource}_start_0@{}=1", node(0))],
+        );
+        start_failures_are_fatal(&bench, "up.xml");
+        let outcome = simulate(&bench, "up.xml", &[], "after.xml");
+        let now = outcome.node_of_all(&RESOURCES);
+        assert!(
+            now.is_some_and(|n| n != node(0)),
+            "{resource} failed: {}",
+            outcome.text
+        );
+    }
+}
+
+#[test]
+fn a_failed_monitor_is_repaired_on_the_node() {
+    let bench = running();
+    for resource in RESOURCES.iter().filter(|r| **r != "privip") {
+        let failure = format!("--op-inject={resource}_monitor_10000@{}=1", node(0));
+        let outcome = simulate(&bench, "up.xml", &[&failure], "after.xml");
+        outcome.when(&format!("{resource} stop"));
+        outcome.when(&format!("{resource} start"));
+        assert_eq!(
+            outcome.node_of_all(&RESOURCES),
+            Some(node(0)),
+            "{}",
+            outcome.text
+        );
+    }
+}
+
+#[test]
+fn ec2_not_answering_awsvip_moves_and_stops_nothing() {
+    let bench = running();
+    // 7 is what awsvip returns when its DescribeInstances was throttled.
+    let failure = format!("--op-inject=privip_monitor_30000@{}=7", node(0));
+    let outcome = simulate(&bench, "up.xml", &[&failure], "after.xml");
+    assert_eq!(
+        outcome.node_of_all(&RESOURCES),
+        Some(node(0)),
+        "{}",
+        outcome.text
+    );
+    let disturbed = outcome
+        .actions
+        .iter()
+        .any(|a| a.contains(" stop on ") || a.contains(" start on "));
+    assert!(!disturbed, "{}", outcome.text);
+}
+
+#[test]
+fn disabling_the_pbx_leaves_its_addresses_and_storage() {
+    let bench = running();
+    bench.run(&["pcs", "-f", "up.xml", "resource", "disable", "pbx"]);
+    let outcome = simulate(&bench, "up.xml", &[], "after.xml");
+    assert_eq!(outcome.nodes.get("pbx"), None, "{}", outcome.text);
+    assert_eq!(
+        outcome.node_of_all(&RESOURCES[..6]),
+        Some(node(0)),
+        "{}",
+        outcome.text
+    );
+}
