@@ -1,7 +1,6 @@
 //! What an error of EC2 means to an agent. The only place that knows EC2's error codes.
 
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::ocf::Failure;
@@ -73,14 +72,14 @@ impl AwsError {
                     "EC2 did not answer in time".to_owned()
                 }
                 SdkError::DispatchFailure(failure) if failure.is_io() => {
-                    format!("EC2 can not be reached: {}", DisplayErrorContext(error))
+                    format!("EC2 can not be reached: {}", chain(error))
                 }
                 // Before anything is sent the SDK looks for credentials.
                 SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => format!(
                     "{}; credentials were looked for in {looked_in}",
-                    DisplayErrorContext(error)
+                    chain(error)
                 ),
-                _ => format!("no usable answer from EC2: {}", DisplayErrorContext(error)),
+                _ => format!("no usable answer from EC2: {}", chain(error)),
             },
         };
         Self {
@@ -119,6 +118,18 @@ impl AwsError {
             )
         )
     }
+}
+
+/// An error and what is behind it, each in its own words.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(source) = behind {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        behind = source.source();
+    }
+    text
 }
 
 /// What a code means. <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
