@@ -193,13 +193,10 @@ impl Lab {
 /// # Errors
 /// A lab is still up after [`TURN_WITHIN`], or the lock cannot be made.
 pub fn exclusive() -> Result<Flock<fs::File>, Error> {
-    let cache = paths::cache();
-    fs::create_dir_all(&cache)?;
-    let path = cache.join("one-lab.lock");
-    let file =
-        fs::File::create(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+    let path = paths::ONE_LAB;
+    let file = fs::File::create(path).map_err(|e| format!("cannot make {path}: {e}"))?;
     let lock = Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, e)| format!("cannot lock {}: {e}", path.display()))?;
+        .map_err(|(_, e)| format!("cannot lock {path}: {e}"))?;
     let deadline = Instant::now() + TURN_WITHIN;
     if control::listening() {
         eprintln!("waiting: a lab is up; `lab down` ends it");

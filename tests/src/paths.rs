@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 /// Control socket, lock and record of the running lab; gone after `lab down`.
 pub const STATE: &str = "/run/portsip-ha-lab";
 
+/// Held by whoever has the one lab, whatever cache it uses.
+pub const ONE_LAB: &str = "/run/portsip-ha-lab.lock";
+
 /// `${XDG_CACHE_HOME:-~/.cache}/portsip-ha`: images, keyed by what they are built from.
 pub fn cache() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .filter(|v| Path::new(v).is_absolute())
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cache")))
-        .unwrap_or_else(|| PathBuf::from("/root/.cache"));
+        .unwrap_or_else(|| PathBuf::from("/var/cache"));
     base.join("portsip-ha")
 }
 
