@@ -18,6 +18,15 @@ const MODULES: &str = "/usr/lib/uml/modules";
 /// Where the lab's own files are inside a guest.
 pub(super) const GUEST_DIR: &str = "usr/lib/portsip-ha-lab";
 
+macro_rules! generator {
+    ($name:literal) => {
+        (
+            concat!("etc/systemd/system-generators/", $name),
+            "/dev/null",
+        )
+    };
+}
+
 const BUILD: &str = include_str!("disk.sh");
 
 /// Path, mode and content of what the lab adds to the node image.
@@ -39,12 +48,26 @@ const ADDITIONS: &[(&str, u32, &str)] = &[
     ),
 ];
 
-/// Ctrl-Alt-Del is the only key of a kernel node: it is the power button, which EC2 presses to stop
-/// an instance.
-const POWER_BUTTON: (&str, &str) = (
-    "etc/systemd/system/ctrl-alt-del.target",
-    "/lib/systemd/system/poweroff.target",
-);
+/// Links, and what they point to. Ctrl-Alt-Del is the only key of a kernel node: it is the power
+/// button, which EC2 presses to stop an instance. The rest are programs that systemd runs, to find
+/// nothing, whenever it reads its units: 4 s on a kernel node, and pcs makes it do so many times.
+const LINKS: &[(&str, &str)] = &[
+    (
+        "etc/systemd/system/ctrl-alt-del.target",
+        "/lib/systemd/system/poweroff.target",
+    ),
+    generator!("systemd-cryptsetup-generator"),
+    generator!("systemd-debug-generator"),
+    generator!("systemd-getty-generator"),
+    generator!("systemd-gpt-auto-generator"),
+    generator!("systemd-hibernate-resume-generator"),
+    generator!("systemd-integritysetup-generator"),
+    generator!("systemd-rc-local-generator"),
+    generator!("systemd-run-generator"),
+    generator!("systemd-system-update-generator"),
+    generator!("systemd-sysv-generator"),
+    generator!("systemd-veritysetup-generator"),
+];
 
 /// The disk made from `image`; builds it if it is missing, which takes some seconds.
 ///
@@ -104,7 +127,8 @@ fn fingerprint(image: &Image, release: &str) -> u64 {
     ADDITIONS
         .iter()
         .flat_map(|(path, _, content)| [*path, *content])
-        .chain([POWER_BUTTON.0, POWER_BUTTON.1, BUILD, release])
+        .chain(LINKS.iter().flat_map(|(path, target)| [*path, *target]))
+        .chain([BUILD, release])
         .map(str::as_bytes)
         .chain([rootfs.as_os_str().as_encoded_bytes()])
         .flat_map(|part| part.iter().copied().chain([0]))
@@ -125,9 +149,11 @@ fn build(rootfs: &Path, release: &str, work: &Path) -> Result<(), Error> {
             .open(path)?;
         std::io::Write::write_all(&mut file, content.as_bytes())?;
     }
-    let power_button = additions.join(POWER_BUTTON.0);
-    make_parent(&power_button)?;
-    symlink(POWER_BUTTON.1, power_button)?;
+    for (path, target) in LINKS {
+        let path = additions.join(path);
+        make_parent(&path)?;
+        symlink(target, path)?;
+    }
     fs::create_dir_all(additions.join(GUEST_DIR).join("host"))?;
     fs::create_dir_all(additions.join("usr/lib/modules").join(release))?;
     let mountpoint = work.join("mountpoint");

@@ -2,6 +2,9 @@
 # namespace of its own, so that its mounts end with it, however it ends.
 set -eu
 rootfs=$1 additions=$2 modules=$3 release=$4 mountpoint=$5 image=$6
+# A whiteout over the System V scripts: every unit has its own, and to keep the two alike
+# `systemctl disable` takes 12 s on a kernel node.
+mknod "$additions/etc/init.d" c 0 0
 mount -t overlay overlay -o "lowerdir=$additions:$rootfs" "$mountpoint"
 mount --bind "$modules" "$mountpoint/usr/lib/modules/$release"
 truncate -s 10G "$image"
