@@ -191,7 +191,7 @@ impl Lab {
 /// dropped. Says so on stderr when it has to wait.
 ///
 /// # Errors
-/// A lab is still up after [`TURN_WITHIN`], or the lock cannot be made.
+/// A lab is still up after twenty minutes, or the lock cannot be made.
 pub fn exclusive() -> Result<Flock<fs::File>, Error> {
     let path = paths::ONE_LAB;
     let file = fs::File::create(path).map_err(|e| format!("cannot make {path}: {e}"))?;
