@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod address;
+mod faults;
 mod node;
 mod volume;

@@ -17,6 +17,9 @@ use lab::{imds, site};
 
 const KEY: (&str, &str) = ("AKIDLAB", "secret");
 
+/// What Pacemaker gives each action here, unless a test sets `OCF_RESKEY_CRM_meta_timeout` itself.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+
 /// EC2's times, where the agents have to wait; instances go up and down faster.
 pub(crate) fn timing() -> Timing {
     let moment = Duration::from_millis(300);
@@ -254,7 +257,10 @@ impl Site {
                 format!("http://{}", self.metadata[instance]),
             )
             .env("AWS_ENDPOINT_URL_EC2", format!("http://{}", self.api))
-            .env("OCF_RESKEY_CRM_meta_timeout", "20000")
+            .env(
+                "OCF_RESKEY_CRM_meta_timeout",
+                TIMEOUT.as_millis().to_string(),
+            )
             .env("OCF_RESKEY_volume_id", site::VOLUME_ID)
             .env("OCF_RESKEY_allocation_id", site::EIP_ALLOCATION)
             .env("OCF_RESKEY_elastic_ip", site::EIP.to_string())
@@ -266,6 +272,7 @@ impl Site {
             stdout: String::from_utf8(stdout).unwrap(),
             stderr: String::from_utf8(stderr).unwrap(),
             took: began.elapsed(),
+            timeout: TIMEOUT,
         }
     }
 
@@ -309,9 +316,27 @@ pub(crate) struct Answer {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) took: Duration,
+    /// What the action was given.
+    #[allow(dead_code)] // until the fault table's sections are there
+    pub(crate) timeout: Duration,
 }
 
 impl Answer {
+    #[allow(dead_code)] // until the fault table's sections are there
+    /// For a call with an `OCF_RESKEY_CRM_meta_timeout` of its own.
+    pub(crate) fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// What is said to Pacemaker.
+    pub(crate) fn reason(&self) -> String {
+        let reasons = self
+            .stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("ocf-exit-reason:"));
+        reasons.collect::<Vec<_>>().join("\n")
+    }
+
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
@@ -319,9 +344,7 @@ impl Answer {
     }
 
     pub(crate) fn says(&self, what: &str) -> bool {
-        self.stderr
-            .lines()
-            .any(|line| line.starts_with("ocf-exit-reason:") && line.contains(what))
+        self.reason().contains(what)
     }
 }
 
