@@ -1,7 +1,6 @@
 //! The model with three nodes. A node is a /dev and a /run of its own in which the agents run,
 //! and a metadata service that knows which instance it is.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
@@ -132,11 +131,12 @@ impl World for Machines {
 }
 
 /// The site.
-pub(crate) struct Site {
+pub(crate) struct Site<W = Machines> {
     pub(crate) ec2: Arc<Ec2>,
-    pub(crate) machines: Arc<Machines>,
+    pub(crate) machines: Arc<W>,
     api: SocketAddr,
-    metadata: BTreeMap<&'static str, SocketAddr>,
+    /// Where each node finds EC2's API and its metadata.
+    services: Vec<[SocketAddr; 2]>,
     end: Option<(
         tokio::sync::oneshot::Sender<()>,
         std::thread::JoinHandle<()>,
@@ -145,16 +145,27 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let machines = Arc::new(Machines::new());
+        Self::of(Machines::new(), timing(), |_, service| service)
+    }
+}
+
+impl<W: World + 'static> Site<W> {
+    /// A site of these machines. `way` is what lies between a node and a service.
+    pub(crate) fn of(
+        machines: W,
+        timing: Timing,
+        way: impl Fn(usize, axum::Router) -> axum::Router + Send + 'static,
+    ) -> Self {
+        let machines = Arc::new(machines);
         let bind = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let api = bind();
-        let services: Vec<_> = site::INSTANCES.iter().map(|i| (i.id, bind())).collect();
+        let listeners = site::INSTANCES.map(|_| [bind(), bind()]);
         let (end, ended) = tokio::sync::oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let address = api.local_addr().unwrap();
-        let metadata = services
+        let services = listeners
             .iter()
-            .map(|(id, l)| (*id, l.local_addr().unwrap()))
+            .map(|pair| pair.each_ref().map(|l| l.local_addr().unwrap()))
             .collect();
         let world = Arc::clone(&machines);
         let thread = std::thread::spawn(move || {
@@ -163,15 +174,20 @@ impl Site {
                 .build()
                 .unwrap();
             runtime.block_on(async move {
-                let ec2 = Ec2::new(timing(), world);
+                let ec2 = Ec2::new(timing, world);
                 ec2.add_access_key(KEY.0, KEY.1);
                 let serve = |listener: TcpListener, router| {
                     listener.set_nonblocking(true).unwrap();
                     tokio::spawn(server::serve_plain(listener, router));
                 };
                 serve(api, ec2.router());
-                for (instance, listener) in services {
-                    serve(listener, imds::router(Arc::clone(&ec2), instance));
+                for (node, [api, metadata]) in listeners.into_iter().enumerate() {
+                    serve(api, way(node, ec2.router()));
+                    let instance = site::INSTANCES[node].id;
+                    serve(
+                        metadata,
+                        way(node, imds::router(Arc::clone(&ec2), instance)),
+                    );
                 }
                 tell.send(ec2).unwrap();
                 let _ = ended.await;
@@ -181,9 +197,26 @@ impl Site {
             ec2: told.recv().unwrap(),
             machines,
             api: address,
-            metadata,
+            services,
             end: Some((end, thread)),
         }
+    }
+
+    /// What the environment of an agent on a node says.
+    pub(crate) fn environment(&self, node: usize) -> Vec<(&'static str, String)> {
+        let [api, metadata] = &self.services[node];
+        vec![
+            ("PATH", std::env::var("PATH").unwrap()),
+            (
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                format!("http://{metadata}"),
+            ),
+            ("AWS_ENDPOINT_URL_EC2", format!("http://{api}")),
+            ("OCF_RESKEY_volume_id", site::VOLUME_ID.to_owned()),
+            ("OCF_RESKEY_allocation_id", site::EIP_ALLOCATION.to_owned()),
+            ("OCF_RESKEY_elastic_ip", site::EIP.to_string()),
+            ("OCF_RESKEY_private_ip_address", site::VIP.to_string()),
+        ]
     }
 
     /// A call of the API by an administrator.
@@ -232,54 +265,6 @@ impl Site {
         );
     }
 
-    /// The agent's answer on a node. `around` is a shell script in which `$AGENT` is the agent.
-    pub(crate) fn inside(&self, node: usize, agent: &str, around: &str) -> Answer {
-        let instance = site::INSTANCES[node].id;
-        let script = format!(
-            "set -e; mkdir -p /run/portsip-ha; mount --bind {run} /run/portsip-ha; mount --bind {dev} /dev; {around}",
-            run = self.machines.path(instance, "run").display(),
-            dev = self.machines.path(instance, "dev").display(),
-        );
-        let began = Instant::now();
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = Command::new("unshare")
-            .args(["--mount", "sh", "-c", &script])
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("AGENT", binaries().join(agent))
-            .env("DISK", &self.machines.disk)
-            .env("DATA", self.machines.path(instance, "data"))
-            .env(
-                "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-                format!("http://{}", self.metadata[instance]),
-            )
-            .env("AWS_ENDPOINT_URL_EC2", format!("http://{}", self.api))
-            .env(
-                "OCF_RESKEY_CRM_meta_timeout",
-                TIMEOUT.as_millis().to_string(),
-            )
-            .env("OCF_RESKEY_volume_id", site::VOLUME_ID)
-            .env("OCF_RESKEY_allocation_id", site::EIP_ALLOCATION)
-            .env("OCF_RESKEY_elastic_ip", site::EIP.to_string())
-            .env("OCF_RESKEY_private_ip_address", site::VIP.to_string())
-            .output()
-            .unwrap();
-        Answer {
-            code: status.code().unwrap_or(-1),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-            took: began.elapsed(),
-            timeout: TIMEOUT,
-        }
-    }
-
-    pub(crate) fn agent(&self, node: usize, agent: &str, action: &str) -> Answer {
-        self.inside(node, agent, &format!("exec $AGENT {action}"))
-    }
-
     pub(crate) fn wait(&self, what: &str, condition: impl Fn() -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !condition() {
@@ -299,7 +284,48 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+impl Site {
+    /// The agent's answer on a node. `around` is a shell script in which `$AGENT` is the agent.
+    pub(crate) fn inside(&self, node: usize, agent: &str, around: &str) -> Answer {
+        let instance = site::INSTANCES[node].id;
+        let script = format!(
+            "set -e; mkdir -p /run/portsip-ha; mount --bind {run} /run/portsip-ha; mount --bind {dev} /dev; {around}",
+            run = self.machines.path(instance, "run").display(),
+            dev = self.machines.path(instance, "dev").display(),
+        );
+        let began = Instant::now();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new("unshare")
+            .args(["--mount", "sh", "-c", &script])
+            .env_clear()
+            .envs(self.environment(node))
+            .env("AGENT", binaries().join(agent))
+            .env("DISK", &self.machines.disk)
+            .env("DATA", self.machines.path(instance, "data"))
+            .env(
+                "OCF_RESKEY_CRM_meta_timeout",
+                TIMEOUT.as_millis().to_string(),
+            )
+            .output()
+            .unwrap();
+        Answer {
+            code: status.code().unwrap_or(-1),
+            stdout: String::from_utf8(stdout).unwrap(),
+            stderr: String::from_utf8(stderr).unwrap(),
+            took: began.elapsed(),
+            timeout: TIMEOUT,
+        }
+    }
+
+    pub(crate) fn agent(&self, node: usize, agent: &str, action: &str) -> Answer {
+        self.inside(node, agent, &format!("exec $AGENT {action}"))
+    }
+}
+
+impl<W> Drop for Site<W> {
     fn drop(&mut self) {
         if let Some((end, thread)) = self.end.take() {
             let _ = end.send(());
@@ -349,7 +375,7 @@ impl Answer {
 }
 
 /// Where the agents are: built beside this test, or what the package is made of.
-fn binaries() -> PathBuf {
+pub(crate) fn binaries() -> PathBuf {
     let beside = std::env::current_exe().unwrap();
     let beside = beside.ancestors().nth(2).unwrap();
     if beside.join("awsebs").is_file() {
@@ -359,7 +385,7 @@ fn binaries() -> PathBuf {
     Path::new(&built).to_owned()
 }
 
-fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(
         output.status.success(),
