@@ -101,9 +101,10 @@ impl Service {
             return Err(StatusCode::NOT_FOUND);
         }
         let tree = self.tree().ok_or(StatusCode::NOT_FOUND)?;
-        tree.get(rest)
+        let rest = without_double_slashes(rest);
+        tree.get(&rest)
             .cloned()
-            .or_else(|| listing(&tree, rest))
+            .or_else(|| listing(&tree, &rest))
             .map(text)
             .ok_or(StatusCode::NOT_FOUND)
     }
@@ -220,6 +221,13 @@ fn interface_documents(own: &Identity) -> Vec<(String, String)> {
 
 /// The versions that are answered: today's, under the names that clients use.
 const VERSIONS: [&str; 3] = ["2016-09-02", "2021-07-15", "latest"];
+
+/// A name from a listing ends in a slash, and clients put another behind it; upstream's awseip does
+/// (`macs/${MAC}/local-ipv4s`), and works on EC2.
+fn without_double_slashes(path: &str) -> String {
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    names.join("/")
+}
 
 fn document(path: &str, value: &str) -> (String, String) {
     (path.to_owned(), value.to_owned())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 
 use super::action;
@@ -67,9 +67,19 @@ async fn handle(ec2: &Arc<Ec2>, request: Request, request_id: &str) -> Result<Ve
             action: call.action.clone(),
             parameters: call.parameters.into_iter().collect(),
             caller: caller.unwrap_or_else(|_| "unknown".to_owned()),
+            client: client(&parts.headers),
             refused: outcome.as_ref().err().map(|error| error.code.clone()),
         },
     );
     xml::answer(&call.action, request_id, outcome?)
         .map_err(|error| ApiError::new(500, "InternalError", error.to_string()))
+}
+
+/// The first product of the `User-Agent`, without its version (RFC 9110, 10.1.5).
+fn client(headers: &HeaderMap) -> String {
+    headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok()?.split(['/', ' ']).next())
+        .unwrap_or("unknown")
+        .to_owned()
 }

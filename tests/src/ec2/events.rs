@@ -37,6 +37,8 @@ pub enum Happening {
         parameters: Vec<(String, String)>,
         /// Whose credentials: an instance id, or the access key id of the site's own.
         caller: String,
+        /// What the caller's program says it is: `aws-sdk-rust`, `Boto3`, `aws-cli`.
+        client: String,
         /// The error code, when it was refused.
         refused: Option<String>,
     },
@@ -101,6 +103,7 @@ impl fmt::Display for Happening {
                 parameters,
                 caller,
                 refused,
+                client: _,
             } => {
                 write!(f, "{action} called by {caller}")?;
                 for (name, value) in parameters {

@@ -289,6 +289,7 @@ impl Site {
         for (name, value) in &headers[1..] {
             write!(text, "{name}: {value}\r\n").unwrap();
         }
+        text.push_str("User-Agent: model-test/1.0 of/the (lab)\r\n");
         text
     }
 }

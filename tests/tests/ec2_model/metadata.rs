@@ -99,6 +99,12 @@ fn directories_are_listed_with_a_slash_behind_directories() {
         "{interface}"
     );
     assert_eq!(
+        site.document(&format!("{macs}{mac}//interface-id"))
+            .unwrap(),
+        site::INSTANCES[0].eni,
+        "upstream's awseip puts a slash of its own behind a name from the listing"
+    );
+    assert_eq!(
         site.document("meta-data/iam/security-credentials/")
             .unwrap(),
         site::ROLE

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lab::ec2::Happening;
 use lab::ec2::error::ApiError;
 use lab::ec2::query::Call;
 use lab::site;
@@ -49,6 +50,17 @@ fn the_role_credentials_of_the_metadata_are_good_with_their_token_only() {
     site.call_as(Some(&signer), "DescribeVolumes", &[]).unwrap();
     let call = site.ec2.events().pop().unwrap().what.to_string();
     assert_eq!(call, format!("DescribeVolumes called by {N1}"));
+}
+
+#[test]
+fn a_call_is_noted_with_the_name_of_the_program_that_made_it() {
+    let site = Site::new();
+    site.ok("DescribeVolumes", &[]);
+    let call = site.ec2.events().pop().unwrap().what;
+    assert!(
+        matches!(&call, Happening::Call { client, .. } if client == "model-test"),
+        "{call:?}"
+    );
 }
 
 #[test]
