@@ -5,6 +5,7 @@ pub mod agents;
 pub mod aws;
 pub mod device;
 pub mod docker;
+pub mod meaning;
 pub mod mounts;
 pub mod netlink;
 pub mod ocf;

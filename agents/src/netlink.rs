@@ -22,10 +22,12 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::{Error, Handle};
 
+use crate::meaning::Meaning;
+
 /// Why the kernel could not be asked, or did not do what it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
-    /// The kernel refused, or could not be asked. [`NetlinkError::errno`] gives its number.
+    /// The kernel refused, or could not be asked. [`NetlinkError::meaning`] says what it means.
     #[error("can not {doing}: {said}")]
     Kernel {
         /// What was being done, to what.
@@ -50,12 +52,14 @@ pub enum NetlinkError {
 }
 
 impl NetlinkError {
-    /// The kernel's error number: EPERM, ENODEV and so on.
-    pub fn errno(&self) -> Option<Errno> {
+    /// What it means.
+    pub fn meaning(&self) -> Meaning {
         match self {
-            Self::Kernel { said, .. } => said.raw_os_error().map(Errno::from_raw),
-            Self::NotOurAddress { .. } => Some(Errno::EINVAL),
-            Self::Changed { .. } => Some(Errno::ESRCH),
+            Self::Kernel { said, .. } => said.raw_os_error().map_or(Meaning::Unknown, |code| {
+                Meaning::of_kernel(Errno::from_raw(code))
+            }),
+            Self::NotOurAddress { .. } => Meaning::InvalidValue,
+            Self::Changed { .. } => Meaning::WrongState,
         }
     }
 }
@@ -352,7 +356,7 @@ pub async fn add(route: &DefaultRoute) -> Result<(), NetlinkError> {
         .await
         .map_err(|e| said(doing, e))
     {
-        Err(error) if error.errno() == Some(Errno::EEXIST) => Ok(()),
+        Err(error) if error.meaning() == Meaning::InUse => Ok(()),
         done => done,
     }
 }
@@ -362,7 +366,7 @@ async fn refused(doing: String, source: Option<Ipv4Addr>, error: Error) -> Netli
     let error = said(|| doing.clone(), error);
     match source {
         Some(address)
-            if error.errno() == Some(Errno::EINVAL)
+            if error.meaning() == Meaning::InvalidValue
                 && matches!(interface_of(address).await, Ok(None)) =>
         {
             NetlinkError::NotOurAddress { doing, address }

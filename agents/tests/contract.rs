@@ -17,6 +17,7 @@ fn with_parameters(call: Call) -> Call {
     call.parameter("volume_id", VOLUME)
         .parameter("allocation_id", "eipalloc-02c7cf64a5cd449cf")
         .parameter("private_ip_address", "172.31.16.130")
+        .parameter("secondary_private_ip", "172.31.16.130")
         .parameter("ipaddress", "172.31.16.130")
         .parameter("project", "portsip-no-such-project")
         .parameter("docker_socket", "/nonexistent/docker.sock")
@@ -106,6 +107,7 @@ fn wrong_parameters_are_a_configuration_error_that_names_each() {
     );
     for (agent, parameter, value) in [
         ("awsebs", "volume_id", "vol-1"),
+        ("awsvip", "secondary_private_ip", "172.31.16.0/20"),
         ("awsipsrcaddr", "ipaddress", ""),
         ("pbx", "sip_port", "70000"),
     ] {
@@ -127,6 +129,7 @@ fn what_has_no_valid_name_can_not_run_and_its_stop_succeeds() {
     for (agent, parameter) in [
         ("awsebs", "volume_id"),
         ("awseip", "allocation_id"),
+        ("awsvip", "secondary_private_ip"),
         ("awsipsrcaddr", "ipaddress"),
     ] {
         Call::of(agent, "stop")

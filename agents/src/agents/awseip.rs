@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sighting::Sighting;
 use crate::aws::{
-    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Meaning, Metadata, Region, until_known,
+    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, until_expected,
+    until_known,
 };
+use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health, StateFile};
+use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health};
 
 parameters! {
     /// The parameters of awseip.
@@ -19,7 +22,7 @@ parameters! {
         elastic_ip: Ipv4Addr = optional, unique, "the Elastic IP",
             "The Elastic IP itself. If it is given, a start refuses an allocation that is another address, and the monitor asks for this address and not for any.";
         private_ip_address: Ipv4Addr = required, "private address to associate it with",
-            "The private address that the Elastic IP is associated with: the virtual address, which another resource (ocf:heartbeat:awsvip) assigns to this instance's primary interface.";
+            "The private address that the Elastic IP is associated with: the virtual address, which another resource (ocf:portsip:awsvip) assigns to this instance's primary interface.";
         profile: String = optional, "profile of the AWS configuration",
             "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
         region: Region = optional, "AWS region",
@@ -33,18 +36,19 @@ parameters! {
 const STOP: Duration = Duration::from_secs(12);
 /// How long a stop waits for the metadata to follow.
 const FOLLOW: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(50);
+/// How often EC2 is asked again while the private address is on its way.
+const ON_ITS_WAY: Duration = Duration::from_millis(400);
 
 /// The agent.
 #[derive(Debug)]
 pub struct AwsEip {
     parameters: AwsEipParameters,
     call: Call,
-    /// Written while the association is seen here; what a monitor goes by if the metadata is silent.
-    seen: StateFile,
+    seen: Sighting<Seen>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     allocation: String,
     private: Ipv4Addr,
@@ -65,91 +69,83 @@ impl Agent for AwsEip {
     type Parameters = AwsEipParameters;
 
     fn new(parameters: AwsEipParameters, call: Call) -> Self {
-        let seen = StateFile::of(Self::DESCRIPTION.name, &call.resource);
+        let seen = Seen {
+            allocation: parameters.allocation_id.to_string(),
+            private: parameters.private_ip_address,
+        };
         Self {
+            seen: Sighting::of(Self::DESCRIPTION.name, &call.resource, seen),
             parameters,
             call,
-            seen,
         }
     }
 
-    async fn start(&self) -> Result<(), Failure> {
-        if self.is_here().unwrap_or(false) {
-            return self.note();
+    fn start(&self) -> Result<(), Failure> {
+        // An address that moved has taken the Elastic IP with it, so often nothing is to do.
+        if !self.is_here().unwrap_or(false) {
+            self.call.wait(self.associate_here())?;
         }
-        let deadline = self.call.deadline;
-        let interface = self.interface(deadline).await.map_err(|e| e.failure())?;
-        self.call.steps.doing("asking EC2 where the Elastic IP is");
-        let ec2 = self.connect(deadline).await.map_err(|e| e.failure())?;
-        let address = self.look_up(&ec2, deadline).await?;
-        let private = self.parameters.private_ip_address;
-        // The address that moved took the Elastic IP with it; the metadata may not know yet.
-        if !address
-            .association
-            .is_some_and(|a| a.is(&interface, private))
-        {
-            self.associate(&ec2, &interface).await?;
-        }
-        self.call
-            .steps
-            .doing("waiting for the instance metadata to show the association");
-        while !self.is_here().unwrap_or(false) {
-            if !deadline.sleep(POLL).await {
-                return Err(Failure::generic(format!(
-                    "EC2 has associated {} with {private}, but the instance metadata did not show it within {} s",
-                    self.parameters.allocation_id,
-                    deadline.limit().as_secs()
-                )));
-            }
-        }
-        self.note()
+        self.seen.note()
     }
 
-    async fn stop(&self) -> Result<(), Failure> {
+    fn stop(&self) -> Result<(), Failure> {
         // What is not here needs no call. Without an answer EC2 is asked.
-        if matches!(self.is_here(), Ok(false)) {
-            self.seen.remove();
-            return Ok(());
+        if !matches!(self.is_here(), Ok(false)) {
+            self.call.wait(async {
+                self.give_up().await;
+                Ok(())
+            })?;
         }
-        // Where it was never seen it is worth less of the time that a failover takes.
-        let never_seen = self.seen.load::<Seen>().is_none();
-        let patience = if never_seen { STOP / 4 } else { STOP };
-        let deadline = self.call.deadline.at_most(patience);
-        if let Err(error) = self.disassociate(deadline).await {
-            tracing::warn!("{error}; the association is left, the next start takes it over");
-        } else {
-            let follow = self.call.deadline.at_most(FOLLOW);
-            while matches!(self.is_here(), Ok(true)) && follow.sleep(POLL).await {}
-        }
-        self.seen.remove();
+        self.seen.forget();
         Ok(())
     }
 
-    async fn monitor(&self) -> Result<Health, Failure> {
+    fn monitor(&self) -> Result<Health, Failure> {
         match self.is_here() {
-            Ok(true) => {
-                if let Err(failure) = self.note() {
-                    tracing::warn!("{failure}");
-                }
-            }
+            Ok(true) => self.seen.note_if_possible(),
             Ok(false) => {
                 return Ok(Health::Stopped(format!(
                     "the instance metadata shows no Elastic IP for {} here",
                     self.parameters.private_ip_address
                 )));
             }
-            Err(error) => return self.in_doubt(&error),
+            Err(error) => {
+                let limit = self.parameters.doubt_limit;
+                return self.seen.in_doubt(&self.call, limit, &error);
+            }
         }
-        if self.call.check_level >= 10 {
-            return Ok(self.ask_ec2().await);
+        if !self.call.in_depth() {
+            return Ok(Health::Running);
         }
-        Ok(Health::Running)
+        self.call.wait(async { Ok(self.ask_ec2().await) })
     }
 
-    async fn validate(&self) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
-        let ec2 = self.connect(deadline).await.map_err(|e| e.failure())?;
-        self.look_up(&ec2, deadline).await.map(drop)
+    fn validate(&self) -> Result<(), Failure> {
+        self.call.wait(async {
+            let deadline = self.call.deadline;
+            let connected = self.connect(deadline).await;
+            let (interface, ec2) = connected.map_err(|error| error.failure())?;
+            let address = self.look_up(&ec2, deadline).await?;
+            let rehearsal = async {
+                let (ec2, parameters) = (ec2.rehearsing(), &self.parameters);
+                let associated = until_known(deadline, async || {
+                    let private = parameters.private_ip_address;
+                    ec2.associate(&parameters.allocation_id, &interface, private)
+                        .await
+                });
+                match AwsError::permits(associated.await) {
+                    // The private address comes here with the resource before this one.
+                    Err(error) if error.meaning == Meaning::InvalidValue => {}
+                    answer => answer?,
+                }
+                let Some(association) = address.association else {
+                    return Ok(());
+                };
+                let ended = async || ec2.disassociate(&association.id).await;
+                AwsError::permits(until_known(deadline, ended).await)
+            };
+            rehearsal.await.map_err(|error| error.failure())
+        })
     }
 }
 
@@ -162,22 +158,47 @@ impl AwsEip {
         Ok(interface.has(private)? && interface.associates(self.parameters.elastic_ip, private)?)
     }
 
-    async fn interface(&self, deadline: Deadline) -> Result<InterfaceId, AwsError> {
+    async fn connect(&self, deadline: Deadline) -> Result<(InterfaceId, Ec2), AwsError> {
         self.call
             .steps
             .doing("asking the instance metadata for the interface");
-        until_known(deadline, async || Metadata::connect()?.interface()?.id()).await
+        let interface =
+            until_known(deadline, async || Metadata::connect()?.interface()?.id()).await?;
+        let region = self.parameters.region.as_ref();
+        let profile = self.parameters.profile.as_deref();
+        Ok((interface, Ec2::connect_by(deadline, region, profile).await?))
     }
 
-    async fn connect(&self, deadline: Deadline) -> Result<Ec2, AwsError> {
-        until_known(deadline, async || {
-            Ec2::connect(
-                self.parameters.region.as_ref().map(Region::as_str),
-                self.parameters.profile.as_deref(),
-            )
-            .await
-        })
-        .await
+    async fn associate_here(&self) -> Result<(), Failure> {
+        let deadline = self.call.deadline;
+        let connected = self.connect(deadline).await;
+        let (interface, ec2) = connected.map_err(|error| error.failure())?;
+        self.call.steps.doing("asking EC2 where the Elastic IP is");
+        let address = self.look_up(&ec2, deadline).await?;
+        let private = self.parameters.private_ip_address;
+        let allocation = &self.parameters.allocation_id;
+        // The metadata may not know yet what EC2 does.
+        if address
+            .association
+            .is_some_and(|a| a.is(&interface, private))
+        {
+            tracing::info!("EC2 has {allocation} associated with {private} here already");
+        } else {
+            self.associate(&ec2, &interface).await?;
+        }
+        self.call
+            .steps
+            .doing("waiting for the instance metadata to show the association");
+        while !self.is_here().unwrap_or(false) {
+            if !deadline.sleep(POLL).await {
+                return Err(Failure::generic(format!(
+                    "EC2 has associated {allocation} with {private}, but the instance metadata did not show it within {} s",
+                    deadline.limit().as_secs()
+                )));
+            }
+        }
+        tracing::info!("{allocation} is here, says the instance metadata");
+        Ok(())
     }
 
     /// The Elastic IP, if it is the one that was meant.
@@ -198,9 +219,9 @@ impl AwsEip {
         let private = self.parameters.private_ip_address;
         let allocation = &self.parameters.allocation_id;
         let deadline = self.call.deadline;
-        self.call.steps.doing(&format!(
-            "associating {allocation} with {private} on {interface}"
-        ));
+        let doing = format!("associating {allocation} with {private} on {interface}");
+        self.call.steps.doing(&doing);
+        tracing::info!("{doing}, wherever it is");
         loop {
             let answer = until_known(deadline, async || {
                 ec2.associate(allocation, interface, private).await
@@ -211,7 +232,7 @@ impl AwsEip {
                 // The private address may still be on its way to this interface.
                 Err(error) if error.meaning == Meaning::InvalidValue => {
                     tracing::info!("{error}; waiting for {private}");
-                    if !deadline.sleep(POLL * 2).await {
+                    if !deadline.sleep(ON_ITS_WAY).await {
                         return Err(Failure::generic(format!(
                             "{error}; is {private} assigned to this instance? It has to be before this resource starts"
                         )));
@@ -222,81 +243,63 @@ impl AwsEip {
         }
     }
 
-    /// Ends the association if it is this instance's, and no other.
+    /// Ends the association, if it is this instance's. A failure is told and left: the next start
+    /// takes the address over.
+    async fn give_up(&self) {
+        // Where it was never seen it is worth less of the time that a failover takes.
+        let never_seen = self.seen.age().is_none();
+        let patience = if never_seen { STOP / 4 } else { STOP };
+        let deadline = self.call.deadline.at_most(patience);
+        if let Err(error) = self.disassociate(deadline).await {
+            tracing::warn!("{error}; the association is left, the next start takes it over");
+            return;
+        }
+        let follow = self.call.deadline.at_most(FOLLOW);
+        while matches!(self.is_here(), Ok(true)) && follow.sleep(POLL).await {}
+    }
+
     async fn disassociate(&self, deadline: Deadline) -> Result<(), AwsError> {
-        let interface = self.interface(deadline).await?;
+        let (interface, ec2) = self.connect(deadline).await?;
         self.call.steps.doing("asking EC2 where the Elastic IP is");
-        let ec2 = self.connect(deadline).await?;
         let allocation = &self.parameters.allocation_id;
         let address = until_known(deadline, async || ec2.elastic_ip(allocation).await).await?;
         let Some(association) = address
             .association
             .filter(|a| a.is(&interface, self.parameters.private_ip_address))
         else {
+            tracing::info!("EC2 does not have {allocation} associated here: nothing to end");
             return Ok(());
         };
-        self.call.steps.doing(&format!("ending {}", association.id));
+        let doing = format!("ending {} of {allocation}", association.id);
+        self.call.steps.doing(&doing);
+        tracing::info!("{doing}");
         until_known(deadline, async || ec2.disassociate(&association.id).await).await
-    }
-
-    fn note(&self) -> Result<(), Failure> {
-        self.seen.save(&Seen {
-            allocation: self.parameters.allocation_id.to_string(),
-            private: self.parameters.private_ip_address,
-        })
-    }
-
-    /// The metadata is silent: what was last seen here decides. A node that has never seen
-    /// it says that it is not here: were that wrong, the start elsewhere would take the address over.
-    fn in_doubt(&self, error: &AwsError) -> Result<Health, Failure> {
-        let Some(seen) = self.seen.load::<Seen>() else {
-            return if self.call.probe {
-                Ok(Health::Stopped(format!(
-                    "{error}; nothing says that it was started here"
-                )))
-            } else {
-                Err(Failure::generic(format!(
-                    "{error}; nothing says that it was started here"
-                )))
-            };
-        };
-        let age = self.seen.age().unwrap_or_default();
-        if seen.private != self.parameters.private_ip_address
-            || seen.allocation != self.parameters.allocation_id.as_str()
-            || age > self.parameters.doubt_limit
-        {
-            return Err(Failure::generic(format!(
-                "{error}; last seen here {} s ago",
-                age.as_secs()
-            )));
-        }
-        Ok(Health::Degraded(format!(
-            "{error}; it was here {} s ago",
-            age.as_secs()
-        )))
     }
 
     async fn ask_ec2(&self) -> Health {
         let deadline = self.call.deadline;
+        let allocation = &self.parameters.allocation_id;
         let asked = async {
-            let interface = self.interface(deadline).await?;
-            let ec2 = self.connect(deadline).await?;
-            let allocation = &self.parameters.allocation_id;
-            let address = until_known(deadline, async || ec2.elastic_ip(allocation).await).await?;
-            Ok::<_, AwsError>((interface, address.association))
+            let (interface, ec2) = self.connect(deadline).await?;
+            let is_here = |address: &ElasticIp| {
+                let private = self.parameters.private_ip_address;
+                let association = address.association.as_ref();
+                association.is_some_and(|a| a.is(&interface, private))
+            };
+            let look_up = async || ec2.elastic_ip(allocation).await;
+            let address = until_expected(deadline, is_here, look_up).await?;
+            Ok::<_, AwsError>(is_here(&address))
         };
         match asked.await {
-            Ok((interface, Some(association)))
-                if association.is(&interface, self.parameters.private_ip_address) =>
-            {
-                Health::Running
-            }
-            Ok(_) => Health::Stopped(format!(
-                "EC2 has {} associated elsewhere or not at all",
-                self.parameters.allocation_id
+            Ok(true) => Health::Running,
+            Ok(false) => Health::Stopped(format!(
+                "EC2 has {allocation} associated elsewhere or not at all"
             )),
-            Err(error) if error.is_unknown() => Health::Degraded(error.to_string()),
-            Err(error) => Health::Broken(error.to_string()),
+            Err(error) if error.meaning == Meaning::NotFound => Health::Broken(error.to_string()),
+            // Also when asking is not allowed: the metadata has shown it here.
+            Err(error) => Health::Degraded(format!(
+                "{error}; but the instance metadata shows the Elastic IP here"
+            )),
         }
     }
 }

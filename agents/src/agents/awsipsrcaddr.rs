@@ -90,7 +90,25 @@ impl Agent for AwsIpSrcAddr {
         }
     }
 
-    async fn start(&self) -> Result<(), Failure> {
+    fn start(&self) -> Result<(), Failure> {
+        self.call.wait(self.set_sources())
+    }
+
+    fn stop(&self) -> Result<(), Failure> {
+        self.call.wait(self.restore_sources())
+    }
+
+    fn monitor(&self) -> Result<Health, Failure> {
+        self.call.wait(self.look_at_routes())
+    }
+
+    fn validate(&self) -> Result<(), Failure> {
+        self.call.wait(self.look_for_interface())
+    }
+}
+
+impl AwsIpSrcAddr {
+    async fn set_sources(&self) -> Result<(), Failure> {
         let address = self.parameters.ipaddress;
         self.call.steps.doing("reading the default routes");
         let wait = self.call.deadline.at_most(ROUTE);
@@ -138,7 +156,7 @@ impl Agent for AwsIpSrcAddr {
         }
     }
 
-    async fn stop(&self) -> Result<(), Failure> {
+    async fn restore_sources(&self) -> Result<(), Failure> {
         let address = self.parameters.ipaddress;
         let before = self.before.load::<Before>().unwrap_or_default().routes();
         self.call.steps.doing("restoring the default routes");
@@ -164,7 +182,7 @@ impl Agent for AwsIpSrcAddr {
         Ok(())
     }
 
-    async fn monitor(&self) -> Result<Health, Failure> {
+    async fn look_at_routes(&self) -> Result<Health, Failure> {
         let address = self.parameters.ipaddress;
         let Some(place) = self.place().await? else {
             return Ok(Health::Stopped(format!(
@@ -193,15 +211,13 @@ impl Agent for AwsIpSrcAddr {
         })
     }
 
-    async fn validate(&self) -> Result<(), Failure> {
+    async fn look_for_interface(&self) -> Result<(), Failure> {
         if self.parameters.interface.is_some() {
             self.place().await?;
         }
         Ok(())
     }
-}
 
-impl AwsIpSrcAddr {
     /// The interface, or none if no interface has the address.
     async fn place(&self) -> Result<Option<Place>, Failure> {
         let Some(carrier) = interface_of(self.parameters.ipaddress)

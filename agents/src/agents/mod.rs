@@ -3,4 +3,6 @@
 pub mod awsebs;
 pub mod awseip;
 pub mod awsipsrcaddr;
+pub mod awsvip;
 pub mod pbx;
+mod sighting;

@@ -1,10 +1,11 @@
-//! Elastic IPs: where one is associated, and moving it.
+//! Addresses: where an Elastic IP is associated and on which interface a private address is, and moving them.
 
 use std::net::Ipv4Addr;
 
 use super::client::Ec2;
-use super::error::{AwsError, Meaning};
+use super::error::AwsError;
 use super::ids::{AllocationId, AssociationId, InterfaceId};
+use crate::meaning::Meaning;
 
 /// An Elastic IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,7 @@ impl Ec2 {
             .network_interface_id(interface.as_str())
             .private_ip_address(private.to_string())
             .allow_reassociation(true)
+            .set_dry_run(self.dry_run)
             .send();
         let doing = format!("associate {allocation} with {private} on {interface}");
         self.once(call, &doing).await.map(drop)
@@ -100,12 +102,82 @@ impl Ec2 {
             .sdk
             .disassociate_address()
             .association_id(association.as_str())
+            .set_dry_run(self.dry_run)
             .send();
         match self
             .once(call, &format!("disassociate {association}"))
             .await
         {
             Err(error) if error.meaning == Meaning::NotFound => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Whether `address` is one of the private addresses of `interface`.
+    ///
+    /// # Errors
+    /// EC2's; `NotFound` when there is no such interface.
+    pub async fn has_address(
+        &self,
+        interface: &InterfaceId,
+        address: Ipv4Addr,
+    ) -> Result<bool, AwsError> {
+        let doing = format!("look up {interface} in {}", self.region);
+        let call = self
+            .sdk
+            .describe_network_interfaces()
+            .network_interface_ids(interface.as_str())
+            .send();
+        let answer = self.once(call, &doing).await?;
+        let found = answer
+            .network_interfaces()
+            .iter()
+            .find(|found| found.network_interface_id() == Some(interface.as_str()))
+            .ok_or_else(|| AwsError::new(Meaning::NotFound, &doing, "EC2 knows none of that id"))?;
+        Ok(found.private_ip_addresses().iter().any(|private| {
+            private
+                .private_ip_address()
+                .is_some_and(|text| text.parse() == Ok(address))
+        }))
+    }
+
+    /// Assigns `address` to `interface`, wherever it was. An Elastic IP of it comes along.
+    ///
+    /// # Errors
+    /// EC2's: `InvalidValue` for an address that is not of the subnet or is the primary one of
+    /// another interface, `NoRoom`.
+    pub async fn assign(&self, interface: &InterfaceId, address: Ipv4Addr) -> Result<(), AwsError> {
+        let call = self
+            .sdk
+            .assign_private_ip_addresses()
+            .network_interface_id(interface.as_str())
+            .private_ip_addresses(address.to_string())
+            .allow_reassignment(true)
+            .send();
+        let doing = format!("assign {address} to {interface}");
+        self.once(call, &doing).await.map(drop)
+    }
+
+    /// Takes `address` from `interface`. That it is not there is no error.
+    ///
+    /// # Errors
+    /// EC2's.
+    pub async fn unassign(
+        &self,
+        interface: &InterfaceId,
+        address: Ipv4Addr,
+    ) -> Result<(), AwsError> {
+        let call = self
+            .sdk
+            .unassign_private_ip_addresses()
+            .network_interface_id(interface.as_str())
+            .private_ip_addresses(address.to_string())
+            .send();
+        match self
+            .once(call, &format!("take {address} from {interface}"))
+            .await
+        {
+            Err(error) if error.meaning == Meaning::InvalidValue => Ok(()),
             answer => answer.map(drop),
         }
     }

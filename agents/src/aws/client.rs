@@ -21,7 +21,10 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 
 use super::error::AwsError;
+use super::ids::Region;
 use super::metadata::Metadata;
+use super::retry::until_known;
+use crate::ocf::Deadline;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -36,9 +39,35 @@ pub struct Ec2 {
     /// The region that is asked.
     pub region: String,
     looked_in: String,
+    /// `DryRun` of the calls that change something; none where they are meant.
+    pub(super) dry_run: Option<bool>,
 }
 
 impl Ec2 {
+    /// A client as [`Ec2::connect`] gives, as soon as the region can be found out.
+    ///
+    /// # Errors
+    /// `Unknown` when that was not so before `deadline`.
+    pub async fn connect_by(
+        deadline: Deadline,
+        region: Option<&Region>,
+        profile: Option<&str>,
+    ) -> Result<Self, AwsError> {
+        until_known(deadline, async || {
+            Self::connect(region.map(Region::as_str), profile).await
+        })
+        .await
+    }
+
+    /// The same, but calls that would change something only ask whether they are allowed:
+    /// their answer is then the error `WouldSucceed`, or `Forbidden`.
+    pub fn rehearsing(&self) -> Self {
+        Self {
+            dry_run: Some(true),
+            ..self.clone()
+        }
+    }
+
     /// A client. The region is the given one, else that of the environment or the AWS
     /// configuration, else the one that the instance runs in. Credentials: a profile that is named, else
     /// the instance role, else root's shared configuration, else the environment.
@@ -98,6 +127,7 @@ impl Ec2 {
             sdk: aws_sdk_ec2::Client::new(&loader.load().await),
             region,
             looked_in,
+            dry_run: None,
         })
     }
 }

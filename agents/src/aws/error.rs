@@ -1,32 +1,10 @@
-//! What an error of EC2 means to an agent. The only place that knows EC2's error codes.
+//! An error of EC2 or of the instance metadata, in words, with what it means.
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::meaning::Meaning;
 use crate::ocf::Failure;
-
-/// The few things that an answer of EC2 can mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
-    /// Nothing was learned about the resource: throttled, a server error, no answer in
-    /// time, no valid credentials. Asking again may help.
-    Unknown,
-    /// What was asked for does not exist.
-    NotFound,
-    /// The volume is attached, or the address associated, elsewhere.
-    InUse,
-    /// Not possible in the state that it is in now.
-    WrongState,
-    /// EC2 refuses a value; also "that device name is taken" and "that address is not (yet)
-    /// on that interface".
-    InvalidValue,
-    /// The volume and the instance are in different zones.
-    WrongZone,
-    /// The instance can hold no more volumes or addresses.
-    NoRoom,
-    /// The credentials are valid and do not allow it.
-    Forbidden,
-}
 
 /// An error of EC2, with what was being done.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,10 +37,7 @@ impl AwsError {
         R: std::fmt::Debug,
     {
         let code = error.code().map(str::to_owned);
-        let meaning = match (&code, error) {
-            (Some(code), _) => meaning(code),
-            (None, _) => Meaning::Unknown,
-        };
+        let meaning = code.as_deref().map_or(Meaning::Unknown, Meaning::of_ec2);
         let said = match (&code, error.message()) {
             (Some(code), Some(message)) => format!("EC2 says {code}: {message}"),
             (Some(code), None) => format!("EC2 says {code}"),
@@ -92,11 +67,20 @@ impl AwsError {
 
     /// How a start ends because of it.
     pub fn failure(&self) -> Failure {
-        let reason = self.to_string();
-        match self.meaning {
-            Meaning::NotFound | Meaning::InvalidValue => Failure::configured(reason),
-            Meaning::Forbidden | Meaning::WrongZone | Meaning::NoRoom => Failure::installed(reason),
-            Meaning::Unknown | Meaning::InUse | Meaning::WrongState => Failure::generic(reason),
+        Failure {
+            exit: self.meaning.of_start(),
+            reason: self.to_string(),
+        }
+    }
+
+    /// Whether the rehearsal of a call said that it would have been done.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub fn permits(rehearsal: Result<(), Self>) -> Result<(), Self> {
+        match rehearsal {
+            Err(error) if error.meaning == Meaning::WouldSucceed => Ok(()),
+            answer => answer,
         }
     }
 
@@ -130,53 +114,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         behind = source.source();
     }
     text
-}
-
-/// What a code means. <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
-fn meaning(code: &str) -> Meaning {
-    match code {
-        "UnauthorizedOperation" | "OperationNotPermitted" => Meaning::Forbidden,
-        "VolumeInUse" | "Resource.AlreadyAssociated" => Meaning::InUse,
-        "IncorrectState" | "IncorrectInstanceState" => Meaning::WrongState,
-        "InvalidVolume.ZoneMismatch" => Meaning::WrongZone,
-        "AttachmentLimitExceeded" | "PrivateIpAddressLimitExceeded" => Meaning::NoRoom,
-        "InvalidParameterValue"
-        | "InvalidParameterCombination"
-        | "InvalidParameter"
-        | "MissingParameter"
-        | "InvalidDevice.InUse" => Meaning::InvalidValue,
-        _ if code.ends_with(".NotFound") || code.ends_with(".Malformed") => Meaning::NotFound,
-        // Throttled, 5xx, expired or unknown credentials, and whatever EC2 may say one day:
-        // none of it says anything about the resource.
-        _ => Meaning::Unknown,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_says_nothing_about_the_resource_is_unknown() {
-        for code in [
-            "RequestLimitExceeded",
-            "InternalError",
-            "Unavailable",
-            "ServiceUnavailable",
-            "RequestExpired",
-            "ExpiredToken",
-            "AuthFailure",
-            "NoSuchCodeYet",
-        ] {
-            assert_eq!(meaning(code), Meaning::Unknown, "{code}");
-        }
-    }
-
-    #[test]
-    fn codes_that_agents_act_on() {
-        assert_eq!(meaning("InvalidVolume.NotFound"), Meaning::NotFound);
-        assert_eq!(meaning("InvalidAssociationID.NotFound"), Meaning::NotFound);
-        assert_eq!(meaning("VolumeInUse"), Meaning::InUse);
-        assert_eq!(meaning("UnauthorizedOperation"), Meaning::Forbidden);
-    }
 }

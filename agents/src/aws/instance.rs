@@ -8,9 +8,10 @@ use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use ipnet::Ipv4Net;
 
 use super::client::Ec2;
-use super::error::{AwsError, Meaning};
+use super::error::AwsError;
 use super::ids::{InstanceId, Malformed};
 use super::retry::until_known;
+use crate::meaning::Meaning;
 use crate::ocf::Deadline;
 
 /// Whether an instance can still write to its volumes.

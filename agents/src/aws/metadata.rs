@@ -1,13 +1,17 @@
 //! Instance metadata, version 2: what the instance knows of itself without asking EC2.
 //! Every path is spelled here and nowhere else.
 
+use std::fmt::Display;
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use ureq::Agent;
 
-use super::error::{AwsError, Meaning};
+use super::error::AwsError;
 use super::ids::{InstanceId, InterfaceId};
+use crate::meaning::Meaning;
 
 /// The service is on the machine that the instance runs on. An answer takes a millisecond; what takes
 /// this long will not come.
@@ -68,6 +72,14 @@ impl Metadata {
         self.get("placement/region")
     }
 
+    /// The availability zone that it runs in.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn zone(&self) -> Result<String, AwsError> {
+        self.get("placement/availability-zone")
+    }
+
     /// The primary network interface.
     ///
     /// # Errors
@@ -89,11 +101,12 @@ impl Metadata {
         })
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
-        &self,
-        path: &str,
-    ) -> Result<T, AwsError> {
-        self.get(path)?.parse().map_err(|error: T::Err| {
+    fn parsed<T: FromStr<Err: Display>>(&self, path: &str) -> Result<T, AwsError> {
+        self.read(path, &self.get(path)?)
+    }
+
+    fn read<T: FromStr<Err: Display>>(&self, path: &str, text: &str) -> Result<T, AwsError> {
+        text.parse().map_err(|error: T::Err| {
             AwsError::new(
                 Meaning::Unknown,
                 format!("read {path} from the instance metadata"),
@@ -113,8 +126,10 @@ impl Metadata {
             .and_then(|mut answer| answer.body_mut().read_to_string());
         match answer {
             Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(ureq::Error::StatusCode(404)) => Ok(None),
-            Err(error) => Err(no_answer("read the instance metadata", &url, &error)),
+            Err(error) => match meaning(&error) {
+                Meaning::NotFound => Ok(None),
+                _ => Err(no_answer("read the instance metadata", &url, &error)),
+            },
         }
     }
 }
@@ -137,6 +152,25 @@ impl Interface<'_> {
     /// `Unknown` when the service gives no answer.
     pub fn id(&self) -> Result<InterfaceId, AwsError> {
         self.metadata.parsed(&self.path("interface-id"))
+    }
+
+    /// Its primary private address.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn primary(&self) -> Result<Ipv4Addr, AwsError> {
+        // EC2 lists the primary address first.
+        let addresses = self.metadata.get(&self.path("local-ipv4s"))?;
+        let first = addresses.lines().next().unwrap_or_default();
+        self.metadata.read(&self.path("local-ipv4s"), first)
+    }
+
+    /// The addresses of its subnet.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn subnet(&self) -> Result<Ipv4Net, AwsError> {
+        self.metadata.parsed(&self.path("subnet-ipv4-cidr-block"))
     }
 
     /// Whether `address` is one of its private addresses.
@@ -180,6 +214,14 @@ fn lists(lines: &str, address: Ipv4Addr) -> bool {
     lines.lines().any(|line| line.trim().parse() == Ok(address))
 }
 
+fn meaning(error: &ureq::Error) -> Meaning {
+    Meaning::of_metadata(match error {
+        ureq::Error::StatusCode(status) => Some(*status),
+        _ => None,
+    })
+}
+
+/// Of a service that does not even give a token nothing is learned, whatever it says.
 fn no_answer(doing: &str, url: &str, error: &ureq::Error) -> AwsError {
     AwsError::new(Meaning::Unknown, doing, format!("{url}: {error}"))
 }

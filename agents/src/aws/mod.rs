@@ -12,9 +12,9 @@ mod volume;
 
 pub use address::{Association, ElasticIp};
 pub use client::Ec2;
-pub use error::{AwsError, Meaning};
+pub use error::AwsError;
 pub use ids::{AllocationId, AssociationId, InstanceId, InterfaceId, Malformed, Region, VolumeId};
 pub use instance::{NodeFacts, Power, describe_nodes};
 pub use metadata::{Interface, Metadata};
-pub use retry::until_known;
+pub use retry::{LAG, until_expected, until_known};
 pub use volume::{Attachment, AttachmentState, Usable, Volume};

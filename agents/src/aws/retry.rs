@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::error::{AwsError, Meaning};
+use super::error::AwsError;
+use crate::meaning::Meaning;
 use crate::ocf::Deadline;
 
 const FIRST: Duration = Duration::from_millis(200);
@@ -40,6 +41,30 @@ pub async fn until_known<T>(
             return Err(error);
         }
         pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// How long EC2's descriptions may be behind the facts.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html> gives no figure.
+pub const LAG: Duration = Duration::from_secs(5);
+const LAG_POLL: Duration = Duration::from_secs(1);
+
+/// The first answer that is as expected, or the one that EC2 still gives when its
+/// descriptions can no longer be behind.
+///
+/// # Errors
+/// As [`until_known`].
+pub async fn until_expected<T>(
+    deadline: Deadline,
+    expected: impl Fn(&T) -> bool,
+    call: impl AsyncFn() -> Result<T, AwsError>,
+) -> Result<T, AwsError> {
+    let patience = deadline.at_most(LAG);
+    loop {
+        let answer = until_known(deadline, &call).await?;
+        if expected(&answer) || !patience.sleep(LAG_POLL).await {
+            return Ok(answer);
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use aws_sdk_ec2::types::{VolumeAttachmentState, VolumeState};
 
 use super::client::Ec2;
-use super::error::{AwsError, Meaning};
+use super::error::AwsError;
 use super::ids::{InstanceId, VolumeId};
+use crate::meaning::Meaning;
 
 /// A volume as EC2 describes it, which can be seconds behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +139,7 @@ impl Ec2 {
             .volume_id(volume.as_str())
             .instance_id(instance.as_str())
             .device(device)
+            .set_dry_run(self.dry_run)
             .send();
         let doing = format!("attach {volume} to {instance} as {device}");
         self.once(call, &doing).await.map(drop)
@@ -160,6 +162,7 @@ impl Ec2 {
             .volume_id(volume.as_str())
             .instance_id(instance.as_str())
             .force(force)
+            .set_dry_run(self.dry_run)
             .send();
         let doing = format!(
             "detach {volume} from {instance}{}",

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::container::{Container, Inspection, shortened};
 use super::error::{DockerError, root_cause};
+use crate::meaning::Meaning;
 
 /// How long a question may take that Docker answers from memory.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -104,7 +105,7 @@ impl Daemon {
             .await;
         match answer {
             Ok(answer) => Ok(Some(Inspection::from_answer(answer))),
-            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) if error.meaning() == Meaning::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use super::order::OrderError;
+use crate::meaning::Meaning;
 
 /// How many errors are spelled out in one sentence.
 const SHOWN: usize = 3;
@@ -74,21 +75,28 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    /// Whether nothing could be learned because the daemon did not answer.
-    pub fn is_unreachable(&self) -> bool {
+    /// What it means. Of several that nothing was learned, if that is so of any of them.
+    pub fn meaning(&self) -> Meaning {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Several(errors) => errors.iter().any(Self::is_unreachable),
-            _ => false,
+            Self::Unreachable { .. } => Meaning::of_docker(None),
+            Self::Refused { status, .. } => Meaning::of_docker(Some(*status)),
+            Self::NotUnderstood { .. } | Self::OutOfTime { .. } => Meaning::WrongState,
+            Self::NoContainers { .. } => Meaning::NotFound,
+            Self::Order(_) => Meaning::InvalidValue,
+            Self::Container { .. } | Self::NotStarted(_) => Meaning::WrongState,
+            Self::Several(errors) => {
+                if errors.iter().any(Self::is_unreachable) {
+                    Meaning::Unknown
+                } else {
+                    Meaning::WrongState
+                }
+            }
         }
     }
 
-    /// The HTTP status of a daemon that answered with an error.
-    pub(super) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(*status),
-            _ => None,
-        }
+    /// Whether nothing could be learned because the daemon did not answer.
+    pub fn is_unreachable(&self) -> bool {
+        self.meaning() == Meaning::Unknown
     }
 
     /// Nothing wrong, one error, or several as one.

@@ -74,14 +74,29 @@ pub trait Agent: Sized {
     fn new(parameters: Self::Parameters, call: Call) -> Self;
 
     /// Starts it; success if it runs already.
-    fn start(&self) -> impl Future<Output = Result<(), Failure>>;
+    ///
+    /// # Errors
+    /// It does not run here now, and why.
+    fn start(&self) -> Result<(), Failure>;
     /// Stops it; success if it does not run.
-    fn stop(&self) -> impl Future<Output = Result<(), Failure>>;
+    ///
+    /// # Errors
+    /// It may still run here, and why.
+    fn stop(&self) -> Result<(), Failure>;
     /// Looks at it. A probe asks whether it runs on a node where it may never have.
-    fn monitor(&self) -> impl Future<Output = Result<Health, Failure>>;
-    /// Checks that it could run here (level 10 and up; parameters themselves are checked before).
-    fn validate(&self) -> impl Future<Output = Result<(), Failure>>;
+    ///
+    /// # Errors
+    /// What it could not find out, where nothing on this node says that it runs.
+    fn monitor(&self) -> Result<Health, Failure>;
+    /// Checks that it could run here: at level 10 and up. The parameters are checked at any level.
+    ///
+    /// # Errors
+    /// What stands against it.
+    fn validate(&self) -> Result<(), Failure>;
 }
+
+/// From this `OCF_CHECK_LEVEL` on others are asked too: EC2, the disk, the PBX itself.
+pub const IN_DEPTH: u32 = 10;
 
 /// The circumstances of one call of the agent.
 #[derive(Debug)]
@@ -98,6 +113,29 @@ pub struct Call {
     pub steps: Steps,
 }
 
+impl Call {
+    /// Whether others are to be asked too.
+    pub fn in_depth(&self) -> bool {
+        self.check_level >= IN_DEPTH
+    }
+
+    /// Carries `work` to its end. Only work that awaits something needs a runtime, and most
+    /// monitors read a file or two; so none is started for them.
+    ///
+    /// # Errors
+    /// Those of `work`, and when there can be no runtime.
+    pub fn wait<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::generic(format!("start the runtime: {error}")))?;
+        let done = runtime.block_on(work);
+        // Not dropped: a thread of it that hangs would keep the process.
+        std::mem::forget(runtime);
+        done
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     Start,
@@ -109,30 +147,25 @@ enum Action {
 /// Runs the agent as the command line and the environment say.
 pub fn main<A: Agent>() -> std::process::ExitCode {
     let started = Instant::now();
-    let word = std::env::args().nth(1);
-    let exit = match word.as_deref() {
-        Some("meta-data") => match metadata::document(&A::DESCRIPTION, A::Parameters::DECLARED) {
-            Ok(document) => print(&document),
-            Err(error) => {
-                log::exit_reason(&format!("write the meta-data: {error}"));
-                Exit::Generic
-            }
-        },
-        Some("usage" | "help" | "--help" | "-h") => print(&usage(&A::DESCRIPTION)),
-        Some("start") => return run::<A>(Action::Start, started),
-        Some("stop") => return run::<A>(Action::Stop, started),
-        Some("monitor" | "status") => return run::<A>(Action::Monitor, started),
-        Some("validate-all") => return run::<A>(Action::ValidateAll, started),
+    let action = match std::env::args().nth(1).as_deref() {
+        Some("start") => Action::Start,
+        Some("stop") => Action::Stop,
+        Some("monitor" | "status") => Action::Monitor,
+        Some("validate-all") => Action::ValidateAll,
+        Some("meta-data") => {
+            let document = metadata::document(&A::DESCRIPTION, A::Parameters::DECLARED);
+            return print(document).into();
+        }
+        Some("usage" | "help" | "--help" | "-h") => {
+            return print(Ok(usage(&A::DESCRIPTION))).into();
+        }
         Some(other) => {
-            log::exit_reason(&format!("{} has no action {other}", A::DESCRIPTION.name));
-            Exit::Unimplemented
+            let reason = format!("{} has no action {other}", A::DESCRIPTION.name);
+            return end(Exit::Unimplemented, Some(&reason)).into();
         }
-        None => {
-            log::exit_reason(&usage(&A::DESCRIPTION));
-            Exit::Arguments
-        }
+        None => return end(Exit::Arguments, Some(&usage(&A::DESCRIPTION))).into(),
     };
-    exit.code().into()
+    run::<A>(action, started).into()
 }
 
 fn usage(agent: &Description) -> String {
@@ -143,10 +176,10 @@ fn usage(agent: &Description) -> String {
     )
 }
 
-fn print(text: &str) -> Exit {
-    match writeln!(std::io::stdout(), "{text}") {
-        Ok(()) => Exit::Success,
-        Err(_) => Exit::Generic,
+fn print(text: std::io::Result<String>) -> u8 {
+    match text.and_then(|text| writeln!(std::io::stdout(), "{text}")) {
+        Ok(()) => Exit::Success.code(),
+        Err(error) => end(Exit::Generic, Some(&format!("write to stdout: {error}"))),
     }
 }
 
@@ -158,8 +191,10 @@ fn number(name: &str) -> Option<u64> {
     variable(name)?.parse().ok()
 }
 
-fn run<A: Agent>(action: Action, started: Instant) -> std::process::ExitCode {
-    log::start();
+fn run<A: Agent>(action: Action, started: Instant) -> u8 {
+    let resource =
+        variable("OCF_RESOURCE_INSTANCE").unwrap_or_else(|| A::DESCRIPTION.name.to_owned());
+    log::start(A::DESCRIPTION.name, &resource);
     let check_level = number("OCF_CHECK_LEVEL")
         .unwrap_or(0)
         .try_into()
@@ -183,26 +218,25 @@ fn run<A: Agent>(action: Action, started: Instant) -> std::process::ExitCode {
         // Nothing can have been started under a name that is no name.
         (None, Action::Stop) => {
             tracing::warn!("{problems}; so nothing can be running");
-            return Exit::Success.code().into();
+            return Exit::Success.code();
         }
         _ => return end(Exit::Configured, Some(&problems)),
     };
-    let outcome = supervise::supervised(Deadline::of_supervisor(started, timeout), |steps| {
+    if action == Action::ValidateAll && check_level < IN_DEPTH {
+        return Exit::Success.code();
+    }
+    supervise::supervised(Deadline::of_supervisor(started, timeout), |steps| {
         let call = Call {
             deadline: Deadline::of_action(started, timeout),
             probe: action == Action::Monitor
                 && number("OCF_RESKEY_CRM_meta_interval").unwrap_or(0) == 0,
             check_level,
-            resource: variable("OCF_RESOURCE_INSTANCE")
-                .unwrap_or_else(|| A::DESCRIPTION.name.to_owned()),
+            resource,
             steps,
         };
-        act(A::new(parameters, call), action)
-    });
-    match outcome {
-        Ok(code) => code.into(),
-        Err(failure) => end(failure.exit, Some(&failure.reason)),
-    }
+        act(&A::new(parameters, call), action)
+    })
+    .unwrap_or_else(|failure| end(failure.exit, Some(&failure.reason)))
 }
 
 /// What the meta-data advises for an action.
@@ -223,43 +257,28 @@ fn advised_timeout(agent: &Description, action: Action, check_level: u32) -> Dur
 }
 
 /// Runs the action in this process and returns the exit code.
-fn act<A: Agent>(agent: A, action: Action) -> u8 {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            log::exit_reason(&format!("start the runtime: {error}"));
-            return Exit::Generic.code();
-        }
+fn act<A: Agent>(agent: &A, action: Action) -> u8 {
+    let done = match action {
+        Action::Start => agent.start(),
+        Action::Stop => agent.stop(),
+        Action::ValidateAll => agent.validate(),
+        Action::Monitor => match agent.monitor() {
+            Ok(health) => {
+                let (exit, reason) = health.outcome();
+                return end(exit, reason.as_deref());
+            }
+            Err(failure) => Err(failure),
+        },
     };
-    let (exit, reason) = runtime.block_on(async {
-        let done = match action {
-            Action::Start => agent.start().await,
-            Action::Stop => agent.stop().await,
-            Action::ValidateAll => agent.validate().await,
-            Action::Monitor => match agent.monitor().await {
-                Ok(health) => return health.outcome(),
-                Err(failure) => Err(failure),
-            },
-        };
-        match done {
-            Ok(()) => (Exit::Success, None),
-            Err(failure) => (failure.exit, Some(failure.reason)),
-        }
-    });
-    if let Some(reason) = reason {
-        log::exit_reason(&reason);
+    match done {
+        Ok(()) => end(Exit::Success, None),
+        Err(failure) => end(failure.exit, Some(&failure.reason)),
     }
-    // The runtime is not dropped: a thread of it that hangs would keep the process.
-    std::mem::forget(runtime);
-    exit.code()
 }
 
-fn end(exit: Exit, reason: Option<&str>) -> std::process::ExitCode {
+fn end(exit: Exit, reason: Option<&str>) -> u8 {
     if let Some(reason) = reason {
-        log::exit_reason(reason);
+        log::exit_reason(exit, reason);
     }
-    exit.code().into()
+    exit.code()
 }

@@ -8,8 +8,9 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub(crate) const AGENTS: [(&str, &str); 4] = [
+pub(crate) const AGENTS: [(&str, &str); 5] = [
     ("awseip", env!("CARGO_BIN_EXE_awseip")),
+    ("awsvip", env!("CARGO_BIN_EXE_awsvip")),
     ("awsebs", env!("CARGO_BIN_EXE_awsebs")),
     ("awsipsrcaddr", env!("CARGO_BIN_EXE_awsipsrcaddr")),
     ("pbx", env!("CARGO_BIN_EXE_pbx")),

@@ -3,6 +3,7 @@
 mod monitor;
 mod start;
 mod stop;
+mod validate;
 
 use std::fs;
 use std::str::FromStr;
@@ -10,8 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aws::{AwsError, Ec2, InstanceId, Meaning, Metadata, Region, VolumeId, until_known};
+use crate::aws::{AwsError, Ec2, InstanceId, Metadata, Region, VolumeId, until_known};
 use crate::device::{self, Device};
+use crate::meaning::Meaning;
 use crate::ocf::params::{Value, parameters};
 use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health, StateFile};
 
@@ -118,31 +120,20 @@ impl Agent for AwsEbs {
         }
     }
 
-    async fn start(&self) -> Result<(), Failure> {
-        self.attach_here().await
+    fn start(&self) -> Result<(), Failure> {
+        self.call.wait(self.attach_here())
     }
 
-    async fn stop(&self) -> Result<(), Failure> {
-        self.detach_here().await
+    fn stop(&self) -> Result<(), Failure> {
+        self.call.wait(self.detach_here())
     }
 
-    async fn monitor(&self) -> Result<Health, Failure> {
-        Ok(self.look_after().await)
+    fn monitor(&self) -> Result<Health, Failure> {
+        self.look_after()
     }
 
-    async fn validate(&self) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
-        let ec2 = self
-            .connect(deadline)
-            .await
-            .map_err(|error| error.failure())?;
-        let volume = until_known(deadline, async || ec2.volume(self.id()).await)
-            .await
-            .map_err(|error| error.failure())?;
-        if volume.multi_attach {
-            return Err(self.multi_attach());
-        }
-        Ok(())
+    fn validate(&self) -> Result<(), Failure> {
+        self.call.wait(self.could_be_attached())
     }
 }
 
@@ -168,14 +159,9 @@ impl AwsEbs {
     }
 
     async fn connect(&self, deadline: Deadline) -> Result<Ec2, AwsError> {
-        until_known(deadline, async || {
-            Ec2::connect(
-                self.parameters.region.as_ref().map(Region::as_str),
-                self.parameters.profile.as_deref(),
-            )
-            .await
-        })
-        .await
+        let region = self.parameters.region.as_ref();
+        let profile = self.parameters.profile.as_deref();
+        Ec2::connect_by(deadline, region, profile).await
     }
 
     /// The instance that this is: from the metadata, or from the firmware, where Nitro keeps it too.

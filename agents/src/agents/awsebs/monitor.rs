@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use super::AwsEbs;
-use crate::aws::{AttachmentState, AwsError, until_known};
+use crate::aws::{AttachmentState, AwsError, Volume, until_expected};
 use crate::device::Device;
-use crate::ocf::Health;
+use crate::ocf::{Failure, Health};
 
 /// How long a disk may take to answer a read before it counts as hung.
 const READ: Duration = Duration::from_secs(8);
@@ -14,23 +14,27 @@ const READ: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(10);
 
 impl AwsEbs {
-    pub(super) async fn look_after(&self) -> Health {
+    pub(super) fn look_after(&self) -> Result<Health, Failure> {
         let Some(device) = self.device() else {
-            return Health::Stopped(format!(
+            return Ok(Health::Stopped(format!(
                 "no device here has the serial number {}",
                 self.id().serial()
-            ));
+            )));
         };
         let path = device.path.display();
-        match device.size() {
+        Ok(match device.size() {
             Ok(0) => Health::Broken(format!(
                 "{path} ({}) has no size: its disk is gone",
                 self.id()
             )),
             Err(error) => Health::Broken(format!("open {path} ({}): {error}", self.id())),
-            Ok(_) if self.call.check_level >= 10 => self.look_closer(&device).await,
+            Ok(_) if self.call.in_depth() => {
+                return self
+                    .call
+                    .wait(async { Ok(self.look_closer(&device).await) });
+            }
             Ok(_) => Health::Running,
-        }
+        })
     }
 
     async fn look_closer(&self, device: &Device) -> Health {
@@ -67,9 +71,6 @@ impl AwsEbs {
                 "{path} is here, but EC2 does not have {} attached to this instance",
                 self.id()
             )),
-            Err(error) if error.is_unknown() => {
-                Health::Degraded(format!("{error}; the device is here and answers"))
-            }
             Err(error) => Health::Degraded(format!("{error}; but the device is here and answers")),
         }
     }
@@ -78,7 +79,9 @@ impl AwsEbs {
         let deadline = self.call.deadline.at_most(ANSWER);
         let here = self.instance(deadline).await?;
         let ec2 = self.connect(deadline).await?;
-        let volume = until_known(deadline, async || ec2.volume(self.id()).await).await?;
+        let attached = |volume: &Volume| volume.attachment_to(&here).is_some();
+        let volume = until_expected(deadline, attached, async || ec2.volume(self.id()).await);
+        let volume = volume.await?;
         Ok(volume
             .attachment_to(&here)
             .map(|attachment| attachment.state))

@@ -4,16 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::{ASK, AwsEbs, Begun, DeviceName, LOOK, or_look_again};
 use crate::aws::{
-    Attachment, AttachmentState, AwsError, Ec2, InstanceId, Meaning, Power, Usable, Volume,
-    until_known,
+    Attachment, AttachmentState, AwsError, Ec2, InstanceId, LAG, Power, Usable, Volume, until_known,
 };
+use crate::meaning::Meaning;
 use crate::ocf::Failure;
 
 /// How long a holder that runs may be `busy` before it counts as refusing. EC2 says `busy` for a moment
 /// too while a volume that nobody uses leaves.
 const BUSY: Duration = Duration::from_secs(3);
-/// How long a request may show no effect, as descriptions lag, before it is repeated.
-const LAG: Duration = Duration::from_secs(5);
 /// How often EC2 is asked whether an attachment is still on its way while the device is awaited.
 const STILL: Duration = Duration::from_secs(1);
 

@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::{ASK, AwsEbs, LOOK, or_look_again};
-use crate::aws::{AttachmentState, AwsError, Ec2, InstanceId, Meaning, until_known};
+use crate::aws::{AttachmentState, AwsError, Ec2, InstanceId, LAG, until_known};
 use crate::device::Device;
+use crate::meaning::Meaning;
 use crate::mounts;
 use crate::ocf::{Deadline, Failure};
 
 /// How long EC2 is asked about a volume that is not to be seen here.
 const NOTHING_HERE: Duration = Duration::from_secs(8);
-/// How long a request may show no effect before it is repeated.
-const LAG: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
 
 impl AwsEbs {

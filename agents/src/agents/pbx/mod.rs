@@ -60,7 +60,25 @@ impl Agent for Pbx {
         Self { parameters, call }
     }
 
-    async fn start(&self) -> Result<(), Failure> {
+    fn start(&self) -> Result<(), Failure> {
+        self.call.wait(self.start_all())
+    }
+
+    fn stop(&self) -> Result<(), Failure> {
+        self.call.wait(self.stop_all())
+    }
+
+    fn monitor(&self) -> Result<Health, Failure> {
+        self.call.wait(self.look_at_all())
+    }
+
+    fn validate(&self) -> Result<(), Failure> {
+        self.call.wait(self.look_for_containers())
+    }
+}
+
+impl Pbx {
+    async fn start_all(&self) -> Result<(), Failure> {
         self.data_is_mounted()?;
         let deadline = self.call.deadline;
         self.call.steps.doing(&format!(
@@ -88,7 +106,7 @@ impl Agent for Pbx {
         }
     }
 
-    async fn stop(&self) -> Result<(), Failure> {
+    async fn stop_all(&self) -> Result<(), Failure> {
         let deadline = self.call.deadline;
         self.call.steps.doing(&format!(
             "stopping the containers of project {}",
@@ -122,7 +140,7 @@ impl Agent for Pbx {
         }
     }
 
-    async fn monitor(&self) -> Result<Health, Failure> {
+    async fn look_at_all(&self) -> Result<Health, Failure> {
         self.call.steps.doing("asking Docker for the containers");
         let state = async { self.connect().await?.state().await };
         let state = tokio::time::timeout(self.call.deadline.remaining(), state);
@@ -134,7 +152,7 @@ impl Agent for Pbx {
             })
         });
         Ok(match state {
-            Ok(ProjectState::Running) if self.call.check_level >= 10 => self.ask_services().await,
+            Ok(ProjectState::Running) if self.call.in_depth() => self.ask_services().await,
             Ok(ProjectState::Running) => Health::Running,
             Ok(ProjectState::Absent) => Health::Stopped(format!(
                 "there are no containers of project {} here",
@@ -171,7 +189,7 @@ impl Agent for Pbx {
         })
     }
 
-    async fn validate(&self) -> Result<(), Failure> {
+    async fn look_for_containers(&self) -> Result<(), Failure> {
         let state = async { self.connect().await?.state().await };
         match state.await {
             Ok(ProjectState::Absent) => Err(Failure::installed(
@@ -184,9 +202,7 @@ impl Agent for Pbx {
             Err(error) => Err(Failure::installed(error.to_string())),
         }
     }
-}
 
-impl Pbx {
     async fn connect(&self) -> Result<Project, DockerError> {
         Project::connect(&self.parameters.docker_socket, &self.parameters.project).await
     }

@@ -1,0 +1,55 @@
+//! Validate: the volume and this instance fit together, and EC2 would do what is needed.
+
+use super::AwsEbs;
+use crate::aws::{AwsError, Metadata, until_known};
+use crate::meaning::Meaning;
+use crate::ocf::Failure;
+
+impl AwsEbs {
+    pub(super) async fn could_be_attached(&self) -> Result<(), Failure> {
+        let deadline = self.call.deadline;
+        let known = async {
+            let here = self.instance(deadline).await?;
+            let zone = until_known(deadline, async || Metadata::connect()?.zone()).await?;
+            let ec2 = self.connect(deadline).await?;
+            let volume = until_known(deadline, async || ec2.volume(self.id()).await).await?;
+            Ok::<_, AwsError>((here, zone, ec2, volume))
+        };
+        let (here, zone, ec2, volume) = known.await.map_err(|error| error.failure())?;
+        if volume.multi_attach {
+            return Err(self.multi_attach());
+        }
+        if volume.zone != zone {
+            return Err(Failure::installed(format!(
+                "{} is in {}, this instance in {zone}: a volume can only be attached within its zone",
+                self.id(),
+                volume.zone
+            )));
+        }
+        let rehearsal = async {
+            until_known(deadline, async || ec2.power(&here).await).await?;
+            let ec2 = ec2.rehearsing();
+            let device = self.parameters.device.to_string();
+            let attached = async || ec2.attach(self.id(), &here, &device).await;
+            permitted(until_known(deadline, attached).await)?;
+            let detached = async || ec2.detach(self.id(), &here, false).await;
+            permitted(until_known(deadline, detached).await)
+        };
+        rehearsal.await.map_err(|error: AwsError| error.failure())
+    }
+}
+
+/// That the volume is attached, or is not, stands against neither: a start and a stop see to that.
+fn permitted(rehearsal: Result<(), AwsError>) -> Result<(), AwsError> {
+    match AwsError::permits(rehearsal) {
+        Err(error)
+            if matches!(
+                error.meaning,
+                Meaning::InUse | Meaning::WrongState | Meaning::InvalidValue
+            ) =>
+        {
+            Ok(())
+        }
+        answer => answer,
+    }
+}
