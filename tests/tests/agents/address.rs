@@ -1,5 +1,6 @@
-//! awseip.
+//! awsvip and awseip.
 
+use lab::ec2::Happening;
 use lab::site::{EIP, EIP_ALLOCATION, INSTANCES};
 
 use crate::node::Site;
@@ -81,4 +82,100 @@ fn an_allocation_that_is_another_address_is_refused() {
     assert!(answer.says("54.151.30.9"), "{answer:?}");
     let script = "export OCF_RESKEY_allocation_id=eipalloc-0a0a0a0a0a0a0a0a0; exec $AGENT start";
     site.inside(0, "awseip", script).expect(6);
+}
+
+fn holder_of_the_vip(site: &Site) -> Option<String> {
+    let vip = lab::site::VIP.to_string();
+    let filter = [
+        ("Filter.1.Name", "addresses.private-ip-address"),
+        ("Filter.1.Value.1", &vip),
+    ];
+    let answer = site.call("DescribeNetworkInterfaces", &filter);
+    let (_, rest) = answer.split_once("<instanceId>")?;
+    Some(rest.split_once('<')?.0.to_owned())
+}
+
+/// How often the nodes called EC2.
+fn calls_of_nodes(site: &Site) -> usize {
+    let of_a_node = |caller: &str| caller.starts_with("i-");
+    let calls = site.ec2.events();
+    let calls = calls
+        .iter()
+        .filter(|event| matches!(&event.what, Happening::Call { caller, .. } if of_a_node(caller)));
+    calls.count()
+}
+
+#[test]
+fn a_life_of_the_private_address_on_one_node() {
+    let site = Site::new();
+    let monitor = |node| site.agent(node, "awsvip", "monitor");
+    monitor(0).expect(7);
+    site.agent(0, "awsvip", "start").expect(0);
+    assert_eq!(holder_of_the_vip(&site).as_deref(), Some(INSTANCES[0].id));
+    let before = calls_of_nodes(&site);
+    assert_eq!(before, 1, "a start is one call of EC2");
+    monitor(0).expect(0);
+    monitor(1).expect(7);
+    site.agent(0, "awsvip", "start").expect(0);
+    assert_eq!(calls_of_nodes(&site), before, "what runs needs no call");
+    let deep = "export OCF_CHECK_LEVEL=10; exec $AGENT";
+    site.inside(0, "awsvip", &format!("{deep} monitor"))
+        .expect(0);
+    site.inside(1, "awsvip", &format!("{deep} validate-all"))
+        .expect(0);
+    site.agent(0, "awsvip", "stop").expect(0);
+    assert_eq!(holder_of_the_vip(&site), None);
+    monitor(0).expect(7);
+    site.agent(0, "awsvip", "stop").expect(0);
+}
+
+#[test]
+fn the_address_chain_of_a_failover_costs_at_most_two_calls() {
+    let site = Site::new();
+    for agent in ["awsvip", "awseip"] {
+        site.agent(0, agent, "start").expect(0);
+    }
+    site.stop_instance(INSTANCES[0].id);
+    let before = calls_of_nodes(&site);
+    for agent in ["awsvip", "awseip"] {
+        site.agent(1, agent, "start").expect(0);
+        site.agent(1, agent, "monitor").expect(0);
+    }
+    let cost = calls_of_nodes(&site) - before;
+    assert!((1..=2).contains(&cost), "{cost} calls of EC2");
+    assert_eq!(
+        interface_of_the_eip(&site).as_deref(),
+        Some(INSTANCES[1].eni)
+    );
+}
+
+#[test]
+fn an_address_that_moved_on_is_not_taken_back_by_a_stop() {
+    let site = Site::new();
+    for node in [0, 1] {
+        site.agent(node, "awsvip", "start").expect(0);
+    }
+    site.agent(0, "awsvip", "stop").expect(0);
+    assert_eq!(holder_of_the_vip(&site).as_deref(), Some(INSTANCES[1].id));
+}
+
+#[test]
+fn an_address_that_can_not_be_this_instances_is_a_configuration_error() {
+    let site = Site::new();
+    let with = |address: &str, action: &str| {
+        let script = format!(
+            "export OCF_RESKEY_secondary_private_ip={address} OCF_CHECK_LEVEL=10; exec $AGENT {action}"
+        );
+        site.inside(0, "awsvip", &script).expect(6)
+    };
+    // Of another subnet, EC2's own, and this instance's primary one.
+    for address in ["10.0.0.7", "172.31.16.1", "172.31.16.133"] {
+        let answer = with(address, "validate-all");
+        assert!(answer.says("172.31.16.0/20"), "{answer:?}");
+    }
+    // Of another subnet, and another instance's primary one.
+    for address in ["10.0.0.7", "172.31.16.134"] {
+        let answer = with(address, "start");
+        assert!(answer.says("InvalidParameterValue"), "{answer:?}");
+    }
 }

@@ -216,6 +216,7 @@ impl<W: World + 'static> Site<W> {
             ("OCF_RESKEY_allocation_id", site::EIP_ALLOCATION.to_owned()),
             ("OCF_RESKEY_elastic_ip", site::EIP.to_string()),
             ("OCF_RESKEY_private_ip_address", site::VIP.to_string()),
+            ("OCF_RESKEY_secondary_private_ip", site::VIP.to_string()),
         ]
     }
 
