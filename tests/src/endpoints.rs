@@ -46,10 +46,9 @@ pub fn serve_metadata(ec2: &Arc<Ec2>, instance: &'static Instance) -> Result<(),
             instance.short
         )
     })?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let router = imds::router(Arc::clone(ec2), instance.id);
     tokio::spawn(async move {
-        if let Err(e) = axum::serve(listener, router).await {
+        if let Err(e) = crate::ec2::server::serve_plain(listener, router).await {
             tracing::error!("the metadata service of {} ended: {e}", instance.short);
         }
     });

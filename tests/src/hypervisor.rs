@@ -124,6 +124,11 @@ impl World for Hypervisor {
             .attach(volume, &self.volumes.join(volume))
     }
 
+    fn renumber(&self, instance: &str) -> Result<(), Error> {
+        self.machine(instance)?.renumber();
+        Ok(())
+    }
+
     fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error> {
         self.machine(instance)?.detach(volume, force)
     }

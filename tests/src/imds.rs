@@ -17,8 +17,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use crate::connection::Connections;
 use crate::ec2::ids::InstanceId;
-use crate::ec2::{Ec2, Identity, OWNER, locked, random};
+use crate::ec2::{Ec2, Identity, MetadataFault, OWNER, locked, random};
 use crate::site;
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -45,10 +46,28 @@ pub fn router(ec2: Arc<Ec2>, instance_id: &str) -> axum::Router {
 }
 
 async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let reads = request.method() == Method::GET;
+    let struck = service.ec2.metadata_request(&service.instance, reads);
+    let fault = struck.map(|struck| struck.fault);
+    let as_of = struck
+        .filter(|struck| struck.fault == MetadataFault::StaleAddresses)
+        .map(|struck| struck.since);
+    match fault {
+        Some(MetadataFault::Down) => return Connections::reset(request.extensions()),
+        Some(MetadataFault::Hanging) => return std::future::pending().await,
+        Some(MetadataFault::Unavailable) => return refusal(StatusCode::SERVICE_UNAVAILABLE),
+        Some(MetadataFault::Slow(by)) => tokio::time::sleep(by).await,
+        Some(MetadataFault::TokenVoid | MetadataFault::StaleAddresses) | None => {}
+    }
     let (headers, path) = (request.headers(), request.uri().path());
     let outcome = match *request.method() {
         Method::PUT if path == "/latest/api/token" => service.token(headers),
-        Method::GET => service.get(headers, path),
+        Method::GET => {
+            if fault == Some(MetadataFault::TokenVoid) {
+                service.void_token(headers);
+            }
+            service.get(headers, path, as_of)
+        }
         _ => Err(StatusCode::METHOD_NOT_ALLOWED),
     };
     match outcome {
@@ -78,8 +97,19 @@ impl Service {
         Ok(response)
     }
 
+    fn void_token(&self, headers: &HeaderMap) {
+        if let Some(token) = headers.get(TOKEN).and_then(|token| token.to_str().ok()) {
+            locked(&self.tokens).remove(token);
+        }
+    }
+
     /// `GET`: version 2 only, so 401 without a token or with one that has ended.
-    fn get(&self, headers: &HeaderMap, path: &str) -> Result<Response, StatusCode> {
+    fn get(
+        &self,
+        headers: &HeaderMap,
+        path: &str,
+        as_of: Option<Instant>,
+    ) -> Result<Response, StatusCode> {
         let token = headers
             .get(TOKEN)
             .and_then(|token| token.to_str().ok())
@@ -100,7 +130,7 @@ impl Service {
         if !VERSIONS.contains(&version) {
             return Err(StatusCode::NOT_FOUND);
         }
-        let tree = self.tree().ok_or(StatusCode::NOT_FOUND)?;
+        let tree = self.tree(as_of).ok_or(StatusCode::NOT_FOUND)?;
         let rest = without_double_slashes(rest);
         tree.get(&rest)
             .cloned()
@@ -110,9 +140,9 @@ impl Service {
     }
 
     /// Every document there is, by path. Directories are what is between the slashes.
-    fn tree(&self) -> Option<BTreeMap<String, String>> {
+    fn tree(&self, as_of: Option<Instant>) -> Option<BTreeMap<String, String>> {
         let id = InstanceId::parse(&self.instance).ok()?;
-        let own = self.ec2.identity(&id)?;
+        let own = self.ec2.identity(&id, as_of)?;
         let mut tree = BTreeMap::from([
             document("meta-data/instance-id", &self.instance),
             document("meta-data/placement/region", site::REGION),

@@ -1,6 +1,7 @@
 //! The lab: three real machines on one, around them a model of EC2, a VPC and the Internet.
 
 pub mod cgroup;
+pub mod connection;
 pub mod control;
 pub mod daemon;
 pub mod demo;

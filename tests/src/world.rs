@@ -36,6 +36,12 @@ pub trait World: Send + Sync {
     fn power_off(&self, instance: &str) -> Result<(), Error>;
     /// Makes the volume appear as a block device with its EBS serial; `device` is the name asked for.
     fn attach(&self, instance: &str, volume: &str, device: &str) -> Result<(), Error>;
+    /// The next device of the instance gets another kernel name than it would. A world whose devices
+    /// have no names of their own has nothing to do.
+    fn renumber(&self, instance: &str) -> Result<(), Error> {
+        let _ = instance;
+        Ok(())
+    }
     /// Takes the device away; with `force`, also while it is mounted.
     fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error>;
     /// Delivers packets as `network` says, from now on.

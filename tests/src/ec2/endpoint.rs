@@ -1,10 +1,13 @@
-//! The API's HTTP endpoint: who calls, what, past the gate to the action, and the answer as XML.
+//! The API's HTTP endpoint: who calls, what, past the fault that may strike it to the action, and
+//! the answer as XML.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 
@@ -12,8 +15,11 @@ use super::action;
 use super::credentials::random;
 use super::error::ApiError;
 use super::events::Happening;
+use super::fault::CallFault;
 use super::query::Call;
+use super::xml::Element;
 use super::{Ec2, locked, xml};
+use crate::connection::Connections;
 
 /// Far more than any call of ours.
 const BODY_LIMIT: usize = 1 << 20;
@@ -25,8 +31,14 @@ pub(super) fn router(ec2: &Arc<Ec2>) -> axum::Router {
 
 async fn answer(State(ec2): State<Arc<Ec2>>, request: Request) -> Response {
     let request_id = random(36);
-    let (status, body) = match handle(&ec2, request, &request_id).await {
-        Ok(body) => (200, Ok(body)),
+    let (parts, body) = request.into_parts();
+    let outcome = match to_bytes(body, BODY_LIMIT).await {
+        Ok(body) => handle(&ec2, &parts, &body).await,
+        Err(error) => Err(ApiError::client("MalformedQueryString", error.to_string())),
+    };
+    let (status, body) = match outcome {
+        Ok(Outcome::Reset) => return Connections::reset(&parts.extensions),
+        Ok(Outcome::Answer(action, elements)) => (200, xml::answer(&action, &request_id, elements)),
         Err(error) => (error.status, xml::refusal(&error, &request_id)),
     };
     respond(status, body).unwrap_or_else(|error| {
@@ -45,22 +57,34 @@ fn respond(status: u16, body: io::Result<Vec<u8>>) -> Result<Response, Box<dyn s
         .body(body?.into())?)
 }
 
-async fn handle(ec2: &Arc<Ec2>, request: Request, request_id: &str) -> Result<Vec<u8>, ApiError> {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT)
-        .await
-        .map_err(|error| ApiError::client("MalformedQueryString", error.to_string()))?;
+/// What a call came to.
+enum Outcome {
+    Answer(String, Vec<Element>),
+    Reset,
+}
+
+/// Carries a call out, as far as the fault that strikes it lets it. Returns never if the fault is
+/// that nothing is answered.
+async fn handle(ec2: &Arc<Ec2>, parts: &Parts, body: &[u8]) -> Result<Outcome, ApiError> {
     let call = if parts.method == Method::GET {
         Call::parse(parts.uri.query().unwrap_or_default().as_bytes())?
     } else {
-        Call::parse(&body)?
+        Call::parse(body)?
     };
     let began = ec2.events.now();
-    let caller = locked(&ec2.keys).caller(&parts, &body);
-    let outcome = caller.clone().and_then(|_| {
-        ec2.pass_gate(&call)?;
-        action::handle(ec2, &call)
-    });
+    let caller = locked(&ec2.keys).caller(parts, body);
+    let fault = ec2.faults.of_call(&call.action, caller.as_deref().ok());
+    let refusal = fault.and_then(CallFault::refusal);
+    let outcome = match (refusal, fault) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some(CallFault::Hanging | CallFault::Reset)) => Ok(Vec::new()),
+        (None, Some(CallFault::Stale(by))) => caller
+            .clone()
+            .and_then(|_| action::handle(ec2, &call, Instant::now().checked_sub(by))),
+        (None, _) => caller
+            .clone()
+            .and_then(|_| action::handle(ec2, &call, None)),
+    };
     ec2.events.add_at(
         began,
         Happening::Call {
@@ -69,10 +93,14 @@ async fn handle(ec2: &Arc<Ec2>, request: Request, request_id: &str) -> Result<Ve
             caller: caller.unwrap_or_else(|_| "unknown".to_owned()),
             client: client(&parts.headers),
             refused: outcome.as_ref().err().map(|error| error.code.clone()),
+            fault,
         },
     );
-    xml::answer(&call.action, request_id, outcome?)
-        .map_err(|error| ApiError::new(500, "InternalError", error.to_string()))
+    match fault {
+        Some(CallFault::Hanging | CallFault::AnswerLost) => std::future::pending().await,
+        Some(CallFault::Reset) => Ok(Outcome::Reset),
+        _ => Ok(Outcome::Answer(call.action, outcome?)),
+    }
 }
 
 /// The first product of the `User-Agent`, without its version (RFC 9110, 10.1.5).

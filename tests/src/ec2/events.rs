@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::fault::CallFault;
+
 /// More than a day of a cluster's monitors; the oldest go first.
 const KEPT: usize = 100_000;
 /// Within how many events the same failure is not noted again.
@@ -41,6 +43,9 @@ pub enum Happening {
         client: String,
         /// The error code, when it was refused.
         refused: Option<String>,
+        /// The fault that struck it.
+        #[serde(default)]
+        fault: Option<CallFault>,
     },
     /// An instance changed state.
     Instance {
@@ -85,6 +90,13 @@ pub enum Happening {
     },
     /// The VPC and the metadata follow the last change of addresses.
     Delivered,
+    /// A fault was injected, or cleared.
+    Fault {
+        /// Which.
+        what: String,
+        /// Whether it was injected.
+        begins: bool,
+    },
     /// The lab could not do what EC2 decided.
     WorldFailed {
         /// What was to be done.
@@ -104,13 +116,17 @@ impl fmt::Display for Happening {
                 caller,
                 refused,
                 client: _,
+                fault,
             } => {
                 write!(f, "{action} called by {caller}")?;
                 for (name, value) in parameters {
                     write!(f, " {name}={value}")?;
                 }
-                match refused {
-                    Some(code) => write!(f, ": refused with {code}"),
+                if let Some(code) = refused {
+                    write!(f, ": refused with {code}")?;
+                }
+                match fault {
+                    Some(fault) => write!(f, " (fault: {fault:?})"),
                     None => Ok(()),
                 }
             }
@@ -142,6 +158,11 @@ impl fmt::Display for Happening {
                 ..
             } => write!(f, "public address {public} leads nowhere"),
             Self::Delivered => write!(f, "the VPC delivers the new addresses"),
+            Self::Fault { what, begins: true } => write!(f, "fault injected: {what}"),
+            Self::Fault {
+                what,
+                begins: false,
+            } => write!(f, "fault cleared: {what}"),
             Self::WorldFailed { what, error } => write!(f, "the lab failed to {what}: {error}"),
         }
     }

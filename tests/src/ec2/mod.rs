@@ -13,6 +13,8 @@ mod credentials;
 mod endpoint;
 pub mod error;
 pub mod events;
+pub mod fault;
+mod history;
 pub mod ids;
 pub mod query;
 pub mod server;
@@ -24,9 +26,11 @@ mod xml;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 pub(crate) use credentials::{RoleCredentials, random};
 pub use events::{Event, Happening};
+pub use fault::{CallFault, Fault, Injection, Life, MetadataFault, Standing, VolumeFault};
 pub(crate) use snapshot::Identity;
 pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
 pub use state::{AttachmentState, InstanceState, VolumeState};
@@ -36,25 +40,24 @@ use crate::world::{Network, World};
 use credentials::Keys;
 use error::ApiError;
 use events::EventLog;
+use fault::{Faults, Struck};
+use history::Remembered;
 use ids::{InstanceId, VolumeId};
-use query::Call;
 use state::{Delivered, State};
 use transition::StopMode;
 
 /// The account that owns everything here.
 pub(crate) const OWNER: &str = "123456789012";
 
-/// Where a call passes before it is handled: it can be refused there (throttling, an internal
-/// error, no permission), which says nothing about the resource.
-pub type Gate = dyn Fn(&Call) -> Result<(), ApiError> + Send + Sync;
-
 /// The model. Made inside a tokio runtime, which then carries its transitions.
 pub struct Ec2 {
     timing: Timing,
     world: Arc<dyn World>,
-    state: Mutex<State>,
+    state: Mutex<Remembered>,
     keys: Mutex<Keys>,
-    gate: Mutex<Option<Arc<Gate>>>,
+    faults: Faults,
+    /// Requests to the metadata service, by instance.
+    metadata_requests: Mutex<BTreeMap<String, u64>>,
     events: EventLog,
     runtime: tokio::runtime::Handle,
     /// One lock per instance: its calls to the world go one at a time.
@@ -86,9 +89,10 @@ impl Ec2 {
         Arc::new(Self {
             timing,
             world,
-            state: Mutex::new(state),
+            state: Mutex::new(Remembered::new(state)),
             keys: Mutex::new(Keys::default()),
-            gate: Mutex::new(None),
+            faults: Faults::default(),
+            metadata_requests: Mutex::default(),
             events: EventLog::new(),
             runtime: tokio::runtime::Handle::current(),
             turns: Mutex::new(BTreeMap::new()),
@@ -117,14 +121,58 @@ impl Ec2 {
         Ok(())
     }
 
-    /// Sets the gate, or opens it.
-    pub fn set_gate(&self, gate: Option<Arc<Gate>>) {
-        *locked(&self.gate) = gate;
+    /// Has something go wrong from now on; the number is for `clear_fault`. Faults of one kind do not
+    /// add up: of those that meet a call, the one that was injected first strikes.
+    pub fn inject(&self, injection: Injection) -> u64 {
+        let what = injection.to_string();
+        let number = self.faults.inject(injection);
+        self.events.add(Happening::Fault { what, begins: true });
+        number
     }
 
-    fn pass_gate(&self, call: &Call) -> Result<(), ApiError> {
-        let gate = locked(&self.gate).clone();
-        gate.map_or(Ok(()), |gate| gate(call))
+    /// Ends a fault before its time. False when there is none of that number.
+    pub fn clear_fault(&self, number: u64) -> bool {
+        self.clear(Some(number)) == 1
+    }
+
+    /// Ends all faults before their time; says how many there were.
+    pub fn clear_faults(&self) -> usize {
+        self.clear(None)
+    }
+
+    fn clear(&self, number: Option<u64>) -> usize {
+        let cleared = self.faults.clear(number);
+        for standing in &cleared {
+            self.events.add(Happening::Fault {
+                what: standing.injection.to_string(),
+                begins: false,
+            });
+        }
+        cleared.len()
+    }
+
+    /// The faults in force, and those whose times are used up and which hold what they have struck.
+    pub fn faults(&self) -> Vec<Standing> {
+        self.faults.standing()
+    }
+
+    /// How many requests an instance has made to its metadata service, tokens included.
+    pub fn metadata_requests(&self, instance: &str) -> u64 {
+        let requests = locked(&self.metadata_requests);
+        requests.get(instance).copied().unwrap_or_default()
+    }
+
+    /// Counts a request to the metadata service, and says what becomes of it. `reads`: an item, not
+    /// a token.
+    pub(crate) fn metadata_request(
+        &self,
+        instance: &str,
+        reads: bool,
+    ) -> Option<Struck<MetadataFault>> {
+        *locked(&self.metadata_requests)
+            .entry(instance.to_owned())
+            .or_default() += 1;
+        self.faults.of_metadata(instance, reads)
     }
 
     /// What the VPC has to deliver now.
@@ -183,9 +231,17 @@ impl Ec2 {
         locked(&self.state).snapshot()
     }
 
-    /// What the metadata service has to know of an instance; nothing for a stranger.
-    pub(crate) fn identity(&self, instance: &InstanceId) -> Option<Identity> {
-        locked(&self.state).identity(instance)
+    /// What the metadata service has to know of an instance, now or as of a moment; nothing for a
+    /// stranger.
+    pub(crate) fn identity(
+        &self,
+        instance: &InstanceId,
+        as_of: Option<Instant>,
+    ) -> Option<Identity> {
+        let state = locked(&self.state);
+        as_of
+            .map_or(&**state, |moment| state.as_of(moment))
+            .identity(instance)
     }
 
     pub(crate) fn role_credentials(&self, instance: &InstanceId) -> RoleCredentials {

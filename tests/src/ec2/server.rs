@@ -2,11 +2,13 @@
 //! lab, a certificate for the endpoint, and the server.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+use crate::connection::Connections;
 
 /// What a server shows its clients, as PEM.
 #[derive(Clone)]
@@ -78,8 +80,11 @@ pub async fn serve(listener: TcpListener, tls: ServerTls, router: axum::Router) 
     let mut http1 = config.get_inner().as_ref().clone();
     http1.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.reload_from_config(Arc::new(http1));
+    let connections = Connections::default();
+    let router = router.layer(connections.extension());
     axum_server::from_tcp_rustls(listener, config)?
-        .serve(router.into_make_service())
+        .map(|tls| tls.acceptor(connections))
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
         .await
 }
 
@@ -89,7 +94,10 @@ pub async fn serve(listener: TcpListener, tls: ServerTls, router: axum::Router) 
 /// When the listener fails.
 pub async fn serve_plain(listener: TcpListener, router: axum::Router) -> io::Result<()> {
     listener.set_nonblocking(true)?;
+    let connections = Connections::default();
+    let router = router.layer(connections.extension());
     axum_server::from_tcp(listener)?
-        .serve(router.into_make_service())
+        .acceptor(connections)
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
         .await
 }

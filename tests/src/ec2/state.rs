@@ -116,7 +116,7 @@ impl AttachmentState {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Instance {
     pub(super) hostname: &'static str,
     pub(super) interface: InterfaceId,
@@ -129,7 +129,7 @@ pub(super) struct Instance {
     pub(super) reason: Option<&'static str>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Interface {
     pub(super) instance: InstanceId,
     pub(super) mac: &'static str,
@@ -150,7 +150,7 @@ impl Interface {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Volume {
     pub(super) zone: &'static str,
     pub(super) size_gib: u32,
@@ -179,7 +179,7 @@ pub(super) struct Attachment {
     pub(super) force: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Address {
     pub(super) public: Ipv4Addr,
     pub(super) association: Option<Association>,
@@ -201,14 +201,14 @@ pub(crate) struct Delivered {
     pub(crate) public: BTreeMap<Ipv4Addr, (InterfaceId, Ipv4Addr)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Subnet {
     pub(super) id: SubnetId,
     pub(super) cidr: Ipv4Net,
 }
 
 /// Everything that EC2 knows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) subnet: Subnet,
     pub(super) instances: BTreeMap<InstanceId, Instance>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::events::Happening;
+use super::fault::VolumeFault;
 use super::ids::{InstanceId, VolumeId};
 use super::state::{Attachment, AttachmentState, InstanceState};
 use super::{Ec2, locked};
@@ -88,6 +89,8 @@ impl Ec2 {
 
     async fn attach(self: Arc<Self>, volume: VolumeId, begun: Attachment) {
         sleep(self.timing.attach).await;
+        self.while_struck(VolumeFault::StaysAttaching, &begun.instance)
+            .await;
         let attached = {
             let mut state = locked(&self.state);
             match state.attachment_mut(&volume, begun.number) {
@@ -103,8 +106,20 @@ impl Ec2 {
         }
         self.volume_changed(&volume, &begun.instance, AttachmentState::Attached.name());
         sleep(self.timing.device).await;
+        self.while_struck(VolumeFault::NoDevice, &begun.instance)
+            .await;
         let _turn = self.turn(&begun.instance).await;
         self.plug_in(&begun.instance, Some(&volume)).await;
+    }
+
+    /// Waits as long as a fault holds what it has struck now.
+    async fn while_struck(&self, fault: VolumeFault, instance: &InstanceId) {
+        let Some(number) = self.faults.of_volume(fault, instance.as_str()) else {
+            return;
+        };
+        while self.faults.holds(number) {
+            sleep(self.timing.busy_retry).await;
+        }
     }
 
     /// Makes the attached volumes appear (one, or all) in a machine that has power. One
@@ -130,9 +145,18 @@ impl Ec2 {
         };
         for (volume, device) in devices {
             let (instance, sentence) = (id.to_string(), format!("attach {volume} to {id}"));
+            let other_name = self
+                .faults
+                .of_volume(VolumeFault::OtherName, &instance)
+                .is_some();
             self.world(
                 || sentence,
-                move |world| world.attach(&instance, &volume, &device),
+                move |world| {
+                    if other_name {
+                        world.renumber(&instance)?;
+                    }
+                    world.attach(&instance, &volume, &device)
+                },
             )
             .await;
         }
@@ -145,9 +169,12 @@ impl Ec2 {
 
     async fn detach(self: Arc<Self>, volume: VolumeId, begun: Attachment) {
         sleep(self.timing.detach).await;
+        let stuck = self
+            .faults
+            .of_volume(VolumeFault::StaysBusy, begun.instance.as_str());
         loop {
             let turn = self.turn(&begun.instance).await;
-            if self.try_detach(&volume, &begun).await {
+            if self.try_detach(&volume, &begun, stuck).await {
                 return;
             }
             drop(turn);
@@ -155,8 +182,9 @@ impl Ec2 {
         }
     }
 
-    /// One try, in the instance's turn. True when there is nothing more to do.
-    async fn try_detach(&self, volume: &VolumeId, begun: &Attachment) -> bool {
+    /// One try, in the instance's turn. True when there is nothing more to do. `stuck` is the fault
+    /// that keeps it busy, unless it is forced.
+    async fn try_detach(&self, volume: &VolumeId, begun: &Attachment, stuck: Option<u64>) -> bool {
         let force = {
             let mut state = locked(&self.state);
             match state.attachment_mut(volume, begun.number) {
@@ -166,12 +194,15 @@ impl Ec2 {
             }
         };
         let (instance, id) = (begun.instance.to_string(), volume.to_string());
-        let outcome = self
-            .world(
+        let outcome = if !force && stuck.is_some_and(|number| self.faults.holds(number)) {
+            Some(Detach::Busy)
+        } else {
+            self.world(
                 || format!("detach {volume} from {}", begun.instance),
                 move |world| world.detach(&instance, &id, force),
             )
-            .await;
+            .await
+        };
         let mut state = locked(&self.state);
         match outcome {
             Some(Detach::Done) => {
@@ -213,7 +244,7 @@ impl Ec2 {
                 .collect()
         };
         for (volume, attachment) in leaving {
-            self.try_detach(&volume, &attachment).await;
+            self.try_detach(&volume, &attachment, None).await;
         }
     }
 

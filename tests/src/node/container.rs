@@ -64,6 +64,8 @@ struct State {
     mounted: bool,
     shutting_down: bool,
     volumes: BTreeMap<String, Plugged>,
+    /// How many device names are passed over.
+    passed_over: usize,
 }
 
 struct Plugged {
@@ -131,7 +133,8 @@ impl Machine for ContainerNode {
         }
         let name = (1..)
             .map(|n| format!("nvme{n}n1"))
-            .find(|name| state.volumes.values().all(|v| v.name != *name))
+            .filter(|name| state.volumes.values().all(|v| v.name != *name))
+            .nth(state.passed_over)
             .unwrap_or_default();
         let plugged = Plugged {
             device: Loop::attach(file)?,
@@ -146,6 +149,10 @@ impl Machine for ContainerNode {
         }
         state.volumes.insert(volume.to_owned(), plugged);
         Ok(())
+    }
+
+    fn renumber(&self) {
+        self.0.lock().passed_over += 1;
     }
 
     fn detach(&self, volume: &str, force: bool) -> Result<Detach, Error> {

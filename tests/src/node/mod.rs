@@ -23,6 +23,9 @@ pub trait Machine: Send + Sync {
     fn is_on(&self) -> bool;
     /// Plugs `file` in as the EBS volume `volume`.
     fn attach(&self, volume: &str, file: &Path) -> Result<(), Error>;
+    /// The next volume is found under another kernel name than it would be. A kernel of its own
+    /// names its devices itself.
+    fn renumber(&self) {}
     /// Unplugs it.
     fn detach(&self, volume: &str, force: bool) -> Result<Detach, Error>;
 }

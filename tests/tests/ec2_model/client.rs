@@ -24,6 +24,8 @@ pub(crate) const ENI1: &str = site::INSTANCES[0].eni;
 pub(crate) const ENI2: &str = site::INSTANCES[1].eni;
 pub(crate) const VOLUME: &str = site::VOLUME_ID;
 const KEY: (&str, &str) = ("AKIDLAB", "secret");
+/// Longer than any answer takes.
+const LONG: Duration = Duration::from_secs(10);
 
 /// The model and its site.
 pub(crate) struct Site {
@@ -40,6 +42,17 @@ pub(crate) struct Signer {
     pub(crate) id: String,
     pub(crate) secret: String,
     pub(crate) token: Option<String>,
+}
+
+impl Signer {
+    /// The site's own key.
+    fn administrator() -> Self {
+        Self {
+            id: KEY.0.to_owned(),
+            secret: KEY.1.to_owned(),
+            token: None,
+        }
+    }
 }
 
 /// An answer of either service.
@@ -140,12 +153,7 @@ impl Site {
 
     /// A signed call.
     pub(crate) fn call(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Xml, Refused> {
-        let signer = Signer {
-            id: KEY.0.to_owned(),
-            secret: KEY.1.to_owned(),
-            token: None,
-        };
-        self.call_as(Some(&signer), action, parameters)
+        self.call_as(Some(&Signer::administrator()), action, parameters)
     }
 
     pub(crate) fn call_as(
@@ -154,12 +162,35 @@ impl Site {
         action: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Xml, Refused> {
+        answer_of(self.send(signer, action, parameters, LONG).unwrap())
+    }
+
+    /// What the connection itself came to, for a client that waits so long.
+    pub(crate) fn unanswered(
+        &self,
+        action: &str,
+        parameters: &[(&str, &str)],
+        patience: Duration,
+    ) -> std::io::ErrorKind {
+        match self.send(Some(&Signer::administrator()), action, parameters, patience) {
+            Ok(response) => panic!("{action} was answered: {response:?}"),
+            Err(error) => error.kind(),
+        }
+    }
+
+    fn send(
+        &self,
+        signer: Option<&Signer>,
+        action: &str,
+        parameters: &[(&str, &str)],
+        patience: Duration,
+    ) -> std::io::Result<Response> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs([("Action", action), ("Version", "2016-11-15")]);
         form.extend_pairs(parameters);
         let body = form.finish();
         let headers = signer.map_or_else(String::new, |signer| self.signed(signer, &body));
-        answer_of(exchange(self.api, "POST", "/", &headers, &body))
+        exchange(self.api, ("POST", "/"), &headers, &body, patience)
     }
 
     /// What the call was refused with; it must not succeed.
@@ -180,7 +211,18 @@ impl Site {
 
     /// A request to the metadata service of n1.
     pub(crate) fn metadata(&self, method: &str, path: &str, headers: &str) -> Response {
-        exchange(self.metadata, method, path, headers, "")
+        self.metadata_within(LONG, method, path, headers).unwrap()
+    }
+
+    /// The same for a client that waits so long.
+    pub(crate) fn metadata_within(
+        &self,
+        patience: Duration,
+        method: &str,
+        path: &str,
+        headers: &str,
+    ) -> std::io::Result<Response> {
+        exchange(self.metadata, (method, path), headers, "", patience)
     }
 
     /// A document of n1's metadata, or its status.
@@ -323,22 +365,28 @@ fn answer_of(response: Response) -> Result<Xml, Refused> {
     }
 }
 
-fn exchange(to: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Response {
-    let mut stream = TcpStream::connect(to).unwrap();
+fn exchange(
+    to: SocketAddr,
+    (method, path): (&str, &str),
+    headers: &str,
+    body: &str,
+    patience: Duration,
+) -> std::io::Result<Response> {
+    let mut stream = TcpStream::connect(to)?;
+    stream.set_read_timeout(Some(patience))?;
     let length = body.len();
-    write!(
-        stream,
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-    )
-    .unwrap();
+    );
+    stream.write_all(request.as_bytes())?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    stream.read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Response {
+    Ok(Response {
         status,
         body: body.to_owned(),
-    }
+    })
 }
 
 fn sha256(text: &str) -> String {

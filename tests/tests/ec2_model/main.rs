@@ -5,6 +5,7 @@
 
 mod address;
 mod client;
+mod fault;
 mod history;
 mod instance;
 mod metadata;

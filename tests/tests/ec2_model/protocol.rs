@@ -1,10 +1,6 @@
-//! Signatures, dry runs, the gate, and calls that are none.
-
-use std::sync::Arc;
+//! Signatures, dry runs, and calls that are none.
 
 use lab::ec2::Happening;
-use lab::ec2::error::ApiError;
-use lab::ec2::query::Call;
 use lab::site;
 
 use crate::client::{N1, Refused, Signer, Site, VOLUME};
@@ -90,28 +86,4 @@ fn what_ec2_does_not_know_is_refused() {
         site.refused("DetachVolume", &neither),
         "InvalidParameterValue"
     );
-}
-
-#[test]
-fn a_call_that_the_gate_refuses_is_not_done() {
-    let site = Site::new();
-    site.ec2
-        .set_gate(Some(Arc::new(|call: &Call| match call.action.as_str() {
-            "StopInstances" => Err(ApiError::new(
-                503,
-                "RequestLimitExceeded",
-                "Request limit exceeded.",
-            )),
-            _ => Ok(()),
-        })));
-    let refused = site
-        .call("StopInstances", &[("InstanceId.1", N1)])
-        .unwrap_err();
-    assert_eq!(
-        (refused.status, refused.code.as_str()),
-        (503, "RequestLimitExceeded")
-    );
-    assert_eq!(site.instance_state(N1), "running");
-    site.ec2.set_gate(None);
-    site.ok("StopInstances", &[("InstanceId.1", N1)]);
 }

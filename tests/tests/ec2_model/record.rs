@@ -159,6 +159,10 @@ impl World for Record {
         })
     }
 
+    fn renumber(&self, instance: &str) -> Result<(), Error> {
+        self.act(format!("renumber {instance}"), |_| Ok(()))
+    }
+
     fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error> {
         self.act(
             format!("detach {volume} {instance} force={force}"),

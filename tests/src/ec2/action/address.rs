@@ -57,9 +57,8 @@ pub(super) fn disassociate(ec2: &Arc<Ec2>, call: &Call) -> Answer {
 }
 
 /// API reference, DescribeAddresses.
-pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
+pub(super) fn describe(state: &State, call: &Call) -> Answer {
     call.only(&["AllocationId", "PublicIp", "Filter"])?;
-    let state = locked(&ec2.state);
     let allocations = call
         .list("AllocationId")
         .into_iter()
@@ -90,9 +89,9 @@ pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     for (id, address) in &state.addresses {
         if (allocations.is_empty() || allocations.contains(id))
             && (publics.is_empty() || publics.contains(&address.public))
-            && passes(&filters, |name| field(&state, id, address, name))?
+            && passes(&filters, |name| field(state, id, address, name))?
         {
-            addresses.push(address_elements(&state, id, address));
+            addresses.push(address_elements(state, id, address));
         }
     }
     Ok(vec![list("addressesSet", addresses)])

@@ -2,20 +2,18 @@
 //! interface within DescribeInstances.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use super::Answer;
+use crate::ec2::OWNER;
 use crate::ec2::ids::InterfaceId;
 use crate::ec2::query::{Call, passes};
 use crate::ec2::state::{Interface, State, no_interface};
 use crate::ec2::xml::{Element, group, list, text};
-use crate::ec2::{Ec2, OWNER, locked};
 use crate::site;
 
 /// API reference, DescribeNetworkInterfaces.
-pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
+pub(super) fn describe(state: &State, call: &Call) -> Answer {
     call.only(&["NetworkInterfaceId", "Filter", "MaxResults", "NextToken"])?;
-    let state = locked(&ec2.state);
     let asked = call
         .list("NetworkInterfaceId")
         .into_iter()
@@ -28,9 +26,9 @@ pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     let mut interfaces = Vec::new();
     for (id, interface) in &state.interfaces {
         if (asked.is_empty() || asked.contains(id))
-            && passes(&filters, |name| field(&state, id, interface, name))?
+            && passes(&filters, |name| field(state, id, interface, name))?
         {
-            let mut elements = interface_elements(&state, id, interface);
+            let mut elements = interface_elements(state, id, interface);
             elements.push(text("availabilityZone", site::ZONE));
             elements.push(text("interfaceType", "interface"));
             elements.push(list("tagSet", Vec::new()));

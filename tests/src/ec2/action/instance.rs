@@ -96,14 +96,13 @@ pub(super) fn reboot(ec2: &Arc<Ec2>, call: &Call) -> Answer {
 }
 
 /// API reference, DescribeInstances.
-pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
+pub(super) fn describe(state: &State, call: &Call) -> Answer {
     call.only(&["InstanceId", "Filter", "MaxResults", "NextToken"])?;
-    let state = locked(&ec2.state);
-    let reservations = found(&state, call)?
+    let reservations = found(state, call)?
         .into_iter()
         .map(|(id, instance, interface)| {
             let number = id.as_str().replacen("i-", "r-", 1);
-            let instance = instance_elements(&state, id, instance, interface);
+            let instance = instance_elements(state, id, instance, interface);
             vec![
                 text("reservationId", number),
                 text("ownerId", OWNER),
@@ -116,7 +115,7 @@ pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
 }
 
 /// API reference, DescribeInstanceStatus: running instances only, unless IncludeAllInstances.
-pub(super) fn describe_status(ec2: &Arc<Ec2>, call: &Call) -> Answer {
+pub(super) fn describe_status(state: &State, call: &Call) -> Answer {
     call.only(&[
         "InstanceId",
         "Filter",
@@ -125,8 +124,7 @@ pub(super) fn describe_status(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         "IncludeAllInstances",
     ])?;
     let all = call.flag("IncludeAllInstances")?.unwrap_or_default();
-    let state = locked(&ec2.state);
-    let statuses = found(&state, call)?
+    let statuses = found(state, call)?
         .into_iter()
         .filter(|(_, instance, _)| all || instance.state == InstanceState::Running)
         .map(|(id, instance, _)| {

@@ -11,33 +11,42 @@ mod volume;
 pub(super) use describe_interface::{private_dns, public_of};
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::Ec2;
 use super::error::ApiError;
 use super::query::Call;
+use super::state::State;
 use super::xml::Element;
+use super::{Ec2, locked};
 
 /// What a call answers, inside its response element.
 pub(super) type Answer = Result<Vec<Element>, ApiError>;
 
-/// Hands a call over to its action.
-pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call) -> Answer {
-    let action: fn(&Arc<Ec2>, &Call) -> Answer = match call.action.as_str() {
-        "DescribeInstances" => instance::describe,
-        "DescribeInstanceStatus" => instance::describe_status,
-        "StartInstances" => instance::start,
-        "StopInstances" => instance::stop,
-        "RebootInstances" => instance::reboot,
-        "DescribeVolumes" => volume::describe,
-        "AttachVolume" => volume::attach,
-        "DetachVolume" => volume::detach,
-        "DescribeAddresses" => address::describe,
-        "AssociateAddress" => address::associate,
-        "DisassociateAddress" => address::disassociate,
-        "DescribeNetworkInterfaces" => describe_interface::describe,
-        "AssignPrivateIpAddresses" => interface::assign,
-        "UnassignPrivateIpAddresses" => interface::unassign,
-        "DescribeSubnets" => subnet::describe,
+/// A call that changes something, or one that only looks.
+enum Action {
+    Change(fn(&Arc<Ec2>, &Call) -> Answer),
+    Describe(fn(&State, &Call) -> Answer),
+}
+
+/// Hands a call over to its action. A describe call answers as of now, or of a moment.
+pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Answer {
+    use Action::{Change, Describe};
+    let action = match call.action.as_str() {
+        "DescribeInstances" => Describe(instance::describe),
+        "DescribeInstanceStatus" => Describe(instance::describe_status),
+        "StartInstances" => Change(instance::start),
+        "StopInstances" => Change(instance::stop),
+        "RebootInstances" => Change(instance::reboot),
+        "DescribeVolumes" => Describe(volume::describe),
+        "AttachVolume" => Change(volume::attach),
+        "DetachVolume" => Change(volume::detach),
+        "DescribeAddresses" => Describe(address::describe),
+        "AssociateAddress" => Change(address::associate),
+        "DisassociateAddress" => Change(address::disassociate),
+        "DescribeNetworkInterfaces" => Describe(describe_interface::describe),
+        "AssignPrivateIpAddresses" => Change(interface::assign),
+        "UnassignPrivateIpAddresses" => Change(interface::unassign),
+        "DescribeSubnets" => Describe(subnet::describe),
         other => {
             return Err(ApiError::client(
                 "InvalidAction",
@@ -49,5 +58,11 @@ pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     if call.flag("DryRun")? == Some(true) {
         return Err(ApiError::dry_run());
     }
-    action(ec2, call)
+    match action {
+        Change(change) => change(ec2, call),
+        Describe(describe) => {
+            let state = locked(&ec2.state);
+            describe(as_of.map_or(&**state, |moment| state.as_of(moment)), call)
+        }
+    }
 }

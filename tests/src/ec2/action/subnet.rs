@@ -1,23 +1,19 @@
 //! Subnets: DescribeSubnets.
 
-use std::sync::Arc;
-
 use super::Answer;
 use crate::ec2::error::ApiError;
 use crate::ec2::ids::SubnetId;
 use crate::ec2::query::{Call, passes};
 use crate::ec2::state::State;
 use crate::ec2::xml::{list, text};
-use crate::ec2::{Ec2, locked};
 use crate::site;
 
 /// Network, router, DNS, reserved, broadcast (VPC User Guide, "Subnet CIDR blocks").
 const RESERVED: usize = 5;
 
 /// API reference, DescribeSubnets.
-pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
+pub(super) fn describe(state: &State, call: &Call) -> Answer {
     call.only(&["SubnetId", "Filter", "MaxResults", "NextToken"])?;
-    let state = locked(&ec2.state);
     let asked = call
         .list("SubnetId")
         .into_iter()
@@ -30,7 +26,7 @@ pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         ));
     }
     let mut subnets = Vec::new();
-    if passes(&call.filters(), |name| field(&state, name))? {
+    if passes(&call.filters(), |name| field(state, name))? {
         let taken: usize = state.interfaces.values().map(|i| i.private().count()).sum();
         let free = (1_usize << (32 - state.subnet.cidr.prefix_len())) - RESERVED - taken;
         subnets.push(vec![

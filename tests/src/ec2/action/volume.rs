@@ -51,9 +51,8 @@ pub(super) fn detach(ec2: &Arc<Ec2>, call: &Call) -> Answer {
 }
 
 /// API reference, DescribeVolumes.
-pub(super) fn describe(ec2: &Arc<Ec2>, call: &Call) -> Answer {
+pub(super) fn describe(state: &State, call: &Call) -> Answer {
     call.only(&["VolumeId", "Filter", "MaxResults", "NextToken"])?;
-    let state = locked(&ec2.state);
     let asked = call
         .list("VolumeId")
         .into_iter()

@@ -1,0 +1,378 @@
+//! Faults on purpose: which, for which calls and instances, for how long, and which of them
+//! strikes now. What a fault does is where the thing is that it strikes: `endpoint`, `transition`, `imds`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiError;
+use super::locked;
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// In calls of the API.
+    Call(CallFault),
+    /// Between EC2's word and the device.
+    Volume(VolumeFault),
+    /// In the metadata service.
+    Metadata(MetadataFault),
+}
+
+/// What becomes of a call. The codes are those of the API reference, "Error codes".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallFault {
+    /// `RequestLimitExceeded`, 503 ("Request throttling for the Amazon EC2 API").
+    Throttled,
+    /// `InternalError`, 500.
+    InternalError,
+    /// `Unavailable`, 503: the server is overloaded.
+    Unavailable,
+    /// `ServiceUnavailable`, 503: a temporary failure.
+    ServiceUnavailable,
+    /// The connection is taken and nothing is ever answered, also after the fault has ended. Chosen:
+    /// it is what a lost route or a dead load balancer looks like to a client.
+    Hanging,
+    /// The connection is reset once the request is there. Chosen, as `Hanging`.
+    Reset,
+    /// The call is carried out and nothing is ever answered. Chosen: of a call without an answer
+    /// a client can't know whether it was carried out, so both happen.
+    AnswerLost,
+    /// `RequestExpired`, 400.
+    RequestExpired,
+    /// `ExpiredToken`, 400 ("Common errors"; that of a role's session that has ended).
+    ExpiredToken,
+    /// `AuthFailure`, 401.
+    AuthFailure,
+    /// `UnauthorizedOperation`, 403: what IAM does not allow. Answered to a DryRun too.
+    Denied,
+    /// Describe calls answer as of this long ago. Others are not touched. API reference, "Eventual consistency in the Amazon EC2 API", no figure.
+    Stale(Duration),
+}
+
+/// What goes wrong with a volume at an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeFault {
+    /// The attachment stays `attaching` (EBS User Guide, "Troubleshoot": stuck in the attaching
+    /// state) until the fault ends or it is detached by force.
+    StaysAttaching,
+    /// `attached`, and the guest sees no device until the fault ends or the instance is started
+    /// again. Known to the EBS CSI driver, which waits for the device separately.
+    NoDevice,
+    /// A detaching stays `busy` until the fault ends, it is forced, or the instance goes down (EBS
+    /// User Guide, "Detach an Amazon EBS volume"); whether the guest has it mounted is not asked.
+    StaysBusy,
+    /// The guest's name for the device is another than the last time (EBS User Guide, "NVMe device
+    /// names": the order in which they are found can differ).
+    OtherName,
+}
+
+/// What becomes of a request to the metadata service. Chosen, all but the status codes: EC2's
+/// documents know no outage of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetadataFault {
+    /// Every connection is reset.
+    Down,
+    /// Every answer comes this late.
+    Slow(Duration),
+    /// The connection is taken and nothing is ever answered.
+    Hanging,
+    /// 401 to a GET, whose token is void from then on: another has to be fetched ("401:
+    /// the GET request uses an invalid token").
+    TokenVoid,
+    /// 503 ("the request could not be completed. Retry").
+    Unavailable,
+    /// `local-ipv4s`, `ipv4-associations` and the rest stay as they were when the fault began.
+    StaleAddresses,
+}
+
+impl CallFault {
+    /// The refusal that it is; nothing for those that are none.
+    pub(super) fn refusal(self) -> Option<ApiError> {
+        let (status, code, message) = match self {
+            Self::Throttled => (503, "RequestLimitExceeded", "Request limit exceeded."),
+            Self::InternalError => (500, "InternalError", "An internal error has occurred"),
+            Self::Unavailable => (
+                503,
+                "Unavailable",
+                "The server is overloaded and can't handle the request.",
+            ),
+            Self::ServiceUnavailable => (
+                503,
+                "ServiceUnavailable",
+                "The request has failed due to a temporary failure of the server.",
+            ),
+            Self::RequestExpired => (400, "RequestExpired", "Request has expired."),
+            Self::ExpiredToken => (
+                400,
+                "ExpiredToken",
+                "The security token included in the request is expired",
+            ),
+            Self::AuthFailure => return Some(ApiError::auth_failure()),
+            Self::Denied => (
+                403,
+                "UnauthorizedOperation",
+                "You are not authorized to perform this operation.",
+            ),
+            Self::Hanging | Self::Reset | Self::AnswerLost | Self::Stale(_) => return None,
+        };
+        Some(ApiError::new(status, code, message))
+    }
+}
+
+impl From<CallFault> for Fault {
+    fn from(fault: CallFault) -> Self {
+        Self::Call(fault)
+    }
+}
+
+impl From<VolumeFault> for Fault {
+    fn from(fault: VolumeFault) -> Self {
+        Self::Volume(fault)
+    }
+}
+
+impl From<MetadataFault> for Fault {
+    fn from(fault: MetadataFault) -> Self {
+        Self::Metadata(fault)
+    }
+}
+
+/// How long a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Life {
+    /// Until it is cleared.
+    UntilCleared,
+    /// For a while.
+    For(Duration),
+    /// So many calls, attachments, detachments or metadata requests. A volume that it has struck
+    /// stays as it is until the fault is cleared.
+    Times(u32),
+}
+
+/// A fault, whom it strikes and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Injection {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// The calls of the API that it strikes (`AttachVolume`); all when empty.
+    pub calls: BTreeSet<String>,
+    /// The instances that call, whose volume it is, or that ask for metadata; all when empty.
+    pub instances: BTreeSet<String>,
+    /// How long.
+    pub life: Life,
+}
+
+impl Injection {
+    /// In every call, at every instance, until it is cleared.
+    pub fn of(fault: impl Into<Fault>) -> Self {
+        Self {
+            fault: fault.into(),
+            calls: BTreeSet::new(),
+            instances: BTreeSet::new(),
+            life: Life::UntilCleared,
+        }
+    }
+
+    /// In these calls only.
+    #[must_use]
+    pub fn on(mut self, calls: &[&str]) -> Self {
+        self.calls.extend(calls.iter().map(ToString::to_string));
+        self
+    }
+
+    /// At this instance, and others that are added so.
+    #[must_use]
+    pub fn at(mut self, instance: &str) -> Self {
+        self.instances.insert(instance.to_owned());
+        self
+    }
+
+    /// For a while.
+    #[must_use]
+    pub fn lasting(mut self, duration: Duration) -> Self {
+        self.life = Life::For(duration);
+        self
+    }
+
+    /// So many times.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.life = Life::Times(times);
+        self
+    }
+
+    fn meets(&self, call: Option<&str>, instance: Option<&str>) -> bool {
+        let among = |wanted: &BTreeSet<String>, found: Option<&str>| {
+            wanted.is_empty() || found.is_some_and(|found| wanted.contains(found))
+        };
+        among(&self.calls, call) && among(&self.instances, instance)
+    }
+}
+
+impl fmt::Display for Injection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            Fault::Call(fault) => write!(f, "ec2 {fault:?}")?,
+            Fault::Volume(fault) => write!(f, "volume {fault:?}")?,
+            Fault::Metadata(fault) => write!(f, "metadata {fault:?}")?,
+        }
+        for (word, names) in [("on", &self.calls), ("at", &self.instances)] {
+            if !names.is_empty() {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                write!(f, " {word} {}", names.join(", "))?;
+            }
+        }
+        match self.life {
+            Life::UntilCleared => Ok(()),
+            Life::For(duration) => write!(f, " for {} s", duration.as_secs_f64()),
+            Life::Times(times) => write!(f, " {times} times"),
+        }
+    }
+}
+
+/// A fault that is in force, or whose times are used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its number, to clear it by.
+    pub number: u64,
+    /// What it is.
+    pub injection: Injection,
+    /// How often it has struck.
+    pub struck: u32,
+}
+
+struct Entry {
+    standing: Standing,
+    since: Instant,
+}
+
+impl Entry {
+    /// Whether it has not ended by itself.
+    fn lasts(&self) -> bool {
+        match self.standing.injection.life {
+            Life::For(duration) => self.since.elapsed() < duration,
+            Life::UntilCleared | Life::Times(_) => true,
+        }
+    }
+
+    fn strikes_again(&self) -> bool {
+        match self.standing.injection.life {
+            Life::Times(times) => self.standing.struck < times,
+            Life::UntilCleared | Life::For(_) => self.lasts(),
+        }
+    }
+}
+
+/// All that were injected and neither cleared nor over.
+#[derive(Default)]
+pub(super) struct Faults {
+    entries: Mutex<(u64, Vec<Entry>)>,
+}
+
+impl Faults {
+    pub(super) fn inject(&self, injection: Injection) -> u64 {
+        let (last, entries) = &mut *locked(&self.entries);
+        *last += 1;
+        let standing = Standing {
+            number: *last,
+            injection,
+            struck: 0,
+        };
+        let since = Instant::now();
+        entries.push(Entry { standing, since });
+        *last
+    }
+
+    /// Ends one, or all; says which.
+    pub(super) fn clear(&self, number: Option<u64>) -> Vec<Standing> {
+        let (_, entries) = &mut *locked(&self.entries);
+        entries
+            .extract_if(.., |entry| {
+                number.is_none_or(|number| entry.standing.number == number)
+            })
+            .map(|entry| entry.standing)
+            .collect()
+    }
+
+    pub(super) fn standing(&self) -> Vec<Standing> {
+        let (_, entries) = &mut *locked(&self.entries);
+        entries.retain(Entry::lasts);
+        entries.iter().map(|entry| entry.standing.clone()).collect()
+    }
+
+    /// The first that `pick` takes and that meets this call or instance has struck once more.
+    fn strike<F>(
+        &self,
+        call: Option<&str>,
+        instance: Option<&str>,
+        pick: impl Fn(Fault) -> Option<F>,
+    ) -> Option<Struck<F>> {
+        let (_, entries) = &mut *locked(&self.entries);
+        entries.iter_mut().find_map(|entry| {
+            let injection = &entry.standing.injection;
+            if !entry.strikes_again() || !injection.meets(call, instance) {
+                return None;
+            }
+            let fault = pick(injection.fault)?;
+            entry.standing.struck += 1;
+            Some(Struck {
+                fault,
+                number: entry.standing.number,
+                since: entry.since,
+            })
+        })
+    }
+
+    /// What becomes of a call.
+    pub(super) fn of_call(&self, action: &str, caller: Option<&str>) -> Option<CallFault> {
+        let struck = self.strike(Some(action), caller, |fault| match fault {
+            Fault::Call(CallFault::Stale(_)) if !action.starts_with("Describe") => None,
+            Fault::Call(fault) => Some(fault),
+            Fault::Volume(_) | Fault::Metadata(_) => None,
+        });
+        Some(struck?.fault)
+    }
+
+    /// Whether a volume at an instance is struck by `wanted`; its number for `holds`.
+    pub(super) fn of_volume(&self, wanted: VolumeFault, instance: &str) -> Option<u64> {
+        let struck = self.strike(None, Some(instance), |fault| {
+            (fault == Fault::Volume(wanted)).then_some(())
+        });
+        Some(struck?.number)
+    }
+
+    /// What becomes of a metadata request, which reads an item or asks for a token.
+    pub(super) fn of_metadata(&self, instance: &str, reads: bool) -> Option<Struck<MetadataFault>> {
+        self.strike(None, Some(instance), |fault| match fault {
+            Fault::Metadata(MetadataFault::TokenVoid) if !reads => None,
+            Fault::Metadata(fault) => Some(fault),
+            Fault::Call(_) | Fault::Volume(_) => None,
+        })
+    }
+
+    /// Whether what has been struck by this one stays as it is.
+    pub(super) fn holds(&self, number: u64) -> bool {
+        let (_, entries) = &*locked(&self.entries);
+        entries
+            .iter()
+            .any(|entry| entry.standing.number == number && entry.lasts())
+    }
+}
+
+/// What struck.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Struck<F> {
+    pub(crate) fault: F,
+    number: u64,
+    /// When it was injected.
+    pub(crate) since: Instant,
+}
