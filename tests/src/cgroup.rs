@@ -92,6 +92,18 @@ impl Cgroup {
             .is_ok_and(|events| events.lines().any(|l| l == "populated 1"))
     }
 
+    /// The processes in it and below it, none if it does not exist.
+    pub fn processes(&self) -> Vec<u32> {
+        let own = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        let mut found: Vec<u32> = own.lines().filter_map(|pid| pid.parse().ok()).collect();
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                found.extend(Self(entry.path()).processes());
+            }
+        }
+        found
+    }
+
     /// Kills every process in it and below it and waits until they are gone.
     ///
     /// # Errors

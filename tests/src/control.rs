@@ -8,9 +8,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ec2::{Event, Snapshot};
-use crate::paths;
+use crate::ec2::{Event, Injection, Snapshot, Standing};
 use crate::world::Error;
+use crate::{paths, watch};
 
 /// A wish of a client. Nodes are named by instance id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,12 @@ pub enum Request {
     Partition(String),
     /// Ends every partition.
     Heal,
+    /// Has something go wrong: [`Reply::Faults`] with this one.
+    Inject(Injection),
+    /// [`Reply::Faults`] with all that are in force.
+    Faults,
+    /// Ends one by its number, or all.
+    ClearFaults(Option<u64>),
 }
 
 /// The answer.
@@ -44,6 +50,8 @@ pub enum Reply {
     Failed(String),
     /// How things are.
     Status(Status),
+    /// Faults in force.
+    Faults(Vec<Standing>),
     /// What happened: in EC2, and to the lab by hand.
     Events {
         /// The model's record.
@@ -69,6 +77,8 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// What EC2 says.
     pub ec2: Snapshot,
+    /// Whether the volume was ever at two nodes at once.
+    pub watch: watch::Findings,
 }
 
 /// One machine.
@@ -80,6 +90,8 @@ pub struct NodeStatus {
     pub on: bool,
     /// Whether it is cut off from the other nodes.
     pub partitioned: bool,
+    /// How many requests it has made to its metadata service.
+    pub metadata_requests: u64,
 }
 
 /// Where the background process listens.

@@ -27,6 +27,9 @@ use crate::{endpoints, netns, paths, vpc};
 /// How long nodes may take from power to a working sshd and pcsd.
 const UP_WITHIN: Duration = Duration::from_secs(180);
 
+/// How often the machines are looked at for the volume: much shorter than a detach and an attach.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Runs the lab until the process is killed. The caller has made the state directory, and has no
 /// other thread: this thread's namespaces become those of all.
 ///
@@ -111,6 +114,13 @@ async fn begin(
         endpoints::serve_metadata(&ec2, instance)?;
     }
     world.set_network(&ec2.network())?;
+    let watched = Arc::clone(&world);
+    std::thread::spawn(move || {
+        loop {
+            watched.look_for_the_volume();
+            std::thread::sleep(LOOK);
+        }
+    });
 
     start.step("three nodes");
     let (booting, start) = (Arc::clone(&world), Arc::clone(&desk.start));
@@ -271,9 +281,11 @@ impl Desk {
             Request::FollowStart => {}
             Request::Status => return lab.status().map(Reply::Status),
             Request::Events => {
+                let mut moments = self.moments().clone();
+                moments.extend(lab.world.watch.findings().violations);
                 return Ok(Reply::Events {
                     ec2: lab.ec2.events(),
-                    lab: self.moments().clone(),
+                    lab: moments,
                 });
             }
             Request::PowerOff(instance) => {
@@ -295,6 +307,21 @@ impl Desk {
                     lab.world.vpc.set_partitioned(&short, false)?;
                 }
                 self.note("all partitions healed".to_owned());
+            }
+            Request::Inject(injection) => {
+                let number = lab.ec2.inject(injection.clone());
+                let mut faults = lab.ec2.faults();
+                faults.retain(|standing| standing.number == number);
+                return Ok(Reply::Faults(faults));
+            }
+            Request::Faults => return Ok(Reply::Faults(lab.ec2.faults())),
+            Request::ClearFaults(None) => drop(lab.ec2.clear_faults()),
+            Request::ClearFaults(Some(number)) => {
+                if !lab.ec2.clear_fault(*number) {
+                    return Err(
+                        format!("there is no fault {number}; `lab fault list` shows them").into(),
+                    );
+                }
             }
         }
         Ok(Reply::Done)
@@ -322,12 +349,14 @@ impl Running {
                     instance: instance.id.to_owned(),
                     on: self.world.machine(instance.id)?.is_on(),
                     partitioned: partitioned.contains(instance.short),
+                    metadata_requests: self.ec2.metadata_requests(instance.id),
                 })
             })
             .collect::<Result<_, Error>>()?;
         Ok(Status {
             nodes,
             ec2: self.ec2.snapshot(),
+            watch: self.world.watch.findings(),
         })
     }
 

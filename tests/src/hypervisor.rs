@@ -17,6 +17,7 @@ use crate::progress::Silent;
 use crate::site::{self, INSTANCES, Instance};
 use crate::volume;
 use crate::vpc::{self, Vpc};
+use crate::watch::Watch;
 use crate::world::{Detach, Error, Network, World};
 
 /// Size of the EBS volume.
@@ -31,6 +32,8 @@ pub struct Hypervisor {
     volumes: PathBuf,
     /// What the VPC delivers.
     pub vpc: Vpc,
+    /// That no volume is at two machines.
+    pub watch: Watch,
 }
 
 impl Hypervisor {
@@ -81,7 +84,19 @@ impl Hypervisor {
             machines,
             volumes,
             vpc: Vpc::default(),
+            watch: Watch::default(),
         })
+    }
+
+    /// Looks once where the site's volume is, in the machines themselves.
+    pub fn look_for_the_volume(&self) {
+        let file = self.volumes.join(site::VOLUME_ID);
+        self.watch.look(|| {
+            INSTANCES
+                .iter()
+                .map(|node| Ok((node.short, self.machine(node.id)?.presence(&file)?)))
+                .collect()
+        });
     }
 
     /// The machine behind an instance.
@@ -120,8 +135,11 @@ impl World for Hypervisor {
     }
 
     fn attach(&self, instance: &str, volume: &str, _device: &str) -> Result<(), Error> {
-        self.machine(instance)?
-            .attach(volume, &self.volumes.join(volume))
+        let attached = self
+            .machine(instance)?
+            .attach(volume, &self.volumes.join(volume));
+        self.look_for_the_volume();
+        attached
     }
 
     fn renumber(&self, instance: &str) -> Result<(), Error> {

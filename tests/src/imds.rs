@@ -52,11 +52,12 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
     let as_of = struck
         .filter(|struck| struck.fault == MetadataFault::StaleAddresses)
         .map(|struck| struck.since);
+    let late = struck.map(|struck| struck.by).unwrap_or_default();
     match fault {
         Some(MetadataFault::Down) => return Connections::reset(request.extensions()),
         Some(MetadataFault::Hanging) => return std::future::pending().await,
         Some(MetadataFault::Unavailable) => return refusal(StatusCode::SERVICE_UNAVAILABLE),
-        Some(MetadataFault::Slow(by)) => tokio::time::sleep(by).await,
+        Some(MetadataFault::Slow) => tokio::time::sleep(late).await,
         Some(MetadataFault::TokenVoid | MetadataFault::StaleAddresses) | None => {}
     }
     let (headers, path) = (request.headers(), request.uri().path());

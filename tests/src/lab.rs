@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{self, Moment, Reply, Request, Status};
-use crate::ec2::Event;
+use crate::ec2::{Event, Injection, Standing};
 use crate::image::{self, Image, check};
 use crate::node::kernel::disk::kernel_disk;
 use crate::progress::{Progress, Silent};
@@ -154,6 +154,36 @@ impl Lab {
     /// The lab's process cannot change the VPC.
     pub fn heal(&self) -> Result<(), Error> {
         done(&Request::Heal)
+    }
+
+    /// Has something go wrong in EC2, with a volume or in the metadata service; the fault's number.
+    ///
+    /// # Errors
+    /// The lab's process has died.
+    pub fn inject(&self, injection: &Injection) -> Result<u64, Error> {
+        match control::ask(&Request::Inject(injection.clone()))? {
+            Reply::Faults(faults) if faults.len() == 1 => Ok(faults[0].number),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The faults in force.
+    ///
+    /// # Errors
+    /// The lab's process has died.
+    pub fn faults(&self) -> Result<Vec<Standing>, Error> {
+        match control::ask(&Request::Faults)? {
+            Reply::Faults(faults) => Ok(faults),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Ends one fault by its number, or all.
+    ///
+    /// # Errors
+    /// There is none of that number.
+    pub fn clear_faults(&self, number: Option<u64>) -> Result<(), Error> {
+        done(&Request::ClearFaults(number))
     }
 
     /// Who has power, and what EC2 says.

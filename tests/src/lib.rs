@@ -22,4 +22,5 @@ pub mod site;
 pub mod ssh;
 pub mod volume;
 pub mod vpc;
+pub mod watch;
 pub mod world;

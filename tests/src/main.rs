@@ -1,5 +1,7 @@
 //! `lab`: the command for people. What it does is in the library; here is how it is said.
 
+mod fault;
+
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
@@ -70,6 +72,9 @@ enum Verb {
     },
     /// End every partition
     Heal,
+    /// Have something go wrong in EC2, with volumes or in the metadata service
+    #[command(subcommand)]
+    Fault(fault::Verb),
     /// What happened since the start
     Events,
     /// A node's console
@@ -132,12 +137,23 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
             return interruptible(move || demo(&deb, keep));
         }
         Verb::Down => Lab::down()?,
-        Verb::Status => print!("{}", status(&Lab::connect()?)?),
+        Verb::Status => {
+            let now = Lab::connect()?.status()?;
+            let violations = now.watch.faults();
+            print!("{}", status(now));
+            for violation in &violations {
+                println!("VIOLATION: {violation}");
+            }
+            if !violations.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Verb::Ssh { node, command } => return replace_by(Lab::connect()?.session(node, &command)),
         Verb::PowerOff { node } => Lab::connect()?.power_off(node)?,
         Verb::PowerOn { node } => Lab::connect()?.power_on(node)?,
         Verb::Partition { node } => Lab::connect()?.partition(node)?,
         Verb::Heal => Lab::connect()?.heal()?,
+        Verb::Fault(verb) => fault::run(&Lab::connect()?, verb)?,
         Verb::Events => print!("{}", events(&Lab::connect()?)?),
         Verb::Logs { node } => {
             let path = paths::disks().join(node.short).join("console.log");
@@ -264,8 +280,8 @@ fn replace_by(mut command: Command) -> Result<ExitCode, Error> {
     .into())
 }
 
-fn status(lab: &Lab) -> Result<String, Error> {
-    let control::Status { nodes, ec2 } = lab.status()?;
+fn status(now: control::Status) -> String {
+    let control::Status { nodes, ec2, .. } = now;
     let mut text = format!(
         "{:<5}{:<18}{:<21}{:<7}{:<15}ADDRESSES\n",
         "NODE", "HOST NAME", "INSTANCE", "POWER", "EC2 SAYS"
@@ -330,7 +346,7 @@ fn status(lab: &Lab) -> Result<String, Error> {
             (None, _) => "leads nowhere".to_owned(),
         }
     ));
-    Ok(text)
+    text
 }
 
 fn events(lab: &Lab) -> Result<String, Error> {

@@ -38,6 +38,11 @@ impl Cluster {
         outcome
     }
 
+    fn volume_was_never_at_two_nodes(&self) {
+        let faults = self.lab.status().unwrap().watch.faults();
+        assert_eq!(faults, Vec::<String>::new());
+    }
+
     /// Brings a fenced node back and waits until the cluster sees it online.
     fn bring_back(&self, hostname: &str, witness: &str) {
         let (node, witness) = (instance(hostname), instance(witness));
@@ -47,6 +52,7 @@ impl Cluster {
         loop {
             let status = cluster::status(&self.lab, witness).unwrap();
             if status.online.iter().any(|online| online == hostname) {
+                self.volume_was_never_at_two_nodes();
                 return;
             }
             assert!(
@@ -122,6 +128,7 @@ fn the_pbx_survives_whatever_happens_to_its_node() {
     );
 
     a_dead_container_is_repaired_in_place(&cluster, &standby.active);
+    cluster.volume_was_never_at_two_nodes();
 }
 
 fn a_dead_container_is_repaired_in_place(cluster: &Cluster, active: &str) {

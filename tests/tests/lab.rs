@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use lab::ec2::{CallFault, Injection, MetadataFault};
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress, Silent};
 use lab::site::{self, INSTANCES, Instance, VOLUME_ID};
@@ -331,4 +332,68 @@ fn the_cli_and_boto_trust_the_ec2_model_at_ec2_s_own_name() {
         N1,
         &format!("fence_aws --action=list --region={}", site::REGION),
     );
+}
+
+#[test]
+fn a_volume_at_two_nodes_is_seen_and_never_forgotten() {
+    let own = OwnLab::up();
+    own.attach(N1);
+    own.sh(N1, &format!("mkfs.xfs -q {LINK} && mount {LINK} /mnt"));
+    assert_eq!(
+        own.lab.status().unwrap().watch.faults(),
+        Vec::<String>::new()
+    );
+    let number = own.sh(N1, &format!("stat -L -c '0x%t 0x%T' {LINK}"));
+    own.sh(N2, &format!("mknod /dev/nvme9n1 b {number}"));
+    let wrong = || own.lab.status().unwrap().watch.faults();
+    until("the lab sees it", || !wrong().is_empty());
+    let expected = "the volume is at two nodes at once: n1 (mounted) and n2 (device)";
+    assert_eq!(wrong(), [expected]);
+    own.sh(N2, "rm /dev/nvme9n1");
+    let looks = || own.lab.status().unwrap().watch.looks;
+    let before = looks();
+    until("the lab has looked again", || looks() > before + 2);
+    assert_eq!(wrong(), [expected]);
+    let (_, noted) = own.lab.all_events().unwrap();
+    assert!(
+        noted.iter().any(|moment| moment.what == expected),
+        "{noted:?}"
+    );
+}
+
+#[test]
+fn faults_strike_the_nodes_that_they_are_for_until_they_are_cleared() {
+    let own = OwnLab::up();
+    let token = "curl --silent --max-time 2 --output /dev/null --write-out '%{http_code}' --request PUT \
+                 --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token";
+    let metadata = |node| own.sh(node, &format!("{token} || echo \" curl $?\""));
+    let volumes = |node| {
+        let call = format!(
+            "AWS_MAX_ATTEMPTS=1 aws --region {} ec2 describe-volumes 2>&1 >/dev/null || true",
+            site::REGION
+        );
+        own.sh(node, &call)
+    };
+    let down = Injection::of(MetadataFault::Down).at(N1.id);
+    let number = own.lab.inject(&down).unwrap();
+    assert!(metadata(N1).ends_with("curl 56"), "{}", metadata(N1));
+    assert_eq!(metadata(N2), "200");
+    own.lab.clear_faults(Some(number)).unwrap();
+    assert_eq!(metadata(N1), "200");
+    let throttled = Injection::of(CallFault::Throttled).on(&["DescribeVolumes"]);
+    own.lab.inject(&throttled).unwrap();
+    assert!(
+        volumes(N2).contains("RequestLimitExceeded"),
+        "{}",
+        volumes(N2)
+    );
+    let reset = Injection::of(CallFault::Reset).at(N1.id);
+    own.lab.clear_faults(None).unwrap();
+    own.lab.inject(&reset).unwrap();
+    assert!(volumes(N1).contains("onnection"), "{}", volumes(N1));
+    assert_eq!(volumes(N2), "");
+    assert_eq!(own.lab.faults().unwrap().len(), 1);
+    own.lab.clear_faults(None).unwrap();
+    assert_eq!(volumes(N1), "");
+    assert!(own.lab.clear_faults(Some(number)).is_err());
 }

@@ -126,6 +126,7 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
         irregular: irregular(&logged, &expected, &active),
         acknowledged: rows.iter().filter(|row| row.at < cut).count(),
         missing,
+        volume: lab.status()?.watch.faults(),
         without_sip: sip.length(),
         without_rows: commits.length(),
         starting: starting(&logged, &expected),

@@ -23,6 +23,8 @@ pub struct Outcome {
     pub starting: Duration,
     /// Resources that were started other than once, or elsewhere than on `active`.
     pub irregular: Vec<String>,
+    /// What the lab's watch over the volume has found wrong, since the lab came up.
+    pub volume: Vec<String>,
     /// What happened when.
     pub timeline: Vec<Moment>,
     /// When the fault began.
@@ -33,6 +35,7 @@ impl Outcome {
     /// What is wrong with it; nothing when it is as it has to be.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.irregular.clone();
+        faults.extend(self.volume.iter().cloned());
         if self.acknowledged == 0 {
             faults.push("no row was acknowledged before the cut: nothing was tested".to_owned());
         }

@@ -73,17 +73,17 @@ async fn handle(ec2: &Arc<Ec2>, parts: &Parts, body: &[u8]) -> Result<Outcome, A
     };
     let began = ec2.events.now();
     let caller = locked(&ec2.keys).caller(parts, body);
-    let fault = ec2.faults.of_call(&call.action, caller.as_deref().ok());
-    let refusal = fault.and_then(CallFault::refusal);
-    let outcome = match (refusal, fault) {
+    let struck = ec2.faults.of_call(&call.action, caller.as_deref().ok());
+    let fault = struck.map(|struck| struck.fault);
+    let as_of = struck
+        .filter(|struck| struck.fault == CallFault::Stale)
+        .and_then(|struck| Instant::now().checked_sub(struck.by));
+    let outcome = match (fault.and_then(CallFault::refusal), fault) {
         (Some(refusal), _) => Err(refusal),
         (None, Some(CallFault::Hanging | CallFault::Reset)) => Ok(Vec::new()),
-        (None, Some(CallFault::Stale(by))) => caller
-            .clone()
-            .and_then(|_| action::handle(ec2, &call, Instant::now().checked_sub(by))),
         (None, _) => caller
             .clone()
-            .and_then(|_| action::handle(ec2, &call, None)),
+            .and_then(|_| action::handle(ec2, &call, as_of)),
     };
     ec2.events.add_at(
         began,

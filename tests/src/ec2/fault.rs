@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
@@ -24,7 +25,7 @@ pub enum Fault {
 }
 
 /// What becomes of a call. The codes are those of the API reference, "Error codes".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CallFault {
     /// `RequestLimitExceeded`, 503 ("Request throttling for the Amazon EC2 API").
@@ -51,12 +52,13 @@ pub enum CallFault {
     AuthFailure,
     /// `UnauthorizedOperation`, 403: what IAM does not allow. Answered to a DryRun too.
     Denied,
-    /// Describe calls answer as of this long ago. Others are not touched. API reference, "Eventual consistency in the Amazon EC2 API", no figure.
-    Stale(Duration),
+    /// Describe calls answer as of a while ago; others are not touched (EC2 Developer Guide, "Eventual
+    /// consistency in the Amazon EC2 API", no figure).
+    Stale,
 }
 
 /// What goes wrong with a volume at an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum VolumeFault {
     /// The attachment stays `attaching` (EBS User Guide, "Troubleshoot": stuck in the attaching
@@ -75,13 +77,13 @@ pub enum VolumeFault {
 
 /// What becomes of a request to the metadata service. Chosen, all but the status codes: EC2's
 /// documents know no outage of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum MetadataFault {
     /// Every connection is reset.
     Down,
-    /// Every answer comes this late.
-    Slow(Duration),
+    /// Every answer comes a while late.
+    Slow,
     /// The connection is taken and nothing is ever answered.
     Hanging,
     /// 401 to a GET, whose token is void from then on: another has to be fetched ("401:
@@ -121,7 +123,7 @@ impl CallFault {
                 "UnauthorizedOperation",
                 "You are not authorized to perform this operation.",
             ),
-            Self::Hanging | Self::Reset | Self::AnswerLost | Self::Stale(_) => return None,
+            Self::Hanging | Self::Reset | Self::AnswerLost | Self::Stale => return None,
         };
         Some(ApiError::new(status, code, message))
     }
@@ -169,9 +171,14 @@ pub struct Injection {
     pub instances: BTreeSet<String>,
     /// How long.
     pub life: Life,
+    /// How far behind stale descriptions are, and how late slow metadata.
+    pub by: Duration,
 }
 
 impl Injection {
+    /// Chosen: seconds, as the API's lag is described; three times the agents' limit for metadata.
+    pub const BY: Duration = Duration::from_secs(3);
+
     /// In every call, at every instance, until it is cleared.
     pub fn of(fault: impl Into<Fault>) -> Self {
         Self {
@@ -179,6 +186,7 @@ impl Injection {
             calls: BTreeSet::new(),
             instances: BTreeSet::new(),
             life: Life::UntilCleared,
+            by: Self::BY,
         }
     }
 
@@ -210,6 +218,13 @@ impl Injection {
         self
     }
 
+    /// So far behind, or so late.
+    #[must_use]
+    pub fn by(mut self, by: Duration) -> Self {
+        self.by = by;
+        self
+    }
+
     fn meets(&self, call: Option<&str>, instance: Option<&str>) -> bool {
         let among = |wanted: &BTreeSet<String>, found: Option<&str>| {
             wanted.is_empty() || found.is_some_and(|found| wanted.contains(found))
@@ -220,11 +235,13 @@ impl Injection {
 
 impl fmt::Display for Injection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fault {
-            Fault::Call(fault) => write!(f, "ec2 {fault:?}")?,
-            Fault::Volume(fault) => write!(f, "volume {fault:?}")?,
-            Fault::Metadata(fault) => write!(f, "metadata {fault:?}")?,
-        }
+        let (group, value) = match self.fault {
+            Fault::Call(fault) => ("ec2", fault.to_possible_value()),
+            Fault::Volume(fault) => ("volume", fault.to_possible_value()),
+            Fault::Metadata(fault) => ("metadata", fault.to_possible_value()),
+        };
+        let value = value.unwrap_or_default();
+        write!(f, "{group} {}", value.get_name())?;
         for (word, names) in [("on", &self.calls), ("at", &self.instances)] {
             if !names.is_empty() {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -328,18 +345,18 @@ impl Faults {
                 fault,
                 number: entry.standing.number,
                 since: entry.since,
+                by: entry.standing.injection.by,
             })
         })
     }
 
     /// What becomes of a call.
-    pub(super) fn of_call(&self, action: &str, caller: Option<&str>) -> Option<CallFault> {
-        let struck = self.strike(Some(action), caller, |fault| match fault {
-            Fault::Call(CallFault::Stale(_)) if !action.starts_with("Describe") => None,
+    pub(super) fn of_call(&self, action: &str, caller: Option<&str>) -> Option<Struck<CallFault>> {
+        self.strike(Some(action), caller, |fault| match fault {
+            Fault::Call(CallFault::Stale) if !action.starts_with("Describe") => None,
             Fault::Call(fault) => Some(fault),
             Fault::Volume(_) | Fault::Metadata(_) => None,
-        });
-        Some(struck?.fault)
+        })
     }
 
     /// Whether a volume at an instance is struck by `wanted`; its number for `holds`.
@@ -375,4 +392,6 @@ pub(crate) struct Struck<F> {
     number: u64,
     /// When it was injected.
     pub(crate) since: Instant,
+    /// How far behind, or how late.
+    pub(crate) by: Duration,
 }

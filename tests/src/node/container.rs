@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 
-use super::{Machine, device, personal};
+use super::{Machine, device, personal, witness};
 use crate::cgroup::Cgroup;
 use crate::image::Image;
 use crate::run;
 use crate::site::Instance;
 use crate::volume::Loop;
 use crate::vpc;
+use crate::watch::Presence;
 use crate::world::{Detach, Error};
 
 /// systemd's signal for "power off", SIGRTMIN+4 as glibc counts.
@@ -149,6 +150,13 @@ impl Machine for ContainerNode {
         }
         state.volumes.insert(volume.to_owned(), plugged);
         Ok(())
+    }
+
+    fn presence(&self, file: &Path) -> Result<Presence, Error> {
+        // Looking must not make the group again that a power cut has removed.
+        let parts = &self.0.parts;
+        let group = Cgroup::existing(parts.cgroup.path().join(parts.instance.short));
+        witness::in_container(&group, file)
     }
 
     fn renumber(&self) {

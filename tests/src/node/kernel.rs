@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Machine;
+use super::{Machine, witness};
 use crate::cgroup::Cgroup;
 use crate::netns::{self, VPC};
 use crate::site::Instance;
+use crate::watch::Presence;
 use crate::world::{Detach, Error};
 use crate::{run, volume, vpc};
 
@@ -170,6 +171,10 @@ impl Machine for KernelMachine {
             node.forget(&mut state, slot)?;
         }
         plugged
+    }
+
+    fn presence(&self, file: &Path) -> Result<Presence, Error> {
+        witness::of_kernel(&self.0.parts.group, file)
     }
 
     fn detach(&self, volume: &str, force: bool) -> Result<Detach, Error> {

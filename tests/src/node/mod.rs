@@ -5,10 +5,12 @@ pub mod kernel;
 pub mod container;
 mod device;
 pub mod personal;
+mod witness;
 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::watch::Presence;
 use crate::world::{Detach, Error};
 
 /// A machine that can be powered, and that volumes are plugged into.
@@ -26,6 +28,9 @@ pub trait Machine: Send + Sync {
     /// The next volume is found under another kernel name than it would be. A kernel of its own
     /// names its devices itself.
     fn renumber(&self) {}
+    /// Whether the volume in `file` is here, by what the machine itself has. Waits for nobody, so that
+    /// it can be asked at any time. Nothing is at a machine without power.
+    fn presence(&self, file: &Path) -> Result<Presence, Error>;
     /// Unplugs it.
     fn detach(&self, volume: &str, force: bool) -> Result<Detach, Error>;
 }

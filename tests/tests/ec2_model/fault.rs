@@ -198,7 +198,7 @@ fn stale_descriptions_follow_after_their_time() {
     let site = Site::new();
     let lag = Duration::from_secs(2);
     site.attach(N1);
-    site.ec2.inject(Injection::of(CallFault::Stale(lag)));
+    site.ec2.inject(Injection::of(CallFault::Stale).by(lag));
     wait("the description is of the attached volume", || {
         state_of_the_volume(&site) == "attached"
     });
@@ -302,7 +302,7 @@ fn metadata_that_is_down_resets_and_metadata_that_hangs_does_not_answer() {
 fn slow_metadata_answers_after_its_time() {
     let site = Site::new();
     let late = Duration::from_millis(600);
-    site.ec2.inject(Injection::of(MetadataFault::Slow(late)));
+    site.ec2.inject(Injection::of(MetadataFault::Slow).by(late));
     let began = Instant::now();
     assert_eq!(site.metadata("PUT", "/latest/api/token", TOKEN).status, 200);
     assert!(began.elapsed() >= late);
