@@ -14,10 +14,16 @@ const ALWAYS: &[Advice] = &[
     Advice::timeout("meta-data", 5),
 ];
 
+/// The DTD of OCF 1.0, which ocf-tester validates against, with the attribute that OCF 1.1 put
+/// in the place of `unique`.
+const DOCTYPE: &str =
+    "resource-agent SYSTEM \"ra-api-1.dtd\" [<!ATTLIST parameter unique-group CDATA #IMPLIED>]";
+
 /// The meta-data as a document.
 pub(super) fn document(agent: &Description, parameters: &[Parameter]) -> io::Result<String> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    writer.write_event(Event::DocType(BytesText::from_escaped(DOCTYPE)))?;
     writer
         .create_element("resource-agent")
         .with_attribute(("name", agent.name))
