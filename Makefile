@@ -8,10 +8,11 @@ CARGO_DEB_VERSION := 3.8.0
 CARGO_DEB := $(CACHE)/tools/cargo-deb-$(CARGO_DEB_VERSION)/bin/cargo-deb
 LAB := $(CARGO_TARGET_DIR)/release/lab
 DEB := $(CARGO_TARGET_DIR)/debian/portsip-ha.deb
+AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: demo test deb lab lint build deps clean help
+.PHONY: demo test deb man lab lint build deps clean help
 
 help:
 	@echo 'make demo   a three-node cluster, a power cut, a verdict (KEEP=1 leaves the lab up)'
@@ -38,10 +39,16 @@ build: deps
 lab: build
 	@echo $(LAB)
 
-deb: build $(CARGO_DEB)
+deb: build man $(CARGO_DEB)
 	@mkdir -p $(dir $(DEB))
 	$(CARGO_DEB) deb --no-build --no-strip -p portsip-ha-agents --output $(DEB)
 	packaging/check-deb $(DEB)
+
+# The pages bear the date of the package's version.
+man: build
+	cd $(PORTSIP_HA_BIN) && ./portsip-ha-man man $(addprefix ./,$(AGENTS)) \
+		--date "$$(date -u -d "$$(dpkg-parsechangelog -l $(CURDIR)/packaging/debian/changelog -S Date)" +%F)"
+	gzip -9nf $(PORTSIP_HA_BIN)/man/*.7
 
 $(CARGO_DEB):
 	cargo install cargo-deb --version $(CARGO_DEB_VERSION) --locked --no-default-features \

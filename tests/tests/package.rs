@@ -43,6 +43,7 @@ fn the_agents_are_where_pacemaker_looks_and_cib_gen_is_on_the_path() {
         "./usr/lib/ocf/resource.d/portsip/awsebs",
         "./usr/lib/ocf/resource.d/portsip/awseip",
         "./usr/lib/ocf/resource.d/portsip/awsipsrcaddr",
+        "./usr/lib/ocf/resource.d/portsip/awsvip",
         "./usr/lib/ocf/resource.d/portsip/pbx",
         "./usr/bin/cib-gen",
     ] {
@@ -54,6 +55,54 @@ fn the_agents_are_where_pacemaker_looks_and_cib_gen_is_on_the_path() {
     }
 }
 
+/// What a program prints that has to succeed and to complain of nothing.
+fn quiet(program: &str, args: &[&std::ffi::OsStr]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{program} {args:?}: {}\n{complaints}",
+        output.status
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn each_agent_has_a_manual_page_that_is_of_this_version_of_it() {
+    let unpacked = tempfile::tempdir().unwrap();
+    dpkg_deb("--extract", &[unpacked.path().to_str().unwrap()]);
+    let agents = unpacked.path().join("usr/lib/ocf/resource.d/portsip");
+    let mut pages = 0;
+    for agent in std::fs::read_dir(&agents).unwrap() {
+        let binary = agent.unwrap().path();
+        let name = binary.file_name().unwrap().to_str().unwrap();
+        let page = format!("usr/share/man/man7/ocf_portsip_{name}.7.gz");
+        let page = unpacked.path().join(page);
+        let source = quiet("zcat", &[page.as_os_str()]);
+        let plain = unpacked.path().join(name);
+        std::fs::write(&plain, source).unwrap();
+        let options = ["-ww", "-man", "-Tutf8", "-P-cbou"].map(std::ffi::OsStr::new);
+        let text = quiet("groff", &[&options[..], &[plain.as_os_str()]].concat());
+        let meta_data = quiet(binary.to_str().unwrap(), &["meta-data".as_ref()]);
+        for (element, section) in [("parameter", "PARAMETERS"), ("action", "ACTIONS")] {
+            let section = text.split(section).nth(1).unwrap();
+            let opening = format!("<{element} name=\"");
+            let said = meta_data.split(&opening).skip(1);
+            let names: Vec<&str> = said.map(|rest| rest.split('"').next().unwrap()).collect();
+            assert!(!names.is_empty(), "{name}: {meta_data}");
+            for item in names {
+                let mut lines = section.lines().map(str::trim_start);
+                assert!(
+                    lines.any(|line| line.split_whitespace().next() == Some(item)),
+                    "{name}: the {element} {item} is not in:\n{section}"
+                );
+            }
+        }
+        pages += 1;
+    }
+    assert_eq!(pages, 5, "agents in {}", agents.display());
+}
+
 #[test]
 fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
     for path in files().keys() {
@@ -61,6 +110,7 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
             "./usr/lib/ocf/resource.d/portsip/",
             "./usr/bin/cib-gen",
             "./usr/share/doc/portsip-ha/",
+            "./usr/share/man/man7/ocf_portsip_",
         ];
         assert!(
             ours.iter().any(|prefix| path.starts_with(prefix)),

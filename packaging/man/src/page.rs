@@ -292,7 +292,7 @@ fn files(page: &mut Roff, agent: &Agent) {
     page.text([roman(
         "What the agent has to know at its next call, if there is anything. Gone after a reboot, and it may be removed while the resource is stopped.",
     )]);
-    item(page, [bold("/usr/share/doc/portsip-ha/README.md.gz")]);
+    item(page, [bold("/usr/share/doc/portsip-ha/README.md")]);
     page.text([roman(
         "How the cluster is made and what to do after a failover.",
     )]);
