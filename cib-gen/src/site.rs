@@ -10,7 +10,7 @@ use crate::ids::{
 };
 use crate::mistake::{At, Mistake, Mistakes};
 use crate::nodes::{FoundNode, GivenNode, Known};
-use crate::vars::{AwsVars, FencingAction, FencingWord, NodeVars, Topology, Vars};
+use crate::vars::{AwsVars, FencingAction, FencingWord, NodeVars, PrivipAgent, Topology, Vars};
 
 /// Where the vendor keeps the data of the PBX.
 const DATA_PATH: &str = "/var/lib/portsip";
@@ -52,6 +52,8 @@ pub struct AwsSite {
     pub region: Option<Region>,
     /// How a lost node is kept from the data.
     pub fencing: AwsFencing,
+    /// What assigns the virtual address.
+    pub privip_agent: PrivipAgent,
 }
 
 /// A node.
@@ -163,6 +165,10 @@ impl Vars {
                         None => known.region.clone(),
                     },
                     fencing,
+                    privip_agent: aws
+                        .privip_agent
+                        .as_ref()
+                        .map_or_else(Default::default, |a| a.value),
                 }),
                 pbx: Pbx {
                     image: self.pbx_image.value.clone(),

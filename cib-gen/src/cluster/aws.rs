@@ -7,7 +7,7 @@ use super::{
 };
 use crate::ids::Region;
 use crate::site::{AwsFencing, AwsSite, Node, Pbx};
-use crate::vars::FencingAction;
+use crate::vars::{FencingAction, PrivipAgent};
 
 /// Longest wait of fence_aws for `stopped`, in rounds of a second and an API call.
 const STOPPED: u32 = 240;
@@ -115,14 +115,44 @@ fn with_region(mut parameters: Vec<Setting>, region: Option<&Region>) -> Vec<Set
     parameters
 }
 
-fn addresses(site: &AwsSite) -> Vec<Primitive> {
-    let region = site.region.as_ref();
-    let mut privip_operations = start_stop_monitor(60, 60, 30, 30);
-    for operation in &mut privip_operations {
-        if matches!(operation.action, Action::Monitor { .. }) {
-            operation.on_fail = Some(OnFail::Ignore);
+/// The virtual address on the node's interface in the VPC.
+fn privip(site: &AwsSite) -> Primitive {
+    let mut parameters = vec![setting("secondary_private_ip", site.vip)];
+    match site.privip_agent {
+        PrivipAgent::Portsip => Primitive {
+            id: "privip",
+            agent: portsip("awsvip"),
+            why: "the virtual address, assigned to the node's interface in the VPC; the Elastic \
+                  IP comes along",
+            parameters: with_region(parameters, site.region.as_ref()),
+            operations: start_stop_monitor(60, 60, 10, 30),
+        },
+        PrivipAgent::Heartbeat => {
+            parameters.push(setting("api_delay", 0));
+            let mut operations = start_stop_monitor(60, 60, 30, 30);
+            for operation in &mut operations {
+                if matches!(operation.action, Action::Monitor { .. }) {
+                    operation.on_fail = Some(OnFail::Ignore);
+                }
+            }
+            Primitive {
+                id: "privip",
+                agent: heartbeat("awsvip"),
+                why: "the virtual address, assigned to the node's interface in the VPC. The \
+                      monitor of this agent asks EC2 and takes a throttled or slow answer for a \
+                      lost address, so a failure of it is shown and not acted on: eip's monitor, \
+                      which asks the instance metadata, sees a lost address too. The agent's 3 s \
+                      pause after a call would be time without service. It has no region \
+                      parameter in Debian 12",
+                parameters,
+                operations,
+            }
         }
     }
+}
+
+fn addresses(site: &AwsSite) -> Vec<Primitive> {
+    let region = site.region.as_ref();
     vec![
         Primitive {
             id: "eip",
@@ -138,20 +168,7 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
             ),
             operations: start_stop_monitor(60, 60, 10, 30),
         },
-        Primitive {
-            id: "privip",
-            agent: heartbeat("awsvip"),
-            why: "the virtual address, assigned to the node's interface in the VPC. Its monitor \
-                  asks EC2 and takes a throttled or slow answer for a lost address, so a failure \
-                  of it is shown and not acted on: eip's monitor, which asks the instance \
-                  metadata, sees a lost address too. The agent's 3 s pause after a call would \
-                  be time without service. It has no region parameter in Debian 12",
-            parameters: vec![
-                setting("secondary_private_ip", site.vip),
-                setting("api_delay", 0),
-            ],
-            operations: privip_operations,
-        },
+        privip(site),
         Primitive {
             id: "vip",
             agent: heartbeat("IPaddr2"),

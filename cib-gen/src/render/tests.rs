@@ -60,6 +60,22 @@ fn without_fencing_every_rendering_says_what_that_means() {
 }
 
 #[test]
+fn the_stock_agent_of_the_virtual_address_is_there_for_who_names_it() {
+    let of = |cluster: &Cluster| -> Vec<String> {
+        let privip = cluster.resources.iter().find(|r| r.id == "privip").unwrap();
+        let names = privip.parameters.iter().map(|p| p.name.clone());
+        std::iter::once(render::agent_name(privip.agent))
+            .chain(names)
+            .collect()
+    };
+    let ours = ["ocf:portsip:awsvip", "secondary_private_ip"];
+    assert_eq!(of(&cluster("")), ours);
+    let stock = cluster("privip_agent: ocf:heartbeat:awsvip\n");
+    assert_eq!(of(&stock)[0], "ocf:heartbeat:awsvip");
+    assert!(render::pcs(&stock).contains("on-fail=ignore"));
+}
+
+#[test]
 fn nothing_in_a_value_becomes_a_command_or_an_element() {
     let mut cluster = cluster("");
     let hostile = "x' $(touch /tmp/x) `id` \"<a b='c'>& ; #\n\\";

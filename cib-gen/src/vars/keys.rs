@@ -58,6 +58,7 @@ pub const KEYS: &[Key] = &[
     optional("fencing", "aws"),
     optional("fencing_action", "off"),
     optional("data_path", "/var/lib/portsip"),
+    optional("privip_agent", "ocf:portsip:awsvip"),
 ];
 
 /// Keys of older guides and of the other topology, and what to do about them here.

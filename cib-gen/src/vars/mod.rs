@@ -73,6 +73,8 @@ pub struct AwsVars {
     pub fencing: Option<At<FencingWord>>,
     /// `fencing_action`.
     pub fencing_action: Option<At<FencingAction>>,
+    /// `privip_agent`.
+    pub privip_agent: Option<At<PrivipAgent>>,
 }
 
 /// The values of `fencing`.
@@ -91,6 +93,30 @@ pub enum FencingAction {
     Off,
     /// Stopped and started again.
     Reboot,
+}
+
+/// The values of `privip_agent`: what assigns the virtual address to a node's interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PrivipAgent {
+    /// Ours.
+    #[default]
+    Portsip,
+    /// The distribution's, which needs the AWS CLI.
+    Heartbeat,
+}
+
+impl FromStr for PrivipAgent {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match text {
+            "ocf:portsip:awsvip" => Ok(PrivipAgent::Portsip),
+            "ocf:heartbeat:awsvip" => Ok(PrivipAgent::Heartbeat),
+            _ => Err(Malformed {
+                found: format!("`{text}` is no agent that assigns a private address"),
+                write: "`ocf:portsip:awsvip` (the default), or `ocf:heartbeat:awsvip`, which needs the AWS CLI".into(),
+            }),
+        }
+    }
 }
 
 impl FromStr for FencingWord {
@@ -247,6 +273,7 @@ impl Keys {
         let ebs_device = self.optional("ebs_device");
         let fencing = self.optional("fencing");
         let fencing_action = self.optional("fencing_action");
+        let privip_agent = self.optional("privip_agent");
         Some(AwsVars {
             instance_ids: [one?, two?, three?],
             private_vip_address: private_vip_address.map(|a| a.with(a.value.0))?,
@@ -259,6 +286,7 @@ impl Keys {
             ebs_device,
             fencing,
             fencing_action,
+            privip_agent,
         })
     }
 
