@@ -5,5 +5,6 @@
 
 mod address;
 mod faults;
+mod histories;
 mod node;
 mod volume;

@@ -222,6 +222,15 @@ impl<W: World + 'static> Site<W> {
 
     /// A call of the API by an administrator.
     pub(crate) fn call(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        self.try_call(action, parameters).unwrap()
+    }
+
+    /// The same; an error is what EC2 said.
+    pub(crate) fn try_call(
+        &self,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, String> {
         let mut curl = Command::new("curl");
         curl.args([
             "--silent",
@@ -240,7 +249,13 @@ impl<W: World + 'static> Site<W> {
         for (name, value) in parameters {
             curl.args(["--data-urlencode", &format!("{name}={value}")]);
         }
-        run(curl.arg(format!("http://{}/", self.api)))
+        let output = curl.arg(format!("http://{}/", self.api)).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(said)
+        }
     }
 
     pub(crate) fn stop_instance(&self, instance: &str) {
