@@ -94,6 +94,18 @@ impl Device {
         self.size().is_ok_and(|size| size > 0)
     }
 
+    /// Whether there is certainly no disk behind it any more. An error that says nothing about
+    /// the disk leaves it open.
+    pub fn is_gone(&self) -> bool {
+        match self.size() {
+            Ok(size) => size == 0,
+            Err(error) => matches!(
+                error.raw_os_error(),
+                Some(libc::ENOENT | libc::ENXIO | libc::ENODEV | libc::ENOMEDIUM)
+            ),
+        }
+    }
+
     /// Whether a mounted file system, here or in another mount namespace, or something else holds it.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ mod validate;
 
 use std::fs;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ pub struct AwsEbs {
     state: StateFile,
 }
 
-/// What is known of an attachment that was begun here.
+/// What was asked of EC2 from here. Its descriptions may not tell of it for some seconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Begun {
     volume: String,
@@ -95,6 +95,15 @@ struct Begun {
     device: String,
     /// Whether the device was seen. Until then it may still appear.
     seen: bool,
+    /// When the attachment was asked for, or seen in a description.
+    attached: SystemTime,
+    /// When a stop asked for the end of the attachment.
+    detached: Option<SystemTime>,
+}
+
+/// How long ago that was. A clock that was set back makes it now, which only makes us wait.
+fn since(moment: SystemTime) -> Duration {
+    moment.elapsed().unwrap_or_default()
 }
 
 impl Agent for AwsEbs {
@@ -156,6 +165,11 @@ impl AwsEbs {
     /// The device, if there is a disk behind it.
     fn live_device(&self) -> Option<Device> {
         self.device().filter(Device::is_live)
+    }
+
+    /// The device, unless it is certain that nothing can be written to it any more.
+    fn present_device(&self) -> Option<Device> {
+        self.device().filter(|device| !device.is_gone())
     }
 
     async fn connect(&self, deadline: Deadline) -> Result<Ec2, AwsError> {

@@ -1,8 +1,8 @@
 //! Start: the volume is taken from where it is, if that is safe, attached here, and there.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{ASK, AwsEbs, Begun, DeviceName, LOOK, or_look_again};
+use super::{ASK, AwsEbs, Begun, DeviceName, LOOK, or_look_again, since};
 use crate::aws::{
     Attachment, AttachmentState, AwsError, Ec2, InstanceId, LAG, Power, Usable, Volume, until_known,
 };
@@ -48,8 +48,23 @@ fn next<'a>(volume: &'a Volume, here: &InstanceId) -> Next<'a> {
 /// What was asked of another holder so far.
 #[derive(Debug, Default)]
 struct Asked {
-    at: Option<Instant>,
-    busy_since: Option<Instant>,
+    /// From when on it is asked again, if it shows no effect.
+    again: Option<Instant>,
+    /// Whether it was asked by force.
+    force: bool,
+    /// Since when it is busy.
+    busy: Option<Instant>,
+    /// Since when EC2 says that it is off, without a break.
+    off: Option<Instant>,
+}
+
+/// What EC2 made of a request to attach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attaching {
+    /// It has taken it on.
+    Begun,
+    /// It has refused, as somebody still has the volume, or nothing is known.
+    NotYet,
 }
 
 impl AwsEbs {
@@ -57,7 +72,7 @@ impl AwsEbs {
         let deadline = self.call.deadline;
         let steps = &self.call.steps;
         steps.doing("asking which instance this is");
-        let live = self.live_device().is_some();
+        let live = self.live_device().is_some() && !self.may_leave();
         // With the device at hand, EC2 is asked whether it is about to leave, but not for long.
         let patience = if live {
             deadline.at_most(LAG)
@@ -73,7 +88,9 @@ impl AwsEbs {
         steps.doing(&format!("asking EC2 where {} is", self.id()));
         let (here, ec2, mut volume) = match known.await {
             Ok(known) => known,
-            Err(error) if live && error.is_unknown() => {
+            Err(error)
+                if error.is_unknown() && self.live_device().is_some() && !self.may_leave() =>
+            {
                 tracing::warn!("{error}; but the device is here");
                 return Ok(());
             }
@@ -92,10 +109,19 @@ impl AwsEbs {
                 )));
             }
             match next(&volume, &here) {
+                Next::AwaitDevice | Next::Attach
+                    if self.may_leave() && self.live_device().is_some() =>
+                {
+                    doing = format!(
+                        "waiting for EC2 to show what became of an earlier detachment of {} from {here}",
+                        self.id()
+                    );
+                    steps.doing(&doing);
+                }
                 Next::AwaitDevice => {
                     doing = format!("waiting for the device of {}", self.id());
                     steps.doing(&doing);
-                    if self.device_appears(&ec2, &here, &volume).await? {
+                    if self.device_appears(&ec2, &here, &volume, None).await? {
                         return Ok(());
                     }
                 }
@@ -118,8 +144,12 @@ impl AwsEbs {
                 Next::Attach => {
                     doing = format!("attaching {} to {here}", self.id());
                     steps.doing(&doing);
-                    self.attach(&ec2, &here).await?;
-                    if self.device_appears(&ec2, &here, &volume).await? {
+                    let pause = match self.attach(&ec2, &here).await? {
+                        Attaching::Begun => LAG,
+                        Attaching::NotYet => STILL,
+                    };
+                    let told = Some(Instant::now() + pause);
+                    if self.device_appears(&ec2, &here, &volume, told).await? {
                         return Ok(());
                     }
                 }
@@ -136,6 +166,12 @@ impl AwsEbs {
         }
     }
 
+    /// Whether a stop has asked EC2 to detach the volume, and descriptions may not show it yet.
+    fn may_leave(&self) -> bool {
+        let detached = self.begun().and_then(|begun| begun.detached);
+        detached.is_some_and(|moment| since(moment) < LAG)
+    }
+
     /// Does what may be done to get the volume from another instance.
     async fn take(
         &self,
@@ -145,23 +181,30 @@ impl AwsEbs {
     ) -> Result<(), Failure> {
         let deadline = self.call.deadline;
         let holder = &attachment.instance;
+        let now = Instant::now();
+        let busy = attachment.state == AttachmentState::Busy;
+        let in_vain = asked.again.is_some_and(|again| again <= now);
         let leaving = attachment.state == AttachmentState::Detaching;
-        let in_vain = asked.at.is_some_and(|at| at.elapsed() > LAG);
-        if leaving && !in_vain || asked.at.is_some_and(|at| at.elapsed() < ASK) {
-            asked.at.get_or_insert_with(Instant::now);
+        if !busy && !in_vain && (leaving || asked.again.is_some()) {
+            asked.again.get_or_insert(now + LAG);
             return Ok(());
         }
         let power = until_known(deadline, async || ec2.power(holder).await)
             .await
             .map_err(|error| error.failure())?;
-        let busy = attachment.state == AttachmentState::Busy;
+        if power == Power::Off {
+            asked.off.get_or_insert(now);
+        } else {
+            asked.off = None;
+        }
         let force = match power {
             // It may still be writing. When it is off, the volume is free to take.
             Power::GoingDown => return Ok(()),
-            // Nothing writes any more, so force loses nothing; but it is not needed at first.
-            Power::Off => busy || in_vain,
+            // Nothing writes any more, so force loses nothing. But it is rarely needed, and one word of EC2 that it is
+            // off can be old: it may have been started since.
+            Power::Off => (busy || in_vain) && asked.off.is_some_and(|since| since.elapsed() > LAG),
             Power::On if busy => {
-                let since = *asked.busy_since.get_or_insert_with(Instant::now);
+                let since = *asked.busy.get_or_insert(now);
                 if !self.parameters.force_detach {
                     if since.elapsed() < BUSY {
                         return Ok(());
@@ -176,7 +219,7 @@ impl AwsEbs {
             }
             Power::On => false,
         };
-        if asked.at.is_some() && !in_vain && !force {
+        if asked.again.is_some() && !in_vain && force == asked.force {
             return Ok(());
         }
         tracing::info!(
@@ -184,13 +227,17 @@ impl AwsEbs {
             self.id(),
             if force { " by force" } else { "" }
         );
-        asked.at = Some(Instant::now());
-        or_look_again(ec2.detach(self.id(), holder, force).await).map_err(|error| error.failure())
+        let answer = ec2.detach(self.id(), holder, force).await;
+        let pause = if answer.is_ok() { LAG } else { STILL };
+        asked.force = force;
+        asked.again = Some(Instant::now() + pause);
+        or_look_again(answer).map_err(|error| error.failure())
     }
 
     /// Asks EC2 to attach the volume, under the next name if that asked for is taken.
-    async fn attach(&self, ec2: &Ec2, here: &InstanceId) -> Result<(), Failure> {
+    async fn attach(&self, ec2: &Ec2, here: &InstanceId) -> Result<Attaching, Failure> {
         let mut name = self.parameters.device.clone();
+        let before = self.begun();
         for _ in 0..2 {
             self.note(&name.to_string(), false)?;
             match ec2.attach(self.id(), here, &name.to_string()).await {
@@ -211,18 +258,32 @@ impl AwsEbs {
                             ))
                         })?;
                 }
-                answer => return or_look_again(answer).map_err(|error| error.failure()),
+                Ok(()) => return Ok(Attaching::Begun),
+                Err(error) => {
+                    let is_final = matches!(
+                        error.meaning,
+                        Meaning::Forbidden | Meaning::WrongZone | Meaning::NoRoom
+                    );
+                    // Refused for good, so nothing is on its way that a stop would have to wait for.
+                    if is_final && before.is_none_or(|before| before.seen) {
+                        self.state.remove();
+                    }
+                    or_look_again(Err(error)).map_err(|error| error.failure())?;
+                    return Ok(Attaching::NotYet);
+                }
             }
         }
-        Ok(())
+        Ok(Attaching::NotYet)
     }
 
-    /// Waits for the device. False when EC2 no longer says that it is coming.
+    /// Waits for the device. False when EC2 does not say that it is coming; it has until `told`
+    /// to say so for the first time.
     async fn device_appears(
         &self,
         ec2: &Ec2,
         here: &InstanceId,
         volume: &Volume,
+        told: Option<Instant>,
     ) -> Result<bool, Failure> {
         let deadline = self.call.deadline;
         if let Some(attachment) = volume.attachment_to(here) {
@@ -253,6 +314,7 @@ impl AwsEbs {
                 Ok(volume) => match volume.attachment_to(here).map(|a| a.state) {
                     Some(AttachmentState::Attached) => said = "has attached",
                     Some(AttachmentState::Attaching) => said = "is attaching",
+                    None if told.is_some_and(|told| Instant::now() < told) => {}
                     _ => return Ok(false),
                 },
                 Err(error) => tracing::info!("{error}; still waiting for the device"),
@@ -265,6 +327,8 @@ impl AwsEbs {
             volume: self.id().to_string(),
             device: device.to_owned(),
             seen,
+            attached: SystemTime::now(),
+            detached: None,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Stop: unmounted, flushed, detached. Success means that this instance can no longer write to the volume.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{ASK, AwsEbs, LOOK, or_look_again};
+use super::{ASK, AwsEbs, Begun, LOOK, or_look_again, since};
 use crate::aws::{AttachmentState, AwsError, Ec2, InstanceId, LAG, until_known};
 use crate::device::Device;
 use crate::meaning::Meaning;
@@ -11,35 +11,22 @@ use crate::ocf::{Deadline, Failure};
 
 /// How long EC2 is asked about a volume that is not to be seen here.
 const NOTHING_HERE: Duration = Duration::from_secs(8);
+/// After this time a request to attach, made by an action that was killed, has reached EC2 or is lost, and
+/// descriptions show it.
+const SETTLED: Duration = Duration::from_secs(10);
+/// How long after a refusal it is asked again: what is still attaching can't be detached yet.
+const REFUSED: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(100);
 
 impl AwsEbs {
     pub(super) async fn detach_here(&self) -> Result<(), Failure> {
-        let device = self.live_device();
+        let device = self.present_device();
         if let Some(device) = &device {
             self.let_go(device).await?;
         }
-        // A device that was seen and is gone has been taken away: nothing here can write.
-        // One that was never seen may still come.
-        let may_come = self.begun().is_some_and(|begun| !begun.seen);
-        let surely_not_here = device.is_none() && !may_come;
-        let deadline = if surely_not_here {
-            self.call.deadline.at_most(NOTHING_HERE)
-        } else {
-            self.call.deadline
-        };
-        match self.detach_and_wait(device.is_some(), deadline).await {
-            Ok(()) => {
-                self.state.remove();
-                Ok(())
-            }
-            Err(failure) if surely_not_here => {
-                tracing::warn!("{failure}; but there is no such device here");
-                self.state.remove();
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-        }
+        self.detach_and_wait(device.is_some()).await?;
+        self.state.remove();
+        Ok(())
     }
 
     /// Unmounts the device's file systems and writes out what the kernel holds back.
@@ -104,73 +91,120 @@ impl AwsEbs {
         }
     }
 
-    async fn detach_and_wait(&self, was_here: bool, deadline: Deadline) -> Result<(), Failure> {
-        self.call.steps.doing("asking which instance this is");
-        let here = self.instance(deadline).await.map_err(unknown_is_failure)?;
-        let ec2 = self.connect(deadline).await.map_err(unknown_is_failure)?;
-        let mut asked: Option<Instant> = None;
+    async fn detach_and_wait(&self, was_here: bool) -> Result<(), Failure> {
+        // A device that was seen and is gone has been taken away: nothing here can write. One that
+        // was never seen may still come, as long as EC2 may have got the request and not tell of it.
+        let coming = self.begun().filter(|begun| !was_here && !begun.seen);
+        let surely_not_here = !was_here && coming.is_none();
+        let mut patience = if surely_not_here {
+            self.call.deadline.at_most(NOTHING_HERE)
+        } else {
+            self.call.deadline
+        };
+        let (here, ec2) = match self.here_and_ec2(patience).await {
+            Err(error) => return self.unheard(error, surely_not_here),
+            Ok(both) => both,
+        };
+        let mut attached_says_ec2 = false;
+        let mut again: Option<Instant> = None;
+        let mut accepted = false;
         loop {
             self.call
                 .steps
                 .doing(&format!("asking EC2 where {} is", self.id()));
-            let volume = match until_known(deadline, async || ec2.volume(self.id()).await).await {
-                Err(error) if error.meaning == Meaning::NotFound => {
-                    return self.is_gone(deadline).await;
-                }
-                answer => answer.map_err(unknown_is_failure)?,
+            let state = match until_known(patience, async || ec2.volume(self.id()).await).await {
+                Ok(volume) => volume.attachment_to(&here).map(|a| a.state),
+                Err(error) if error.meaning == Meaning::NotFound => None,
+                Err(error) => return self.unheard(error, surely_not_here && !attached_says_ec2),
             };
-            let state = match volume
-                .attachment_to(&here)
-                .map(|attachment| attachment.state)
-            {
-                None => return self.is_gone(deadline).await,
-                Some(state) => state,
-            };
-            let leaving = matches!(state, AttachmentState::Detaching | AttachmentState::Busy);
-            if !leaving && asked.is_none_or(|at| at.elapsed() > LAG) {
-                self.request_detach(&ec2, &here, deadline).await?;
-                asked = Some(Instant::now());
+            let is_here = self.present_device().is_some();
+            let to_stay = matches!(
+                state,
+                Some(AttachmentState::Attached | AttachmentState::Attaching)
+            );
+            if to_stay && !attached_says_ec2 {
+                attached_says_ec2 = true;
+                patience = self.call.deadline;
+            }
+            let settled = accepted
+                || coming
+                    .as_ref()
+                    .is_none_or(|begun| since(begun.attached) > SETTLED);
+            if !is_here && !to_stay && settled {
+                return Ok(());
+            }
+            // A description that shows nothing can be old, a device can't.
+            let to_ask = to_stay || state.is_none() && is_here;
+            if to_ask && again.is_none_or(|again| again <= Instant::now()) {
+                let taken = self.request_detach(&ec2, &here).await?;
+                accepted |= taken;
+                again = Some(Instant::now() + if taken { LAG } else { REFUSED });
             }
             self.call
                 .steps
                 .doing(&format!("waiting for {} to leave {here}", self.id()));
             // The device's end is what counts. EC2 takes longer to say so.
-            if was_here && (asked.is_some() || leaving) && self.leaves_within(ASK, deadline).await {
+            let awaited = was_here && (accepted || !to_stay);
+            if awaited && self.leaves_within(ASK).await {
                 return Ok(());
             }
-            if !deadline.sleep(if was_here { LOOK } else { ASK }).await {
-                return Err(Failure::generic(format!(
-                    "{} is still {} on {here} after {} s, so this node could still write to it",
-                    self.id(),
-                    match state {
-                        AttachmentState::Busy => "busy",
-                        AttachmentState::Detaching => "detaching",
-                        AttachmentState::Attaching => "attaching",
-                        AttachmentState::Attached => "attached",
-                    },
-                    deadline.limit().as_secs()
-                )));
+            if !patience.sleep(if awaited { LOOK } else { ASK }).await {
+                return Err(self.still_here(&here, state, is_here));
             }
         }
     }
 
-    async fn request_detach(
-        &self,
-        ec2: &Ec2,
-        here: &InstanceId,
-        deadline: Deadline,
-    ) -> Result<(), Failure> {
+    /// Which instance this is, and EC2.
+    async fn here_and_ec2(&self, deadline: Deadline) -> Result<(InstanceId, Ec2), AwsError> {
+        self.call.steps.doing("asking which instance this is");
+        let here = self.instance(deadline).await?;
+        Ok((here, self.connect(deadline).await?))
+    }
+
+    /// Nothing was learned from EC2. Where there is no device, and none can come, that is no failure.
+    fn unheard(&self, error: AwsError, surely_not_here: bool) -> Result<(), Failure> {
+        if surely_not_here && self.present_device().is_none() {
+            tracing::warn!("{error}; but there is no such device here");
+            return Ok(());
+        }
+        Err(Failure::generic(format!(
+            "{error}; the volume may still be attached"
+        )))
+    }
+
+    /// Asks for the end of the attachment; whether EC2 has taken that on.
+    async fn request_detach(&self, ec2: &Ec2, here: &InstanceId) -> Result<bool, Failure> {
+        let deadline = self.call.deadline;
         self.call
             .steps
             .doing(&format!("detaching {} from {here}", self.id()));
+        self.note_detaching();
         let answer = until_known(deadline, async || ec2.detach(self.id(), here, false).await).await;
-        or_look_again(answer).map_err(|error| Failure::generic(error.to_string()))
+        let taken = answer.is_ok();
+        or_look_again(answer).map_err(|error| Failure::generic(error.to_string()))?;
+        Ok(taken)
     }
 
-    async fn leaves_within(&self, limit: Duration, deadline: Deadline) -> bool {
-        let limit = deadline.at_most(limit);
+    /// For a start that comes after this stop was interrupted.
+    fn note_detaching(&self) {
+        let now = SystemTime::now();
+        let begun = self.begun().unwrap_or_else(|| Begun {
+            volume: self.id().to_string(),
+            device: String::new(),
+            seen: self.present_device().is_some(),
+            attached: now,
+            detached: None,
+        });
+        let detached = Some(now);
+        if let Err(failure) = self.state.save(&Begun { detached, ..begun }) {
+            tracing::warn!("{failure}");
+        }
+    }
+
+    async fn leaves_within(&self, limit: Duration) -> bool {
+        let limit = self.call.deadline.at_most(limit);
         loop {
-            if self.live_device().is_none() {
+            if self.present_device().is_none() {
                 return true;
             }
             if !limit.sleep(LOOK).await {
@@ -179,23 +213,32 @@ impl AwsEbs {
         }
     }
 
-    /// EC2 says that it is not attached here: the device has to agree.
-    async fn is_gone(&self, deadline: Deadline) -> Result<(), Failure> {
-        self.call
-            .steps
-            .doing(&format!("waiting for the device of {} to go", self.id()));
-        if self.leaves_within(deadline.remaining(), deadline).await {
-            return Ok(());
-        }
-        Err(Failure::generic(format!(
-            "EC2 says that {} is not attached here, but its device is still there and alive after {} s",
-            self.id(),
-            deadline.limit().as_secs()
-        )))
+    fn still_here(
+        &self,
+        here: &InstanceId,
+        state: Option<AttachmentState>,
+        is_here: bool,
+    ) -> Failure {
+        let time = self.call.deadline.limit().as_secs();
+        let volume = self.id();
+        let is = match state {
+            Some(AttachmentState::Busy) => "busy",
+            Some(AttachmentState::Detaching) => "detaching",
+            Some(AttachmentState::Attaching) => "attaching",
+            Some(AttachmentState::Attached) => "attached",
+            None if is_here => {
+                return Failure::generic(format!(
+                    "EC2 says that {volume} is not attached here, but its device is still there and alive after {time} s"
+                ));
+            }
+            None => {
+                return Failure::generic(format!(
+                    "a start that was interrupted asked EC2 to attach {volume} to {here}, and it is too early to believe that it will not come"
+                ));
+            }
+        };
+        Failure::generic(format!(
+            "{volume} is still {is} on {here} after {time} s, so this node could still write to it"
+        ))
     }
-}
-
-/// Every error of a stop means that it is not known to be detached.
-fn unknown_is_failure(error: AwsError) -> Failure {
-    Failure::generic(format!("{error}; the volume may still be attached"))
 }
