@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::machines::only_child;
+use super::way::Which;
 use super::world::World;
 use crate::node::binaries;
 
@@ -39,10 +40,10 @@ pub(super) struct Death {
 /// When.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At {
-    /// At its so-many-th call of EC2 or the metadata, which is lost too.
-    Before(usize),
+    /// At a call, which is lost too.
+    Before(Which),
     /// At that call's answer: the call is carried out.
-    After(usize),
+    After(Which),
     /// So many milliseconds after the start.
     Milliseconds(u64),
 }

@@ -8,6 +8,7 @@ use lab::site::INSTANCES;
 use nix::sys::signal::Signal;
 
 use super::action::{Action, At, Death, Victim};
+use super::way::Which;
 use super::world::World;
 
 /// Worlds at once.
@@ -40,6 +41,7 @@ fn made_again(
     assert!(ended.is(0), "{ended:?}\n{}", world.log());
     let calls = world.ways.count(0);
     let moments = (1..=calls)
+        .map(Which::Number)
         .flat_map(|call| [At::Before(call), At::After(call)])
         .chain(MOMENTS.map(At::Milliseconds));
     let kinds = [

@@ -148,6 +148,13 @@ impl Machines {
         self.now().nodes[node].has_device
     }
 
+    /// Whether another node with power has the volume mounted.
+    pub(super) fn is_used_elsewhere(&self, node: usize) -> bool {
+        let now = self.now();
+        let mut others = now.nodes.iter().enumerate();
+        others.any(|(other, machine)| other != node && self.is_mounted(machine, other))
+    }
+
     /// What was seen that must not be.
     pub(super) fn wrong(&self) -> Vec<String> {
         self.now().wrong.clone()

@@ -52,8 +52,7 @@ fn history() -> impl Strategy<Value = History> {
 }
 
 /// What is wrong in the history and what EC2 did; nothing if nothing is.
-fn wrong_in(history: &History) -> Option<String> {
-    let world = World::new(history.force_asked);
+fn wrong_in(world: &World, history: &History) -> Option<String> {
     for operation in &history.operations {
         world.perform(operation, true);
     }
@@ -82,9 +81,11 @@ fn no_history_has_two_writers_an_unasked_force_or_a_stop_that_lies() {
                 } else {
                     TestRunner::new_with_rng(config, seed)
                 };
-                let outcome = runner.run(&history(), |history| match wrong_in(&history) {
-                    None => Ok(()),
-                    Some(wrong) => Err(TestCaseError::fail(wrong)),
+                let outcome = runner.run(&history(), |history| {
+                    match wrong_in(&World::new(history.force_asked), &history) {
+                        None => Ok(()),
+                        Some(wrong) => Err(TestCaseError::fail(wrong)),
+                    }
                 });
                 if let Err(TestError::Fail(wrong, history)) = outcome {
                     panic!("{wrong}\nin {history:#?}");

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use lab::ec2::CallFault;
+use lab::site::INSTANCES;
 use nix::sys::signal::Signal;
 use proptest::prelude::*;
 
 use super::action::{Action, At, Death, Ended, Victim};
+use super::way::Which;
 use super::world::World;
-use lab::site::INSTANCES;
 
 /// For an action that is to get its chance.
 const LONG: Duration = Duration::from_secs(20);
@@ -28,11 +30,15 @@ pub(super) enum Operation {
     /// Neither EC2 nor the metadata can be reached from the node.
     CutOff(usize),
     Heal(usize),
-    /// From now on descriptions are so many milliseconds old for the node.
-    Lag(usize, u64),
+    /// From now on descriptions are so many milliseconds old for the node: all, or those of one action.
+    Lag(usize, u64, &'static [&'static str]),
+    /// So many calls of the node fail so.
+    Trouble(usize, CallFault, u32),
     /// By an operator, as the next one.
     Attach(usize),
     Detach,
+    /// Nothing happens for so many milliseconds, and what is described gets older.
+    Pause(u64),
     /// At once.
     Both(Box<Operation>, Box<Operation>),
 }
@@ -40,13 +46,28 @@ use Operation::*;
 
 fn death() -> impl Strategy<Value = Death> {
     let at = prop_oneof![
-        3 => (1..20_usize).prop_map(At::Before),
-        3 => (1..20_usize).prop_map(At::After),
+        3 => (1..20_usize).prop_map(|call| At::Before(Which::Number(call))),
+        3 => (1..20_usize).prop_map(|call| At::After(Which::Number(call))),
         2 => (0..2500_u64).prop_map(At::Milliseconds),
     ];
     let of = prop_oneof![Just(Victim::Supervisor), Just(Victim::Worker)];
     let by = prop_oneof![Just(Signal::SIGKILL), Just(Signal::SIGTERM)];
     (at, of, by).prop_map(|(at, of, by)| Death { at, of, by })
+}
+
+fn fault() -> impl Strategy<Value = CallFault> {
+    prop_oneof![
+        Just(CallFault::Throttled),
+        Just(CallFault::Unavailable),
+        Just(CallFault::Reset),
+        Just(CallFault::AnswerLost),
+    ]
+}
+
+fn lag() -> impl Strategy<Value = Operation> {
+    let by = prop_oneof![1 => Just(0), 3 => 100..3000_u64];
+    let of: [&[&str]; 3] = [&[], &["DescribeVolumes"], &["DescribeInstances"]];
+    (node(), by, prop::sample::select(of.to_vec())).prop_map(|(node, by, of)| Lag(node, by, of))
 }
 
 fn node() -> impl Strategy<Value = usize> {
@@ -71,6 +92,7 @@ fn event() -> impl Strategy<Value = Operation> {
         2 => node().prop_map(PowerOn),
         1 => node().prop_map(Attach),
         1 => Just(Detach),
+        1 => (200..1500_u64).prop_map(Pause),
         2 => node().prop_map(Unmount),
     ]
 }
@@ -82,7 +104,8 @@ fn alone() -> impl Strategy<Value = Operation> {
         4 => node().prop_map(Mount),
         1 => node().prop_map(CutOff),
         2 => node().prop_map(Heal),
-        2 => (node(), prop_oneof![Just(0), 100..3000_u64]).prop_map(|(node, by)| Lag(node, by)),
+        2 => lag(),
+        1 => (node(), fault(), 1..4_u32).prop_map(|(node, fault, times)| Trouble(node, fault, times)),
     ]
 }
 
@@ -113,7 +136,7 @@ impl Operation {
 }
 
 impl World {
-    fn action(&self, node: usize, name: &'static str) -> Action {
+    pub(super) fn action(&self, node: usize, name: &'static str) -> Action {
         Action {
             agent: "awsebs",
             name,
@@ -129,15 +152,21 @@ impl World {
         match operation {
             Start(node, death) => {
                 machines.expect_volume(*node);
+                let free = alone && death.is_none() && self.is_well(*node);
+                let free = free && !machines.is_used_elsewhere(*node);
                 let ended = self.act(*node, self.action(*node, "start"), *death);
                 if alone && ended.is(0) {
                     self.started(*node);
                 }
+                self.should(free, *node, "start", &ended);
             }
             Stop(node, death) => {
-                if self.act(*node, self.action(*node, "stop"), *death).is(0) {
+                let free = alone && death.is_none() && self.is_well(*node);
+                let ended = self.act(*node, self.action(*node, "stop"), *death);
+                if ended.is(0) {
                     machines.let_go(*node);
                 }
+                self.should(free, *node, "stop", &ended);
             }
             Monitor(node, death) => {
                 let before = machines.has_device(*node);
@@ -154,13 +183,30 @@ impl World {
             PowerOn(node) => self.start(*node),
             CutOff(node) => self.ways.cut(*node, true),
             Heal(node) => self.ways.cut(*node, false),
-            Lag(node, by) => self.lag(*node, *by),
+            Lag(node, by, of) => self.lag(*node, *by, of),
+            Trouble(node, fault, times) => self.trouble(*node, *fault, *times),
             Attach(node) => self.attach(*node),
             Detach => self.detach(),
+            Pause(time) => std::thread::sleep(Duration::from_millis(*time)),
             Both(one, other) => std::thread::scope(|scope| {
                 scope.spawn(|| self.perform(one, false));
                 self.perform(other, false);
             }),
+        }
+    }
+
+    /// Whether nothing keeps an agent on the node from its work.
+    fn is_well(&self, node: usize) -> bool {
+        self.site.machines.has_power(node) && !self.ways.is_cut(node) && !self.has_trouble()
+    }
+
+    /// An action that nothing stood against has come to this.
+    fn should(&self, nothing: bool, node: usize, name: &str, ended: &Ended) {
+        if nothing && !ended.is(0) {
+            self.site.machines.is_wrong(format!(
+                "nothing stood against a {name} on {}, and it came to {ended:?}",
+                INSTANCES[node].short
+            ));
         }
     }
 
@@ -203,9 +249,10 @@ impl World {
     /// Whatever has happened: when everything works again, the volume is let go everywhere, and one node gets it.
     pub(super) fn converges(&self, on: usize) {
         let nodes = 0..INSTANCES.len();
+        self.no_trouble();
         for node in nodes.clone() {
             self.ways.cut(node, false);
-            self.lag(node, 0);
+            self.lag(node, 0, &[]);
             self.start(node);
         }
         let expect = |node: usize, name: &'static str, code: i32| {

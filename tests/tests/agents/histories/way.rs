@@ -4,9 +4,13 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
+
+/// Far more than any call.
+const LIMIT: usize = 1 << 20;
 
 /// The ways of the three nodes.
 #[derive(Default)]
@@ -20,10 +24,18 @@ struct Way {
     plan: Option<Plan>,
 }
 
+/// A call of EC2 or the metadata.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    /// By its number, from 1.
+    Number(usize),
+    /// The first of this action of EC2.
+    Named(&'static str),
+}
+
 /// What is to happen at a call.
 struct Plan {
-    /// Which, from 1.
-    call: usize,
+    call: Which,
     /// Whether the call is lost too.
     lost: bool,
     strike: Box<dyn FnOnce() + Send>,
@@ -40,14 +52,24 @@ impl Ways {
     }
 
     async fn pass(&self, node: usize, request: Request, next: Next) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, LIMIT).await.unwrap_or_default();
+        let is = |name: &str| {
+            form_urlencoded::parse(&body).any(|(key, value)| key == "Action" && value == name)
+        };
         let (cut, plan) = {
             let way = &mut *self.0[node].lock().unwrap();
             if !way.cut {
                 way.calls += 1;
             }
             let calls = way.calls;
-            (way.cut, way.plan.take_if(|plan| plan.call == calls))
+            let meets = |plan: &mut Plan| match plan.call {
+                Which::Number(number) => number == calls,
+                Which::Named(name) => is(name),
+            };
+            (way.cut, way.plan.take_if(meets))
         };
+        let request = Request::from_parts(parts, Body::from(body));
         if cut {
             // A lost packet is not answered; the caller gives up by itself.
             return std::future::pending().await;
@@ -72,11 +94,11 @@ impl Ways {
         self.0[node].lock().unwrap().cut
     }
 
-    /// Has `strike` called at the call number `call` from now on.
+    /// Has `strike` called at a call from now on.
     pub(super) fn plan(
         &self,
         node: usize,
-        call: usize,
+        call: Which,
         lost: bool,
         strike: impl FnOnce() + Send + 'static,
     ) {

@@ -1,10 +1,10 @@
 //! Site, machines and ways of one history, and what an operator does there. Says at the end what
 //! was seen that must not be.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lab::ec2::{Happening, HolderSnapshot, Timing};
+use lab::ec2::{CallFault, Happening, HolderSnapshot, Injection, Timing};
 use lab::site::{INSTANCES, VOLUME_ID};
 
 use super::machines::Machines;
@@ -19,10 +19,13 @@ pub(super) struct World {
     pub(super) site: Site<Machines>,
     pub(super) ways: Arc<Ways>,
     pub(super) force_asked: bool,
+    /// The number of the fault by which descriptions lag for a node, and by how much.
+    lags: [Mutex<Option<(u64, Duration)>>; 3],
+    troubles: Mutex<Vec<u64>>,
 }
 
 /// Short, but longer than the pauses of an agent, so that it sees what is between.
-fn timing() -> Timing {
+pub(super) fn timing() -> Timing {
     let moment = Duration::from_millis(400);
     Timing {
         attach: moment,
@@ -38,15 +41,21 @@ fn timing() -> Timing {
 
 impl World {
     pub(super) fn new(force_asked: bool) -> Self {
+        Self::with(timing(), force_asked)
+    }
+
+    pub(super) fn with(timing: Timing, force_asked: bool) -> Self {
         let ways = Arc::new(Ways::default());
         let laid = Arc::clone(&ways);
         let machines = Machines::new(force_asked);
         Self {
-            site: Site::of(machines, timing(), move |node, service| {
+            site: Site::of(machines, timing, move |node, service| {
                 laid.lay(node, service)
             }),
             ways,
             force_asked,
+            lags: Default::default(),
+            troubles: Mutex::default(),
         }
     }
 
@@ -84,8 +93,36 @@ impl World {
         self.site.try_call(action, parameters).is_ok()
     }
 
-    /// From now on what EC2 describes to the node is so many milliseconds old.
-    pub(super) fn lag(&self, _node: usize, _by: u64) {}
+    /// From now on what EC2 describes to the node is so many milliseconds old, in these calls or in all.
+    pub(super) fn lag(&self, node: usize, by: u64, calls: &[&str]) {
+        let mut lag = self.lags[node].lock().unwrap();
+        let fault = (by > 0).then(|| CallFault::Stale(Duration::from_millis(by)));
+        let fault = fault.map(|fault| Injection::of(fault).at(INSTANCES[node].id).on(calls));
+        let new = fault.map(|fault| self.site.ec2.inject(fault));
+        if let Some((old, _)) = lag.take() {
+            self.site.ec2.clear_fault(old);
+        }
+        *lag = new.map(|number| (number, Duration::from_millis(by)));
+    }
+
+    /// The next calls of the node come to this.
+    pub(super) fn trouble(&self, node: usize, fault: CallFault, times: u32) {
+        let injection = Injection::of(fault).at(INSTANCES[node].id).times(times);
+        self.troubles
+            .lock()
+            .unwrap()
+            .push(self.site.ec2.inject(injection));
+    }
+
+    pub(super) fn has_trouble(&self) -> bool {
+        !self.troubles.lock().unwrap().is_empty()
+    }
+
+    pub(super) fn no_trouble(&self) {
+        for number in self.troubles.lock().unwrap().drain(..) {
+            self.site.ec2.clear_fault(number);
+        }
+    }
 
     /// A boot takes longer than an attachment, and longer than descriptions lag.
     fn booted(&self, node: usize) {
@@ -96,6 +133,8 @@ impl World {
             });
             !coming || machines.has_device(node) || !machines.has_power(node)
         });
+        let lag = *self.lags[node].lock().unwrap();
+        std::thread::sleep(lag.map_or(Duration::ZERO, |(_, by)| by));
     }
 
     pub(super) fn reboot(&self, node: usize) {
