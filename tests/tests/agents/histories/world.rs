@@ -96,13 +96,16 @@ impl World {
     /// From now on what EC2 describes to the node is so many milliseconds old, in these calls or in all.
     pub(super) fn lag(&self, node: usize, by: u64, calls: &[&str]) {
         let mut lag = self.lags[node].lock().unwrap();
-        let fault = (by > 0).then(|| CallFault::Stale(Duration::from_millis(by)));
-        let fault = fault.map(|fault| Injection::of(fault).at(INSTANCES[node].id).on(calls));
-        let new = fault.map(|fault| self.site.ec2.inject(fault));
+        let behind = Duration::from_millis(by);
+        let stale = Injection::of(CallFault::Stale).by(behind);
+        let new = (by > 0).then(|| {
+            let stale = stale.at(INSTANCES[node].id).on(calls);
+            (self.site.ec2.inject(stale), behind)
+        });
         if let Some((old, _)) = lag.take() {
             self.site.ec2.clear_fault(old);
         }
-        *lag = new.map(|number| (number, Duration::from_millis(by)));
+        *lag = new;
     }
 
     /// The next calls of the node come to this.
