@@ -12,11 +12,12 @@ AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: demo test deb man lab lint build deps clean help
+.PHONY: demo test bench deb man lab lint build deps clean help
 
 help:
 	@echo 'make demo   a three-node cluster, a power cut, a verdict (KEEP=1 leaves the lab up)'
 	@echo 'make test   everything that is checked before a change lands'
+	@echo 'make bench  what the agents cost beside those that they replace (README=README.md writes it there)'
 	@echo 'make deb    the package for Ubuntu 24.04 and Debian 12'
 	@echo 'make lab    the command `lab`: make lab && $(LAB) --help'
 	@echo 'make clean  remove what was built, the node images too'
@@ -27,6 +28,9 @@ demo: deb
 test: lint deb
 	$(LAB) image
 	cargo test --locked --workspace
+
+bench: deb
+	$(LAB) bench --deb $(DEB) $(if $(README),--readme $(README))
 
 lint: deps
 	cargo fmt --all --check

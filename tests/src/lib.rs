@@ -1,5 +1,6 @@
 //! The lab: three real machines on one, around them a model of EC2, a VPC and the Internet.
 
+pub mod bench;
 pub mod cgroup;
 pub mod connection;
 pub mod control;

@@ -2,16 +2,16 @@
 
 mod fault;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
-use lab::demo;
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress as _, Stderr};
 use lab::site::{self, INSTANCES, Instance};
 use lab::world::Error;
+use lab::{bench, demo};
 use lab::{control, daemon, image, netns, paths};
 
 /// Three EC2 instances on this machine: a model of EC2, a VPC, and real nodes.
@@ -42,6 +42,8 @@ enum Verb {
         #[arg(long)]
         keep: bool,
     },
+    /// What our agents cost beside those that they replace: a table, and what misses its target
+    Bench(bench::Extent),
     /// Remove everything, also what a crash left
     Down,
     /// Who has power, what EC2 says, who holds the volume and the addresses
@@ -136,6 +138,10 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
             let _alone = alone()?;
             return interruptible(move || demo(&deb, keep));
         }
+        Verb::Bench(extent) => {
+            let _alone = alone()?;
+            return interruptible(move || measure(&extent));
+        }
         Verb::Down => Lab::down()?,
         Verb::Status => {
             let now = Lab::connect()?.status()?;
@@ -216,14 +222,8 @@ fn interruptible(
     })
 }
 
-fn demo(deb: &std::path::Path, keep: bool) -> Result<ExitCode, Error> {
-    if !deb.is_file() {
-        return Err(format!(
-            "there is no package at {}; `make deb` makes it",
-            deb.display()
-        )
-        .into());
-    }
+fn demo(deb: &Path, keep: bool) -> Result<ExitCode, Error> {
+    package_exists(deb)?;
     let progress = Stderr::new();
     let lab = Lab::up(&Options::default(), &progress)?;
     let outcome = demo::cluster::install(&lab, deb, &progress).and_then(|()| {
@@ -260,6 +260,36 @@ fn demo(deb: &std::path::Path, keep: bool) -> Result<ExitCode, Error> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn measure(extent: &bench::Extent) -> Result<ExitCode, Error> {
+    package_exists(&extent.deb)?;
+    let report = bench::run(extent, &Stderr::new())?;
+    let table = report.markdown();
+    print!("{table}");
+    if let Some(readme) = &extent.readme {
+        bench::write_into(readme, &table)?;
+    }
+    let missed = report.missed();
+    for target in &missed {
+        eprintln!("missed: {target}");
+    }
+    Ok(if missed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn package_exists(deb: &Path) -> Result<(), Error> {
+    if deb.is_file() {
+        return Ok(());
+    }
+    Err(format!(
+        "there is no package at {}; `make deb` makes it",
+        deb.display()
+    )
+    .into())
 }
 
 fn inside(namespace: &str, command: &[String]) -> Command {

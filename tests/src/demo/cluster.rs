@@ -185,7 +185,7 @@ pub const MINUTES: Duration = Duration::from_secs(300);
 /// For a command that only has to look.
 pub const SECONDS: Duration = Duration::from_secs(20);
 
-fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Error> {
+pub(crate) fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Error> {
     let files = tempfile::tempdir()?;
     let put = |name: &str, content: &str, remote: &str| -> Result<(), Error> {
         let local = files.path().join(name);
@@ -229,7 +229,7 @@ fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Error> {
 }
 
 /// Attaches the volume, formats it, lets the PBX lay down its first data, and detaches it.
-fn initialise_volume(lab: &Lab, node: &Instance) -> Result<(), Error> {
+pub(crate) fn initialise_volume(lab: &Lab, node: &Instance) -> Result<(), Error> {
     let volume = site::VOLUME_ID;
     let device = format!(
         "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
