@@ -252,7 +252,9 @@ fn fencing(nodes: &[Node; 3], region: Option<&Region>, action: FencingAction) ->
             "EC2 stops a lost node. Recovery begins at `stopped` and waits for no start; the \
              node stays off until somebody starts it (fencing_action: reboot has it started, and \
              recovery wait for that). fence_aws gives up at once while the instance is between \
-             two states, so Pacemaker tries again and again within the time limit"
+             two states, so Pacemaker tries again and again within the time limit. That EC2 can \
+             not be reached is shown and not acted on: a device that is stopped for it would \
+             fence no more when EC2 is back"
         }
         FencingAction::Reboot => {
             parameters.push(setting("pcmk_reboot_timeout", seconds(FENCED_AND_STARTED)));
@@ -260,7 +262,8 @@ fn fencing(nodes: &[Node; 3], region: Option<&Region>, action: FencingAction) ->
             "EC2 stops a lost node and starts it again; recovery waits for both \
              (fencing_action: off would wait for `stopped` alone). fence_aws gives up at once \
              while the instance is between two states, so Pacemaker tries again and again \
-             within the time limit"
+             within the time limit. That EC2 can not be reached is shown and not acted on: a \
+             device that is stopped for it would fence no more when EC2 is back"
         }
     };
     Primitive {
@@ -270,7 +273,10 @@ fn fencing(nodes: &[Node; 3], region: Option<&Region>, action: FencingAction) ->
         parameters,
         operations: vec![
             operation(Action::Start, 120),
-            operation(Action::Monitor { interval: 300 }, 120),
+            Operation {
+                on_fail: Some(OnFail::Ignore),
+                ..operation(Action::Monitor { interval: 300 }, 120)
+            },
         ],
     }
 }

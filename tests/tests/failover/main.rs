@@ -1,9 +1,12 @@
 //! The main job and its neighbours on three container nodes with the real package: a power cut, a
-//! partition, a planned move, a dead container, and the node that comes back.
+//! partition, a planned move, a dead container, the node that comes back, and outages of all that the
+//! agents ask.
 //!
 //! Needs root, the package of `make deb` in PORTSIP_HA_DEB, and a few minutes.
 
 #![allow(clippy::unwrap_used)]
+
+mod outage;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -128,6 +131,9 @@ fn the_pbx_survives_whatever_happens_to_its_node() {
     );
 
     a_dead_container_is_repaired_in_place(&cluster, &standby.active);
+    outage::an_outage_of_ec2_moves_nothing(&cluster);
+    outage::an_outage_of_the_metadata_moves_nothing(&cluster);
+    outage::a_failover_succeeds_while_ec2_throttles(&cluster);
     cluster.volume_was_never_at_two_nodes();
 }
 
