@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::sighting::Sighting;
 use crate::aws::{
-    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, until_expected,
-    until_known,
+    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, trust_the_bundle,
+    until_expected, until_known,
 };
 use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
@@ -69,6 +69,7 @@ impl Agent for AwsEip {
     type Parameters = AwsEipParameters;
 
     fn new(parameters: AwsEipParameters, call: Call) -> Self {
+        trust_the_bundle();
         let seen = Seen {
             allocation: parameters.allocation_id.to_string(),
             private: parameters.private_ip_address,

@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::sighting::Sighting;
-use crate::aws::{AwsError, Ec2, InterfaceId, Metadata, Region, until_expected, until_known};
+use crate::aws::{
+    AwsError, Ec2, InterfaceId, Metadata, Region, trust_the_bundle, until_expected, until_known,
+};
 use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health};
@@ -55,6 +57,7 @@ impl Agent for AwsVip {
     type Parameters = AwsVipParameters;
 
     fn new(parameters: AwsVipParameters, call: Call) -> Self {
+        trust_the_bundle();
         let seen = Sighting::of(
             Self::DESCRIPTION.name,
             &call.resource,

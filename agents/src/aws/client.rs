@@ -5,7 +5,7 @@
 // one dependency more for nothing.
 #![allow(deprecated)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::environment::{
@@ -31,6 +31,23 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// The metadata service is on the host's own hypervisor: what does not answer in this time
 /// is not there.
 const METADATA: Duration = Duration::from_secs(1);
+
+/// All certificate authorities that Debian and Ubuntu trust, in one file (update-ca-certificates(8)).
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Has the TLS library read that file alone. Without a word it reads it and then every file in its
+/// directory, which has the same certificates once more: 150 files that a call has to wait for.
+pub fn trust_the_bundle() {
+    let told = |name: &str| std::env::var_os(name).is_some();
+    if told("SSL_CERT_FILE") || told("SSL_CERT_DIR") || !Path::new(AUTHORITIES).is_file() {
+        return;
+    }
+    // SAFETY: agents call this when they are made, and start threads only after that.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::env::set_var("SSL_CERT_FILE", AUTHORITIES);
+    }
+}
 
 /// EC2 in one region.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ mod retry;
 mod volume;
 
 pub use address::{Association, ElasticIp};
-pub use client::Ec2;
+pub use client::{Ec2, trust_the_bundle};
 pub use error::AwsError;
 pub use ids::{AllocationId, AssociationId, InstanceId, InterfaceId, Malformed, Region, VolumeId};
 pub use instance::{NodeFacts, Power, describe_nodes};

@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::aws::{AwsError, Ec2, InstanceId, Metadata, Region, VolumeId, until_known};
+use crate::aws::{
+    AwsError, Ec2, InstanceId, Metadata, Region, VolumeId, trust_the_bundle, until_known,
+};
 use crate::device::{self, Device};
 use crate::meaning::Meaning;
 use crate::ocf::params::{Value, parameters};
@@ -121,6 +123,7 @@ impl Agent for AwsEbs {
     type Parameters = AwsEbsParameters;
 
     fn new(parameters: AwsEbsParameters, call: Call) -> Self {
+        trust_the_bundle();
         let state = StateFile::of(Self::DESCRIPTION.name, &call.resource);
         Self {
             parameters,
