@@ -12,6 +12,9 @@ use crate::ec2::Timing;
 /// Seconds between two monitors that the meta-data of upstream's address agents advise.
 const UPSTREAM_INTERVAL: u64 = 20;
 
+/// Columns of a paragraph.
+const WIDTH: usize = 118;
+
 /// Everything that was measured.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -124,17 +127,27 @@ impl Report {
 
     /// The table and what belongs to it.
     pub fn markdown(&self) -> String {
-        let day = time::OffsetDateTime::from(self.at).date();
-        let mut text = format!(
-            "{day}, medians of {} starts and stops and of {} monitors, ours and upstream's in turn. \
-             `ours / upstream's (how many times as much)`; CPU is user and system time of the whole \
-             process tree, memory that of its largest process.\n\n",
-            self.runs, self.monitors
-        );
-        text.push_str(
-            "| | CPU, ms | wall, ms | memory, MiB | EC2 calls | metadata requests | asked of ours |\n\
-             |---|---|---|---|---|---|---|\n",
-        );
+        let mut parts = vec![wrapped(&self.heading()), self.table()];
+        parts.push(wrapped(&self.counterparts()));
+        parts.extend(self.hourly.as_ref().map(|h| wrapped(&self.per_hour(h))));
+        parts.join("\n")
+    }
+
+    fn heading(&self) -> String {
+        format!(
+            "Measured on {}: medians of {} starts and stops and of {} monitors of each, ours and upstream's in turn, as \
+             `ours / upstream's (how many times as much)`. CPU is user and system time of the whole process tree, memory \
+             that of its largest process.",
+            time::OffsetDateTime::from(self.at).date(),
+            self.runs,
+            self.monitors
+        )
+    }
+
+    fn table(&self) -> String {
+        let mut text = "| | CPU, ms | wall, ms | memory, MiB | EC2 calls | metadata requests | asked of ours |\n\
+                        |---|---|---|---|---|---|---|\n"
+            .to_owned();
         for Floor { what, cost } in &self.floor {
             let _ = writeln!(
                 text,
@@ -148,13 +161,6 @@ impl Report {
         }
         for line in &self.lines {
             let _ = writeln!(text, "| {} |", line.row());
-        }
-        text.push('\n');
-        text.push_str(&self.counterparts());
-        text.push('\n');
-        if let Some(hourly) = &self.hourly {
-            text.push('\n');
-            text.push_str(&self.per_hour(hourly));
         }
         text
     }
@@ -190,13 +196,17 @@ impl Report {
             .iter()
             .map(|Waited { agent, start, stop }| {
                 format!(
-                    "`{agent}` {} ms to start and {} ms to stop",
+                    "{} ms to start and {} ms to stop `{agent}`",
                     Millis(*start),
                     Millis(*stop)
                 )
             })
             .collect();
-        format!("; where that takes EC2 400 ms, {}", agents.join(", "))
+        format!(
+            "; where it takes {} ms, they take {}",
+            Timing::ec2_like().address.as_millis(),
+            agents.join(", ")
+        )
     }
 
     fn per_hour(&self, hourly: &Hourly) -> String {
@@ -228,13 +238,33 @@ impl Report {
             .filter_map(|line| line.upstream.as_ref())
             .map(|cost| cost.ec2 * 3600 / UPSTREAM_INTERVAL)
             .sum();
-        let _ = writeln!(
+        let _ = write!(
             text,
             "Upstream's two address agents make {upstream} at the interval of {UPSTREAM_INTERVAL} s that their meta-data \
              advise."
         );
         text
     }
+}
+
+/// A paragraph in lines as long as the README's.
+fn wrapped(paragraph: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in paragraph.split_whitespace() {
+        let space = usize::from(column > 0);
+        let width = word.chars().count();
+        if column + space + width > WIDTH {
+            text.push('\n');
+            column = 0;
+        } else if space == 1 {
+            text.push(' ');
+        }
+        text.push_str(word);
+        column += width + usize::from(column > 0);
+    }
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]
@@ -301,6 +331,16 @@ mod tests {
                 "`awsvip` monitor: CPU 1/100"
             ]
         );
+    }
+
+    #[test]
+    fn paragraphs_are_wrapped_between_words() {
+        let paragraph = "word ".repeat(60);
+        let text = wrapped(&paragraph);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() > 2 && text.ends_with("word\n"), "{text}");
+        assert!(lines.iter().all(|l| l.len() <= WIDTH && l.trim() == *l));
+        assert_eq!(text.split_whitespace().count(), 60);
     }
 
     #[test]
