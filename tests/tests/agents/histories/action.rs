@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::process::Stdio;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -73,9 +73,10 @@ impl Ended {
 }
 
 impl Death {
-    /// Kills, and says whether there was something to kill. `entered` is the process that entered the node's namespaces; its
-    /// child is the supervisor, and that one's child the worker.
-    fn strike(self, entered: u32) -> Option<()> {
+    /// Kills. `entered` is the process that entered the node's namespaces; its child is the supervisor,
+    /// and that one's child the worker. Nothing if there is no such process yet; an error if the other
+    /// goes on without the one that was killed.
+    fn strike(self, entered: u32) -> Option<Result<(), String>> {
         let supervisor = only_child(entered)?;
         let worker = only_child(supervisor.as_raw().cast_unsigned());
         let victim = match self.of {
@@ -83,18 +84,16 @@ impl Death {
             Victim::Worker => worker?,
         };
         kill(victim, self.by).ok()?;
-        // Whatever dies first, nothing of the action may go on.
         let end = Instant::now() + LATE;
         for process in [Some(supervisor), worker].into_iter().flatten() {
             while is_alive(process) {
-                assert!(
-                    Instant::now() < end,
-                    "{process} goes on after {victim} was killed"
-                );
+                if Instant::now() > end {
+                    return Some(Err(format!("a process of it goes on after {self:?}")));
+                }
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
-        Some(())
+        Some(Ok(()))
     }
 }
 
@@ -132,6 +131,7 @@ impl World {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let process = Arc::new(OnceLock::new());
+        let struck = Arc::new(Mutex::new(Ok(())));
         if let Some(
             death @ Death {
                 at: At::Before(call) | At::After(call),
@@ -139,10 +139,12 @@ impl World {
             },
         ) = death
         {
-            let process = Arc::clone(&process);
+            let (process, struck) = (Arc::clone(&process), Arc::clone(&struck));
             let lost = matches!(death.at, At::Before(_));
             self.ways.plan(node, call, lost, move || {
-                let _ = process.get().and_then(|process| death.strike(*process));
+                if let Some(result) = process.get().and_then(|process| death.strike(*process)) {
+                    *struck.lock().unwrap() = result;
+                }
             });
         }
         let began = Instant::now();
@@ -161,11 +163,12 @@ impl World {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
-            if let Some((death, _)) = soon.take_if(|(_, after)| began.elapsed() >= *after)
-                && death.strike(child.id()).is_none()
-            {
-                // It has not got so far yet.
-                soon = Some((death, began.elapsed()));
+            if let Some((death, _)) = soon.take_if(|(_, after)| began.elapsed() >= *after) {
+                match death.strike(child.id()) {
+                    Some(result) => *struck.lock().unwrap() = result,
+                    // It has not got so far yet.
+                    None => soon = Some((death, began.elapsed())),
+                }
             }
             if began.elapsed() > action.timeout + LATE {
                 machines.is_wrong(format!("{action:?} is not over when its time is"));
@@ -181,6 +184,9 @@ impl World {
             .read_to_string(&mut said)
             .unwrap();
         self.ways.unplan(node);
+        if let Err(wrong) = &*struck.lock().unwrap() {
+            machines.is_wrong(format!("{action:?}: {wrong}"));
+        }
         match status.code() {
             Some(code) if machines.boots(node) == boots && machines.has_power(node) => {
                 Ended::Code(code, said)

@@ -62,6 +62,26 @@ fn a_stop_does_not_take_an_old_description_for_the_last_word() {
 }
 
 #[test]
+fn a_stop_that_can_not_ask_ec2_does_not_answer_0_while_the_device_is_here() {
+    nothing_is_wrong_in(vec![Start(0, None), Mount(0), CutOff(0), Stop(0, None)]);
+}
+
+#[test]
+fn a_stop_that_can_not_ask_ec2_does_not_answer_0_while_a_device_may_come() {
+    nothing_is_wrong_in(vec![
+        Start(0, killed_after("AttachVolume")),
+        CutOff(0),
+        Stop(0, None),
+    ]);
+}
+
+#[test]
+fn two_starts_at_once_leave_one_writer() {
+    let starts = Both(Box::new(Start(0, None)), Box::new(Start(1, None)));
+    nothing_is_wrong_in(vec![starts, Mount(0), Mount(1)]);
+}
+
+#[test]
 fn a_start_does_not_take_a_volume_that_leaves_for_one_that_is_here() {
     // Longer than a start takes that looks no closer.
     let timing = Timing {

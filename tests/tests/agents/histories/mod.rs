@@ -13,20 +13,21 @@ mod operation;
 mod way;
 mod world;
 
-use std::panic;
+use std::ops::RangeInclusive;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
+use lab::site::INSTANCES;
 use operation::{Operation, operation};
 use world::World;
 
 /// Histories at once. Most of their time they wait.
 const AT_ONCE: u8 = 12;
 /// Histories in a run that nobody asked to be longer.
-const CASES: u32 = 40;
-const LONGEST: usize = 12;
+const CASES: u32 = 60;
+const OPERATIONS: RangeInclusive<usize> = 4..=12;
 /// Milliseconds that may go into making a failing history shorter.
 const SHRINKING: u32 = 240_000;
 
@@ -40,9 +41,9 @@ struct History {
 
 fn history() -> impl Strategy<Value = History> {
     (
-        vec(operation(), 1..=LONGEST),
+        vec(operation(), OPERATIONS),
         prop::bool::weighted(0.1),
-        0..3_usize,
+        0..INSTANCES.len(),
     )
         .prop_map(|(operations, force_asked, last)| History {
             operations,
