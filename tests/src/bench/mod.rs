@@ -10,6 +10,7 @@ mod readme;
 mod report;
 mod target;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ pub struct Extent {
     #[arg(long, value_name = "FILE")]
     pub deb: PathBuf,
     /// How often a start and a stop of each agent are measured
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub runs: usize,
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub runs: NonZeroUsize,
     /// For how long the EC2 calls of a healthy cluster are counted; 0: not at all. fence_aws looks
     /// every five minutes
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
@@ -58,14 +59,15 @@ pub fn run(extent: &Extent, progress: &dyn Progress) -> Result<Report, Error> {
     let Extent {
         deb, runs, count, ..
     } = extent;
+    let runs = runs.get();
     let fast = true;
-    let mut report = in_a_lab(fast, progress, |lab| operations(lab, deb, *runs, progress))?;
+    let mut report = in_a_lab(fast, progress, |lab| operations(lab, deb, runs, progress))?;
     if *count > 0 {
         // Another lab: what was done by hand to the first is not what a cluster starts from.
         in_a_lab(!fast, progress, |lab| {
             progress.step("the addresses, with EC2's transitions as long as on EC2");
             let node = Node::prepare(lab, &INSTANCES[0], deb)?;
-            report.waited = waited(&node, *runs)?;
+            report.waited = waited(&node, runs)?;
             cluster::install(lab, deb, progress)?;
             report.hourly = Some(hourly::count(lab, Duration::from_secs(*count), progress)?);
             Ok(())
