@@ -133,7 +133,7 @@ impl AwsIpSrcAddr {
             for route in others {
                 self.call
                     .steps
-                    .doing(&format!("setting the source of the {route} to {address}"));
+                    .acting(&format!("setting the source of the {route} to {address}"));
                 match set_source(route, Some(address)).await {
                     // Somebody else changes routes too: the next round sees what is there then.
                     Err(NetlinkError::Changed { .. }) => {}
@@ -264,6 +264,10 @@ impl AwsIpSrcAddr {
                     || place.primary.filter(|_| route.is_from_dhcp()),
                     DefaultRoute::source,
                 );
+            let back = source.map_or_else(|| "none".to_owned(), |source| source.to_string());
+            self.call.steps.acting(&format!(
+                "setting the source of the {route} from {address} back to {back}"
+            ));
             match set_source(route, source).await {
                 Err(NetlinkError::Changed { .. }) => {}
                 // The address that was the source has left this node.

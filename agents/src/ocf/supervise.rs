@@ -2,6 +2,7 @@
 //! not return from (a read from a volume that hangs) can't be given up by the thread that made it, and a
 //! process with such a thread can't end. This process can, and says what the action was doing.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -23,17 +24,34 @@ const ENDED: &str = "\u{4}";
 #[derive(Debug)]
 pub struct Steps {
     to: Option<File>,
+    /// The change that the log told of last.
+    told: RefCell<String>,
 }
 
 impl Steps {
     /// Notes go nowhere.
     pub fn unheard() -> Self {
-        Self { to: None }
+        Self {
+            to: None,
+            told: RefCell::default(),
+        }
     }
 
     /// Notes what is being done now: "waiting for vol-1 to leave i-1".
     pub fn doing(&self, step: &str) {
         tracing::debug!("{step}");
+        self.note(step);
+    }
+
+    /// Notes what is being changed now, and tells it in the log, once for a change that is tried again.
+    pub fn acting(&self, step: &str) {
+        if self.told.replace(step.to_owned()) != step {
+            tracing::info!("{step}");
+        }
+        self.note(step);
+    }
+
+    fn note(&self, step: &str) {
         if let Some(mut to) = self.to.as_ref() {
             // Lost notes make a reason poorer, nothing else.
             let _ = writeln!(to, "{}", step.replace('\n', " "));
@@ -66,7 +84,10 @@ pub(super) fn supervised(
             }
             let to = File::from(to);
             let end = to.try_clone();
-            let code = action(Steps { to: Some(to) });
+            let code = action(Steps {
+                to: Some(to),
+                told: RefCell::default(),
+            });
             // Told before the end: a thread that hangs in the kernel puts the end off.
             if let Ok(mut end) = end {
                 let _ = writeln!(end, "{ENDED}{code}");

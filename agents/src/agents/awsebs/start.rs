@@ -143,7 +143,7 @@ impl AwsEbs {
                 }
                 Next::Attach => {
                     doing = format!("attaching {} to {here}", self.id());
-                    steps.doing(&doing);
+                    steps.acting(&doing);
                     let pause = match self.attach(&ec2, &here).await? {
                         Attaching::Begun => LAG,
                         Attaching::NotYet => STILL,
@@ -292,7 +292,8 @@ impl AwsEbs {
         let mut asked = Instant::now();
         let mut said = "has been asked to attach";
         loop {
-            if self.live_device().is_some() {
+            if let Some(found) = self.live_device() {
+                tracing::info!("{} is here as {}", self.id(), found.path.display());
                 let device = self.begun().map_or_else(String::new, |begun| begun.device);
                 self.note(&device, true)?;
                 return Ok(true);

@@ -25,6 +25,10 @@ impl AwsEbs {
             self.let_go(device).await?;
         }
         self.detach_and_wait(device.is_some()).await?;
+        if let Some(device) = device {
+            let was = device.path.display();
+            tracing::info!("{} is no longer here, where it was {was}", self.id());
+        }
         self.state.remove();
         Ok(())
     }
@@ -41,7 +45,7 @@ impl AwsEbs {
             let point = mount.point.display();
             self.call
                 .steps
-                .doing(&format!("unmounting {point} ({})", self.id()));
+                .acting(&format!("unmounting {point} ({})", self.id()));
             if let Err(error) = mounts::unmount(&mount.point)
                 && !deadline.sleep(RETRY).await
             {
@@ -177,7 +181,7 @@ impl AwsEbs {
         let deadline = self.call.deadline;
         self.call
             .steps
-            .doing(&format!("detaching {} from {here}", self.id()));
+            .acting(&format!("detaching {} from {here}", self.id()));
         self.note_detaching();
         let answer = until_known(deadline, async || ec2.detach(self.id(), here, false).await).await;
         let taken = answer.is_ok();

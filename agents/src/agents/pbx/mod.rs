@@ -81,14 +81,17 @@ impl Pbx {
     async fn start_all(&self) -> Result<(), Failure> {
         self.data_is_mounted()?;
         let deadline = self.call.deadline;
-        self.call.steps.doing(&format!(
+        self.call.steps.acting(&format!(
             "starting the containers of project {}",
             self.parameters.project
         ));
         loop {
             let started = async { self.connect().await?.start(deadline.end()).await };
             match started.await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    tracing::info!("the containers of project {} run", self.parameters.project);
+                    return Ok(());
+                }
                 // At boot Docker may come up after Pacemaker. What runs already is left alone.
                 Err(error) if error.is_unreachable() => {
                     if !deadline.sleep(DAEMON).await {
@@ -108,7 +111,7 @@ impl Pbx {
 
     async fn stop_all(&self) -> Result<(), Failure> {
         let deadline = self.call.deadline;
-        self.call.steps.doing(&format!(
+        self.call.steps.acting(&format!(
             "stopping the containers of project {}",
             self.parameters.project
         ));
@@ -120,6 +123,7 @@ impl Pbx {
                     .await
             };
             let Err(error) = stopped.await else {
+                tracing::info!("no container of project {} runs", self.parameters.project);
                 return Ok(());
             };
             if !error.is_unreachable() {
