@@ -12,7 +12,7 @@ use crate::site::{self, INSTANCES, Instance};
 use crate::world::Error;
 
 /// The password of the user hacluster on the lab's nodes.
-const HACLUSTER: &str = "lab-hacluster";
+pub const HACLUSTER: &str = "lab-hacluster";
 /// The password of the database's superuser on the lab's nodes.
 pub const DATABASE_PASSWORD: &str = "lab-database";
 /// Where vars.yml lies on the first node.
@@ -185,7 +185,11 @@ pub const MINUTES: Duration = Duration::from_secs(300);
 /// For a command that only has to look.
 pub const SECONDS: Duration = Duration::from_secs(20);
 
-pub(crate) fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Error> {
+/// Installs the package on a node, and puts there what the PBX's containers are made from.
+///
+/// # Errors
+/// A step failed: which, and what it printed.
+pub fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Error> {
     let files = tempfile::tempdir()?;
     let put = |name: &str, content: &str, remote: &str| -> Result<(), Error> {
         let local = files.path().join(name);
@@ -229,7 +233,10 @@ pub(crate) fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Erro
 }
 
 /// Attaches the volume, formats it, lets the PBX lay down its first data, and detaches it.
-pub(crate) fn initialise_volume(lab: &Lab, node: &Instance) -> Result<(), Error> {
+///
+/// # Errors
+/// With what the steps printed.
+pub fn initialise_volume(lab: &Lab, node: &Instance) -> Result<(), Error> {
     let volume = site::VOLUME_ID;
     let device = format!(
         "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
