@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sighting::Sighting;
 use crate::aws::{
-    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, trust_the_bundle,
+    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, LAG, Metadata, Region, trust_the_bundle,
     until_expected, until_known,
 };
 use crate::meaning::Meaning;
@@ -153,7 +153,7 @@ impl Agent for AwsEip {
 impl AwsEip {
     /// Whether the metadata shows the association on this instance.
     fn is_here(&self) -> Result<bool, AwsError> {
-        let metadata = Metadata::connect()?;
+        let metadata = Metadata::connect_by(self.call.deadline)?;
         let interface = metadata.interface()?;
         let private = self.parameters.private_ip_address;
         Ok(interface.has(private)? && interface.associates(self.parameters.elastic_ip, private)?)
@@ -163,8 +163,10 @@ impl AwsEip {
         self.call
             .steps
             .doing("asking the instance metadata for the interface");
-        let interface =
-            until_known(deadline, async || Metadata::connect()?.interface()?.id()).await?;
+        let interface = until_known(deadline, async || {
+            Metadata::connect_by(deadline)?.interface()?.id()
+        })
+        .await?;
         let region = self.parameters.region.as_ref();
         let profile = self.parameters.profile.as_deref();
         Ok((interface, Ec2::connect_by(deadline, region, profile).await?))
@@ -174,32 +176,38 @@ impl AwsEip {
         let deadline = self.call.deadline;
         let connected = self.connect(deadline).await;
         let (interface, ec2) = connected.map_err(|error| error.failure())?;
-        self.call.steps.doing("asking EC2 where the Elastic IP is");
-        let address = self.look_up(&ec2, deadline).await?;
         let private = self.parameters.private_ip_address;
         let allocation = &self.parameters.allocation_id;
-        // The metadata may not know yet what EC2 does.
-        if address
-            .association
-            .is_some_and(|a| a.is(&interface, private))
-        {
-            tracing::info!("EC2 has {allocation} associated with {private} here already");
-        } else {
-            self.associate(&ec2, &interface).await?;
-        }
-        self.call
-            .steps
-            .doing("waiting for the instance metadata to show the association");
-        while !self.is_here().unwrap_or(false) {
-            if !deadline.sleep(POLL).await {
+        loop {
+            self.call.steps.doing("asking EC2 where the Elastic IP is");
+            let address = self.look_up(&ec2, deadline).await?;
+            // The metadata may not know yet what EC2 does.
+            if address
+                .association
+                .is_some_and(|a| a.is(&interface, private))
+            {
+                tracing::info!("EC2 has {allocation} associated with {private} here already");
+            } else {
+                self.associate(&ec2, &interface).await?;
+            }
+            self.call
+                .steps
+                .doing("waiting for the instance metadata to show the association");
+            let patience = deadline.at_most(LAG);
+            while patience.sleep(POLL).await {
+                if self.is_here().unwrap_or(false) {
+                    tracing::info!("{allocation} is here, says the instance metadata");
+                    return Ok(());
+                }
+            }
+            if deadline.is_over() {
                 return Err(Failure::generic(format!(
                     "EC2 has associated {allocation} with {private}, but the instance metadata did not show it within {} s",
                     deadline.limit().as_secs()
                 )));
             }
+            // What EC2 described may have been of the past.
         }
-        tracing::info!("{allocation} is here, says the instance metadata");
-        Ok(())
     }
 
     /// The Elastic IP, if it is the one that was meant.

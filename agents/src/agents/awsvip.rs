@@ -131,15 +131,18 @@ impl AwsVip {
 
     /// Whether the metadata shows the address on this instance.
     fn is_here(&self) -> Result<bool, AwsError> {
-        Metadata::connect()?.interface()?.has(self.address())
+        let metadata = Metadata::connect_by(self.call.deadline)?;
+        metadata.interface()?.has(self.address())
     }
 
     async fn connect(&self, deadline: Deadline) -> Result<(InterfaceId, Ec2), AwsError> {
         self.call
             .steps
             .doing("asking the instance metadata for the interface");
-        let interface =
-            until_known(deadline, async || Metadata::connect()?.interface()?.id()).await?;
+        let interface = until_known(deadline, async || {
+            Metadata::connect_by(deadline)?.interface()?.id()
+        })
+        .await?;
         let region = self.parameters.region.as_ref();
         let profile = self.parameters.profile.as_deref();
         Ok((interface, Ec2::connect_by(deadline, region, profile).await?))
@@ -219,7 +222,7 @@ impl AwsVip {
     /// That the address can be one of this instance's at all.
     fn fits_the_subnet(&self) -> Result<(), Failure> {
         let asked = || {
-            let metadata = Metadata::connect()?;
+            let metadata = Metadata::connect_by(self.call.deadline)?;
             let interface = metadata.interface()?;
             Ok((interface.subnet()?, interface.primary()?))
         };

@@ -1,10 +1,11 @@
 //! Instance metadata, version 2: what the instance knows of itself without asking EC2.
 //! Every path is spelled here and nowhere else.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::Ipv4Net;
 use ureq::Agent;
@@ -12,10 +13,13 @@ use ureq::Agent;
 use super::error::AwsError;
 use super::ids::{InstanceId, InterfaceId};
 use crate::meaning::Meaning;
+use crate::ocf::Deadline;
 
 /// The service is on the machine that the instance runs on. An answer takes a millisecond; what takes
-/// this long will not come.
-const ANSWER: Duration = Duration::from_secs(1);
+/// this long will not come. For all that is asked of one [`Metadata`]: nothing can be done meanwhile.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A limit of zero would be none.
+const SHORTEST: Duration = Duration::from_millis(1);
 const ADDRESS: &str = "http://169.254.169.254";
 const TOKEN_SECONDS: &str = "60";
 
@@ -24,7 +28,9 @@ const TOKEN_SECONDS: &str = "60";
 pub struct Metadata {
     agent: Agent,
     base: String,
-    token: String,
+    token: RefCell<String>,
+    /// When it is given up.
+    until: Instant,
 }
 
 impl Metadata {
@@ -33,6 +39,18 @@ impl Metadata {
     /// # Errors
     /// `Unknown` when the service gives no answer.
     pub fn connect() -> Result<Self, AwsError> {
+        Self::connect_until(Instant::now() + ANSWER)
+    }
+
+    /// The same, but nothing is waited for longer than until `deadline`.
+    ///
+    /// # Errors
+    /// `Unknown` when the service gives no answer.
+    pub fn connect_by(deadline: Deadline) -> Result<Self, AwsError> {
+        Self::connect_until(deadline.at_most(ANSWER).end())
+    }
+
+    fn connect_until(until: Instant) -> Result<Self, AwsError> {
         let base = std::env::var("AWS_EC2_METADATA_SERVICE_ENDPOINT")
             .ok()
             .filter(|base| !base.is_empty())
@@ -41,19 +59,40 @@ impl Metadata {
                 |base| base.trim_end_matches('/').to_owned(),
             );
         let agent: Agent = Agent::config_builder()
-            .timeout_global(Some(ANSWER))
             // An answer that comes through a proxy is of the proxy's instance.
             .proxy(None)
             .build()
             .into();
-        let url = format!("{base}/latest/api/token");
-        let token = agent
+        let metadata = Self {
+            agent,
+            base,
+            token: RefCell::default(),
+            until,
+        };
+        metadata.fetch_token()?;
+        Ok(metadata)
+    }
+
+    fn fetch_token(&self) -> Result<(), AwsError> {
+        let url = format!("{}/latest/api/token", self.base);
+        let token = self
+            .agent
             .put(&url)
+            .config()
+            .timeout_global(Some(self.left()))
+            .build()
             .header("X-aws-ec2-metadata-token-ttl-seconds", TOKEN_SECONDS)
             .send_empty()
             .and_then(|mut answer| answer.body_mut().read_to_string())
             .map_err(|error| no_answer("get a token for the instance metadata", &url, &error))?;
-        Ok(Self { agent, base, token })
+        *self.token.borrow_mut() = token;
+        Ok(())
+    }
+
+    fn left(&self) -> Duration {
+        self.until
+            .saturating_duration_since(Instant::now())
+            .max(SHORTEST)
     }
 
     /// The instance that this is.
@@ -118,12 +157,12 @@ impl Metadata {
     /// An item, or `None` if there is none of that name.
     fn find(&self, path: &str) -> Result<Option<String>, AwsError> {
         let url = format!("{}/latest/meta-data/{path}", self.base);
-        let answer = self
-            .agent
-            .get(&url)
-            .header("X-aws-ec2-metadata-token", &self.token)
-            .call()
-            .and_then(|mut answer| answer.body_mut().read_to_string());
+        let mut answer = self.ask(&url);
+        // The service has forgotten the token: it was started again, or the instance has moved.
+        if matches!(answer, Err(ureq::Error::StatusCode(401))) {
+            self.fetch_token()?;
+            answer = self.ask(&url);
+        }
         match answer {
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) => match meaning(&error) {
@@ -131,6 +170,17 @@ impl Metadata {
                 _ => Err(no_answer("read the instance metadata", &url, &error)),
             },
         }
+    }
+
+    fn ask(&self, url: &str) -> Result<String, ureq::Error> {
+        self.agent
+            .get(url)
+            .config()
+            .timeout_global(Some(self.left()))
+            .build()
+            .header("X-aws-ec2-metadata-token", self.token.borrow().as_str())
+            .call()
+            .and_then(|mut answer| answer.body_mut().read_to_string())
     }
 }
 

@@ -20,17 +20,20 @@ pub async fn until_known<T>(
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
     let mut pause = FIRST;
+    let mut last = None;
     loop {
         let answer = tokio::time::timeout(deadline.remaining(), call()).await;
         let error = match answer {
             Ok(Err(error)) if error.is_unknown() => error,
             Ok(answer) => return answer,
             Err(_) => {
-                return Err(AwsError::new(
-                    Meaning::Unknown,
-                    "ask EC2",
-                    "no answer in the time that was left",
-                ));
+                return Err(last.unwrap_or_else(|| {
+                    AwsError::new(
+                        Meaning::Unknown,
+                        "ask EC2",
+                        "no answer in the time that was left",
+                    )
+                }));
             }
         };
         if error.is_throttled() {
@@ -41,6 +44,7 @@ pub async fn until_known<T>(
             return Err(error);
         }
         pause = (pause * 2).min(LONGEST);
+        last = Some(error);
     }
 }
 

@@ -188,7 +188,10 @@ impl AwsEbs {
         if let Ok(id) = tag.trim().parse() {
             return Ok(id);
         }
-        until_known(deadline, async || Metadata::connect()?.instance_id()).await
+        until_known(deadline, async || {
+            Metadata::connect_by(deadline)?.instance_id()
+        })
+        .await
     }
 
     /// Two nodes could mount such a volume at once, and nothing would stop them.

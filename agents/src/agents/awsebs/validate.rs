@@ -8,10 +8,14 @@ use crate::ocf::Failure;
 impl AwsEbs {
     pub(super) async fn could_be_attached(&self) -> Result<(), Failure> {
         let deadline = self.call.deadline;
+        let steps = &self.call.steps;
+        steps.doing("asking which instance this is");
         let known = async {
             let here = self.instance(deadline).await?;
-            let zone = until_known(deadline, async || Metadata::connect()?.zone()).await?;
+            let zone =
+                until_known(deadline, async || Metadata::connect_by(deadline)?.zone()).await?;
             let ec2 = self.connect(deadline).await?;
+            steps.doing(&format!("asking EC2 about {}", self.id()));
             let volume = until_known(deadline, async || ec2.volume(self.id()).await).await?;
             Ok::<_, AwsError>((here, zone, ec2, volume))
         };
@@ -26,6 +30,7 @@ impl AwsEbs {
                 volume.zone
             )));
         }
+        steps.doing("asking EC2 whether the volume may be attached and detached");
         let rehearsal = async {
             until_known(deadline, async || ec2.power(&here).await).await?;
             let ec2 = ec2.rehearsing();
