@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use lab::ec2::{Ec2, Timing, server};
 use lab::world::{Detach, Error, Network, World};
@@ -39,6 +39,8 @@ pub(crate) struct Machines {
     pub(crate) held: AtomicBool,
     /// EC2 attaches, and no device appears.
     pub(crate) no_device: AtomicBool,
+    /// How often the device is to get another name than it had.
+    renumbered: AtomicUsize,
     /// Every detachment that took the device away, and whether by force.
     pub(crate) detached: Mutex<Vec<(String, bool)>>,
 }
@@ -57,6 +59,7 @@ impl Machines {
             disk,
             held: AtomicBool::new(false),
             no_device: AtomicBool::new(false),
+            renumbered: AtomicUsize::new(0),
             detached: Mutex::default(),
         };
         for instance in site::INSTANCES {
@@ -80,6 +83,19 @@ impl Machines {
         self.path(instance, "dev").join(format!(
             "disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"
         ))
+    }
+
+    /// The node's name for the disk.
+    fn device(&self, instance: &str) -> String {
+        match self.renumbered.load(Ordering::SeqCst) {
+            0 => self.disk.clone(),
+            times => {
+                let name = format!("nvme{times}n1");
+                let node = self.path(instance, "dev").join(&name);
+                run(Command::new("cp").args(["-a", &self.disk]).arg(node));
+                format!("/dev/{name}")
+            }
+        }
     }
 
     pub(crate) fn has_device(&self, instance: &str) -> bool {
@@ -109,8 +125,12 @@ impl World for Machines {
     }
     fn attach(&self, instance: &str, volume: &str, _: &str) -> Result<(), Error> {
         if !self.no_device.load(Ordering::SeqCst) && !self.has_device(instance) {
-            symlink(&self.disk, self.link(instance, volume))?;
+            symlink(self.device(instance), self.link(instance, volume))?;
         }
+        Ok(())
+    }
+    fn renumber(&self, _: &str) -> Result<(), Error> {
+        self.renumbered.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
     fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error> {
@@ -305,11 +325,10 @@ impl Site {
     pub(crate) fn inside(&self, node: usize, agent: &str, around: &str) -> Answer {
         let instance = site::INSTANCES[node].id;
         let script = format!(
-            "set -e; mkdir -p /run/portsip-ha; mount --bind {run} /run/portsip-ha; mount --bind {dev} /dev; {around}",
+            "set -e; mkdir -p /run/portsip-ha; mount --bind {run} /run/portsip-ha; mount --bind {dev} /dev; date +%s%N >&2; {around}",
             run = self.machines.path(instance, "run").display(),
             dev = self.machines.path(instance, "dev").display(),
         );
-        let began = Instant::now();
         let Output {
             status,
             stdout,
@@ -327,11 +346,18 @@ impl Site {
             )
             .output()
             .unwrap();
+        let ended = SystemTime::now();
+        let stderr = String::from_utf8(stderr).unwrap();
+        // What the node itself took is no time of the agent's.
+        let (began, stderr) = stderr.split_once('\n').unwrap_or_default();
+        let began = Duration::from_nanos(began.parse().expect("the node was not made"));
         Answer {
             code: status.code().unwrap_or(-1),
             stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-            took: began.elapsed(),
+            stderr: stderr.to_owned(),
+            took: ended
+                .duration_since(SystemTime::UNIX_EPOCH + began)
+                .unwrap_or_default(),
             timeout: TIMEOUT,
         }
     }
@@ -359,12 +385,10 @@ pub(crate) struct Answer {
     pub(crate) stderr: String,
     pub(crate) took: Duration,
     /// What the action was given.
-    #[allow(dead_code)] // until the fault table's sections are there
     pub(crate) timeout: Duration,
 }
 
 impl Answer {
-    #[allow(dead_code)] // until the fault table's sections are there
     /// For a call with an `OCF_RESKEY_CRM_meta_timeout` of its own.
     pub(crate) fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
