@@ -59,6 +59,14 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "OCF_RESKEY_CRM_meta_timeout",
         "How many milliseconds the action may take. It ends with a reason shortly before. Without it, the timeout advised above.",
     ),
+    (
+        "HA_LOGFACILITY",
+        "Set by Pacemaker: what is changed, and why, goes to the system log under the name of the agent and of the resource. Without it, to standard error.",
+    ),
+    (
+        "HA_debug, PCMK_debug",
+        "Above 0, or yes, as Pacemaker's PCMK_debug is set in its configuration: also what is being waited for.",
+    ),
 ];
 
 /// The name of the page, without its section.
