@@ -10,6 +10,9 @@ use super::scenario::{LONG, Right, SHORT, Seen, act, in_parallel, note};
 use super::table::Table;
 use crate::node::Site;
 
+/// A fault, and what is done under it.
+type Case = (&'static str, fn() -> Seen);
+
 const AGENT: &str = "awsebs";
 const N1: &str = INSTANCES[0].id;
 
@@ -155,7 +158,7 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
 
 #[test]
 fn a_volume_that_gets_stuck_is_told_and_never_forced() {
-    let cases: [(&str, fn() -> Seen); 10] = [
+    let cases: [Case; 10] = [
         ("stays attaching", stays_attaching),
         ("attached, but no device", no_device),
         ("detaching stays busy", stays_busy_at_the_stop),
