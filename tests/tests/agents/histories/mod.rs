@@ -24,7 +24,7 @@ use operation::{Operation, operation};
 use world::World;
 
 /// Histories at once. Most of their time they wait.
-const AT_ONCE: u8 = 12;
+const AT_ONCE: u8 = 20;
 /// Histories in a run that nobody asked to be longer.
 const CASES: u32 = 60;
 const OPERATIONS: RangeInclusive<usize> = 4..=12;
