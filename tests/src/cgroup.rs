@@ -36,6 +36,19 @@ impl Cgroup {
     /// # Errors
     /// There is no cgroup v2, or it may not be written.
     pub fn of_the_lab() -> Result<Self, Error> {
+        Self::of(NAME)
+    }
+
+    /// The group of each dockerd that runs without a node around it. Not the lab's: whoever takes a lab
+    /// down leaves them alone.
+    ///
+    /// # Errors
+    /// As [`Cgroup::of_the_lab`].
+    pub fn of_lone_dockers() -> Result<Self, Error> {
+        Self::of("portsip-ha-docker")
+    }
+
+    fn of(name: &str) -> Result<Self, Error> {
         let mount = mount_point().ok_or("no cgroup v2 hierarchy is mounted")?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let own = own
@@ -48,7 +61,7 @@ impl Cgroup {
                 let path: PathBuf = own.split('/').take(depth + 1).collect();
                 Ok(Self(mount.join(path)))
             }
-            None => Self::at(mount.join(NAME)),
+            None => Self::at(mount.join(name)),
         }
     }
 

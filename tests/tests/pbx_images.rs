@@ -2,104 +2,16 @@
 //! No node around it: dockerd of the node image on a copy of a node's Docker data.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::pbx::{self, Engine};
-use lab::world::Error;
-use lab::{image, paths, site};
+use lab::pbx::{self, Host};
+use lab::site;
 
 const COMPOSE: &str = "docker compose --project-directory /etc/portsip/pbx";
-const PASSWORD: &str = "not a secret: 'quoted' \"twice\" $HOME";
-
-/// A dockerd with the images, the compose project in its place, and a directory as the volume.
-struct Place {
-    engine: Engine,
-    _files: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let rootfs = image::node_rootfs().unwrap();
-        // In the cache: there the layers can be hard links.
-        fs::create_dir_all(paths::cache()).unwrap();
-        let files = tempfile::tempdir_in(paths::cache()).unwrap();
-        let data = files.path().join("docker");
-        pbx::copy_docker_data(&data).unwrap();
-        let volume = files.path().join("volume");
-        let project = files.path().join("project");
-        fs::create_dir(&volume).unwrap();
-        fs::create_dir(&project).unwrap();
-        fs::write(project.join("docker-compose.yml"), pbx::compose_yaml()).unwrap();
-        fs::write(
-            project.join(".env"),
-            pbx::compose_env(pbx::PBX_IMAGE, site::VIP),
-        )
-        .unwrap();
-        fs::write(project.join("database_password"), PASSWORD).unwrap();
-        let bind = |from: &Path, to: &str| format!("{}:{to}", from.display());
-        let binds = [bind(&volume, "/volume"), bind(&project, pbx::PROJECT_DIR)];
-        let engine = Engine::start(&rootfs, &data, &binds).unwrap();
-        let place = Self {
-            engine,
-            _files: files,
-        };
-        place.sh(&format!(
-            "ip link set lo up; ip address add {}/32 dev lo; mkdir -p {}",
-            site::VIP,
-            pbx::DATA_DIR
-        ));
-        place.sh(pbx::CREATE_CONTAINERS);
-        place
-    }
-
-    /// With the volume mounted and initialised.
-    fn initialised() -> Self {
-        let place = Self::new();
-        place.mount();
-        for command in pbx::INITIALISE_DATA {
-            place.sh(command);
-        }
-        place
-    }
-
-    fn try_sh(&self, script: &str) -> Result<String, Error> {
-        self.engine.sh(script)
-    }
-
-    #[track_caller]
-    fn sh(&self, script: &str) -> String {
-        self.try_sh(script).unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    fn mount(&self) {
-        self.sh(&format!("mount --bind /volume {}", pbx::DATA_DIR));
-    }
-
-    #[track_caller]
-    fn sql(&self, query: &str) -> String {
-        self.sh(&format!(
-            "PGPASSWORD=$(cat {}) docker exec --env PGPASSWORD --interactive portsip.database \
-             psql --host {} --username {} --dbname {} -qAt --set=ON_ERROR_STOP=1 <<'END'\n{query}\nEND",
-            pbx::DATABASE_PASSWORD_FILE,
-            site::VIP,
-            pbx::DATABASE_SUPERUSER,
-            pbx::DATABASE,
-        ))
-    }
-
-    fn running(&self) -> Vec<String> {
-        self.sh("docker ps --format '{{.Names}}'")
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
-}
 
 #[test]
 fn a_standby_creates_the_containers_and_cannot_start_them() {
-    let place = Place::new();
+    let place = Host::new(&[]).unwrap();
     let created = place.sh("docker ps --all --format '{{.Names}} {{.State}}'");
     for name in pbx::CONTAINERS {
         assert!(
@@ -128,7 +40,7 @@ fn a_standby_creates_the_containers_and_cannot_start_them() {
 
 #[test]
 fn the_whole_pbx_starts_answers_and_stops_at_once() {
-    let place = Place::initialised();
+    let place = Host::initialised(&[]).unwrap();
     assert_eq!(
         place.running(),
         Vec::<String>::new(),
@@ -175,7 +87,7 @@ fn the_whole_pbx_starts_answers_and_stops_at_once() {
 
 #[test]
 fn a_killed_database_has_every_committed_row() {
-    let place = Place::initialised();
+    let place = Host::initialised(&[]).unwrap();
     place.sh(&format!("{COMPOSE} up --detach --wait database"));
     place.sql("CREATE TABLE calls (n int); INSERT INTO calls SELECT generate_series(1, 5000)");
     place.sh("docker update --restart=no portsip.database && docker kill portsip.database");
@@ -192,7 +104,7 @@ fn a_killed_database_has_every_committed_row() {
 
 #[test]
 fn the_database_leaves_a_directory_alone_that_is_not_its_own() {
-    let place = Place::new();
+    let place = Host::new(&[]).unwrap();
     place.mount();
     place.sh(&format!(
         "cd {}; mkdir pbx postgresql; echo precious > postgresql/file",
@@ -213,7 +125,7 @@ fn the_database_leaves_a_directory_alone_that_is_not_its_own() {
 
 #[test]
 fn a_first_start_that_was_cut_short_is_done_again() {
-    let place = Place::new();
+    let place = Host::new(&[]).unwrap();
     place.mount();
     // What is there when the power goes while initdb works or its result is being moved.
     place.sh(&format!(
@@ -227,7 +139,7 @@ fn a_first_start_that_was_cut_short_is_done_again() {
 
 #[test]
 fn the_images_say_what_they_are_and_show_no_password() {
-    let place = Place::new();
+    let place = Host::new(&[]).unwrap();
     for image in [pbx::PBX_IMAGE, pbx::DATABASE_IMAGE] {
         let labels = place.sh(&format!(
             "docker image inspect --format '{{{{json .Config.Labels}}}}' {image}"
@@ -247,7 +159,7 @@ fn the_images_say_what_they_are_and_show_no_password() {
 
 #[test]
 fn an_extended_server_runs_without_the_pbx_s_data() {
-    let place = Place::new();
+    let place = Host::new(&[]).unwrap();
     let image = pbx::PBX_IMAGE;
     let conf = "/usr/local/bin/conf -D /var/lib/portsip/pbx";
     place.sh(&format!(

@@ -16,7 +16,10 @@ use crate::world::Error;
 /// groups made by dockerd itself.
 const DOCKERD: &str = r#"
 echo '{"iptables": false, "ip-forward": false, "bridge": "none", "exec-opts": ["native.cgroupdriver=cgroupfs"]}' >/run/dockerd.json
-exec dockerd --config-file=/run/dockerd.json >/run/dockerd.log 2>&1
+while dockerd --config-file=/run/dockerd.json >>/run/dockerd.log 2>&1; [ -e /run/dockerd.outlived ]; do
+    until [ -e /run/dockerd.again ]; do sleep 0.05; done
+    rm /run/dockerd.again
+done
 "#;
 
 const UP_WITHIN: Duration = Duration::from_secs(60);
@@ -40,7 +43,7 @@ impl Engine {
     /// systemd-nspawn is missing or dockerd does not come up; with its log.
     pub fn start(rootfs: &Path, data: &Path, binds: &[String]) -> Result<Self, Error> {
         let unique = format!("pbx-{}-{}", std::process::id(), unique_number());
-        let group = Cgroup::of_the_lab()?.child(&unique)?;
+        let group = Cgroup::of_lone_dockers()?.child(&unique)?;
         let nspawn = Command::new("sh")
             // systemd-nspawn makes the container's group below the one it is started in.
             .args([
@@ -133,25 +136,49 @@ impl Engine {
     /// # Errors
     /// The script ended with another status than 0; with what it said.
     pub fn sh(&self, script: &str) -> Result<String, Error> {
-        let leader = self.leader.ok_or("dockerd is not running")?.to_string();
+        run("nsenter", &self.arguments(script)?)
+    }
+
+    /// A shell script beside dockerd that is the caller's to run, with an environment of his own.
+    ///
+    /// # Errors
+    /// dockerd is not running.
+    pub fn command(&self, script: &str) -> Result<Command, Error> {
+        let mut command = Command::new("nsenter");
+        command.args(self.arguments(script)?);
+        Ok(command)
+    }
+
+    fn arguments(&self, script: &str) -> Result<Vec<String>, Error> {
+        let leader = self.leader.ok_or("dockerd is not running")?;
         // No cgroup namespace: a process that enters one stays in its own group all the same.
-        run(
-            "nsenter",
-            &[
-                "--target",
-                &leader,
-                "--mount",
-                "--uts",
-                "--ipc",
-                "--net",
-                "--pid",
-                "--root",
-                "--wd",
-                "/bin/bash",
-                "-c",
-                script,
-            ],
-        )
+        let words =
+            format!("--target {leader} --mount --uts --ipc --net --pid --root --wd /bin/bash -c");
+        let words = words.split(' ').chain([script]);
+        Ok(words.map(str::to_owned).collect())
+    }
+
+    /// Sends dockerd a signal. When that ends it, it stays away until [`Engine::start_again`].
+    ///
+    /// # Errors
+    /// dockerd does not run, or has not ended a minute after a SIGTERM or SIGKILL.
+    pub fn signal(&self, name: &str) -> Result<(), Error> {
+        let ends = matches!(name, "TERM" | "KILL");
+        self.sh(&format!(
+            "touch /run/dockerd.outlived; pid=$(pidof dockerd) && kill -{name} $pid && \
+             if {ends}; then timeout {} tail --pid=$pid -f /dev/null; fi",
+            DOWN_WITHIN.as_secs()
+        ))
+        .map(drop)
+    }
+
+    /// Starts dockerd again after a signal has ended it, and waits until it answers.
+    ///
+    /// # Errors
+    /// It does not come up; with its log.
+    pub fn start_again(&mut self) -> Result<(), Error> {
+        self.sh("pidof dockerd >/dev/null || touch /run/dockerd.again")?;
+        self.wait_until_up()
     }
 
     /// Ends dockerd and its containers in order.

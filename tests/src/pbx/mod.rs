@@ -5,10 +5,12 @@
 mod archive;
 mod docker_data;
 mod engine;
+mod host;
 mod image;
 
 pub use docker_data::{copy_docker_data, docker_data};
 pub use engine::Engine;
+pub use host::Host;
 
 /// The image of all containers but the database, as `pbx_image` of vars.yml names it.
 pub const PBX_IMAGE: &str = "portsip/pbx:22";
