@@ -200,17 +200,23 @@ impl DefaultRoute {
         sorted(self) == sorted(other)
     }
 
-    fn leaves_by(&self, interface: u32) -> bool {
-        self.message
-            .attributes
-            .iter()
-            .any(|attribute| match attribute {
-                RouteAttribute::Oif(index) => *index == interface,
+    /// Whether packets may leave by that interface.
+    pub fn leaves_by(&self, interface: u32) -> bool {
+        self.interfaces().contains(&interface)
+    }
+
+    /// The interfaces by which packets leave.
+    pub fn interfaces(&self) -> Vec<u32> {
+        let attributes = self.message.attributes.iter();
+        attributes
+            .flat_map(|attribute| match attribute {
+                RouteAttribute::Oif(index) => vec![*index],
                 RouteAttribute::MultiPath(hops) => {
-                    hops.iter().any(|hop| hop.interface_index == interface)
+                    hops.iter().map(|hop| hop.interface_index).collect()
                 }
-                _ => false,
+                _ => Vec::new(),
             })
+            .collect()
     }
 }
 
@@ -292,6 +298,17 @@ pub async fn default_routes(interface: u32) -> Result<Vec<DefaultRoute>, Netlink
     let mut routes = main_defaults(&kernel).await.map_err(|e| said(doing, e))?;
     routes.retain(|route| route.leaves_by(interface));
     Ok(routes)
+}
+
+/// All default routes of the main table, in the kernel's order.
+///
+/// # Errors
+///
+/// When the kernel can not be asked.
+pub async fn all_default_routes() -> Result<Vec<DefaultRoute>, NetlinkError> {
+    let doing = || "read the default routes".to_owned();
+    let kernel = connect(doing)?;
+    main_defaults(&kernel).await.map_err(|e| said(doing, e))
 }
 
 /// Gives a default route another source address, or none, and keeps all else that it has.

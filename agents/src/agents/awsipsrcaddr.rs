@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::netlink::{DefaultRoute, NetlinkError, add, default_routes, interface_of, set_source};
+use crate::meaning::Meaning;
+use crate::netlink::{
+    DefaultRoute, NetlinkError, add, all_default_routes, default_routes, interface_of, set_source,
+};
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 
@@ -57,15 +60,21 @@ impl Before {
 }
 
 fn same_place(a: &DefaultRoute, b: &DefaultRoute) -> bool {
-    a.metric() == b.metric() && a.gateway() == b.gateway()
+    a.metric() == b.metric() && a.gateway() == b.gateway() && a.interfaces() == b.interfaces()
 }
 
-/// Where the routes are.
-struct Place {
+/// The interface whose routes are meant.
+enum Place {
+    Here(Carrier),
+    /// No interface has the address.
+    NoAddress,
+    /// There is no interface of the name that was given; what the kernel says.
+    NoInterface(String),
+}
+
+struct Carrier {
     index: u32,
     name: String,
-    /// What the kernel would send from of its own accord.
-    primary: Option<Ipv4Addr>,
 }
 
 impl Agent for AwsIpSrcAddr {
@@ -114,11 +123,16 @@ impl AwsIpSrcAddr {
         let wait = self.call.deadline.at_most(ROUTE);
         let mut before = self.before.load::<Before>().unwrap_or_default();
         loop {
-            let place = self.place().await?.ok_or_else(|| {
-                Failure::generic(format!(
-                    "no interface of this node has {address}: the resource that puts it there has to start first"
-                ))
-            })?;
+            let place = match self.place().await? {
+                Place::Here(place) => place,
+                Place::NoAddress => {
+                    return Err(Failure::generic(format!(
+                        "{}: the resource that puts it there has to start first",
+                        self.no_address()
+                    )));
+                }
+                Place::NoInterface(reason) => return Err(Failure::installed(reason)),
+            };
             let routes = default_routes(place.index).await.map_err(failed)?;
             let others: Vec<_> = routes
                 .iter()
@@ -140,14 +154,15 @@ impl AwsIpSrcAddr {
                     done => done.map_err(failed)?,
                 }
             }
-            if !wait
-                .sleep(if routes.is_empty() {
-                    POLL
-                } else {
-                    Duration::ZERO
-                })
-                .await
-            {
+            if routes.is_empty() {
+                put_back(&before.routes()).await?;
+            }
+            let pause = if routes.is_empty() {
+                POLL
+            } else {
+                Duration::ZERO
+            };
+            if !wait.sleep(pause).await {
                 return Err(Failure::generic(format!(
                     "{} has no default route that keeps the source {address}",
                     place.name
@@ -160,34 +175,27 @@ impl AwsIpSrcAddr {
         let address = self.parameters.ipaddress;
         let before = self.before.load::<Before>().unwrap_or_default().routes();
         self.call.steps.doing("restoring the default routes");
-        if let Some(place) = self.place().await? {
-            while self.restore(&place, &before).await? {
-                if self.call.deadline.is_over() {
-                    return Err(Failure::generic(format!(
-                        "a default route of {} keeps getting the source {address}",
-                        place.name
-                    )));
-                }
-            }
-        } else {
-            // With an address the kernel deletes the routes whose source it is. A node without
-            // a default route is worse than one that sends from its own address.
-            for route in &before {
-                if let Err(error) = add(route).await {
-                    tracing::warn!("{error}");
-                }
+        // Whatever the interface is called now, and also if it is not the one that was given.
+        while self.restore(&before).await? {
+            if self.call.deadline.is_over() {
+                return Err(Failure::generic(format!(
+                    "a default route keeps getting the source {address}"
+                )));
             }
         }
-        self.before.remove();
+        // A later stop may put back what can't be now: the link is down.
+        if put_back(&before).await? {
+            self.before.remove();
+        }
         Ok(())
     }
 
     async fn look_at_routes(&self) -> Result<Health, Failure> {
         let address = self.parameters.ipaddress;
-        let Some(place) = self.place().await? else {
-            return Ok(Health::Stopped(format!(
-                "no interface of this node has {address}"
-            )));
+        let place = match self.place().await? {
+            Place::Here(place) => place,
+            Place::NoAddress => return Ok(Health::Stopped(self.no_address())),
+            Place::NoInterface(reason) => return self.look_at_other_routes(reason).await,
         };
         let routes = default_routes(place.index).await.map_err(failed)?;
         let others: Vec<String> = routes
@@ -211,59 +219,73 @@ impl AwsIpSrcAddr {
         })
     }
 
-    async fn look_for_interface(&self) -> Result<(), Failure> {
-        if self.parameters.interface.is_some() {
-            self.place().await?;
-        }
-        Ok(())
+    /// The interface is gone or renamed; what was done to its routes may still be there.
+    async fn look_at_other_routes(&self, reason: String) -> Result<Health, Failure> {
+        let address = self.parameters.ipaddress;
+        let routes = all_default_routes().await.map_err(failed)?;
+        let ours = routes.iter().find(|route| route.source() == Some(address));
+        Ok(match ours {
+            None => Health::Stopped(reason),
+            Some(route) => {
+                Health::Broken(format!("{reason}; the {route} has the source {address}"))
+            }
+        })
     }
 
-    /// The interface, or none if no interface has the address.
-    async fn place(&self) -> Result<Option<Place>, Failure> {
-        let Some(carrier) = interface_of(self.parameters.ipaddress)
-            .await
-            .map_err(failed)?
-        else {
-            return Ok(None);
-        };
-        let Some(name) = &self.parameters.interface else {
-            return Ok(Some(Place {
-                index: carrier.index,
-                name: carrier.name,
-                primary: carrier.primary,
-            }));
-        };
-        if *name == carrier.name {
-            return Ok(Some(Place {
-                index: carrier.index,
-                name: carrier.name,
-                primary: carrier.primary,
-            }));
+    async fn look_for_interface(&self) -> Result<(), Failure> {
+        match &self.parameters.interface {
+            Some(name) => index_of(name).map(drop).map_err(Failure::installed),
+            // Which it is can be known when the address is there.
+            None => Ok(()),
         }
-        let index = nix::net::if_::if_nametoindex(name.as_str()).map_err(|errno| {
-            Failure::installed(format!("find the network interface {name}: {errno}"))
-        })?;
-        Ok(Some(Place {
-            index,
-            name: name.clone(),
-            primary: None,
-        }))
+    }
+
+    fn no_address(&self) -> String {
+        format!(
+            "no interface of this node has {}",
+            self.parameters.ipaddress
+        )
+    }
+
+    async fn place(&self) -> Result<Place, Failure> {
+        let carrier = interface_of(self.parameters.ipaddress).await;
+        let Some(carrier) = carrier.map_err(failed)? else {
+            return Ok(Place::NoAddress);
+        };
+        Ok(match &self.parameters.interface {
+            Some(name) if *name != carrier.name => match index_of(name) {
+                Ok(index) => Place::Here(Carrier {
+                    index,
+                    name: name.clone(),
+                }),
+                Err(reason) => Place::NoInterface(reason),
+            },
+            _ => Place::Here(Carrier {
+                index: carrier.index,
+                name: carrier.name,
+            }),
+        })
     }
 
     /// Takes the address back from the routes that have it. True if there is more to do.
-    async fn restore(&self, place: &Place, before: &[DefaultRoute]) -> Result<bool, Failure> {
+    async fn restore(&self, before: &[DefaultRoute]) -> Result<bool, Failure> {
         let address = self.parameters.ipaddress;
-        let mut routes = default_routes(place.index).await.map_err(failed)?;
+        let mut routes = all_default_routes().await.map_err(failed)?;
         routes.retain(|route| route.source() == Some(address));
+        if routes.is_empty() {
+            return Ok(false);
+        }
+        let carrier = interface_of(address).await.map_err(failed)?;
         for route in &routes {
             // Without a record: what a DHCP client would have set.
-            let source = before
-                .iter()
-                .find(|was| same_place(was, route))
-                .map_or_else(
-                    || place.primary.filter(|_| route.is_from_dhcp()),
-                    DefaultRoute::source,
-                );
+            let of_dhcp = || {
+                let carrier = carrier.as_ref()?;
+                carrier
+                    .primary
+                    .filter(|_| route.is_from_dhcp() && route.leaves_by(carrier.index))
+            };
+            let was = before.iter().find(|was| same_place(was, route));
+            let source = was.map_or_else(of_dhcp, DefaultRoute::source);
             let back = source.map_or_else(|| "none".to_owned(), |source| source.to_string());
             self.call.steps.acting(&format!(
                 "setting the source of the {route} from {address} back to {back}"
@@ -277,8 +299,39 @@ impl AwsIpSrcAddr {
                 done => done.map_err(failed)?,
             }
         }
-        Ok(!routes.is_empty())
+        Ok(true)
     }
+}
+
+/// Adds the routes of interfaces that have no default route any more. With an address the kernel deletes
+/// the routes whose source it is, and a node without a default route is worse than one that
+/// sends from its own address. False if one that could be added later was not.
+async fn put_back(before: &[DefaultRoute]) -> Result<bool, Failure> {
+    if before.is_empty() {
+        return Ok(true);
+    }
+    let now = all_default_routes().await.map_err(failed)?;
+    let mut all = true;
+    for route in before {
+        let interfaces = route.interfaces();
+        if now
+            .iter()
+            .any(|other| interfaces.iter().any(|index| other.leaves_by(*index)))
+        {
+            continue;
+        }
+        if let Err(error) = add(route).await {
+            tracing::warn!("{error}");
+            // An interface that is gone takes its routes with it.
+            all &= error.meaning() == Meaning::NotFound;
+        }
+    }
+    Ok(all)
+}
+
+fn index_of(name: &str) -> Result<u32, String> {
+    nix::net::if_::if_nametoindex(name)
+        .map_err(|errno| format!("find the network interface {name}: {errno}"))
 }
 
 fn failed(error: NetlinkError) -> Failure {
