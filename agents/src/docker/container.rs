@@ -32,8 +32,10 @@ pub struct Container {
     pub health: Health,
     /// Docker's words for both, such as `Exited (137) 3 seconds ago`.
     pub status: String,
-    /// What must be there before it starts.
-    pub depends_on: Vec<Dependency>,
+    /// What must be there before it starts, or why that can't be read.
+    pub depends_on: Result<Vec<Dependency>, OrderError>,
+    /// Made by `docker compose run`: no part of what the project is, but of what runs.
+    pub one_off: bool,
 }
 
 /// Docker's state of a container.
@@ -163,15 +165,9 @@ impl Dependency {
 }
 
 impl Container {
-    /// What a list shows; none for what `docker compose run` made.
-    pub(super) fn from_summary(summary: ContainerSummary) -> Result<Option<Self>, OrderError> {
+    /// What a list shows.
+    pub(super) fn from_summary(summary: ContainerSummary) -> Self {
         let labels = summary.labels.unwrap_or_default();
-        if labels
-            .get(ONE_OFF)
-            .is_some_and(|one_off| one_off.eq_ignore_ascii_case("true"))
-        {
-            return Ok(None);
-        }
         let id = summary.id.unwrap_or_default();
         let name = summary
             .names
@@ -188,8 +184,9 @@ impl Container {
             service => service,
         };
         let status = summary.status.unwrap_or_default();
-        Ok(Some(Self {
-            depends_on: Dependency::parse_label(&service, &label(DEPENDS_ON, &labels))?,
+        Self {
+            depends_on: Dependency::parse_label(&service, &label(DEPENDS_ON, &labels)),
+            one_off: label(ONE_OFF, &labels).eq_ignore_ascii_case("true"),
             state: summary
                 .state
                 .map_or(RunState::Unknown, |state| match state {
@@ -208,7 +205,7 @@ impl Container {
             name,
             service,
             status,
-        }))
+        }
     }
 
     /// Whether the list says that it ended with code 0.
@@ -363,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_of_compose_run_are_left_out() {
+    fn containers_of_compose_run_are_told_apart() {
         let summary = |one_off: &str| ContainerSummary {
             id: Some("1f".into()),
             names: Some(vec!["/portsip.nats".into()]),
@@ -375,8 +372,9 @@ mod tests {
             ])),
             ..Default::default()
         };
-        assert_eq!(Container::from_summary(summary("True")).unwrap(), None);
-        let container = Container::from_summary(summary("False")).unwrap().unwrap();
+        assert!(Container::from_summary(summary("True")).one_off);
+        let container = Container::from_summary(summary("False"));
+        assert!(!container.one_off);
         assert_eq!(container.name, "portsip.nats");
         assert_eq!(container.service, "nats");
         assert!(container.completed());

@@ -70,6 +70,7 @@ impl Daemon {
         })
     }
 
+    /// All containers of a project, also those of `docker compose run`.
     pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>, DockerError> {
         let label = format!("com.docker.compose.project={project}");
         let options = ListContainersOptionsBuilder::new()
@@ -83,10 +84,13 @@ impl Daemon {
                 self.docker.list_containers(Some(options)),
             )
             .await?;
-        let mut containers = Vec::with_capacity(answer.len());
-        for summary in answer {
-            containers.extend(Container::from_summary(summary)?);
-        }
+        Ok(answer.into_iter().map(Container::from_summary).collect())
+    }
+
+    /// The containers that are what the project is.
+    pub(super) async fn services(&self, project: &str) -> Result<Vec<Container>, DockerError> {
+        let mut containers = self.list(project).await?;
+        containers.retain(|container| !container.one_off);
         Ok(containers)
     }
 

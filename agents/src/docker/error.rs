@@ -99,6 +99,15 @@ impl DockerError {
         self.meaning() == Meaning::Unknown
     }
 
+    /// Whether it says of a container that it runs or may run; if not, Docker said nothing of them.
+    pub fn is_about_containers(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::NotUnderstood { .. } => false,
+            Self::Several(errors) => errors.iter().all(Self::is_about_containers),
+            _ => true,
+        }
+    }
+
     /// Nothing wrong, one error, or several as one.
     pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {

@@ -58,34 +58,34 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// When the daemon can not be reached, or a label is not what Compose writes.
+    /// When the daemon can not be reached.
     pub async fn containers(&self) -> Result<Vec<Container>, DockerError> {
-        self.daemon.list(&self.name).await
+        self.daemon.services(&self.name).await
     }
 
-    /// Whether the project runs as a whole. One request.
+    /// Whether the project runs as a whole, to which all of `services` belong. One request.
     ///
     /// # Errors
     ///
     /// As [`Project::containers`].
-    pub async fn state(&self) -> Result<ProjectState, DockerError> {
-        Ok(ProjectState::of(&self.containers().await?))
+    pub async fn state(&self, services: &[String]) -> Result<ProjectState, DockerError> {
+        Ok(ProjectState::of(&self.containers().await?, services))
     }
 
     /// Starts what does not run yet, each container as soon as what it depends on is there.
     /// Sets the restart policy of every container to `no` first: who calls this owns restarts.
-    /// Containers that run are left alone.
+    /// Containers that run are left alone. Returns the names of the services.
     ///
     /// # Errors
     ///
     /// When a container does not start, ends, or is unhealthy, or when something was not
     /// ready by `deadline`. What was started by then is left running.
-    pub async fn start(&self, deadline: Instant) -> Result<(), DockerError> {
+    pub async fn start(&self, deadline: Instant) -> Result<Vec<String>, DockerError> {
         let start = start::start(&self.daemon, &self.name, deadline.into());
         self.by(deadline, "start", start).await
     }
 
-    /// Stops all containers, each when what depends on it has stopped, and looks that
+    /// Stops all containers, those of `docker compose run` too, each when what depends on it has stopped, and looks that
     /// none runs. A container has `grace` to end after its stop signal, or less if all that
     /// still has to be stopped would not fit before `deadline`; then it is killed.
     ///
@@ -99,12 +99,12 @@ impl Project {
 
     /// Holds the deadline when the daemon hangs. Else the work ends itself before it, and
     /// says more than this can.
-    async fn by(
+    async fn by<T>(
         &self,
         deadline: Instant,
         verb: &str,
-        work: impl Future<Output = Result<(), DockerError>>,
-    ) -> Result<(), DockerError> {
+        work: impl Future<Output = Result<T, DockerError>>,
+    ) -> Result<T, DockerError> {
         let began = Instant::now();
         match timeout_at((deadline + OVERTIME).into(), work).await {
             Ok(done) => done,

@@ -55,7 +55,7 @@ impl Order {
         let mut needs = Vec::with_capacity(containers.len());
         for container in containers {
             let mut of_this = Vec::new();
-            for dependency in &container.depends_on {
+            for dependency in container.depends_on.as_ref().map_err(Clone::clone)? {
                 let there = by_service.get(dependency.service.as_str()).ok_or_else(|| {
                     OrderError::Unknown {
                         service: container.service.clone(),
@@ -161,7 +161,8 @@ pub(super) mod tests {
             state: RunState::Running,
             health: Health::None,
             status: "Up 5 seconds".to_owned(),
-            depends_on: Dependency::parse_label(service, label).unwrap(),
+            depends_on: Dependency::parse_label(service, label),
+            one_off: false,
         }
     }
 

@@ -18,6 +18,9 @@ use super::state::ProjectState;
 /// How often a container is looked at while its health is awaited.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long one that was ending again and again has to run to be believed.
+const STAY: Duration = Duration::from_secs(1);
+
 /// What is done for one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -67,8 +70,8 @@ pub(super) async fn start(
     daemon: &Daemon,
     project: &str,
     deadline: Instant,
-) -> Result<(), DockerError> {
-    let containers = daemon.list(project).await?;
+) -> Result<Vec<String>, DockerError> {
+    let containers = daemon.services(project).await?;
     if containers.is_empty() {
         return Err(DockerError::NoContainers {
             project: project.to_owned(),
@@ -92,32 +95,35 @@ pub(super) async fn start(
         working: 0,
     };
     launch.run().await?;
-    let containers = daemon.list(project).await?;
-    match ProjectState::of(&containers) {
+    let services: Vec<String> = containers.into_iter().map(|it| it.service).collect();
+    let containers = daemon.services(project).await?;
+    let wrong = |names: Vec<(String, String)>| {
+        let each = names.into_iter();
+        DockerError::all(
+            each.map(|(name, what)| DockerError::Container { name, what })
+                .collect(),
+        )
+    };
+    match ProjectState::of(&containers, &services) {
         ProjectState::Running => Ok(()),
-        ProjectState::Unhealthy { names } => DockerError::all(
-            names
-                .into_iter()
-                .map(|name| DockerError::Container {
-                    name,
-                    what: "runs but is unhealthy".to_owned(),
-                })
-                .collect(),
-        ),
-        ProjectState::Partly { not_running, .. } => DockerError::all(
-            not_running
-                .into_iter()
-                .map(|(name, status)| DockerError::Container {
-                    name,
-                    what: format!("was started and does not run: {status}"),
-                })
-                .collect(),
-        ),
-        ProjectState::Absent | ProjectState::Stopped => Err(DockerError::Container {
-            name: project.to_owned(),
-            what: "was started and nothing of it runs".to_owned(),
-        }),
-    }
+        ProjectState::Unhealthy { names } => {
+            let unhealthy = |name| (name, "runs but is unhealthy".to_owned());
+            wrong(names.into_iter().map(unhealthy).collect())
+        }
+        ProjectState::Partly { not_running, .. } => {
+            let ended = |(name, status)| (name, format!("was started and does not run: {status}"));
+            wrong(not_running.into_iter().map(ended).collect())
+        }
+        ProjectState::Incomplete { missing } => {
+            let gone = |service| (service, "was removed during the start".to_owned());
+            wrong(missing.into_iter().map(gone).collect())
+        }
+        ProjectState::Absent | ProjectState::Stopped => wrong(vec![(
+            project.to_owned(),
+            "was started and nothing of it runs".to_owned(),
+        )]),
+    }?;
+    Ok(services)
 }
 
 impl Launch<'_> {
@@ -265,12 +271,19 @@ async fn bring_up(
     mut found: Inspection,
     deadline: Instant,
 ) -> Result<(), DockerError> {
+    let restarted = found.state == RunState::Restarting;
     loop {
         match found.state {
+            RunState::Running if restarted => return stay(daemon, container).await,
             RunState::Running => return Ok(()),
             RunState::Paused => return daemon.unpause(container, deadline).await,
             RunState::Created | RunState::Exited => {
-                return daemon.start(container, deadline).await;
+                daemon.start(container, deadline).await?;
+                if !restarted {
+                    return Ok(());
+                }
+                found.state = RunState::Running;
+                continue;
             }
             // Docker is at it; the policy that made it restart is gone by now.
             RunState::Restarting | RunState::Stopping | RunState::Unknown => {}
@@ -287,6 +300,20 @@ async fn bring_up(
         sleep(LOOK).await;
         found = look(daemon, container).await?;
     }
+}
+
+/// Watches one that was ending again and again: that it runs right after its start says little.
+async fn stay(daemon: &Daemon, container: &Container) -> Result<(), DockerError> {
+    let end = Instant::now() + STAY;
+    while Instant::now() < end {
+        let found = look(daemon, container).await?;
+        if found.state != RunState::Running {
+            let what = format!("{} again with code {}", found.state, found.exit_code);
+            return Err(failed(container, what));
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Waits until it has reached what others need of it.

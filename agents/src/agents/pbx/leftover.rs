@@ -23,22 +23,39 @@ struct KeptConfig {
     labels: std::collections::BTreeMap<String, String>,
 }
 
-/// The names of the project's containers that have processes. A container of which nothing can be read is
+/// A container that has processes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Leftover {
+    name: String,
+    /// Made by `docker compose run`: it holds the file system, and is no part of the PBX.
+    pub(super) one_off: bool,
+}
+
+/// Their names in a sentence.
+pub(super) fn names(of: &[Leftover]) -> String {
+    let names: Vec<&str> = of.iter().map(|it| it.name.as_str()).collect();
+    names.join(", ")
+}
+
+/// The project's containers that have processes, by name. A container of which nothing can be read is
 /// taken for one of them: that it is not can't be known.
-pub(super) fn containers(project: &str) -> Vec<String> {
+pub(super) fn containers(project: &str) -> Vec<Leftover> {
     containers_under(Path::new("/proc"), Path::new(DOCKER), project)
 }
 
-fn containers_under(proc: &Path, docker: &Path, project: &str) -> Vec<String> {
+fn containers_under(proc: &Path, docker: &Path, project: &str) -> Vec<Leftover> {
     let mut ids = BTreeSet::new();
     for process in fs::read_dir(proc).into_iter().flatten().flatten() {
         if let Ok(groups) = fs::read_to_string(process.path().join("cgroup")) {
             ids.extend(container_id(&groups).map(str::to_owned));
         }
     }
-    ids.iter()
-        .filter_map(|id| name_of(docker, id, project))
-        .collect()
+    let mut left: Vec<Leftover> = ids
+        .iter()
+        .filter_map(|id| of_project(docker, id, project))
+        .collect();
+    left.sort();
+    left
 }
 
 /// The id in `0::/system.slice/docker-ID.scope` or `0::/docker/ID`.
@@ -50,19 +67,23 @@ fn container_id(groups: &str) -> Option<&str> {
         .find(|part| part.len() == 64)
 }
 
-/// The container's name, if it is the project's or that can't be told.
-fn name_of(docker: &Path, id: &str, project: &str) -> Option<String> {
+/// The container, if it is the project's or that can't be told.
+fn of_project(docker: &Path, id: &str, project: &str) -> Option<Leftover> {
     let kept = fs::read(docker.join(id).join("config.v2.json"))
         .ok()
         .and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
-    match kept {
-        None => Some(format!("container {}", &id[..12])),
-        Some(kept) => {
-            let of = kept.config.labels.get("com.docker.compose.project");
-            (of.map(String::as_str) == Some(project))
-                .then(|| kept.name.trim_start_matches('/').to_owned())
-        }
-    }
+    let Some(kept) = kept else {
+        return Some(Leftover {
+            name: format!("container {}", &id[..12]),
+            one_off: false,
+        });
+    };
+    let label = |name: &str| kept.config.labels.get(name).map(String::as_str);
+    (label("com.docker.compose.project") == Some(project)).then(|| Leftover {
+        name: kept.name.trim_start_matches('/').to_owned(),
+        one_off: label("com.docker.compose.oneoff")
+            .is_some_and(|it| it.eq_ignore_ascii_case("true")),
+    })
 }
 
 #[cfg(test)]
@@ -91,16 +112,19 @@ mod tests {
     fn containers_of_other_projects_do_not_count_and_unknown_ones_do() {
         let proc = tempfile::tempdir().unwrap();
         let docker = tempfile::tempdir().unwrap();
-        for (process, container) in [("7", 'a'), ("8", 'a'), ("9", 'b'), ("10", 'c')] {
+        for (process, container) in [("7", 'a'), ("8", 'a'), ("9", 'b'), ("10", 'c'), ("11", 'd')] {
             fs::create_dir(proc.path().join(process)).unwrap();
             let group = format!("0::/docker/{}\n", id(container));
             fs::write(proc.path().join(process).join("cgroup"), group).unwrap();
         }
-        for (container, name, project) in [('a', "portsip.nats", "portsip"), ('b', "web", "other")]
-        {
+        for (container, name, project, one_off) in [
+            ('a', "portsip.nats", "portsip", "False"),
+            ('b', "web", "other", "False"),
+            ('d', "portsip.initdt", "portsip", "True"),
+        ] {
             fs::create_dir(docker.path().join(id(container))).unwrap();
             let kept = format!(
-                r#"{{"Name":"/{name}","Config":{{"Labels":{{"com.docker.compose.project":"{project}"}}}}}}"#
+                r#"{{"Name":"/{name}","Config":{{"Labels":{{"com.docker.compose.project":"{project}","com.docker.compose.oneoff":"{one_off}"}}}}}}"#
             );
             fs::write(
                 docker.path().join(id(container)).join("config.v2.json"),
@@ -108,9 +132,12 @@ mod tests {
             )
             .unwrap();
         }
+        let left = containers_under(proc.path(), docker.path(), "portsip");
         assert_eq!(
-            containers_under(proc.path(), docker.path(), "portsip"),
-            ["portsip.nats", "container cccccccccccc"]
+            names(&left),
+            "container cccccccccccc, portsip.initdt, portsip.nats"
         );
+        let one_off: Vec<bool> = left.iter().map(|it| it.one_off).collect();
+        assert_eq!(one_off, [false, true, false]);
     }
 }

@@ -7,10 +7,12 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::docker::{DockerError, Project, ProjectState};
+use serde::{Deserialize, Serialize};
+
+use crate::docker::{DockerError, Order, OrderError, Project, ProjectState};
 use crate::mounts;
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Agent, Call, Description, Failure, Health};
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 
 parameters! {
     /// The parameters of pbx.
@@ -40,6 +42,13 @@ const DAEMON: Duration = Duration::from_millis(300);
 pub struct Pbx {
     parameters: PbxParameters,
     call: Call,
+    started: StateFile,
+}
+
+/// What a start has started. Docker does not tell that a container was there once.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Started {
+    services: Vec<String>,
 }
 
 impl Agent for Pbx {
@@ -57,7 +66,12 @@ impl Agent for Pbx {
     type Parameters = PbxParameters;
 
     fn new(parameters: PbxParameters, call: Call) -> Self {
-        Self { parameters, call }
+        let started = StateFile::of(Self::DESCRIPTION.name, &call.resource);
+        Self {
+            parameters,
+            call,
+            started,
+        }
     }
 
     fn start(&self) -> Result<(), Failure> {
@@ -88,8 +102,12 @@ impl Pbx {
         loop {
             let started = async { self.connect().await?.start(deadline.end()).await };
             match started.await {
-                Ok(()) => {
+                Ok(services) => {
                     tracing::info!("the containers of project {} run", self.parameters.project);
+                    // Without it a monitor misses less; the PBX runs all the same.
+                    if let Err(failure) = self.started.save(&Started { services }) {
+                        tracing::warn!("{failure}");
+                    }
                     return Ok(());
                 }
                 // At boot Docker may come up after Pacemaker. What runs already is left alone.
@@ -98,7 +116,11 @@ impl Pbx {
                         return Err(Failure::generic(error.to_string()));
                     }
                 }
-                Err(error @ DockerError::NoContainers { .. }) => {
+                // Other nodes have containers of their own.
+                Err(
+                    error @ (DockerError::NoContainers { .. }
+                    | DockerError::Order(OrderError::Unknown { .. })),
+                ) => {
                     return Err(Failure::installed(error.to_string()));
                 }
                 Err(error @ DockerError::Order(_)) => {
@@ -124,37 +146,34 @@ impl Pbx {
             };
             let Err(error) = stopped.await else {
                 tracing::info!("no container of project {} runs", self.parameters.project);
+                self.started.remove();
                 return Ok(());
             };
-            if !error.is_unreachable() {
-                return Err(Failure::generic(error.to_string()));
-            }
             // Containers outlive a Docker daemon that was killed; so it's their processes that count.
             let left = leftover::containers(&self.parameters.project);
-            if left.is_empty() {
+            if left.is_empty() && !error.is_about_containers() {
                 tracing::warn!("{error}; no process of a container is left on this node");
+                self.started.remove();
                 return Ok(());
             }
+            // The daemon may come back, and what is stopped is not stopped again.
             if !deadline.sleep(DAEMON).await {
-                return Err(Failure::generic(format!(
-                    "{error}; processes of {} still run",
-                    left.join(", ")
-                )));
+                return Err(Failure::generic(match left.as_slice() {
+                    [] => error.to_string(),
+                    left => format!("{error}; processes of {} still run", leftover::names(left)),
+                }));
             }
         }
     }
 
     async fn look_at_all(&self) -> Result<Health, Failure> {
         self.call.steps.doing("asking Docker for the containers");
-        let state = async { self.connect().await?.state().await };
-        let state = tokio::time::timeout(self.call.deadline.remaining(), state);
-        let state = state.await.unwrap_or_else(|_| {
-            Err(DockerError::Unreachable {
-                doing: "list the containers".to_owned(),
-                socket: self.parameters.docker_socket.clone(),
-                said: "no answer in the time that there was".to_owned(),
-            })
-        });
+        let services = self.started.load::<Started>().unwrap_or_default().services;
+        // At level 10 others are asked too, the more so when Docker does not answer.
+        let share = if self.call.in_depth() { 2 } else { 1 };
+        let state = async { self.connect().await?.state(&services).await };
+        let state = self.within(self.call.deadline.remaining() / share, state);
+        let state = state.await;
         Ok(match state {
             Ok(ProjectState::Running) if self.call.in_depth() => self.ask_services().await,
             Ok(ProjectState::Running) => Health::Running,
@@ -166,6 +185,7 @@ impl Pbx {
                 "no container of project {} runs",
                 self.parameters.project
             )),
+            Ok(ProjectState::Incomplete { missing }) => Health::Broken(removed(&missing)),
             Ok(ProjectState::Partly {
                 running,
                 not_running,
@@ -182,33 +202,63 @@ impl Pbx {
             Ok(ProjectState::Unhealthy { names }) => {
                 Health::Broken(format!("unhealthy: {}", names.join(", ")))
             }
-            Err(error) => match leftover::containers(&self.parameters.project) {
-                none if none.is_empty() => Health::Stopped(format!(
-                    "{error}; no process of a container is on this node"
-                )),
-                some => {
-                    Health::Degraded(format!("{error}; but processes of {} run", some.join(", ")))
-                }
-            },
+            Err(error) => self.judge_by_processes(&error).await,
         })
     }
 
-    async fn look_for_containers(&self) -> Result<(), Failure> {
-        let state = async { self.connect().await?.state().await };
-        match state.await {
-            Ok(ProjectState::Absent) => Err(Failure::installed(
-                DockerError::NoContainers {
-                    project: self.parameters.project.clone(),
-                }
-                .to_string(),
-            )),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::installed(error.to_string())),
+    /// What can be told when Docker tells nothing.
+    async fn judge_by_processes(&self, error: &DockerError) -> Health {
+        let mut left = leftover::containers(&self.parameters.project);
+        left.retain(|container| !container.one_off);
+        if left.is_empty() {
+            return Health::Stopped(format!(
+                "{error}; no process of a container is on this node"
+            ));
         }
+        if self.call.in_depth()
+            && let Health::Broken(reason) = self.ask_services().await
+        {
+            return Health::Broken(format!("{error}; {reason}"));
+        }
+        Health::Degraded(format!(
+            "{error}; but processes of {} run",
+            leftover::names(&left)
+        ))
+    }
+
+    async fn look_for_containers(&self) -> Result<(), Failure> {
+        let containers = async { self.connect().await?.containers().await };
+        let containers = containers
+            .await
+            .map_err(|error| Failure::installed(error.to_string()))?;
+        if containers.is_empty() {
+            let project = self.parameters.project.clone();
+            let none = DockerError::NoContainers { project };
+            return Err(Failure::installed(none.to_string()));
+        }
+        Order::of(&containers)
+            .map(drop)
+            .map_err(|error| Failure::installed(error.to_string()))
     }
 
     async fn connect(&self) -> Result<Project, DockerError> {
-        Project::connect(&self.parameters.docker_socket, &self.parameters.project).await
+        let project = Project::connect(&self.parameters.docker_socket, &self.parameters.project);
+        self.within(self.call.deadline.remaining(), project).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, DockerError>>,
+    ) -> Result<T, DockerError> {
+        let done = tokio::time::timeout(limit, work).await;
+        done.unwrap_or_else(|_| {
+            Err(DockerError::Unreachable {
+                doing: "ask for the containers".to_owned(),
+                socket: self.parameters.docker_socket.clone(),
+                said: format!("no answer in {:.1} s", limit.as_secs_f64()),
+            })
+        })
     }
 
     fn data_is_mounted(&self) -> Result<(), Failure> {
@@ -254,4 +304,11 @@ impl Pbx {
         }
         Health::Running
     }
+}
+
+fn removed(services: &[String]) -> String {
+    format!(
+        "there is no container any more of {}: make it with `docker compose create`",
+        services.join(", ")
+    )
 }
