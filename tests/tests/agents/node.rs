@@ -394,6 +394,17 @@ impl Answer {
         Self { timeout, ..self }
     }
 
+    /// Of a call that began then and was given `timeout`.
+    pub(crate) fn of(output: Output, began: Instant, timeout: Duration) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            took: began.elapsed(),
+            timeout,
+        }
+    }
+
     /// What is said to Pacemaker.
     pub(crate) fn reason(&self) -> String {
         let reasons = self

@@ -1,8 +1,12 @@
 //! The fault table: what each action of each agent answers under each fault. The tests here
 //! call the real binaries, and what they saw is the table in docs/faults.md.
 
+mod containers;
+mod docker;
 mod ec2;
 mod metadata;
+mod network;
+mod pbx;
 mod scenario;
 mod table;
 mod volume;

@@ -9,7 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use crate::node::Answer;
 
 /// The sections of the document, each held by one test.
-const SECTIONS: [&str; 5] = ["ec2", "metadata", "volume", "docker", "network"];
+const SECTIONS: [&str; 6] = [
+    "ec2",
+    "metadata",
+    "volume",
+    "docker",
+    "containers",
+    "network",
+];
 
 const HEAD: &str = "| fault | agent | action | answer | what it says |\n|---|---|---|---|---|\n";
 
