@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use call::{AGENTS, Call, Metadata};
+use call::{AGENTS, Call, Metadata, binary};
 
 const VOLUME: &str = "vol-0e06e1e9da3c49b67";
 
@@ -206,7 +206,9 @@ fn a_docker_that_hangs_does_not_make_a_monitor_late() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("docker.sock");
     let _listener = UnixListener::bind(&socket).unwrap();
-    let answer = with_parameters(Call::of("pbx", "monitor"))
+    // Other tests run containers on this machine: here are none of their processes.
+    let alone = ["unshare", "--pid", "--fork", "--mount-proc", binary("pbx")];
+    let answer = with_parameters(Call::through(&alone, "monitor"))
         .parameter("docker_socket", socket.to_str().unwrap())
         .parameter("CRM_meta_timeout", "2000")
         .run()
