@@ -6,7 +6,10 @@ use super::pbx::Pbx;
 use super::table::Table;
 
 /// For calls that wait for a Docker that never answers.
-const SHORT: Duration = Duration::from_secs(6);
+const SHORT: Duration = Duration::from_secs(10);
+
+/// For calls that Docker interrupts.
+const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn docker() {
@@ -160,7 +163,6 @@ fn answers_wrong(pbx: &mut Pbx, table: &mut Table) {
 }
 
 fn restarts(pbx: &mut Pbx, table: &mut Table) {
-    let long = Duration::from_secs(60);
     for (action, midst) in [
         ("start", "[ -n \"$(docker ps --quiet)\" ]"),
         ("stop", "docker ps --all | grep -q Exited"),
@@ -169,7 +171,7 @@ fn restarts(pbx: &mut Pbx, table: &mut Table) {
         if action == "stop" {
             pbx.call("start").run().expect(0);
         }
-        let running = pbx.call(action).timeout(long).spawn();
+        let running = pbx.call(action).timeout(LONG).spawn();
         pbx.wait_for(midst);
         pbx.host.engine.signal("KILL").unwrap();
         pbx.host.engine.start_again().unwrap();
@@ -179,4 +181,32 @@ fn restarts(pbx: &mut Pbx, table: &mut Table) {
         let runs = i32::from(action == "stop") * 7;
         pbx.call("monitor").run().expect(runs);
     }
+}
+
+/// SIGKILL at any moment; then the same action again, and all is as if it had not happened.
+#[test]
+fn an_action_of_pbx_that_was_killed_and_is_done_again_converges() {
+    let pbx = Pbx::new();
+    let mut killed = 0;
+    for number in 1..=5_u64 {
+        for action in ["start", "stop"] {
+            let running = pbx.call(action).timeout(LONG).spawn();
+            // Spread over what an action takes here.
+            std::thread::sleep(Duration::from_millis(number * 797 % 2500));
+            let agents = "pids=$(pidof pbx) && kill -KILL $pids";
+            killed += u32::from(pbx.host.try_sh(agents).is_ok());
+            running.answer();
+            pbx.call(action).timeout(LONG).run().expect(0);
+            let left = pbx.host.running().len();
+            if action == "start" {
+                assert_eq!(left, lab::pbx::CONTAINERS.len());
+                pbx.call("monitor").run().expect(0);
+            } else {
+                assert_eq!(left, 0);
+                pbx.call("monitor").run().expect(7);
+            }
+        }
+    }
+    eprintln!("{killed} of 10 actions were killed before their end");
+    assert!(killed > 3, "only {killed} of 10 were killed in time");
 }

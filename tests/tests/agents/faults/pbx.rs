@@ -79,6 +79,7 @@ impl Pbx {
             if catch_unwind(shown).is_err() {
                 failed += 1;
                 let _ = self.host.engine.signal("CONT");
+                let _ = self.host.try_sh("mv /run/docker.hidden /run/docker.sock");
                 let _ = self.host.engine.start_again();
                 self.renew();
             }
