@@ -37,8 +37,6 @@ pub(crate) struct Machines {
     disk: String,
     /// The holder has it mounted and does not let go.
     pub(crate) held: AtomicBool,
-    /// EC2 attaches, and no device appears.
-    pub(crate) no_device: AtomicBool,
     /// How often the device is to get another name than it had.
     renumbered: AtomicUsize,
     /// Every detachment that took the device away, and whether by force.
@@ -58,7 +56,6 @@ impl Machines {
             directory,
             disk,
             held: AtomicBool::new(false),
-            no_device: AtomicBool::new(false),
             renumbered: AtomicUsize::new(0),
             detached: Mutex::default(),
         };
@@ -124,7 +121,7 @@ impl World for Machines {
         Ok(())
     }
     fn attach(&self, instance: &str, volume: &str, _: &str) -> Result<(), Error> {
-        if !self.no_device.load(Ordering::SeqCst) && !self.has_device(instance) {
+        if !self.has_device(instance) {
             symlink(self.device(instance), self.link(instance, volume))?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use lab::ec2::{Injection, VolumeFault};
 use lab::site::INSTANCES;
 
 use crate::node::Site;
@@ -106,7 +107,7 @@ fn a_stop_where_another_node_has_the_volume_takes_nothing_from_it() {
 #[test]
 fn a_device_that_does_not_appear_fails_the_start_with_a_reason_in_time() {
     let site = Site::new();
-    site.machines.no_device.store(true, Ordering::SeqCst);
+    site.ec2.inject(Injection::of(VolumeFault::NoDevice));
     let script = "export OCF_RESKEY_CRM_meta_timeout=6000; exec $AGENT start";
     let answer = site.inside(0, "awsebs", script).expect(1);
     assert!(answer.says("vol0e06e1e9da3c49b67"), "{answer:?}");
@@ -125,7 +126,7 @@ fn a_taken_device_name_is_not_fought_over() {
         ("InstanceId", N1),
         ("Device", "/dev/sdf"),
     ];
-    site.machines.no_device.store(true, Ordering::SeqCst);
+    site.ec2.inject(Injection::of(VolumeFault::NoDevice));
     site.call("AttachVolume", &other);
     site.wait("the other volume is attached", || {
         site.call(
@@ -134,7 +135,7 @@ fn a_taken_device_name_is_not_fought_over() {
         )
         .contains("<status>attached</status>")
     });
-    site.machines.no_device.store(false, Ordering::SeqCst);
+    site.ec2.clear_faults();
     site.agent(0, "awsebs", "start").expect(0);
     assert!(
         site.call("DescribeVolumes", &[("VolumeId.1", lab::site::VOLUME_ID)])
