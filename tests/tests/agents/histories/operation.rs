@@ -12,7 +12,7 @@ use super::way::Which;
 use super::world::World;
 
 /// For an action that is to get its chance.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 /// For one that is not: a node that is cut off uses up all of it.
 const SHORT: Duration = Duration::from_secs(3);
 
