@@ -57,16 +57,17 @@ impl<T: Serialize + DeserializeOwned + PartialEq> Sighting<T> {
         error: &AwsError,
     ) -> Result<Health, Failure> {
         match self.age() {
+            // What follows from it first: Pacemaker keeps no more than 127 characters.
             Some(age) if age <= limit => Ok(Health::Degraded(format!(
-                "{error}; it was here {} s ago",
+                "it was here {} s ago; now: {error}",
                 age.as_secs()
             ))),
             Some(age) => Err(Failure::generic(format!(
-                "{error}; it was here {} s ago, which is longer than doubt_limit allows",
+                "it was here {} s ago, longer than doubt_limit allows; now: {error}",
                 age.as_secs()
             ))),
             None => {
-                let reason = format!("{error}; nothing says that it was started here");
+                let reason = format!("nothing says that it was started here: {error}");
                 if call.probe {
                     Ok(Health::Stopped(reason))
                 } else {

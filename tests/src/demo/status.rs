@@ -5,6 +5,9 @@ use quick_xml::events::{BytesStart, Event};
 
 use crate::world::Error;
 
+/// The exit code of a resource that runs and is not as it should be.
+const DEGRADED: &str = "190";
+
 /// The cluster's nodes and resources.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -14,6 +17,9 @@ pub struct Status {
     pub resources: Vec<Resource>,
     /// Failed operations, as crm_mon names them.
     pub failures: Vec<String>,
+    /// Operations that said "it runs, but": crm_mon lists them among the failed ones, and Pacemaker does
+    /// nothing about them.
+    pub degraded: Vec<String>,
 }
 
 /// One resource.
@@ -60,7 +66,13 @@ impl Status {
                         let what = attribute(&element, "op_key")?.unwrap_or_default();
                         let on = attribute(&element, "node")?.unwrap_or_default();
                         let why = attribute(&element, "exitreason")?.unwrap_or_default();
-                        status.failures.push(format!("{what} on {on}: {why}"));
+                        let code = attribute(&element, "exitcode")?;
+                        let list = if code.as_deref() == Some(DEGRADED) {
+                            &mut status.degraded
+                        } else {
+                            &mut status.failures
+                        };
+                        list.push(format!("{what} on {on}: {why}"));
                     }
                     _ => {}
                 },

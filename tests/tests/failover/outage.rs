@@ -1,12 +1,14 @@
 //! Outages of what the agents ask: a healthy PBX stays where it is and as it is. How long they last is
 //! said by PORTSIP_HA_OUTAGE_SECONDS; ten minutes for the claim, less where nobody says.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use lab::demo::sip::Phone;
 use lab::demo::writer::Writer;
 use lab::demo::{Access, Fault, cluster};
 use lab::ec2::{CallFault, Injection, MetadataFault};
+use lab::lab::exclusive;
 use lab::netns;
 use lab::site::{self, INSTANCES};
 
@@ -14,6 +16,8 @@ use crate::{Cluster, instance};
 
 /// Several of each resource's monitors.
 const SHORT: Duration = Duration::from_secs(60);
+/// Some of each resource's monitors after it.
+const AFTER: Duration = Duration::from_secs(30);
 /// No service is missed for so long: what a busy machine may delay an answer, and no failover is as fast.
 const GAP: Duration = Duration::from_secs(4);
 /// The calls of a failover, by fence_aws and by the agents.
@@ -36,12 +40,14 @@ fn outage_lasts() -> Duration {
     })
 }
 
-pub(crate) fn an_outage_of_ec2_moves_nothing(cluster: &Cluster) {
-    nothing_moves(cluster, &Injection::of(CallFault::Hanging));
-}
-
-pub(crate) fn an_outage_of_the_metadata_moves_nothing(cluster: &Cluster) {
-    nothing_moves(cluster, &Injection::of(MetadataFault::Down));
+#[test]
+fn outages_move_nothing_and_a_failover_succeeds_while_ec2_throttles() {
+    let _one_lab = exclusive().unwrap();
+    let cluster = Cluster::up();
+    nothing_moves(&cluster, &Injection::of(CallFault::Hanging));
+    nothing_moves(&cluster, &Injection::of(MetadataFault::Down));
+    fails_over_while_ec2_throttles(&cluster);
+    cluster.volume_was_never_at_two_nodes();
 }
 
 fn nothing_moves(cluster: &Cluster, outage: &Injection) {
@@ -52,9 +58,10 @@ fn nothing_moves(cluster: &Cluster, outage: &Injection) {
     let began = SystemTime::now();
     let number = cluster.lab.inject(outage).unwrap();
     let end = Instant::now() + lasts;
+    let mut degraded = BTreeSet::new();
     while Instant::now() < end {
         std::thread::sleep(Duration::from_secs(2));
-        undisturbed(cluster, outage, &active);
+        degraded.extend(undisturbed(cluster, outage, &active));
     }
     let struck = cluster.lab.faults().unwrap();
     let struck = struck.iter().find(|fault| fault.number == number).unwrap();
@@ -65,11 +72,18 @@ fn nothing_moves(cluster: &Cluster, outage: &Injection) {
     );
     cluster.lab.clear_faults(Some(number)).unwrap();
     // The monitors after it have to find everything as it was.
-    let after = Instant::now() + Duration::from_secs(25);
+    let after = Instant::now() + AFTER;
+    let mut left = Vec::new();
     while Instant::now() < after {
         std::thread::sleep(Duration::from_secs(2));
-        undisturbed(cluster, outage, &active);
+        left = undisturbed(cluster, outage, &active);
     }
+    assert!(left.is_empty(), "{outage}: still degraded: {left:?}");
+    for degraded in degraded {
+        println!("{outage}: degraded: {degraded}");
+    }
+    let counts = cluster.on(&active, "crm_mon --one-shot --failcounts --output-as=xml");
+    assert!(!counts.contains("fail-count=\"1"), "{outage}: {counts}");
     let rows: Vec<SystemTime> = writer.finish().iter().map(|row| row.at).collect();
     for (what, seen) in [("SIP answer", phone.answers()), ("committed row", rows)] {
         let longest = longest_gap(&seen, began);
@@ -107,7 +121,8 @@ fn without_failures(cluster: &Cluster) -> String {
     cluster::wait_until_active(&cluster.lab, &INSTANCES[0], limit, |_| true).unwrap()
 }
 
-fn undisturbed(cluster: &Cluster, outage: &Injection, active: &str) {
+/// What is degraded, where nothing has failed and nothing has moved.
+fn undisturbed(cluster: &Cluster, outage: &Injection, active: &str) -> Vec<String> {
     let status = cluster::status(&cluster.lab, instance(active)).unwrap();
     assert_eq!(
         status.active(),
@@ -124,6 +139,7 @@ fn undisturbed(cluster: &Cluster, outage: &Injection, active: &str) {
         failures.is_empty(),
         "{outage}: failed operations: {failures:?}"
     );
+    status.degraded
 }
 
 fn longest_gap(seen: &[SystemTime], since: SystemTime) -> Duration {
@@ -136,7 +152,7 @@ fn longest_gap(seen: &[SystemTime], since: SystemTime) -> Duration {
 }
 
 /// Every call is throttled a few times before it is let through, those of fence_aws too.
-pub(crate) fn a_failover_succeeds_while_ec2_throttles(cluster: &Cluster) {
+fn fails_over_while_ec2_throttles(cluster: &Cluster) {
     without_failures(cluster);
     for call in CALLS {
         let refused = Injection::of(CallFault::Throttled)
