@@ -109,16 +109,8 @@ fn finish(child: Child, began: Instant) -> Answer {
 }
 
 fn ip(arguments: &str) -> String {
-    let output = Command::new("ip")
-        .args(arguments.split_whitespace())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "ip {arguments} (these tests need root): {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    lab::run::run("ip", &words).unwrap_or_else(|e| panic!("these tests need root: {e}"))
 }
 
 #[test]
