@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::sighting::Sighting;
+use super::address::{self, Address, POLL, Sighting};
 use crate::aws::{
     AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, LAG, Metadata, Region, trust_the_bundle,
     until_expected, until_known,
@@ -32,11 +32,6 @@ parameters! {
     }
 }
 
-/// A stop doesn't wait longer for EC2: the next start takes the address over anyway.
-const STOP: Duration = Duration::from_secs(12);
-/// How long a stop waits for the metadata to follow.
-const FOLLOW: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(50);
 /// How often EC2 is asked again while the private address is on its way.
 const ON_ITS_WAY: Duration = Duration::from_millis(400);
 
@@ -48,8 +43,9 @@ pub struct AwsEip {
     seen: Sighting<Seen>,
 }
 
+/// What tells its sighting from another's.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Seen {
+pub(super) struct Seen {
     allocation: String,
     private: Ipv4Addr,
 }
@@ -81,50 +77,23 @@ impl Agent for AwsEip {
         }
     }
 
+    // An address that moved has taken the Elastic IP with it, so often nothing is to do.
     fn start(&self) -> Result<(), Failure> {
-        // An address that moved has taken the Elastic IP with it, so often nothing is to do.
-        if !self.is_here().unwrap_or(false) {
-            self.call.wait(self.associate_here())?;
-        }
-        self.seen.note()
+        address::start(self)
     }
 
     fn stop(&self) -> Result<(), Failure> {
-        // What is not here needs no call. Without an answer EC2 is asked.
-        if !matches!(self.is_here(), Ok(false)) {
-            self.call.wait(async {
-                self.give_up().await;
-                Ok(())
-            })?;
-        }
-        self.seen.forget();
-        Ok(())
+        address::stop(self)
     }
 
     fn monitor(&self) -> Result<Health, Failure> {
-        match self.is_here() {
-            Ok(true) => self.seen.note_if_possible(),
-            Ok(false) => {
-                return Ok(Health::Stopped(format!(
-                    "the instance metadata shows no Elastic IP for {} here",
-                    self.parameters.private_ip_address
-                )));
-            }
-            Err(error) => {
-                let limit = self.parameters.doubt_limit;
-                return self.seen.in_doubt(&self.call, limit, &error);
-            }
-        }
-        if !self.call.in_depth() {
-            return Ok(Health::Running);
-        }
-        self.call.wait(async { Ok(self.ask_ec2().await) })
+        address::monitor(self)
     }
 
     fn validate(&self) -> Result<(), Failure> {
         self.call.wait(async {
             let deadline = self.call.deadline;
-            let connected = self.connect(deadline).await;
+            let connected = address::connect(self, deadline).await;
             let (interface, ec2) = connected.map_err(|error| error.failure())?;
             let address = self.look_up(&ec2, deadline).await?;
             let rehearsal = async {
@@ -150,8 +119,26 @@ impl Agent for AwsEip {
     }
 }
 
-impl AwsEip {
-    /// Whether the metadata shows the association on this instance.
+impl Address for AwsEip {
+    type Seen = Seen;
+
+    fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn seen(&self) -> &Sighting<Seen> {
+        &self.seen
+    }
+
+    fn doubt_limit(&self) -> Duration {
+        self.parameters.doubt_limit
+    }
+
+    fn account(&self) -> (Option<&Region>, Option<&str>) {
+        let profile = self.parameters.profile.as_deref();
+        (self.parameters.region.as_ref(), profile)
+    }
+
     fn is_here(&self) -> Result<bool, AwsError> {
         let metadata = Metadata::connect_by(self.call.deadline)?;
         let interface = metadata.interface()?;
@@ -159,22 +146,16 @@ impl AwsEip {
         Ok(interface.has(private)? && interface.associates(self.parameters.elastic_ip, private)?)
     }
 
-    async fn connect(&self, deadline: Deadline) -> Result<(InterfaceId, Ec2), AwsError> {
-        self.call
-            .steps
-            .doing("asking the instance metadata for the interface");
-        let interface = until_known(deadline, async || {
-            Metadata::connect_by(deadline)?.interface()?.id()
-        })
-        .await?;
-        let region = self.parameters.region.as_ref();
-        let profile = self.parameters.profile.as_deref();
-        Ok((interface, Ec2::connect_by(deadline, region, profile).await?))
+    fn absence(&self) -> String {
+        format!(
+            "the instance metadata shows no Elastic IP for {} here",
+            self.parameters.private_ip_address
+        )
     }
 
-    async fn associate_here(&self) -> Result<(), Failure> {
+    async fn bring_here(&self) -> Result<(), Failure> {
         let deadline = self.call.deadline;
-        let connected = self.connect(deadline).await;
+        let connected = address::connect(self, deadline).await;
         let (interface, ec2) = connected.map_err(|error| error.failure())?;
         let private = self.parameters.private_ip_address;
         let allocation = &self.parameters.allocation_id;
@@ -210,65 +191,8 @@ impl AwsEip {
         }
     }
 
-    /// The Elastic IP, if it is the one that was meant.
-    async fn look_up(&self, ec2: &Ec2, deadline: Deadline) -> Result<ElasticIp, Failure> {
-        let allocation = &self.parameters.allocation_id;
-        let address = until_known(deadline, async || ec2.elastic_ip(allocation).await)
-            .await
-            .map_err(|error| error.failure())?;
-        match (self.parameters.elastic_ip, address.public) {
-            (Some(meant), Some(public)) if meant != public => Err(Failure::configured(format!(
-                "{allocation} is {public}, not {meant}: correct allocation_id or elastic_ip"
-            ))),
-            _ => Ok(address),
-        }
-    }
-
-    async fn associate(&self, ec2: &Ec2, interface: &InterfaceId) -> Result<(), Failure> {
-        let private = self.parameters.private_ip_address;
-        let allocation = &self.parameters.allocation_id;
-        let deadline = self.call.deadline;
-        let doing = format!("associating {allocation} with {private} on {interface}");
-        self.call.steps.doing(&doing);
-        tracing::info!("{doing}, wherever it is");
-        loop {
-            let answer = until_known(deadline, async || {
-                ec2.associate(allocation, interface, private).await
-            })
-            .await;
-            match answer {
-                Ok(()) => return Ok(()),
-                // The private address may still be on its way to this interface.
-                Err(error) if error.meaning == Meaning::InvalidValue => {
-                    tracing::info!("{error}; waiting for {private}");
-                    if !deadline.sleep(ON_ITS_WAY).await {
-                        return Err(Failure::generic(format!(
-                            "{error}; is {private} assigned to this instance? It has to be before this resource starts"
-                        )));
-                    }
-                }
-                Err(error) => return Err(error.failure()),
-            }
-        }
-    }
-
-    /// Ends the association, if it is this instance's. A failure is told and left: the next start
-    /// takes the address over.
-    async fn give_up(&self) {
-        // Where it was never seen it is worth less of the time that a failover takes.
-        let never_seen = self.seen.age().is_none();
-        let patience = if never_seen { STOP / 4 } else { STOP };
-        let deadline = self.call.deadline.at_most(patience);
-        if let Err(error) = self.disassociate(deadline).await {
-            tracing::warn!("{error}; the association is left, the next start takes it over");
-            return;
-        }
-        let follow = self.call.deadline.at_most(FOLLOW);
-        while matches!(self.is_here(), Ok(true)) && follow.sleep(POLL).await {}
-    }
-
-    async fn disassociate(&self, deadline: Deadline) -> Result<(), AwsError> {
-        let (interface, ec2) = self.connect(deadline).await?;
+    async fn give_up(&self, deadline: Deadline) -> Result<(), AwsError> {
+        let (interface, ec2) = address::connect(self, deadline).await?;
         self.call.steps.doing("asking EC2 where the Elastic IP is");
         let allocation = &self.parameters.allocation_id;
         let address = until_known(deadline, async || ec2.elastic_ip(allocation).await).await?;
@@ -279,9 +203,8 @@ impl AwsEip {
             tracing::info!("EC2 does not have {allocation} associated here: nothing to end");
             return Ok(());
         };
-        let doing = format!("ending {} of {allocation}", association.id);
-        self.call.steps.doing(&doing);
-        tracing::info!("{doing}");
+        let ending = format!("ending {} of {allocation}", association.id);
+        self.call.steps.acting(&ending);
         until_known(deadline, async || ec2.disassociate(&association.id).await).await
     }
 
@@ -289,7 +212,7 @@ impl AwsEip {
         let deadline = self.call.deadline;
         let allocation = &self.parameters.allocation_id;
         let asked = async {
-            let (interface, ec2) = self.connect(deadline).await?;
+            let (interface, ec2) = address::connect(self, deadline).await?;
             let is_here = |address: &ElasticIp| {
                 let private = self.parameters.private_ip_address;
                 let association = address.association.as_ref();
@@ -309,6 +232,50 @@ impl AwsEip {
             Err(error) => Health::Degraded(format!(
                 "{error}; but the instance metadata shows the Elastic IP here"
             )),
+        }
+    }
+}
+
+impl AwsEip {
+    /// The Elastic IP, if it is the one that was meant.
+    async fn look_up(&self, ec2: &Ec2, deadline: Deadline) -> Result<ElasticIp, Failure> {
+        let allocation = &self.parameters.allocation_id;
+        let address = until_known(deadline, async || ec2.elastic_ip(allocation).await)
+            .await
+            .map_err(|error| error.failure())?;
+        match (self.parameters.elastic_ip, address.public) {
+            (Some(meant), Some(public)) if meant != public => Err(Failure::configured(format!(
+                "{allocation} is {public}, not {meant}: correct allocation_id or elastic_ip"
+            ))),
+            _ => Ok(address),
+        }
+    }
+
+    async fn associate(&self, ec2: &Ec2, interface: &InterfaceId) -> Result<(), Failure> {
+        let private = self.parameters.private_ip_address;
+        let allocation = &self.parameters.allocation_id;
+        let deadline = self.call.deadline;
+        self.call.steps.acting(&format!(
+            "associating {allocation} with {private} on {interface}, wherever it is"
+        ));
+        loop {
+            let answer = until_known(deadline, async || {
+                ec2.associate(allocation, interface, private).await
+            })
+            .await;
+            match answer {
+                Ok(()) => return Ok(()),
+                // The private address may still be on its way to this interface.
+                Err(error) if error.meaning == Meaning::InvalidValue => {
+                    tracing::info!("{error}; waiting for {private}");
+                    if !deadline.sleep(ON_ITS_WAY).await {
+                        return Err(Failure::generic(format!(
+                            "{error}; is {private} assigned to this instance? It has to be before this resource starts"
+                        )));
+                    }
+                }
+                Err(error) => return Err(error.failure()),
+            }
         }
     }
 }

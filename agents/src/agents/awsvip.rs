@@ -3,10 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::sighting::Sighting;
-use crate::aws::{
-    AwsError, Ec2, InterfaceId, Metadata, Region, trust_the_bundle, until_expected, until_known,
-};
+use super::address::{self, Address, POLL, Sighting};
+use crate::aws::{AwsError, Metadata, Region, trust_the_bundle, until_expected, until_known};
 use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health};
@@ -25,11 +23,6 @@ parameters! {
     }
 }
 
-/// A stop doesn't wait longer for EC2: the next start takes the address over anyway.
-const STOP: Duration = Duration::from_secs(12);
-/// How long a stop waits for the metadata to follow.
-const FOLLOW: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(50);
 /// Subnets have these addresses for EC2 itself: the first four and the last.
 /// <https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html>
 const RESERVED_FIRST: u32 = 4;
@@ -71,42 +64,15 @@ impl Agent for AwsVip {
     }
 
     fn start(&self) -> Result<(), Failure> {
-        if !self.is_here().unwrap_or(false) {
-            self.call.wait(self.assign_here())?;
-        }
-        self.seen.note()
+        address::start(self)
     }
 
     fn stop(&self) -> Result<(), Failure> {
-        // What is not here needs no call. Without an answer EC2 is asked.
-        if !matches!(self.is_here(), Ok(false)) {
-            self.call.wait(async {
-                self.give_up().await;
-                Ok(())
-            })?;
-        }
-        self.seen.forget();
-        Ok(())
+        address::stop(self)
     }
 
     fn monitor(&self) -> Result<Health, Failure> {
-        match self.is_here() {
-            Ok(true) => self.seen.note_if_possible(),
-            Ok(false) => {
-                return Ok(Health::Stopped(format!(
-                    "the instance metadata does not show {} here",
-                    self.address()
-                )));
-            }
-            Err(error) => {
-                let limit = self.parameters.doubt_limit;
-                return self.seen.in_doubt(&self.call, limit, &error);
-            }
-        }
-        if !self.call.in_depth() {
-            return Ok(Health::Running);
-        }
-        self.call.wait(async { Ok(self.ask_ec2().await) })
+        address::monitor(self)
     }
 
     fn validate(&self) -> Result<(), Failure> {
@@ -115,7 +81,7 @@ impl Agent for AwsVip {
         self.call.wait(async {
             let deadline = self.call.deadline;
             let asked = async {
-                let (interface, ec2) = self.connect(deadline).await?;
+                let (interface, ec2) = address::connect(self, deadline).await?;
                 let has = async || ec2.has_address(&interface, self.address()).await;
                 until_known(deadline, has).await
             };
@@ -124,38 +90,45 @@ impl Agent for AwsVip {
     }
 }
 
-impl AwsVip {
-    fn address(&self) -> Ipv4Addr {
-        self.parameters.secondary_private_ip
+impl Address for AwsVip {
+    type Seen = Ipv4Addr;
+
+    fn call(&self) -> &Call {
+        &self.call
     }
 
-    /// Whether the metadata shows the address on this instance.
+    fn seen(&self) -> &Sighting<Ipv4Addr> {
+        &self.seen
+    }
+
+    fn doubt_limit(&self) -> Duration {
+        self.parameters.doubt_limit
+    }
+
+    fn account(&self) -> (Option<&Region>, Option<&str>) {
+        let profile = self.parameters.profile.as_deref();
+        (self.parameters.region.as_ref(), profile)
+    }
+
     fn is_here(&self) -> Result<bool, AwsError> {
         let metadata = Metadata::connect_by(self.call.deadline)?;
         metadata.interface()?.has(self.address())
     }
 
-    async fn connect(&self, deadline: Deadline) -> Result<(InterfaceId, Ec2), AwsError> {
-        self.call
-            .steps
-            .doing("asking the instance metadata for the interface");
-        let interface = until_known(deadline, async || {
-            Metadata::connect_by(deadline)?.interface()?.id()
-        })
-        .await?;
-        let region = self.parameters.region.as_ref();
-        let profile = self.parameters.profile.as_deref();
-        Ok((interface, Ec2::connect_by(deadline, region, profile).await?))
+    fn absence(&self) -> String {
+        format!(
+            "the instance metadata does not show {} here",
+            self.address()
+        )
     }
 
-    async fn assign_here(&self) -> Result<(), Failure> {
+    async fn bring_here(&self) -> Result<(), Failure> {
         let (address, deadline) = (self.address(), self.call.deadline);
-        let connected = self.connect(deadline).await;
+        let connected = address::connect(self, deadline).await;
         let (interface, ec2) = connected.map_err(|error| error.failure())?;
-        self.call
-            .steps
-            .doing(&format!("assigning {address} to {interface}"));
-        tracing::info!("assigning {address} to {interface}, wherever it is");
+        self.call.steps.acting(&format!(
+            "assigning {address} to {interface}, wherever it is"
+        ));
         until_known(deadline, async || ec2.assign(&interface, address).await)
             .await
             .map_err(|error| match error.meaning {
@@ -179,33 +152,19 @@ impl AwsVip {
         Ok(())
     }
 
-    /// Takes the address from this instance's interface. A failure is told and left: the next start takes
-    /// the address over.
-    async fn give_up(&self) {
-        // Where it was never seen it is worth less of the time that a failover takes.
-        let never_seen = self.seen.age().is_none();
-        let patience = if never_seen { STOP / 4 } else { STOP };
-        let (address, deadline) = (self.address(), self.call.deadline.at_most(patience));
-        let unassigned = async {
-            let (interface, ec2) = self.connect(deadline).await?;
-            self.call
-                .steps
-                .doing(&format!("taking {address} from {interface}"));
-            tracing::info!("taking {address} from {interface}");
-            until_known(deadline, async || ec2.unassign(&interface, address).await).await
-        };
-        if let Err(error) = unassigned.await {
-            tracing::warn!("{error}; {address} is left here, the next start takes it over");
-            return;
-        }
-        let follow = self.call.deadline.at_most(FOLLOW);
-        while matches!(self.is_here(), Ok(true)) && follow.sleep(POLL).await {}
+    async fn give_up(&self, deadline: Deadline) -> Result<(), AwsError> {
+        let address = self.address();
+        let (interface, ec2) = address::connect(self, deadline).await?;
+        self.call
+            .steps
+            .acting(&format!("taking {address} from {interface}"));
+        until_known(deadline, async || ec2.unassign(&interface, address).await).await
     }
 
     async fn ask_ec2(&self) -> Health {
         let (address, deadline) = (self.address(), self.call.deadline);
         let asked = async {
-            let (interface, ec2) = self.connect(deadline).await?;
+            let (interface, ec2) = address::connect(self, deadline).await?;
             let has = async || ec2.has_address(&interface, address).await;
             until_expected(deadline, |has| *has, has).await
         };
@@ -217,6 +176,12 @@ impl AwsVip {
                 "{error}; but the instance metadata shows {address} here"
             )),
         }
+    }
+}
+
+impl AwsVip {
+    fn address(&self) -> Ipv4Addr {
+        self.parameters.secondary_private_ip
     }
 
     /// That the address can be one of this instance's at all.
