@@ -95,7 +95,7 @@ impl Table {
         assert!(
             std::env::var_os("UPDATE_FAULT_TABLE").is_some(),
             "docs/faults.md says something else about {} than was seen. If what was seen is right:\n\
-             UPDATE_FAULT_TABLE=1 cargo test -p lab --test agents faults::{}\n{}",
+             UPDATE_FAULT_TABLE=1 cargo test --workspace --test agents faults::{}\n{}",
             self.section,
             self.section,
             differences(held, &seen)
