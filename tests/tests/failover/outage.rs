@@ -16,7 +16,9 @@ use crate::{Cluster, instance};
 
 /// Several of each resource's monitors.
 const SHORT: Duration = Duration::from_secs(60);
-/// Some of each resource's monitors after it.
+/// One of each resource's monitors after it.
+const SETTLED: Duration = Duration::from_secs(12);
+/// Some more of them.
 const AFTER: Duration = Duration::from_secs(30);
 /// No service is missed for so long: what a busy machine may delay an answer, and no failover is as fast.
 const GAP: Duration = Duration::from_secs(4);
@@ -73,7 +75,10 @@ fn nothing_moves(cluster: &Cluster, outage: &Injection) {
         struck.struck
     );
     cluster.lab.clear_faults(Some(number)).unwrap();
-    // The monitors after it have to find everything as it was.
+    // The monitors after it have to find everything as it was. What was degraded stays in the cluster's list until
+    // it is cleaned up, or expires.
+    std::thread::sleep(SETTLED);
+    cluster.on(&active, "pcs resource cleanup");
     let after = Instant::now() + AFTER;
     let mut left = Vec::new();
     while Instant::now() < after {
