@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::{env, fs};
 
 /// The agents of the package and their parameters, for a machine where they are not built.
-const AGENTS: [(&str, &[&str]); 4] = [
+const AGENTS: [(&str, &[&str]); 5] = [
     (
         "awseip",
         &[
@@ -16,6 +16,7 @@ const AGENTS: [(&str, &[&str]); 4] = [
             "region",
         ],
     ),
+    ("awsvip", &["secondary_private_ip", "region"]),
     ("awsebs", &["volume_id", "region"]),
     ("awsipsrcaddr", &["ipaddress"]),
     ("pbx", &["ip_address", "data_path"]),

@@ -25,8 +25,13 @@ fn node(n: usize) -> &'static str {
 
 /// The cluster with three nodes online and everything running on the first.
 fn running() -> Bench {
+    running_with("")
+}
+
+/// The same of the vendor's file with more lines.
+fn running_with(more: &str) -> Bench {
     let bench = Bench::new();
-    bench.write("cib.xml", &render::cib(&cluster("")).unwrap());
+    bench.write("cib.xml", &render::cib(&cluster(more)).unwrap());
     let outcome = started(&bench, &[]);
     assert_eq!(
         outcome.node_of_all(&RESOURCES),
@@ -219,7 +224,7 @@ fn a_resource_that_can_not_start_here_takes_all_the_others_elsewhere() {
 #[test]
 fn a_failed_monitor_is_repaired_on_the_node() {
     let bench = running();
-    for resource in RESOURCES.iter().filter(|r| **r != "privip") {
+    for resource in RESOURCES {
         let failure = format!("--op-inject={resource}_monitor_10000@{}=1", node(0));
         let outcome = simulate(&bench, "up.xml", &[&failure], "after.xml");
         outcome.when(&format!("{resource} stop"));
@@ -234,11 +239,36 @@ fn a_failed_monitor_is_repaired_on_the_node() {
 }
 
 #[test]
-fn ec2_not_answering_awsvip_moves_and_stops_nothing() {
+fn a_resource_that_is_degraded_stays_as_it_is() {
     let bench = running();
-    // 7 is what awsvip returns when its DescribeInstances was throttled.
-    let failure = format!("--op-inject=privip_monitor_30000@{}=7", node(0));
-    let outcome = simulate(&bench, "up.xml", &[&failure], "after.xml");
+    for resource in RESOURCES {
+        undisturbed_by(
+            &bench,
+            &format!("{resource}_monitor_10000@{}", node(0)),
+            190,
+        );
+    }
+}
+
+#[test]
+fn ec2_not_answering_the_stock_awsvip_moves_and_stops_nothing() {
+    let bench = running_with("privip_agent: ocf:heartbeat:awsvip\n");
+    // 7 is what it returns when its DescribeInstances was throttled.
+    undisturbed_by(&bench, &format!("privip_monitor_30000@{}", node(0)), 7);
+}
+
+#[test]
+fn ec2_not_answering_the_fencing_device_leaves_it_where_it_is() {
+    let bench = running();
+    let outcome = simulate(&bench, "up.xml", &[], "same.xml");
+    let device = outcome.nodes.get("fencing").expect("it runs somewhere");
+    undisturbed_by(&bench, &format!("fencing_monitor_300000@{device}"), 1);
+}
+
+/// Nothing is stopped or started when an operation (`pbx_monitor_10000@NODE`) ends with this code.
+fn undisturbed_by(bench: &Bench, operation: &str, code: u8) {
+    let failure = format!("--op-inject={operation}={code}");
+    let outcome = simulate(bench, "up.xml", &[&failure], "after.xml");
     assert_eq!(
         outcome.node_of_all(&RESOURCES),
         Some(node(0)),
