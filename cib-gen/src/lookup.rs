@@ -65,6 +65,8 @@ pub(crate) fn look_up(
             instance: node.instance_id.to_string().parse().map_err(malformed)?,
             name: node.hostname.parse().map_err(malformed)?,
             address: node.private_ip,
+            secondary: Vec::new(),
+            interface: None,
             subnet: node.subnet_cidr,
         });
         if known.region.is_none() {

@@ -86,11 +86,10 @@ fn read(file: &Path) -> Result<(String, String), Failure> {
 fn resolve(cli: &Cli, vars: &Vars) -> Result<Site, Failure> {
     let mut known = Known {
         given: cli.nodes.clone(),
-        found: Vec::new(),
         region: cli.region.clone(),
+        ..Known::default()
     };
-    let unnamed = vars.unnamed_instances();
-    if !unnamed.is_empty() && known.given.is_empty() && !cli.offline {
+    if vars.lacks_nodes() && known.given.is_empty() && !cli.offline {
         lookup::look_up(
             &mut known,
             vars.region(),

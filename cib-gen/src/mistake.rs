@@ -34,9 +34,65 @@ impl<T> At<T> {
     }
 }
 
+/// The kinds of mistake: the code that a message bears, and what the README says of it.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $meaning:literal;)*) => {
+        /// The kind of a mistake.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Code {
+            /// Every kind, in the order of their codes.
+            pub const ALL: &[Code] = &[$(Code::$name),*];
+
+            /// As a message bears it: `E05`.
+            pub fn code(self) -> &'static str {
+                match self { $(Code::$name => $code,)* }
+            }
+
+            /// What went wrong, in a few words.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$name => $meaning,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    NotText = "E01", "the file is not UTF-8 text";
+    TooLarge = "E02", "the file is too large to be a vars.yml";
+    NotYaml = "E03", "the file can not be read as lines of `key: value`";
+    Twice = "E04", "a key is written twice";
+    UnknownKey = "E05", "a key that no guide has, most often misspelt";
+    OtherSystem = "E06", "a key of the other system, or of an older guide";
+    Secret = "E07", "a secret where it could be read: no password belongs into vars.yml";
+    Missing = "E08", "a key that is needed is missing";
+    Empty = "E09", "a key without a value";
+    Malformed = "E10", "a value that is not what the key needs";
+    OtherKind = "E11", "an id of another kind, such as an instance where a volume belongs";
+    NoTag = "E12", "an image without a tag";
+    Partition = "E13", "a partition where a whole disk belongs";
+    DiskTooSmall = "E14", "a size larger than the disk";
+    NodeCount = "E15", "a number of nodes that can not work: 3, 5, 7 or 9 can";
+    UnknownNode = "E16", "a node whose name or address is not known";
+    SameNode = "E17", "two nodes with the same instance, name or address";
+    VipTaken = "E18", "the virtual address is the address of a node";
+    VipOutside = "E19", "the virtual address is not a usable address of the subnet";
+    VipPublic = "E20", "a public address as virtual address";
+    NotElastic = "E21", "an Elastic IP that is not one";
+    OtherSubnet = "E22", "a node outside the subnet of the others";
+    Contradiction = "E23", "two keys that contradict each other";
+    NoSystem = "E24", "neither the keys of the AWS system nor those of the LAN system, or both";
+    NotHere = "E25", "a rendering that this site does not have, or lacks something for";
+}
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
+    /// Which kind.
+    pub code: Code,
     /// Where, unless it was not in the file (an option of the command, for example).
     pub place: Option<At<()>>,
     /// What was found.
@@ -47,8 +103,14 @@ pub struct Mistake {
 
 impl Mistake {
     /// A mistake at a place in the file.
-    pub fn at<T>(place: &At<T>, found: impl Into<String>, write: impl Into<String>) -> Self {
+    pub fn at<T>(
+        code: Code,
+        place: &At<T>,
+        found: impl Into<String>,
+        write: impl Into<String>,
+    ) -> Self {
         Mistake {
+            code,
             place: Some(place.with(())),
             found: found.into(),
             write: write.into(),
@@ -56,8 +118,9 @@ impl Mistake {
     }
 
     /// A mistake that is not in the file.
-    pub fn elsewhere(found: impl Into<String>, write: impl Into<String>) -> Self {
+    pub fn elsewhere(code: Code, found: impl Into<String>, write: impl Into<String>) -> Self {
         Mistake {
+            code,
             place: None,
             found: found.into(),
             write: write.into(),
@@ -104,7 +167,12 @@ impl fmt::Display for Mistakes {
             if n > 0 {
                 writeln!(f)?;
             }
-            writeln!(f, "error: {}", printable(&mistake.found))?;
+            writeln!(
+                f,
+                "error[{}]: {}",
+                mistake.code.code(),
+                printable(&mistake.found)
+            )?;
             if let Some(place) = &mistake.place {
                 mark(f, &self.source, place)?;
             }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::ids::{InstanceId, Malformed, NodeName, Region};
+use crate::ids::{AccountId, InstanceId, InterfaceId, Malformed, NodeName, Region};
 
 /// A node of `--nodes`: `ip-172-31-16-133=172.31.16.133`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +20,7 @@ impl std::str::FromStr for GivenNode {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let write = "NAME=ADDRESS for each node, such as ip-172-31-16-133=172.31.16.133";
-        let wrong = |found: String| Malformed {
-            found,
-            write: write.into(),
-        };
+        let wrong = |found: String| Malformed::new(found, write);
         let (name, address) = text
             .split_once('=')
             .ok_or_else(|| wrong(format!("`{text}` has no `=`")))?;
@@ -45,17 +42,45 @@ pub struct FoundNode {
     pub name: NodeName,
     /// Primary private address.
     pub address: Ipv4Addr,
+    /// The other private addresses of its first interface.
+    pub secondary: Vec<Ipv4Addr>,
+    /// Its first interface.
+    pub interface: Option<InterfaceId>,
     /// The addresses of its subnet, where they were asked for.
     pub subnet: Option<Ipv4Net>,
+}
+
+/// What EC2 knows of the Elastic IP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundAddress {
+    /// The public address.
+    pub public: Ipv4Addr,
+    /// The private address that it is associated with, if it is.
+    pub private: Option<Ipv4Addr>,
+}
+
+/// The disk of `pbx_datapath_disk`, looked at on a node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundDisk {
+    /// The node that it was looked at on.
+    pub node: String,
+    /// Its size in bytes.
+    pub bytes: u64,
 }
 
 /// All that is known beside vars.yml. Empty is a good answer when vars.yml says it all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// From `--nodes`, in the order pbx01, pbx02, pbx03: none or three.
+    /// From `--nodes`, in the order pbx01, pbx02, pbx03: none or one for each node.
     pub given: Vec<GivenNode>,
     /// From EC2, in any order.
     pub found: Vec<FoundNode>,
+    /// The Elastic IP, from EC2.
+    pub elastic_ip: Option<FoundAddress>,
+    /// The account that owns the instances, from EC2.
+    pub account: Option<AccountId>,
     /// The region, from `--region` or from EC2's answer. vars.yml goes first.
     pub region: Option<Region>,
+    /// The disk, where this runs on one of the nodes.
+    pub disk: Option<FoundDisk>,
 }

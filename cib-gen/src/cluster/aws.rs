@@ -2,11 +2,12 @@
 //! that follow the PBX, and EC2 as the fencing device.
 
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, OnFail, Operation, Primitive, Setting,
-    because, operation, setting,
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, NAME, OnFail, Operation,
+    Primitive, Resource, Setting, because, chain, every, file_system, heartbeat, members,
+    operation, pbx, portsip, properties, resource_defaults, seconds, setting, start_stop_monitor,
 };
 use crate::ids::Region;
-use crate::site::{AwsFencing, AwsSite, Node, Pbx};
+use crate::site::{AwsFencing, AwsSite, Site};
 use crate::vars::{FencingAction, PrivipAgent};
 
 /// Longest wait of fence_aws for `stopped`, in rounds of a second and an API call.
@@ -17,21 +18,23 @@ const FENCED: u32 = 360;
 const FENCED_AND_STARTED: u32 = 720;
 
 /// The cluster.
-pub(super) fn cluster(site: &AwsSite, pbx: &Pbx) -> Cluster {
-    let mut resources = addresses(site);
-    resources.extend(storage(site, pbx));
-    resources.push(the_pbx(site, pbx));
+pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
+    let mut resources = addresses(place);
+    resources.push(volume(place));
+    resources.push(file_system(site, &place.device.to_string()));
+    resources.push(pbx(site, place.vip));
     let mut warnings = Vec::new();
-    let mut properties = Vec::new();
-    match site.fencing {
+    let fencing = match place.fencing {
         AwsFencing::Ec2(action) => {
-            resources.push(fencing(&site.nodes, site.region.as_ref(), action));
-            properties.push(because(
-                "stonith-enabled",
-                true,
-                "nothing is taken over from a lost node before EC2 says that it is stopped",
-            ));
-            properties.push(setting("stonith-timeout", seconds(FENCED)));
+            resources.push(fencing(site, place, action));
+            vec![
+                because(
+                    "stonith-enabled",
+                    true,
+                    "nothing is taken over from a lost node before EC2 says that it is stopped",
+                ),
+                setting("stonith-timeout", seconds(FENCED)),
+            ]
         }
         AwsFencing::None => {
             warnings.push(
@@ -42,71 +45,29 @@ pub(super) fn cluster(site: &AwsSite, pbx: &Pbx) -> Cluster {
                  vars.yml to have EC2 stop a lost node first."
                     .to_owned(),
             );
-            properties.push(because("stonith-enabled", false, "fencing: none"));
+            vec![because("stonith-enabled", false, "fencing: none")]
         }
-    }
-    properties.push(because(
-        "no-quorum-policy",
-        "stop",
-        "a node that sees no other stops everything: the other two have taken over",
-    ));
-    properties.push(because(
-        "load-threshold",
-        "1000%",
-        "on a busy node Pacemaker would run one operation after the other, and a failover is when \
-         a node is busy",
-    ));
+    };
     Cluster {
-        nodes: site.nodes.iter().map(|n| n.name.to_string()).collect(),
         warnings,
-        properties,
-        resource_defaults: vec![
-            because(
-                "resource-stickiness",
-                100,
-                "a node that comes back does not take the PBX back: every move cuts calls",
-            ),
-            because(
-                "migration-threshold",
-                3,
-                "two failures of a monitor are repaired on the node, the third moves everything",
-            ),
-            because(
-                "failure-timeout",
-                "600s",
-                "ten minutes without a failure and the node counts as good again; Pacemaker \
-                 sets its own timer for it, so cluster-recheck-interval stays as it is",
-            ),
-        ],
-        resources,
+        corosync: Corosync {
+            name: NAME,
+            nodes: members(site),
+            totem: vec![because(
+                "token",
+                3000,
+                "Corosync's own default, written down so that an upgrade does not change it. An \
+                 instance can stand still for a second or two while its host is looked after, and \
+                 a node that is fenced for that costs minutes; a shorter token wins seconds",
+            )],
+            watchdog: None,
+        },
+        drbd: None,
+        properties: fencing.into_iter().chain(properties()).collect(),
+        resource_defaults: resource_defaults(),
+        resources: resources.into_iter().map(Resource::Primitive).collect(),
         constraints: constraints(),
     }
-}
-
-fn seconds(n: u32) -> String {
-    format!("{n}s")
-}
-
-fn portsip(name: &'static str) -> Agent {
-    Agent::Ocf {
-        provider: "portsip",
-        name,
-    }
-}
-
-fn heartbeat(name: &'static str) -> Agent {
-    Agent::Ocf {
-        provider: "heartbeat",
-        name,
-    }
-}
-
-fn start_stop_monitor(start: u32, stop: u32, interval: u32, monitor: u32) -> Vec<Operation> {
-    vec![
-        operation(Action::Start, start),
-        operation(Action::Stop, stop),
-        operation(Action::Monitor { interval }, monitor),
-    ]
 }
 
 /// Adds the region, if one is known, to the parameters of an agent that has it.
@@ -120,11 +81,12 @@ fn privip(site: &AwsSite) -> Primitive {
     let mut parameters = vec![setting("secondary_private_ip", site.vip)];
     match site.privip_agent {
         PrivipAgent::Portsip => Primitive {
-            id: "privip",
+            id: "privip".into(),
             agent: portsip("awsvip"),
             why: "the virtual address, assigned to the node's interface in the VPC; the Elastic \
                   IP comes along",
             parameters: with_region(parameters, site.region.as_ref()),
+            meta: Vec::new(),
             operations: start_stop_monitor(60, 60, 10, 30),
         },
         PrivipAgent::Heartbeat => {
@@ -136,7 +98,7 @@ fn privip(site: &AwsSite) -> Primitive {
                 }
             }
             Primitive {
-                id: "privip",
+                id: "privip".into(),
                 agent: heartbeat("awsvip"),
                 why: "the virtual address, assigned to the node's interface in the VPC. The \
                       monitor of this agent asks EC2 and takes a throttled or slow answer for a \
@@ -145,6 +107,7 @@ fn privip(site: &AwsSite) -> Primitive {
                       pause after a call would be time without service. It has no region \
                       parameter in Debian 12",
                 parameters,
+                meta: Vec::new(),
                 operations,
             }
         }
@@ -155,7 +118,7 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
     let region = site.region.as_ref();
     vec![
         Primitive {
-            id: "eip",
+            id: "eip".into(),
             agent: portsip("awseip"),
             why: "the Elastic IP, associated with the virtual address",
             parameters: with_region(
@@ -166,72 +129,48 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
                 ],
                 region,
             ),
+            meta: Vec::new(),
             operations: start_stop_monitor(60, 60, 10, 30),
         },
         privip(site),
         Primitive {
-            id: "vip",
+            id: "vip".into(),
             agent: heartbeat("IPaddr2"),
             why: "the virtual address, on the node's interface",
             parameters: vec![setting("ip", site.vip), setting("cidr_netmask", 32)],
+            meta: Vec::new(),
             operations: start_stop_monitor(30, 30, 10, 20),
         },
         Primitive {
-            id: "src_pkt_ip",
+            id: "src_pkt_ip".into(),
             agent: portsip("awsipsrcaddr"),
             why: "the virtual address as the source of what the node sends",
             parameters: vec![setting("ipaddress", site.vip)],
+            meta: Vec::new(),
             operations: start_stop_monitor(30, 30, 10, 20),
         },
     ]
 }
 
-fn storage(site: &AwsSite, pbx: &Pbx) -> Vec<Primitive> {
-    vec![
-        Primitive {
-            id: "ebs",
-            agent: portsip("awsebs"),
-            why: "the volume, attached to the node. Detaching it from where it was and \
-                  attaching it here are minutes on a bad day",
-            parameters: with_region(
-                vec![setting("volume_id", &site.volume)],
-                site.region.as_ref(),
-            ),
-            operations: start_stop_monitor(180, 180, 10, 30),
-        },
-        Primitive {
-            id: "datapath_fs",
-            agent: heartbeat("Filesystem"),
-            why: "the file system on it. After a power cut mounting replays the journal. \
-                  noatime: reading a recording need not write to the volume",
-            parameters: vec![
-                setting("device", &site.device),
-                setting("directory", &pbx.data_path),
-                setting("fstype", "xfs"),
-                setting("options", "noatime"),
-            ],
-            operations: start_stop_monitor(120, 120, 10, 40),
-        },
-    ]
-}
-
-fn the_pbx(site: &AwsSite, pbx: &Pbx) -> Primitive {
+fn volume(site: &AwsSite) -> Primitive {
     Primitive {
-        id: "pbx",
-        agent: portsip("pbx"),
-        why: "the containers of the PBX. The database may have to recover first",
-        parameters: vec![
-            setting("ip_address", site.vip),
-            setting("data_path", &pbx.data_path),
-        ],
-        operations: start_stop_monitor(300, 180, 10, 60),
+        id: "ebs".into(),
+        agent: portsip("awsebs"),
+        why: "the volume, attached to the node. Detaching it from where it was and \
+              attaching it here are minutes on a bad day",
+        parameters: with_region(
+            vec![setting("volume_id", &site.volume)],
+            site.region.as_ref(),
+        ),
+        meta: Vec::new(),
+        operations: start_stop_monitor(180, 180, 10, 30),
     }
 }
 
-fn fencing(nodes: &[Node; 3], region: Option<&Region>, action: FencingAction) -> Primitive {
-    let map: Vec<String> = nodes
-        .iter()
-        .map(|node| format!("{}:{}", node.name, node.instance))
+fn fencing(site: &Site, place: &AwsSite, action: FencingAction) -> Primitive {
+    let region = place.region.as_ref();
+    let map: Vec<String> = (site.nodes.iter().zip(&place.instances))
+        .map(|(node, instance)| format!("{}:{instance}", node.name))
         .collect();
     let mut parameters = with_region(
         vec![
@@ -267,15 +206,18 @@ fn fencing(nodes: &[Node; 3], region: Option<&Region>, action: FencingAction) ->
         }
     };
     Primitive {
-        id: "fencing",
-        agent: Agent::Stonith { name: "fence_aws" },
+        id: "fencing".into(),
+        agent: Agent::Stonith {
+            name: "fence_aws".into(),
+        },
         why,
         parameters,
+        meta: Vec::new(),
         operations: vec![
             operation(Action::Start, 120),
             Operation {
                 on_fail: Some(OnFail::Ignore),
-                ..operation(Action::Monitor { interval: 300 }, 120)
+                ..operation(every(300), 120)
             },
         ],
     }
@@ -283,12 +225,12 @@ fn fencing(nodes: &[Node; 3], region: Option<&Region>, action: FencingAction) ->
 
 fn constraints() -> Vec<Constraint> {
     vec![
-        Constraint {
-            id: "portsip-together",
-            kind: ConstraintKind::Together,
-            why: "all on one node: what can not run there takes the others with it. Not a \
-                  group, which would start one after the other what can start at once",
-            chain: vec![
+        chain(
+            "portsip-together",
+            ConstraintKind::Together,
+            "all on one node: what can not run there takes the others with it. Not a \
+             group, which would start one after the other what can start at once",
+            &[
                 "ebs",
                 "datapath_fs",
                 "privip",
@@ -297,26 +239,26 @@ fn constraints() -> Vec<Constraint> {
                 "src_pkt_ip",
                 "pbx",
             ],
-        },
-        Constraint {
-            id: "portsip-addresses",
-            kind: ConstraintKind::InOrder,
-            why: "the Elastic IP needs the address on the interface. The source address comes \
-                  after both: a node that sends from an address without an Elastic IP reaches \
-                  EC2 no more, and what it sends from an address that is not its own the VPC drops",
-            chain: vec!["privip", "eip", "src_pkt_ip", "pbx"],
-        },
-        Constraint {
-            id: "portsip-source",
-            kind: ConstraintKind::InOrder,
-            why: "an address must be on the interface to be a source",
-            chain: vec!["vip", "src_pkt_ip"],
-        },
-        Constraint {
-            id: "portsip-storage",
-            kind: ConstraintKind::InOrder,
-            why: "storage comes up beside the addresses; the PBX needs both",
-            chain: vec!["ebs", "datapath_fs", "pbx"],
-        },
+        ),
+        chain(
+            "portsip-addresses",
+            ConstraintKind::InOrder,
+            "the Elastic IP needs the address on the interface. The source address comes \
+             after both: a node that sends from an address without an Elastic IP reaches \
+             EC2 no more, and what it sends from an address that is not its own the VPC drops",
+            &["privip", "eip", "src_pkt_ip", "pbx"],
+        ),
+        chain(
+            "portsip-source",
+            ConstraintKind::InOrder,
+            "an address must be on the interface to be a source",
+            &["vip", "src_pkt_ip"],
+        ),
+        chain(
+            "portsip-storage",
+            ConstraintKind::InOrder,
+            "storage comes up beside the addresses; the PBX needs both",
+            &["ebs", "datapath_fs", "pbx"],
+        ),
     ]
 }

@@ -6,8 +6,11 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{action, constraint_option, heading, operation_id, operation_options};
-use crate::cluster::{Agent, Cluster, Constraint, ConstraintKind, Primitive, Setting};
+use super::{
+    action, check_level, constraint_option, heading, is_colocation, operation_id,
+    operation_options, promoted_option,
+};
+use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
 
 /// Known to every Pacemaker since 2.1.0, and to 3.0. Nothing here is newer than 3.0.
 const SCHEMA: &str = "pacemaker-3.7";
@@ -72,7 +75,10 @@ fn configuration(xml: &mut Xml, cluster: &Cluster) -> io::Result<()> {
         cluster
             .resources
             .iter()
-            .try_for_each(|resource| primitive(xml, resource))
+            .try_for_each(|resource| match resource {
+                Resource::Primitive(resource) => primitive(xml, resource),
+                Resource::Promotable(resource) => clone(xml, resource),
+            })
     })?;
     xml.create_element("constraints")
         .write_inner_content(|xml| {
@@ -112,58 +118,113 @@ fn nvset(xml: &mut Xml, element: &str, id: &str, settings: &[Setting]) -> io::Re
     Ok(())
 }
 
+fn clone(xml: &mut Xml, clone: &Promotable) -> io::Result<()> {
+    xml.create_element("clone")
+        .with_attribute(("id", clone.id))
+        .write_inner_content(|xml| {
+            primitive(xml, &clone.primitive)?;
+            meta(xml, clone.id, &clone.meta)
+        })?;
+    Ok(())
+}
+
+/// Meta attributes, if there are any.
+fn meta(xml: &mut Xml, id: &str, settings: &[Setting]) -> io::Result<()> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    nvset(
+        xml,
+        "meta_attributes",
+        &format!("{id}-meta_attributes"),
+        settings,
+    )
+}
+
 fn primitive(xml: &mut Xml, resource: &Primitive) -> io::Result<()> {
-    let class = match resource.agent {
+    let class = match &resource.agent {
         Agent::Ocf { provider, name } => {
-            vec![("class", "ocf"), ("provider", provider), ("type", name)]
+            vec![("class", "ocf"), ("provider", *provider), ("type", *name)]
         }
-        Agent::Stonith { name } => vec![("class", "stonith"), ("type", name)],
+        Agent::Stonith { name } => vec![("class", "stonith"), ("type", name.as_str())],
     };
     xml.create_element("primitive")
-        .with_attribute(("id", resource.id))
+        .with_attribute(("id", resource.id.as_str()))
         .with_attributes(class)
         .write_inner_content(|xml| {
-            let id = format!("{}-instance_attributes", resource.id);
-            nvset(xml, "instance_attributes", &id, &resource.parameters)?;
+            if !resource.parameters.is_empty() {
+                let id = format!("{}-instance_attributes", resource.id);
+                nvset(xml, "instance_attributes", &id, &resource.parameters)?;
+            }
+            meta(xml, &resource.id, &resource.meta)?;
             xml.create_element("operations")
-                .write_inner_content(|xml| {
-                    for operation in &resource.operations {
-                        let id = operation_id(resource.id, operation);
-                        let (name, _) = action(operation.action);
-                        let mut op = xml
-                            .create_element("op")
-                            .with_attributes([("id", id.as_str()), ("name", name)]);
-                        for (option, value) in operation_options(operation) {
-                            op = op.with_attribute((option, value.as_str()));
-                        }
-                        op.write_empty()?;
-                    }
-                    Ok(())
-                })?;
+                .write_inner_content(|xml| operations(xml, resource))?;
             Ok(())
         })?;
     Ok(())
 }
 
+fn operations(xml: &mut Xml, resource: &Primitive) -> io::Result<()> {
+    for operation in &resource.operations {
+        let id = operation_id(&resource.id, operation);
+        let (name, _) = action(operation.action);
+        let mut op = xml
+            .create_element("op")
+            .with_attributes([("id", id.as_str()), ("name", name)]);
+        for (option, value) in operation_options(operation) {
+            op = op.with_attribute((option, value.as_str()));
+        }
+        match check_level(operation) {
+            None => op.write_empty()?,
+            Some((name, value)) => op.write_inner_content(|xml| {
+                let level = [Setting {
+                    name: name.to_owned(),
+                    value,
+                    why: None,
+                }];
+                nvset(
+                    xml,
+                    "instance_attributes",
+                    &format!("{id}-instance_attributes"),
+                    &level,
+                )
+            })?,
+        };
+    }
+    Ok(())
+}
+
 fn constraint(xml: &mut Xml, constraint: &Constraint) -> io::Result<()> {
-    let element = match constraint.kind {
-        ConstraintKind::Together => "rsc_colocation",
-        ConstraintKind::InOrder => "rsc_order",
+    let element = if is_colocation(constraint.kind) {
+        "rsc_colocation"
+    } else {
+        "rsc_order"
     };
+    let (option, value) = constraint_option(constraint.kind);
     xml.create_element(element)
-        .with_attributes([("id", constraint.id), constraint_option(constraint.kind)])
+        .with_attributes([("id", constraint.id), (option, value.as_str())])
         .write_inner_content(|xml| {
-            let id = format!("{}_set", constraint.id);
-            xml.create_element("resource_set")
-                .with_attribute(("id", id.as_str()))
-                .write_inner_content(|xml| {
-                    for id in &constraint.chain {
+            for (n, set) in constraint.sets.iter().enumerate() {
+                // The ids that pcs gives.
+                let id = match n {
+                    0 => format!("{}_set", constraint.id),
+                    n => format!("{}_set-{n}", constraint.id),
+                };
+                let mut element = xml
+                    .create_element("resource_set")
+                    .with_attribute(("id", id.as_str()));
+                if set.promoted {
+                    element = element.with_attribute(promoted_option(constraint.kind));
+                }
+                element.write_inner_content(|xml| {
+                    for id in &set.resources {
                         xml.create_element("resource_ref")
                             .with_attribute(("id", *id))
                             .write_empty()?;
                     }
                     Ok(())
                 })?;
+            }
             Ok(())
         })?;
     Ok(())

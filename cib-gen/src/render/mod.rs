@@ -7,7 +7,7 @@ mod shell;
 pub use cib::cib;
 pub use pcs::pcs;
 
-use crate::cluster::{Action, Agent, ConstraintKind, OnFail, Operation};
+use crate::cluster::{Action, Agent, ConstraintKind, OnFail, Operation, Role};
 
 /// The first words of every rendering.
 fn heading() -> String {
@@ -22,10 +22,14 @@ fn operation_id(resource: &str, operation: &Operation) -> String {
 
 /// An action's name and interval.
 fn action(action: Action) -> (&'static str, String) {
+    let once = |name| (name, "0s".to_owned());
     match action {
-        Action::Start => ("start", "0s".to_owned()),
-        Action::Stop => ("stop", "0s".to_owned()),
-        Action::Monitor { interval } => ("monitor", format!("{interval}s")),
+        Action::Start => once("start"),
+        Action::Stop => once("stop"),
+        Action::Promote => once("promote"),
+        Action::Demote => once("demote"),
+        Action::Notify => once("notify"),
+        Action::Monitor { interval, .. } => ("monitor", format!("{interval}s")),
     }
 }
 
@@ -36,6 +40,12 @@ fn operation_options(operation: &Operation) -> Vec<(&'static str, String)> {
         ("interval", interval),
         ("timeout", format!("{}s", operation.timeout)),
     ];
+    if let Action::Monitor {
+        role: Some(role), ..
+    } = operation.action
+    {
+        options.push(("role", role_name(role).to_owned()));
+    }
     match operation.on_fail {
         Some(OnFail::Ignore) => options.push(("on-fail", "ignore".to_owned())),
         None => {}
@@ -43,8 +53,23 @@ fn operation_options(operation: &Operation) -> Vec<(&'static str, String)> {
     options
 }
 
+/// How closely a monitor looks, where that is said.
+fn check_level(operation: &Operation) -> Option<(&'static str, String)> {
+    match operation.action {
+        Action::Monitor { level, .. } => Some(("OCF_CHECK_LEVEL", level?.to_string())),
+        _ => None,
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Promoted => "Promoted",
+        Role::Unpromoted => "Unpromoted",
+    }
+}
+
 /// The agent as pcs and people write it.
-fn agent_name(agent: Agent) -> String {
+fn agent_name(agent: &Agent) -> String {
     match agent {
         Agent::Ocf { provider, name } => format!("ocf:{provider}:{name}"),
         Agent::Stonith { name } => format!("stonith:{name}"),
@@ -52,10 +77,27 @@ fn agent_name(agent: Agent) -> String {
 }
 
 /// The one option that each kind of constraint has.
-fn constraint_option(kind: ConstraintKind) -> (&'static str, &'static str) {
+fn constraint_option(kind: ConstraintKind) -> (&'static str, String) {
     match kind {
-        ConstraintKind::Together => ("score", "INFINITY"),
-        ConstraintKind::InOrder => ("kind", "Mandatory"),
+        ConstraintKind::Together => ("score", "INFINITY".to_owned()),
+        ConstraintKind::Near { score } => ("score", score.to_string()),
+        ConstraintKind::InOrder => ("kind", "Mandatory".to_owned()),
+    }
+}
+
+/// How the sets of a constraint say that they are about promoted resources.
+fn promoted_option(kind: ConstraintKind) -> (&'static str, &'static str) {
+    match kind {
+        ConstraintKind::Together | ConstraintKind::Near { .. } => ("role", "Promoted"),
+        ConstraintKind::InOrder => ("action", "promote"),
+    }
+}
+
+/// Whether constraints of a kind are about where resources run.
+fn is_colocation(kind: ConstraintKind) -> bool {
+    match kind {
+        ConstraintKind::Together | ConstraintKind::Near { .. } => true,
+        ConstraintKind::InOrder => false,
     }
 }
 

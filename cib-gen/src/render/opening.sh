@@ -73,7 +73,10 @@ resource() {
             if [ -z "$operation" ]; then
                 same="$same[instance_attributes/nvpair[$test]]"
             else
-                operation="$operation and @${word%%=*}='${word#*=}'"
+                case $word in
+                OCF_CHECK_LEVEL=*) operation="$operation and instance_attributes/nvpair[$test]" ;;
+                *) operation="$operation and @${word%%=*}='${word#*=}'" ;;
+                esac
             fi
             ;;
         *)
@@ -98,21 +101,65 @@ resource() {
     fi
 }
 
-# constraint KIND ID OPTION=VALUE RESOURCE...
+# promotable CLONE ID: what runs on every node, and is promoted on one
+promotable() {
+    if has "resources/clone[@id='$1']/primitive[@id='$2']"; then
+        return 0
+    elif has "resources//*[@id='$1']"; then
+        fail "there is a '$1' already, and it is no clone of $2. Rename or delete it (pcs resource delete $1). Nothing was changed."
+    fi
+    edit resource promotable "$2" "$1"
+}
+
+# meta ID NAME=VALUE...
+meta() {
+    id=$1
+    shift
+    same="resources//*[@id='$id']"
+    for word do
+        same="$same[meta_attributes/nvpair[@name='${word%%=*}' and @value='${word#*=}']]"
+    done
+    has "$same" || edit resource meta "$id" "$@"
+}
+
+# constraint KIND ID OPTION=VALUE set RESOURCE... [OPTION=VALUE] [set ...]
 constraint() {
     kind=$1 id=$2 option=$3
     shift 3
-    same="constraints/rsc_$kind[@id='$id'][@${option%%=*}='${option#*=}'][count(*)=1]/resource_set"
-    same="$same[count(resource_ref)=$#]"
-    place=0
-    for member do
-        place=$((place + 1))
-        same="$same[resource_ref[$place][@id='$member']]"
+    same="constraints/rsc_$kind[@id='$id'][@${option%%=*}='${option#*=}']"
+    sets=0 place=0
+    for word do
+        case $word in
+        set)
+            # A set has no more resources than are named.
+            [ "$sets" -eq 0 ] || same="$same[resource_set[$sets][count(resource_ref)=$place]]"
+            sets=$((sets + 1)) place=0
+            ;;
+        *=*)
+            same="$same[resource_set[$sets][@${word%%=*}='${word#*=}']]"
+            ;;
+        *)
+            place=$((place + 1))
+            same="$same[resource_set[$sets]/resource_ref[$place][@id='$word']]"
+            ;;
+        esac
     done
+    same="$same[count(resource_set)=$sets][resource_set[$sets][count(resource_ref)=$place]]"
     has "$same" && return 0
     if has "constraints/*[@id='$id']"; then
         edit constraint delete "$id"
     fi
-    edit constraint "$kind" set "$@" setoptions "id=$id" "$option"
+    edit constraint "$kind" "$@" setoptions "id=$id" "$option"
 }
 
+# A node whose Pacemaker is told of a watchdog timeout and has no SBD running stops at once.
+watchdog() {
+    [ -z "${CIB_GEN_FILE:-}" ] || return 0
+    [ -e "$1" ] ||
+        fail "this node has no $1. Load the driver of its watchdog (modprobe softdog, where there is no hardware for it), or name a fence agent in vars.yml. Nothing was changed."
+    pcs stonith sbd status 2>/dev/null | awk '
+        / \| / && !/YES.*YES.*YES/ { lacking = 1 }
+        / \| / { nodes++ }
+        END { exit lacking || !nodes }' ||
+        fail "SBD does not run on every node (pcs stonith sbd status), and a node without it would stop at once. Enable it: 'cib-gen --format corosync vars.yml' has the command. Nothing was changed."
+}

@@ -7,8 +7,11 @@
 use std::fmt::Write;
 
 use super::shell::{comment, quoted};
-use super::{action, agent_name, constraint_option, heading, operation_options};
-use crate::cluster::{Cluster, Constraint, ConstraintKind, Primitive, Setting};
+use super::{
+    action, agent_name, check_level, constraint_option, heading, is_colocation, operation_options,
+    promoted_option,
+};
+use crate::cluster::{Cluster, Constraint, Primitive, Resource, Setting};
 
 /// What the script does before and after its commands.
 const OPENING: &str = include_str!("opening.sh");
@@ -24,7 +27,12 @@ pub fn pcs(cluster: &Cluster) -> String {
     }
     script += OPENING;
     script += "configure() {\n";
-    let nodes: Vec<String> = cluster.nodes.iter().map(|n| quoted(n)).collect();
+    let nodes: Vec<String> = cluster
+        .corosync
+        .nodes
+        .iter()
+        .map(|n| quoted(&n.name))
+        .collect();
     line(&mut script, &format!("nodes {}", nodes.join(" ")));
     settings(
         &mut script,
@@ -36,8 +44,19 @@ pub fn pcs(cluster: &Cluster) -> String {
         "rsc_defaults/meta_attributes 'resource defaults update'",
         &cluster.resource_defaults,
     );
+    if let Some(watchdog) = &cluster.corosync.watchdog {
+        line(
+            &mut script,
+            &format!("watchdog {}", quoted(watchdog.device)),
+        );
+    }
     for resource in &cluster.resources {
-        primitive(&mut script, resource);
+        match resource {
+            Resource::Primitive(resource) => primitive(&mut script, resource, None),
+            Resource::Promotable(clone) => {
+                primitive(&mut script, &clone.primitive, Some((clone.id, &clone.meta)));
+            }
+        }
     }
     for chain in &cluster.constraints {
         constraint(&mut script, chain);
@@ -74,14 +93,25 @@ fn word(setting: &Setting) -> String {
     quoted(&format!("{}={}", setting.name, setting.value))
 }
 
-fn primitive(script: &mut String, resource: &Primitive) {
+fn primitive(script: &mut String, resource: &Primitive, clone: Option<(&str, &[Setting])>) {
     script.push('\n');
     indented(
         script,
         &comment(&format!("{}: {}.", resource.id, resource.why)),
     );
-    let agent = agent_name(resource.agent);
-    let mut command = format!("resource {} {}", quoted(resource.id), quoted(&agent));
+    let of_clone = clone.iter().flat_map(|(_, meta)| meta.iter());
+    for setting in resource
+        .parameters
+        .iter()
+        .chain(&resource.meta)
+        .chain(of_clone)
+    {
+        if let Some(why) = setting.why {
+            indented(script, &comment(&format!("{}: {why}.", setting.name)));
+        }
+    }
+    let agent = agent_name(&resource.agent);
+    let mut command = format!("resource {} {}", quoted(&resource.id), quoted(&agent));
     for parameter in &resource.parameters {
         let _ = write!(command, " \\\n        {}", word(parameter));
     }
@@ -91,11 +121,30 @@ fn primitive(script: &mut String, resource: &Primitive) {
     for operation in &resource.operations {
         let (name, _) = action(operation.action);
         let _ = write!(command, " \\\n        {name}");
-        for (option, value) in operation_options(operation) {
+        for (option, value) in operation_options(operation)
+            .into_iter()
+            .chain(check_level(operation))
+        {
             let _ = write!(command, " {}", quoted(&format!("{option}={value}")));
         }
     }
     line(script, &command);
+    metas(script, &resource.id, &resource.meta);
+    if let Some((id, meta)) = clone {
+        line(
+            script,
+            &format!("promotable {} {}", quoted(id), quoted(&resource.id)),
+        );
+        metas(script, id, meta);
+    }
+}
+
+/// Meta attributes of a resource or a clone, if it has any.
+fn metas(script: &mut String, id: &str, meta: &[Setting]) {
+    if !meta.is_empty() {
+        let words: Vec<String> = meta.iter().map(word).collect();
+        line(script, &format!("meta {} {}", quoted(id), words.join(" ")));
+    }
 }
 
 fn constraint(script: &mut String, constraint: &Constraint) {
@@ -104,18 +153,23 @@ fn constraint(script: &mut String, constraint: &Constraint) {
         script,
         &comment(&format!("{}: {}.", constraint.id, constraint.why)),
     );
-    let kind = match constraint.kind {
-        ConstraintKind::Together => "colocation",
-        ConstraintKind::InOrder => "order",
+    let kind = if is_colocation(constraint.kind) {
+        "colocation"
+    } else {
+        "order"
     };
-    let chain: Vec<String> = constraint.chain.iter().map(|id| quoted(id)).collect();
     let (option, value) = constraint_option(constraint.kind);
-    line(
-        script,
-        &format!(
-            "constraint {kind} {} {option}={value} \\\n        {}",
-            quoted(constraint.id),
-            chain.join(" "),
-        ),
+    let mut command = format!(
+        "constraint {kind} {} {option}={value}",
+        quoted(constraint.id)
     );
+    for set in &constraint.sets {
+        let resources: Vec<String> = set.resources.iter().map(|id| quoted(id)).collect();
+        let _ = write!(command, " \\\n        set {}", resources.join(" "));
+        if set.promoted {
+            let (option, value) = promoted_option(constraint.kind);
+            let _ = write!(command, " {option}={value}");
+        }
+    }
+    line(script, &command);
 }

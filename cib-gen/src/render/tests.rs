@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 
+use crate::cluster::Resource;
 use crate::nodes::Known;
 use crate::{Cluster, Vars, render};
 
@@ -34,7 +35,7 @@ fn cib_of_the_vendors_file() {
 #[test]
 fn resources_stand_in_the_vendors_order() {
     let cluster = cluster("");
-    let ids: Vec<&str> = cluster.resources.iter().map(|r| r.id).collect();
+    let ids: Vec<&str> = cluster.resources.iter().map(|r| r.id()).collect();
     let vendor = [
         "eip",
         "privip",
@@ -62,9 +63,9 @@ fn without_fencing_every_rendering_says_what_that_means() {
 #[test]
 fn the_stock_agent_of_the_virtual_address_is_there_for_who_names_it() {
     let of = |cluster: &Cluster| -> Vec<String> {
-        let privip = cluster.resources.iter().find(|r| r.id == "privip").unwrap();
+        let privip = cluster.primitives().find(|p| p.id == "privip").unwrap();
         let names = privip.parameters.iter().map(|p| p.name.clone());
-        std::iter::once(render::agent_name(privip.agent))
+        std::iter::once(render::agent_name(&privip.agent))
             .chain(names)
             .collect()
     };
@@ -79,8 +80,11 @@ fn the_stock_agent_of_the_virtual_address_is_there_for_who_names_it() {
 fn nothing_in_a_value_becomes_a_command_or_an_element() {
     let mut cluster = cluster("");
     let hostile = "x' $(touch /tmp/x) `id` \"<a b='c'>& ; #\n\\";
-    cluster.nodes[0] = hostile.to_owned();
-    cluster.resources[0].parameters[0].value = hostile.to_owned();
+    cluster.corosync.nodes[0].name = hostile.to_owned();
+    let Resource::Primitive(first) = &mut cluster.resources[0] else {
+        panic!("the first is a primitive");
+    };
+    first.parameters[0].value = hostile.to_owned();
     cluster.warnings.push(format!("-- --> \n{hostile}"));
 
     // The shell itself says what the words are.

@@ -3,6 +3,8 @@
 use super::*;
 use insta::assert_snapshot;
 
+use crate::vars::FencingAction;
+
 const VENDOR: &str = include_str!("../../tests/vars-vendor.yml");
 const NAMES: &str = "\
 pbx01_hostname: ip-172-31-16-133
@@ -31,22 +33,30 @@ fn found(n: u8, subnet: &str) -> FoundNode {
         instance: ids[usize::from(n)].parse().unwrap(),
         name: format!("ec2-{n}").parse().unwrap(),
         address: Ipv4Addr::new(172, 31, 16, 133 + n),
+        secondary: Vec::new(),
+        interface: None,
         subnet: Some(subnet.parse().unwrap()),
     }
 }
 
-fn resolve(text: &str, known: &Known) -> Result<AwsSite, Mistakes> {
+fn of(text: &str, known: &Known) -> Result<(Vec<Node>, AwsSite), Mistakes> {
     let site = Vars::parse("vars.yml", text).unwrap().resolve(known)?;
-    let Place::Aws(aws) = site.place;
-    Ok(aws)
+    match site.place {
+        Place::Aws(aws) => Ok((site.nodes, aws)),
+        Place::Lan(_) => panic!("this is the AWS system"),
+    }
+}
+
+fn resolve(text: &str, known: &Known) -> Result<AwsSite, Mistakes> {
+    of(text, known).map(|(_, aws)| aws)
 }
 
 fn mistakes(text: &str, known: &Known) -> String {
     resolve(text, known).unwrap_err().to_string()
 }
 
-fn names(site: &AwsSite) -> Vec<String> {
-    site.nodes.iter().map(|n| n.name.to_string()).collect()
+fn names((nodes, _): &(Vec<Node>, AwsSite)) -> Vec<String> {
+    nodes.iter().map(|n| n.name.to_string()).collect()
 }
 
 #[test]
@@ -58,13 +68,10 @@ fn vars_yml_goes_before_the_option_and_the_option_before_ec2() {
         found(1, "172.31.16.0/20"),
     ];
     let text = format!("{VENDOR}pbx02_hostname: second\n");
-    assert_eq!(
-        names(&resolve(&text, &known).unwrap()),
-        ["a", "second", "c"]
-    );
+    assert_eq!(names(&of(&text, &known).unwrap()), ["a", "second", "c"]);
     known.given.clear();
     assert_eq!(
-        names(&resolve(&text, &known).unwrap()),
+        names(&of(&text, &known).unwrap()),
         ["ec2-0", "second", "ec2-2"]
     );
 }
@@ -181,7 +188,9 @@ fn defaults_are_the_vendors() {
         .resolve(&given())
         .unwrap();
     assert_eq!(site.pbx.data_path.to_string(), "/var/lib/portsip");
-    let Place::Aws(aws) = site.place;
+    let Place::Aws(aws) = site.place else {
+        panic!("this is the AWS system");
+    };
     assert_eq!(
         aws.device.to_string(),
         "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67"

@@ -3,6 +3,7 @@
 
 mod keys;
 mod read;
+mod words;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -11,32 +12,52 @@ use std::str::FromStr;
 use ipnet::Ipv4Net;
 
 use crate::ids::{
-    AllocationId, DataPath, DevicePath, FilePath, ImageName, InstanceId, Malformed, NodeName,
-    Region, VolumeId,
+    AllocationId, DataPath, DevicePath, DiskPath, FencingOptions, FilePath, ImageName, InstanceId,
+    Malformed, NodeName, Region, Size, VolumeId,
 };
-use crate::mistake::{At, Mistake, Mistakes, Position, Source};
+use crate::mistake::{At, Code, Mistake, Mistakes, Position, Source};
 
-pub use keys::{KEYS, Key};
+pub use keys::{KEYS, Key, MOST_NODES, names};
+use words::{Address, Cidr};
+pub use words::{AwsFencingWord, FencingAction, LanFencingWord, PrivipAgent};
+
+/// What a file may have at most. The longest that makes sense has some five thousand bytes.
+pub const MOST_BYTES: usize = 64 * 1024;
 
 /// Everything in the file, and the file itself, to show its lines.
 #[derive(Debug, Clone)]
 pub struct Vars {
     pub(crate) source: Source,
-    /// What the topology needs.
+    /// What the system needs.
     pub topology: Topology,
     /// `pbx0N_hostname` and `pbx0N_private_ip`, in the order of the nodes.
-    pub nodes: [NodeVars; 3],
+    pub nodes: Vec<NodeVars>,
     /// `pbx_image`.
     pub pbx_image: At<ImageName>,
     /// `data_path`.
     pub data_path: Option<At<DataPath>>,
+    /// `subnet_cidr`.
+    pub subnet_cidr: Option<At<Ipv4Net>>,
+    /// `fencing_action`.
+    pub fencing_action: Option<At<FencingAction>>,
 }
 
-/// Where the cluster runs.
+/// The two systems of the vendor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// EC2 instances, an EBS volume, an Elastic IP.
+    Aws,
+    /// Machines of one LAN, DRBD, a virtual address.
+    Lan,
+}
+
+/// Where the cluster runs, and the keys that only a cluster there has.
 #[derive(Debug, Clone)]
 pub enum Topology {
-    /// Three EC2 instances.
+    /// EC2 instances.
     Aws(AwsVars),
+    /// Machines of one LAN.
+    Lan(LanVars),
 }
 
 /// What the file says of one node's name and address.
@@ -48,103 +69,50 @@ pub struct NodeVars {
     pub private_ip: Option<At<Ipv4Addr>>,
 }
 
-/// The keys of the AWS topology.
+/// The keys of the AWS system.
 #[derive(Debug, Clone)]
 pub struct AwsVars {
-    /// `pbx01_instance_id` to `pbx03_instance_id`.
-    pub instance_ids: [At<InstanceId>; 3],
+    /// `pbx01_instance_id` and so on.
+    pub instance_ids: Vec<At<InstanceId>>,
     /// `private_vip_address`.
-    pub private_vip_address: At<Ipv4Addr>,
+    pub private_vip_address: Option<At<Ipv4Addr>>,
     /// `eip_address`.
-    pub eip_address: At<Ipv4Addr>,
+    pub eip_address: Option<At<Ipv4Addr>>,
     /// `eip_allocation_id`.
     pub eip_allocation_id: At<AllocationId>,
     /// `ebs_volume_id`.
     pub ebs_volume_id: At<VolumeId>,
     /// `ssh_private_key_file`.
     pub ssh_private_key_file: At<FilePath>,
-    /// `subnet_cidr`.
-    pub subnet_cidr: Option<At<Ipv4Net>>,
+    /// `vpc_cidr`.
+    pub vpc_cidr: Option<At<Ipv4Net>>,
+    /// `admin_cidr`.
+    pub admin_cidr: Option<At<Ipv4Net>>,
     /// `region`.
     pub region: Option<At<Region>>,
     /// `ebs_device`.
     pub ebs_device: Option<At<DevicePath>>,
     /// `fencing`.
-    pub fencing: Option<At<FencingWord>>,
-    /// `fencing_action`.
-    pub fencing_action: Option<At<FencingAction>>,
+    pub fencing: Option<At<AwsFencingWord>>,
     /// `privip_agent`.
     pub privip_agent: Option<At<PrivipAgent>>,
 }
 
-/// The values of `fencing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FencingWord {
-    /// Through EC2, the default.
-    Aws,
-    /// Nothing is fenced.
-    None,
-}
-
-/// The values of `fencing_action`: what becomes of a node that is fenced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FencingAction {
-    /// Stopped, and left so: recovery begins when EC2 says `stopped`.
-    Off,
-    /// Stopped and started again.
-    Reboot,
-}
-
-/// The values of `privip_agent`: what assigns the virtual address to a node's interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PrivipAgent {
-    /// Ours.
-    #[default]
-    Portsip,
-    /// The distribution's, which needs the AWS CLI.
-    Heartbeat,
-}
-
-impl FromStr for PrivipAgent {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        match text {
-            "ocf:portsip:awsvip" => Ok(PrivipAgent::Portsip),
-            "ocf:heartbeat:awsvip" => Ok(PrivipAgent::Heartbeat),
-            _ => Err(Malformed {
-                found: format!("`{text}` is no agent that assigns a private address"),
-                write: "`ocf:portsip:awsvip` (the default), or `ocf:heartbeat:awsvip`, which needs the AWS CLI".into(),
-            }),
-        }
-    }
-}
-
-impl FromStr for FencingWord {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        match text {
-            "aws" => Ok(FencingWord::Aws),
-            "none" => Ok(FencingWord::None),
-            _ => Err(Malformed {
-                found: format!("`{text}` is no way of fencing"),
-                write: "`aws` (the default), or `none` for a cluster that can lose data".into(),
-            }),
-        }
-    }
-}
-
-impl FromStr for FencingAction {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        match text {
-            "off" => Ok(FencingAction::Off),
-            "reboot" => Ok(FencingAction::Reboot),
-            _ => Err(Malformed {
-                found: format!("`{text}` is not what fencing can do"),
-                write: "`off` (the default) or `reboot`".into(),
-            }),
-        }
-    }
+/// The keys of the LAN system.
+#[derive(Debug, Clone)]
+pub struct LanVars {
+    /// `vip`.
+    pub vip: At<Ipv4Addr>,
+    /// `pbx_datapath_disk`.
+    pub pbx_datapath_disk: At<DiskPath>,
+    /// `pbx_datapath_size`.
+    pub pbx_datapath_size: At<Size>,
+    /// `fencing`.
+    pub fencing: Option<At<LanFencingWord>>,
+    /// `fencing_options`.
+    pub fencing_options: Option<At<FencingOptions>>,
+    /// `pbx01_fencing_options` and so on, in the order of the nodes.
+    pub node_fencing_options: Vec<Option<At<FencingOptions>>>,
 }
 
 impl Vars {
@@ -159,36 +127,110 @@ impl Vars {
             name: name.to_owned(),
             text: text.to_owned(),
         };
-        let (entries, mistakes) = read::entries(text);
+        let (entries, mistakes) = if text.len() > MOST_BYTES {
+            (Vec::new(), vec![too_large()])
+        } else {
+            read::entries(text)
+        };
         // After a mistake that stopped the reader, every key would be called missing.
         if entries.is_empty() && !mistakes.is_empty() {
             return Err(Mistakes::new(source, mistakes));
         }
         let mut keys = Keys::new(text, entries, mistakes);
-        let vars = keys.vars(&source);
+        // What is missing can be told only where it is known for what.
+        let known = !keys.mistakes.iter().any(|m| m.code == Code::NoSystem);
+        let vars = if known { keys.vars(&source) } else { None };
         match vars {
             Some(vars) if keys.mistakes.is_empty() => Ok(vars),
             _ => Err(Mistakes::new(source, keys.mistakes)),
         }
     }
+
+    /// The same for bytes as they came from a file.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn parse_bytes(name: &str, bytes: &[u8]) -> Result<Vars, Mistakes> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Vars::parse(name, text),
+            Err(error) if bytes.len() <= MOST_BYTES => {
+                let source = Source {
+                    name: name.to_owned(),
+                    text: String::from_utf8_lossy(bytes).into_owned(),
+                };
+                Err(Mistakes::new(
+                    source,
+                    vec![not_text(bytes, error.valid_up_to())],
+                ))
+            }
+            Err(_) => Err(Mistakes::new(
+                Source {
+                    name: name.to_owned(),
+                    text: String::new(),
+                },
+                vec![too_large()],
+            )),
+        }
+    }
+}
+
+fn too_large() -> Mistake {
+    Mistake::elsewhere(
+        Code::TooLarge,
+        format!(
+            "the file has more than {} KiB: this is no vars.yml",
+            MOST_BYTES / 1024
+        ),
+        "the path of vars.yml: some ten lines of `key: value`",
+    )
+}
+
+/// The bytes before the one that is no UTF-8 are, so its line and column can be told.
+fn not_text(bytes: &[u8], good: usize) -> Mistake {
+    let before = String::from_utf8_lossy(&bytes[..good]);
+    let place = At {
+        value: (),
+        position: Position {
+            line: before.matches('\n').count() + 1,
+            column: before
+                .rsplit('\n')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .count()
+                + 1,
+        },
+        width: 1,
+    };
+    Mistake::at(
+        Code::NotText,
+        &place,
+        format!("this is not UTF-8 text: byte {:#04x}", bytes[good]),
+        "a plain text file in UTF-8",
+    )
 }
 
 /// The entries by key, and the mistakes found so far.
 struct Keys {
-    found: BTreeMap<&'static str, At<Option<String>>>,
+    system: System,
+    found: BTreeMap<String, At<Option<String>>>,
     end: At<()>,
     mistakes: Vec<Mistake>,
 }
 
 impl Keys {
     fn new(text: &str, entries: Vec<read::Entry>, mut mistakes: Vec<Mistake>) -> Self {
+        let system = keys::system(entries.iter().map(|entry| entry.key.value.as_str()));
         let mut found = BTreeMap::new();
         for entry in entries {
             match keys::named(&entry.key.value) {
-                Some(key) => {
-                    found.insert(key.name, entry.value);
-                }
                 None => mistakes.push(keys::unknown(&entry.key)),
+                Some(key) if key.system.is_some_and(|of| Some(of) != system) => {
+                    mistakes.extend(system.map(|system| keys::foreign(&entry.key, system)));
+                }
+                Some(_) => {
+                    found.insert(entry.key.value, entry.value);
+                }
             }
         }
         let end = At {
@@ -199,31 +241,34 @@ impl Keys {
             },
             width: 1,
         };
+        if system.is_none() {
+            mistakes.push(keys::no_system(&end));
+        }
         Keys {
+            system: system.unwrap_or(System::Aws),
             found,
             end,
             mistakes,
         }
     }
 
-    /// The value of a key, if it is there and good.
+    /// The value of a key, if the file has it and it can be read.
     fn optional<T: FromStr<Err = Malformed>>(&mut self, name: &str) -> Option<At<T>> {
         let value = self.found.get(name)?.clone();
         let Some(text) = &value.value else {
-            let example = keys::named(name).map_or("a value", |k| k.example);
             self.mistakes.push(Mistake::at(
+                Code::Empty,
                 &value,
                 format!("`{name}` has no value"),
-                format!("{name}: {example}"),
+                keys::line(name),
             ));
             return None;
         };
         match text.parse() {
             Ok(parsed) => Some(value.with(parsed)),
-            Err(error) => {
-                let Malformed { found, write } = error;
-                self.mistakes
-                    .push(Mistake::at(&value, format!("{name}: {found}"), write));
+            Err(Malformed { code, found, write }) => {
+                let found = format!("{name}: {found}");
+                self.mistakes.push(Mistake::at(code, &value, found, write));
                 None
             }
         }
@@ -232,11 +277,11 @@ impl Keys {
     /// The same for a key that must be there.
     fn required<T: FromStr<Err = Malformed>>(&mut self, name: &str) -> Option<At<T>> {
         if !self.found.contains_key(name) {
-            let example = keys::named(name).map_or("", |k| k.example);
             self.mistakes.push(Mistake::at(
+                Code::Missing,
                 &self.end,
                 format!("`{name}` is missing"),
-                format!("{name}: {example}"),
+                keys::line(name),
             ));
         }
         self.optional(name)
@@ -244,49 +289,116 @@ impl Keys {
 
     fn vars(&mut self, source: &Source) -> Option<Vars> {
         // Every key is read before the first missing one ends this, so that all are checked.
-        let aws = self.aws();
-        let nodes = ["pbx01", "pbx02", "pbx03"].map(|node| NodeVars {
-            hostname: self.optional(&format!("{node}_hostname")),
-            private_ip: self.address(&format!("{node}_private_ip")),
-        });
+        let count = self.node_count()?;
+        let topology = match self.system {
+            System::Aws => self.aws(count).map(Topology::Aws),
+            System::Lan => self.lan(count).map(Topology::Lan),
+        };
+        let nodes = (1..=count)
+            .map(|n| NodeVars {
+                hostname: self.optional(&format!("pbx0{n}_hostname")),
+                private_ip: self.address(&format!("pbx0{n}_private_ip")),
+            })
+            .collect();
         let pbx_image = self.required("pbx_image");
         let data_path = self.optional("data_path");
+        let subnet_cidr = self.cidr("subnet_cidr");
+        let fencing_action = self.optional("fencing_action");
         Some(Vars {
             source: source.clone(),
-            topology: Topology::Aws(aws?),
+            topology: topology?,
             nodes,
             pbx_image: pbx_image?,
             data_path,
+            subnet_cidr,
+            fencing_action,
         })
     }
 
-    fn aws(&mut self) -> Option<AwsVars> {
-        let [one, two, three] =
-            ["pbx01", "pbx02", "pbx03"].map(|node| self.required(&format!("{node}_instance_id")));
-        let private_vip_address = self.required::<Address>("private_vip_address");
-        let eip_address = self.required::<Address>("eip_address");
+    /// How many nodes the file is about: as many as its highest number says. Without any,
+    /// three, whose keys are then missing.
+    fn node_count(&mut self) -> Option<usize> {
+        let of_nodes = self.found.iter();
+        let numbers =
+            of_nodes.filter_map(|(name, at)| Some((keys::node_number(name)?, at.with(()))));
+        let highest = numbers.max_by_key(|(number, _)| *number);
+        let (count, place) = highest.unwrap_or((1, self.end.clone()));
+        let why = match count {
+            1 | 3 | 5 | 7 | 9 => return Some(count.max(3)),
+            2 => "the file names 2 nodes: when one of two is lost or cut off, the other is not a \
+                  majority and stops too, so two nodes fail more often than one"
+                .to_owned(),
+            n => format!(
+                "the file names {n} nodes: {n} survive the loss of no more nodes than {}, and can \
+                 be cut into two halves of which neither is a majority",
+                n - 1
+            ),
+        };
+        self.mistakes.push(Mistake::at(
+            Code::NodeCount,
+            &place,
+            why,
+            "an odd number of nodes, 3 to 9",
+        ));
+        // What is wrong with the values is still said; nothing is called missing.
+        let names: Vec<String> = self.found.keys().cloned().collect();
+        for name in names {
+            if name.ends_with("_instance_id") {
+                self.optional::<InstanceId>(&name);
+            } else if name.ends_with("_hostname") {
+                self.optional::<NodeName>(&name);
+            }
+        }
+        None
+    }
+
+    fn aws(&mut self, count: usize) -> Option<AwsVars> {
+        let instance_ids: Vec<Option<At<InstanceId>>> = (1..=count)
+            .map(|n| self.required(&format!("pbx0{n}_instance_id")))
+            .collect();
+        let private_vip_address = self.address("private_vip_address");
+        let eip_address = self.address("eip_address");
         let eip_allocation_id = self.required("eip_allocation_id");
         let ebs_volume_id = self.required("ebs_volume_id");
         let ssh_private_key_file = self.required("ssh_private_key_file");
-        let subnet_cidr = self.optional::<Cidr>("subnet_cidr");
+        let vpc_cidr = self.cidr("vpc_cidr");
+        let admin_cidr = self.cidr("admin_cidr");
         let region = self.optional("region");
         let ebs_device = self.optional("ebs_device");
         let fencing = self.optional("fencing");
-        let fencing_action = self.optional("fencing_action");
         let privip_agent = self.optional("privip_agent");
         Some(AwsVars {
-            instance_ids: [one?, two?, three?],
-            private_vip_address: private_vip_address.map(|a| a.with(a.value.0))?,
-            eip_address: eip_address.map(|a| a.with(a.value.0))?,
+            instance_ids: instance_ids.into_iter().collect::<Option<_>>()?,
+            private_vip_address,
+            eip_address,
             eip_allocation_id: eip_allocation_id?,
             ebs_volume_id: ebs_volume_id?,
             ssh_private_key_file: ssh_private_key_file?,
-            subnet_cidr: subnet_cidr.map(|c| c.with(c.value.0)),
+            vpc_cidr,
+            admin_cidr,
             region,
             ebs_device,
             fencing,
-            fencing_action,
             privip_agent,
+        })
+    }
+
+    fn lan(&mut self, count: usize) -> Option<LanVars> {
+        let vip = self.required::<Address>("vip");
+        let pbx_datapath_disk = self.required("pbx_datapath_disk");
+        let pbx_datapath_size = self.required("pbx_datapath_size");
+        let fencing = self.optional("fencing");
+        let fencing_options = self.optional("fencing_options");
+        let node_fencing_options = (1..=count)
+            .map(|n| self.optional(&format!("pbx0{n}_fencing_options")))
+            .collect();
+        Some(LanVars {
+            vip: vip.map(|a| a.with(a.value.0))?,
+            pbx_datapath_disk: pbx_datapath_disk?,
+            pbx_datapath_size: pbx_datapath_size?,
+            fencing,
+            fencing_options,
+            node_fencing_options,
         })
     }
 
@@ -294,40 +406,10 @@ impl Keys {
         let address = self.optional::<Address>(name)?;
         Some(address.with(address.value.0))
     }
-}
 
-/// An address with our words when it is none.
-struct Address(Ipv4Addr);
-
-impl FromStr for Address {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        text.parse().map(Address).map_err(|_| Malformed {
-            found: format!("`{text}` is not an IPv4 address"),
-            write: "four numbers from 0 to 255 with dots between them, such as 172.31.16.130"
-                .into(),
-        })
-    }
-}
-
-/// A subnet with our words when it is none.
-struct Cidr(Ipv4Net);
-
-impl FromStr for Cidr {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        let example = "the subnet's IPv4 CIDR as the VPC console shows it, such as 172.31.16.0/20";
-        let net: Ipv4Net = text.parse().map_err(|_| Malformed {
-            found: format!("`{text}` is not an IPv4 subnet"),
-            write: example.into(),
-        })?;
-        if net.trunc() != net {
-            return Err(Malformed {
-                found: format!("`{text}` has bits beyond its prefix"),
-                write: net.trunc().to_string(),
-            });
-        }
-        Ok(Cidr(net))
+    fn cidr(&mut self, name: &str) -> Option<At<Ipv4Net>> {
+        let cidr = self.optional::<Cidr>(name)?;
+        Some(cidr.with(cidr.value.0))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
 
-use crate::mistake::{At, Mistake, Position};
+use crate::mistake::{At, Code, Mistake, Position};
 
 /// One `key: value` of the file. An empty value is `None`.
 #[derive(Debug)]
@@ -118,6 +118,7 @@ fn duplicated(text: &str, pairs: &ReadPairs, location: Location) -> Mistake {
     let key = word(text, place.position.line, place.position.column);
     let first = pairs.iter().find(|(k, _)| k.value == key);
     Mistake::at(
+        Code::Twice,
         &place,
         match first {
             Some((k, _)) => format!(
@@ -137,8 +138,8 @@ fn unreadable(text: &str, error: &serde_saphyr::Error) -> Mistake {
     let found = format!("this can not be read: {said}");
     let write = "a line `key: value` for each key, for example `pbx_image: portsip/pbx:22`";
     match error.location() {
-        Some(location) => Mistake::at(&at(text, location, ()), found, write),
-        None => Mistake::elsewhere(found, write),
+        Some(location) => Mistake::at(Code::NotYaml, &at(text, location, ()), found, write),
+        None => Mistake::elsewhere(Code::NotYaml, found, write),
     }
 }
 

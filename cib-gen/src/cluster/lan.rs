@@ -1,0 +1,390 @@
+//! The cluster of a LAN site: the data on DRBD, promoted on one node, a virtual address that
+//! follows it, and a watchdog or a fence agent.
+
+use super::{
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Drbd, DrbdSection, NAME, OnFail,
+    Operation, Primitive, Promotable, Resource, Role, Setting, Watchdog, because, chain, every,
+    file_system, heartbeat, members, operation, pbx, promoted, properties, resource_defaults,
+    seconds, set, setting, start_stop_monitor,
+};
+use crate::ids::{FenceAgent, FencingOptions};
+use crate::site::{LanFencing, LanSite, Site};
+use crate::vars::FencingAction;
+
+/// The vendor's name of the DRBD resource.
+const DATA: &str = "pbxdata";
+/// The clone that runs it.
+const CLONE: &str = "drbd_devpath-clone";
+/// The device that it becomes.
+const DEVICE: &str = "/dev/drbd1";
+/// Seconds after which a node that feeds its watchdog no more is reset: SBD's own default.
+const WATCHDOG: u32 = 5;
+
+/// The cluster.
+pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
+    let mut resources = vec![
+        Resource::Primitive(attributes()),
+        Resource::Promotable(data(site)),
+    ];
+    let primitives = [
+        address(place),
+        source(place),
+        file_system(site, DEVICE),
+        pbx(site, place.vip),
+    ];
+    resources.extend(primitives.map(Resource::Primitive));
+    resources.extend(
+        devices(site, &place.fencing)
+            .into_iter()
+            .map(Resource::Primitive),
+    );
+    let watchdog = (place.fencing == LanFencing::Watchdog).then_some(Watchdog {
+        device: "/dev/watchdog",
+        timeout: WATCHDOG,
+    });
+    Cluster {
+        warnings: warnings(&place.fencing),
+        corosync: Corosync {
+            name: NAME,
+            nodes: members(site),
+            totem: vec![because(
+                "token",
+                2000,
+                "a machine on a LAN does not stand still, and its switches find another way \
+                 within a second (RSTP): a node that has been silent for longer is lost. \
+                 Corosync's own default, 3000, loses more than two seconds in every failover",
+            )],
+            watchdog,
+        },
+        drbd: Some(drbd(site, place)),
+        properties: fencing_properties(&place.fencing)
+            .into_iter()
+            .chain(properties())
+            .collect(),
+        resource_defaults: resource_defaults(),
+        resources,
+        constraints: constraints(),
+    }
+}
+
+/// What DRBD thinks of its data, where an operator can see it.
+fn attributes() -> Primitive {
+    let mut operations = start_stop_monitor(20, 20, 60, 20);
+    for operation in &mut operations {
+        if matches!(operation.action, Action::Monitor { .. }) {
+            operation.on_fail = Some(OnFail::Ignore);
+        }
+    }
+    Primitive {
+        id: "drbd_attr".into(),
+        agent: Agent::Ocf {
+            provider: "linbit",
+            name: "drbd-attr",
+        },
+        why: "what DRBD thinks of the active node's data, as a node attribute (pcs status --full). \
+              Nothing depends on it, so nothing is moved for it",
+        parameters: Vec::new(),
+        meta: Vec::new(),
+        operations,
+    }
+}
+
+fn data(site: &Site) -> Promotable {
+    let role = |interval, role| Action::Monitor {
+        interval,
+        level: None,
+        role: Some(role),
+    };
+    Promotable {
+        id: CLONE,
+        primitive: Primitive {
+            id: "drbd_devpath".into(),
+            agent: Agent::Ocf {
+                provider: "linbit",
+                name: "drbd",
+            },
+            why: "the data, replicated to every node and writable on the one where it is \
+                  promoted. The time limits are those that the agent asks for",
+            parameters: vec![setting("drbd_resource", DATA)],
+            meta: Vec::new(),
+            operations: vec![
+                operation(Action::Start, 240),
+                operation(Action::Stop, 100),
+                operation(Action::Promote, 90),
+                operation(Action::Demote, 90),
+                operation(Action::Notify, 90),
+                operation(role(10, Role::Promoted), 20),
+                operation(role(20, Role::Unpromoted), 20),
+            ],
+        },
+        meta: vec![
+            setting("clone-max", site.nodes.len()),
+            setting("clone-node-max", 1),
+            because(
+                "notify",
+                true,
+                "DRBD's agent counts on being told what its peers do",
+            ),
+            setting("promotable", true),
+            setting("promoted-max", 1),
+            setting("promoted-node-max", 1),
+        ],
+    }
+}
+
+fn address(site: &LanSite) -> Primitive {
+    let mut parameters = vec![setting("ip", site.vip)];
+    parameters.extend(netmask(site));
+    Primitive {
+        id: "vip".into(),
+        agent: heartbeat("IPaddr2"),
+        why: "the virtual address, on the interface that the node has in its network",
+        parameters,
+        meta: Vec::new(),
+        operations: start_stop_monitor(30, 30, 10, 20),
+    }
+}
+
+fn source(site: &LanSite) -> Primitive {
+    let mut parameters = vec![setting("ipaddress", site.vip)];
+    parameters.extend(netmask(site));
+    Primitive {
+        id: "src_pkt_ip".into(),
+        agent: heartbeat("IPsrcaddr"),
+        why: "the virtual address as the source of what the node sends",
+        parameters,
+        meta: Vec::new(),
+        operations: start_stop_monitor(30, 30, 10, 20),
+    }
+}
+
+/// The prefix, if it is known; else the agents take that of the route to the address.
+fn netmask(site: &LanSite) -> Option<Setting> {
+    let subnet = site.subnet?;
+    Some(setting("cidr_netmask", subnet.prefix_len()))
+}
+
+fn devices(site: &Site, fencing: &LanFencing) -> Vec<Primitive> {
+    let LanFencing::Agent {
+        agent,
+        action,
+        options,
+        of_nodes,
+    } = fencing
+    else {
+        return Vec::new();
+    };
+    let names: Vec<String> = site.nodes.iter().map(|n| n.name.to_string()).collect();
+    if of_nodes.is_empty() {
+        let hosts = names.join(" ");
+        return vec![device(
+            "fencing".into(),
+            agent,
+            *action,
+            &hosts,
+            options,
+            None,
+        )];
+    }
+    let pairs = names.iter().zip(of_nodes);
+    pairs
+        .enumerate()
+        .map(|(n, (name, own))| {
+            let id = format!("fencing-pbx0{}", n + 1);
+            device(id, agent, *action, name, options, Some(own))
+        })
+        .collect()
+}
+
+fn device(
+    id: String,
+    agent: &FenceAgent,
+    action: FencingAction,
+    hosts: &str,
+    options: &FencingOptions,
+    own: Option<&FencingOptions>,
+) -> Primitive {
+    let mut parameters = vec![setting("pcmk_host_list", hosts)];
+    // What the device calls the node, where it is not the node's name.
+    if let Some((_, plug)) = own.and_then(|own| own.iter().find(|(name, _)| *name == "plug")) {
+        parameters = vec![setting("pcmk_host_map", format!("{hosts}:{plug}"))];
+    }
+    let written = options
+        .iter()
+        .chain(own.into_iter().flat_map(FencingOptions::iter));
+    parameters.extend(
+        written
+            .filter(|(name, _)| *name != "plug")
+            .map(|(name, value)| setting(name, value)),
+    );
+    parameters.push(match action {
+        FencingAction::Off => because(
+            "pcmk_reboot_action",
+            "off",
+            "a fenced node stays off until somebody starts it",
+        ),
+        FencingAction::Reboot => because(
+            "pcmk_reboot_action",
+            "reboot",
+            "a fenced node is started again, and its copy of the data catches up",
+        ),
+    });
+    Primitive {
+        id,
+        agent: Agent::Stonith {
+            name: agent.to_string(),
+        },
+        why: "what turns a lost node off. That the device can not be reached is shown and not \
+              acted on: a device that is stopped for it would fence no more when it is back",
+        parameters,
+        meta: Vec::new(),
+        operations: vec![
+            operation(Action::Start, 60),
+            Operation {
+                on_fail: Some(OnFail::Ignore),
+                ..operation(every(300), 60)
+            },
+        ],
+    }
+}
+
+fn fencing_properties(fencing: &LanFencing) -> Vec<Setting> {
+    match fencing {
+        LanFencing::Watchdog => vec![
+            because(
+                "stonith-enabled",
+                true,
+                "nothing is taken over from a lost node before its watchdog must have reset it",
+            ),
+            because(
+                "stonith-watchdog-timeout",
+                seconds(2 * WATCHDOG),
+                "twice the time after which a watchdog that is not fed resets its node",
+            ),
+        ],
+        LanFencing::Agent { .. } => vec![because(
+            "stonith-enabled",
+            true,
+            "nothing is taken over from a lost node before the fencing device says that it is off",
+        )],
+        LanFencing::None => vec![because("stonith-enabled", false, "fencing: none")],
+    }
+}
+
+fn warnings(fencing: &LanFencing) -> Vec<String> {
+    match fencing {
+        LanFencing::None => vec![
+            "WARNING: fencing: none. Nothing makes sure that a lost node is dead before its work \
+             is taken over. A node that hangs or is cut off and comes back can still hold the \
+             virtual address and run a second PBX; DRBD's quorum keeps it from the data, and from \
+             nothing else. Delete `fencing: none` from vars.yml to have a watchdog reset a lost \
+             node (fencing: sbd), or name a fence agent."
+                .to_owned(),
+        ],
+        LanFencing::Watchdog | LanFencing::Agent { .. } => Vec::new(),
+    }
+}
+
+fn constraints() -> Vec<Constraint> {
+    vec![
+        Constraint {
+            id: "portsip-together",
+            kind: ConstraintKind::Together,
+            why: "all on the node where the data is promoted: what can not run there takes the \
+                  others with it. Not a group, which would start one after the other what can \
+                  start at once",
+            sets: vec![
+                set(&["datapath_fs", "vip", "src_pkt_ip", "pbx"]),
+                promoted(CLONE),
+            ],
+        },
+        Constraint {
+            id: "portsip-attributes",
+            kind: ConstraintKind::Near { score: 50 },
+            why: "the active node's data is what an operator wants to see first",
+            sets: vec![set(&["drbd_attr"]), promoted(CLONE)],
+        },
+        Constraint {
+            id: "portsip-storage",
+            kind: ConstraintKind::InOrder,
+            why: "only promoted data can be mounted; the PBX needs it",
+            sets: vec![promoted(CLONE), set(&["datapath_fs", "pbx"])],
+        },
+        chain(
+            "portsip-addresses",
+            ConstraintKind::InOrder,
+            "an address must be on the interface to be a source. The addresses come up beside \
+             the storage; the PBX needs both",
+            &["vip", "src_pkt_ip", "pbx"],
+        ),
+    ]
+}
+
+/// The resource file's content. Options and their meaning: drbd.conf-9.0(5).
+fn drbd(site: &Site, place: &LanSite) -> Drbd {
+    let section = |name, options| DrbdSection { name, options };
+    Drbd {
+        name: DATA,
+        device: DEVICE,
+        minor: 1,
+        disk: place.disk.to_string(),
+        volume_group: "pbxvg",
+        logical_volume: "pbxlv",
+        size: place.size.to_string(),
+        port: 7789,
+        peers: members(site),
+        sections: vec![
+            section(
+                "options",
+                vec![
+                    because(
+                        "quorum",
+                        "majority",
+                        "a node that sees no majority of its peers does not write, whatever else \
+                         goes wrong",
+                    ),
+                    because(
+                        "on-no-quorum",
+                        "io-error",
+                        "and says so at once: writes that wait would hang the PBX and its stop",
+                    ),
+                    because(
+                        "auto-promote",
+                        "no",
+                        "Pacemaker alone promotes; a mount by hand on a standby must not",
+                    ),
+                ],
+            ),
+            section(
+                "net",
+                vec![
+                    because(
+                        "protocol",
+                        "C",
+                        "a write is done when every connected peer has it on its disk",
+                    ),
+                    because(
+                        "after-sb-0pri",
+                        "discard-zero-changes",
+                        "after a split, a copy that has not changed follows the one that has",
+                    ),
+                    because(
+                        "after-sb-1pri",
+                        "discard-secondary",
+                        "and the copy in use goes before one that is not",
+                    ),
+                    because(
+                        "after-sb-2pri",
+                        "disconnect",
+                        "two copies that were both in use wait for a person",
+                    ),
+                    because(
+                        "verify-alg",
+                        "sha1",
+                        "what `drbdadm verify` compares copies by",
+                    ),
+                ],
+            ),
+        ],
+    }
+}

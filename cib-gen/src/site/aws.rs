@@ -1,0 +1,259 @@
+//! What is special to a site in EC2.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::{Node, Written, no_action, private, virtual_address};
+use crate::ids::{
+    AccountId, AllocationId, DevicePath, FilePath, InstanceId, InterfaceId, Region, VolumeId,
+};
+use crate::mistake::{At, Code, Mistake};
+use crate::nodes::Known;
+use crate::vars::{AwsFencingWord, AwsVars, FencingAction, PrivipAgent, Vars};
+
+/// A site in EC2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSite {
+    /// The instances, in the order of the nodes.
+    pub instances: Vec<InstanceId>,
+    /// Their first interfaces, in the same order; empty where EC2 was not asked.
+    pub interfaces: Vec<InterfaceId>,
+    /// The account that owns them, if EC2 was asked.
+    pub account: Option<AccountId>,
+    /// The virtual address: a secondary private address of the active node.
+    pub vip: Ipv4Addr,
+    /// The Elastic IP, associated with the virtual address.
+    pub elastic_ip: Ipv4Addr,
+    /// Its allocation.
+    pub allocation: AllocationId,
+    /// The volume with the data.
+    pub volume: VolumeId,
+    /// The device it appears as.
+    pub device: DevicePath,
+    /// The region. Without one, what runs on a node takes the node's own.
+    pub region: Option<Region>,
+    /// The addresses of the subnet, if they are known.
+    pub subnet: Option<Ipv4Net>,
+    /// The addresses of the VPC, if vars.yml names them.
+    pub vpc: Option<Ipv4Net>,
+    /// From where operators log in, if vars.yml names it.
+    pub admin: Option<Ipv4Net>,
+    /// How a lost node is kept from the data.
+    pub fencing: AwsFencing,
+    /// What assigns the virtual address.
+    pub privip_agent: PrivipAgent,
+    /// The operator's key for the nodes.
+    pub ssh_private_key_file: FilePath,
+}
+
+/// How a lost node is kept from the data, in EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AwsFencing {
+    /// EC2 stops the instance; then this.
+    Ec2(FencingAction),
+    /// Not at all, because the user asked for it by name.
+    None,
+}
+
+/// The site, if nothing of it is unknown.
+pub(super) fn place(
+    vars: &Vars,
+    aws: &AwsVars,
+    nodes: &[(Node, Written)],
+    known: &Known,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<AwsSite> {
+    one_node_each(aws, mistakes);
+    let subnet = subnet(vars, aws, known, mistakes);
+    let vip = vip(aws, known, mistakes);
+    if let Some(vip) = &vip {
+        virtual_address(vip, nodes, subnet, reserved, mistakes);
+    }
+    let elastic_ip = elastic_ip(aws, vip.as_ref(), known, mistakes);
+    let fencing = fencing(vars, aws, mistakes);
+    let interfaces: Option<Vec<InterfaceId>> = aws
+        .instance_ids
+        .iter()
+        .map(|id| {
+            let found = known.found.iter().find(|f| f.instance == id.value)?;
+            found.interface.clone()
+        })
+        .collect();
+    Some(AwsSite {
+        instances: aws.instance_ids.iter().map(|id| id.value.clone()).collect(),
+        interfaces: interfaces.unwrap_or_default(),
+        account: known.account.clone(),
+        vip: vip?.value,
+        elastic_ip: elastic_ip?,
+        allocation: aws.eip_allocation_id.value.clone(),
+        volume: aws.ebs_volume_id.value.clone(),
+        device: match &aws.ebs_device {
+            Some(device) => device.value.clone(),
+            None => aws.ebs_volume_id.value.nvme_link(),
+        },
+        region: match &aws.region {
+            Some(region) => Some(region.value.clone()),
+            None => known.region.clone(),
+        },
+        subnet,
+        vpc: aws.vpc_cidr.as_ref().map(|c| c.value),
+        admin: aws.admin_cidr.as_ref().map(|c| c.value),
+        fencing,
+        privip_agent: aws
+            .privip_agent
+            .as_ref()
+            .map_or_else(Default::default, |a| a.value),
+        ssh_private_key_file: aws.ssh_private_key_file.value.clone(),
+    })
+}
+
+/// No two nodes may be the same instance.
+fn one_node_each(aws: &AwsVars, mistakes: &mut Vec<Mistake>) {
+    for (n, id) in aws.instance_ids.iter().enumerate() {
+        if aws.instance_ids[..n].iter().any(|e| e.value == id.value) {
+            mistakes.push(Mistake::at(
+                Code::SameNode,
+                id,
+                format!("{} is already another node", id.value),
+                "the id of another instance; every node is one of its own",
+            ));
+        }
+    }
+}
+
+/// The subnet: that of vars.yml, or that of the instances.
+fn subnet(
+    vars: &Vars,
+    aws: &AwsVars,
+    known: &Known,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Ipv4Net> {
+    if let Some(cidr) = &vars.subnet_cidr {
+        return Some(cidr.value);
+    }
+    let mut subnets: Vec<Ipv4Net> = known.found.iter().filter_map(|f| f.subnet).collect();
+    subnets.sort();
+    subnets.dedup();
+    if subnets.len() > 1 {
+        let list: Vec<String> = subnets.iter().map(Ipv4Net::to_string).collect();
+        mistakes.push(Mistake::at(
+            Code::OtherSubnet,
+            &aws.instance_ids[0],
+            format!(
+                "the instances are in {} subnets: {}",
+                list.len(),
+                list.join(", ")
+            ),
+            "instances of one subnet, so that an address can move between them",
+        ));
+        return None;
+    }
+    subnets.pop()
+}
+
+/// The virtual address. Newer guides do not name it: then it is the private address that the
+/// Elastic IP is associated with, or the only secondary address that the instances have.
+fn vip(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> Option<At<Ipv4Addr>> {
+    if let Some(vip) = &aws.private_vip_address {
+        return Some(vip.clone());
+    }
+    let at = &aws.eip_allocation_id;
+    let write =
+        "private_vip_address: a private address of the nodes' subnet that nothing else uses";
+    let primary = |address: &Ipv4Addr| known.found.iter().any(|f| f.address == *address);
+    let associated = known.elastic_ip.as_ref().and_then(|e| e.private);
+    let mut secondary: Vec<Ipv4Addr> = known
+        .found
+        .iter()
+        .flat_map(|f| f.secondary.clone())
+        .collect();
+    secondary.sort();
+    secondary.dedup();
+    match (associated.filter(|a| !primary(a)), secondary.as_slice()) {
+        (Some(address), _) | (None, &[address]) => Some(at.with(address)),
+        (None, addresses) => {
+            let why = match addresses {
+                _ if known.found.is_empty() => "EC2 was not asked".to_owned(),
+                [] => "the Elastic IP is associated with no secondary address, and the instances have none".to_owned(),
+                several => {
+                    let list: Vec<String> = several.iter().map(Ipv4Addr::to_string).collect();
+                    format!("the instances have several secondary addresses: {}", list.join(", "))
+                }
+            };
+            mistakes.push(Mistake::at(
+                Code::Missing,
+                at,
+                format!("the virtual address is not in the file and can not be told: {why}"),
+                write,
+            ));
+            None
+        }
+    }
+}
+
+/// The Elastic IP. Newer guides name only its allocation: then it is what EC2 says.
+fn elastic_ip(
+    aws: &AwsVars,
+    vip: Option<&At<Ipv4Addr>>,
+    known: &Known,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Ipv4Addr> {
+    let found = known.elastic_ip.as_ref().map(|e| e.public);
+    let Some(eip) = &aws.eip_address else {
+        if found.is_none() {
+            mistakes.push(Mistake::at(
+                Code::Missing,
+                &aws.eip_allocation_id,
+                "the address of the Elastic IP is not in the file, and EC2 was not asked",
+                "eip_address: the public address that belongs to eip_allocation_id; or leave out --offline to ask EC2",
+            ));
+        }
+        return found;
+    };
+    let public = "the public address that belongs to eip_allocation_id";
+    if private(eip.value) || vip.is_some_and(|vip| vip.value == eip.value) {
+        mistakes.push(Mistake::at(
+            Code::NotElastic,
+            eip,
+            format!(
+                "{} is not an Elastic IP: it is a private address",
+                eip.value
+            ),
+            public,
+        ));
+    } else if found.is_some_and(|found| found != eip.value) {
+        mistakes.push(Mistake::at(
+            Code::NotElastic,
+            eip,
+            format!(
+                "{} is not the address of {}",
+                eip.value, aws.eip_allocation_id.value
+            ),
+            found.map_or_else(String::new, |a| a.to_string()),
+        ));
+    }
+    Some(eip.value)
+}
+
+fn fencing(vars: &Vars, aws: &AwsVars, mistakes: &mut Vec<Mistake>) -> AwsFencing {
+    let word = aws.fencing.as_ref().map(|f| f.value);
+    match word.unwrap_or(AwsFencingWord::Aws) {
+        AwsFencingWord::Aws => {
+            let action = vars.fencing_action.as_ref().map(|a| a.value);
+            AwsFencing::Ec2(action.unwrap_or(FencingAction::Off))
+        }
+        AwsFencingWord::None => {
+            no_action(vars, "none", mistakes);
+            AwsFencing::None
+        }
+    }
+}
+
+/// AWS keeps the first four addresses and the last of every subnet (VPC User Guide,
+/// "Subnet CIDR blocks").
+fn reserved(subnet: Ipv4Net, address: Ipv4Addr) -> Option<&'static str> {
+    let kept =
+        u32::from(address) - u32::from(subnet.network()) < 4 || address == subnet.broadcast();
+    kept.then_some("AWS keeps the first four addresses and the last one of a subnet")
+}

@@ -1,0 +1,169 @@
+//! What is special to a site on a LAN.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::{Node, Written, no_action, virtual_address};
+use crate::ids::{DiskPath, FenceAgent, FencingOptions, Size};
+use crate::mistake::{At, Code, Mistake};
+use crate::nodes::Known;
+use crate::vars::{FencingAction, LanFencingWord, LanVars, Vars};
+
+/// A site on a LAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LanSite {
+    /// The virtual address.
+    pub vip: Ipv4Addr,
+    /// The addresses of the LAN, if vars.yml names them.
+    pub subnet: Option<Ipv4Net>,
+    /// The disk on each node that holds the data.
+    pub disk: DiskPath,
+    /// How much of it.
+    pub size: Size,
+    /// How a lost node is kept from the data.
+    pub fencing: LanFencing,
+}
+
+/// How a lost node is kept from the data, on a LAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LanFencing {
+    /// A watchdog in each node resets it when it has lost the others (diskless SBD).
+    Watchdog,
+    /// A fence agent.
+    Agent {
+        /// Which.
+        agent: FenceAgent,
+        /// What becomes of the node.
+        action: FencingAction,
+        /// Options of every device.
+        options: FencingOptions,
+        /// Options of a device for each node, in the order of the nodes; empty where one
+        /// device is there for all.
+        of_nodes: Vec<FencingOptions>,
+    },
+    /// Not at all, because the user asked for it by name.
+    None,
+}
+
+/// The site, if nothing of it is unknown.
+pub(super) fn place(
+    vars: &Vars,
+    lan: &LanVars,
+    nodes: &[(Node, Written)],
+    known: &Known,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<LanSite> {
+    let subnet = vars.subnet_cidr.as_ref().map(|c| c.value);
+    virtual_address(&lan.vip, nodes, subnet, reserved, mistakes);
+    fits(lan, known, mistakes);
+    Some(LanSite {
+        vip: lan.vip.value,
+        subnet,
+        disk: lan.pbx_datapath_disk.value.clone(),
+        size: lan.pbx_datapath_size.value.clone(),
+        fencing: fencing(vars, lan, mistakes)?,
+    })
+}
+
+/// What LVM takes of a disk for itself: its label and metadata at the start, and the rest of
+/// the last extent of 4 MiB (lvm.conf(5), pvcreate(8)).
+const LVM: u64 = 8 << 20;
+
+/// The size, if the disk could be looked at.
+fn fits(lan: &LanVars, known: &Known, mistakes: &mut Vec<Mistake>) {
+    let Some(disk) = &known.disk else { return };
+    let size = &lan.pbx_datapath_size;
+    let usable = disk.bytes.saturating_sub(LVM);
+    if size.value.bytes() > usable {
+        mistakes.push(Mistake::at(
+            Code::DiskTooSmall,
+            size,
+            format!(
+                "{} is more than {} has on {}: {} MiB, of which LVM takes up to 8",
+                size.value,
+                lan.pbx_datapath_disk.value,
+                disk.node,
+                disk.bytes >> 20
+            ),
+            format!(
+                "{}M or less, and no more than the smallest disk of the nodes has",
+                usable >> 20
+            ),
+        ));
+    }
+}
+
+fn fencing(vars: &Vars, lan: &LanVars, mistakes: &mut Vec<Mistake>) -> Option<LanFencing> {
+    let word = lan.fencing.as_ref().map(|f| &f.value);
+    let of_nodes = &lan.node_fencing_options;
+    let agent = match word.unwrap_or(&LanFencingWord::Sbd) {
+        LanFencingWord::Agent(agent) => agent.clone(),
+        other => {
+            let (word, fencing) = match other {
+                LanFencingWord::None => ("none", LanFencing::None),
+                _ => ("sbd", LanFencing::Watchdog),
+            };
+            no_action(vars, word, mistakes);
+            let options = lan.fencing_options.iter().chain(of_nodes.iter().flatten());
+            mistakes.extend(options.map(|at| {
+                Mistake::at(
+                    Code::Contradiction,
+                    at,
+                    format!("options of a fence agent mean nothing with `fencing: {word}`"),
+                    "nothing; delete this line, or name the agent: `fencing: fence_ipmilan`",
+                )
+            }));
+            return Some(fencing);
+        }
+    };
+    let options = lan.fencing_options.as_ref();
+    let options = options.map_or_else(FencingOptions::default, |o| o.value.clone());
+    let written: Vec<&At<FencingOptions>> = of_nodes.iter().flatten().collect();
+    if !written.is_empty() && written.len() < of_nodes.len() {
+        for (n, _) in of_nodes.iter().enumerate().filter(|(_, o)| o.is_none()) {
+            mistakes.push(Mistake::at(
+                Code::Missing,
+                written[0],
+                format!(
+                    "pbx0{0}_fencing_options is missing: nothing could fence pbx0{0}",
+                    n + 1
+                ),
+                format!(
+                    "pbx0{}_fencing_options: ip=(the address of its management board)",
+                    n + 1
+                ),
+            ));
+        }
+        return None;
+    }
+    for at in &written {
+        if let Some((name, _)) = at.value.iter().find(|(name, _)| options.has(name)) {
+            mistakes.push(Mistake::at(
+                Code::Contradiction,
+                at,
+                format!("`{name}` is in `fencing_options` too"),
+                "it in one of the two",
+            ));
+        }
+    }
+    Some(LanFencing::Agent {
+        agent,
+        action: vars
+            .fencing_action
+            .as_ref()
+            .map_or(FencingAction::Reboot, |a| a.value),
+        options,
+        of_nodes: written.into_iter().map(|at| at.value.clone()).collect(),
+    })
+}
+
+/// A network's first address names it, and its last is for all (RFC 919); a /31 or /32 has
+/// neither (RFC 3021).
+fn reserved(subnet: Ipv4Net, address: Ipv4Addr) -> Option<&'static str> {
+    let edge =
+        subnet.prefix_len() < 31 && (address == subnet.network() || address == subnet.broadcast());
+    edge.then_some(
+        "the first address of a subnet names it, and the last one is its broadcast address",
+    )
+}
