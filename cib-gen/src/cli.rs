@@ -3,34 +3,58 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::ids::Region;
 use crate::nodes::GivenNode;
 
-/// Prints the cluster that vars.yml describes: as pcs commands for a shell, or as CIB XML
+/// Prints what has to be configured for the cluster that vars.yml describes
+///
+/// From the vendor's vars.yml, of the AWS system or of the LAN system: pcs commands for a shell,
+/// CIB XML, the commands that set up Corosync, the DRBD resource file, an IAM policy, the rules
+/// of a security group, a picture, or the model itself. Nothing is changed but by what runs
+/// what is printed.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "cib-gen", version, after_long_help = AFTER_HELP)]
+#[command(
+    name = "cib-gen",
+    version,
+    after_long_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Cli {
-    /// The vendor's vars.yml; `-` reads standard input
-    #[arg(value_name = "VARS_FILE")]
-    pub vars_file: PathBuf,
+    /// What to do other than print
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The site. Required unless a subcommand has its own
+    #[command(flatten)]
+    pub site: Option<SiteArgs>,
 
     /// What to print
     #[arg(long, short, value_enum, default_value_t = Format::Pcs)]
     pub format: Format,
+}
 
-    /// Names and private addresses of the three nodes, where vars.yml does not have them
+/// What vars.yml says, and what else there is to know of the site.
+#[derive(Debug, Clone, Args)]
+pub struct SiteArgs {
+    /// The vendor's vars.yml; `-` reads standard input
+    #[arg(value_name = "VARS_FILE")]
+    pub vars_file: PathBuf,
+
+    /// Names and private addresses of the nodes, where vars.yml does not have them
     ///
-    /// Three of them, with commas or as three options: the first is pbx01, the second pbx02,
-    /// the third pbx03. A name is what `uname -n` prints on the node.
+    /// One for each node, with commas or as options of their own: the first is pbx01, the second
+    /// pbx02, and so on. A name is what `uname -n` prints on the node.
     #[arg(long, value_name = "NAME=ADDRESS", value_delimiter = ',')]
     pub nodes: Vec<GivenNode>,
 
     /// Does not ask EC2 for anything
     ///
-    /// Without this, EC2 is asked (DescribeInstances) when vars.yml and --nodes do not give the
-    /// name and address of every node.
+    /// Without this, EC2 is asked (DescribeInstances, DescribeSubnets, DescribeAddresses) for
+    /// what vars.yml and --nodes do not give: names and addresses of the nodes, the virtual
+    /// address, the Elastic IP, and for an IAM policy the account and the interfaces.
     #[arg(long)]
     pub offline: bool,
 
@@ -46,28 +70,92 @@ pub struct Cli {
     pub profile: Option<String>,
 }
 
+/// What to do other than print.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Says what `cib-gen vars.yml | sh` would change, and what would restart
+    ///
+    /// Compares with the cluster that runs on this node, or with a CIB file. What would restart
+    /// is what Pacemaker's own scheduler says (crm_simulate).
+    Diff(DiffArgs),
+    /// Has Pacemaker's scheduler go through failures, and says where everything ends
+    ///
+    /// Start, each node failing, each resource failing on each node, quorum lost, a node coming
+    /// back. Ends with 3 if anything does not recover or moves without need. Needs no cluster,
+    /// but Pacemaker's tools (crm_simulate).
+    Simulate(SimulateArgs),
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Clone, Args)]
+pub struct DiffArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// The CIB to compare with, from `cibadmin --query` or `pcs cluster cib`. Without it, that of
+    /// the cluster that runs on this node
+    #[arg(long, value_name = "FILE")]
+    pub cib: Option<PathBuf>,
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Prints what Pacemaker would do in each case, not only where it ends
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
 /// What to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A shell script of pcs commands, to be run as root on one node
+    /// A shell script of pcs commands, to be run as root on one node of the running cluster
     Pcs,
-    /// CIB XML for cibadmin
+    /// CIB XML for cibadmin: the same cluster
     Cib,
+    /// A shell script that makes the nodes a cluster, to be run as root on one node before
+    Corosync,
+    /// The DRBD resource file, for every node (LAN)
+    Drbd,
+    /// The IAM policy that the nodes need, and no more (AWS)
+    IamPolicy,
+    /// The inbound rules of the nodes' security group, for `--ip-permissions` (AWS)
+    SecurityGroup,
+    /// A picture (SVG): the nodes, the resources, what starts after what, what moves together
+    Graph,
+    /// The model that all the others are written from, as JSON
+    Json,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
   cib-gen vars.yml | sudo sh
       configures the cluster that runs on this node
+  cib-gen diff vars.yml
+      what that would change
+  cib-gen simulate vars.yml
+      what the cluster would do when something fails
+  cib-gen --format corosync vars.yml | sudo sh
+      makes the nodes a cluster; asks for the password of the user hacluster
+  cib-gen --format drbd vars.yml | sudo tee /etc/drbd.d/pbxdata.res
+      the DRBD resource, on every node
+  cib-gen --format graph vars.yml > cluster.svg
+      a picture for the runbook
   cib-gen --offline --nodes ip-172-31-16-133=172.31.16.133,ip-172-31-16-134=172.31.16.134,ip-172-31-16-135=172.31.16.135 vars.yml
       asks nobody; ip-172-31-16-133 is the name of pbx01_instance_id, and so on
   cib-gen --format cib vars.yml | sudo cibadmin --modify --allow-create --scope configuration --xml-pipe
       the same cluster, as XML
 
 Exit status:
-  0  printed
-  1  could not find out: EC2 did not answer, vars.yml could not be read
-  2  a mistake in vars.yml or in the options; nothing was printed on standard output";
+  0  printed; with `diff`, nothing would change; with `simulate`, everything recovers
+  1  could not find out: EC2 did not answer, a file could not be read, a tool is missing
+  2  a mistake in vars.yml or in the options; nothing was printed on standard output
+  3  with `diff`, something would change; with `simulate`, something does not recover";
 
 #[cfg(test)]
 mod tests {

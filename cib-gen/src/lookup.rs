@@ -1,6 +1,8 @@
 //! What EC2 knows of the instances: names, addresses, subnet, region.
 
-use cib_gen::ids::{InstanceId, Malformed, Region};
+use cib_gen::Vars;
+use cib_gen::cli::Format;
+use cib_gen::ids::{Malformed, Region};
 use cib_gen::nodes::{FoundNode, Known};
 use portsip_ha_agents::aws::{self, AwsError, describe_nodes};
 
@@ -36,18 +38,24 @@ impl Error {
     }
 }
 
-/// Asks EC2 for the instances and adds what it says to what is known. The region is asked
-/// that vars.yml names, else that of the options, else that of the AWS configuration.
+/// Asks EC2 for what vars.yml and the options do not say and the rendering needs, and adds what
+/// it says to what is known. The region is asked that vars.yml names, else that of the options,
+/// else that of the AWS configuration.
 pub(crate) fn look_up(
     known: &mut Known,
-    written: Option<&Region>,
+    vars: &Vars,
     profile: Option<&str>,
-    instances: &[InstanceId],
+    _format: Format,
 ) -> Result<(), Error> {
+    let instances = vars.instances();
+    if instances.is_empty() || !vars.lacks_nodes() || !known.given.is_empty() {
+        return Ok(());
+    }
+    let written = vars.region();
     let region = written.or(known.region.as_ref()).map(Region::to_string);
     // The same id twice is a mistake that is shown later; EC2 would refuse the question.
     let mut ids = Vec::<aws::InstanceId>::new();
-    for instance in instances {
+    for instance in &instances {
         let id = (instance.to_string())
             .parse()
             .map_err(|e: aws::Malformed| Error::answer(instance, e))?;

@@ -1,15 +1,17 @@
-//! The command: reads vars.yml, asks EC2 where it must, prints a rendering.
+//! The command: reads vars.yml, asks EC2 where it must, prints a rendering or what one would do.
 
 mod lookup;
+mod tools;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 
-use cib_gen::cli::{Cli, Format};
+use cib_gen::cli::{Cli, Command, Format, SiteArgs};
 use cib_gen::nodes::Known;
+use cib_gen::vars::MOST_BYTES;
 use cib_gen::{Cluster, Mistakes, Site, Vars, render};
 
 /// Why nothing was printed.
@@ -18,7 +20,10 @@ enum Failure {
     /// The user can correct it.
     #[error("{0}")]
     Mistakes(#[from] Mistakes),
-    /// The file could not be read.
+    /// There is no such rendering.
+    #[error("{0}")]
+    Render(#[from] render::Error),
+    /// A file could not be read.
     #[error("error: could not read {name}: {error}\n")]
     Read {
         /// The file.
@@ -29,73 +34,83 @@ enum Failure {
     /// EC2 could not be asked.
     #[error("error: {0}\n")]
     LookUp(#[from] lookup::Error),
+    /// A tool of Pacemaker's could not be run.
+    #[error("error: {0}\n")]
+    Tool(#[from] tools::Error),
     /// Standard output is gone.
     #[error("error: could not write to standard output: {0}\n")]
     Write(io::Error),
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Cli::parse()) {
+        Ok(code) => code,
         Err(failure) => {
             eprint!("{failure}");
             match failure {
-                Failure::Mistakes(_) => ExitCode::from(2),
-                Failure::Read { .. } | Failure::LookUp(_) | Failure::Write(_) => ExitCode::FAILURE,
+                Failure::Mistakes(_) | Failure::Render(render::Error::NotHere(_)) => {
+                    ExitCode::from(2)
+                }
+                Failure::Render(render::Error::Write(_))
+                | Failure::Read { .. }
+                | Failure::LookUp(_)
+                | Failure::Tool(_)
+                | Failure::Write(_) => ExitCode::FAILURE,
             }
         }
     }
 }
 
-fn run(cli: &Cli) -> Result<(), Failure> {
-    let (name, text) = read(&cli.vars_file)?;
-    let vars = Vars::parse(&name, &text)?;
-    let site = resolve(cli, &vars)?;
-    let cluster = Cluster::of(&site);
-    let rendering = match cli.format {
-        Format::Pcs => render::pcs(&cluster),
-        Format::Cib => render::cib(&cluster).map_err(Failure::Write)?,
-    };
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match (cli.command, cli.site) {
+        (Some(Command::Diff(_)), _) => todo!(),
+        (Some(Command::Simulate(_)), _) => todo!(),
+        (None, Some(args)) => print(&args, cli.format),
+        (None, None) => Cli::command()
+            .error(ErrorKind::MissingRequiredArgument, "VARS_FILE is missing")
+            .exit(),
+    }
+}
+
+/// Prints a rendering.
+fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
+    let site = site(args, format)?;
+    let rendering = render::render(&site, &Cluster::of(&site), format)?;
     io::stdout()
         .write_all(rendering.as_bytes())
-        .map_err(Failure::Write)
+        .map_err(Failure::Write)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn read(file: &Path) -> Result<(String, String), Failure> {
-    let name = file.display().to_string();
-    let text = if name == "-" {
-        io::read_to_string(io::stdin())
-    } else {
-        std::fs::File::open(file).and_then(|mut file| {
-            let mut text = String::new();
-            file.read_to_string(&mut text).map(|_| text)
-        })
-    };
-    let name = if name == "-" {
-        "<stdin>".to_owned()
-    } else {
-        name
-    };
-    match text {
-        Ok(text) => Ok((name, text)),
-        Err(error) => Err(Failure::Read { name, error }),
-    }
-}
-
-/// Asks EC2 only where something is missing that it knows.
-fn resolve(cli: &Cli, vars: &Vars) -> Result<Site, Failure> {
+/// The site that a vars.yml and the options describe. Some renderings need to know more of it.
+fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
+    let (name, bytes) = read(&args.vars_file)?;
+    let vars = Vars::parse_bytes(&name, &bytes)?;
     let mut known = Known {
-        given: cli.nodes.clone(),
-        region: cli.region.clone(),
+        given: args.nodes.clone(),
+        region: args.region.clone(),
         ..Known::default()
     };
-    if vars.lacks_nodes() && known.given.is_empty() && !cli.offline {
-        lookup::look_up(
-            &mut known,
-            vars.region(),
-            cli.profile.as_deref(),
-            &vars.instances(),
-        )?;
+    if !args.offline {
+        lookup::look_up(&mut known, &vars, args.profile.as_deref(), format)?;
     }
     Ok(vars.resolve(&known)?)
+}
+
+/// The name and the bytes of a file. What is too long to be one is not read to its end.
+fn read(file: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let most = MOST_BYTES as u64 + 1;
+    let mut bytes = Vec::new();
+    let (name, done) = if file == Path::new("-") {
+        let done = io::stdin().take(most).read_to_end(&mut bytes);
+        ("<stdin>".to_owned(), done)
+    } else {
+        let opened = std::fs::File::open(file);
+        let done = opened.and_then(|opened| opened.take(most).read_to_end(&mut bytes));
+        (file.display().to_string(), done)
+    };
+    match done {
+        Ok(_) => Ok((name, bytes)),
+        Err(error) => Err(Failure::Read { name, error }),
+    }
 }

@@ -155,6 +155,15 @@ impl Mistakes {
         Mistakes { source, list }
     }
 
+    /// One mistake that is not in a file.
+    pub(crate) fn elsewhere(mistake: Mistake) -> Self {
+        let source = Source {
+            name: String::new(),
+            text: String::new(),
+        };
+        Mistakes::new(source, vec![mistake])
+    }
+
     /// The mistakes, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.list.iter()

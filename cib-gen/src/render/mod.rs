@@ -7,7 +7,38 @@ mod shell;
 pub use cib::cib;
 pub use pcs::pcs;
 
-use crate::cluster::{Action, Agent, ConstraintKind, OnFail, Operation, Role};
+use crate::cli::Format;
+use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Role};
+use crate::mistake::Mistakes;
+use crate::site::Site;
+
+/// Why there is no rendering.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The site has nothing of the kind, or something is not known that it takes.
+    #[error("{0}")]
+    NotHere(#[from] Mistakes),
+    /// It could not be written down.
+    #[error("error: could not write the rendering: {0}\n")]
+    Write(#[from] std::io::Error),
+}
+
+/// The rendering of a format.
+///
+/// # Errors
+/// The site has nothing of the kind, or something is not known that it takes.
+pub fn render(_site: &Site, cluster: &Cluster, format: Format) -> Result<String, Error> {
+    Ok(match format {
+        Format::Pcs => pcs(cluster),
+        Format::Cib => cib(cluster)?,
+        Format::Corosync => todo!(),
+        Format::Drbd => todo!(),
+        Format::IamPolicy => todo!(),
+        Format::SecurityGroup => todo!(),
+        Format::Graph => todo!(),
+        Format::Json => todo!(),
+    })
+}
 
 /// The first words of every rendering.
 fn heading() -> String {

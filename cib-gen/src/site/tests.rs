@@ -134,7 +134,7 @@ fn the_virtual_address_is_in_the_subnet() {
     for reserved in ["172.31.16.0", "172.31.16.3", "172.31.31.255"] {
         let text = VENDOR.replace("172.31.16.130", reserved);
         assert!(
-            mistakes(&text, &known).contains("reserved by AWS"),
+            mistakes(&text, &known).contains("is reserved: AWS"),
             "{reserved}"
         );
     }
