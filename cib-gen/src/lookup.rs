@@ -1,19 +1,23 @@
-//! What EC2 knows of the instances: names, addresses, subnet, region.
+//! What EC2 knows of the site: names, addresses, interfaces, subnet, account, region.
+
+use std::str::FromStr;
 
 use cib_gen::Vars;
 use cib_gen::cli::Format;
 use cib_gen::ids::{Malformed, Region};
-use cib_gen::nodes::{FoundNode, Known};
-use portsip_ha_agents::aws::{self, AwsError, describe_nodes};
+use cib_gen::nodes::{FoundAddress, FoundNode, Known};
+use cib_gen::vars::Topology;
+use portsip_ha_agents::aws::{self, AwsError, describe_site};
 
 /// EC2 could not be asked, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// It did not answer, or refused to.
     #[error(
-        "could not ask EC2 for the names and addresses of the nodes: {0}\n  \
-         They can also be given with --nodes or written into the file (pbx01_hostname, \
-         pbx01_private_ip, ...); then EC2 is not asked. --region names the region to ask."
+        "could not ask EC2 for what the file does not say: {0}\n  \
+         Names and addresses of the nodes can also be given with --nodes or written into the file \
+         (pbx01_hostname, pbx01_private_ip, ..., private_vip_address, eip_address); with --offline \
+         EC2 is not asked. --region names the region to ask."
     )]
     Ec2(#[from] AwsError),
     /// It answered what can not be.
@@ -45,41 +49,78 @@ pub(crate) fn look_up(
     known: &mut Known,
     vars: &Vars,
     profile: Option<&str>,
-    _format: Format,
+    format: Format,
 ) -> Result<(), Error> {
-    let instances = vars.instances();
-    if instances.is_empty() || !vars.lacks_nodes() || !known.given.is_empty() {
+    let Topology::Aws(written) = &vars.topology else {
+        return Ok(());
+    };
+    let nodes = vars.lacks_nodes() && known.given.is_empty();
+    let narrows = match format {
+        Format::IamPolicy => true,
+        Format::SecurityGroup => written.vpc_cidr.is_none() && vars.subnet_cidr.is_none(),
+        _ => false,
+    };
+    if !(nodes || narrows || vars.lacks_addresses()) {
         return Ok(());
     }
-    let written = vars.region();
-    let region = written.or(known.region.as_ref()).map(Region::to_string);
+    let region = vars
+        .region()
+        .or(known.region.as_ref())
+        .map(Region::to_string);
     // The same id twice is a mistake that is shown later; EC2 would refuse the question.
     let mut ids = Vec::<aws::InstanceId>::new();
-    for instance in &instances {
-        let id = (instance.to_string())
-            .parse()
-            .map_err(|e: aws::Malformed| Error::answer(instance, e))?;
+    for instance in &vars.instances() {
+        let id = theirs(instance)?;
         if !ids.contains(&id) {
             ids.push(id);
         }
     }
+    let allocation: aws::AllocationId = theirs(&written.eip_allocation_id.value)?;
+    let allocation = vars.lacks_addresses().then_some(&allocation);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let facts = runtime.block_on(describe_nodes(region.as_deref(), profile, &ids))?;
-    for node in facts {
-        let malformed = |e: Malformed| Error::answer(&node.instance_id, e);
+    let facts = describe_site(region.as_deref(), profile, &ids, allocation);
+    let facts = runtime.block_on(facts)?;
+    for node in facts.nodes {
+        let of = &node.instance_id;
         known.found.push(FoundNode {
-            instance: node.instance_id.to_string().parse().map_err(malformed)?,
-            name: node.hostname.parse().map_err(malformed)?,
+            instance: ours(of, of.as_str())?,
+            name: ours(of, &node.hostname)?,
             address: node.private_ip,
-            secondary: Vec::new(),
-            interface: None,
+            secondary: node.secondary,
+            interface: match &node.interface {
+                Some(interface) => Some(ours(of, interface.as_str())?),
+                None => None,
+            },
             subnet: node.subnet_cidr,
         });
-        if known.region.is_none() {
-            known.region = Some(node.region.parse().map_err(malformed)?);
-        }
+    }
+    known.elastic_ip = facts.elastic_ip.and_then(|address| {
+        Some(FoundAddress {
+            public: address.public?,
+            private: address
+                .association
+                .and_then(|association| association.private),
+        })
+    });
+    if let Some(account) = facts.account {
+        known.account = Some(ours(&"the owner of the instances", &account)?);
+    }
+    if known.region.is_none() {
+        known.region = Some(ours(&"the region", &facts.region)?);
     }
     Ok(())
+}
+
+/// An id of vars.yml as the one who asks EC2 has it.
+fn theirs<T: FromStr<Err = aws::Malformed>>(id: &impl ToString) -> Result<T, Error> {
+    let text = id.to_string();
+    text.parse().map_err(|e| Error::answer(&text, e))
+}
+
+/// What EC2 says, as vars.yml could have said it.
+fn ours<T: FromStr<Err = Malformed>>(about: &impl ToString, text: &str) -> Result<T, Error> {
+    text.parse()
+        .map_err(|e: Malformed| Error::answer(about.to_string(), e))
 }

@@ -1,5 +1,6 @@
 //! The command: reads vars.yml, asks EC2 where it must, prints a rendering or what one would do.
 
+mod disk;
 mod lookup;
 mod tools;
 
@@ -91,6 +92,7 @@ fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
         region: args.region.clone(),
         ..Known::default()
     };
+    known.disk = disk::look_at(&known, &vars);
     if !args.offline {
         lookup::look_up(&mut known, &vars, args.profile.as_deref(), format)?;
     }

@@ -183,9 +183,9 @@ impl fmt::Display for Mistakes {
                 printable(&mistake.found)
             )?;
             if let Some(place) = &mistake.place {
-                mark(f, &self.source, place)?;
+                mark(f, &self.source, place, mistake.code)?;
             }
-            writeln!(f, "  write: {}", printable(&mistake.write))?;
+            writeln!(f, "  write: {}", printable(&shortened(&mistake.write)))?;
         }
         Ok(())
     }
@@ -193,26 +193,50 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// How much of a line is shown.
+const SHOWN: usize = 120;
+
 /// Shows a line of the file with a marker under the place.
-fn mark(f: &mut fmt::Formatter<'_>, source: &Source, place: &At<()>) -> fmt::Result {
+fn mark(f: &mut fmt::Formatter<'_>, source: &Source, place: &At<()>, code: Code) -> fmt::Result {
     let Position { line, column } = place.position;
     writeln!(f, "  at {}:{line}:{column}", printable(&source.name))?;
     let Some(text) = source.text.lines().nth(line - 1) else {
         return Ok(());
     };
+    // What should not be in the file need not be on the screen as well.
+    if code == Code::Secret {
+        return Ok(());
+    }
+    let text: Vec<char> = printable(text).chars().collect();
+    let end = text.len().max(column);
+    // Of a long line what is around the place.
+    let from = if end > SHOWN {
+        (column - 1).saturating_sub(SHOWN / 3)
+    } else {
+        0
+    };
+    let to = (from + SHOWN).min(text.len());
+    let shown: String = text.get(from..to).unwrap_or_default().iter().collect();
+    let (before, after) = (
+        if from > 0 { "..." } else { "" },
+        if to < text.len() { "..." } else { "" },
+    );
     let number = line.to_string();
-    let room = text.chars().count().saturating_sub(column - 1).max(1);
+    let room = to.saturating_sub(column - 1).max(1);
     let marker = "^".repeat(place.width.clamp(1, room));
-    writeln!(f, "  {number} | {}", printable(text))?;
+    writeln!(f, "  {number} | {before}{shown}{after}")?;
     writeln!(
         f,
         "  {:1$} | {2:3$}{marker}",
         "",
         number.len(),
         "",
-        column - 1
+        before.len() + column - 1 - from
     )
 }
+
+/// How much of a message is shown: a value can be as long as the file.
+const MESSAGE: usize = 600;
 
 /// The text with control characters replaced one for one, so that a file can not drive the
 /// terminal and the marker stays under its column.
@@ -224,4 +248,21 @@ fn printable(text: &str) -> String {
             c => c,
         })
         .collect()
+}
+
+/// The text, its middle left out where it is too long to read.
+fn shortened(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= MESSAGE {
+        return text.to_owned();
+    }
+    let (start, end) = (
+        &characters[..MESSAGE / 2],
+        &characters[characters.len() - MESSAGE / 2..],
+    );
+    format!(
+        "{} ... {}",
+        start.iter().collect::<String>(),
+        end.iter().collect::<String>()
+    )
 }

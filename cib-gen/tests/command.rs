@@ -48,7 +48,7 @@ fn mistakes_end_with_2_and_print_nothing_on_standard_output() {
         (
             vec!["--nodes", "a=172.31.16.133", "-"],
             VENDOR,
-            "--nodes names 1 node",
+            "--nodes names 1 node of 3",
         ),
         (
             vec!["--nodes", "a:172.31.16.133", "-"],

@@ -8,13 +8,15 @@ mod ids;
 mod instance;
 mod metadata;
 mod retry;
+mod site;
 mod volume;
 
 pub use address::{Association, ElasticIp};
 pub use client::{Ec2, trust_the_bundle};
 pub use error::AwsError;
 pub use ids::{AllocationId, AssociationId, InstanceId, InterfaceId, Malformed, Region, VolumeId};
-pub use instance::{NodeFacts, Power, describe_nodes};
+pub use instance::Power;
 pub use metadata::{Interface, Metadata};
 pub use retry::{LAG, until_expected, until_known};
+pub use site::{NodeFacts, SiteFacts, describe_site};
 pub use volume::{Attachment, AttachmentState, Usable, Volume};

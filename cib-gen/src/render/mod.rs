@@ -1,15 +1,19 @@
 //! Renderings of a [`crate::Cluster`]. A rendering decides nothing: it only writes down.
 
 mod cib;
+mod corosync;
+mod drbd;
 mod pcs;
 mod shell;
 
 pub use cib::cib;
+pub use corosync::corosync;
+pub use drbd::drbd;
 pub use pcs::pcs;
 
 use crate::cli::Format;
 use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Role};
-use crate::mistake::Mistakes;
+use crate::mistake::{Code, Mistake, Mistakes};
 use crate::site::Site;
 
 /// Why there is no rendering.
@@ -31,13 +35,26 @@ pub fn render(_site: &Site, cluster: &Cluster, format: Format) -> Result<String,
     Ok(match format {
         Format::Pcs => pcs(cluster),
         Format::Cib => cib(cluster)?,
-        Format::Corosync => todo!(),
-        Format::Drbd => todo!(),
+        Format::Corosync => corosync(cluster),
+        Format::Drbd => match &cluster.drbd {
+            Some(resource) => drbd(resource, &cluster.warnings),
+            None => {
+                return Err(not_here(
+                    "this site has no DRBD: on AWS the data is on an EBS volume",
+                    "another --format, or the vars.yml of the LAN system",
+                ));
+            }
+        },
         Format::IamPolicy => todo!(),
         Format::SecurityGroup => todo!(),
         Format::Graph => todo!(),
         Format::Json => todo!(),
     })
+}
+
+/// A site that has nothing of the kind, or something that is not known.
+fn not_here(found: &str, write: &str) -> Error {
+    Mistakes::elsewhere(Mistake::elsewhere(Code::NotHere, found, write)).into()
 }
 
 /// The first words of every rendering.

@@ -82,6 +82,8 @@ fn parse(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<ReadPairs, se
     let options = serde_saphyr::options! {
         duplicate_keys: duplicate_keys,
         merge_keys: MergeKeyPolicy::Error,
+        // No guide has them, and a few lines of them can stand for gigabytes.
+        budget: serde_saphyr::budget! { max_aliases: 0, max_anchors: 0, max_depth: 8 },
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options::<Pairs>(text, options).map(|pairs| pairs.0)
@@ -135,7 +137,17 @@ fn unreadable(text: &str, error: &serde_saphyr::Error) -> Mistake {
     // The place is shown below the message, so it need not be in it.
     let said = one_line(&error.to_string());
     let said = said.split(" at line ").next().unwrap_or_default();
-    let found = format!("this can not be read: {said}");
+    // The reader's words where there are no better ones.
+    let found = match said {
+        s if s.contains("budget breached: Anchors") || s.contains("budget breached: Aliases") => {
+            "`&` and `*` begin an anchor and an alias in YAML, and vars.yml has none".to_owned()
+        }
+        s if s.contains("expected string scalar") => {
+            "a list or a table stands where a word belongs".to_owned()
+        }
+        s if s.contains("budget breached") => format!("this is too much for a vars.yml: {s}"),
+        s => format!("this can not be read: {s}"),
+    };
     let write = "a line `key: value` for each key, for example `pbx_image: portsip/pbx:22`";
     match error.location() {
         Some(location) => Mistake::at(Code::NotYaml, &at(text, location, ()), found, write),

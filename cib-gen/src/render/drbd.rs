@@ -1,0 +1,94 @@
+//! The DRBD resource file (drbd.conf-9.0(5)), and how the storage below it is made once.
+
+use std::fmt::Write;
+
+use super::heading;
+use super::shell::comment;
+use crate::cluster::Drbd;
+
+/// The file, with what every rendering must tell its reader.
+pub fn drbd(drbd: &Drbd, warnings: &[String]) -> String {
+    let mut file = comment(&heading());
+    for warning in warnings {
+        file += "#\n";
+        file += &comment(warning);
+    }
+    file += &opening(drbd);
+    let Drbd {
+        name,
+        device,
+        minor,
+        volume_group,
+        logical_volume,
+        port,
+        ..
+    } = drbd;
+    let _ = writeln!(file, "resource {name} {{");
+    let _ = writeln!(file, "    device {device} minor {minor};");
+    let _ = writeln!(file, "    disk /dev/{volume_group}/{logical_volume};");
+    let _ = writeln!(file, "    meta-disk internal;");
+    for section in &drbd.sections {
+        let _ = writeln!(file, "\n    {} {{", section.name);
+        for option in &section.options {
+            if let Some(why) = option.why {
+                file += &indented(&comment(&format!("{why}.")));
+            }
+            let _ = writeln!(file, "        {} {};", option.name, option.value);
+        }
+        file += "    }\n";
+    }
+    file.push('\n');
+    for (id, peer) in drbd.peers.iter().enumerate() {
+        let _ = writeln!(
+            file,
+            "    on {} {{\n        node-id {id};\n        address {}:{port};\n    }}",
+            peer.name, peer.address
+        );
+    }
+    let names: Vec<&str> = drbd.peers.iter().map(|peer| peer.name.as_str()).collect();
+    let _ = writeln!(
+        file,
+        "\n    connection-mesh {{\n        hosts {};\n    }}\n}}",
+        names.join(" ")
+    );
+    file
+}
+
+fn indented(comments: &str) -> String {
+    comments
+        .lines()
+        .map(|line| format!("        {line}\n"))
+        .collect()
+}
+
+/// What a person does with the file, once. Commands that destroy are comments, for a person
+/// to decide on.
+fn opening(drbd: &Drbd) -> String {
+    let Drbd {
+        name,
+        device,
+        disk,
+        volume_group,
+        logical_volume,
+        size,
+        ..
+    } = drbd;
+    format!(
+        "#\n\
+         # The same file on every node: /etc/drbd.d/{name}.res. It needs DRBD 9 on every node.\n\
+         #\n\
+         # Once in the life of the storage, on every node. pvcreate refuses a disk that holds\n\
+         # something; leave it that way.\n\
+         #     pvcreate {disk}\n\
+         #     vgcreate {volume_group} {disk}\n\
+         #     lvcreate --name {logical_volume} --size {size} {volume_group}\n\
+         #     drbdadm create-md --max-peers=8 {name}\n\
+         #     drbdadm up {name}\n\
+         # Then on the first node alone, when `drbdadm status` shows all peers connected:\n\
+         #     drbdadm new-current-uuid --clear-bitmap {name}/0\n\
+         #     drbdadm primary {name}\n\
+         #     mkfs.xfs {device}\n\
+         #     drbdadm secondary {name}\n\
+         # and on every node `drbdadm down {name}`: from then on Pacemaker does it.\n\n"
+    )
+}
