@@ -4,6 +4,7 @@
 use std::fmt;
 
 /// Where something stands in a file. Lines and columns count from 1, columns in characters.
+/// Line 0 is nowhere: that of a value that stands in for one that is missing or malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Line.
@@ -24,6 +25,20 @@ pub struct At<T> {
 }
 
 impl<T> At<T> {
+    /// A value that stands in for one that the file does not have.
+    pub(crate) fn nowhere(value: T) -> At<T> {
+        At {
+            value,
+            position: Position { line: 0, column: 0 },
+            width: 0,
+        }
+    }
+
+    /// Whether the value only stands in for one.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.position.line == 0
+    }
+
     /// The same place with another value.
     pub fn with<U>(&self, value: U) -> At<U> {
         At {
@@ -86,6 +101,7 @@ codes! {
     Contradiction = "E23", "two keys that contradict each other";
     NoSystem = "E24", "neither the keys of the AWS system nor those of the LAN system, or both";
     NotHere = "E25", "a rendering that this site does not have, or lacks something for";
+    UnknownAddress = "E26", "an address that neither the file nor EC2 says";
 }
 
 /// One mistake.
@@ -162,6 +178,11 @@ impl Mistakes {
             text: String::new(),
         };
         Mistakes::new(source, vec![mistake])
+    }
+
+    /// The list alone.
+    pub(crate) fn into_list(self) -> Vec<Mistake> {
+        self.list
     }
 
     /// The mistakes, in the order of the file.

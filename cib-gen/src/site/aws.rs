@@ -182,7 +182,7 @@ fn vip(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> Option<At<I
                 }
             };
             mistakes.push(Mistake::at(
-                Code::Missing,
+                Code::UnknownAddress,
                 at,
                 format!("the virtual address is not in the file and can not be told: {why}"),
                 write,
@@ -203,7 +203,7 @@ fn elastic_ip(
     let Some(eip) = &aws.eip_address else {
         if found.is_none() {
             mistakes.push(Mistake::at(
-                Code::Missing,
+                Code::UnknownAddress,
                 &aws.eip_allocation_id,
                 "the address of the Elastic IP is not in the file, and EC2 was not asked",
                 "eip_address: the public address that belongs to eip_allocation_id; or leave out --offline to ask EC2",

@@ -97,7 +97,7 @@ impl Vars {
     pub fn resolve(&self, known: &Known) -> Result<Site, Mistakes> {
         let mut mistakes = Vec::new();
         let count = self.nodes.len();
-        if known.given.len() != 0 && known.given.len() != count {
+        if !known.given.is_empty() && known.given.len() != count {
             mistakes.push(Mistake::elsewhere(
                 Code::NodeCount,
                 match known.given.len() {
@@ -224,7 +224,7 @@ impl Written {
         }
     }
 
-    /// A mistake in the node's address.
+    /// A mistake in the node's address, or else where the node is first spoken of.
     fn address_mistake(&self, code: Code, found: String, write: &str) -> Mistake {
         self.mistake(code, self.address.as_ref(), found, write)
     }
@@ -315,7 +315,7 @@ fn no_action(vars: &Vars, with: &str, mistakes: &mut Vec<Mistake>) {
             Code::Contradiction,
             action,
             format!("`fencing_action` means nothing with `fencing: {with}`"),
-            format!("nothing; delete this line, or the line `fencing: {with}`"),
+            "nothing; delete this line, or name what fences",
         ));
     }
 }

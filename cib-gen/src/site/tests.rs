@@ -210,3 +210,123 @@ fn a_node_of_the_option_is_a_name_and_an_address() {
         assert!(bad.parse::<GivenNode>().is_err(), "{bad} was accepted");
     }
 }
+
+/// The newer guide names neither the virtual address nor the Elastic IP's address.
+fn newer() -> String {
+    let lines = VENDOR
+        .lines()
+        .filter(|l| !l.starts_with("private_vip") && !l.starts_with("eip_address"));
+    lines.map(|l| format!("{l}\n")).collect()
+}
+
+#[test]
+fn addresses_that_the_newer_guide_leaves_out_are_what_ec2_says() {
+    let mut known = Known {
+        found: (0..3).map(|n| found(n, "172.31.16.0/20")).collect(),
+        elastic_ip: Some(crate::nodes::FoundAddress {
+            public: Ipv4Addr::new(54, 151, 30, 9),
+            private: Some(Ipv4Addr::new(172, 31, 16, 130)),
+        }),
+        ..Known::default()
+    };
+    let site = resolve(&newer(), &known).unwrap();
+    assert_eq!(site.vip, Ipv4Addr::new(172, 31, 16, 130));
+    assert_eq!(site.elastic_ip, Ipv4Addr::new(54, 151, 30, 9));
+
+    // Not associated yet, or with a primary address: the only secondary address is the one.
+    for private in [None, Some(Ipv4Addr::new(172, 31, 16, 134))] {
+        known.elastic_ip.as_mut().unwrap().private = private;
+        known.found[2].secondary = vec![Ipv4Addr::new(172, 31, 16, 131)];
+        let site = resolve(&newer(), &known).unwrap();
+        assert_eq!(site.vip, Ipv4Addr::new(172, 31, 16, 131));
+    }
+
+    known.found[0].secondary = vec![Ipv4Addr::new(172, 31, 16, 132)];
+    assert_snapshot!(mistakes(&newer(), &known));
+    assert_snapshot!(mistakes(&newer(), &given()));
+}
+
+#[test]
+fn an_elastic_ip_is_the_one_of_its_allocation() {
+    let known = Known {
+        found: (0..3).map(|n| found(n, "172.31.16.0/20")).collect(),
+        elastic_ip: Some(crate::nodes::FoundAddress {
+            public: Ipv4Addr::new(54, 151, 30, 10),
+            private: None,
+        }),
+        ..Known::default()
+    };
+    assert_snapshot!(mistakes(VENDOR, &known));
+}
+
+mod lan {
+    use super::*;
+    use crate::nodes::FoundDisk;
+
+    const LAN: &str = include_str!("../../tests/vars-lan.yml");
+
+    fn resolve(text: &str, known: &Known) -> Result<LanSite, Mistakes> {
+        let site = Vars::parse("vars.yml", text).unwrap().resolve(known)?;
+        match site.place {
+            Place::Lan(lan) => Ok(lan),
+            Place::Aws(_) => panic!("this is the LAN system"),
+        }
+    }
+
+    fn mistakes(text: &str) -> String {
+        resolve(text, &Known::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_virtual_address_is_nobodys_and_of_the_lan() {
+        let taken = LAN.replace("vip: 192.168.1.130", "vip: 192.168.1.132");
+        assert_snapshot!(mistakes(&taken));
+        for vip in [
+            "192.168.2.130",
+            "192.168.1.255",
+            "192.168.1.0",
+            "54.151.30.9",
+        ] {
+            let text = LAN.replace("vip: 192.168.1.130", &format!("vip: {vip}"));
+            assert!(
+                mistakes(&format!("{text}subnet_cidr: 192.168.1.0/24\n")).contains("E19"),
+                "{vip}"
+            );
+        }
+        let public = LAN.replace("vip: 192.168.1.130", "vip: 54.151.30.9");
+        assert!(mistakes(&public).contains("E20"));
+    }
+
+    #[test]
+    fn the_size_fits_the_disk_where_that_is_known() {
+        let known = |bytes| Known {
+            disk: Some(FoundDisk {
+                node: "pbx01".into(),
+                bytes,
+            }),
+            ..Known::default()
+        };
+        let said = resolve(LAN, &known(36 << 30)).unwrap_err().to_string();
+        assert_snapshot!(said);
+        assert!(resolve(LAN, &known((36 << 30) + (8 << 20))).is_ok());
+    }
+
+    #[test]
+    fn a_watchdog_fences_unless_something_else_is_named() {
+        assert_eq!(
+            resolve(LAN, &Known::default()).unwrap().fencing,
+            LanFencing::Watchdog
+        );
+        assert_snapshot!(mistakes(&format!(
+            "{LAN}fencing_action: off\nfencing_options: ip=192.168.1.230\npbx02_fencing_options: plug=2\n"
+        )));
+        assert_snapshot!(mistakes(&format!(
+            "{LAN}fencing: fence_ipmilan\nfencing_options: ip=192.168.1.230\npbx02_fencing_options: ip=192.168.1.232\n"
+        )));
+        assert_snapshot!(
+            Vars::parse("vars.yml", &format!("{LAN}fencing: ipmi\n"))
+                .unwrap_err()
+                .to_string()
+        );
+    }
+}

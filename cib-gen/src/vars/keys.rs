@@ -187,6 +187,15 @@ pub(super) fn line(name: &str) -> String {
     format!("{name}: {example}")
 }
 
+/// A good value for a key, and for each node another.
+pub(super) fn stand_in(name: &str) -> Option<String> {
+    let example = named(name)?.example;
+    Some(match of_node(name) {
+        Some((number, _)) if name.ends_with("_instance_id") => format!("i-{number:08x}"),
+        _ => example.to_owned(),
+    })
+}
+
 /// What to say of a key that belongs to the other system.
 pub(super) fn foreign(key: &At<String>, system: System) -> Mistake {
     let name = &key.value;

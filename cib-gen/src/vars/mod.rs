@@ -16,6 +16,7 @@ use crate::ids::{
     Malformed, NodeName, Region, Size, VolumeId,
 };
 use crate::mistake::{At, Code, Mistake, Mistakes, Position, Source};
+use crate::nodes::Known;
 
 pub use keys::{KEYS, Key, MOST_NODES, names};
 use words::{Address, Cidr};
@@ -142,8 +143,32 @@ impl Vars {
         let vars = if known { keys.vars(&source) } else { None };
         match vars {
             Some(vars) if keys.mistakes.is_empty() => Ok(vars),
-            _ => Err(Mistakes::new(source, keys.mistakes)),
+            vars => {
+                keys.mistakes
+                    .extend(vars.iter().flat_map(Vars::contradictions));
+                Err(Mistakes::new(source, keys.mistakes))
+            }
         }
+    }
+
+    /// What contradicts itself in a file that has other mistakes too, so that one run shows
+    /// all of them. What is not known need not be asked for yet.
+    fn contradictions(&self) -> Vec<Mistake> {
+        let mut named = self.clone();
+        for (n, node) in named.nodes.iter_mut().enumerate() {
+            let stand_in = || Some(At::nowhere(format!("stand-in-{n}").parse().ok()?));
+            node.hostname = node.hostname.take().or_else(stand_in);
+        }
+        let unresolved = named.resolve(&Known::default()).err();
+        let mut mistakes = unresolved.map(Mistakes::into_list).unwrap_or_default();
+        mistakes.retain(|mistake| {
+            let nowhere = mistake
+                .place
+                .as_ref()
+                .is_none_or(|at| at.position.line == 0);
+            !nowhere && !matches!(mistake.code, Code::UnknownNode | Code::UnknownAddress)
+        });
+        mistakes
     }
 
     /// The same for bytes as they came from a file.
@@ -274,7 +299,8 @@ impl Keys {
         }
     }
 
-    /// The same for a key that must be there.
+    /// The same for a key that must be there. What is missing or malformed is a mistake, and has
+    /// a value that stands in for it while the rest is looked at.
     fn required<T: FromStr<Err = Malformed>>(&mut self, name: &str) -> Option<At<T>> {
         if !self.found.contains_key(name) {
             self.mistakes.push(Mistake::at(
@@ -284,7 +310,8 @@ impl Keys {
                 keys::line(name),
             ));
         }
-        self.optional(name)
+        let stand_in = || Some(At::nowhere(keys::stand_in(name)?.parse().ok()?));
+        self.optional(name).or_else(stand_in)
     }
 
     fn vars(&mut self, source: &Source) -> Option<Vars> {

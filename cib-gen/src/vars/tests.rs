@@ -99,6 +99,26 @@ fn a_key_written_twice_is_shown_at_its_second_place_and_the_rest_is_checked_too(
 }
 
 #[test]
+fn one_run_shows_every_mistake() {
+    assert_snapshot!(mistakes(
+        "pbx01_instance_id: i-08807c762627239b8\n\
+         pbx02_instance_id: i-08807c762627239b8\n\
+         pbx03_instance_id: vol-0e06e1e9da3c49b67\n\
+         pbx02_private_ip: 172.31.16.134\n\
+         private_vip_address: 172.31.16.134\n\
+         eip_adress: 54.151.30.9\n\
+         eip_address: 10.0.0.1\n\
+         eip_allocation_id: eipalloc-02c7cf64a5cd449cf\n\
+         ebs_volume_id: i-08807c762627239b8\n\
+         pbx_image: portsip/pbx\n\
+         subnet_cidr: 172.31.32.0/20\n\
+         fencing: none\n\
+         fencing_action: off\n\
+         db_pwd: secret\n"
+    ));
+}
+
+#[test]
 fn ids_are_checked() {
     assert_snapshot!(mistakes(&with(
         "ebs_volume_id",
@@ -195,31 +215,45 @@ fn no_text_makes_the_reader_panic() {
 }
 
 #[test]
-fn the_example_has_every_key_and_is_accepted() {
-    let text = include_str!("../../../packaging/examples/vars-aws.yml");
-    let keys = KEYS
-        .iter()
-        .filter(|k| k.system.is_none_or(|s| s == System::Aws));
-    for name in keys.flat_map(names) {
-        assert!(
-            text.contains(&format!("\n{name}: ")),
-            "{name} is not in the example"
-        );
+fn the_examples_have_every_key_and_are_accepted() {
+    let aws = include_str!("../../../packaging/examples/vars-aws.yml");
+    let lan = include_str!("../../../packaging/examples/vars-lan.yml");
+    for (system, example, short, more) in [
+        (
+            System::Aws,
+            aws,
+            VENDOR,
+            "region: us-west-1\nsubnet_cidr: 172.31.16.0/20\nvpc_cidr: 172.31.0.0/16\nadmin_cidr: 203.0.113.0/24\n",
+        ),
+        (
+            System::Lan,
+            lan,
+            include_str!("../../tests/vars-lan.yml"),
+            "subnet_cidr: 192.168.1.0/24\nfencing: fence_ipmilan\n\
+             fencing_options: lanplus=1 username=fencing password_script=/etc/portsip-ha/bmc-password\n\
+             pbx01_fencing_options: ip=192.168.1.231\npbx02_fencing_options: ip=192.168.1.232\n\
+             pbx03_fencing_options: ip=192.168.1.233\n",
+        ),
+    ] {
+        let keys = KEYS.iter().filter(|k| k.system.is_none_or(|s| s == system));
+        for name in keys.flat_map(names) {
+            let there = example.contains(&format!("\n{name}: "));
+            assert!(there, "{name} is not in the example");
+        }
+        let example = Vars::parse("vars.yml", example).unwrap();
+        let site = example.resolve(&crate::nodes::Known::default()).unwrap();
+        // The defaults that its comments name are the real ones.
+        let short = Vars::parse("vars.yml", &format!("{short}{more}")).unwrap();
+        let given = site
+            .nodes
+            .iter()
+            .map(|n| format!("{}={}", n.name, n.address));
+        let known = crate::nodes::Known {
+            given: given.map(|n| n.parse().unwrap()).collect(),
+            ..Default::default()
+        };
+        assert_eq!(site, short.resolve(&known).unwrap());
     }
-    let example = Vars::parse("vars-aws.yml", text).unwrap();
-    let site = example.resolve(&crate::nodes::Known::default()).unwrap();
-    // The defaults that its comments name are the real ones.
-    let short = Vars::parse("vars.yml", &format!("{VENDOR}region: us-west-1\nsubnet_cidr: 172.31.16.0/20\nvpc_cidr: 172.31.0.0/16\nadmin_cidr: 203.0.113.0/24\n")).unwrap();
-    let nodes = [
-        "ip-172-31-16-133=172.31.16.133",
-        "ip-172-31-16-134=172.31.16.134",
-        "ip-172-31-16-135=172.31.16.135",
-    ];
-    let known = crate::nodes::Known {
-        given: nodes.map(|n| n.parse().unwrap()).to_vec(),
-        ..Default::default()
-    };
-    assert_eq!(site, short.resolve(&known).unwrap());
 }
 
 mod lan {
