@@ -155,17 +155,19 @@ impl Vars {
     /// all of them. What is not known need not be asked for yet.
     fn contradictions(&self) -> Vec<Mistake> {
         let mut named = self.clone();
+        let written: Vec<String> = (self.nodes.iter())
+            .filter_map(|node| Some(node.hostname.as_ref()?.value.to_string()))
+            .collect();
         for (n, node) in named.nodes.iter_mut().enumerate() {
-            let stand_in = || Some(At::nowhere(format!("stand-in-{n}").parse().ok()?));
-            node.hostname = node.hostname.take().or_else(stand_in);
+            let name = format!("pbx0{}", n + 1);
+            if node.hostname.is_none() && !written.contains(&name) {
+                node.hostname = name.parse().ok().map(At::nowhere);
+            }
         }
         let unresolved = named.resolve(&Known::default()).err();
         let mut mistakes = unresolved.map(Mistakes::into_list).unwrap_or_default();
         mistakes.retain(|mistake| {
-            let nowhere = mistake
-                .place
-                .as_ref()
-                .is_none_or(|at| at.position.line == 0);
+            let nowhere = mistake.place.as_ref().is_none_or(At::is_nowhere);
             !nowhere && !matches!(mistake.code, Code::UnknownNode | Code::UnknownAddress)
         });
         mistakes
