@@ -3,7 +3,7 @@
 
 use super::{
     Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, NAME, OnFail, Operation,
-    Primitive, Resource, Setting, because, chain, every, file_system, heartbeat, members,
+    Primitive, Resource, Setting, because, chain, closer, every, file_system, heartbeat, members,
     operation, pbx, portsip, properties, resource_defaults, seconds, setting, start_stop_monitor,
 };
 use crate::ids::Region;
@@ -153,17 +153,20 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
 }
 
 fn volume(site: &AwsSite) -> Primitive {
+    let mut operations = start_stop_monitor(180, 180, 10, 30);
+    operations.push(operation(closer(60, 5), 30));
     Primitive {
         id: "ebs".into(),
         agent: portsip("awsebs"),
         why: "the volume, attached to the node. Detaching it from where it was and \
-              attaching it here are minutes on a bad day",
+              attaching it here are minutes on a bad day. The second monitor reads a block \
+              past the page cache: a volume can be attached and hang. Neither asks EC2",
         parameters: with_region(
             vec![setting("volume_id", &site.volume)],
             site.region.as_ref(),
         ),
         meta: Vec::new(),
-        operations: start_stop_monitor(180, 180, 10, 30),
+        operations,
     }
 }
 

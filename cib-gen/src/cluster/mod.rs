@@ -345,14 +345,7 @@ fn properties() -> Vec<Setting> {
 /// The PBX itself.
 fn pbx(site: &Site, vip: Ipv4Addr) -> Primitive {
     let mut operations = start_stop_monitor(300, 180, 10, 60);
-    operations.push(operation(
-        Action::Monitor {
-            interval: 30,
-            level: Some(10),
-            role: None,
-        },
-        60,
-    ));
+    operations.push(operation(closer(30, 10), 60));
     Primitive {
         id: "pbx".into(),
         agent: portsip("pbx"),
@@ -441,6 +434,15 @@ fn every(interval: u32) -> Action {
     Action::Monitor {
         interval,
         level: None,
+        role: None,
+    }
+}
+
+/// A monitor that looks closer.
+fn closer(interval: u32, level: u32) -> Action {
+    Action::Monitor {
+        interval,
+        level: Some(level),
         role: None,
     }
 }

@@ -47,23 +47,19 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Err
     progress.step("installing the package on the three nodes");
     on_all(|node| prepare(lab, node, deb))?;
 
-    progress.step("pcs host auth, pcs cluster setup");
+    progress.step("cib-gen --format corosync vars.yml | sh");
     let first = &INSTANCES[0];
-    let hosts = INSTANCES
-        .map(|node| format!("{} addr={}", node.hostname, node.private_ip))
-        .join(" ");
     run(
         lab,
         first,
-        "pcs host auth",
-        &format!("echo {HACLUSTER} | pcs host auth -u hacluster {hosts}"),
-        MINUTES,
-    )?;
-    run(
-        lab,
-        first,
-        "pcs cluster setup",
-        &format!("pcs cluster setup ha_cluster {hosts} --enable --start --wait=120"),
+        "making the nodes a cluster",
+        &format!(
+            "set -eo pipefail
+             umask 077
+             echo {HACLUSTER} >/root/hacluster
+             cib-gen --format corosync {VARS} | HACLUSTER_PASSWORD_FILE=/root/hacluster sh
+             rm /root/hacluster"
+        ),
         MINUTES,
     )?;
 

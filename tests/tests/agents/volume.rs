@@ -18,12 +18,10 @@ fn a_life_of_the_volume_on_one_node() {
     site.agent(0, "awsebs", "start").expect(0);
     assert!(site.machines.has_device(N1));
     site.agent(0, "awsebs", "monitor").expect(0);
-    site.inside(
-        0,
-        "awsebs",
-        "export OCF_CHECK_LEVEL=10; exec $AGENT monitor",
-    )
-    .expect(0);
+    for level in [5, 10] {
+        let monitor = format!("export OCF_CHECK_LEVEL={level}; exec $AGENT monitor");
+        site.inside(0, "awsebs", &monitor).expect(0);
+    }
     site.agent(0, "awsebs", "start").expect(0);
     site.agent(0, "awsebs", "stop").expect(0);
     assert!(!site.machines.has_device(N1));

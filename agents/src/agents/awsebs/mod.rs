@@ -112,11 +112,12 @@ impl Agent for AwsEbs {
     const DESCRIPTION: Description = Description {
         name: "awsebs",
         short: "EBS volume attached to this EC2 instance",
-        long: "Attaches an EBS volume to this EC2 instance and waits until its device is there. Takes the volume from an instance that is stopped or terminated; an instance that runs is asked to let it go, and if it has the volume still mounted, the start fails. A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=10 it asks EC2 too and reads a block from the disk. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
+        long: "Attaches an EBS volume to this EC2 instance and waits until its device is there. Takes the volume from an instance that is stopped or terminated; an instance that runs is asked to let it go, and if it has the volume still mounted, the start fails. A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=5 it also reads a block from the disk past the page cache, and with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
         actions: &[
             Advice::timeout("start", 180),
             Advice::timeout("stop", 180),
             Advice::monitor(0, 30, 10),
+            Advice::monitor(5, 30, 60),
             Advice::monitor(10, 30, 60),
         ],
     };

@@ -1,4 +1,4 @@
-//! Monitor: the device is there and alive. Level 10 reads from the disk and asks EC2 too.
+//! Monitor: the device is there and alive. Level 5 reads from the disk, level 10 asks EC2 too.
 
 use std::io;
 use std::time::Duration;
@@ -8,6 +8,9 @@ use crate::aws::{AttachmentState, AwsError, Volume, until_expected};
 use crate::device::Device;
 use crate::ocf::{Failure, Health};
 
+/// From this `OCF_CHECK_LEVEL` on a block is read from the disk. EC2 is not asked for it, so
+/// that it can be looked for every minute without a call that can be throttled.
+const FROM_THE_DISK: u32 = 5;
 /// How long a disk may take to answer a read before it counts as hung.
 const READ: Duration = Duration::from_secs(8);
 /// How long EC2 may take to answer.
@@ -28,37 +31,39 @@ impl AwsEbs {
                 self.id()
             )),
             Err(error) => Health::Broken(format!("open {path} ({}): {error}", self.id())),
-            Ok(_) if self.call.in_depth() => {
-                return self
-                    .call
-                    .wait(async { Ok(self.look_closer(&device).await) });
-            }
-            Ok(_) => Health::Running,
+            Ok(_) if self.call.check_level < FROM_THE_DISK => Health::Running,
+            Ok(_) => match self.read_from(&device) {
+                Err(broken) => Health::Broken(broken),
+                Ok(()) if self.call.in_depth() => {
+                    return self.call.wait(async { Ok(self.ask_ec2(&device).await) });
+                }
+                Ok(()) => Health::Running,
+            },
         })
     }
 
-    async fn look_closer(&self, device: &Device) -> Health {
+    /// Reads a block past the page cache, or says what is wrong with the disk.
+    fn read_from(&self, device: &Device) -> Result<(), String> {
         let path = device.path.display();
         self.call
             .steps
             .doing(&format!("reading a block from {path} ({})", self.id()));
         let limit = READ.min(self.call.deadline.remaining() / 2);
-        match device.read_block(limit) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Health::Broken(format!(
+        device.read_block(limit).map_err(|error| {
+            if error.kind() == io::ErrorKind::TimedOut {
+                format!(
                     "{path} ({}) hangs: a read of one block took more than {:.0} s",
                     self.id(),
                     limit.as_secs_f32()
-                ));
+                )
+            } else {
+                format!("read a block from {path} ({}): {error}", self.id())
             }
-            Err(error) => {
-                return Health::Broken(format!(
-                    "read a block from {path} ({}): {error}",
-                    self.id()
-                ));
-            }
-        }
+        })
+    }
+
+    async fn ask_ec2(&self, device: &Device) -> Health {
+        let path = device.path.display();
         self.call
             .steps
             .doing(&format!("asking EC2 where {} is", self.id()));

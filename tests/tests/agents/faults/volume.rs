@@ -103,7 +103,7 @@ fn somebody_detaches() -> Seen {
         "DetachVolume",
         &[("VolumeId", site::VOLUME_ID), ("InstanceId", N1)],
     );
-    acts(&site, &["monitor", "monitor 10"])
+    acts(&site, &["monitor", "monitor 5", "monitor 10"])
 }
 
 fn in_another_zone() -> Seen {
@@ -139,7 +139,7 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
         ("stays attaching", "stop") => (1, "attaching ... could still write"),
         ("attached, but no device", "stop") => (0, ""),
         ("detaching stays busy", "stop") => (1, "busy ... could still write"),
-        ("detaching stays busy" | "somebody detaches it", "monitor") => (0, ""),
+        ("detaching stays busy" | "somebody detaches it", "monitor" | "monitor 5") => (0, ""),
         ("detaching stays busy" | "somebody detaches it", "monitor 10") => {
             (1, "somebody is detaching")
         }
