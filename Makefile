@@ -17,7 +17,8 @@ export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
 help:
 	@echo 'make demo   a three-node cluster, a power cut, a verdict (KEEP=1 leaves the lab up)'
 	@echo 'make test   everything that is checked before a change lands'
-	@echo 'make bench  what the agents cost beside those that they replace (README=README.md writes it there)'
+	@echo 'make bench  what cib-gen and the agents cost, the agents beside those that they replace'
+	@echo '            (README=README.md writes it there)'
 	@echo 'make deb    the package for Ubuntu 24.04 and Debian 12'
 	@echo 'make lab    the command `lab`: make lab && $(LAB) --help'
 	@echo 'make clean  remove what was built, the node images too'
@@ -30,6 +31,7 @@ test: lint deb
 	cargo test --locked --workspace
 
 bench: deb
+	$(LAB) bench-renderings $(if $(README),--readme $(README))
 	$(LAB) bench --deb $(DEB) $(if $(README),--readme $(README))
 
 lint: deps

@@ -44,6 +44,8 @@ enum Verb {
     },
     /// What our agents cost beside those that they replace: a table, and what misses its target
     Bench(bench::Extent),
+    /// What cib-gen takes to write each rendering: a table, and what misses its target
+    BenchRenderings(bench::renderings::Extent),
     /// Remove everything, also what a crash left
     Down,
     /// Who has power, what EC2 says, who holds the volume and the addresses
@@ -142,6 +144,7 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
             let _alone = alone()?;
             return interruptible(move || measure(&extent));
         }
+        Verb::BenchRenderings(extent) => return measure_renderings(&extent),
         Verb::Down => Lab::down()?,
         Verb::Status => {
             let now = Lab::connect()?.status()?;
@@ -262,13 +265,29 @@ fn demo(deb: &Path, keep: bool) -> Result<ExitCode, Error> {
     })
 }
 
+fn measure_renderings(extent: &bench::renderings::Extent) -> Result<ExitCode, Error> {
+    let progress = Stderr::new();
+    let report = bench::renderings::run(extent, &progress)?;
+    progress.finish();
+    let table = report.to_string();
+    print!("{table}");
+    if let Some(readme) = &extent.readme {
+        bench::write_into(readme, "renderings", &table)?;
+    }
+    Ok(if report.met() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
 fn measure(extent: &bench::Extent) -> Result<ExitCode, Error> {
     package_exists(&extent.deb)?;
     let report = bench::run(extent, &Stderr::new())?;
     let table = report.markdown();
     print!("{table}");
     if let Some(readme) = &extent.readme {
-        bench::write_into(readme, &table)?;
+        bench::write_into(readme, "bench", &table)?;
     }
     let missed = report.missed();
     for target in &missed {

@@ -7,6 +7,7 @@ mod hourly;
 mod node;
 mod pair;
 mod readme;
+pub mod renderings;
 mod report;
 mod target;
 
