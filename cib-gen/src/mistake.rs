@@ -287,3 +287,18 @@ fn shortened(text: &str) -> String {
         end.iter().collect::<String>()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_every_code() {
+        let rows: String = (Code::ALL.iter())
+            .map(|code| format!("| `{}` | {} |\n", code.code(), code.meaning()))
+            .collect();
+        let table = format!("<!-- codes -->\n| code | what |\n|---|---|\n{rows}<!-- /codes -->");
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&table), "README.md should have:\n{table}");
+    }
+}
