@@ -6,5 +6,6 @@
 mod address;
 mod faults;
 mod histories;
+mod lookup;
 mod node;
 mod volume;
