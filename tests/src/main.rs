@@ -96,7 +96,7 @@ enum Verb {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Build the node image if it is missing, and print its path
+    /// Build the images if they are missing, and print their paths: the nodes', and the next Debian's tools
     Image,
     /// Say what this machine lacks
     Check,
@@ -172,7 +172,10 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         }
         Verb::ExecInet { command } => return replace_by(inside(netns::INTERNET, &command)),
         Verb::ExecVpc { command } => return replace_by(inside(netns::VPC, &command)),
-        Verb::Image => println!("{}", image::node_rootfs()?.display()),
+        Verb::Image => {
+            println!("{}", image::node_rootfs()?.display());
+            println!("{}", image::tools_rootfs()?.display());
+        }
         Verb::Check => {
             let missing = image::check::missing();
             if !missing.is_empty() {

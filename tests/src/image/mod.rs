@@ -1,14 +1,15 @@
 //! The node image: one Debian root directory from which every node of the lab starts, the key
-//! that opens the nodes, and the lab's certificate authority, which the image trusts. Built once
-//! into the cache, under a name that is a hash of everything it is built from.
+//! that opens the nodes, and the lab's certificate authority, which the image trusts. And the
+//! tools image: the next Debian's tools of the cluster. Built once into the cache, under names
+//! that are a hash of everything they are built from (`recipe.rs`).
 
 pub mod check;
+mod recipe;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -16,51 +17,7 @@ use crate::ec2::server::ServerTls;
 use crate::progress::{Progress, Stderr};
 use crate::world::Error;
 use crate::{paths, run};
-
-const SUITE: &str = "bookworm";
-
-/// `docker compose` version 2; the suite's own is version 1. This one needs only the suite's libc.
-const COMPOSE_SUITE: &str = "trixie";
-
-const PACKAGES: &[&str] = &[
-    "awscli",
-    "ca-certificates",
-    "corosync",
-    "curl",
-    "dbus",
-    "docker-compose",
-    "docker.io",
-    "drbd-utils",
-    "e2fsprogs",
-    "fence-agents",
-    "iproute2",
-    "iptables",
-    "iputils-ping",
-    "kmod",
-    "less",
-    "libxml2-utils",
-    "netbase",
-    "nftables",
-    "openssh-server",
-    "pacemaker",
-    "pacemaker-cli-utils",
-    "pcs",
-    "procps",
-    "psmisc",
-    "python3-boto3",
-    "resource-agents",
-    "sbd",
-    "sudo",
-    "systemd",
-    "systemd-sysv",
-    "udev",
-    "xfsprogs",
-];
-
-const CUSTOMISE: &str = include_str!("customise.sh");
-
-const PIN: &str = "Package: *\nPin: release n=trixie\nPin-Priority: 1\n\n\
-                   Package: docker-compose\nPin: release n=trixie\nPin-Priority: 990\n";
+use recipe::{NODE, Recipe, TOOLS};
 
 /// A built image.
 #[derive(Debug, Clone)]
@@ -122,17 +79,36 @@ pub fn node_rootfs() -> Result<PathBuf, Error> {
     Ok(image.rootfs())
 }
 
+/// The root directory with the next Debian's tools of the cluster; builds it if it is missing.
+/// Never written to.
+///
+/// # Errors
+/// A package or a tool is missing, no Debian mirror can be reached, or the disk is full.
+pub fn tools_rootfs() -> Result<PathBuf, Error> {
+    let progress = Stderr::new();
+    let dir = built(&TOOLS, |dir| TOOLS.debian(dir, "", &progress))?;
+    progress.finish();
+    Ok(dir.join("rootfs"))
+}
+
 /// The image; builds it if it is missing, which takes a minute or two.
 ///
 /// # Errors
 /// A package or a tool is missing, no Debian mirror can be reached, or the disk is full.
 pub fn node_image(progress: &dyn Progress) -> Result<Image, Error> {
+    let dir = built(&NODE, |dir| node(dir, progress))?;
+    Ok(Image { dir })
+}
+
+/// The directory of an image in the cache. `build` makes it in the directory that it is given,
+/// if it is missing.
+fn built(recipe: &Recipe, build: impl Fn(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
     let cache = paths::cache();
     fs::create_dir_all(&cache).map_err(|e| format!("cannot make {}: {e}", cache.display()))?;
-    let name = format!("node-{:016x}", fingerprint());
+    let name = format!("{}-{:016x}", recipe.name, recipe.fingerprint());
     let dir = cache.join(&name);
     if dir.join("rootfs").is_dir() {
-        return Ok(Image { dir });
+        return Ok(dir);
     }
     // Two builds at once would be twice the work: the second waits and finds it done.
     let lock_path = cache.join(format!("{name}.lock"));
@@ -148,33 +124,16 @@ pub fn node_image(progress: &dyn Progress) -> Result<Image, Error> {
         }
         fs::create_dir(&unfinished)
             .map_err(|e| format!("cannot make {}: {e}", unfinished.display()))?;
-        build(&unfinished, progress)?;
+        build(&unfinished)?;
+        // Whatever the umask: a node's services that are not root's walk through it.
+        fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755))?;
         fs::rename(&unfinished, &dir)
             .map_err(|e| format!("cannot rename {}: {e}", unfinished.display()))?;
     }
-    Ok(Image { dir })
+    Ok(dir)
 }
 
-/// FNV-1a over what decides the image: it has to be the same in every build of this program,
-/// which the standard hasher does not promise.
-fn fingerprint() -> u64 {
-    let packages = PACKAGES.join(" ");
-    [
-        SUITE,
-        COMPOSE_SUITE,
-        &packages,
-        CUSTOMISE,
-        PIN,
-        std::env::consts::ARCH,
-    ]
-    .iter()
-    .flat_map(|text| text.bytes().chain([0]))
-    .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
-fn build(dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
+fn node(dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
     progress.step("node image: keys");
     let key = dir.join("ssh_key");
     run::run(
@@ -192,82 +151,17 @@ fn build(dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
         ],
     )?;
     make_authority(dir)?;
-    let setup = dir.join("setup");
-    fs::create_dir(&setup)?;
-    fs::write(setup.join("pin"), PIN)?;
-    fs::write(setup.join("customise.sh"), CUSTOMISE)?;
-    let log = dir.join("build.log");
-    debian(dir, &setup, &log, progress)?;
-    fs::remove_dir_all(&setup)?;
+    let ours = path_text(dir)?;
+    let trust = format!(
+        "install -D -m 600 '{ours}/ssh_key.pub' \"$1/root/.ssh/authorized_keys\"; \
+         install -D -m 644 '{ours}/ca.pem' \"$1/usr/local/share/ca-certificates/lab.crt\"; "
+    );
+    NODE.debian(dir, &trust, progress)?;
     let host_key = dir.join("rootfs/etc/ssh/ssh_host_ed25519_key.pub");
     let host_key = fs::read_to_string(&host_key)
         .map_err(|e| format!("the image has no {}: {e}", host_key.display()))?;
     fs::write(dir.join("known_hosts"), format!("* {host_key}"))?;
     Ok(())
-}
-
-fn debian(dir: &Path, setup: &Path, log: &Path, progress: &dyn Progress) -> Result<(), Error> {
-    progress.step("node image: Debian, about a minute");
-    let mirror = debian_mirror();
-    let rootfs = dir.join("rootfs");
-    let setup = path_text(setup)?;
-    let dir_text = path_text(dir)?;
-    let mut child = Command::new("mmdebstrap")
-        .arg("--variant=minbase")
-        .arg(format!("--include={}", PACKAGES.join(",")))
-        .arg(format!(
-            "--setup-hook=install -D -m 644 '{setup}/pin' \"$1/etc/apt/preferences.d/lab\""
-        ))
-        .arg(format!(
-            "--customize-hook=install -D -m 600 '{dir_text}/ssh_key.pub' \"$1/root/.ssh/authorized_keys\"; \
-             install -D -m 644 '{dir_text}/ca.pem' \"$1/usr/local/share/ca-certificates/lab.crt\"; \
-             chroot \"$1\" sh -s < '{setup}/customise.sh'"
-        ))
-        .arg(SUITE)
-        .arg(&rootfs)
-        .arg(format!("deb {mirror} {SUITE} main"))
-        .arg(format!("deb {mirror} {COMPOSE_SUITE} main"))
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| format!("cannot run mmdebstrap: {e}; `lab check` says what to install"))?;
-    let mut written = fs::File::create(log)?;
-    let mut last = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            writeln!(written, "{line}")?;
-            if let Some(text) = line.strip_prefix("I: ") {
-                progress.step(&format!("node image: {text}"));
-            }
-            last.push(line);
-            if last.len() > 8 {
-                last.remove(0);
-            }
-        }
-    }
-    let status = child.wait()?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(format!(
-        "mmdebstrap could not build the node image from {mirror} ({status}):\n{}\nThe whole story is in {}.",
-        last.join("\n"),
-        log.display()
-    )
-    .into())
-}
-
-/// The mirror that this machine uses for Debian, or the one that works everywhere.
-fn debian_mirror() -> String {
-    run::run("apt-get", &["indextargets", "--format", "$(REPO_URI)"])
-        .unwrap_or_default()
-        .lines()
-        .map(|uri| uri.trim_end_matches('/'))
-        .find(|uri| uri.starts_with("http") && uri.ends_with("/debian"))
-        .unwrap_or("http://deb.debian.org/debian")
-        .to_owned()
 }
 
 /// The nodes reach the EC2 model at EC2's real name: they need an authority that vouches for it.
@@ -296,7 +190,6 @@ fn make_authority(dir: &Path) -> Result<(), Error> {
         .mode(0o600)
         .open(dir.join("ca.key"))?
         .write_all(key.serialize_pem().as_bytes())?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
