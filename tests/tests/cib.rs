@@ -12,10 +12,21 @@ mod simulate;
 #[path = "cib/xml.rs"]
 mod xml;
 
-use bench::Bench;
+use bench::{Bench, Suite, in_both_suites};
 use cib_gen::nodes::Known;
 use cib_gen::{Cluster, Vars, render};
 use lab::site::INSTANCES;
+
+in_both_suites!(
+    both_renderings_are_the_same_cluster,
+    both_renderings_are_the_same_cluster_with_every_choice_made_otherwise,
+    both_renderings_are_the_same_cluster_without_fencing,
+    the_cib_loads_as_it_says_and_spares_what_it_does_not_name,
+    a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users,
+    a_second_run_puts_right_what_differs,
+    what_the_script_can_not_do_it_does_not_begin,
+    where_no_cluster_runs_the_script_says_so,
+);
 
 const VENDOR: &str = include_str!("../../cib-gen/tests/vars-vendor.yml");
 
@@ -30,8 +41,8 @@ fn cluster(more: &str) -> Cluster {
     Cluster::of(&vars.resolve(&known).unwrap())
 }
 
-fn same_cluster(more: &str) {
-    let bench = Bench::new();
+fn same_cluster(suite: Suite, more: &str) {
+    let bench = Bench::of(suite);
     let cluster = cluster(more);
     bench.write("cib.xml", &render::cib(&cluster).unwrap());
     bench.verify("cib.xml");
@@ -46,24 +57,23 @@ fn same_cluster(more: &str) {
     );
 }
 
-#[test]
-fn both_renderings_are_the_same_cluster() {
-    same_cluster("region: us-west-1\n");
+fn both_renderings_are_the_same_cluster(suite: Suite) {
+    same_cluster(suite, "region: us-west-1\n");
 }
 
-#[test]
-fn both_renderings_are_the_same_cluster_with_every_choice_made_otherwise() {
-    same_cluster("fencing_action: reboot\ndata_path: /srv/pbx\nebs_device: /dev/xvdf\n");
+fn both_renderings_are_the_same_cluster_with_every_choice_made_otherwise(suite: Suite) {
+    same_cluster(
+        suite,
+        "fencing_action: reboot\ndata_path: /srv/pbx\nebs_device: /dev/xvdf\n",
+    );
 }
 
-#[test]
-fn both_renderings_are_the_same_cluster_without_fencing() {
-    same_cluster("fencing: none\n");
+fn both_renderings_are_the_same_cluster_without_fencing(suite: Suite) {
+    same_cluster(suite, "fencing: none\n");
 }
 
-#[test]
-fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name() {
-    let bench = Bench::new();
+fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name(suite: Suite) {
+    let bench = Bench::of(suite);
     bench.empty_cib("live.xml");
     let standby = "<nodes><node id=\"1\" uname=\"ip-172-31-16-133\">\
         <instance_attributes id=\"nodes-1\"><nvpair id=\"nodes-1-standby\" name=\"standby\" value=\"on\"/>\
@@ -90,9 +100,8 @@ fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name() {
     assert_eq!(without_nodes, xml::configuration(&rendering));
 }
 
-#[test]
-fn a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users() {
-    let bench = Bench::new();
+fn a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users(suite: Suite) {
+    let bench = Bench::of(suite);
     let script = render::pcs(&cluster(""));
     bench.empty_cib("cib.xml");
     bench.pcs(&script, "cib.xml");
@@ -122,9 +131,8 @@ fn a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users() {
     );
 }
 
-#[test]
-fn a_second_run_puts_right_what_differs() {
-    let bench = Bench::new();
+fn a_second_run_puts_right_what_differs(suite: Suite) {
+    let bench = Bench::of(suite);
     let script = render::pcs(&cluster(""));
     bench.empty_cib("cib.xml");
     bench.pcs(&script, "cib.xml");
@@ -149,9 +157,8 @@ fn a_second_run_puts_right_what_differs() {
     assert_eq!(sorted(&repaired), sorted(&right));
 }
 
-#[test]
-fn what_the_script_can_not_do_it_does_not_begin() {
-    let bench = Bench::new();
+fn what_the_script_can_not_do_it_does_not_begin(suite: Suite) {
+    let bench = Bench::of(suite);
     let script = render::pcs(&cluster(""));
 
     bench.empty_cib("cib.xml");
@@ -198,9 +205,8 @@ fn what_the_script_can_not_do_it_does_not_begin() {
     );
 }
 
-#[test]
-fn where_no_cluster_runs_the_script_says_so() {
-    let bench = Bench::new();
+fn where_no_cluster_runs_the_script_says_so(suite: Suite) {
+    let bench = Bench::of(suite);
     bench.write("script.sh", &render::pcs(&cluster("")));
     let output = bench.try_run(&["sh", "-c", "sh < script.sh; echo $?; ls /tmp"]);
     let said = String::from_utf8_lossy(&output.stderr);

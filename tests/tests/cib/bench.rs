@@ -1,9 +1,49 @@
-//! Stock pcs and Pacemaker tools on files, inside the node image: nothing of them is on the
-//! host, and nothing that they write stays in the image.
+//! Stock tools of the cluster on files, inside an image of the lab: nothing of them is on the
+//! host, nothing that they write stays in the image, and nothing of it reaches a network.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
+
+/// The Debian whose tools are asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Suite {
+    /// Debian 12: Pacemaker 2.1.5, pcs 0.11.5, drbd-utils 9.22.
+    Bookworm,
+    /// Debian 13: Pacemaker 3.0, pcs 0.12, drbd-utils 9.22 with Pacemaker 3's names.
+    Trixie,
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Suite::Bookworm => "Debian 12",
+            Suite::Trixie => "Debian 13",
+        })
+    }
+}
+
+/// Makes a test of each function for each suite: `NAME::bookworm` and `NAME::trixie`.
+macro_rules! in_both_suites {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use $crate::bench::Suite;
+
+            #[test]
+            fn bookworm() {
+                super::$name(Suite::Bookworm);
+            }
+
+            #[test]
+            fn trixie() {
+                super::$name(Suite::Trixie);
+            }
+        }
+    )+};
+}
+pub(crate) use in_both_suites;
 
 /// The agents of the package and their parameters, for a machine where they are not built.
 const AGENTS: [(&str, &[&str]); 5] = [
@@ -34,6 +74,7 @@ mount -t overlay overlay -o "lowerdir=$image,upperdir=$ours/top/upper,workdir=$o
 root=$ours/top/root
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
+mount --bind "$ours/tools" "$root/srv"
 mkdir -p "$root/usr/lib/ocf/resource.d/portsip"
 cp "$ours"/agents/* "$root/usr/lib/ocf/resource.d/portsip/"
 mount --bind "$ours/files" "$root/mnt"
@@ -42,19 +83,28 @@ exec chroot "$root" /bin/sh -c 'cd /mnt; exec "$@"' sh "$@"
 
 /// A directory of files that the tools work on.
 pub(crate) struct Bench {
+    pub(crate) suite: Suite,
     image: PathBuf,
     ours: tempfile::TempDir,
 }
 
 impl Bench {
-    pub(crate) fn new() -> Bench {
-        let image = lab::image::node_rootfs().expect("the node image is there or can be built");
+    pub(crate) fn of(suite: Suite) -> Bench {
+        let image = match suite {
+            Suite::Bookworm => lab::image::node_rootfs(),
+            Suite::Trixie => lab::image::tools_rootfs(),
+        };
+        let image = image.expect("the image is there or can be built");
         let ours = tempfile::tempdir().expect("a temporary directory");
-        for dir in ["files", "agents", "top"] {
+        for dir in ["files", "agents", "tools", "tools/called", "top"] {
             fs::create_dir(ours.path().join(dir)).expect("a new directory");
         }
-        let bench = Bench { image, ours };
+        let bench = Bench { suite, image, ours };
         bench.put_agents();
+        for name in ["preloaded-pcs", "called/pcs"] {
+            let path = bench.ours.path().join("tools").join(name);
+            put_program(&path, include_str!("preloaded_pcs.py"));
+        }
         bench
     }
 
@@ -70,11 +120,7 @@ impl Bench {
                     fs::copy(&from, &agent)
                         .unwrap_or_else(|e| panic!("no agent {}: {e}", from.display()));
                 }
-                None => {
-                    fs::write(&agent, meta_data_only(name, parameters)).expect("an agent");
-                    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-                    fs::set_permissions(&agent, mode).expect("an executable agent");
-                }
+                None => put_program(&agent, &meta_data_only(name, parameters)),
             }
         }
     }
@@ -95,15 +141,9 @@ impl Bench {
     /// Runs a command in the image, in the directory with the files.
     pub(crate) fn try_run(&self, command: &[&str]) -> Output {
         Command::new("unshare")
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "sh",
-                "-c",
-                ENTER,
-                "enter",
-            ])
+            .args(["--mount", "--propagation", "private", "--net", "--uts"])
+            .args(["--pid", "--fork", "--kill-child"])
+            .args(["sh", "-c", ENTER, "enter"])
             .arg(&self.image)
             .arg(self.ours.path())
             .args(command)
@@ -122,9 +162,10 @@ impl Bench {
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),
-            "{} failed with {}:\n{printed}\n{}",
+            "{} failed with {} in {}:\n{printed}\n{}",
             command.join(" "),
             output.status,
+            self.suite,
             String::from_utf8_lossy(&output.stderr)
         );
         printed
@@ -139,22 +180,42 @@ impl Bench {
     /// Runs a script of pcs commands on a CIB file.
     pub(crate) fn try_pcs(&self, script: &str, cib: &str) -> Output {
         self.write("script.sh", script);
-        self.try_run(&["env", &format!("CIB_GEN_FILE={cib}"), "sh", "script.sh"])
+        self.try_script(&["env", &format!("CIB_GEN_FILE={cib}"), "sh", "script.sh"])
+    }
+
+    /// Runs a command that calls pcs often.
+    pub(crate) fn try_script(&self, command: &[&str]) -> Output {
+        let mut all = vec!["python3", "/srv/preloaded-pcs"];
+        all.extend(command);
+        self.try_run(&all)
     }
 
     /// The same for a script that has to succeed.
     pub(crate) fn pcs(&self, script: &str, cib: &str) {
         let output = self.try_pcs(script, cib);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "the script failed:\n{said}");
+        assert!(
+            output.status.success(),
+            "the script failed in {}:\n{said}",
+            self.suite
+        );
     }
 
     /// What crm_verify thinks of a file: nothing, if it is good.
     pub(crate) fn verify(&self, cib: &str) {
         let output = self.try_run(&["crm_verify", "--verbose", "--xml-file", cib]);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.trim().is_empty(), "{said}");
+        assert!(
+            output.status.success() && said.trim().is_empty(),
+            "{}: {said}",
+            self.suite
+        );
     }
+}
+
+fn put_program(path: &Path, text: &str) {
+    fs::write(path, text).expect("a program");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("an executable");
 }
 
 fn meta_data_only(name: &str, parameters: &[&str]) -> String {

@@ -5,9 +5,22 @@
 use cib_gen::render;
 use lab::site::INSTANCES;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Suite, in_both_suites};
 use crate::simulate::{Outcome, simulate};
 use crate::{cluster, xml};
+
+in_both_suites!(
+    storage_and_addresses_start_beside_each_other_and_the_pbx_last,
+    when_a_node_fails_everything_runs_on_another_after_it_was_fenced,
+    a_standby_node_that_fails_moves_nothing,
+    without_quorum_nothing_runs,
+    a_resource_that_can_not_start_here_takes_all_the_others_elsewhere,
+    a_failed_monitor_is_repaired_on_the_node,
+    a_resource_that_is_degraded_stays_as_it_is,
+    ec2_not_answering_the_stock_awsvip_moves_and_stops_nothing,
+    ec2_not_answering_the_fencing_device_leaves_it_where_it_is,
+    disabling_the_pbx_leaves_its_addresses_and_storage,
+);
 
 const RESOURCES: [&str; 7] = [
     "eip",
@@ -24,13 +37,13 @@ fn node(n: usize) -> &'static str {
 }
 
 /// The cluster with three nodes online and everything running on the first.
-fn running() -> Bench {
-    running_with("")
+fn running(suite: Suite) -> Bench {
+    running_with(suite, "")
 }
 
 /// The same of the vendor's file with more lines.
-fn running_with(more: &str) -> Bench {
-    let bench = Bench::new();
+fn running_with(suite: Suite, more: &str) -> Bench {
+    let bench = Bench::of(suite);
     bench.write("cib.xml", &render::cib(&cluster(more)).unwrap());
     let outcome = started(&bench, &[]);
     assert_eq!(
@@ -51,9 +64,8 @@ fn started(bench: &Bench, events: &[&str]) -> Outcome {
     simulate(bench, "cib.xml", &all, "up.xml")
 }
 
-#[test]
-fn storage_and_addresses_start_beside_each_other_and_the_pbx_last() {
-    let bench = running();
+fn storage_and_addresses_start_beside_each_other_and_the_pbx_last(suite: Suite) {
+    let bench = running(suite);
     let outcome = started(&bench, &["--save-graph=graph.xml"]);
     for (first, then) in [
         ("privip", "eip"),
@@ -99,9 +111,8 @@ fn storage_and_addresses_start_beside_each_other_and_the_pbx_last() {
     );
 }
 
-#[test]
-fn when_a_node_fails_everything_runs_on_another_after_it_was_fenced() {
-    let bench = running();
+fn when_a_node_fails_everything_runs_on_another_after_it_was_fenced(suite: Suite) {
+    let bench = running(suite);
     // Everything runs on the first; moved by standby it runs on the others in turn.
     for lost in 0..3 {
         let away: Vec<String> = (0..lost)
@@ -148,9 +159,8 @@ fn when_a_node_fails_everything_runs_on_another_after_it_was_fenced() {
     }
 }
 
-#[test]
-fn a_standby_node_that_fails_moves_nothing() {
-    let bench = running();
+fn a_standby_node_that_fails_moves_nothing(suite: Suite) {
+    let bench = running(suite);
     for n in [1, 2] {
         let outcome = simulate(
             &bench,
@@ -169,9 +179,8 @@ fn a_standby_node_that_fails_moves_nothing() {
     }
 }
 
-#[test]
-fn without_quorum_nothing_runs() {
-    let bench = running();
+fn without_quorum_nothing_runs(suite: Suite) {
+    let bench = running(suite);
     let lost = [1, 2].map(|n| format!("--node-fail={}", node(n)));
     let outcome = simulate(
         &bench,
@@ -202,9 +211,8 @@ fn start_failures_are_fatal(bench: &Bench, file: &str) {
     bench.write(file, &lines.collect::<Vec<_>>().join("\n"));
 }
 
-#[test]
-fn a_resource_that_can_not_start_here_takes_all_the_others_elsewhere() {
-    let bench = running();
+fn a_resource_that_can_not_start_here_takes_all_the_others_elsewhere(suite: Suite) {
+    let bench = running(suite);
     for resource in RESOURCES {
         started(
             &bench,
@@ -221,9 +229,8 @@ fn a_resource_that_can_not_start_here_takes_all_the_others_elsewhere() {
     }
 }
 
-#[test]
-fn a_failed_monitor_is_repaired_on_the_node() {
-    let bench = running();
+fn a_failed_monitor_is_repaired_on_the_node(suite: Suite) {
+    let bench = running(suite);
     for resource in RESOURCES {
         let failure = format!("--op-inject={resource}_monitor_10000@{}=1", node(0));
         let outcome = simulate(&bench, "up.xml", &[&failure], "after.xml");
@@ -238,9 +245,8 @@ fn a_failed_monitor_is_repaired_on_the_node() {
     }
 }
 
-#[test]
-fn a_resource_that_is_degraded_stays_as_it_is() {
-    let bench = running();
+fn a_resource_that_is_degraded_stays_as_it_is(suite: Suite) {
+    let bench = running(suite);
     for resource in RESOURCES {
         undisturbed_by(
             &bench,
@@ -250,16 +256,14 @@ fn a_resource_that_is_degraded_stays_as_it_is() {
     }
 }
 
-#[test]
-fn ec2_not_answering_the_stock_awsvip_moves_and_stops_nothing() {
-    let bench = running_with("privip_agent: ocf:heartbeat:awsvip\n");
+fn ec2_not_answering_the_stock_awsvip_moves_and_stops_nothing(suite: Suite) {
+    let bench = running_with(suite, "privip_agent: ocf:heartbeat:awsvip\n");
     // 7 is what it returns when its DescribeInstances was throttled.
     undisturbed_by(&bench, &format!("privip_monitor_30000@{}", node(0)), 7);
 }
 
-#[test]
-fn ec2_not_answering_the_fencing_device_leaves_it_where_it_is() {
-    let bench = running();
+fn ec2_not_answering_the_fencing_device_leaves_it_where_it_is(suite: Suite) {
+    let bench = running(suite);
     let outcome = simulate(&bench, "up.xml", &[], "same.xml");
     let device = outcome.nodes.get("fencing").expect("it runs somewhere");
     undisturbed_by(&bench, &format!("fencing_monitor_300000@{device}"), 1);
@@ -282,9 +286,8 @@ fn undisturbed_by(bench: &Bench, operation: &str, code: u8) {
     assert!(!disturbed, "{}", outcome.text);
 }
 
-#[test]
-fn disabling_the_pbx_leaves_its_addresses_and_storage() {
-    let bench = running();
+fn disabling_the_pbx_leaves_its_addresses_and_storage(suite: Suite) {
+    let bench = running(suite);
     bench.run(&["pcs", "-f", "up.xml", "resource", "disable", "pbx"]);
     let outcome = simulate(&bench, "up.xml", &[], "after.xml");
     assert_eq!(outcome.nodes.get("pbx"), None, "{}", outcome.text);
