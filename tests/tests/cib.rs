@@ -21,6 +21,7 @@ in_both_suites!(
     both_renderings_are_the_same_cluster,
     both_renderings_are_the_same_cluster_with_every_choice_made_otherwise,
     both_renderings_are_the_same_cluster_without_fencing,
+    both_renderings_of_the_lan_system_are_the_same_cluster,
     the_cib_loads_as_it_says_and_spares_what_it_does_not_name,
     a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users,
     a_second_run_puts_right_what_differs,
@@ -29,47 +30,76 @@ in_both_suites!(
 );
 
 const VENDOR: &str = include_str!("../../cib-gen/tests/vars-vendor.yml");
+const LAN: &str = include_str!("../../cib-gen/tests/vars-lan.yml");
+
+/// What vars.yml says, resolved without asking anybody.
+fn cluster_of(vars: &str) -> Cluster {
+    let nodes = INSTANCES.map(|i| format!("{}={}", i.hostname, i.private_ip).parse().unwrap());
+    let vars = Vars::parse("vars.yml", vars).unwrap_or_else(|e| panic!("{e}"));
+    let known = Known {
+        given: if vars.lacks_nodes() {
+            nodes.to_vec()
+        } else {
+            Vec::new()
+        },
+        ..Known::default()
+    };
+    Cluster::of(&vars.resolve(&known).unwrap_or_else(|e| panic!("{e}")))
+}
 
 /// The cluster of the vendor's file with more lines.
 fn cluster(more: &str) -> Cluster {
-    let nodes = INSTANCES.map(|i| format!("{}={}", i.hostname, i.private_ip).parse().unwrap());
-    let known = Known {
-        given: nodes.to_vec(),
-        ..Known::default()
-    };
-    let vars = Vars::parse("vars.yml", &format!("{VENDOR}{more}")).unwrap();
-    Cluster::of(&vars.resolve(&known).unwrap())
+    cluster_of(&format!("{VENDOR}{more}"))
 }
 
-fn same_cluster(suite: Suite, more: &str) {
+/// The same of the LAN system.
+fn lan(more: &str) -> Cluster {
+    cluster_of(&format!("{LAN}{more}"))
+}
+
+fn same_cluster(suite: Suite, cluster: &Cluster) {
     let bench = Bench::of(suite);
-    let cluster = cluster(more);
-    bench.write("cib.xml", &render::cib(&cluster).unwrap());
+    bench.write("cib.xml", &render::cib(cluster).unwrap());
     bench.verify("cib.xml");
     bench.empty_cib("pcs.xml");
-    bench.pcs(&render::pcs(&cluster), "pcs.xml");
+    bench.pcs(&render::pcs(cluster), "pcs.xml");
     bench.verify("pcs.xml");
     let by_pcs = xml::configuration(&bench.read("pcs.xml"));
     let by_us = xml::configuration(&bench.read("cib.xml"));
     assert!(
         by_pcs == by_us,
-        "pcs made:\n{by_pcs}\nthe cib rendering is:\n{by_us}"
+        "pcs of {suite} made:\n{by_pcs}\nthe cib rendering is:\n{by_us}"
     );
 }
 
 fn both_renderings_are_the_same_cluster(suite: Suite) {
-    same_cluster(suite, "region: us-west-1\n");
+    same_cluster(suite, &cluster("region: us-west-1\n"));
 }
 
 fn both_renderings_are_the_same_cluster_with_every_choice_made_otherwise(suite: Suite) {
     same_cluster(
         suite,
-        "fencing_action: reboot\ndata_path: /srv/pbx\nebs_device: /dev/xvdf\n",
+        &cluster("fencing_action: reboot\ndata_path: /srv/pbx\nebs_device: /dev/xvdf\n"),
     );
 }
 
 fn both_renderings_are_the_same_cluster_without_fencing(suite: Suite) {
-    same_cluster(suite, "fencing: none\n");
+    same_cluster(suite, &cluster("fencing: none\n"));
+}
+
+fn both_renderings_of_the_lan_system_are_the_same_cluster(suite: Suite) {
+    for more in [
+        "",
+        "subnet_cidr: 192.168.1.0/24\ndata_path: /srv/pbx\nfencing: sbd\n",
+        "fencing: none\n",
+        "fencing: fence_ipmilan\nfencing_action: off\nfencing_options: ip=192.168.1.230 username=fencing \
+         password_script=/etc/portsip-ha/bmc lanplus=1\n",
+        "fencing: fence_ipmilan\nfencing_options: username=fencing \
+         password_script=/etc/portsip-ha/bmc lanplus=1\npbx01_fencing_options: ip=192.168.1.231\n\
+         pbx02_fencing_options: ip=192.168.1.232\npbx03_fencing_options: ip=192.168.1.233 plug=3\n",
+    ] {
+        same_cluster(suite, &lan(more));
+    }
 }
 
 fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name(suite: Suite) {

@@ -104,7 +104,12 @@ fn nvset(xml: &mut Xml, element: &str, id: &str, settings: &[Setting]) -> io::Re
         .with_attribute(("id", id))
         .write_inner_content(|xml| {
             for setting in settings {
-                let id = format!("{id}-{}", setting.name);
+                let name: String = match element {
+                    // Of these pcs takes twenty letters.
+                    "cluster_property_set" => setting.name.chars().take(20).collect(),
+                    _ => setting.name.clone(),
+                };
+                let id = format!("{id}-{name}");
                 xml.create_element("nvpair")
                     .with_attributes([
                         ("id", id.as_str()),

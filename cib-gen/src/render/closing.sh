@@ -7,11 +7,15 @@ accepted() {
         # --force: it will not delete more than one element without. It is our file.
         CIB_file=$dir/judged.xml cibadmin --delete-all --force --xpath "$states"
     done
+    # Where SBD runs, the cluster itself has written that down. A file knows nothing of that.
+    if [ -n "${CIB_GEN_FILE:-}" ] && has "crm_config//nvpair[@name='stonith-watchdog-timeout']"; then
+        CIB_file=$dir/judged.xml crm_attribute --type crm_config --name have-watchdog --update true
+    fi
     crm_verify --xml-file "$dir/judged.xml" --verbose
 }
 
 main() {
-    for tool in pcs cibadmin crm_verify; do
+    for tool in pcs cibadmin crm_attribute crm_verify; do
         command -v "$tool" >/dev/null ||
             fail "$tool is not installed here. Run this on a node of the cluster."
     done

@@ -38,12 +38,12 @@ nodes() {
 settings() {
     path=$1 command=$2
     shift 2
-    same=true
     for word do
-        has "$path/nvpair[@name='${word%%=*}' and @value='${word#*=}']" || same=false
+        shift
+        has "$path/nvpair[@name='${word%%=*}' and @value='${word#*=}']" || set -- "$@" "$word"
     done
     # The command is words of its own.
-    $same || edit $command "$@"
+    [ $# -eq 0 ] || edit $command "$@"
 }
 
 # resource ID CLASS:[PROVIDER:]TYPE NAME=VALUE... op ACTION NAME=VALUE... [ACTION ...]
@@ -152,14 +152,25 @@ constraint() {
     edit constraint "$kind" "$@" setoptions "id=$id" "$option"
 }
 
+# watchdog DEVICE TIMEOUT NODE...
 # A node whose Pacemaker is told of a watchdog timeout and has no SBD running stops at once.
 watchdog() {
-    [ -z "${CIB_GEN_FILE:-}" ] || return 0
-    [ -e "$1" ] ||
-        fail "this node has no $1. Load the driver of its watchdog (modprobe softdog, where there is no hardware for it), or name a fence agent in vars.yml. Nothing was changed."
-    pcs stonith sbd status 2>/dev/null | awk '
-        / \| / && !/YES.*YES.*YES/ { lacking = 1 }
-        / \| / { nodes++ }
-        END { exit lacking || !nodes }' ||
-        fail "SBD does not run on every node (pcs stonith sbd status), and a node without it would stop at once. Enable it: 'cib-gen --format corosync vars.yml' has the command. Nothing was changed."
+    device=$1 timeout=$2
+    shift 2
+    has "crm_config/cluster_property_set/nvpair[@name='stonith-watchdog-timeout' and @value='$timeout']" &&
+        return 0
+    if [ -n "${CIB_GEN_FILE:-}" ]; then
+        # pcs would ask whether SBD is enabled on this machine, which need not be a node.
+        CIB_file=$new crm_attribute --type crm_config --name stonith-watchdog-timeout \
+            --id cib-bootstrap-options-stonith-watchdog-tim --update "$timeout"
+        return
+    fi
+    said=$(pcs stonith sbd status 2>&1) || said="pcs stonith sbd status failed: $said"
+    without=
+    for name do
+        printf '%s\n' "$said" | grep -Fqx -e "$name: YES | YES | YES" || without="$without $name"
+    done
+    [ -n "$without" ] || return 0
+    printf '%s\n' "$said" >&2
+    fail "SBD is not installed, enabled and running on:$without. A node without it would stop at once. 'cib-gen --format corosync vars.yml' has the command that enables it; it needs $device on every node (modprobe softdog, where there is no hardware for it). Or name a fence agent in vars.yml. Nothing was changed."
 }

@@ -17,6 +17,9 @@ use crate::cluster::{Cluster, Constraint, Primitive, Resource, Setting};
 const OPENING: &str = include_str!("opening.sh");
 const CLOSING: &str = include_str!("closing.sh");
 
+/// The property that no node may see whose SBD does not run.
+const WATCHDOG: &str = "stonith-watchdog-timeout";
+
 /// The script.
 pub fn pcs(cluster: &Cluster) -> String {
     let mut script = String::from("#!/bin/sh\n");
@@ -34,6 +37,18 @@ pub fn pcs(cluster: &Cluster) -> String {
         .map(|n| quoted(&n.name))
         .collect();
     line(&mut script, &format!("nodes {}", nodes.join(" ")));
+    let timeout = cluster.properties.iter().find(|p| p.name == WATCHDOG);
+    if let (Some(watchdog), Some(timeout)) = (&cluster.corosync.watchdog, timeout) {
+        let command = [
+            "watchdog",
+            &quoted(watchdog.device),
+            &quoted(&timeout.value),
+        ];
+        line(
+            &mut script,
+            &format!("{} {}", command.join(" "), nodes.join(" ")),
+        );
+    }
     settings(
         &mut script,
         "crm_config/cluster_property_set 'property set'",
@@ -44,12 +59,6 @@ pub fn pcs(cluster: &Cluster) -> String {
         "rsc_defaults/meta_attributes 'resource defaults update'",
         &cluster.resource_defaults,
     );
-    if let Some(watchdog) = &cluster.corosync.watchdog {
-        line(
-            &mut script,
-            &format!("watchdog {}", quoted(watchdog.device)),
-        );
-    }
     for resource in &cluster.resources {
         match resource {
             Resource::Primitive(resource) => primitive(&mut script, resource, None),
