@@ -3,13 +3,19 @@
 mod cib;
 mod corosync;
 mod drbd;
+mod iam_policy;
+mod json;
 mod pcs;
+mod security_group;
 mod shell;
 
 pub use cib::cib;
 pub use corosync::corosync;
 pub use drbd::drbd;
+pub use iam_policy::iam_policy;
+pub use json::json;
 pub use pcs::pcs;
+pub use security_group::security_group;
 
 use crate::cli::Format;
 use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Role};
@@ -31,7 +37,7 @@ pub enum Error {
 ///
 /// # Errors
 /// The site has nothing of the kind, or something is not known that it takes.
-pub fn render(_site: &Site, cluster: &Cluster, format: Format) -> Result<String, Error> {
+pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, Error> {
     Ok(match format {
         Format::Pcs => pcs(cluster),
         Format::Cib => cib(cluster)?,
@@ -45,10 +51,10 @@ pub fn render(_site: &Site, cluster: &Cluster, format: Format) -> Result<String,
                 ));
             }
         },
-        Format::IamPolicy => todo!(),
-        Format::SecurityGroup => todo!(),
+        Format::IamPolicy => iam_policy(site)?,
+        Format::SecurityGroup => security_group(site)?,
         Format::Graph => todo!(),
-        Format::Json => todo!(),
+        Format::Json => json(site, cluster)?,
     })
 }
 
@@ -60,6 +66,13 @@ fn not_here(found: &str, write: &str) -> Error {
 /// The first words of every rendering.
 fn heading() -> String {
     concat!("PortSIP HA, written by cib-gen ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+/// A value as JSON, indented, with a newline at its end. Keys stand in the order of its types.
+fn pretty(value: &impl serde::Serialize) -> Result<String, Error> {
+    let mut text = serde_json::to_string_pretty(value).map_err(std::io::Error::other)?;
+    text.push('\n');
+    Ok(text)
 }
 
 /// The id that pcs gives an operation, so that both renderings have the same ids.
@@ -149,5 +162,7 @@ fn is_colocation(kind: ConstraintKind) -> bool {
     }
 }
 
+#[cfg(test)]
+mod sites;
 #[cfg(test)]
 mod tests;

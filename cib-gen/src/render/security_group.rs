@@ -1,0 +1,301 @@
+//! The inbound rules of the nodes' security group. The vendor opens ssh to everyone and gives
+//! the VPC an example's addresses; here both are the site's own.
+
+use ipnet::Ipv4Net;
+use serde::Serialize;
+
+use super::Error;
+use crate::mistake::{Code, Mistake, Mistakes};
+use crate::site::{AwsSite, Place, Site};
+
+/// Who may use a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Everyone.
+    Anywhere,
+    /// The addresses of the VPC.
+    Vpc,
+    /// The operators.
+    Admin,
+}
+
+/// Protocol, first port, last port, who, what for.
+type Port = (&'static str, u16, u16, Who, &'static str);
+
+/// The table of the vendor's guide "High Availability Installations on AWS", section "Inbound
+/// rule". Its source column has 0.0.0.0/0 for ssh as well. The RTP range is that of the media
+/// server, which runs on the nodes too and has more ports than the PBX itself (45000-65000).
+const PORTS: &[Port] = &[
+    ("udp", 35000, 65000, Who::Anywhere, "RTP"),
+    (
+        "tcp",
+        0,
+        65535,
+        Who::Vpc,
+        "all TCP among the nodes and in the VPC",
+    ),
+    (
+        "udp",
+        0,
+        65535,
+        Who::Vpc,
+        "all UDP among the nodes and in the VPC",
+    ),
+    ("tcp", 5432, 5432, Who::Vpc, "db"),
+    ("tcp", 22, 22, Who::Admin, "ssh"),
+    ("udp", 5060, 5060, Who::Anywhere, "pbx sip/udp"),
+    ("tcp", 5061, 5061, Who::Anywhere, "pbx sip/tls"),
+    ("tcp", 5063, 5063, Who::Anywhere, "pbx sip/wss"),
+    ("tcp", 8882, 8900, Who::Anywhere, "pbx services"),
+    ("tcp", 10443, 10443, Who::Anywhere, "sbc webrtc"),
+    ("tcp", 80, 80, Who::Anywhere, "http"),
+    ("tcp", 443, 443, Who::Anywhere, "https"),
+];
+
+/// The rules, as `aws ec2 authorize-security-group-ingress --group-id ... --ip-permissions
+/// file://rules.json` takes them.
+///
+/// What another rule contains is left out, since EC2 allows what any rule allows: the database's
+/// 5432 is among all TCP of the VPC, and ssh is too where vars.yml has no `admin_cidr` (then
+/// operators log in through the VPC).
+///
+/// # Errors
+/// A LAN has no security group; and the addresses of the VPC or of the subnet must be known.
+pub fn security_group(site: &Site) -> Result<String, Error> {
+    let Place::Aws(aws) = &site.place else {
+        return Err(not_here(
+            "this is a LAN site, and a LAN site has no security group",
+            "another --format; `security-group` is for a vars.yml of the AWS system",
+        ));
+    };
+    let vpc = aws.vpc.or(aws.subnet).ok_or_else(|| {
+        not_here(
+            "the addresses of the VPC are not known: which rules are for everyone and which for \
+             the nodes alone can not be told",
+            "vpc_cidr: (such as 172.31.0.0/16, from `aws ec2 describe-vpcs`); or leave out \
+             --offline, to have EC2 asked for the subnet",
+        )
+    })?;
+    let rules: Vec<Rule> = (PORTS.iter())
+        .map(|port| Rule::of(port, aws, vpc))
+        .collect();
+    let needed = rules.iter().enumerate().filter(|(n, rule)| {
+        let others = rules.iter().enumerate().filter(|(other, _)| other != n);
+        !others.into_iter().any(|(_, other)| other.contains(rule))
+    });
+    let permissions: Vec<Permission> = needed.map(|(_, rule)| rule.permission()).collect();
+    super::pretty(&permissions)
+}
+
+fn not_here(found: &str, write: &str) -> Error {
+    Error::NotHere(Mistakes::elsewhere(Mistake::elsewhere(
+        Code::NotHere,
+        found,
+        write,
+    )))
+}
+
+struct Rule {
+    protocol: &'static str,
+    first: u16,
+    last: u16,
+    source: Ipv4Net,
+    what: &'static str,
+}
+
+impl Rule {
+    fn of(&(protocol, first, last, who, what): &Port, aws: &AwsSite, vpc: Ipv4Net) -> Self {
+        let source = match who {
+            Who::Anywhere => Ipv4Net::default(),
+            Who::Vpc => vpc,
+            Who::Admin => aws.admin.unwrap_or(vpc),
+        };
+        Rule {
+            protocol,
+            first,
+            last,
+            source: source.trunc(),
+            what,
+        }
+    }
+
+    /// Whether this allows all that the other does, and more.
+    fn contains(&self, other: &Rule) -> bool {
+        let same = (self.first, self.last, self.source) == (other.first, other.last, other.source);
+        !same
+            && self.protocol == other.protocol
+            && self.first <= other.first
+            && self.last >= other.last
+            && self.source.contains(&other.source)
+    }
+
+    fn permission(&self) -> Permission {
+        Permission {
+            ip_protocol: self.protocol,
+            from_port: self.first,
+            to_port: self.last,
+            ip_ranges: vec![Range {
+                cidr_ip: self.source.to_string(),
+                description: self.what,
+            }],
+        }
+    }
+}
+
+/// `IpPermission` of the EC2 API.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Permission {
+    ip_protocol: &'static str,
+    from_port: u16,
+    to_port: u16,
+    ip_ranges: Vec<Range>,
+}
+
+/// `IpRange` of the EC2 API.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Range {
+    cidr_ip: String,
+    description: &'static str,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::super::sites::{aws, lan};
+    use super::*;
+
+    /// Protocol, first port, last port, source.
+    fn rules(more: &str) -> Vec<(String, u64, u64, String)> {
+        let text = security_group(&aws(more)).unwrap();
+        let list: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let of = |rule: &serde_json::Value| {
+            let port = |name: &str| rule[name].as_u64().unwrap();
+            let source = rule["IpRanges"][0]["CidrIp"].as_str().unwrap().to_owned();
+            let protocol = rule["IpProtocol"].as_str().unwrap().to_owned();
+            (protocol, port("FromPort"), port("ToPort"), source)
+        };
+        list.iter().map(of).collect()
+    }
+
+    /// Whether a packet from an address gets in.
+    fn open(rules: &[(String, u64, u64, String)], protocol: &str, port: u64, from: &str) -> bool {
+        let from: std::net::Ipv4Addr = from.parse().unwrap();
+        rules.iter().any(|(p, first, last, source)| {
+            let source: Ipv4Net = source.parse().unwrap();
+            p == protocol && (*first..=*last).contains(&port) && source.contains(&from)
+        })
+    }
+
+    #[test]
+    fn rules_of_the_vendors_file() {
+        let site = aws("vpc_cidr: 172.31.0.0/16\nadmin_cidr: 203.0.113.0/24\n");
+        assert_snapshot!(security_group(&site).unwrap());
+    }
+
+    #[test]
+    fn everyone_reaches_the_pbx_and_only_the_vpc_the_rest() {
+        let rules = rules("vpc_cidr: 172.31.0.0/16\n");
+        let (everyone, inside) = ("198.51.100.7", "172.31.99.1");
+        for (protocol, port) in [
+            ("udp", 5060),
+            ("tcp", 5061),
+            ("tcp", 5063),
+            ("tcp", 10443),
+            ("tcp", 80),
+            ("tcp", 443),
+            ("tcp", 8882),
+            ("tcp", 8887),
+            ("tcp", 8900),
+            ("udp", 35000),
+            ("udp", 65000),
+        ] {
+            assert!(open(&rules, protocol, port, everyone), "{protocol} {port}");
+        }
+        // pcsd, Corosync, the database, ssh, the Docker Engine, the NATS of the PBX.
+        for (protocol, port) in [
+            ("tcp", 2224),
+            ("udp", 5405),
+            ("tcp", 5432),
+            ("tcp", 22),
+            ("tcp", 2375),
+            ("tcp", 4222),
+            ("tcp", 5060),
+            ("tcp", 35000),
+            ("udp", 34999),
+            ("udp", 65001),
+        ] {
+            assert!(!open(&rules, protocol, port, everyone), "{protocol} {port}");
+            assert!(open(&rules, protocol, port, inside), "{protocol} {port}");
+        }
+    }
+
+    #[test]
+    fn ssh_is_for_whom_vars_yml_names() {
+        let rules = rules("vpc_cidr: 172.31.0.0/16\nadmin_cidr: 203.0.113.0/24\n");
+        assert!(open(&rules, "tcp", 22, "203.0.113.9"));
+        assert!(!open(&rules, "tcp", 23, "203.0.113.9"));
+        assert!(!open(&rules, "tcp", 22, "198.51.100.7"));
+    }
+
+    #[test]
+    fn no_rule_is_part_of_another() {
+        for more in [
+            "vpc_cidr: 172.31.0.0/16\n",
+            "vpc_cidr: 172.31.0.0/16\nadmin_cidr: 203.0.113.0/24\n",
+            "vpc_cidr: 172.31.0.0/16\nadmin_cidr: 172.31.5.0/24\n",
+        ] {
+            let rules = rules(more);
+            for (n, a) in rules.iter().enumerate() {
+                for b in rules.iter().skip(n + 1) {
+                    let (inner, outer) = if a.2 - a.1 < b.2 - b.1 {
+                        (a, b)
+                    } else {
+                        (b, a)
+                    };
+                    let source: Ipv4Net = outer.3.parse().unwrap();
+                    let within = inner.0 == outer.0
+                        && (outer.1..=outer.2).contains(&inner.1)
+                        && (outer.1..=outer.2).contains(&inner.2)
+                        && source.contains(&inner.3.parse::<Ipv4Net>().unwrap());
+                    assert!(!within, "{inner:?} is part of {outer:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_subnet_stands_for_a_vpc_that_is_not_named() {
+        let rules = rules("subnet_cidr: 172.31.16.0/20\n");
+        assert!(open(&rules, "tcp", 5432, "172.31.16.1"));
+        assert!(!open(&rules, "tcp", 5432, "172.31.32.1"));
+    }
+
+    #[test]
+    fn without_the_vpcs_addresses_they_are_asked_for() {
+        let refused = security_group(&aws("")).unwrap_err().to_string();
+        assert!(refused.starts_with("error[E25]: "), "{refused}");
+        assert!(refused.contains("vpc_cidr"), "{refused}");
+    }
+
+    #[test]
+    fn a_lan_has_no_security_group() {
+        let refused = security_group(&lan("")).unwrap_err().to_string();
+        assert!(refused.starts_with("error[E25]: "), "{refused}");
+    }
+
+    #[test]
+    fn descriptions_are_of_characters_that_ec2_allows() {
+        // API reference, IpRange: "up to 255 characters [...] a-z, A-Z, 0-9, spaces, and
+        // ._-:/()#,@[]+=&;{}!$*".
+        for (.., what) in PORTS {
+            let allowed =
+                |c: char| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c);
+            assert!(!what.is_empty() && what.len() <= 255, "{what}");
+            assert!(what.chars().all(allowed), "{what}");
+        }
+    }
+}
