@@ -3,6 +3,7 @@
 mod cib;
 mod corosync;
 mod drbd;
+mod graph;
 mod iam_policy;
 mod json;
 mod pcs;
@@ -12,6 +13,7 @@ mod shell;
 pub use cib::cib;
 pub use corosync::corosync;
 pub use drbd::drbd;
+pub use graph::graph;
 pub use iam_policy::iam_policy;
 pub use json::json;
 pub use pcs::pcs;
@@ -53,7 +55,7 @@ pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, 
         },
         Format::IamPolicy => iam_policy(site)?,
         Format::SecurityGroup => security_group(site)?,
-        Format::Graph => todo!(),
+        Format::Graph => graph(site, cluster)?,
         Format::Json => json(site, cluster)?,
     })
 }
