@@ -82,8 +82,9 @@ fn parse(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<ReadPairs, se
     let options = serde_saphyr::options! {
         duplicate_keys: duplicate_keys,
         merge_keys: MergeKeyPolicy::Error,
-        // No guide has them, and a few lines of them can stand for gigabytes.
-        budget: serde_saphyr::budget! { max_aliases: 0, max_anchors: 0, max_depth: 8 },
+        // No guide has anchors, and a few lines of them can stand for gigabytes. A node is a key
+        // or a value; nine nodes of the LAN have some fifty keys.
+        budget: serde_saphyr::budget! { max_aliases: 0, max_anchors: 0, max_depth: 8, max_nodes: 512 },
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options::<Pairs>(text, options).map(|pairs| pairs.0)
@@ -145,7 +146,9 @@ fn unreadable(text: &str, error: &serde_saphyr::Error) -> Mistake {
         s if s.contains("expected string scalar") => {
             "a list or a table stands where a word belongs".to_owned()
         }
-        s if s.contains("budget breached") => format!("this is too much for a vars.yml: {s}"),
+        s if s.contains("budget breached") => {
+            "this is too much for a vars.yml: too deep, or too many keys".to_owned()
+        }
         s => format!("this can not be read: {s}"),
     };
     let write = "a line `key: value` for each key, for example `pbx_image: portsip/pbx:22`";

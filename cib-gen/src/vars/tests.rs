@@ -414,6 +414,9 @@ fn what_is_no_text_of_a_vars_yml_is_refused_at_once() {
     );
     let huge = "a: b\n".repeat(1 << 20);
     assert_snapshot!(mistakes(&huge));
+    let keys: String = (0..7000).map(|n| format!("k{n}: v\n")).collect();
+    assert_snapshot!(mistakes(&keys));
+    assert_snapshot!(mistakes(&"? ".repeat(30_000)));
     assert_snapshot!(mistakes(&format!("pbx_image: {}", "[".repeat(30_000))));
     assert_snapshot!(mistakes(&format!(
         "a: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]\n{VENDOR}"
