@@ -2,6 +2,10 @@
 
 use insta::assert_snapshot;
 
+use clap::ValueEnum;
+
+use super::sites;
+use crate::cli::Format;
 use crate::cluster::Resource;
 use crate::nodes::Known;
 use crate::{Cluster, Vars, render};
@@ -32,6 +36,81 @@ fn cib_of_the_vendors_file() {
     assert_snapshot!(render::cib(&cluster("region: us-west-1\n")).unwrap());
 }
 
+fn lan(more: &str) -> Cluster {
+    Cluster::of(&sites::lan(more))
+}
+
+/// A device for each node, and everything else that a LAN can have.
+const WITH_AGENT: &str = "\
+fencing: fence_ipmilan
+fencing_options: lanplus=1 username=fencing password_script=/etc/portsip-ha/bmc-password
+pbx01_fencing_options: ip=192.168.1.231
+pbx02_fencing_options: ip=192.168.1.232
+pbx03_fencing_options: ip=192.168.1.233 plug=3
+subnet_cidr: 192.168.1.0/24
+";
+
+#[test]
+fn the_lan_system() {
+    assert_snapshot!(after_the_opening(&render::pcs(&lan(""))));
+    assert_snapshot!(render::cib(&lan(WITH_AGENT)).unwrap());
+}
+
+#[test]
+fn what_makes_the_nodes_a_cluster() {
+    assert_snapshot!(render::corosync(&lan("")));
+    assert_snapshot!(after_the_opening(&render::corosync(&cluster(""))));
+}
+
+#[test]
+fn the_drbd_resource() {
+    let cluster = lan("");
+    assert_snapshot!(render::drbd(
+        cluster.drbd.as_ref().unwrap(),
+        &cluster.warnings
+    ));
+}
+
+/// What differs from one cluster to the next.
+fn after_the_opening(script: &str) -> &str {
+    let from = script
+        .find("configure() {")
+        .or_else(|| script.find("main() {"));
+    &script[from.unwrap()..]
+}
+
+#[test]
+fn without_fencing_every_rendering_that_can_says_so() {
+    for site in [sites::aws("fencing: none\n"), sites::lan("fencing: none\n")] {
+        let cluster = Cluster::of(&site);
+        for format in Format::value_variants() {
+            let Ok(text) = render::render(&site, &cluster, *format) else {
+                continue;
+            };
+            // JSON of AWS has no place for it.
+            let silent = matches!(format, Format::IamPolicy | Format::SecurityGroup);
+            let said = text.contains("WARNING: fencing: none");
+            assert_eq!(said, !silent, "{format:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    for site in [
+        || sites::aws("subnet_cidr: 172.31.16.0/20\n"),
+        || sites::lan(WITH_AGENT),
+    ] {
+        for format in Format::value_variants() {
+            let written = || {
+                let site = site();
+                render::render(&site, &Cluster::of(&site), *format).ok()
+            };
+            assert_eq!(written(), written(), "{format:?}");
+        }
+    }
+}
+
 #[test]
 fn resources_stand_in_the_vendors_order() {
     let cluster = cluster("");
@@ -47,17 +126,6 @@ fn resources_stand_in_the_vendors_order() {
     ];
     assert_eq!(ids[..7], vendor);
     assert_eq!(ids[7..], ["fencing"]);
-}
-
-#[test]
-fn without_fencing_every_rendering_says_what_that_means() {
-    let cluster = cluster("fencing: none\n");
-    for text in [render::pcs(&cluster), render::cib(&cluster).unwrap()] {
-        assert!(text.contains("WARNING: fencing: none"), "{text}");
-        assert!(!text.contains("fence_aws"), "{text}");
-        assert!(text.contains("stonith-enabled"), "{text}");
-    }
-    assert!(render::pcs(&cluster).contains("stonith-enabled=false"));
 }
 
 #[test]
@@ -123,8 +191,18 @@ fn nothing_in_a_value_becomes_a_command_or_an_element() {
 }
 
 #[test]
-fn the_script_is_good_for_any_posix_shell() {
-    let script = render::pcs(&cluster(""));
+fn the_scripts_are_good_for_any_posix_shell() {
+    for script in [
+        render::pcs(&cluster("")),
+        render::pcs(&lan(WITH_AGENT)),
+        render::corosync(&cluster("")),
+        render::corosync(&lan("")),
+    ] {
+        assert_is_good_shell(&script);
+    }
+}
+
+fn assert_is_good_shell(script: &str) {
     let mut check = std::process::Command::new("sh")
         .arg("-n")
         .stdin(std::process::Stdio::piped())
@@ -136,7 +214,12 @@ fn the_script_is_good_for_any_posix_shell() {
 
 #[test]
 fn half_a_script_does_nothing() {
-    let script = render::pcs(&cluster(""));
+    for script in [render::pcs(&lan("")), render::corosync(&lan(""))] {
+        assert_half_of_it_does_nothing(&script);
+    }
+}
+
+fn assert_half_of_it_does_nothing(script: &str) {
     let last_line = script.rfind("main </dev/null").unwrap();
     for cut in (0..last_line).step_by(97) {
         // Whatever it would run is not there, and the shell says so.
