@@ -50,11 +50,14 @@ deb: build man $(CARGO_DEB)
 	$(CARGO_DEB) deb --no-build --no-strip -p portsip-ha-agents --output $(DEB)
 	packaging/check-deb $(DEB)
 
-# The pages bear the date of the package's version.
+# Manual pages and completions. The pages bear the date of the package's version.
 man: build
-	cd $(PORTSIP_HA_BIN) && ./portsip-ha-man man $(addprefix ./,$(AGENTS)) \
-		--date "$$(date -u -d "$$(dpkg-parsechangelog -l $(CURDIR)/packaging/debian/changelog -S Date)" +%F)"
-	gzip -9nf $(PORTSIP_HA_BIN)/man/*.7
+	cd $(PORTSIP_HA_BIN) && \
+	date=$$(date -u -d "$$(dpkg-parsechangelog -l $(CURDIR)/packaging/debian/changelog -S Date)" +%F) && \
+	./portsip-ha-man agents --date "$$date" man $(addprefix ./,$(AGENTS)) && \
+	./portsip-ha-man command --date "$$date" man && \
+	./portsip-ha-man completions completions
+	gzip -9nf $(PORTSIP_HA_BIN)/man/*.[17]
 
 $(CARGO_DEB):
 	cargo install cargo-deb --version $(CARGO_DEB_VERSION) --locked --no-default-features \

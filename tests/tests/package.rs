@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
 fn package() -> String {
@@ -55,8 +57,15 @@ fn the_agents_are_where_pacemaker_looks_and_cib_gen_is_on_the_path() {
     }
 }
 
+/// The package's files, in a directory that goes away with what is returned.
+fn unpacked() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    dpkg_deb("--extract", &[directory.path().to_str().unwrap()]);
+    directory
+}
+
 /// What a program prints that has to succeed and to complain of nothing.
-fn quiet(program: &str, args: &[&std::ffi::OsStr]) -> String {
+fn quiet(program: &str, args: &[&OsStr]) -> String {
     let output = Command::new(program).args(args).output().unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -69,8 +78,7 @@ fn quiet(program: &str, args: &[&std::ffi::OsStr]) -> String {
 
 #[test]
 fn each_agent_has_a_manual_page_that_is_of_this_version_of_it() {
-    let unpacked = tempfile::tempdir().unwrap();
-    dpkg_deb("--extract", &[unpacked.path().to_str().unwrap()]);
+    let unpacked = unpacked();
     let agents = unpacked.path().join("usr/lib/ocf/resource.d/portsip");
     let mut pages = 0;
     for agent in std::fs::read_dir(&agents).unwrap() {
@@ -78,11 +86,7 @@ fn each_agent_has_a_manual_page_that_is_of_this_version_of_it() {
         let name = binary.file_name().unwrap().to_str().unwrap();
         let page = format!("usr/share/man/man7/ocf_portsip_{name}.7.gz");
         let page = unpacked.path().join(page);
-        let source = quiet("zcat", &[page.as_os_str()]);
-        let plain = unpacked.path().join(name);
-        std::fs::write(&plain, source).unwrap();
-        let options = ["-ww", "-man", "-Tutf8", "-P-cbou"].map(std::ffi::OsStr::new);
-        let text = quiet("groff", &[&options[..], &[plain.as_os_str()]].concat());
+        let text = formatted(&page, unpacked.path());
         let meta_data = quiet(binary.to_str().unwrap(), &["meta-data".as_ref()]);
         for (element, section) in [("parameter", "PARAMETERS"), ("action", "ACTIONS")] {
             let section = text.split(section).nth(1).unwrap();
@@ -103,6 +107,70 @@ fn each_agent_has_a_manual_page_that_is_of_this_version_of_it() {
     assert_eq!(pages, 5, "agents in {}", agents.display());
 }
 
+/// What groff makes of a compressed page, without complaint; a copy of it is left in `directory`.
+fn formatted(page: &Path, directory: &Path) -> String {
+    let source = quiet("zcat", &[page.as_os_str()]);
+    let plain = directory.join(page.file_stem().unwrap());
+    std::fs::write(&plain, source).unwrap();
+    let options = ["-ww", "-man", "-Tutf8", "-P-cbou"].map(OsStr::new);
+    quiet("groff", &[&options[..], &[plain.as_os_str()]].concat())
+}
+
+#[test]
+fn the_command_has_manual_pages_that_are_of_this_version_of_it() {
+    let unpacked = unpacked();
+    let command = unpacked.path().join("usr/bin/cib-gen");
+    let command = command.to_str().unwrap();
+    for (page, subcommand) in [
+        ("cib-gen", None),
+        ("cib-gen-diff", Some("diff")),
+        ("cib-gen-simulate", Some("simulate")),
+    ] {
+        let file = format!("usr/share/man/man1/{page}.1.gz");
+        let text = formatted(&unpacked.path().join(file), unpacked.path());
+        for section in ["SYNOPSIS", "OPTIONS", "EXAMPLES", "EXIT STATUS", "SEE ALSO"] {
+            let there = text.lines().any(|line| line == section);
+            assert!(there, "{page}: no {section} in:\n{text}");
+        }
+        let asked: Vec<&OsStr> = (subcommand.into_iter().chain(["--help"]))
+            .map(OsStr::new)
+            .collect();
+        let help = quiet(command, &asked);
+        let options: Vec<&str> = (help.split_whitespace())
+            .filter(|word| word.starts_with("--") && word.len() > 2)
+            .map(|word| word.trim_end_matches([',', '.', ')', '`', '\'']))
+            .collect();
+        assert!(options.contains(&"--offline"), "{page}: {help}");
+        for option in options {
+            assert!(text.contains(option), "{page}: {option} is not in:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn each_shell_finds_its_completions() {
+    let unpacked = unpacked();
+    for (file, opening) in [
+        (
+            "usr/share/bash-completion/completions/cib-gen",
+            "_cib__gen() {",
+        ),
+        (
+            "usr/share/zsh/vendor-completions/_cib-gen",
+            "#compdef cib-gen",
+        ),
+        (
+            "usr/share/fish/vendor_completions.d/cib-gen.fish",
+            "complete -c cib-gen",
+        ),
+    ] {
+        let text = std::fs::read_to_string(unpacked.path().join(file));
+        let text = text.unwrap_or_else(|error| panic!("{file}: {error}"));
+        let there = text.lines().any(|line| line.starts_with(opening));
+        assert!(there, "{file}: {text}");
+    }
+}
+
 #[test]
 fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
     for path in files().keys() {
@@ -111,6 +179,10 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
             "./usr/bin/cib-gen",
             "./usr/share/doc/portsip-ha/",
             "./usr/share/man/man7/ocf_portsip_",
+            "./usr/share/man/man1/cib-gen",
+            "./usr/share/bash-completion/completions/cib-gen",
+            "./usr/share/zsh/vendor-completions/_cib-gen",
+            "./usr/share/fish/vendor_completions.d/cib-gen.fish",
         ];
         assert!(
             ours.iter().any(|prefix| path.starts_with(prefix)),
