@@ -133,7 +133,7 @@ fn page(
     rest.control("SH", ["FILES"]);
     for (file, what) in [
         (
-            "/usr/share/doc/portsip-ha/examples/vars-aws.yml",
+            "/usr/share/doc/portsip-ha/examples/vars-aws.yml, vars-lan.yml",
             "A vars.yml with every key, and what each means.",
         ),
         (
