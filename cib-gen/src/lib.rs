@@ -10,8 +10,11 @@ pub mod ids;
 pub mod mistake;
 pub mod nodes;
 pub mod render;
+pub mod scheduler;
+pub mod simulate;
 pub mod site;
 pub mod vars;
+pub mod xml;
 
 pub use cluster::Cluster;
 pub use mistake::Mistakes;

@@ -10,10 +10,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
-use cib_gen::cli::{Cli, Command, Format, SiteArgs};
+use cib_gen::cli::{Cli, Command, Format, SimulateArgs, SiteArgs};
 use cib_gen::nodes::Known;
+use cib_gen::simulate;
 use cib_gen::vars::MOST_BYTES;
 use cib_gen::{Cluster, Mistakes, Site, Vars, render};
+
+/// How it ends when something does not recover, or when something would change.
+const DIFFERENT: u8 = 3;
 
 /// Why nothing was printed.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,9 @@ enum Failure {
     /// A tool of Pacemaker's could not be run.
     #[error("error: {0}\n")]
     Tool(#[from] tools::Error),
+    /// There is no simulation.
+    #[error("error: {0}\n")]
+    Simulate(#[from] simulate::Error<tools::Error>),
     /// Standard output is gone.
     #[error("error: could not write to standard output: {0}\n")]
     Write(io::Error),
@@ -56,6 +63,7 @@ fn main() -> ExitCode {
                 | Failure::Read { .. }
                 | Failure::LookUp(_)
                 | Failure::Tool(_)
+                | Failure::Simulate(_)
                 | Failure::Write(_) => ExitCode::FAILURE,
             }
         }
@@ -65,7 +73,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match (cli.command, cli.site) {
         (Some(Command::Diff(_)), _) => todo!(),
-        (Some(Command::Simulate(_)), _) => todo!(),
+        (Some(Command::Simulate(args)), _) => simulate(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
             .error(ErrorKind::MissingRequiredArgument, "VARS_FILE is missing")
@@ -77,10 +85,30 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
     let site = site(args, format)?;
     let rendering = render::render(&site, &Cluster::of(&site), format)?;
-    io::stdout()
-        .write_all(rendering.as_bytes())
-        .map_err(Failure::Write)?;
+    write(&rendering)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where everything ends when something fails.
+fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
+    let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
+    let report = simulate::simulate(&cluster, &tools::CrmSimulate::new()?)?;
+    for warning in &cluster.warnings {
+        eprintln!("{warning}");
+    }
+    write(&report.text(args.verbose))?;
+    Ok(match report.faults().next() {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::from(DIFFERENT),
+    })
+}
+
+fn write(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    let written = stdout.write_all(text.as_bytes());
+    written
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::Write)
 }
 
 /// The site that a vars.yml and the options describe. Some renderings need to know more of it.

@@ -1,5 +1,218 @@
-//! Pacemaker's own tools, run as commands.
+//! Pacemaker's own tools, run as commands on files in a directory of ours.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cib_gen::scheduler::{Event, Scheduler, Transition};
+use cib_gen::xml;
+
+/// How long a tool may take. They take a fraction of a second.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How often one is looked after.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A tool could not be run, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {}
+pub(crate) enum Error {
+    /// It is not there.
+    #[error("{tool} is not installed here: apt install pacemaker-cli-utils")]
+    Missing {
+        /// Which.
+        tool: &'static str,
+    },
+    /// It could not be run.
+    #[error("could not run {tool}: {error}")]
+    Run {
+        /// Which.
+        tool: &'static str,
+        /// What came back.
+        error: io::Error,
+    },
+    /// It did not end.
+    #[error("{tool} did not end within {} seconds", LONGEST.as_secs())]
+    Late {
+        /// Which.
+        tool: &'static str,
+    },
+    /// It ended with an error.
+    #[error("{tool} failed ({status}): {said}")]
+    Failed {
+        /// Which.
+        tool: &'static str,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        said: String,
+    },
+    /// There is no cluster to ask.
+    #[error(
+        "could not ask the cluster on this node for its configuration: {said}. Is it running \
+         (pcs cluster status), and are you root? --cib FILE compares with a file"
+    )]
+    NoCluster {
+        /// What cibadmin said.
+        said: String,
+    },
+    /// It printed something else.
+    #[error("what {tool} printed can not be used: {error}. It said: {said}")]
+    Answer {
+        /// Which.
+        tool: &'static str,
+        /// What is wrong with it.
+        error: xml::Error,
+        /// What it said.
+        said: String,
+    },
+    /// A file of ours could not be written or read.
+    #[error("could not write or read a temporary file: {0}")]
+    File(#[from] io::Error),
+}
+
+/// crm_simulate, and the directory for its files. It is removed with this.
+#[derive(Debug)]
+pub(crate) struct CrmSimulate {
+    directory: tempfile::TempDir,
+    runs: AtomicU32,
+}
+
+impl CrmSimulate {
+    /// Makes the directory.
+    pub(crate) fn new() -> Result<CrmSimulate, Error> {
+        Ok(CrmSimulate {
+            directory: tempfile::Builder::new().prefix("cib-gen-").tempdir()?,
+            runs: AtomicU32::new(0),
+        })
+    }
+
+    fn file(&self, run: u32, name: &str) -> PathBuf {
+        self.directory.path().join(format!("{run}-{name}"))
+    }
+}
+
+impl Scheduler for CrmSimulate {
+    type Error = Error;
+
+    fn ask(&self, cib: &str, events: &[Event]) -> Result<Transition, Error> {
+        let tool = "crm_simulate";
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let (before, after) = (self.file(run, "before.xml"), self.file(run, "after.xml"));
+        fs::write(&before, cib)?;
+        let mut command = Command::new(tool);
+        command
+            .args(["--simulate", "--output-as=xml", "--xml-file"])
+            .arg(&before)
+            .arg("--save-output")
+            .arg(&after)
+            .args(events.iter().map(Event::option));
+        // It ends with an error where an operation was told to fail, and prints all the same.
+        let output = output(tool, &mut command)?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if printed.trim().is_empty() {
+            return Err(failed(tool, &output));
+        }
+        let left = fs::read_to_string(&after).unwrap_or_default();
+        for file in [before, after] {
+            let _ = fs::remove_file(file);
+        }
+        Transition::read(&printed, left).map_err(|error| Error::Answer {
+            tool,
+            error,
+            said: said(&output),
+        })
+    }
+}
+
+/// The CIB of the cluster that runs on this node.
+pub(crate) fn query_cib() -> Result<String, Error> {
+    let tool = "cibadmin";
+    let output = output(tool, Command::new(tool).arg("--query"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(Error::NoCluster {
+            said: said(&output),
+        })
+    }
+}
+
+fn failed(tool: &'static str, output: &Output) -> Error {
+    Error::Failed {
+        tool,
+        status: output.status.to_string(),
+        said: said(output),
+    }
+}
+
+/// What it said on standard error, in one line.
+fn said(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    if words.is_empty() {
+        "nothing".to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+/// Runs a tool to its end, or ends it.
+fn output(tool: &'static str, command: &mut Command) -> Result<Output, Error> {
+    command
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Error::Missing { tool }
+        } else {
+            Error::Run { tool, error }
+        }
+    })?;
+    let mut printed = child.stdout.take();
+    let mut complained = child.stderr.take();
+    let (ended, stdout, stderr) = thread::scope(|scope| {
+        let stdout = scope.spawn(|| all(printed.as_mut()));
+        let stderr = scope.spawn(|| all(complained.as_mut()));
+        let ended = end(&mut child);
+        (ended, stdout.join(), stderr.join())
+    });
+    match ended {
+        Ok(Some(status)) => Ok(Output {
+            status,
+            stdout: stdout.unwrap_or_default(),
+            stderr: stderr.unwrap_or_default(),
+        }),
+        Ok(None) => Err(Error::Late { tool }),
+        Err(error) => Err(Error::Run { tool, error }),
+    }
+}
+
+fn all(from: Option<&mut impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        // What was printed before an error is what there is.
+        let _ = from.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+/// Waits for the end, and no longer than [`LONGEST`].
+fn end(child: &mut Child) -> io::Result<Option<std::process::ExitStatus>> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if began.elapsed() > LONGEST {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(LOOK);
+    }
+}

@@ -71,7 +71,7 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
 fn attributes() -> Primitive {
     let mut operations = start_stop_monitor(20, 20, 60, 20);
     for operation in &mut operations {
-        if matches!(operation.action, Action::Monitor { .. }) {
+        if matches!(operation.action, Action::Monitor { .. } | Action::Stop) {
             operation.on_fail = Some(OnFail::Ignore);
         }
     }
@@ -82,7 +82,7 @@ fn attributes() -> Primitive {
             name: "drbd-attr",
         },
         why: "what DRBD thinks of the active node's data, as a node attribute (pcs status --full). \
-              Nothing depends on it, so nothing is moved for it",
+              Nothing depends on it, so nothing is moved for it, and no node is fenced",
         parameters: Vec::new(),
         meta: Vec::new(),
         operations,

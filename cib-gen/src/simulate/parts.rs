@@ -1,0 +1,95 @@
+//! What the cluster is made of, as failures see it: what has to run together on one node, what
+//! merely runs somewhere, and what fences.
+
+use crate::cluster::{
+    Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Primitive, Resource, Role,
+};
+
+/// A resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The id of its primitive.
+    pub(super) id: String,
+    /// What it is to the cluster.
+    pub(super) kind: Kind,
+    /// Whether it runs on every node and is promoted on one.
+    pub(super) promotable: bool,
+    /// Its monitors.
+    pub(super) monitors: Vec<Monitor>,
+    /// Whether a stop that fails is only shown.
+    pub(super) stop_ignored: bool,
+}
+
+/// What a resource is to the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The service needs it: all of these run on one node.
+    Service,
+    /// Nothing needs it.
+    Bystander,
+    /// It fences.
+    Device,
+}
+
+/// A monitor of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Monitor {
+    /// Seconds from one to the next.
+    pub(super) interval: u32,
+    /// Whether it looks after what is not promoted.
+    pub(super) unpromoted: bool,
+    /// Whether its failure is only shown.
+    pub(super) ignored: bool,
+}
+
+/// The resources of a cluster.
+pub(super) fn parts(cluster: &Cluster) -> Vec<Part> {
+    let part = |resource: &Resource| {
+        let primitive = resource.primitive();
+        Part {
+            id: primitive.id.clone(),
+            kind: kind(cluster, resource),
+            promotable: matches!(resource, Resource::Promotable(_)),
+            monitors: monitors(primitive),
+            stop_ignored: (primitive.operations.iter())
+                .any(|op| op.action == Action::Stop && ignored(op)),
+        }
+    };
+    cluster.resources.iter().map(part).collect()
+}
+
+/// What is only near something, and in no other constraint, nothing needs. Whatever else is no
+/// fencing device is the service's, in a constraint or not: that something has been forgotten in
+/// the constraints must not be taken for an intention.
+fn kind(cluster: &Cluster, resource: &Resource) -> Kind {
+    if matches!(resource.primitive().agent, Agent::Stonith { .. }) {
+        return Kind::Device;
+    }
+    let named = |near: bool| {
+        (cluster.constraints.iter())
+            .filter(|c| matches!(c.kind, ConstraintKind::Near { .. }) == near)
+            .flat_map(|c| &c.sets)
+            .any(|set| !(near && set.promoted) && set.resources.contains(&resource.id()))
+    };
+    if named(true) && !named(false) {
+        Kind::Bystander
+    } else {
+        Kind::Service
+    }
+}
+
+fn monitors(primitive: &Primitive) -> Vec<Monitor> {
+    let monitor = |op: &Operation| match op.action {
+        Action::Monitor { interval, role, .. } => Some(Monitor {
+            interval,
+            unpromoted: role == Some(Role::Unpromoted),
+            ignored: ignored(op),
+        }),
+        _ => None,
+    };
+    primitive.operations.iter().filter_map(monitor).collect()
+}
+
+fn ignored(operation: &Operation) -> bool {
+    operation.on_fail == Some(OnFail::Ignore)
+}

@@ -1,0 +1,92 @@
+//! The report: a line for each case, under what it is about, and a sum at the end.
+
+use std::fmt::Write;
+
+/// The headings that are no resources, in their order.
+pub(super) const START: &str = "start";
+pub(super) const NODES: &str = "nodes";
+pub(super) const QUORUM: &str = "quorum";
+
+/// A case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// What it is about: a resource, or something that they have in common.
+    pub about: String,
+    /// What is made to happen.
+    pub name: String,
+    /// What happens.
+    pub happened: String,
+    /// What is wrong with that.
+    pub fault: Option<String>,
+    /// What Pacemaker does, in its order.
+    pub actions: Vec<String>,
+}
+
+/// All cases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// In the order in which they are written.
+    pub cases: Vec<Case>,
+}
+
+impl Report {
+    /// Brings cases into their order; those about the same stay in theirs.
+    pub(super) fn new(mut cases: Vec<Case>, resources: &[&str]) -> Report {
+        let order: Vec<&str> = [START, NODES, QUORUM]
+            .into_iter()
+            .chain(resources.iter().copied())
+            .collect();
+        cases.sort_by_key(|case| order.iter().position(|about| *about == case.about));
+        Report { cases }
+    }
+
+    /// The cases that do not end as they should.
+    pub fn faults(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(|case| case.fault.is_some())
+    }
+
+    /// As text; with what Pacemaker does in each case, if that is wanted.
+    pub fn text(&self, verbose: bool) -> String {
+        let widest = |of: fn(&Case) -> &str| {
+            let widths = self.cases.iter().map(|case| of(case).chars().count());
+            widths.max().unwrap_or(0)
+        };
+        let (name, happened) = (widest(|c| &c.name), widest(|c| &c.happened));
+        let mut text = String::new();
+        let mut about = "";
+        for case in &self.cases {
+            if case.about != about {
+                about = &case.about;
+                let _ = writeln!(text, "{about}");
+            }
+            let verdict = match &case.fault {
+                None => "ok".to_owned(),
+                Some(fault) => format!("FAILS: {fault}"),
+            };
+            let _ = writeln!(
+                text,
+                "  {:name$}  {:happened$}  {verdict}",
+                case.name, case.happened
+            );
+            if verbose {
+                for action in &case.actions {
+                    let _ = writeln!(text, "      {action}");
+                }
+            }
+        }
+        let faults = self.faults().count();
+        let _ = match faults {
+            0 => writeln!(
+                text,
+                "\n{} cases: everything recovers, and nothing moves without need.",
+                self.cases.len()
+            ),
+            1 => writeln!(text, "\n{} cases: 1 FAILS.", self.cases.len()),
+            n => writeln!(text, "\n{} cases: {n} FAIL.", self.cases.len()),
+        };
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The CIB of a simulation: what the cluster adds to its configuration when it runs, and what
+//! crm_simulate, which runs no agent and waits for nothing, does not do by itself.
+
+use crate::cluster::{Cluster, Resource};
+use crate::render;
+use crate::xml::{Element, Error};
+
+/// What ocf:linbit:drbd says of a copy of the data that is up to date, as the node attribute
+/// `master-RESOURCE`. Pacemaker 2.1 and 3.0 read it by that name (`pcmk_promotion_score_name`).
+const UP_TO_DATE: &str = "10000";
+
+/// The configuration with its nodes online and nothing started.
+pub(super) fn fresh(cluster: &Cluster) -> Result<String, Error> {
+    // It is written into memory, which does not fail.
+    let text = render::cib(cluster).map_err(|_| Error::Incomplete)?;
+    let mut cib = Element::parse_as(&text, "cib")?;
+    cib.set("have-quorum", "1");
+    let configuration = cib.child_or_new("configuration");
+    if cluster.corosync.watchdog.is_some() {
+        // The cluster writes this down where SBD runs.
+        let property = Element::new(
+            "nvpair",
+            &[
+                ("id", "cib-bootstrap-options-have-watchdog"),
+                ("name", "have-watchdog"),
+                ("value", "true"),
+            ],
+        );
+        let properties = configuration.child_or_new("crm_config");
+        let set = properties.child_or_new("cluster_property_set");
+        set.children.push(property);
+    }
+    let mut nodes = Vec::new();
+    let mut states = Vec::new();
+    for (n, member) in cluster.corosync.nodes.iter().enumerate() {
+        let id = (n + 1).to_string();
+        let names = [("id", id.as_str()), ("uname", member.name.as_str())];
+        nodes.push(Element::new("node", &names));
+        let mut state = Element::new("node_state", &names);
+        for (name, value) in [
+            ("in_ccm", "true"),
+            ("crmd", "online"),
+            ("join", "member"),
+            ("expected", "member"),
+        ] {
+            state.set(name, value);
+        }
+        let lrm = Element::new("lrm", &[("id", &id)]).with([Element::new("lrm_resources", &[])]);
+        states.push(state.with([lrm]));
+    }
+    configuration.child_or_new("nodes").children = nodes;
+    cib.child_or_new("status").children = states;
+    Ok(cib.to_string())
+}
+
+/// What the agents of promotable resources have said by now: every node that is online has an
+/// up-to-date copy. It is the hardest case: a node that comes back is as good as the others.
+pub(super) fn with_promotion_scores(cib: &str, cluster: &Cluster) -> Result<String, Error> {
+    let promotable: Vec<&str> = (cluster.resources.iter())
+        .filter_map(|resource| match resource {
+            Resource::Promotable(promotable) => Some(promotable.primitive.id.as_str()),
+            Resource::Primitive(_) => None,
+        })
+        .collect();
+    if promotable.is_empty() {
+        return Ok(cib.to_owned());
+    }
+    let mut cib = Element::parse_as(cib, "cib")?;
+    for state in &mut cib.child_or_new("status").children {
+        if !state.is("in_ccm", "true") || !state.is("crmd", "online") {
+            continue;
+        }
+        let Some(node) = state.get("id").map(str::to_owned) else {
+            continue;
+        };
+        let attributes = state.child_or("transient_attributes", || {
+            Element::new("transient_attributes", &[("id", &node)])
+        });
+        let set = attributes.child_or("instance_attributes", || {
+            Element::new("instance_attributes", &[("id", &format!("status-{node}"))])
+        });
+        for resource in &promotable {
+            let name = format!("master-{resource}");
+            if !set.children.iter().any(|pair| pair.is("name", &name)) {
+                let id = format!("status-{node}-{name}");
+                set.children.push(Element::new(
+                    "nvpair",
+                    &[("id", &id), ("name", &name), ("value", UP_TO_DATE)],
+                ));
+            }
+        }
+    }
+    Ok(cib.to_string())
+}
+
+/// crm_simulate counts a failed start once; the controller counts it as infinitely many
+/// (start-failure-is-fatal).
+pub(super) fn with_fatal_starts(cib: &str) -> Result<String, Error> {
+    changed(cib, |element| {
+        let counts = |name: &str| name.starts_with("fail-count-") && name.ends_with("#start_0");
+        if element.get("name").is_some_and(counts) {
+            element.set("value", "INFINITY");
+        }
+    })
+}
+
+/// The cluster as if so many seconds had gone by: failures are that much older.
+pub(super) fn later(cib: &str, seconds: u64) -> Result<String, Error> {
+    let earlier = |element: &mut Element, name: &str| {
+        let then = element.get(name).and_then(|then| then.parse::<u64>().ok());
+        if let Some(then) = then {
+            element.set(name, &then.saturating_sub(seconds).to_string());
+        }
+    };
+    changed(cib, |element| match element.name.as_str() {
+        "lrm_rsc_op" => earlier(element, "last-rc-change"),
+        "nvpair" if (element.get("name")).is_some_and(|n| n.starts_with("last-failure-")) => {
+            earlier(element, "value");
+        }
+        _ => {}
+    })
+}
+
+/// The cluster with a node told to stand by, or not to any more.
+pub(super) fn with_standby(cib: &str, node: &str, standby: bool) -> Result<String, Error> {
+    changed(cib, |element| {
+        if element.name != "node" || !element.is("uname", node) {
+            return;
+        }
+        element.children.clear();
+        if standby {
+            let id = format!("nodes-{}", element.get("id").unwrap_or_default());
+            let pair = Element::new(
+                "nvpair",
+                &[
+                    ("id", &format!("{id}-standby")),
+                    ("name", "standby"),
+                    ("value", "on"),
+                ],
+            );
+            let set = Element::new("instance_attributes", &[("id", &id)]);
+            element.children.push(set.with([pair]));
+        }
+    })
+}
+
+fn changed(cib: &str, mut change: impl FnMut(&mut Element)) -> Result<String, Error> {
+    let mut cib = Element::parse_as(cib, "cib")?;
+    cib.each(&mut change);
+    Ok(cib.to_string())
+}
