@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod diff;
 pub mod ids;
 pub mod mistake;
 pub mod nodes;

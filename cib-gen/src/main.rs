@@ -10,8 +10,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
-use cib_gen::cli::{Cli, Command, Format, SimulateArgs, SiteArgs};
+use cib_gen::cli::{Cli, Command, DiffArgs, Format, SimulateArgs, SiteArgs};
+use cib_gen::diff::Diff;
 use cib_gen::nodes::Known;
+use cib_gen::scheduler::Scheduler;
 use cib_gen::simulate;
 use cib_gen::vars::MOST_BYTES;
 use cib_gen::{Cluster, Mistakes, Site, Vars, render};
@@ -42,6 +44,14 @@ enum Failure {
     /// A tool of Pacemaker's could not be run.
     #[error("error: {0}\n")]
     Tool(#[from] tools::Error),
+    /// What there is to compare with is no CIB.
+    #[error("error: the CIB of {name} can not be used: {error}\n")]
+    NoCib {
+        /// Where it comes from.
+        name: String,
+        /// What is wrong with it.
+        error: cib_gen::xml::Error,
+    },
     /// There is no simulation.
     #[error("error: {0}\n")]
     Simulate(#[from] simulate::Error<tools::Error>),
@@ -64,6 +74,7 @@ fn main() -> ExitCode {
                 | Failure::LookUp(_)
                 | Failure::Tool(_)
                 | Failure::Simulate(_)
+                | Failure::NoCib { .. }
                 | Failure::Write(_) => ExitCode::FAILURE,
             }
         }
@@ -72,7 +83,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match (cli.command, cli.site) {
-        (Some(Command::Diff(_)), _) => todo!(),
+        (Some(Command::Diff(args)), _) => diff(&args),
         (Some(Command::Simulate(args)), _) => simulate(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
@@ -87,6 +98,36 @@ fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
     let rendering = render::render(&site, &Cluster::of(&site), format)?;
     write(&rendering)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what the script of pcs commands would change, and what would restart for it.
+fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
+    let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
+    let (name, cib) = match &args.cib {
+        None => ("the running cluster".to_owned(), tools::query_cib()?),
+        Some(file) => {
+            let name = file.display().to_string();
+            match std::fs::read_to_string(file) {
+                Ok(cib) => (name, cib),
+                Err(error) => return Err(Failure::Read { name, error }),
+            }
+        }
+    };
+    let diff = Diff::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
+    let text = if diff.changes.is_empty() || !diff.has_status() {
+        diff.text(None)
+    } else {
+        let scheduler = tools::CrmSimulate::new()?;
+        let without = scheduler.ask(&cib, &[])?;
+        let with = scheduler.ask(&diff.cib.to_string(), &[])?;
+        diff.text(Some((&without, &with)))
+    };
+    write(&text)?;
+    Ok(if diff.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIFFERENT)
+    })
 }
 
 /// Says where everything ends when something fails.

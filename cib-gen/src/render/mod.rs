@@ -132,7 +132,7 @@ fn role_name(role: Role) -> &'static str {
 }
 
 /// The agent as pcs and people write it.
-fn agent_name(agent: &Agent) -> String {
+pub(crate) fn agent_name(agent: &Agent) -> String {
     match agent {
         Agent::Ocf { provider, name } => format!("ocf:{provider}:{name}"),
         Agent::Stonith { name } => format!("stonith:{name}"),

@@ -90,6 +90,9 @@ resource() {
     if has "$same"; then
         return 0
     elif has "$there"; then
+        # pcs takes the first monitor that it finds for any that it is to update.
+        CIB_file=$new cibadmin --delete-all --force \
+            --xpath "/cib/configuration/resources//primitive[@id='$id']/operations/op[@name='monitor']"
         edit "$command" update "$id" "$@"
     elif has "resources//*[@id='$id']"; then
         fail "there is a '$id' already, and it is no $agent. Rename or delete it (pcs resource delete $id). Nothing was changed."

@@ -1,0 +1,319 @@
+//! The CIB as it would be after the script of pcs commands (render/opening.sh): what is there is
+//! brought to what is wanted, what is missing is added, all else stays. A test compares it with
+//! what pcs makes.
+
+use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
+use crate::render;
+use crate::xml::{Element, Error};
+
+/// The CIB after the script, or why it would refuse.
+pub(super) fn merge(
+    cluster: &Cluster,
+    cib: &Element,
+) -> Result<Result<Element, Vec<String>>, Error> {
+    // What is wanted, as elements. It is written into memory, which does not fail.
+    let text = render::cib(cluster).map_err(|_| Error::Incomplete)?;
+    let wanted = Element::parse_as(&text, "cib")?;
+    let wanted = wanted.need("configuration")?;
+    let refusals = refusals(cluster, cib.need("configuration")?);
+    if !refusals.is_empty() {
+        return Ok(Err(refusals));
+    }
+    let mut merged = cib.clone();
+    let configuration = merged.child_or_new("configuration");
+    settings(
+        configuration.child_or_new("crm_config"),
+        ("cluster_property_set", "cib-bootstrap-options"),
+        &cluster.properties,
+    );
+    settings(
+        section(configuration, "rsc_defaults"),
+        ("meta_attributes", "rsc_defaults-meta_attributes"),
+        &cluster.resource_defaults,
+    );
+    let resources = configuration.child_or_new("resources");
+    let wanted_resources = wanted.need("resources")?;
+    for resource in &cluster.resources {
+        let id = &resource.primitive().id;
+        let Some(wanted) = find(wanted_resources, id) else {
+            continue;
+        };
+        match find_mut(resources, id) {
+            Some(there) => primitive(there, wanted, resource.primitive()),
+            None => resources.children.push(wanted.clone()),
+        }
+        meta(resources, id, &resource.primitive().meta);
+        if let Resource::Promotable(promotable) = resource {
+            clone(resources, promotable);
+        }
+    }
+    let constraints = configuration.child_or_new("constraints");
+    let wanted = wanted.need("constraints")?;
+    for (constraint, wanted) in cluster.constraints.iter().zip(&wanted.children) {
+        self::constraint(constraints, constraint, wanted);
+    }
+    Ok(Ok(merged))
+}
+
+/// A section that a CIB need not have. The schema wants the sections in an order.
+fn section<'a>(configuration: &'a mut Element, name: &str) -> &'a mut Element {
+    let at = configuration.children.iter().position(|c| c.name == name);
+    let at = at.unwrap_or_else(|| {
+        let after = (configuration.children.iter()).position(|c| c.name == "constraints");
+        let at = after.map_or(configuration.children.len(), |after| after + 1);
+        configuration.children.insert(at, Element::new(name, &[]));
+        at
+    });
+    &mut configuration.children[at]
+}
+
+/// What the script looks at before it begins, and where it ends then.
+fn refusals(cluster: &Cluster, configuration: &Element) -> Vec<String> {
+    let mut refusals = Vec::new();
+    let known: Vec<&str> = (configuration.children("nodes"))
+        .flat_map(|nodes| nodes.children("node"))
+        .filter_map(|node| node.get("uname"))
+        .collect();
+    for member in &cluster.corosync.nodes {
+        if !known.is_empty() && !known.contains(&member.name.as_str()) {
+            refusals.push(format!(
+                "the cluster has no node called '{}'; it has {}",
+                member.name,
+                known.join(", ")
+            ));
+        }
+    }
+    let Some(resources) = configuration.child("resources") else {
+        return refusals;
+    };
+    let id_is_taken = |id: &str| {
+        let below = resources.children.iter().flat_map(Element::all);
+        below.into_iter().any(|element| element.is("id", id))
+    };
+    for resource in &cluster.resources {
+        let primitive = resource.primitive();
+        let agent = render::agent_name(&primitive.agent);
+        match find(resources, &primitive.id) {
+            Some(there) if has_agent(there, &primitive.agent) => {}
+            Some(there) => refusals.push(format!(
+                "there is a '{}' already, and it is a {} and no {agent}",
+                primitive.id,
+                agent_of(there)
+            )),
+            None if id_is_taken(&primitive.id) => refusals.push(format!(
+                "there is a '{}' already, and it is no {agent}",
+                primitive.id
+            )),
+            None => {}
+        }
+        if let Resource::Promotable(promotable) = resource
+            && id_is_taken(promotable.id)
+            && !is_clone_of(resources, promotable)
+        {
+            refusals.push(format!(
+                "there is a '{}' already, and it is no clone of {}",
+                promotable.id, primitive.id
+            ));
+        }
+    }
+    refusals
+}
+
+fn is_clone_of(resources: &Element, promotable: &Promotable) -> bool {
+    let below = resources.all();
+    let clone = below
+        .iter()
+        .find(|e| e.name == "clone" && e.is("id", promotable.id));
+    clone.is_some_and(|clone| {
+        let mut primitives = clone.children("primitive");
+        primitives.any(|primitive| primitive.is("id", &promotable.primitive.id))
+    })
+}
+
+/// A resource agent as people write it.
+pub(super) fn agent_of(primitive: &Element) -> String {
+    let words = ["class", "provider", "type"];
+    let words = words.iter().filter_map(|name| primitive.get(name));
+    words.collect::<Vec<_>>().join(":")
+}
+
+fn has_agent(primitive: &Element, agent: &Agent) -> bool {
+    agent_of(primitive) == render::agent_name(agent)
+}
+
+fn find<'a>(resources: &'a Element, primitive: &str) -> Option<&'a Element> {
+    let all = resources.all().into_iter();
+    let mut found = all.filter(|e| e.name == "primitive" && e.is("id", primitive));
+    found.next()
+}
+
+fn find_mut<'a>(element: &'a mut Element, id: &str) -> Option<&'a mut Element> {
+    if element.name == "primitive" && element.is("id", id) {
+        return Some(element);
+    }
+    (element.children.iter_mut()).find_map(|child| find_mut(child, id))
+}
+
+/// Name-value pairs that are not in any set are written into the first, or into a new one.
+fn settings(section: &mut Element, (name, id): (&str, &str), wanted: &[Setting]) {
+    let is_there = |section: &Element, setting: &Setting| {
+        let mut pairs = section
+            .children(name)
+            .flat_map(|set| set.children("nvpair"));
+        pairs.any(|pair| pair.is("name", &setting.name) && pair.is("value", &setting.value))
+    };
+    for setting in wanted {
+        if !is_there(section, setting) {
+            let set = section.child_or(name, || Element::new(name, &[("id", id)]));
+            pair(set, &setting.name, &setting.value);
+        }
+    }
+}
+
+fn pair(set: &mut Element, name: &str, value: &str) {
+    let known = set.children.iter_mut().find(|pair| pair.is("name", name));
+    match known {
+        Some(pair) => pair.set("value", value),
+        None => {
+            let id = format!("{}-{name}", set.get("id").unwrap_or_default());
+            let pair = Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)]);
+            set.children.push(pair);
+        }
+    }
+}
+
+/// A primitive that is not as it is wanted gets all that is wanted: its parameters, and its
+/// operations. Of its monitors no other stays.
+fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
+    let parameters = |of: &Element| -> Vec<(String, String)> {
+        let sets = of.children("instance_attributes");
+        let pairs = sets.flat_map(|set| set.children("nvpair"));
+        pairs.filter_map(name_and_value).collect()
+    };
+    let has = parameters(there);
+    let wants = parameters(wanted);
+    let same_operations = operations(wanted)
+        .iter()
+        .all(|wanted| operations(there).iter().any(|op| has_all(op, wanted)));
+    if same_operations && wants.iter().all(|wanted| has.contains(wanted)) {
+        return;
+    }
+    if !wants.is_empty() {
+        let id = format!("{}-instance_attributes", model.id);
+        let set = first_set(there, "instance_attributes", &id);
+        for (name, value) in &wants {
+            pair(set, name, value);
+        }
+    }
+    let operations = there.child_or_new("operations");
+    operations.children.retain(|op| !op.is("name", "monitor"));
+    for wanted in wanted.children("operations").flat_map(|all| &all.children) {
+        let same = |op: &Element| {
+            op.get("name") == wanted.get("name") && op.get("role") == wanted.get("role")
+        };
+        if !wanted.is("name", "monitor")
+            && let Some(at) = operations.children.iter().position(same)
+        {
+            operations.children.remove(at);
+        }
+        operations.children.push(wanted.clone());
+    }
+}
+
+/// The first set of attributes of a resource. A new one goes before operations, as the schema
+/// wants it of older Pacemakers.
+fn first_set<'a>(resource: &'a mut Element, name: &str, id: &str) -> &'a mut Element {
+    let at = resource.children.iter().position(|set| set.name == name);
+    let at = at.unwrap_or_else(|| {
+        let set = Element::new(name, &[("id", id)]);
+        let at = (resource.children.iter()).position(|c| c.name == "operations");
+        let at = at.unwrap_or(resource.children.len());
+        resource.children.insert(at, set);
+        at
+    });
+    &mut resource.children[at]
+}
+
+fn operations(primitive: &Element) -> Vec<&Element> {
+    let all = primitive.children("operations");
+    all.flat_map(|all| all.children("op")).collect()
+}
+
+/// Whether an operation has all attributes of another but its id.
+fn has_all(op: &Element, wanted: &Element) -> bool {
+    let mut attributes = wanted.attributes.iter().filter(|(name, _)| name != "id");
+    let level = |of: &Element| check_level(of).map(str::to_owned);
+    attributes.all(|(name, value)| op.is(name, value))
+        && (check_level(wanted).is_none() || level(op) == level(wanted))
+}
+
+/// How closely a monitor looks.
+pub(super) fn check_level(op: &Element) -> Option<&str> {
+    let sets = op.children("instance_attributes");
+    let mut pairs = sets.flat_map(|set| set.children("nvpair"));
+    let level = pairs.find(|pair| pair.is("name", "OCF_CHECK_LEVEL"))?;
+    level.get("value")
+}
+
+fn name_and_value(pair: &Element) -> Option<(String, String)> {
+    Some((pair.get("name")?.to_owned(), pair.get("value")?.to_owned()))
+}
+
+/// Meta attributes of a resource or of a clone.
+fn meta(resources: &mut Element, id: &str, wanted: &[Setting]) {
+    if wanted.is_empty() {
+        return;
+    }
+    resources.each(&mut |element| {
+        if element.is("id", id) && matches!(element.name.as_str(), "primitive" | "clone") {
+            let set = first_set(element, "meta_attributes", &format!("{id}-meta_attributes"));
+            for setting in wanted {
+                pair(set, &setting.name, &setting.value);
+            }
+        }
+    });
+}
+
+/// Puts a primitive that is in no clone yet into one, at the end, where pcs puts it.
+fn clone(resources: &mut Element, promotable: &Promotable) {
+    if !is_clone_of(resources, promotable) {
+        let id = &promotable.primitive.id;
+        let alone = |e: &Element| e.name == "primitive" && e.is("id", id);
+        if let Some(at) = resources.children.iter().position(alone) {
+            let primitive = resources.children.remove(at);
+            let clone = Element::new("clone", &[("id", promotable.id)]).with([primitive]);
+            resources.children.push(clone);
+        }
+    }
+    meta(resources, promotable.id, &promotable.meta);
+}
+
+/// A constraint that is not as it is wanted is deleted and made again.
+fn constraint(constraints: &mut Element, model: &Constraint, wanted: &Element) {
+    let same = |there: &Element| same_constraint(there, wanted);
+    if constraints.children.iter().any(same) {
+        return;
+    }
+    constraints
+        .children
+        .retain(|there| !there.is("id", model.id));
+    constraints.children.push(wanted.clone());
+}
+
+fn same_constraint(there: &Element, wanted: &Element) -> bool {
+    let has = |there: &Element, wanted: &Element, but: &str| {
+        let mut attributes = wanted.attributes.iter().filter(|(name, _)| name != but);
+        attributes.all(|(name, value)| there.is(name, value))
+    };
+    let ids = |set: &Element| -> Vec<String> {
+        let ids = set.children("resource_ref").filter_map(|r| r.get("id"));
+        ids.map(str::to_owned).collect()
+    };
+    let sets = |of: &Element| of.children("resource_set").count();
+    there.name == wanted.name
+        && has(there, wanted, "")
+        && sets(there) == sets(wanted)
+        && (there.children("resource_set"))
+            .zip(wanted.children("resource_set"))
+            .all(|(there, wanted)| has(there, wanted, "id") && ids(there) == ids(wanted))
+}
