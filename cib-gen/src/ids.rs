@@ -1,10 +1,39 @@
 //! The names that vars.yml holds, each a type that is checked once, when it is read:
 //! EC2 ids, node names, regions, paths and image references.
 
+/// A checked text: a newtype whose only way in is its check.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl FromStr for $name {
+            type Err = Malformed;
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                let check: fn(&str) -> Result<String, Malformed> = $check;
+                check(text).map($name)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+mod fencing;
+mod storage;
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::mistake::Code;
+
+pub use fencing::{FenceAgent, FencingOptions};
+pub use storage::{DiskPath, Size};
 
 /// Why a text is not what it should be, and what one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,27 +111,9 @@ fn only(text: &str, others: &str) -> bool {
         .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
-/// A checked text: a newtype whose only way in is its check.
-macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
-
-        impl FromStr for $name {
-            type Err = Malformed;
-            fn from_str(text: &str) -> Result<Self, Malformed> {
-                let check: fn(&str) -> Result<String, Malformed> = $check;
-                check(text).map($name)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+/// One digit or more, and nothing else.
+fn digits(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
 }
 
 checked_text!(
@@ -251,134 +262,6 @@ checked_text!(
 );
 
 checked_text!(
-    /// A whole disk of the nodes that becomes the storage of the PBX's data.
-    DiskPath,
-    |text| {
-        let example = "the path of the whole disk, such as /dev/sdb";
-        let device: DevicePath = text.parse()?;
-        let name = device.0.rsplit('/').next().unwrap_or_default();
-        match partition_of(name) {
-            Some(disk) => Err(Malformed::coded(
-                Code::Partition,
-                format!("`{text}` is a partition"),
-                format!("{}{disk}, if nothing else is on that disk", &text[..text.len() - name.len()]),
-            )),
-            None if device.0.starts_with("/dev/drbd") => Err(Malformed::new(
-                format!("`{text}` is what DRBD makes, not what it stores on"),
-                example,
-            )),
-            None => Ok(text.to_owned()),
-        }
-    }
-);
-
-/// The disk that a device name is a partition of, by the kernel's and udev's names.
-fn partition_of(name: &str) -> Option<&str> {
-    if let Some((disk, _)) = name.rsplit_once("-part").filter(|(_, n)| digits(n)) {
-        return Some(disk);
-    }
-    let disk = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    if disk.len() == name.len() {
-        return None;
-    }
-    // sda1, vdb2, xvdf1, but not dm-0, md0, loop0.
-    if ["sd", "vd", "hd", "xvd"].iter().any(|prefix| {
-        disk.strip_prefix(prefix)
-            .is_some_and(|l| !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase()))
-    }) {
-        return Some(disk);
-    }
-    // nvme0n1p1, mmcblk0p1: a disk whose name ends with a digit has a p before the number.
-    disk.strip_suffix('p')
-        .filter(|d| d.ends_with(|c: char| c.is_ascii_digit()))
-        .filter(|d| {
-            ["nvme", "mmcblk", "nbd", "loop", "md"]
-                .iter()
-                .any(|k| d.starts_with(k))
-        })
-}
-
-fn digits(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
-}
-
-/// A size as `lvcreate --size` takes it: `36G`, `49900M`, `1.5T`. Powers of 1024.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Size {
-    text: String,
-    bytes: u64,
-}
-
-impl Size {
-    /// The size in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl FromStr for Size {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        let example = "a number with G (GiB), M (MiB) or T (TiB) after it, some less than the disk has, such as 36G";
-        let wrong = |found: String| Malformed::new(found, example);
-        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let shift = match text[number.len()..].to_ascii_lowercase().as_str() {
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            "t" | "tb" | "tib" => 40,
-            "" => return Err(wrong(format!("`{text}` has no unit"))),
-            unit => return Err(wrong(format!("`{unit}` is no unit of a size"))),
-        };
-        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
-        // 1024 times a million TiB still fits.
-        if !digits(whole) || !digits(part) || whole.len() > 6 || part.len() > 3 {
-            return Err(wrong(format!("`{text}` is not a size")));
-        }
-        let thousandths = format!("{whole}{part:0<3}")
-            .parse::<u64>()
-            .unwrap_or_default();
-        let bytes = (u128::from(thousandths) << shift) / 1000;
-        let bytes = u64::try_from(bytes).map_err(|_| wrong(format!("`{text}` is not a size")))?;
-        if bytes < 1 << 30 {
-            return Err(wrong(format!(
-                "`{text}` is less than a GiB: the PBX's data does not fit"
-            )));
-        }
-        let unit = match shift {
-            20 => 'M',
-            30 => 'G',
-            _ => 'T',
-        };
-        Ok(Size {
-            text: format!("{number}{unit}"),
-            bytes,
-        })
-    }
-}
-
-checked_text!(
-    /// A fence agent: `fence_ipmilan`.
-    FenceAgent,
-    |text| {
-        let good = text.strip_prefix("fence_").is_some_and(|rest| !rest.is_empty() && only(rest, "_-"));
-        if good {
-            Ok(text.to_owned())
-        } else {
-            Err(Malformed::new(
-                format!("`{text}` is no way of fencing"),
-                "`sbd` (the default: a watchdog), the name of a fence agent such as `fence_ipmilan`, or `none` for a cluster that can lose data",
-            ))
-        }
-    }
-);
-
-checked_text!(
     /// A network interface of EC2.
     InterfaceId,
     |text| ec2_id(text, "eni-", "a network interface id")
@@ -398,93 +281,6 @@ checked_text!(
         }
     }
 );
-
-/// Options of a fence agent: `NAME=VALUE` words with spaces between them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FencingOptions(Vec<(String, String)>);
-
-impl FencingOptions {
-    /// The options in the order in which they were written.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// Whether an option is set.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(n, _)| n == name)
-    }
-}
-
-/// Options of fence agents that hold a secret, by the names of fence-agents' library.
-const SECRETS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "secret_key",
-    "snmp_priv_passwd",
-    "token",
-    "api_key",
-    "pve_token_secret",
-];
-
-impl FromStr for FencingOptions {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        let example = "NAME=VALUE words with spaces between them, such as `ip=192.168.1.231 username=fencing password_script=/etc/portsip-ha/bmc-password lanplus=1`";
-        let mut options = FencingOptions::default();
-        for word in text.split_whitespace() {
-            let Some((name, value)) = word.split_once('=') else {
-                return Err(Malformed::new(format!("`{word}` has no `=`"), example));
-            };
-            let named = !name.is_empty()
-                && only(name, "_-")
-                && name.starts_with(|c: char| c.is_ascii_alphabetic());
-            if !named
-                || value.is_empty()
-                || value
-                    .chars()
-                    .any(|c| c.is_control() || "'\"\\`".contains(c))
-            {
-                return Err(Malformed::new(
-                    format!("`{word}` is not NAME=VALUE"),
-                    example,
-                ));
-            }
-            if SECRETS.contains(&name) {
-                return Err(Malformed::coded(
-                    Code::Secret,
-                    format!("`{name}` would be readable in the cluster's configuration"),
-                    format!(
-                        "{name}_script=PATH: a program, mode 0700, that prints it on every node"
-                    ),
-                ));
-            }
-            if [
-                "pcmk_host_list",
-                "pcmk_host_map",
-                "pcmk_host_check",
-                "pcmk_reboot_action",
-            ]
-            .contains(&name)
-            {
-                return Err(Malformed::new(
-                    format!("`{name}` is written by cib-gen"),
-                    "nothing for it; `plug` in pbx01_fencing_options and so on says what the device calls a node, `fencing_action` what it does",
-                ));
-            }
-            if options.has(name) {
-                return Err(Malformed::new(
-                    format!("`{name}` is written twice"),
-                    "it once",
-                ));
-            }
-            options.0.push((name.to_owned(), value.to_owned()));
-        }
-        Ok(options)
-    }
-}
 
 checked_text!(
     /// The path of a file on the machine where the operator works.

@@ -1,10 +1,13 @@
 //! The cluster of an AWS site: an Elastic IP, a secondary private address and an EBS volume
 //! that follow the PBX, and EC2 as the fencing device.
 
+use super::parts::{
+    NAME, because, chain, closer, every, file_system, heartbeat, members, operation, pbx, portsip,
+    properties, resource_defaults, seconds, setting, start_stop_monitor,
+};
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, NAME, OnFail, Operation,
-    Primitive, Resource, Setting, because, chain, closer, every, file_system, heartbeat, members,
-    operation, pbx, portsip, properties, resource_defaults, seconds, setting, start_stop_monitor,
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, OnFail, Operation, Primitive,
+    Resource, Setting,
 };
 use crate::ids::Region;
 use crate::site::{AwsFencing, AwsSite, Site};

@@ -1,11 +1,13 @@
 //! The cluster of a LAN site: the data on DRBD, promoted on one node, a virtual address that
 //! follows it, and a watchdog or a fence agent.
 
+use super::parts::{
+    NAME, because, chain, every, file_system, heartbeat, members, operation, pbx, promoted,
+    properties, resource_defaults, seconds, set, setting, start_stop_monitor,
+};
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Drbd, DrbdSection, NAME, OnFail,
-    Operation, Primitive, Promotable, Resource, Role, Setting, Watchdog, because, chain, every,
-    file_system, heartbeat, members, operation, pbx, promoted, properties, resource_defaults,
-    seconds, set, setting, start_stop_monitor,
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Drbd, DrbdSection, OnFail,
+    Operation, Primitive, Promotable, Resource, Role, Setting, Watchdog,
 };
 use crate::ids::{FenceAgent, FencingOptions};
 use crate::site::{LanFencing, LanSite, Site};

@@ -1,0 +1,110 @@
+//! Fence agents and their options.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Malformed, only};
+use crate::mistake::Code;
+
+checked_text!(
+    /// A fence agent: `fence_ipmilan`.
+    FenceAgent,
+    |text| {
+        let good = text.strip_prefix("fence_").is_some_and(|rest| !rest.is_empty() && only(rest, "_-"));
+        if good {
+            Ok(text.to_owned())
+        } else {
+            Err(Malformed::new(
+                format!("`{text}` is no way of fencing"),
+                "`sbd` (the default: a watchdog), the name of a fence agent such as `fence_ipmilan`, or `none` for a cluster that can lose data",
+            ))
+        }
+    }
+);
+
+/// Options of a fence agent: `NAME=VALUE` words with spaces between them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FencingOptions(Vec<(String, String)>);
+
+impl FencingOptions {
+    /// The options in the order in which they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether an option is set.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
+    }
+}
+
+/// Options of fence agents that hold a secret, by the names of fence-agents' library.
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "secret_key",
+    "snmp_priv_passwd",
+    "token",
+    "api_key",
+    "pve_token_secret",
+];
+
+impl FromStr for FencingOptions {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let example = "NAME=VALUE words with spaces between them, such as `ip=192.168.1.231 username=fencing password_script=/etc/portsip-ha/bmc-password lanplus=1`";
+        let mut options = FencingOptions::default();
+        for word in text.split_whitespace() {
+            let Some((name, value)) = word.split_once('=') else {
+                return Err(Malformed::new(format!("`{word}` has no `=`"), example));
+            };
+            let named = !name.is_empty()
+                && only(name, "_-")
+                && name.starts_with(|c: char| c.is_ascii_alphabetic());
+            if !named
+                || value.is_empty()
+                || value
+                    .chars()
+                    .any(|c| c.is_control() || "'\"\\`".contains(c))
+            {
+                return Err(Malformed::new(
+                    format!("`{word}` is not NAME=VALUE"),
+                    example,
+                ));
+            }
+            if SECRETS.contains(&name) {
+                return Err(Malformed::coded(
+                    Code::Secret,
+                    format!("`{name}` would be readable in the cluster's configuration"),
+                    format!(
+                        "{name}_script=PATH: a program, mode 0700, that prints it on every node"
+                    ),
+                ));
+            }
+            if [
+                "pcmk_host_list",
+                "pcmk_host_map",
+                "pcmk_host_check",
+                "pcmk_reboot_action",
+            ]
+            .contains(&name)
+            {
+                return Err(Malformed::new(
+                    format!("`{name}` is written by cib-gen"),
+                    "nothing for it; `plug` in pbx01_fencing_options and so on says what the device calls a node, `fencing_action` what it does",
+                ));
+            }
+            if options.has(name) {
+                return Err(Malformed::new(
+                    format!("`{name}` is written twice"),
+                    "it once",
+                ));
+            }
+            options.0.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(options)
+    }
+}
