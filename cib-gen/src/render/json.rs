@@ -77,7 +77,7 @@ struct Pbx {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum PlaceFacts {
-    Aws(Aws),
+    Aws(Box<Aws>),
     Lan(Lan),
 }
 
@@ -134,7 +134,7 @@ fn facts(site: &Site) -> Facts {
         address: node.address.to_string(),
     };
     let (virtual_address, place) = match &site.place {
-        Place::Aws(aws) => (aws.vip, PlaceFacts::Aws(aws_facts(aws))),
+        Place::Aws(aws) => (aws.vip, PlaceFacts::Aws(Box::new(aws_facts(aws)))),
         Place::Lan(lan) => (lan.vip, PlaceFacts::Lan(lan_facts(lan))),
     };
     Facts {

@@ -267,7 +267,7 @@ impl Page {
 
     /// Resources that nothing binds firmly.
     fn beside(&mut self, cluster: &Cluster, chart: &Chart<'_>) {
-        let bound = |id: &str| chart.items.iter().any(|item| *item == Item::Resource(id));
+        let bound = |id: &str| chart.items.contains(&Item::Resource(id));
         let free =
             (cluster.resources.iter()).filter(|r| !bound(r.id()) && !words::fences(r.primitive()));
         let blocks: Vec<(Look, Paragraphs)> = free
