@@ -94,7 +94,7 @@ impl Keys {
         // Every key is read before the first missing one ends this, so that all are checked.
         let count = self.node_count()?;
         let topology = match self.system {
-            System::Aws => self.aws(count).map(Topology::Aws),
+            System::Aws => self.aws(count).map(|aws| Topology::Aws(Box::new(aws))),
             System::Lan => self.lan(count).map(Topology::Lan),
         };
         let nodes = (1..=count)

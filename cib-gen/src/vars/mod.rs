@@ -55,7 +55,7 @@ pub enum System {
 #[derive(Debug, Clone)]
 pub enum Topology {
     /// EC2 instances.
-    Aws(AwsVars),
+    Aws(Box<AwsVars>),
     /// Machines of one LAN.
     Lan(LanVars),
 }
