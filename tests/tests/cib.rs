@@ -25,6 +25,7 @@ in_both_suites!(
     the_cib_loads_as_it_says_and_spares_what_it_does_not_name,
     a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users,
     a_second_run_puts_right_what_differs,
+    a_watchdog_timeout_that_differs_is_put_right_too,
     what_the_script_can_not_do_it_does_not_begin,
     where_no_cluster_runs_the_script_says_so,
 );
@@ -51,6 +52,11 @@ fn cluster_of(vars: &str) -> Cluster {
 fn cluster(more: &str) -> Cluster {
     cluster_of(&format!("{VENDOR}{more}"))
 }
+
+/// A management board for each node of the LAN system.
+const BOARDS: &str = "fencing: fence_ipmilan\nfencing_options: username=fencing \
+    password_script=/etc/portsip-ha/bmc lanplus=1\npbx01_fencing_options: ip=192.168.1.231\n\
+    pbx02_fencing_options: ip=192.168.1.232\npbx03_fencing_options: ip=192.168.1.233 plug=3\n";
 
 /// The same of the LAN system.
 fn lan(more: &str) -> Cluster {
@@ -94,9 +100,7 @@ fn both_renderings_of_the_lan_system_are_the_same_cluster(suite: Suite) {
         "fencing: none\n",
         "fencing: fence_ipmilan\nfencing_action: off\nfencing_options: ip=192.168.1.230 username=fencing \
          password_script=/etc/portsip-ha/bmc lanplus=1\n",
-        "fencing: fence_ipmilan\nfencing_options: username=fencing \
-         password_script=/etc/portsip-ha/bmc lanplus=1\npbx01_fencing_options: ip=192.168.1.231\n\
-         pbx02_fencing_options: ip=192.168.1.232\npbx03_fencing_options: ip=192.168.1.233 plug=3\n",
+        BOARDS,
     ] {
         same_cluster(suite, &lan(more));
     }
@@ -131,60 +135,103 @@ fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name(suite: Suite) {
 }
 
 fn a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users(suite: Suite) {
-    let bench = Bench::of(suite);
-    let script = render::pcs(&cluster(""));
-    bench.empty_cib("cib.xml");
-    bench.pcs(&script, "cib.xml");
-    let first = bench.read("cib.xml");
-    bench.pcs(&script, "cib.xml");
-    assert_eq!(
-        bench.read("cib.xml"),
-        first,
-        "the second run changed something"
-    );
+    for cluster in [cluster(""), lan(""), lan(BOARDS)] {
+        let bench = Bench::of(suite);
+        let script = render::pcs(&cluster);
+        bench.empty_cib("cib.xml");
+        bench.pcs(&script, "cib.xml");
+        let first = bench.read("cib.xml");
+        bench.pcs(&script, "cib.xml");
+        assert_eq!(
+            bench.read("cib.xml"),
+            first,
+            "the second run changed something in {suite}"
+        );
 
-    // What an operator does between two runs.
-    for command in [
-        "resource disable pbx",
-        "resource create mail ocf:heartbeat:Dummy",
-        "constraint location pbx avoids ip-172-31-16-135=50",
-        "property set maintenance-mode=true",
-    ] {
-        bench.run(&["sh", "-c", &format!("pcs -f cib.xml {command}")]);
+        // What an operator does between two runs.
+        for command in [
+            "resource disable pbx",
+            "resource create mail ocf:heartbeat:Dummy",
+            "constraint location pbx avoids ip-172-31-16-135=50",
+            "property set maintenance-mode=true",
+            "resource op add vip monitor interval=120s OCF_CHECK_LEVEL=10 --force",
+        ] {
+            bench.run(&["sh", "-c", &format!("pcs -f cib.xml {command}")]);
+        }
+        let theirs = bench.read("cib.xml");
+        bench.pcs(&script, "cib.xml");
+        assert_eq!(
+            bench.read("cib.xml"),
+            theirs,
+            "the third run changed what is the user's in {suite}"
+        );
     }
-    let theirs = bench.read("cib.xml");
-    bench.pcs(&script, "cib.xml");
-    assert_eq!(
-        bench.read("cib.xml"),
-        theirs,
-        "the third run changed what is the user's"
-    );
 }
 
+/// What somebody can have changed, and a second run changes back.
+const CHANGES: &[&str] = &[
+    "resource update vip ip=192.0.2.1 op monitor interval=77s timeout=3s",
+    "resource op delete pbx-monitor-interval-30s",
+    "resource op delete datapath_fs-stop-interval-0s",
+    "constraint delete portsip-storage portsip-together",
+    "property set stonith-enabled=false",
+    "resource defaults update resource-stickiness=0",
+];
+
 fn a_second_run_puts_right_what_differs(suite: Suite) {
+    let of_aws = [
+        "constraint colocation set vip pbx setoptions id=portsip-together score=5",
+        "stonith update fencing pcmk_off_timeout=1s",
+    ];
+    let of_lan = [
+        "constraint colocation set vip pbx set drbd_devpath-clone role=Promoted setoptions \
+         id=portsip-together score=INFINITY",
+        "stonith update fencing-pbx02 ip=192.168.1.9 op monitor interval=20s",
+        "resource update drbd_devpath op monitor interval=9s role=Promoted",
+        "resource meta drbd_devpath-clone notify=false clone-max=2",
+    ];
+    for (cluster, more) in [(cluster(""), &of_aws[..]), (lan(BOARDS), &of_lan[..])] {
+        let bench = Bench::of(suite);
+        let script = render::pcs(&cluster);
+        bench.empty_cib("cib.xml");
+        bench.pcs(&script, "cib.xml");
+        let right = xml::configuration(&bench.read("cib.xml"));
+        for command in CHANGES.iter().chain(more) {
+            let before = bench.read("cib.xml");
+            bench.run(&["sh", "-c", &format!("pcs -f cib.xml {command}")]);
+            assert_ne!(bench.read("cib.xml"), before, "{command} changed nothing");
+        }
+        bench.pcs(&script, "cib.xml");
+        let repaired = xml::configuration(&bench.read("cib.xml"));
+        let sorted = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(&repaired), sorted(&right), "in {suite}");
+    }
+}
+
+fn a_watchdog_timeout_that_differs_is_put_right_too(suite: Suite) {
     let bench = Bench::of(suite);
-    let script = render::pcs(&cluster(""));
+    let script = render::pcs(&lan(""));
     bench.empty_cib("cib.xml");
     bench.pcs(&script, "cib.xml");
-    let right = xml::configuration(&bench.read("cib.xml"));
-    for command in [
-        "resource update eip elastic_ip=192.0.2.1 op monitor interval=77s timeout=3s",
-        "stonith update fencing pcmk_off_timeout=1s",
-        "constraint delete portsip-storage portsip-together",
-        "constraint colocation set vip pbx setoptions id=portsip-together score=5",
-        "property set stonith-enabled=false",
-        "resource defaults update resource-stickiness=0",
-    ] {
-        bench.run(&["sh", "-c", &format!("pcs -f cib.xml {command}")]);
-    }
+    let right = bench.read("cib.xml");
+    let wrong = right.replace(
+        "tim\" name=\"stonith-watchdog-timeout\" value=\"10s\"",
+        "x\" name=\"stonith-watchdog-timeout\" value=\"3s\"",
+    );
+    assert_ne!(wrong, right);
+    bench.write("cib.xml", &wrong);
     bench.pcs(&script, "cib.xml");
-    let repaired = xml::configuration(&bench.read("cib.xml"));
-    let sorted = |text: &str| {
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    };
-    assert_eq!(sorted(&repaired), sorted(&right));
+    assert!(
+        bench
+            .read("cib.xml")
+            .contains("name=\"stonith-watchdog-timeout\" value=\"10s\""),
+        "{suite}: {}",
+        bench.read("cib.xml")
+    );
 }
 
 fn what_the_script_can_not_do_it_does_not_begin(suite: Suite) {

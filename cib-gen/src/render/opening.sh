@@ -25,6 +25,11 @@ has() {
     CIB_file=$new cibadmin --query --xpath "/cib/configuration/$1" >/dev/null 2>&1
 }
 
+# Whether the copy has nothing of this id. It takes no time, so it is asked before `has`.
+absent() {
+    ! grep -q "id=[\"']$1[\"']" "$new"
+}
+
 # A fencing device knows nodes by name: a name that the cluster does not know is a mistake.
 nodes() {
     has nodes/node || return 0 # a file, or a cluster so young that no node is written down
@@ -62,56 +67,90 @@ resource() {
         ;;
     esac
     there="resources//primitive[@id='$id'][$type]"
-    same=$there operation=
+    if absent "$id"; then
+        case $command in
+        stonith) edit stonith create "$id" "${agent#*:}" "$@" ;;
+        # All operations are written here; the agent's suggestions are not wanted beside them.
+        *) edit resource create "$id" "$agent" --no-default-ops "$@" ;;
+        esac
+    elif has "$there"; then
+        parameters "$@"
+        operations "$@"
+    else
+        fail "there is a '$id' already, and it is no $agent. Rename or delete it (pcs $command delete $id). Nothing was changed."
+    fi
+}
+
+# Of a resource that is there: its parameters, which are the words before `op`.
+parameters() {
+    same=$there before=true
+    for word do
+        shift
+        [ "$word" != op ] || before=false
+        $before || continue
+        set -- "$@" "$word"
+        same="$same[instance_attributes/nvpair[@name='${word%%=*}' and @value='${word#*=}']]"
+    done
+    has "$same" || edit "$command" update "$id" "$@"
+}
+
+# Of a resource that is there: its operations, which are the words after `op`. pcs can not
+# update one of two monitors, so where one operation differs, all that have the name of one
+# that is written here are written anew, as pcs writes them when it creates the resource.
+operations() {
+    same=$there written='' names='' action=''
+    while [ "$1" != op ]; do shift; done
+    shift
     for word do
         case $word in
-        op)
-            operation='@name'
-            ;;
         *=*)
             test="@name='${word%%=*}' and @value='${word#*=}'"
-            if [ -z "$operation" ]; then
-                same="$same[instance_attributes/nvpair[$test]]"
-            else
-                case $word in
-                OCF_CHECK_LEVEL=*) operation="$operation and instance_attributes/nvpair[$test]" ;;
-                *) operation="$operation and @${word%%=*}='${word#*=}'" ;;
-                esac
-            fi
+            case $word in
+            OCF_CHECK_LEVEL=*)
+                level=${word#*=}
+                tests="$tests and instance_attributes/nvpair[$test]"
+                ;;
+            *)
+                [ "${word%%=*}" != interval ] || interval=${word#*=}
+                attributes="$attributes ${word%%=*}=\"${word#*=}\""
+                tests="$tests and @${word%%=*}='${word#*=}'"
+                ;;
+            esac
             ;;
         *)
-            [ "$operation" = '@name' ] || same="$same[operations/op[$operation]]"
-            operation="@name='$word'"
+            operation
+            action=$word attributes='' level='' tests="@name='$word'"
             ;;
         esac
     done
-    same="$same[operations/op[$operation]]"
-
-    if has "$same"; then
-        return 0
-    elif has "$there"; then
-        # pcs takes the first monitor that it finds for any that it is to update.
+    operation
+    if ! has "$same"; then
         CIB_file=$new cibadmin --delete-all --force \
-            --xpath "/cib/configuration/resources//primitive[@id='$id']/operations/op[@name='monitor']"
-        edit "$command" update "$id" "$@"
-    elif has "resources//*[@id='$id']"; then
-        fail "there is a '$id' already, and it is no $agent. Rename or delete it (pcs resource delete $id). Nothing was changed."
-    elif [ "$command" = stonith ]; then
-        edit stonith create "$id" "${agent#*:}" "$@"
-    else
-        # All operations are written here; the agent's suggestions are not wanted beside them.
-        edit resource create "$id" "$agent" --no-default-ops "$@"
+            --xpath "/cib/configuration/$there/operations/op[${names# or }]"
+        CIB_file=$new cibadmin --modify --xpath "/cib/configuration/$there" \
+            --xml-text "<primitive id=\"$id\"><operations>$written</operations></primitive>"
     fi
+}
+
+# The operation whose words have been read, if there is one.
+operation() {
+    [ -n "$action" ] || return 0
+    op="$id-$action-interval-$interval"
+    names="$names or @name='$action'"
+    same="$same[operations/op[$tests]]"
+    written="$written<op id=\"$op\" name=\"$action\"$attributes>"
+    [ -z "$level" ] ||
+        written="$written<instance_attributes id=\"$op-instance_attributes\"><nvpair id=\"$op-instance_attributes-OCF_CHECK_LEVEL\" name=\"OCF_CHECK_LEVEL\" value=\"$level\"/></instance_attributes>"
+    written="$written</op>"
 }
 
 # promotable CLONE ID: what runs on every node, and is promoted on one
 promotable() {
-    if has "resources/clone[@id='$1']/primitive[@id='$2']"; then
-        return 0
-    elif has "resources//*[@id='$1']"; then
+    if absent "$1"; then
+        edit resource promotable "$2" "$1"
+    elif ! has "resources/clone[@id='$1']/primitive[@id='$2']"; then
         fail "there is a '$1' already, and it is no clone of $2. Rename or delete it (pcs resource delete $1). Nothing was changed."
     fi
-    edit resource promotable "$2" "$1"
 }
 
 # meta ID NAME=VALUE...
@@ -148,8 +187,8 @@ constraint() {
         esac
     done
     same="$same[count(resource_set)=$sets][resource_set[$sets][count(resource_ref)=$place]]"
-    has "$same" && return 0
-    if has "constraints/*[@id='$id']"; then
+    if ! absent "$id"; then
+        has "$same" && return 0
         edit constraint delete "$id"
     fi
     edit constraint "$kind" "$@" setoptions "id=$id" "$option"
