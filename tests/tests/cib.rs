@@ -3,10 +3,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cib/addresses.rs"]
+mod addresses;
 #[path = "cib/bench.rs"]
 mod bench;
+#[path = "cib/drbd.rs"]
+mod drbd;
 #[path = "cib/failures.rs"]
 mod failures;
+#[path = "cib/generated.rs"]
+mod generated;
+#[path = "cib/listing.rs"]
+mod listing;
+#[path = "cib/running.rs"]
+mod running;
 #[path = "cib/simulate.rs"]
 mod simulate;
 #[path = "cib/xml.rs"]

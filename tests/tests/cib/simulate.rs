@@ -70,3 +70,26 @@ pub(crate) fn simulate(bench: &Bench, from: &str, events: &[&str], to: &str) -> 
         text: text.clone(),
     }
 }
+
+/// Has the simulation believe that a promotable resource is at its best on a node, and that it
+/// can be promoted on the others too: what its agent would have said, had it run.
+pub(crate) fn promotable_on(bench: &Bench, file: &str, resource: &str, best: &str) {
+    let state = "<node_state ";
+    let text = bench.read(file);
+    let mut parts = text.split(state);
+    let mut with = parts.next().unwrap_or_default().to_owned();
+    for (n, part) in parts.enumerate() {
+        let (opening, rest) = part.split_once('>').expect("the end of a node_state");
+        let score = match opening.contains(&format!("uname=\"{best}\"")) {
+            true => 10_000,
+            false => 1_000,
+        };
+        with += &format!(
+            "{state}{opening}><transient_attributes id=\"attributes-{n}\">\
+             <instance_attributes id=\"score-{n}\"><nvpair id=\"score-{n}-of\" \
+             name=\"master-{resource}\" value=\"{score}\"/></instance_attributes>\
+             </transient_attributes>{rest}"
+        );
+    }
+    bench.write(file, &with);
+}

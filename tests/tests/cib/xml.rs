@@ -18,8 +18,8 @@ impl Element {
     fn open(start: &BytesStart<'_>) -> Element {
         let attributes = start.attributes().map(|attribute| {
             let attribute = attribute.expect("an attribute");
-            let value = attribute.value.to_string();
-            (attribute.key.as_ref().to_string(), value)
+            let value = quick_xml::escape::unescape(&attribute.value).expect("known entities");
+            (attribute.key.as_ref().to_string(), value.into_owned())
         });
         Element {
             name: start.name().as_ref().to_string(),

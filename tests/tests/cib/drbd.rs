@@ -1,0 +1,117 @@
+//! The DRBD rendering, judged by drbdadm: every node reads it as it was meant.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::Output;
+
+use cib_gen::{Cluster, render};
+
+use crate::bench::{Bench, Suite, in_both_suites};
+use crate::{cluster_of, lan};
+
+in_both_suites!(
+    every_node_reads_the_file_as_it_was_meant,
+    a_file_with_a_mistake_is_refused,
+);
+
+fn file(cluster: &Cluster) -> String {
+    render::drbd(cluster.drbd.as_ref().unwrap(), &cluster.warnings)
+}
+
+/// The file as drbdadm of a node understands it. A node knows itself by its name and address.
+fn dumped(bench: &Bench, file: &str, name: &str, address: &str) -> Output {
+    bench.write("pbxdata.res", file);
+    let on_node = format!(
+        "hostname {name} && ip link set lo up && ip address add {address}/24 dev lo && \
+         drbdadm -c pbxdata.res dump pbxdata"
+    );
+    bench.try_run(&["sh", "-c", &on_node])
+}
+
+/// As text without columns.
+fn plain(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    lines.join("\n")
+}
+
+fn nine() -> Cluster {
+    let nodes: String = (1..=9)
+        .map(|n| format!("pbx0{n}_hostname: node-{n}.lan\npbx0{n}_private_ip: 10.1.2.{n}\n"))
+        .collect();
+    cluster_of(&format!(
+        "{nodes}vip: 10.1.2.100\npbx_image: portsip/pbx:22\npbx_datapath_disk: /dev/nvme0n1\n\
+         pbx_datapath_size: 1.5T\n"
+    ))
+}
+
+fn every_node_reads_the_file_as_it_was_meant(suite: Suite) {
+    for cluster in [lan(""), nine()] {
+        let bench = Bench::of(suite);
+        let file = file(&cluster);
+        let nodes = &cluster.corosync.nodes;
+        for node in nodes {
+            let output = dumped(&bench, &file, &node.name, &node.address.to_string());
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{} in {suite}: {said}", node.name);
+            let text = plain(&output);
+            let mut meant: Vec<String> = [
+                "device /dev/drbd1 minor 1;",
+                "disk /dev/pbxvg/pbxlv;",
+                "meta-disk internal;",
+                "quorum majority;",
+                "on-no-quorum io-error;",
+                "auto-promote no;",
+                "protocol C;",
+                "after-sb-0pri discard-zero-changes;",
+                "after-sb-1pri discard-secondary;",
+                "after-sb-2pri disconnect;",
+            ]
+            .map(str::to_owned)
+            .to_vec();
+            let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+            meant.push(format!("hosts {};", names.join(" ")));
+            for (id, peer) in nodes.iter().enumerate() {
+                meant.push(format!(
+                    "on {} {{\nnode-id {id};\naddress ipv4 {}:7789;\n}}",
+                    peer.name, peer.address
+                ));
+            }
+            for line in meant {
+                assert!(
+                    text.contains(&line),
+                    "{} in {suite} does not read `{line}`:\n{text}",
+                    node.name
+                );
+            }
+            assert!(
+                text.starts_with(&format!("# resource pbxdata on {}: not ignored", node.name)),
+                "{} in {suite} takes itself for none of the nodes:\n{text}",
+                node.name
+            );
+        }
+    }
+}
+
+fn a_file_with_a_mistake_is_refused(suite: Suite) {
+    let bench = Bench::of(suite);
+    let right = file(&lan(""));
+    for (from, to) in [
+        ("quorum majority;", "quorum most;"),
+        ("node-id 1;", "node-id 0;"),
+        ("hosts pbx01 pbx02", "hosts pbx01 pbx2"),
+        ("auto-promote no;", "auto-promotion no;"),
+    ] {
+        let wrong = right.replacen(from, to, 1);
+        assert_ne!(wrong, right, "{from} is not in the file");
+        let output = dumped(&bench, &wrong, "pbx01", "192.168.1.131");
+        assert!(
+            !output.status.success(),
+            "{suite} took `{to}`:\n{}",
+            plain(&output)
+        );
+    }
+}

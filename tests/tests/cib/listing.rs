@@ -1,0 +1,124 @@
+//! What an operator sees: the list of resources of a healthy cluster, as Pacemaker shows it,
+//! is the one in the vendor's guides.
+
+#![allow(clippy::unwrap_used)]
+
+use cib_gen::{Cluster, render};
+
+use crate::bench::{Bench, Suite, in_both_suites};
+use crate::simulate::{Outcome, promotable_on, simulate};
+use crate::{BOARDS, cluster, lan};
+
+in_both_suites!(
+    on_aws_the_resources_are_listed_as_in_the_vendors_guide,
+    on_a_lan_the_resources_are_listed_as_in_the_vendors_guide,
+    what_is_ours_alone_comes_after_what_is_the_vendors,
+);
+
+/// "High Availability Installations on AWS", what `ha_ctl.sh show` prints there.
+const AWS: &str = "
+  * eip    (ocf::portsip:awseip):     Started ip-172-31-16-133
+  * privip    (ocf::heartbeat:awsvip):     Started ip-172-31-16-133
+  * vip    (ocf::heartbeat:IPaddr2):     Started ip-172-31-16-133
+  * src_pkt_ip    (ocf::portsip:awsipsrcaddr):     Started ip-172-31-16-133
+  * ebs    (ocf::portsip:awsebs):     Started ip-172-31-16-133
+  * datapath_fs    (ocf::heartbeat:Filesystem):     Started ip-172-31-16-133
+  * pbx    (ocf::portsip:pbx):     Started ip-172-31-16-133
+";
+
+/// "High Availability Installations on Ubuntu", version 22, the same.
+const LAN: &str = "
+ drbd_attr    (ocf::linbit:drbd-attr):    Started pbx01
+ Master/Slave Set: drbd_devpath-clone [drbd_devpath]
+     Masters: [ pbx01 ]
+     Slaves: [ pbx02 pbx03 ]
+ vip    (ocf::heartbeat:IPaddr2):    Started pbx01
+ src_pkt_ip    (ocf::heartbeat:IPsrcaddr):    Started pbx01
+ datapath_fs    (ocf::heartbeat:Filesystem):    Started pbx01
+ pbx    (ocf::portsip:pbx):    Started pbx01
+";
+
+/// A list without what only the version of Pacemaker decides: bullets, columns, the second
+/// colon after `ocf`, and the words for the roles.
+fn plain(list: &str) -> Vec<String> {
+    list.lines()
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().filter(|w| *w != "*").collect();
+            let line = words.join(" ").replace("(ocf::", "(ocf:");
+            let line = line
+                .replace("Masters: [", "Promoted: [")
+                .replace("Slaves: [", "Unpromoted: [");
+            match line.strip_prefix("Master/Slave Set: ") {
+                Some(clone) => format!("Clone Set: {clone} (promotable):"),
+                None => line,
+            }
+        })
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// What is listed when all nodes are there and everything has started.
+fn listed(suite: Suite, cluster: &Cluster) -> Vec<String> {
+    let bench = Bench::of(suite);
+    bench.write("cib.xml", &render::cib(cluster).unwrap());
+    bench.lived_in("cib.xml", "cib.xml");
+    let outcome = healthy(&bench, cluster);
+    let (_, list) = (outcome.text)
+        .rsplit_once("Full List of Resources:")
+        .unwrap_or_else(|| panic!("{suite}: {}", outcome.text));
+    plain(list)
+}
+
+/// The cluster of cib.xml with all its nodes, and the data at its best on the first.
+fn healthy(bench: &Bench, cluster: &Cluster) -> Outcome {
+    let nodes: Vec<String> = (cluster.corosync.nodes.iter())
+        .map(|node| format!("--node-up={}", node.name))
+        .collect();
+    let mut events: Vec<&str> = nodes.iter().map(String::as_str).collect();
+    events.push("--quorum=true");
+    let outcome = simulate(bench, "cib.xml", &events, "up.xml");
+    if cluster.drbd.is_none() {
+        return outcome;
+    }
+    promotable_on(
+        bench,
+        "up.xml",
+        "drbd_devpath",
+        &cluster.corosync.nodes[0].name,
+    );
+    simulate(bench, "up.xml", &[], "healthy.xml")
+}
+
+fn on_aws_the_resources_are_listed_as_in_the_vendors_guide(suite: Suite) {
+    // The vendor's private address is the stock agent's; ours is the default.
+    let cluster = cluster("privip_agent: ocf:heartbeat:awsvip\nfencing: none\n");
+    assert_eq!(listed(suite, &cluster), plain(AWS), "in {suite}");
+}
+
+fn on_a_lan_the_resources_are_listed_as_in_the_vendors_guide(suite: Suite) {
+    for more in ["", "fencing: none\n"] {
+        assert_eq!(listed(suite, &lan(more)), plain(LAN), "in {suite}");
+    }
+}
+
+fn what_is_ours_alone_comes_after_what_is_the_vendors(suite: Suite) {
+    let ours = plain(&AWS.replace("heartbeat:awsvip", "portsip:awsvip"));
+    for (cluster, vendors, devices) in [
+        (cluster(""), ours, &["fencing"][..]),
+        (
+            lan(BOARDS),
+            plain(LAN),
+            &["fencing-pbx01", "fencing-pbx02", "fencing-pbx03"],
+        ),
+    ] {
+        let all = listed(suite, &cluster);
+        let (theirs, more) = all.split_at(vendors.len().min(all.len()));
+        assert_eq!(theirs, vendors, "in {suite}");
+        let more: Vec<&str> = more.iter().filter_map(|l| l.split(' ').next()).collect();
+        assert_eq!(more, devices, "in {suite}");
+        assert!(
+            !all.iter().any(|l| l.contains("Stopped")),
+            "{suite}: {all:?}"
+        );
+    }
+}
