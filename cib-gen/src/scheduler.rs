@@ -64,6 +64,31 @@ impl Event {
     }
 }
 
+/// The arguments of crm_simulate: for a run that leaves what happens in the file `changed`, if
+/// anything does, and for the run after that, which leaves the CIB after what the scheduler does
+/// in `after`, and prints what [`Transition::read`] reads.
+///
+/// In one run Pacemaker 3.0.0 would print nothing more after the first thing that happens.
+pub fn runs(
+    events: &[Event],
+    before: &str,
+    changed: &str,
+    after: &str,
+) -> (Option<Vec<String>>, Vec<String>) {
+    let (later, now): (Vec<&Event>, Vec<&Event>) =
+        (events.iter()).partition(|event| matches!(event, Event::WillFail(_)));
+    let run = |arguments: &[&str], events: &[&Event]| -> Vec<String> {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        arguments.chain(events.iter().map(|e| e.option())).collect()
+    };
+    let happens = ["--xml-file", before, "--save-input", changed];
+    let first = (!now.is_empty()).then(|| run(&happens, &now));
+    let input = if first.is_some() { changed } else { before };
+    let simulates = ["--simulate", "--output-as=xml", "--xml-file", input];
+    let simulates = [&simulates[..], &["--save-output", after]].concat();
+    (first, run(&simulates, &later))
+}
+
 /// As crm_simulate writes it.
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +108,7 @@ impl fmt::Display for Task {
 pub struct Transition {
     /// What is done, in the order in which it is done.
     pub actions: Vec<Action>,
-    /// What is where before it, of what runs.
+    /// What is where before it, of what runs; what happens has happened then.
     pub before: Vec<Instance>,
     /// What is where after it, of all there is.
     pub after: Vec<Instance>,
@@ -134,14 +159,15 @@ impl Transition {
     /// It is nothing of the kind.
     pub fn read(printed: &str, cib: String) -> Result<Transition, Error> {
         let result = Element::parse_as(printed, "pacemaker-result")?;
-        let done = &result.need("transition")?.children;
+        // Pacemaker 3.0 leaves it out when nothing is done.
+        let done = result.children("transition").flat_map(|all| &all.children);
         let after = result.need("revised_cluster_status")?;
         let mut before = instances(result.need("cluster_status")?);
         before.retain(|instance| instance.node.is_some());
         let nodes = after.need("nodes")?.children("node");
         let online = nodes.filter(|node| node.is("online", "true"));
         Ok(Transition {
-            actions: done.iter().filter_map(action).collect(),
+            actions: done.filter_map(action).collect(),
             before,
             after: instances(after),
             online: online

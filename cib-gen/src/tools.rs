@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cib_gen::scheduler::{Event, Scheduler, Transition};
+use cib_gen::scheduler::{self, Event, Scheduler, Transition};
 use cib_gen::xml;
 
 /// How long a tool may take. They take a fraction of a second.
@@ -90,7 +90,7 @@ impl CrmSimulate {
     }
 
     fn file(&self, run: u32, name: &str) -> PathBuf {
-        self.directory.path().join(format!("{run}-{name}"))
+        self.directory.path().join(format!("{run}-{name}.xml"))
     }
 }
 
@@ -100,23 +100,25 @@ impl Scheduler for CrmSimulate {
     fn ask(&self, cib: &str, events: &[Event]) -> Result<Transition, Error> {
         let tool = "crm_simulate";
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        let (before, after) = (self.file(run, "before.xml"), self.file(run, "after.xml"));
-        fs::write(&before, cib)?;
-        let mut command = Command::new(tool);
-        command
-            .args(["--simulate", "--output-as=xml", "--xml-file"])
-            .arg(&before)
-            .arg("--save-output")
-            .arg(&after)
-            .args(events.iter().map(Event::option));
+        let files = ["before", "changed", "after"].map(|name| self.file(run, name));
+        let [before, changed, after] = &files;
+        fs::write(before, cib)?;
+        let paths = [before, changed, after].map(|path| path.display().to_string());
+        let (first, last) = scheduler::runs(events, &paths[0], &paths[1], &paths[2]);
+        if let Some(arguments) = first {
+            let output = output(tool, Command::new(tool).args(arguments))?;
+            if !output.status.success() {
+                return Err(failed(tool, &output));
+            }
+        }
         // It ends with an error where an operation was told to fail, and prints all the same.
-        let output = output(tool, &mut command)?;
+        let output = output(tool, Command::new(tool).args(last))?;
         let printed = String::from_utf8_lossy(&output.stdout);
         if printed.trim().is_empty() {
             return Err(failed(tool, &output));
         }
-        let left = fs::read_to_string(&after).unwrap_or_default();
-        for file in [before, after] {
+        let left = fs::read_to_string(after).unwrap_or_default();
+        for file in files {
             let _ = fs::remove_file(file);
         }
         Transition::read(&printed, left).map_err(|error| Error::Answer {

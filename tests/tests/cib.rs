@@ -7,18 +7,24 @@
 mod addresses;
 #[path = "cib/bench.rs"]
 mod bench;
+#[path = "cib/diff_command.rs"]
+mod diff_command;
 #[path = "cib/drbd.rs"]
 mod drbd;
 #[path = "cib/failures.rs"]
 mod failures;
 #[path = "cib/generated.rs"]
 mod generated;
+#[path = "cib/in_image.rs"]
+mod in_image;
 #[path = "cib/listing.rs"]
 mod listing;
 #[path = "cib/running.rs"]
 mod running;
 #[path = "cib/simulate.rs"]
 mod simulate;
+#[path = "cib/simulate_command.rs"]
+mod simulate_command;
 #[path = "cib/xml.rs"]
 mod xml;
 
@@ -41,6 +47,8 @@ in_both_suites!(
 );
 
 const VENDOR: &str = include_str!("../../cib-gen/tests/vars-vendor.yml");
+const NODES: &str =
+    "ip-172-31-16-133=172.31.16.133,ip-172-31-16-134=172.31.16.134,ip-172-31-16-135=172.31.16.135";
 const LAN: &str = include_str!("../../cib-gen/tests/vars-lan.yml");
 
 /// What vars.yml says, resolved without asking anybody.

@@ -28,6 +28,9 @@ pub(super) fn effects(without: &Transition, with: &Transition) -> Vec<String> {
             Action::Fence { node, how } => lines.push(format!("would be fenced: {node} ({how})")),
         }
     }
+    // In the order of the CIB.
+    let place = |id: &str| with.after.iter().position(|i| i.resource == id);
+    order.sort_by_key(|id| place(id));
     let mut grouped: Vec<(String, Vec<&str>)> = Vec::new();
     for resource in &order {
         for what in of[resource].words(&ran(&with.before, resource)) {

@@ -2,6 +2,8 @@
 //! brought to what is wanted, what is missing is added, all else stays. A test compares it with
 //! what pcs makes.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
 use crate::render;
 use crate::xml::{Element, Error};
@@ -52,7 +54,29 @@ pub(super) fn merge(
     for (constraint, wanted) in cluster.constraints.iter().zip(&wanted.children) {
         self::constraint(constraints, constraint, wanted);
     }
+    let mut taken = BTreeSet::new();
+    merged
+        .child_or_new("configuration")
+        .each(&mut |element| own_id(element, &mut taken));
     Ok(Ok(merged))
+}
+
+/// Ids are nobody else's: what came may have one that is taken, as far as nothing refers to it.
+fn own_id(element: &mut Element, taken: &mut BTreeSet<String>) {
+    let Some(id) = element.get("id").map(str::to_owned) else {
+        return;
+    };
+    let referred_to = !matches!(
+        element.name.as_str(),
+        "nvpair" | "op" | "resource_set" | "instance_attributes" | "meta_attributes"
+    );
+    if referred_to || taken.insert(id.clone()) {
+        return;
+    }
+    let mut others = (1..).map(|n: u32| format!("{id}-{n}"));
+    if let Some(other) = others.find(|other| taken.insert(other.clone())) {
+        element.set("id", &other);
+    }
 }
 
 /// A section that a CIB need not have. The schema wants the sections in an order.

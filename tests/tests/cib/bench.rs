@@ -140,7 +140,13 @@ impl Bench {
 
     /// Runs a command in the image, in the directory with the files.
     pub(crate) fn try_run(&self, command: &[&str]) -> Output {
-        Command::new("unshare")
+        self.command(command).output().expect("unshare runs")
+    }
+
+    /// A command in the image, in the directory with the files.
+    pub(crate) fn command(&self, command: &[&str]) -> Command {
+        let mut unshare = Command::new("unshare");
+        unshare
             .args(["--mount", "--propagation", "private", "--net", "--uts"])
             .args(["--pid", "--fork", "--kill-child"])
             .args(["sh", "-c", ENTER, "enter"])
@@ -151,9 +157,22 @@ impl Bench {
             .env(
                 "PATH",
                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
-            .output()
-            .expect("unshare runs")
+            );
+        unshare
+    }
+
+    /// Puts the command cib-gen, as it was built, beside the files: `./cib-gen`.
+    pub(crate) fn put_cib_gen(&self) {
+        let beside = env::current_exe().expect("the path of this test");
+        let beside = beside
+            .ancestors()
+            .nth(2)
+            .expect("it is in a target directory");
+        let built = env::var_os("PORTSIP_HA_BIN").map(PathBuf::from);
+        let from = built.unwrap_or_else(|| beside.to_owned()).join("cib-gen");
+        let to = self.path("cib-gen");
+        fs::copy(&from, &to)
+            .unwrap_or_else(|e| panic!("no {} (cargo build --workspace): {e}", from.display()));
     }
 
     /// The same for a command that has to succeed; returns what it printed.

@@ -1,6 +1,8 @@
-//! crm_simulate: what Pacemaker would do, and where everything would run then.
+//! crm_simulate in an image: what Pacemaker would do, and where everything would run then.
 
 use std::collections::BTreeMap;
+
+use cib_gen::scheduler::{Action, Transition};
 
 use crate::bench::Bench;
 
@@ -36,38 +38,40 @@ impl Outcome {
 
 /// Simulates with some events from the CIB in `from`, and leaves the state after them in `to`.
 pub(crate) fn simulate(bench: &Bench, from: &str, events: &[&str], to: &str) -> Outcome {
-    let mut command = vec![
-        "crm_simulate",
-        "--simulate",
-        "--xml-file",
-        from,
-        "--save-output",
-        to,
-    ];
-    command.extend(events);
+    // What happens, and what the scheduler does then, are two runs: cib_gen::scheduler::runs.
+    let (later, now): (Vec<&str>, Vec<&str>) = (events.iter().copied())
+        .partition(|event| event.starts_with("--op-fail") || event.starts_with("--save-graph"));
+    let happens = ["--xml-file", from, "--save-input", "changed.xml"];
+    let simulates = ["--simulate", "--output-as=xml", "--xml-file", "changed.xml"];
+    let simulates = [&simulates[..], &["--save-output", to], &later].concat();
+    let line = |arguments: &[&str]| format!("crm_simulate {}", arguments.join(" "));
+    let happens = if now.is_empty() {
+        format!("cp {from} changed.xml")
+    } else {
+        format!("{} > happens.txt", line(&[&happens[..], &now].concat()))
+    };
+    let script = format!("{happens} || exit 1; {}", line(&simulates));
     // It ends with an error where an action was told to fail; what it prints says the same.
-    let output = bench.try_run(&command);
+    let output = bench.try_run(&["sh", "-c", &script]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (before, after) = text
-        .split_once("Revised Cluster Status:")
-        .unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)));
-    let nodes = after.lines().filter_map(|line| {
-        let (resource, state) = line.trim().strip_prefix("* ")?.split_once("):")?;
-        let (id, _) = resource.split_once(char::is_whitespace)?;
-        let node = state.trim().strip_prefix("Started ")?;
-        let node = node.split_whitespace().next()?;
-        Some((id.to_owned(), node.to_owned()))
-    });
-    let executed = before.split("Executing Cluster Transition:").nth(1);
-    let actions = executed.unwrap_or_default().lines().filter_map(|line| {
-        let action = line.trim().strip_prefix("* ")?;
-        let action = action.strip_prefix("Resource action:").unwrap_or(action);
-        Some(action.split_whitespace().collect::<Vec<_>>().join(" "))
-    });
+    let transition = Transition::read(&text, String::new())
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+    let works = |role: &str| matches!(role, "Started" | "Promoted");
+    let running = transition.after.into_iter().filter(|i| works(&i.role));
+    let action = |action: Action| match action {
+        Action::Operation {
+            resource,
+            operation,
+            node,
+        } => format!("{resource} {operation} on {node}"),
+        Action::Fence { node, how } => format!("Fencing {node} ({how})"),
+    };
     Outcome {
-        nodes: nodes.collect(),
-        actions: actions.collect(),
-        text: text.clone(),
+        nodes: running
+            .filter_map(|i| Some((i.resource, i.node?)))
+            .collect(),
+        actions: transition.actions.into_iter().map(action).collect(),
+        text,
     }
 }
 

@@ -1,0 +1,173 @@
+//! `cib-gen simulate` as a user runs it, with stock crm_simulate: what we write recovers from
+//! everything, and a cluster with a mistake in it is found out.
+
+use std::process::Output;
+
+use cib_gen::Cluster;
+use cib_gen::cluster::ConstraintKind;
+use cib_gen::simulate::{Report, simulate};
+
+use crate::bench::{Bench, Suite, in_both_suites};
+use crate::in_image::InImage;
+use crate::{LAN, NODES, VENDOR, cluster, lan};
+
+in_both_suites!(
+    everything_recovers_on_aws,
+    everything_recovers_on_a_lan,
+    nine_nodes_are_no_other,
+    without_fencing_it_says_what_is_not_certain,
+);
+
+/// Runs it on a vars.yml.
+fn command(bench: &Bench, vars: &str, more: &[&str]) -> Output {
+    bench.put_cib_gen();
+    bench.write("vars.yml", vars);
+    let command = ["./cib-gen", "simulate", "--offline", "vars.yml"];
+    bench.try_run(&[&command[..], more].concat())
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn all_recovers(suite: Suite, vars: &str, more: &[&str]) -> String {
+    let bench = Bench::of(suite);
+    let output = command(&bench, vars, more);
+    let text = printed(&output);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{suite}: {text}{said}");
+    assert!(
+        text.ends_with("cases: everything recovers, and nothing moves without need.\n"),
+        "{suite}: {text}"
+    );
+    text
+}
+
+fn line<'a>(text: &'a str, name: &str) -> &'a str {
+    let mut lines = text.lines().map(str::trim);
+    let found = lines.find_map(|line| line.strip_prefix(name));
+    found
+        .unwrap_or_else(|| panic!("no `{name}` in:\n{text}"))
+        .trim()
+}
+
+fn everything_recovers_on_aws(suite: Suite) {
+    let text = all_recovers(suite, VENDOR, &["--nodes", NODES]);
+    let moved = line(&text, "ip-172-31-16-133, active, fails ");
+    assert!(
+        moved.starts_with("everything moves to ip-172-31-16-134 after fencing ip-172-31-16-133"),
+        "{moved}"
+    );
+    let back = line(&text, "ip-172-31-16-133 comes back after that ");
+    assert!(back.starts_with("nothing moves "), "{back}");
+    let minority = line(&text, "ip-172-31-16-133, active, is in a minority ");
+    assert!(minority.starts_with("everything stops "), "{minority}");
+}
+
+fn everything_recovers_on_a_lan(suite: Suite) {
+    let text = all_recovers(suite, LAN, &["--verbose"]);
+    assert!(text.contains("\n      promote drbd_devpath on "), "{text}");
+    assert!(text.contains("\n      fence pbx01 "), "{text}");
+}
+
+fn nine_nodes_are_no_other(suite: Suite) {
+    let mut vars = LAN.to_owned();
+    for n in 4..=9 {
+        vars += &format!("pbx0{n}_hostname: pbx0{n}\npbx0{n}_private_ip: 192.168.1.13{n}\n");
+    }
+    let text = all_recovers(suite, &vars, &[]);
+    line(&text, "stop fails on pbx09 ");
+}
+
+fn without_fencing_it_says_what_is_not_certain(suite: Suite) {
+    let bench = Bench::of(suite);
+    let vars = format!("{VENDOR}fencing: none\n");
+    let output = command(&bench, &vars, &["--nodes", NODES]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    let lost = line(&text, "ip-172-31-16-133, active, fails ");
+    assert!(
+        lost.ends_with("nothing makes sure that ip-172-31-16-133 is dead"),
+        "{lost}"
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("WARNING: fencing: none"), "{said}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let bench = Bench::of(Suite::Bookworm);
+    let run = || printed(&command(&bench, VENDOR, &["--verbose", "--nodes", NODES]));
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn where_crm_simulate_is_missing_it_says_what_to_install() {
+    let bench = Bench::of(Suite::Bookworm);
+    bench.put_cib_gen();
+    bench.write("vars.yml", LAN);
+    let without = "PATH=/nowhere ./cib-gen simulate --offline vars.yml";
+    let output = bench.try_run(&["sh", "-c", without]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("crm_simulate is not installed here: apt install pacemaker-cli-utils"),
+        "{said}"
+    );
+}
+
+fn of(cluster: &Cluster) -> Report {
+    let bench = Bench::of(Suite::Bookworm);
+    simulate(cluster, &InImage::of(&bench)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// What is wrong with the cases of a name.
+fn faults(report: &Report, name: &str) -> Vec<String> {
+    let named = report.cases.iter().filter(|case| case.name.contains(name));
+    let faults: Vec<String> = named.filter_map(|case| case.fault.clone()).collect();
+    assert!(
+        !faults.is_empty(),
+        "nothing is said of `{name}`:\n{}",
+        report.text(false)
+    );
+    faults
+}
+
+#[test]
+fn without_stickiness_a_node_that_comes_back_is_seen_to_move_something() {
+    let mut cluster = cluster("");
+    for setting in &mut cluster.resource_defaults {
+        if setting.name == "resource-stickiness" {
+            "0".clone_into(&mut setting.value);
+        }
+    }
+    let faults = faults(&of(&cluster), "comes back");
+    assert!(
+        faults.iter().all(|f| f.ends_with("without need")),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn without_the_constraint_that_keeps_it_together_it_is_seen_to_fall_apart() {
+    let mut cluster = lan("");
+    cluster
+        .constraints
+        .retain(|c| c.kind != ConstraintKind::Together);
+    let faults = faults(&of(&cluster), "all nodes at once");
+    assert_eq!(faults, ["it is not all on one node"]);
+}
+
+#[test]
+fn without_a_threshold_a_failure_is_seen_to_be_repaired_for_ever() {
+    let mut cluster = cluster("");
+    (cluster.resource_defaults).retain(|setting| setting.name != "migration-threshold");
+    let faults = faults(
+        &of(&cluster),
+        "monitor fails on ip-172-31-16-133 three times",
+    );
+    assert!(
+        faults.iter().all(|f| f == "it stays on ip-172-31-16-133"),
+        "{faults:?}"
+    );
+}
