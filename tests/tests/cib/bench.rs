@@ -220,6 +220,20 @@ impl Bench {
         );
     }
 
+    /// Runs pcs commands on a CIB file, each of which has to change it.
+    pub(crate) fn change(&self, cib: &str, commands: &[&str]) {
+        let mut script = "set -e\n".to_owned();
+        for command in commands {
+            script += &format!(
+                "cp {cib} before.xml\npcs -f {cib} {command}\n\
+                 if cmp -s {cib} before.xml; then echo '{command} changed nothing' >&2; exit 1; fi\n"
+            );
+        }
+        let output = self.try_script(&["sh", "-c", &script]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", self.suite);
+    }
+
     /// Writes a file as `to` with what the cluster itself would have written into it by now:
     /// that SBD runs, where Pacemaker is told to count on it.
     pub(crate) fn lived_in(&self, cib: &str, to: &str) {
