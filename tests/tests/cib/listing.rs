@@ -6,7 +6,7 @@
 use cib_gen::{Cluster, render};
 
 use crate::bench::{Bench, Suite, in_both_suites};
-use crate::simulate::{Outcome, promotable_on, simulate};
+use crate::simulate::{promotable_on, simulate};
 use crate::{BOARDS, cluster, lan};
 
 in_both_suites!(
@@ -62,31 +62,27 @@ fn listed(suite: Suite, cluster: &Cluster) -> Vec<String> {
     let bench = Bench::of(suite);
     bench.write("cib.xml", &render::cib(cluster).unwrap());
     bench.lived_in("cib.xml", "cib.xml");
-    let outcome = healthy(&bench, cluster);
-    let (_, list) = (outcome.text)
-        .rsplit_once("Full List of Resources:")
-        .unwrap_or_else(|| panic!("{suite}: {}", outcome.text));
+    let healthy = healthy(&bench, cluster);
+    let shown = bench.run(&["crm_simulate", "--xml-file", healthy]);
+    let (_, list) = shown
+        .split_once("Full List of Resources:")
+        .unwrap_or_else(|| panic!("{suite}: {shown}"));
     plain(list)
 }
 
-/// The cluster of cib.xml with all its nodes, and the data at its best on the first.
-fn healthy(bench: &Bench, cluster: &Cluster) -> Outcome {
-    let nodes: Vec<String> = (cluster.corosync.nodes.iter())
-        .map(|node| format!("--node-up={}", node.name))
-        .collect();
-    let mut events: Vec<&str> = nodes.iter().map(String::as_str).collect();
-    events.push("--quorum=true");
-    let outcome = simulate(bench, "cib.xml", &events, "up.xml");
+/// The file with the cluster of cib.xml, all its nodes, and the data at its best on the first.
+fn healthy(bench: &Bench, cluster: &Cluster) -> &'static str {
+    let nodes = &cluster.corosync.nodes;
+    let up = nodes.iter().map(|node| format!("--node-up={}", node.name));
+    let up: Vec<String> = up.chain(["--quorum=true".to_owned()]).collect();
+    let events: Vec<&str> = up.iter().map(String::as_str).collect();
+    simulate(bench, "cib.xml", &events, "up.xml");
     if cluster.drbd.is_none() {
-        return outcome;
+        return "up.xml";
     }
-    promotable_on(
-        bench,
-        "up.xml",
-        "drbd_devpath",
-        &cluster.corosync.nodes[0].name,
-    );
-    simulate(bench, "up.xml", &[], "healthy.xml")
+    promotable_on(bench, "up.xml", "drbd_devpath", &nodes[0].name);
+    simulate(bench, "up.xml", &[], "healthy.xml");
+    "healthy.xml"
 }
 
 fn on_aws_the_resources_are_listed_as_in_the_vendors_guide(suite: Suite) {
