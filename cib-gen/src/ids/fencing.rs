@@ -97,6 +97,15 @@ impl FromStr for FencingOptions {
                     "nothing for it; `plug` in pbx01_fencing_options and so on says what the device calls a node, `fencing_action` what it does",
                 ));
             }
+            // It goes into pcmk_host_map, which `:` and `;` divide.
+            if name == "plug" && !only(value, "._-/") {
+                return Err(Malformed::new(
+                    format!(
+                        "`{value}` can not be a plug: it has more than letters, digits and ._-/"
+                    ),
+                    "the number or name that the device has for the node",
+                ));
+            }
             if options.has(name) {
                 return Err(Malformed::new(
                     format!("`{name}` is written twice"),
