@@ -312,6 +312,7 @@ pub(super) fn words(parts: &[Part], story: &Story) -> String {
     if one_node(&before) != one_node(&after) {
         return said;
     }
+    let mut others = Vec::new();
     for part in parts.iter().filter(|part| part.kind != Kind::Service) {
         let node = |instances: &[Instance]| {
             let it = instances.iter().find(|i| i.resource == part.id);
@@ -319,24 +320,35 @@ pub(super) fn words(parts: &[Part], story: &Story) -> String {
         };
         match (node(&story.first().before), node(&story.end().after)) {
             (Some(from), Some(to)) if from != to => {
-                said += &format!("; {} goes to {to}", part.id);
+                others.push(format!("{} goes to {to}", part.id));
             }
             _ => {}
         }
     }
-    said
+    if said != "nothing moves" || others.is_empty() {
+        others.insert(0, said);
+    }
+    others.join("; ")
 }
 
-/// The resources that were stopped on a node and run there again.
+/// The resources that were stopped and started, of the service on its node, of the others on any.
 fn restarted<'a>(parts: &'a [Part], story: &Story, at: &str) -> Vec<&'a str> {
-    let stopped = |id: &str| {
+    let did = |part: &Part, wanted: &str, on: &str| {
         story.actions().any(|action| {
             matches!(action, Action::Operation { resource, operation, node }
-                if resource == id && operation == "stop" && node == at)
+                if *resource == part.id && operation == wanted && node == on)
         })
     };
-    let ids = parts.iter().map(|part| part.id.as_str());
-    ids.filter(|id| stopped(id)).collect()
+    let restarted = |part: &&Part| {
+        let nodes = &story.first().online;
+        let mut nodes = nodes.iter().map(String::as_str);
+        nodes.any(|on| {
+            let its = on == at || part.kind != Kind::Service || part.promotable;
+            its && did(part, "stop", on) && did(part, "start", on)
+        })
+    };
+    let parts = parts.iter().filter(restarted);
+    parts.map(|part| part.id.as_str()).collect()
 }
 
 /// A service that is not on one node: `eip, vip on n1; pbx stopped`.

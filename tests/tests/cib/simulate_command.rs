@@ -134,14 +134,14 @@ fn faults(report: &Report, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn without_stickiness_a_node_that_comes_back_is_seen_to_move_something() {
+fn without_stickiness_nodes_that_come_are_seen_to_move_something() {
     let mut cluster = cluster("");
     for setting in &mut cluster.resource_defaults {
         if setting.name == "resource-stickiness" {
             "0".clone_into(&mut setting.value);
         }
     }
-    let faults = faults(&of(&cluster), "comes back");
+    let faults = faults(&of(&cluster), "and the others come");
     assert!(
         faults.iter().all(|f| f.ends_with("without need")),
         "{faults:?}"
