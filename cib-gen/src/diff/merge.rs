@@ -206,8 +206,8 @@ fn pair(set: &mut Element, name: &str, value: &str) {
     }
 }
 
-/// A primitive that is not as it is wanted gets all that is wanted: its parameters, and its
-/// operations. Of its monitors no other stays.
+/// A primitive that has not all parameters that are wanted gets them, and keeps others. Where an
+/// operation differs, all that have the name of one that is wanted are written anew.
 fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
     let parameters = |of: &Element| -> Vec<(String, String)> {
         let sets = of.children("instance_attributes");
@@ -216,32 +216,26 @@ fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
     };
     let has = parameters(there);
     let wants = parameters(wanted);
-    let same_operations = operations(wanted)
-        .iter()
-        .all(|wanted| operations(there).iter().any(|op| has_all(op, wanted)));
-    if same_operations && wants.iter().all(|wanted| has.contains(wanted)) {
-        return;
-    }
-    if !wants.is_empty() {
+    if !wants.iter().all(|wanted| has.contains(wanted)) {
         let id = format!("{}-instance_attributes", model.id);
         let set = first_set(there, "instance_attributes", &id);
         for (name, value) in &wants {
             pair(set, name, value);
         }
     }
-    let operations = there.child_or_new("operations");
-    operations.children.retain(|op| !op.is("name", "monitor"));
-    for wanted in wanted.children("operations").flat_map(|all| &all.children) {
-        let same = |op: &Element| {
-            op.get("name") == wanted.get("name") && op.get("role") == wanted.get("role")
-        };
-        if !wanted.is("name", "monitor")
-            && let Some(at) = operations.children.iter().position(same)
-        {
-            operations.children.remove(at);
-        }
-        operations.children.push(wanted.clone());
+    let (has, wants) = (operations(there), operations(wanted));
+    let same = |wanted: &&Element| has.iter().any(|op| has_all(op, wanted));
+    if wants.iter().all(same) {
+        return;
     }
+    let named = |op: &Element| {
+        wants
+            .iter()
+            .any(|wanted| op.get("name") == wanted.get("name"))
+    };
+    let operations = there.child_or_new("operations");
+    operations.children.retain(|op| !named(op));
+    operations.children.extend(wants.into_iter().cloned());
 }
 
 /// The first set of attributes of a resource. A new one goes before operations, as the schema

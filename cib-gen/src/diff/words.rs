@@ -145,8 +145,13 @@ fn operation(id: &str, old: &Element, new: &Element) -> Vec<String> {
     }
     changes.push(("OCF_CHECK_LEVEL", check_level(old), check_level(new)));
     let of = operation_name(old);
+    let old_name = old.get("name").unwrap_or_default();
     let line = |(name, old, new): (&str, Option<&str>, Option<&str>)| match (old, new) {
         _ if old == new => None,
+        (Some(before), Some(after)) if name == "interval" => {
+            let of = old_name;
+            Some(format!("{id}: {name} of {of} {before} -> {after}"))
+        }
         (Some(old), Some(new)) => Some(format!("{id}: {name} of {of} {old} -> {new}")),
         (None, Some(new)) => Some(format!("{id}: {name} of {of} {new}: new")),
         (Some(old), None) => Some(format!("{id}: {name} of {of} {old}: deleted")),
