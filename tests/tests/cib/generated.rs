@@ -21,7 +21,7 @@ use crate::{cluster_of, xml};
 in_both_suites!(both_renderings_of_any_site_are_the_same_cluster);
 
 /// Sites for each Debian: what pcs does in about a minute on two cores, both Debians together.
-const SITES: u32 = 16;
+const SITES: u32 = 10;
 
 /// A node's name: what RFC 1123 allows, up to what uname(2) can hold.
 fn name(number: usize) -> impl Strategy<Value = String> {
