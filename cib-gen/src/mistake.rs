@@ -99,7 +99,7 @@ codes! {
     NotElastic = "E21", "an Elastic IP that is not one";
     OtherSubnet = "E22", "a node outside the subnet of the others";
     Contradiction = "E23", "two keys that contradict each other";
-    NoSystem = "E24", "neither the keys of the AWS system nor those of the LAN system, or both";
+    NoSystem = "E24", "neither the keys of the AWS system nor those of the LAN system";
     NotHere = "E25", "a rendering that this site does not have, or lacks something for";
     UnknownAddress = "E26", "an address that neither the file nor EC2 says";
 }

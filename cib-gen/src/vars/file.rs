@@ -95,7 +95,7 @@ impl Keys {
         let count = self.node_count()?;
         let topology = match self.system {
             System::Aws => self.aws(count).map(|aws| Topology::Aws(Box::new(aws))),
-            System::Lan => self.lan(count).map(Topology::Lan),
+            System::Lan => self.lan(count).map(|lan| Topology::Lan(Box::new(lan))),
         };
         let nodes = (1..=count)
             .map(|n| NodeVars {

@@ -57,7 +57,7 @@ pub enum Topology {
     /// EC2 instances.
     Aws(Box<AwsVars>),
     /// Machines of one LAN.
-    Lan(LanVars),
+    Lan(Box<LanVars>),
 }
 
 /// What the file says of one node's name and address.
