@@ -217,5 +217,6 @@ fn a_docker_that_hangs_does_not_make_a_monitor_late() {
         answer.reason().contains("no process of a container"),
         "{answer:?}"
     );
-    assert!(answer.took < Duration::from_secs(2), "{answer:?}");
+    // The second beyond its time is what `unshare` may take on a busy machine.
+    assert!(answer.took < Duration::from_secs(3), "{answer:?}");
 }
