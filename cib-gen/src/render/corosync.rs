@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::heading;
-use super::shell::{comment, quoted};
+use super::shell::{comment, opening, quoted};
 use crate::cluster::Cluster;
 
 const OPENING: &str = include_str!("corosync.sh");
@@ -12,11 +11,7 @@ const OPENING: &str = include_str!("corosync.sh");
 pub fn corosync(cluster: &Cluster) -> String {
     let corosync = &cluster.corosync;
     let mut script = String::from("#!/bin/sh\n");
-    script += &comment(&heading());
-    for warning in &cluster.warnings {
-        script += "#\n";
-        script += &comment(warning);
-    }
+    script += &opening(&cluster.warnings);
     script += OPENING;
     script += "main() {\n";
     script +=

@@ -2,18 +2,13 @@
 
 use std::fmt::Write;
 
-use super::heading;
-use super::shell::comment;
+use super::shell::{comment, opening};
 use crate::cluster::Drbd;
 
 /// The file, with what every rendering must tell its reader.
 pub fn drbd(drbd: &Drbd, warnings: &[String]) -> String {
-    let mut file = comment(&heading());
-    for warning in warnings {
-        file += "#\n";
-        file += &comment(warning);
-    }
-    file += &opening(drbd);
+    let mut file = opening(warnings);
+    file += &once(drbd);
     let Drbd {
         name,
         device,
@@ -63,7 +58,7 @@ fn indented(comments: &str) -> String {
 
 /// What a person does with the file, once. Commands that destroy are comments, for a person
 /// to decide on.
-fn opening(drbd: &Drbd) -> String {
+fn once(drbd: &Drbd) -> String {
     let Drbd {
         name,
         device,

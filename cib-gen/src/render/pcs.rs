@@ -6,9 +6,9 @@
 
 use std::fmt::Write;
 
-use super::shell::{comment, quoted};
+use super::shell::{comment, opening, quoted};
 use super::{
-    action, agent_name, check_level, constraint_option, heading, is_colocation, operation_options,
+    action, agent_name, check_level, constraint_option, is_colocation, operation_options,
     promoted_option,
 };
 use crate::cluster::{Cluster, Constraint, Primitive, Resource, Setting};
@@ -23,11 +23,7 @@ const WATCHDOG: &str = "stonith-watchdog-timeout";
 /// The script.
 pub fn pcs(cluster: &Cluster) -> String {
     let mut script = String::from("#!/bin/sh\n");
-    script += &comment(&heading());
-    for warning in &cluster.warnings {
-        script += "#\n";
-        script += &comment(warning);
-    }
+    script += &opening(&cluster.warnings);
     script += OPENING;
     script += "configure() {\n";
     let nodes: Vec<String> = cluster

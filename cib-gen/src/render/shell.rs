@@ -10,6 +10,16 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
+/// The first lines of what has comments: who wrote it, and what its reader must be told.
+pub(super) fn opening(warnings: &[String]) -> String {
+    let mut lines = comment(&super::heading());
+    for warning in warnings {
+        lines += "#\n";
+        lines += &comment(warning);
+    }
+    lines
+}
+
 /// The text as comment lines of at most 100 columns. Every line of it stays a comment.
 pub(super) fn comment(text: &str) -> String {
     let mut lines = vec!["#".to_owned()];
