@@ -91,7 +91,10 @@ fn without_fencing_every_rendering_that_can_says_so() {
             let silent = matches!(format, Format::IamPolicy | Format::SecurityGroup);
             let said = text.contains("WARNING: fencing: none");
             assert_eq!(said, !silent, "{format:?}: {text}");
+            assert!(!text.contains("fence_aws"), "{format:?}: {text}");
         }
+        assert!(render::pcs(&cluster).contains("stonith-enabled=false"));
+        assert!(render::cib(&cluster).unwrap().contains("stonith-enabled"));
     }
 }
 
