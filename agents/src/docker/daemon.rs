@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::container::{Container, Inspection, shortened};
 use super::error::{DockerError, root_cause};
+use super::version::Version;
 use crate::meaning::Meaning;
 
 /// How long a question may take that Docker answers from memory.
@@ -68,6 +69,13 @@ impl Daemon {
             docker,
             socket: socket.to_owned(),
         })
+    }
+
+    /// Its version.
+    pub(super) async fn version(&self) -> Result<Version, DockerError> {
+        let doing = "ask for the version".to_owned();
+        let answer = self.ask(doing, Limit::Answer, self.docker.version());
+        Ok(Version::of(&answer.await?.version.unwrap_or_default()))
     }
 
     /// All containers of a project, also those of `docker compose run`.

@@ -6,9 +6,11 @@ mod container;
 mod daemon;
 mod error;
 mod order;
+mod processes;
 mod start;
 mod state;
 mod stop;
+mod version;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use daemon::Daemon;
 pub use container::{Condition, Container, Dependency, Health, RestartPolicy, RunState};
 pub use error::DockerError;
 pub use order::{Order, OrderError};
+pub use processes::with_processes;
 pub use state::ProjectState;
 
 /// How many requests that make Docker work are under way at one time. More only makes

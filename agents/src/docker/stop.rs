@@ -1,5 +1,10 @@
 //! Stopping a project: every container when what depends on it has stopped. Goes on after
 //! an error: half a stop helps nobody.
+//!
+//! Docker before 20.10.27 can lock itself up when containers end at one time, about once in a hundred stops
+//! of a whole PBX (moby/moby#46661; Debian 12 has 20.10.24): there they are stopped one after the other. A
+//! daemon that is stuck all the same answers to nothing that concerns a container whose end it never notes,
+//! so what has no process any more has ended, whatever Docker says.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,6 +18,7 @@ use super::container::{Container, Inspection, RestartPolicy, RunState};
 use super::daemon::Daemon;
 use super::error::DockerError;
 use super::order::Order;
+use super::processes::with_processes;
 
 /// What Docker may take beyond the grace, and what is kept back for killing.
 const RESERVE: Duration = Duration::from_secs(3);
@@ -20,12 +26,23 @@ const RESERVE: Duration = Duration::from_secs(3);
 /// How often a killed container is looked at until it is gone.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often the processes are looked at while Docker stops their container.
+const LOOK_AT_PROCESSES: Duration = Duration::from_secs(1);
+
+/// How long after its last process Docker may take to say that a container has ended.
+const NOTED: Duration = Duration::from_secs(3);
+
 pub(super) async fn stop(
     daemon: &Daemon,
     project: &str,
     grace: Duration,
     deadline: Instant,
 ) -> Result<(), DockerError> {
+    let at_once = if daemon.version().await?.locks_up() {
+        1
+    } else {
+        AT_ONCE
+    };
     let containers = daemon.list(project).await?;
     let order = Order::of(&containers).unwrap_or_else(|error| {
         tracing::warn!("all of project {project} is stopped at once: {error}");
@@ -42,11 +59,28 @@ pub(super) async fn stop(
             }
         };
     }
-    errors.extend(take_down(daemon, &containers, &order, live, grace, deadline).await);
+    let (unnoted, failed) =
+        take_down(daemon, &containers, &order, live, at_once, grace, deadline).await;
+    errors.extend(failed);
 
     // What counts is what runs now, not what went wrong on the way.
-    let containers = daemon.list(project).await?;
     let mut left = Vec::new();
+    let mut containers = daemon.list(project).await?;
+    if !unnoted.is_empty() {
+        let processes = with_processes();
+        let (ended, others) = containers.into_iter().partition::<Vec<_>, _>(|container| {
+            unnoted.contains(&container.id) && !processes.contains(&container.id)
+        });
+        containers = others;
+        if let Some(container) = ended.iter().find(|container| container.state.is_live()) {
+            tracing::warn!(
+                "Docker says that {} {}, and it has no process any more: \
+                 Docker is stuck, and nothing starts on this node until it is restarted",
+                container.name,
+                container.state
+            );
+        }
+    }
     for (container, found) in look_at_all(daemon, &containers).await {
         match found {
             Ok(Some(found)) if found.state.is_live() => left.push(DockerError::Container {
@@ -90,14 +124,17 @@ async fn look_at_all(
         .await
 }
 
+/// Returns the ids of those whose end Docker does not note, and what went wrong.
 async fn take_down(
     daemon: &Daemon,
     containers: &[Container],
     order: &Order,
     live: Vec<bool>,
+    at_once: usize,
     grace: Duration,
     deadline: Instant,
-) -> Vec<DockerError> {
+) -> (Vec<String>, Vec<DockerError>) {
+    let mut unnoted = Vec::new();
     let mut errors = Vec::new();
     let mut done: Vec<bool> = live.iter().map(|live| !live).collect();
     let mut waiting: Vec<usize> = (0..containers.len()).filter(|it| live[*it]).collect();
@@ -111,34 +148,75 @@ async fn take_down(
             }
             !can
         });
-        while jobs.len() < AT_ONCE
+        while jobs.len() < at_once
             && let Some(container) = ready.pop_front()
         {
-            let share = share(grace, deadline, order.depth(container));
+            let turns = if at_once == 1 {
+                done.iter().filter(|done| !**done).count()
+            } else {
+                order.depth(container) + 1
+            };
+            let share = share(grace, deadline, turns);
             jobs.push(async move {
                 let stopped = take_one_down(daemon, &containers[container], share, deadline).await;
                 (container, stopped)
             });
         }
         let Some((container, stopped)) = jobs.next().await else {
-            return errors;
+            return (unnoted, errors);
         };
         done[container] = true;
-        errors.extend(stopped.err());
+        match stopped {
+            Ok(End::Noted) => {}
+            Ok(End::Unnoted) => unnoted.push(containers[container].id.clone()),
+            Err(error) => errors.push(error),
+        }
     }
 }
 
-/// The grace that a container gets so that those below it, which are stopped after it, get
-/// as much: a database that is killed because gateways took all the time has to recover.
-fn share(grace: Duration, deadline: Instant, depth: usize) -> Duration {
-    let turns = u32::try_from(depth).unwrap_or(u32::MAX).saturating_add(1);
+/// The grace that a container gets when it is the first of so many `turns`: those that are stopped after it
+/// get as much. A database that is killed because gateways took all the time has to recover.
+fn share(grace: Duration, deadline: Instant, turns: usize) -> Duration {
+    let turns = u32::try_from(turns).unwrap_or(u32::MAX).max(1);
     let left = deadline
         .saturating_duration_since(Instant::now())
         .saturating_sub(RESERVE);
     grace.min(left / turns)
 }
 
+/// How a container has ended.
+enum End {
+    /// Docker says so.
+    Noted,
+    /// It has no process any more, and Docker does not say so.
+    Unnoted,
+}
+
 async fn take_one_down(
+    daemon: &Daemon,
+    container: &Container,
+    grace: Duration,
+    deadline: Instant,
+) -> Result<End, DockerError> {
+    tokio::select! {
+        biased;
+        ended = ask_docker(daemon, container, grace, deadline) => ended.map(|()| End::Noted),
+        () = no_process_is_left(container) => Ok(End::Unnoted),
+    }
+}
+
+/// Until a container has had no process for longer than Docker needs to note it.
+async fn no_process_is_left(container: &Container) {
+    let mut seen = Instant::now();
+    while seen.elapsed() < NOTED {
+        sleep(LOOK_AT_PROCESSES).await;
+        if with_processes().contains(&container.id) {
+            seen = Instant::now();
+        }
+    }
+}
+
+async fn ask_docker(
     daemon: &Daemon,
     container: &Container,
     grace: Duration,
@@ -179,11 +257,11 @@ mod tests {
     fn the_grace_is_shared_with_what_is_stopped_later() {
         let grace = Duration::from_secs(30);
         let far = Instant::now() + Duration::from_secs(300);
-        assert_eq!(share(grace, far, 2), grace, "enough for all");
+        assert_eq!(share(grace, far, 3), grace, "enough for all");
         let near = Instant::now() + Duration::from_secs(33);
-        let gateway = share(grace, near, 2);
+        let gateway = share(grace, near, 3);
         assert!(gateway <= Duration::from_secs(10), "{gateway:?}");
         assert!(gateway > Duration::from_secs(9), "{gateway:?}");
-        assert_eq!(share(grace, Instant::now(), 0), Duration::ZERO, "too late");
+        assert_eq!(share(grace, Instant::now(), 1), Duration::ZERO, "too late");
     }
 }

@@ -24,6 +24,8 @@ done
 
 const UP_WITHIN: Duration = Duration::from_secs(60);
 const DOWN_WITHIN: Duration = Duration::from_secs(60);
+/// A script that takes longer waits for something that will not happen: a dockerd that is stuck.
+const SCRIPT_WITHIN: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A running dockerd. Dropping it is a power cut.
@@ -134,9 +136,14 @@ impl Engine {
     /// Runs a shell script beside dockerd and returns what it wrote to stdout.
     ///
     /// # Errors
-    /// The script ended with another status than 0; with what it said.
+    /// The script hangs or ended with another status than 0; with what it said.
     pub fn sh(&self, script: &str) -> Result<String, Error> {
-        run("nsenter", &self.arguments(script)?)
+        let limit = format!(
+            "timeout --verbose --kill-after=5 {} ",
+            SCRIPT_WITHIN.as_secs()
+        );
+        let words = self.arguments(&limit, script)?;
+        run("nsenter", &words)
     }
 
     /// A shell script beside dockerd that is the caller's to run, with an environment of his own.
@@ -145,15 +152,26 @@ impl Engine {
     /// dockerd is not running.
     pub fn command(&self, script: &str) -> Result<Command, Error> {
         let mut command = Command::new("nsenter");
-        command.args(self.arguments(script)?);
+        command.args(self.arguments("", script)?);
         Ok(command)
     }
 
-    fn arguments(&self, script: &str) -> Result<Vec<String>, Error> {
+    /// A path of the container, as this machine sees it.
+    ///
+    /// # Errors
+    /// dockerd is not running.
+    pub fn path(&self, path: &str) -> Result<PathBuf, Error> {
+        let leader = self.leader.ok_or("dockerd is not running")?;
+        Ok(PathBuf::from(format!("/proc/{leader}/root{path}")))
+    }
+
+    /// `limit` is a command, with its arguments, that runs the shell.
+    fn arguments(&self, limit: &str, script: &str) -> Result<Vec<String>, Error> {
         let leader = self.leader.ok_or("dockerd is not running")?;
         // No cgroup namespace: a process that enters one stays in its own group all the same.
-        let words =
-            format!("--target {leader} --mount --uts --ipc --net --pid --root --wd /bin/bash -c");
+        let words = format!(
+            "--target {leader} --mount --uts --ipc --net --pid --root --wd {limit}/bin/bash -c"
+        );
         let words = words.split(' ').chain([script]);
         Ok(words.map(str::to_owned).collect())
     }

@@ -1,11 +1,13 @@
-//! Which containers have processes on this node, found without Docker: by the control groups
-//! of processes, and by what Docker keeps about each container on disk.
+//! Which containers of the project have processes on this node, found without Docker: by the processes
+//! and by what Docker keeps about each container on disk.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+
+use crate::docker::with_processes;
 
 const DOCKER: &str = "/var/lib/docker/containers";
 
@@ -40,31 +42,16 @@ pub(super) fn names(of: &[Leftover]) -> String {
 /// The project's containers that have processes, by name. A container of which nothing can be read is
 /// taken for one of them: that it is not can't be known.
 pub(super) fn containers(project: &str) -> Vec<Leftover> {
-    containers_under(Path::new("/proc"), Path::new(DOCKER), project)
+    of_project_under(Path::new(DOCKER), &with_processes(), project)
 }
 
-fn containers_under(proc: &Path, docker: &Path, project: &str) -> Vec<Leftover> {
-    let mut ids = BTreeSet::new();
-    for process in fs::read_dir(proc).into_iter().flatten().flatten() {
-        if let Ok(groups) = fs::read_to_string(process.path().join("cgroup")) {
-            ids.extend(container_id(&groups).map(str::to_owned));
-        }
-    }
+fn of_project_under(docker: &Path, ids: &BTreeSet<String>, project: &str) -> Vec<Leftover> {
     let mut left: Vec<Leftover> = ids
         .iter()
         .filter_map(|id| of_project(docker, id, project))
         .collect();
     left.sort();
     left
-}
-
-/// The id in `0::/system.slice/docker-ID.scope` or `0::/docker/ID`.
-fn container_id(groups: &str) -> Option<&str> {
-    groups
-        .lines()
-        .filter(|line| line.contains("docker"))
-        .flat_map(|line| line.split(|c: char| !c.is_ascii_hexdigit()))
-        .find(|part| part.len() == 64)
 }
 
 /// The container, if it is the project's or that can't be told.
@@ -96,27 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_control_group_name_the_container() {
-        let systemd = format!("0::/system.slice/docker-{}.scope\n", id('a'));
-        assert_eq!(container_id(&systemd), Some(id('a').as_str()));
-        let cgroupfs = format!("0::/docker/{}\n", id('b'));
-        assert_eq!(container_id(&cgroupfs), Some(id('b').as_str()));
-        assert_eq!(container_id("0::/system.slice/docker.service\n"), None);
-        assert_eq!(
-            container_id(&format!("0::/machine/libpod-{}\n", id('a'))),
-            None
-        );
-    }
-
-    #[test]
     fn containers_of_other_projects_do_not_count_and_unknown_ones_do() {
-        let proc = tempfile::tempdir().unwrap();
         let docker = tempfile::tempdir().unwrap();
-        for (process, container) in [("7", 'a'), ("8", 'a'), ("9", 'b'), ("10", 'c'), ("11", 'd')] {
-            fs::create_dir(proc.path().join(process)).unwrap();
-            let group = format!("0::/docker/{}\n", id(container));
-            fs::write(proc.path().join(process).join("cgroup"), group).unwrap();
-        }
+        let ids = ['a', 'b', 'c', 'd'].map(id).into();
         for (container, name, project, one_off) in [
             ('a', "portsip.nats", "portsip", "False"),
             ('b', "web", "other", "False"),
@@ -132,7 +101,7 @@ mod tests {
             )
             .unwrap();
         }
-        let left = containers_under(proc.path(), docker.path(), "portsip");
+        let left = of_project_under(docker.path(), &ids, "portsip");
         assert_eq!(
             names(&left),
             "container cccccccccccc, portsip.initdt, portsip.nats"

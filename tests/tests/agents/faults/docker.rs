@@ -13,8 +13,15 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn docker() {
-    let faults: [fn(&mut Pbx, &mut Table); 6] =
-        [stopped, killed, hangs, no_socket, answers_wrong, restarts];
+    let faults: [fn(&mut Pbx, &mut Table); 7] = [
+        stopped,
+        killed,
+        hangs,
+        stuck,
+        no_socket,
+        answers_wrong,
+        restarts,
+    ];
     Pbx::new().each(Table::of("docker"), &faults);
 }
 
@@ -97,6 +104,18 @@ fn hangs(pbx: &mut Pbx, table: &mut Table) {
     ];
     rows(pbx, table, "the daemon hangs, and nothing runs", &answers);
     pbx.host.engine.signal("CONT").unwrap();
+}
+
+/// Docker before 20.10.27 can lock itself up when containers end at one time (moby/moby#46661).
+fn stuck(pbx: &mut Pbx, table: &mut Table) {
+    pbx.call("start").run().expect(0);
+    let socket = pbx.stuck_docker("stuck");
+    let stop = pbx.call("stop").timeout(LONG);
+    let answer = stop.parameter("docker_socket", &socket).run().expect(0);
+    assert_eq!(pbx.host.running(), [""; 0]);
+    let fault = "the daemon is stuck: it notes the end of no container";
+    table.row(fault, "pbx", "stop", &answer, "");
+    pbx.call("monitor").run().expect(7);
 }
 
 fn no_socket(pbx: &mut Pbx, table: &mut Table) {
