@@ -14,7 +14,7 @@ use crate::mistake::{At, Code, Mistake, Position, Source};
 /// The entries by key, and the mistakes found so far.
 pub(super) struct Keys {
     system: System,
-    found: BTreeMap<String, At<Option<String>>>,
+    found: BTreeMap<String, At<read::Value>>,
     end: At<()>,
     pub(super) mistakes: Vec<Mistake>,
 }
@@ -56,14 +56,18 @@ impl Keys {
     /// The value of a key, if the file has it and it can be read.
     fn optional<T: FromStr<Err = Malformed>>(&mut self, name: &str) -> Option<At<T>> {
         let value = self.found.get(name)?.clone();
-        let Some(text) = &value.value else {
-            self.mistakes.push(Mistake::at(
-                Code::Empty,
-                &value,
-                format!("`{name}` has no value"),
-                keys::line(name),
-            ));
-            return None;
+        let text = match &value.value {
+            read::Value::Text(text) => text,
+            read::Value::Unreadable => return None,
+            read::Value::Nothing => {
+                self.mistakes.push(Mistake::at(
+                    Code::Empty,
+                    &value,
+                    format!("`{name}` has no value"),
+                    keys::line(name),
+                ));
+                return None;
+            }
         };
         match text.parse() {
             Ok(parsed) => Some(value.with(parsed)),

@@ -5,11 +5,20 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
 
 use crate::mistake::{At, Code, Mistake, Position};
 
-/// One `key: value` of the file. An empty value is `None`.
+/// What stands behind a key.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(String),
+    Nothing,
+    /// A list or a table, which is a mistake already.
+    Unreadable,
+}
+
+/// One `key: value` of the file.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: At<String>,
-    pub(super) value: At<Option<String>>,
+    pub(super) value: At<Value>,
 }
 
 /// The pairs of a mapping in the order of the file.
@@ -41,46 +50,59 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Reads the file. Mistakes that stop the reader (no YAML, a list where a word belongs)
-/// leave what could not be read out of the entries.
+/// Reads the file. A list or a table where a word belongs is a mistake, and the rest is read without it; text that
+/// is no YAML leaves no entries.
 pub(super) fn entries(text: &str) -> (Vec<Entry>, Vec<Mistake>) {
     let mut mistakes = Vec::new();
-    let pairs = match parse(text, DuplicateKeyPolicy::Error) {
-        Ok(pairs) => pairs,
-        Err(error) => {
-            // The reader stops at a duplicate. Read on without it, for the other mistakes.
-            let duplicate = matches!(
-                error.without_snippet(),
-                serde_saphyr::Error::DuplicateMappingKey { .. }
-            );
-            let again = duplicate.then(|| parse(text, DuplicateKeyPolicy::FirstWins));
-            let pairs = again.and_then(Result::ok);
-            mistakes.push(match (&pairs, error.location()) {
-                (Some(pairs), Some(location)) => duplicated(text, pairs, location),
-                _ => unreadable(text, &error),
-            });
-            pairs.unwrap_or_default()
+    let mut unreadable_lines = Vec::new();
+    let mut rest = text.to_owned();
+    let pairs = loop {
+        match parse(&rest) {
+            Ok(pairs) => break pairs,
+            Err(error) => {
+                mistakes.push(unreadable(text, &error));
+                let line = error.location().map(|location| location.line() as usize);
+                match line
+                    .filter(|_| is_no_word(&error))
+                    .map(|line| without_value(&rest, line))
+                {
+                    // Each round has one line less that can be wrong.
+                    Some((line, without)) if without != rest => {
+                        unreadable_lines.push(line);
+                        rest = without;
+                    }
+                    _ => break Vec::new(),
+                }
+            }
         }
     };
-    let entries = pairs
-        .into_iter()
-        .map(|(key, value)| Entry {
-            key: at(text, key.referenced, key.value),
-            value: at(
-                text,
-                value.referenced,
-                value.value.filter(|v| !v.is_empty()),
-            ),
-        })
-        .collect();
+    let mut entries: Vec<Entry> = Vec::new();
+    for (key, value) in pairs {
+        let key = at(text, key.referenced, key.value);
+        if let Some(first) = entries.iter().find(|entry| entry.key.value == key.value) {
+            mistakes.push(twice(&key, first));
+            continue;
+        }
+        let unreadable = unreadable_lines.contains(&key.position.line);
+        let read = match value.value {
+            _ if unreadable => Value::Unreadable,
+            Some(text) if !text.is_empty() => Value::Text(text),
+            _ => Value::Nothing,
+        };
+        entries.push(Entry {
+            value: at(text, value.referenced, read),
+            key,
+        });
+    }
     (entries, mistakes)
 }
 
 type ReadPairs = Vec<(Spanned<String>, Spanned<Option<String>>)>;
 
-fn parse(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<ReadPairs, serde_saphyr::Error> {
+fn parse(text: &str) -> Result<ReadPairs, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
-        duplicate_keys: duplicate_keys,
+        // All are read; a key that is there already is said to be.
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
         merge_keys: MergeKeyPolicy::Error,
         // No guide has anchors, and a few lines of them can stand for gigabytes. A node is a key
         // or a value; nine nodes of the LAN have some fifty keys.
@@ -88,6 +110,30 @@ fn parse(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<ReadPairs, se
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options::<Pairs>(text, options).map(|pairs| pairs.0)
+}
+
+/// The text without the value that has something in this line, and the line of its key. All other lines keep
+/// their places.
+fn without_value(text: &str, inside: usize) -> (usize, String) {
+    let of_value =
+        |line: &str| line.starts_with([' ', '\t', '-', '#', ']', '}']) || line.trim().is_empty();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut key = inside.clamp(1, lines.len().max(1)) - 1;
+    while key > 0 && of_value(lines[key]) {
+        key -= 1;
+    }
+    let mut without = String::with_capacity(text.len());
+    let mut inside_value = false;
+    for (number, line) in lines.iter().enumerate() {
+        inside_value = number == key || inside_value && of_value(line);
+        if number == key {
+            without.push_str(line.find(": ").map_or(line, |colon| &line[..=colon]));
+        } else if !inside_value {
+            without.push_str(line);
+        }
+        without.push('\n');
+    }
+    (key + 1, without)
 }
 
 fn at<T>(text: &str, location: Location, value: T) -> At<T> {
@@ -116,22 +162,16 @@ fn word(text: &str, line: usize, column: usize) -> &str {
         .trim_end_matches(':')
 }
 
-fn duplicated(text: &str, pairs: &ReadPairs, location: Location) -> Mistake {
-    let place = at(text, location, ());
-    let key = word(text, place.position.line, place.position.column);
-    let first = pairs.iter().find(|(k, _)| k.value == key);
-    Mistake::at(
-        Code::Twice,
-        &place,
-        match first {
-            Some((k, _)) => format!(
-                "`{key}` is written twice; the first time in line {}",
-                k.referenced.line()
-            ),
-            None => format!("`{key}` is written twice"),
-        },
-        "one of the two lines",
-    )
+fn twice(key: &At<String>, first: &Entry) -> Mistake {
+    let name = &key.value;
+    let line = first.key.position.line;
+    let found = format!("`{name}` is written twice; the first time in line {line}");
+    Mistake::at(Code::Twice, key, found, "one of the two lines")
+}
+
+/// Whether the reader stopped at a list or a table where a word belongs.
+fn is_no_word(error: &serde_saphyr::Error) -> bool {
+    error.to_string().contains("expected string scalar")
 }
 
 fn unreadable(text: &str, error: &serde_saphyr::Error) -> Mistake {
@@ -143,9 +183,7 @@ fn unreadable(text: &str, error: &serde_saphyr::Error) -> Mistake {
         s if s.contains("budget breached: Anchors") || s.contains("budget breached: Aliases") => {
             "`&` and `*` begin an anchor and an alias in YAML, and vars.yml has none".to_owned()
         }
-        s if s.contains("expected string scalar") => {
-            "a list or a table stands where a word belongs".to_owned()
-        }
+        _ if is_no_word(error) => "a list or a table stands where a word belongs".to_owned(),
         s if s.contains("budget breached") => {
             "this is too much for a vars.yml: too deep, or too many keys".to_owned()
         }

@@ -158,6 +158,35 @@ fn an_empty_value_is_no_value() {
 }
 
 #[test]
+fn what_is_written_twice_is_shown_each_time() {
+    let text = with("ebs_volume_id", "ebs_volume_id: vol-1").replace('\r', "");
+    let said = mistakes(&format!(
+        "{text}ebs_volume_id: vol-1\neip_address: 1.2.3.4\n"
+    ));
+    assert_eq!(said.matches("is written twice").count(), 2, "{said}");
+}
+
+#[test]
+fn a_list_or_a_table_where_a_word_belongs_hides_no_other_mistake() {
+    for value in [
+        "[a, b]",
+        "[a,\n  b]",
+        "[\n  a\n]",
+        "\n  - a\n  - b",
+        "\n- a\n\n# all\n- b",
+        "\n  name: a\n  tag: b",
+        "{name: a}",
+    ] {
+        let text = with("pbx_image", &format!("pbx_image: {value}")).replace('\r', "");
+        let said = mistakes(&format!("regoin: us-west-1\n{text}fencing: [a]\n"));
+        assert_eq!(said.matches("E03").count(), 2, "{value:?}: {said}");
+        assert_eq!(said.matches("regoin").count(), 2, "{value:?}: {said}");
+        assert!(!said.contains("is missing"), "{value:?}: {said}");
+        assert!(!said.contains("has no value"), "{value:?}: {said}");
+    }
+}
+
+#[test]
 fn what_is_no_list_of_keys_is_refused_in_one_message() {
     assert_snapshot!(mistakes(&with("pbx_image", "pbx_image: [a, b]")));
     assert_snapshot!(mistakes("pbx01_instance_id: 'i-08807c762627239b8\n"));
