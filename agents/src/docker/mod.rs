@@ -66,13 +66,16 @@ impl Project {
         self.daemon.services(&self.name).await
     }
 
-    /// Whether the project runs as a whole, to which all of `services` belong. One request.
+    /// Whether the project runs as a whole, to which all of `services` belong. One request, and a look
+    /// at the processes: a container without one does not run, whatever Docker says.
     ///
     /// # Errors
     ///
     /// As [`Project::containers`].
     pub async fn state(&self, services: &[String]) -> Result<ProjectState, DockerError> {
-        Ok(ProjectState::of(&self.containers().await?, services))
+        let mut containers = self.containers().await?;
+        processes::correct(&mut containers);
+        Ok(ProjectState::of(&containers, services))
     }
 
     /// Starts what does not run yet, each container as soon as what it depends on is there.

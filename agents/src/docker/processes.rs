@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use super::container::{Container, RunState};
+
 /// The ids of the containers that have processes.
 pub fn with_processes() -> BTreeSet<String> {
     with_processes_under(Path::new("/proc"))
@@ -17,6 +19,55 @@ fn with_processes_under(proc: &Path) -> BTreeSet<String> {
         }
     }
     ids
+}
+
+/// Corrects a list of Docker's: what has no process does not run.
+pub(super) fn correct(containers: &mut [Container]) {
+    let ended = ended_unnoted(containers);
+    for (container, _) in containers.iter_mut().zip(ended).filter(|(_, ended)| *ended) {
+        container.state = RunState::Exited;
+        container.status = format!(
+            "it has no process, although Docker says: {}",
+            container.status
+        );
+    }
+}
+
+/// Which of these containers have no process although Docker says that they run, as one that is stuck does for ever.
+pub(super) fn ended_unnoted(containers: &[Container]) -> Vec<bool> {
+    let runs = |container: &Container| {
+        matches!(
+            container.state,
+            RunState::Running | RunState::Paused | RunState::Stopping
+        )
+    };
+    let seen = |container: &Container| group_is_populated(&container.id);
+    if containers.iter().filter(|it| runs(it)).all(seen) {
+        return vec![false; containers.len()];
+    }
+    let processes = with_processes();
+    let ended = |container: &Container| runs(container) && !processes.contains(&container.id);
+    if let Some(container) = containers.iter().find(|it| ended(it)) {
+        tracing::warn!(
+            "{} has no process, although Docker says: {}. Docker may be stuck: then nothing starts on this node until it is restarted",
+            container.name,
+            container.status
+        );
+    }
+    containers.iter().map(ended).collect()
+}
+
+/// Whether the control group that Docker makes unless it is told otherwise has processes. Cheaper than to look at
+/// all processes of the node; an answer no says nothing.
+fn group_is_populated(id: &str) -> bool {
+    let groups = [
+        format!("/sys/fs/cgroup/system.slice/docker-{id}.scope/cgroup.events"),
+        format!("/sys/fs/cgroup/docker/{id}/cgroup.events"),
+    ];
+    groups.iter().any(|events| {
+        fs::read_to_string(events)
+            .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+    })
 }
 
 /// The id in `0::/system.slice/docker-ID.scope` or `0::/docker/ID`.
@@ -62,6 +113,26 @@ mod tests {
         assert_eq!(
             with_processes_under(proc.path()),
             BTreeSet::from([id('a'), id('b')])
+        );
+    }
+
+    #[test]
+    fn what_docker_says_to_run_has_ended_without_a_process_and_what_restarts_has_not() {
+        use super::super::order::tests::container;
+        let mut containers =
+            [RunState::Running, RunState::Restarting, RunState::Created].map(|state| {
+                let container = container("gateway", "");
+                Container { state, ..container }
+            });
+        correct(&mut containers);
+        let states = containers.each_ref().map(|container| container.state);
+        assert_eq!(
+            states,
+            [RunState::Exited, RunState::Restarting, RunState::Created]
+        );
+        assert_eq!(
+            containers[0].status,
+            "it has no process, although Docker says: Up 5 seconds"
         );
     }
 }

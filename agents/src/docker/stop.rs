@@ -3,8 +3,8 @@
 //!
 //! Docker before 20.10.27 can lock itself up when containers end at one time, about once in a hundred stops
 //! of a whole PBX (moby/moby#46661; Debian 12 has 20.10.24): there they are stopped one after the other. A
-//! daemon that is stuck all the same answers to nothing that concerns a container whose end it never notes,
-//! so what has no process any more has ended, whatever Docker says.
+//! daemon that is stuck all the same does not answer when it is asked about a container whose end it never
+//! notes, so what has no process any more has ended, whatever Docker says.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::container::{Container, Inspection, RestartPolicy, RunState};
 use super::daemon::Daemon;
 use super::error::DockerError;
 use super::order::Order;
-use super::processes::with_processes;
+use super::processes::{self, with_processes};
 
 /// What Docker may take beyond the grace, and what is kept back for killing.
 const RESERVE: Duration = Duration::from_secs(3);
@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const LOOK_AT_PROCESSES: Duration = Duration::from_secs(1);
 
 /// How long after its last process Docker may take to say that a container has ended.
-const NOTED: Duration = Duration::from_secs(3);
+const NOTED: Duration = Duration::from_secs(2);
 
 pub(super) async fn stop(
     daemon: &Daemon,
@@ -59,28 +59,11 @@ pub(super) async fn stop(
             }
         };
     }
-    let (unnoted, failed) =
-        take_down(daemon, &containers, &order, live, at_once, grace, deadline).await;
-    errors.extend(failed);
+    errors.extend(take_down(daemon, &containers, &order, live, at_once, grace, deadline).await);
 
     // What counts is what runs now, not what went wrong on the way.
+    let containers = daemon.list(project).await?;
     let mut left = Vec::new();
-    let mut containers = daemon.list(project).await?;
-    if !unnoted.is_empty() {
-        let processes = with_processes();
-        let (ended, others) = containers.into_iter().partition::<Vec<_>, _>(|container| {
-            unnoted.contains(&container.id) && !processes.contains(&container.id)
-        });
-        containers = others;
-        if let Some(container) = ended.iter().find(|container| container.state.is_live()) {
-            tracing::warn!(
-                "Docker says that {} {}, and it has no process any more: \
-                 Docker is stuck, and nothing starts on this node until it is restarted",
-                container.name,
-                container.state
-            );
-        }
-    }
     for (container, found) in look_at_all(daemon, &containers).await {
         match found {
             Ok(Some(found)) if found.state.is_live() => left.push(DockerError::Container {
@@ -101,12 +84,15 @@ pub(super) async fn stop(
     DockerError::all(left)
 }
 
-/// The truth about each, a few at once; and whose restart policy was not `no` loses it.
+/// The truth about each, a few at once; and whose restart policy was not `no` loses it. Nothing is asked about
+/// what has ended although Docker says that it runs: a daemon that is stuck does not answer.
 async fn look_at_all(
     daemon: &Daemon,
     containers: &[Container],
 ) -> Vec<(usize, Result<Option<Inspection>, DockerError>)> {
-    stream::iter(containers.iter().enumerate())
+    let ended = processes::ended_unnoted(containers);
+    let others = (0..containers.len()).filter(|position| !ended[*position]);
+    stream::iter(others.map(|position| (position, &containers[position])))
         .map(|(position, container)| async move {
             let found = daemon.inspect(container).await;
             if let Ok(Some(found)) = &found
@@ -124,17 +110,15 @@ async fn look_at_all(
         .await
 }
 
-/// Returns the ids of those whose end Docker does not note, and what went wrong.
 async fn take_down(
     daemon: &Daemon,
     containers: &[Container],
     order: &Order,
     live: Vec<bool>,
-    at_once: usize,
+    mut at_once: usize,
     grace: Duration,
     deadline: Instant,
-) -> (Vec<String>, Vec<DockerError>) {
-    let mut unnoted = Vec::new();
+) -> Vec<DockerError> {
     let mut errors = Vec::new();
     let mut done: Vec<bool> = live.iter().map(|live| !live).collect();
     let mut waiting: Vec<usize> = (0..containers.len()).filter(|it| live[*it]).collect();
@@ -163,12 +147,13 @@ async fn take_down(
             });
         }
         let Some((container, stopped)) = jobs.next().await else {
-            return (unnoted, errors);
+            return errors;
         };
         done[container] = true;
         match stopped {
             Ok(End::Noted) => {}
-            Ok(End::Unnoted) => unnoted.push(containers[container].id.clone()),
+            // It is stuck already.
+            Ok(End::Unnoted) => at_once = AT_ONCE,
             Err(error) => errors.push(error),
         }
     }

@@ -55,7 +55,7 @@ impl Agent for Pbx {
     const DESCRIPTION: Description = Description {
         name: "pbx",
         short: "PortSIP PBX in Docker containers",
-        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that. A stop goes the other way and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy; with OCF_CHECK_LEVEL=10 it also sends SIP OPTIONS and asks the web portal. If Docker does not answer, what runs is judged by the processes on the node.",
+        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that. A stop goes the other way and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy; with OCF_CHECK_LEVEL=10 it also sends SIP OPTIONS and asks the web portal. A container without a process does not run, whatever Docker says; if Docker does not answer, what runs is judged by the processes on the node alone.",
         actions: &[
             Advice::timeout("start", 300),
             Advice::timeout("stop", 180),

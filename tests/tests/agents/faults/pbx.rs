@@ -135,11 +135,11 @@ impl Pbx {
     }
 
     /// The Docker of the host, which stops a container when it is asked to and never gets to note that it
-    /// has ended: what is asked of that container from then on gets no answer.
+    /// has ended: what is asked of that container from then on gets no answer, and a list says what it said before.
     pub(crate) fn stuck_docker(&self, name: &str) -> String {
         let docker = self.host.engine.path("/run/docker.sock").unwrap();
         let listener = UnixListener::bind(self.sockets.path().join(name)).unwrap();
-        let stuck = Arc::new(Mutex::new(BTreeSet::new()));
+        let stuck = Arc::new(Mutex::new(Stuck::default()));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (docker, stuck) = (docker.clone(), Arc::clone(&stuck));
@@ -150,8 +150,15 @@ impl Pbx {
     }
 }
 
+/// What a stuck Docker does not answer to, and what it says instead of the truth.
+#[derive(Default)]
+struct Stuck {
+    containers: BTreeSet<String>,
+    list: Vec<u8>,
+}
+
 /// One request and, if it gets one, its answer.
-fn pass_on(client: UnixStream, docker: &Path, stuck: &Mutex<BTreeSet<String>>) -> Option<()> {
+fn pass_on(client: UnixStream, docker: &Path, stuck: &Mutex<Stuck>) -> Option<()> {
     let mut client = BufReader::new(client);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -162,7 +169,16 @@ fn pass_on(client: UnixStream, docker: &Path, stuck: &Mutex<BTreeSet<String>>) -
         let end = rest.find([' ', '?']).unwrap_or(rest.len());
         rest[..end].split_once('/')
     });
-    let is_stuck = asked.is_some_and(|(id, _)| stuck.lock().unwrap().contains(id));
+    let is_list = line.contains("/containers/json");
+    let (is_stuck, list) = {
+        let stuck = stuck.lock().unwrap();
+        let hidden = is_list && !stuck.containers.is_empty();
+        let is_stuck = asked.is_some_and(|(id, _)| stuck.containers.contains(id));
+        (is_stuck, hidden.then(|| stuck.list.clone()))
+    };
+    if let Some(list) = list {
+        return client.get_mut().write_all(&list).ok();
+    }
     if !is_stuck {
         let mut docker = UnixStream::connect(docker).ok()?;
         write!(docker, "{line}\r\nConnection: close\r\n{fields}").ok()?;
@@ -173,12 +189,18 @@ fn pass_on(client: UnixStream, docker: &Path, stuck: &Mutex<BTreeSet<String>>) -
         });
         let body = length.next().unwrap_or(0);
         io::copy(&mut client.by_ref().take(body), &mut docker).ok()?;
-        let Some((id, "stop")) = asked else {
-            io::copy(&mut docker, client.get_mut()).ok()?;
+        if let Some((id, "stop")) = asked {
+            stuck.lock().unwrap().containers.insert(id.to_owned());
+            io::copy(&mut docker, &mut io::sink()).ok()?;
+        } else {
+            let mut answer = Vec::new();
+            docker.read_to_end(&mut answer).ok()?;
+            client.get_mut().write_all(&answer).ok()?;
+            if is_list {
+                stuck.lock().unwrap().list = answer;
+            }
             return Some(());
-        };
-        stuck.lock().unwrap().insert(id.to_owned());
-        io::copy(&mut docker, &mut io::sink()).ok()?;
+        }
     }
     // Until the one who asks gives up.
     io::copy(&mut client, &mut io::sink()).ok().map(drop)
