@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use super::container::Container;
 use super::order::OrderError;
 use crate::meaning::Meaning;
 
@@ -75,6 +76,17 @@ pub enum DockerError {
 }
 
 impl DockerError {
+    /// Docker has not noted that a container has ended.
+    pub(super) fn stuck(container: &Container) -> Self {
+        Self::Container {
+            name: container.name.clone(),
+            what: format!(
+                "has no process, although Docker says: {}. Docker is stuck, and nothing starts on this node until it is restarted",
+                container.status
+            ),
+        }
+    }
+
     /// What it means. Of several that nothing was learned, if that is so of any of them.
     pub fn meaning(&self) -> Meaning {
         match self {

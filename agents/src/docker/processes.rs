@@ -46,15 +46,10 @@ pub(super) fn ended_unnoted(containers: &[Container]) -> Vec<bool> {
         return vec![false; containers.len()];
     }
     let processes = with_processes();
-    let ended = |container: &Container| runs(container) && !processes.contains(&container.id);
-    if let Some(container) = containers.iter().find(|it| ended(it)) {
-        tracing::warn!(
-            "{} has no process, although Docker says: {}. Docker may be stuck: then nothing starts on this node until it is restarted",
-            container.name,
-            container.status
-        );
-    }
-    containers.iter().map(ended).collect()
+    containers
+        .iter()
+        .map(|container| runs(container) && !processes.contains(&container.id))
+        .collect()
 }
 
 /// Whether the control group that Docker makes unless it is told otherwise has processes. Cheaper than to look at

@@ -13,10 +13,17 @@ use super::container::{Condition, Container, Health, Inspection, RestartPolicy, 
 use super::daemon::Daemon;
 use super::error::DockerError;
 use super::order::Order;
+use super::processes;
 use super::state::ProjectState;
 
 /// How often a container is looked at while its health is awaited.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long Docker may take to note that a container has ended.
+const NOTED: Duration = Duration::from_secs(10);
+
+/// How often it is asked whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long one that was ending again and again has to run to be believed.
 const STAY: Duration = Duration::from_secs(1);
@@ -66,12 +73,29 @@ struct Launch<'a> {
     working: usize,
 }
 
+/// The containers, once Docker has noted which of them have ended. One that is stuck never does; to wait for it
+/// would keep the PBX from the node that can start it.
+async fn noted(daemon: &Daemon, project: &str) -> Result<Vec<Container>, DockerError> {
+    let limit = Instant::now() + NOTED;
+    loop {
+        let containers = daemon.services(project).await?;
+        let ended = processes::ended_unnoted(&containers);
+        let Some(stuck) = ended.iter().position(|ended| *ended) else {
+            return Ok(containers);
+        };
+        if Instant::now() > limit {
+            return Err(DockerError::stuck(&containers[stuck]));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
 pub(super) async fn start(
     daemon: &Daemon,
     project: &str,
     deadline: Instant,
 ) -> Result<Vec<String>, DockerError> {
-    let containers = daemon.services(project).await?;
+    let containers = noted(daemon, project).await?;
     if containers.is_empty() {
         return Err(DockerError::NoContainers {
             project: project.to_owned(),

@@ -75,6 +75,14 @@ pub(super) async fn stop(
         }
     }
     if left.is_empty() {
+        let ended = processes::ended_unnoted(&containers);
+        if let Some(stuck) = containers
+            .iter()
+            .zip(ended)
+            .find_map(|(it, ended)| ended.then_some(it))
+        {
+            tracing::warn!("{}", DockerError::stuck(stuck));
+        }
         for error in errors {
             tracing::warn!("project {project} is stopped, although: {error}");
         }

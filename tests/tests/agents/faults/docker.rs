@@ -128,6 +128,8 @@ fn stuck(pbx: &mut Pbx, table: &mut Table) {
     assert_eq!(pbx.host.running(), [""; 0]);
     let fault = "the daemon is stuck, and says of what has ended that it runs";
     row(fault, "monitor", 7, "no container of project portsip runs");
+    let meaning = "has no process, although Docker says: Up ... Docker is stuck";
+    row(fault, "start", 1, meaning);
     row(fault, "stop", 0, "");
 }
 
