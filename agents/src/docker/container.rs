@@ -36,6 +36,8 @@ pub struct Container {
     pub depends_on: Result<Vec<Dependency>, OrderError>,
     /// Made by `docker compose run`: no part of what the project is, but of what runs.
     pub one_off: bool,
+    /// It has no process, although Docker says that it runs: Docker is stuck, or about to note it.
+    pub ended_unnoted: bool,
 }
 
 /// Docker's state of a container.
@@ -187,6 +189,7 @@ impl Container {
         Self {
             depends_on: Dependency::parse_label(&service, &label(DEPENDS_ON, &labels)),
             one_off: label(ONE_OFF, &labels).eq_ignore_ascii_case("true"),
+            ended_unnoted: false,
             state: summary
                 .state
                 .map_or(RunState::Unknown, |state| match state {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::container::{Container, Inspection, shortened};
 use super::error::{DockerError, root_cause};
+use super::processes;
 use super::version::Version;
 use crate::meaning::Meaning;
 
@@ -42,10 +43,12 @@ enum Limit {
 pub(super) struct Daemon {
     docker: Docker,
     socket: PathBuf,
+    /// Whether a container without a process does not run, whatever Docker says.
+    pub(super) processes_tell: bool,
 }
 
 impl Daemon {
-    pub(super) async fn connect(socket: &Path) -> Result<Self, DockerError> {
+    pub(super) async fn connect(socket: &Path, processes_tell: bool) -> Result<Self, DockerError> {
         let doing = "reach Docker";
         let unreachable = |said: String| DockerError::Unreachable {
             doing: doing.to_string(),
@@ -68,6 +71,7 @@ impl Daemon {
         Ok(Self {
             docker,
             socket: socket.to_owned(),
+            processes_tell,
         })
     }
 
@@ -78,7 +82,7 @@ impl Daemon {
         Ok(Version::of(&answer.await?.version.unwrap_or_default()))
     }
 
-    /// All containers of a project, also those of `docker compose run`.
+    /// All containers of a project and what became of them, also those of `docker compose run`.
     pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>, DockerError> {
         let label = format!("com.docker.compose.project={project}");
         let options = ListContainersOptionsBuilder::new()
@@ -92,7 +96,11 @@ impl Daemon {
                 self.docker.list_containers(Some(options)),
             )
             .await?;
-        Ok(answer.into_iter().map(Container::from_summary).collect())
+        let mut containers: Vec<_> = answer.into_iter().map(Container::from_summary).collect();
+        if self.processes_tell {
+            processes::correct(&mut containers);
+        }
+        Ok(containers)
     }
 
     /// The containers that are what the project is.

@@ -111,6 +111,15 @@ impl DockerError {
         self.meaning() == Meaning::Unknown
     }
 
+    /// Whether the daemon is at fault, as one is for a moment that has just been restarted and still tidies up.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status >= 500,
+            Self::Several(errors) => errors.iter().any(Self::is_internal),
+            _ => false,
+        }
+    }
+
     /// Whether it says of a container that it runs or may run; if not, Docker said nothing of them.
     pub fn is_about_containers(&self) -> bool {
         match self {
@@ -180,5 +189,12 @@ mod tests {
         };
         assert!(DockerError::Several(vec![failed(1), away]).is_unreachable());
         assert!(!failed(1).is_unreachable());
+        let refused = |status| DockerError::Refused {
+            doing: "start c1".to_owned(),
+            status,
+            said: "id already in use".to_owned(),
+        };
+        assert!(DockerError::Several(vec![failed(1), refused(500)]).is_internal());
+        assert!(!refused(404).is_internal());
     }
 }

@@ -23,6 +23,7 @@ pub use container::{Condition, Container, Dependency, Health, RestartPolicy, Run
 pub use error::DockerError;
 pub use order::{Order, OrderError};
 pub use processes::with_processes;
+pub use start::Started;
 pub use state::ProjectState;
 
 /// How many requests that make Docker work are under way at one time. More only makes
@@ -40,14 +41,19 @@ pub struct Project {
 }
 
 impl Project {
-    /// Reaches the daemon and agrees on a version of the API with it: one request.
+    /// Reaches the daemon and agrees on a version of the API with it: one request. With `processes_tell`, as
+    /// [`Started::processes_tell`] has it, a container without a process does not run, whatever Docker says.
     ///
     /// # Errors
     ///
     /// When the daemon can not be reached.
-    pub async fn connect(socket: &Path, name: &str) -> Result<Self, DockerError> {
+    pub async fn connect(
+        socket: &Path,
+        name: &str,
+        processes_tell: bool,
+    ) -> Result<Self, DockerError> {
         Ok(Self {
-            daemon: Daemon::connect(socket).await?,
+            daemon: Daemon::connect(socket, processes_tell).await?,
             name: name.to_owned(),
         })
     }
@@ -66,27 +72,24 @@ impl Project {
         self.daemon.services(&self.name).await
     }
 
-    /// Whether the project runs as a whole, to which all of `services` belong. One request, and a look
-    /// at the processes: a container without one does not run, whatever Docker says.
+    /// Whether the project runs as a whole, to which all of `services` belong. One request.
     ///
     /// # Errors
     ///
     /// As [`Project::containers`].
     pub async fn state(&self, services: &[String]) -> Result<ProjectState, DockerError> {
-        let mut containers = self.containers().await?;
-        processes::correct(&mut containers);
-        Ok(ProjectState::of(&containers, services))
+        Ok(ProjectState::of(&self.containers().await?, services))
     }
 
     /// Starts what does not run yet, each container as soon as what it depends on is there.
     /// Sets the restart policy of every container to `no` first: who calls this owns restarts.
-    /// Containers that run are left alone. Returns the names of the services.
+    /// Containers that run are left alone.
     ///
     /// # Errors
     ///
     /// When a container does not start, ends, or is unhealthy, or when something was not
     /// ready by `deadline`. What was started by then is left running.
-    pub async fn start(&self, deadline: Instant) -> Result<Vec<String>, DockerError> {
+    pub async fn start(&self, deadline: Instant) -> Result<Started, DockerError> {
         let start = start::start(&self.daemon, &self.name, deadline.into());
         self.by(deadline, "start", start).await
     }

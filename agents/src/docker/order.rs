@@ -163,6 +163,7 @@ pub(super) mod tests {
             status: "Up 5 seconds".to_owned(),
             depends_on: Dependency::parse_label(service, label),
             one_off: false,
+            ended_unnoted: false,
         }
     }
 

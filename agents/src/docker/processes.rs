@@ -6,25 +6,32 @@ use std::path::Path;
 
 use super::container::{Container, RunState};
 
-/// The ids of the containers that have processes.
+/// The ids of Docker's containers that have processes.
 pub fn with_processes() -> BTreeSet<String> {
-    with_processes_under(Path::new("/proc"))
+    let groups = groups_under(Path::new("/proc"));
+    let ids = groups.iter().filter_map(|groups| container_id(groups));
+    ids.map(str::to_owned).collect()
 }
 
-fn with_processes_under(proc: &Path) -> BTreeSet<String> {
-    let mut ids = BTreeSet::new();
-    for process in fs::read_dir(proc).into_iter().flatten().flatten() {
-        if let Ok(groups) = fs::read_to_string(process.path().join("cgroup")) {
-            ids.extend(container_id(&groups).map(str::to_owned));
-        }
-    }
-    ids
+/// Whether a container has processes.
+pub(super) fn has(container: &Container) -> bool {
+    group_is_populated(&container.id)
+        || groups_under(Path::new("/proc"))
+            .iter()
+            .any(|groups| groups.contains(&container.id))
+}
+
+/// Whether the processes can tell what runs, as they do when the control group of each bears the container's
+/// id: every container that Docker says to run has one.
+pub(super) fn tell(containers: &[Container]) -> bool {
+    !ended(containers).contains(&true)
 }
 
 /// Corrects a list of Docker's: what has no process does not run.
 pub(super) fn correct(containers: &mut [Container]) {
-    let ended = ended_unnoted(containers);
+    let ended = ended(containers);
     for (container, _) in containers.iter_mut().zip(ended).filter(|(_, ended)| *ended) {
+        container.ended_unnoted = true;
         container.state = RunState::Exited;
         container.status = format!(
             "it has no process, although Docker says: {}",
@@ -33,22 +40,31 @@ pub(super) fn correct(containers: &mut [Container]) {
     }
 }
 
-/// Which of these containers have no process although Docker says that they run, as one that is stuck does for ever.
-pub(super) fn ended_unnoted(containers: &[Container]) -> Vec<bool> {
+/// Which of these have no process, although Docker says that they run.
+fn ended(containers: &[Container]) -> Vec<bool> {
     let runs = |container: &Container| {
         matches!(
             container.state,
             RunState::Running | RunState::Paused | RunState::Stopping
         )
     };
-    let seen = |container: &Container| group_is_populated(&container.id);
-    if containers.iter().filter(|it| runs(it)).all(seen) {
+    let mut running = containers.iter().filter(|container| runs(container));
+    if running.all(|container| group_is_populated(&container.id)) {
         return vec![false; containers.len()];
     }
-    let processes = with_processes();
+    let groups = groups_under(Path::new("/proc"));
+    let has = |container: &Container| groups.iter().any(|it| it.contains(&container.id));
     containers
         .iter()
-        .map(|container| runs(container) && !processes.contains(&container.id))
+        .map(|container| runs(container) && !has(container))
+        .collect()
+}
+
+/// The control groups of all processes, as the kernel writes them.
+fn groups_under(proc: &Path) -> BTreeSet<String> {
+    let processes = fs::read_dir(proc).into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read_to_string(process.path().join("cgroup")).ok())
         .collect()
 }
 
@@ -97,18 +113,15 @@ mod tests {
     }
 
     #[test]
-    fn a_container_with_two_processes_is_one() {
+    fn the_groups_of_all_processes_are_read() {
         let proc = tempfile::tempdir().unwrap();
-        for (process, container) in [("7", 'a'), ("8", 'a'), ("9", 'b')] {
+        for (process, group) in [("7", "a"), ("8", "a"), ("9", "b")] {
             fs::create_dir(proc.path().join(process)).unwrap();
-            let group = format!("0::/docker/{}\n", id(container));
             fs::write(proc.path().join(process).join("cgroup"), group).unwrap();
         }
         fs::create_dir(proc.path().join("sys")).unwrap();
-        assert_eq!(
-            with_processes_under(proc.path()),
-            BTreeSet::from([id('a'), id('b')])
-        );
+        let groups = ["a", "b"].map(str::to_owned).into();
+        assert_eq!(groups_under(proc.path()), groups);
     }
 
     #[test]
@@ -119,7 +132,9 @@ mod tests {
                 let container = container("gateway", "");
                 Container { state, ..container }
             });
+        assert!(!tell(&containers));
         correct(&mut containers);
+        assert!(tell(&containers), "nothing of it runs");
         let states = containers.each_ref().map(|container| container.state);
         assert_eq!(
             states,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::AT_ONCE;
@@ -73,18 +74,28 @@ struct Launch<'a> {
     working: usize,
 }
 
+/// What a start has started.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Started {
+    /// The names of the services. Docker does not tell that a container was there once.
+    pub services: Vec<String>,
+    /// Whether the processes of the containers were seen, so that from then on a container without a process
+    /// does not run.
+    #[serde(default)]
+    pub processes_tell: bool,
+}
+
 /// The containers, once Docker has noted which of them have ended. One that is stuck never does; to wait for it
 /// would keep the PBX from the node that can start it.
 async fn noted(daemon: &Daemon, project: &str) -> Result<Vec<Container>, DockerError> {
     let limit = Instant::now() + NOTED;
     loop {
         let containers = daemon.services(project).await?;
-        let ended = processes::ended_unnoted(&containers);
-        let Some(stuck) = ended.iter().position(|ended| *ended) else {
+        let Some(stuck) = containers.iter().find(|container| container.ended_unnoted) else {
             return Ok(containers);
         };
         if Instant::now() > limit {
-            return Err(DockerError::stuck(&containers[stuck]));
+            return Err(DockerError::stuck(stuck));
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -94,7 +105,7 @@ pub(super) async fn start(
     daemon: &Daemon,
     project: &str,
     deadline: Instant,
-) -> Result<Vec<String>, DockerError> {
+) -> Result<Started, DockerError> {
     let containers = noted(daemon, project).await?;
     if containers.is_empty() {
         return Err(DockerError::NoContainers {
@@ -147,7 +158,10 @@ pub(super) async fn start(
             "was started and nothing of it runs".to_owned(),
         )]),
     }?;
-    Ok(services)
+    Ok(Started {
+        services,
+        processes_tell: processes::tell(&containers),
+    })
 }
 
 impl Launch<'_> {

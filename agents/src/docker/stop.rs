@@ -4,7 +4,7 @@
 //! Docker before 20.10.27 can lock itself up when containers end at one time, about once in a hundred stops
 //! of a whole PBX (moby/moby#46661; Debian 12 has 20.10.24): there they are stopped one after the other. A
 //! daemon that is stuck all the same does not answer when it is asked about a container whose end it never
-//! notes, so what has no process any more has ended, whatever Docker says.
+//! notes, so what has no process any more has ended, whatever Docker says, if processes can tell.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::container::{Container, Inspection, RestartPolicy, RunState};
 use super::daemon::Daemon;
 use super::error::DockerError;
 use super::order::Order;
-use super::processes::{self, with_processes};
+use super::processes;
 
 /// What Docker may take beyond the grace, and what is kept back for killing.
 const RESERVE: Duration = Duration::from_secs(3);
@@ -75,12 +75,7 @@ pub(super) async fn stop(
         }
     }
     if left.is_empty() {
-        let ended = processes::ended_unnoted(&containers);
-        if let Some(stuck) = containers
-            .iter()
-            .zip(ended)
-            .find_map(|(it, ended)| ended.then_some(it))
-        {
+        if let Some(stuck) = containers.iter().find(|container| container.ended_unnoted) {
             tracing::warn!("{}", DockerError::stuck(stuck));
         }
         for error in errors {
@@ -98,9 +93,8 @@ async fn look_at_all(
     daemon: &Daemon,
     containers: &[Container],
 ) -> Vec<(usize, Result<Option<Inspection>, DockerError>)> {
-    let ended = processes::ended_unnoted(containers);
-    let others = (0..containers.len()).filter(|position| !ended[*position]);
-    stream::iter(others.map(|position| (position, &containers[position])))
+    stream::iter(containers.iter().enumerate())
+        .filter(|(_, container)| std::future::ready(!container.ended_unnoted))
         .map(|(position, container)| async move {
             let found = daemon.inspect(container).await;
             if let Ok(Some(found)) = &found
@@ -194,7 +188,7 @@ async fn take_one_down(
     tokio::select! {
         biased;
         ended = ask_docker(daemon, container, grace, deadline) => ended.map(|()| End::Noted),
-        () = no_process_is_left(container) => Ok(End::Unnoted),
+        () = no_process_is_left(container), if daemon.processes_tell => Ok(End::Unnoted),
     }
 }
 
@@ -203,7 +197,7 @@ async fn no_process_is_left(container: &Container) {
     let mut seen = Instant::now();
     while seen.elapsed() < NOTED {
         sleep(LOOK_AT_PROCESSES).await;
-        if with_processes().contains(&container.id) {
+        if processes::has(container) {
             seen = Instant::now();
         }
     }

@@ -7,9 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::docker::{DockerError, Order, OrderError, Project, ProjectState};
+use crate::docker::{DockerError, Order, OrderError, Project, ProjectState, Started};
 use crate::mounts;
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
@@ -34,6 +32,10 @@ parameters! {
     }
 }
 
+/// How often a start is tried again when Docker itself is at fault, and after what time.
+const TRIES: u32 = 4;
+const NEXT_TRY: Duration = Duration::from_secs(1);
+
 /// How often Docker is looked for while it does not answer.
 const DAEMON: Duration = Duration::from_millis(300);
 
@@ -43,12 +45,6 @@ pub struct Pbx {
     parameters: PbxParameters,
     call: Call,
     started: StateFile,
-}
-
-/// What a start has started. Docker does not tell that a container was there once.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Started {
-    services: Vec<String>,
 }
 
 impl Agent for Pbx {
@@ -99,13 +95,14 @@ impl Pbx {
             "starting the containers of project {}",
             self.parameters.project
         ));
+        let mut tries = TRIES;
         loop {
             let started = async { self.connect().await?.start(deadline.end()).await };
             match started.await {
-                Ok(services) => {
+                Ok(started) => {
                     tracing::info!("the containers of project {} run", self.parameters.project);
                     // Without it a monitor misses less; the PBX runs all the same.
-                    if let Err(failure) = self.started.save(&Started { services }) {
+                    if let Err(failure) = self.started.save(&started) {
                         tracing::warn!("{failure}");
                     }
                     return Ok(());
@@ -115,6 +112,11 @@ impl Pbx {
                     if !deadline.sleep(DAEMON).await {
                         return Err(Failure::generic(error.to_string()));
                     }
+                }
+                Err(error) if error.is_internal() && tries > 0 => {
+                    tracing::warn!("{error}; trying again");
+                    tries -= 1;
+                    deadline.sleep(NEXT_TRY).await;
                 }
                 // Other nodes have containers of their own.
                 Err(
@@ -146,14 +148,14 @@ impl Pbx {
             };
             let Err(error) = stopped.await else {
                 tracing::info!("no container of project {} runs", self.parameters.project);
-                self.started.remove();
+                self.forget_services();
                 return Ok(());
             };
             // Containers outlive a Docker daemon that was killed; so it's their processes that count.
             let left = leftover::containers(&self.parameters.project);
             if left.is_empty() && !error.is_about_containers() {
                 tracing::warn!("{error}; no process of a container is left on this node");
-                self.started.remove();
+                self.forget_services();
                 return Ok(());
             }
             // The daemon may come back, and what is stopped is not stopped again.
@@ -168,7 +170,7 @@ impl Pbx {
 
     async fn look_at_all(&self) -> Result<Health, Failure> {
         self.call.steps.doing("asking Docker for the containers");
-        let services = self.started.load::<Started>().unwrap_or_default().services;
+        let services = self.started().services;
         // At level 10 others are asked too, the more so when Docker does not answer.
         let share = if self.call.in_depth() { 2 } else { 1 };
         let state = async { self.connect().await?.state(&services).await };
@@ -241,8 +243,29 @@ impl Pbx {
             .map_err(|error| Failure::installed(error.to_string()))
     }
 
+    fn started(&self) -> Started {
+        self.started.load().unwrap_or_default()
+    }
+
+    /// What the last start has started is no longer what has to run.
+    fn forget_services(&self) {
+        let started = Started {
+            services: Vec::new(),
+            ..self.started()
+        };
+        if !started.processes_tell {
+            self.started.remove();
+        } else if let Err(failure) = self.started.save(&started) {
+            tracing::warn!("{failure}");
+        }
+    }
+
     async fn connect(&self) -> Result<Project, DockerError> {
-        let project = Project::connect(&self.parameters.docker_socket, &self.parameters.project);
+        let project = Project::connect(
+            &self.parameters.docker_socket,
+            &self.parameters.project,
+            self.started().processes_tell,
+        );
         self.within(self.call.deadline.remaining(), project).await
     }
 
