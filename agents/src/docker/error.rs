@@ -76,12 +76,12 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    /// Docker has not noted that a container has ended.
+    /// Docker has not noted that a container has ended, as its corrected status says.
     pub(super) fn stuck(container: &Container) -> Self {
         Self::Container {
             name: container.name.clone(),
             what: format!(
-                "has no process, although Docker says: {}. Docker is stuck, and nothing starts on this node until it is restarted",
+                "has {}: Docker is stuck, and nothing starts on this node until it is restarted",
                 container.status
             ),
         }

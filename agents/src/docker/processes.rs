@@ -33,10 +33,7 @@ pub(super) fn correct(containers: &mut [Container]) {
     for (container, _) in containers.iter_mut().zip(ended).filter(|(_, ended)| *ended) {
         container.ended_unnoted = true;
         container.state = RunState::Exited;
-        container.status = format!(
-            "it has no process, although Docker says: {}",
-            container.status
-        );
+        container.status = format!("no process, although Docker says: {}", container.status);
     }
 }
 
@@ -142,7 +139,7 @@ mod tests {
         );
         assert_eq!(
             containers[0].status,
-            "it has no process, although Docker says: Up 5 seconds"
+            "no process, although Docker says: Up 5 seconds"
         );
     }
 }

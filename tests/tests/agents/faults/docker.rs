@@ -122,7 +122,7 @@ fn stuck(pbx: &mut Pbx, table: &mut Table) {
     );
     assert!(pbx.host.try_sh(&asked).is_err(), "it is not stuck");
     let meaning =
-        "16 containers run, but not portsip.gateway (it has no process, although Docker says: Up";
+        "16 containers run, but not portsip.gateway (no process, although Docker says: Up";
     row(fault, "monitor", 1, meaning);
     row(fault, "stop", 0, "");
     assert_eq!(pbx.host.running(), [""; 0]);
