@@ -116,7 +116,9 @@ impl Pbx {
                 Err(error) if error.is_internal() && tries > 0 => {
                     tracing::warn!("{error}; trying again");
                     tries -= 1;
-                    deadline.sleep(NEXT_TRY).await;
+                    if !deadline.sleep(NEXT_TRY).await {
+                        return Err(Failure::generic(error.to_string()));
+                    }
                 }
                 // Other nodes have containers of their own.
                 Err(
