@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::world::Error;
 
-/// Name of the unit under systemd and of the group elsewhere.
-pub const NAME: &str = "portsip-ha-lab";
+/// Name of the lab's unit under systemd and of its group elsewhere.
+pub fn name() -> String {
+    format!("portsip-ha-lab-{}", crate::name::current())
+}
 
 /// Where cgroup v2 is mounted; on a hybrid machine beside the v1 controllers.
 pub fn mount_point() -> Option<PathBuf> {
@@ -36,7 +38,7 @@ impl Cgroup {
     /// # Errors
     /// There is no cgroup v2, or it may not be written.
     pub fn of_the_lab() -> Result<Self, Error> {
-        Self::of(NAME)
+        Self::of(&name())
     }
 
     /// The group of each dockerd that runs without a node around it. Not the lab's: whoever takes a lab
@@ -55,7 +57,7 @@ impl Cgroup {
             .lines()
             .find_map(|l| l.strip_prefix("0::/"))
             .unwrap_or_default();
-        let unit = format!("{NAME}.service");
+        let unit = format!("{}.service", self::name());
         match own.split('/').position(|part| part == unit) {
             Some(depth) => {
                 let path: PathBuf = own.split('/').take(depth + 1).collect();

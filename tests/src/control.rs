@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dhcp::Lease;
 use crate::ec2::{Event, Injection, Snapshot, Standing};
 use crate::world::Error;
 use crate::{paths, watch};
@@ -30,6 +31,8 @@ pub enum Request {
     Partition(String),
     /// Ends every partition.
     Heal,
+    /// DHCP gives this from the next request on.
+    Lease(Lease),
     /// Has something go wrong: [`Reply::Faults`] with this one.
     Inject(Injection),
     /// [`Reply::Faults`] with all that are in force.
@@ -122,9 +125,17 @@ pub fn follow(request: &Request, mut each: impl FnMut(Reply)) -> Result<(), Erro
     let mut stream = UnixStream::connect(socket()).map_err(|_| no_lab())?;
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
-    stream.write_all(line.as_bytes())?;
-    for line in BufReader::new(stream).lines() {
-        match serde_json::from_str(&line?)? {
+    // The process can die at any moment: before it has read the request, and half way through
+    // its answer. Then writing or reading fails, or the last line has no end.
+    stream.write_all(line.as_bytes()).map_err(|_| died())?;
+    let mut replies = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        replies.read_line(&mut line).map_err(|_| died())?;
+        if !line.ends_with('\n') {
+            return Err(died().into());
+        }
+        match serde_json::from_str(&line)? {
             Reply::Failed(reason) => return Err(reason.into()),
             Reply::Step(step) => each(Reply::Step(step)),
             last => {
@@ -133,11 +144,10 @@ pub fn follow(request: &Request, mut each: impl FnMut(Reply)) -> Result<(), Erro
             }
         }
     }
-    Err(died().into())
 }
 
 fn no_lab() -> String {
-    if PathBuf::from(paths::STATE).exists() {
+    if paths::state_dir().exists() {
         died()
     } else {
         "no lab is up; `lab up` starts one".to_owned()

@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::cgroup::Cgroup;
 use crate::control::{self, Moment, NodeStatus, Reply, Request, Status};
+use crate::dhcp::Dhcp;
 use crate::ec2::{Ec2, Timing};
 use crate::hypervisor::{Hypervisor, Model};
 use crate::image;
@@ -22,7 +22,7 @@ use crate::lab::Options;
 use crate::progress::Silent;
 use crate::site::{self, INSTANCES, Instance};
 use crate::world::{Error, World as _};
-use crate::{endpoints, netns, paths, vpc};
+use crate::{endpoints, netns, paths, resolver, vpc};
 
 /// How long nodes may take from power to a working sshd and pcsd.
 const UP_WITHIN: Duration = Duration::from_secs(180);
@@ -36,17 +36,13 @@ const LOOK: Duration = Duration::from_millis(100);
 /// # Errors
 /// Something of the lab cannot be made; it was also told to whoever follows the start.
 pub fn serve(options: &Options) -> Result<(), Error> {
-    let lock = fs::File::create(paths::state("lock"))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| "another lab is running; `lab down` ends it")?;
     let group = Cgroup::of_the_lab()?;
-    fs::write(
-        paths::state("cgroup"),
-        group.path().as_os_str().as_encoded_bytes(),
-    )?;
+    note("cgroup", group.path())?;
     group.child("serve")?.enter()?;
     let disks = paths::disks();
-    fs::write(paths::state("disks"), disks.as_os_str().as_encoded_bytes())?;
+    let image = image::node_image(&Silent)?;
+    note("disks", &disks)?;
+    note("image", image.dir())?;
     fs::create_dir_all(&disks)?;
 
     let start = Arc::new(Start::default());
@@ -59,7 +55,7 @@ pub fn serve(options: &Options) -> Result<(), Error> {
 
     start.step("VPC and Internet");
     vpc::build()?;
-    netns::enter(netns::VPC)?;
+    netns::enter(&netns::vpc())?;
     keep_mounts_private(&disks)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -73,7 +69,7 @@ pub fn serve(options: &Options) -> Result<(), Error> {
         }
     });
     runtime.block_on(async {
-        let begun = begin(options, &group, &disks, &desk).await;
+        let begun = begin(options, &image, &group, &disks, &desk).await;
         start.end(begun.as_ref().map(drop).map_err(ToString::to_string));
         if begun.is_err() {
             // Whoever follows the start gets the reason; `lab down` gets the rest.
@@ -84,14 +80,20 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     })
 }
 
+/// Notes a path for whoever asks later, perhaps with another cache directory.
+fn note(name: &str, path: &Path) -> Result<(), Error> {
+    fs::write(paths::state(name), path.as_os_str().as_encoded_bytes())?;
+    Ok(())
+}
+
 async fn begin(
     options: &Options,
+    image: &image::Image,
     group: &Cgroup,
     disks: &Path,
     desk: &Arc<Desk>,
 ) -> Result<(), Error> {
     let start = &desk.start;
-    let image = image::node_image(&Silent)?;
     start.step("disks");
     let model: Model = Arc::new(OnceLock::new());
     let kernel: Vec<&'static Instance> = options
@@ -99,7 +101,7 @@ async fn begin(
         .iter()
         .filter_map(|name| site::instance(name))
         .collect();
-    let world = Arc::new(Hypervisor::new(&image, disks, group, &kernel, &model)?);
+    let world = Arc::new(Hypervisor::new(image, disks, group, &kernel, &model)?);
 
     start.step("EC2 and instance metadata");
     let timing = if options.fast {
@@ -109,10 +111,13 @@ async fn begin(
     };
     let ec2 = Ec2::new(timing, Arc::clone(&world) as Arc<dyn crate::world::World>);
     let _ = model.set(Arc::downgrade(&ec2));
-    endpoints::serve_ec2(&ec2, &image)?;
+    endpoints::serve_ec2(&ec2, image)?;
+    let dhcp = Dhcp::default();
     for instance in &INSTANCES {
         endpoints::serve_metadata(&ec2, instance)?;
+        dhcp.serve(instance)?;
     }
+    resolver::serve()?;
     world.set_network(&ec2.network())?;
     let watched = Arc::clone(&world);
     std::thread::spawn(move || {
@@ -125,7 +130,7 @@ async fn begin(
     start.step("three nodes");
     let (booting, start) = (Arc::clone(&world), Arc::clone(&desk.start));
     tokio::task::spawn_blocking(move || boot_all(&booting, &start)).await??;
-    let _ = desk.lab.set(Running { world, ec2 });
+    let _ = desk.lab.set(Running { world, ec2, dhcp });
     Ok(())
 }
 
@@ -248,6 +253,7 @@ impl Start {
 struct Running {
     world: Arc<Hypervisor>,
     ec2: Arc<Ec2>,
+    dhcp: Dhcp,
 }
 
 /// Where clients' wishes are heard.
@@ -313,6 +319,10 @@ impl Desk {
                 let mut faults = lab.ec2.faults();
                 faults.retain(|standing| standing.number == number);
                 return Ok(Reply::Faults(faults));
+            }
+            Request::Lease(lease) => {
+                lab.dhcp.set_lease(*lease);
+                self.note(format!("DHCP gives {lease:?} from now on"));
             }
             Request::Faults => return Ok(Reply::Faults(lab.ec2.faults())),
             Request::ClearFaults(None) => drop(lab.ec2.clear_faults()),

@@ -1,5 +1,5 @@
-//! The lab as programs use it: the command `lab`, the demo and the tests. One lab at a time; it
-//! lives in a background process, so it outlives who started it.
+//! The lab as programs use it: the command `lab`, the demo and the tests. It lives in a background
+//! process, so it outlives who started it. Labs of different names are up at the same time.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,25 +8,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{self, Moment, Reply, Request, Status};
+use crate::dhcp::Lease;
 use crate::ec2::{Event, Injection, Standing};
 use crate::image::{self, Image, check};
 use crate::node::kernel::disk::kernel_disk;
-use crate::progress::{Progress, Silent};
+use crate::progress::Progress;
 use crate::site::Instance;
 use crate::world::Error;
-use crate::{cgroup, paths, remains, run, ssh};
+use crate::{cgroup, name, paths, remains, run, ssh};
 
 /// How long the background process may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a copy to a node may take.
 const COPY_WITHIN: Duration = Duration::from_secs(120);
 
-/// How long [`exclusive`] waits for a lab that somebody else has up.
-const TURN_WITHIN: Duration = Duration::from_secs(1200);
+/// The labs of the tests: two at a time, because they mostly wait for Pacemaker and EC2.
+const TEST_LABS: [&str; 2] = ["test1", "test2"];
+/// How long [`turn`] waits. Tests of whole clusters take minutes, and many may be waiting.
+const TURN_WITHIN: Duration = Duration::from_secs(3600);
 
 /// What kind of lab.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +59,11 @@ impl Lab {
             return Err(format!("this machine cannot run the lab yet:\n{missing}").into());
         }
         if control::listening() {
-            return Err("a lab is up already; `lab down` ends it".into());
+            return Err(format!(
+                "the lab '{}' is up already; `lab down` ends it",
+                name::current()
+            )
+            .into());
         }
         let image = image::node_image(progress)?;
         crate::pbx::docker_data()?;
@@ -84,8 +92,14 @@ impl Lab {
     /// None is, or its process has died.
     pub fn connect() -> Result<Self, Error> {
         control::ask(&Request::Status)?;
+        let image = paths::noted("image").ok_or_else(|| {
+            format!(
+                "the lab has not noted its image in {}; is it of the same build as this command?",
+                paths::state("image").display()
+            )
+        })?;
         Ok(Self {
-            image: image::node_image(&Silent)?,
+            image: Image::at(image),
         })
     }
 
@@ -156,6 +170,14 @@ impl Lab {
         done(&Request::Heal)
     }
 
+    /// Has DHCP give something else with an address, from the next request on.
+    ///
+    /// # Errors
+    /// The lab's process has died.
+    pub fn set_lease(&self, lease: Lease) -> Result<(), Error> {
+        done(&Request::Lease(lease))
+    }
+
     /// Has something go wrong in EC2, with a volume or in the metadata service; the fault's number.
     ///
     /// # Errors
@@ -217,27 +239,76 @@ impl Lab {
     }
 }
 
-/// Waits until nobody else has a lab or is starting one, and keeps others waiting until it is
-/// dropped. Says so on stderr when it has to wait.
+/// The right to have a lab of this process's name, until it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _held: Flock<fs::File>,
+}
+
+/// The right to have the lab that this process has chosen by its name.
 ///
 /// # Errors
-/// A lab is still up after twenty minutes, or the lock cannot be made.
-pub fn exclusive() -> Result<Flock<fs::File>, Error> {
-    let path = paths::ONE_LAB;
-    let file = fs::File::create(path).map_err(|e| format!("cannot make {path}: {e}"))?;
-    let lock = Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, e)| format!("cannot lock {path}: {e}"))?;
-    let deadline = Instant::now() + TURN_WITHIN;
+/// Somebody has it up, or is starting or removing it.
+pub fn own() -> Result<Turn, Error> {
+    let name = name::current();
     if control::listening() {
-        eprintln!("waiting: a lab is up; `lab down` ends it");
+        return Err(format!("the lab '{name}' is up already; `lab --name {name} down` ends it, `lab --name OTHER` is another").into());
     }
-    while control::listening() {
-        if Instant::now() > deadline {
-            return Err("a lab is up; `lab down` ends it".into());
+    take(name)?.ok_or_else(|| {
+        format!(
+            "somebody is starting or using the lab '{name}' just now; `lab --name OTHER` is another"
+        )
+        .into()
+    })
+}
+
+/// For tests: waits for one of the labs that tests have, and makes it this process's lab. Tests of one
+/// process have one lab, one after the other.
+///
+/// # Errors
+/// None has become free within an hour, or a lock cannot be made.
+pub fn turn() -> Result<Turn, Error> {
+    let deadline = Instant::now() + TURN_WITHIN;
+    let mut told = false;
+    loop {
+        let chosen = name::chosen()
+            .map(ToOwned::to_owned)
+            .or_else(name::from_environment);
+        let candidates: Vec<&str> = match &chosen {
+            Some(name) => vec![name],
+            None => TEST_LABS.to_vec(),
+        };
+        for candidate in candidates {
+            if let Some(turn) = take(candidate)? {
+                // Another thread of this process may have chosen meanwhile.
+                if name::choose(candidate).is_ok() && !control::listening() {
+                    return Ok(turn);
+                }
+            }
         }
-        std::thread::sleep(Duration::from_secs(1));
+        if Instant::now() > deadline {
+            return Err("no lab for this test within an hour: others have them all".into());
+        }
+        if !std::mem::replace(&mut told, true) {
+            eprintln!("waiting for a lab: others have them all");
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
-    Ok(lock)
+}
+
+/// Takes the lock of the lab `name`; nothing if somebody has it.
+fn take(name: &str) -> Result<Option<Turn>, Error> {
+    let path = paths::lock(name);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(|e| format!("cannot make {}: {e}", parent.display()))?;
+    }
+    let file =
+        fs::File::create(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(held) => Ok(Some(Turn { _held: held })),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, e)) => Err(format!("cannot lock {}: {e}", path.display()).into()),
+    }
 }
 
 fn done(request: &Request) -> Result<(), Error> {
@@ -253,10 +324,12 @@ fn unexpected(reply: &Reply) -> Error {
 
 fn start(options: &Options, progress: &dyn Progress) -> Result<(), Error> {
     progress.step("background process");
+    let state = paths::state_dir();
     fs::DirBuilder::new()
         .mode(0o700)
-        .create(paths::STATE)
-        .map_err(|e| format!("cannot make {}: {e}", paths::STATE))?;
+        .recursive(true)
+        .create(&state)
+        .map_err(|e| format!("cannot make {}: {e}", state.display()))?;
     let mut process = spawn(options)?;
     let deadline = Instant::now() + LISTENS_WITHIN;
     while !control::socket().exists() {
@@ -286,30 +359,35 @@ fn start(options: &Options, progress: &dyn Progress) -> Result<(), Error> {
 fn spawn(options: &Options) -> Result<Option<Child>, Error> {
     let log = paths::state("serve.log");
     let program = program()?;
-    let options = serde_json::to_string(options)?;
+    let serve = [
+        "--name".to_owned(),
+        name::current().to_owned(),
+        "serve".to_owned(),
+        serde_json::to_string(options)?,
+    ];
     if cgroup::systemd() {
         let mut args = vec![
             "--quiet".to_owned(),
             "--collect".to_owned(),
-            format!("--unit={}", cgroup::NAME),
+            format!("--unit={}", cgroup::name()),
             "--property=Delegate=yes".to_owned(),
             "--property=TasksMax=infinity".to_owned(),
             format!("--property=StandardOutput=append:{}", log.display()),
             format!("--property=StandardError=append:{}", log.display()),
         ];
-        for name in ["HOME", "XDG_CACHE_HOME", "PATH", "RUST_LOG"] {
+        for name in ["HOME", "XDG_CACHE_HOME", "PATH", "RUST_LOG", "SUITE"] {
             if let Ok(value) = std::env::var(name) {
                 args.push(format!("--setenv={name}={value}"));
             }
         }
-        args.extend([program.display().to_string(), "serve".to_owned(), options]);
+        args.push(program.display().to_string());
+        args.extend(serve);
         run::run("systemd-run", &args)?;
         return Ok(None);
     }
     let log = fs::File::create(log)?;
     let child = Command::new(&program)
-        .arg("serve")
-        .arg(options)
+        .args(serve)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

@@ -18,6 +18,9 @@ use lab::{control, daemon, image, netns, paths};
 #[derive(Parser)]
 #[command(name = "lab", version, arg_required_else_help = true)]
 struct Args {
+    /// Which lab: each name is a lab of its own. [default: $PORTSIP_HA_LAB, or `lab`]
+    #[arg(long, global = true)]
+    name: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -113,7 +116,8 @@ fn node(name: &str) -> Result<&'static Instance, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run(args.verb) {
+    let chosen = args.name.as_deref().map_or(Ok(()), lab::name::choose);
+    match chosen.and_then(|()| run(args.verb)) {
         Ok(code) => code,
         Err(e) => {
             eprintln!("lab: {e}");
@@ -129,7 +133,7 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
                 kernel: kernel.iter().map(|i| i.short.to_owned()).collect(),
                 fast,
             };
-            let _alone = alone()?;
+            let _own = lab::lab::own()?;
             return interruptible(move || {
                 Lab::up(&options, &Stderr::new())?;
                 println!("Up. Next: `lab status`, `lab ssh n1`, `lab down`.");
@@ -137,11 +141,11 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
             });
         }
         Verb::Demo { deb, keep } => {
-            let _alone = alone()?;
+            let _own = lab::lab::own()?;
             return interruptible(move || demo(&deb, keep));
         }
         Verb::Bench(extent) => {
-            let _alone = alone()?;
+            let _own = lab::lab::own()?;
             return interruptible(move || measure(&extent));
         }
         Verb::BenchRenderings(extent) => return measure_renderings(&extent),
@@ -165,13 +169,14 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         Verb::Fault(verb) => fault::run(&Lab::connect()?, verb)?,
         Verb::Events => print!("{}", events(&Lab::connect()?)?),
         Verb::Logs { node } => {
-            let path = paths::disks().join(node.short).join("console.log");
+            let disks = paths::noted("disks").unwrap_or_else(paths::disks);
+            let path = disks.join(node.short).join("console.log");
             let text = std::fs::read_to_string(&path)
                 .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
             print!("{text}");
         }
-        Verb::ExecInet { command } => return replace_by(inside(netns::INTERNET, &command)),
-        Verb::ExecVpc { command } => return replace_by(inside(netns::VPC, &command)),
+        Verb::ExecInet { command } => return replace_by(inside(&netns::internet(), &command)),
+        Verb::ExecVpc { command } => return replace_by(inside(&netns::vpc(), &command)),
         Verb::Image => {
             println!("{}", image::node_rootfs()?.display());
             println!("{}", image::tools_rootfs()?.display());
@@ -197,14 +202,6 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A person does not wait for a lab that is up, only for tests that come to an end by themselves.
-fn alone() -> Result<impl Drop, Error> {
-    if control::listening() {
-        return Err("a lab is up already; `lab down` ends it".into());
-    }
-    lab::lab::exclusive()
 }
 
 /// Does `work`; Ctrl-C meanwhile leaves nothing of the lab behind.

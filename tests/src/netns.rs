@@ -5,19 +5,27 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::run;
 use crate::world::Error;
+use crate::{name, run};
 
-/// The VPC: router, EC2 endpoint, metadata, address translation.
-pub const VPC: &str = "portsip-vpc";
+/// The VPC: router, EC2 endpoint, metadata, resolver, DHCP, address translation.
+pub fn vpc() -> String {
+    format!("{}vpc", prefix())
+}
+
 /// The Internet: clients.
-pub const INTERNET: &str = "portsip-inet";
-/// Every namespace of the lab begins with this.
-pub const PREFIX: &str = "portsip-";
+pub fn internet() -> String {
+    format!("{}inet", prefix())
+}
+
+/// Every namespace of this process's lab begins with this.
+pub fn prefix() -> String {
+    format!("portsip-{}-", name::current())
+}
 
 /// The namespace of a node.
 pub fn of_node(short: &str) -> String {
-    format!("{PREFIX}{short}")
+    format!("{}{short}", prefix())
 }
 
 /// The file that holds a namespace.
@@ -55,12 +63,13 @@ pub fn delete(name: &str) -> Result<(), Error> {
 
 /// The lab's namespaces that exist.
 pub fn list() -> Vec<String> {
+    let prefix = prefix();
     let mut names: Vec<String> = fs::read_dir("/run/netns")
         .into_iter()
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with(PREFIX))
+        .filter(|name| name.starts_with(&prefix))
         .collect();
     names.sort();
     names

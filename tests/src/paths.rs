@@ -3,11 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// Control socket, lock and record of the running lab; gone after `lab down`.
-pub const STATE: &str = "/run/portsip-ha-lab";
+use crate::name;
 
-/// Held by whoever has the one lab, whatever cache it uses.
-pub const ONE_LAB: &str = "/run/portsip-ha-lab.lock";
+/// Below it, each lab has a directory of its name.
+const STATES: &str = "/run/portsip-ha-lab";
 
 /// `${XDG_CACHE_HOME:-~/.cache}/portsip-ha`: images, keyed by what they are built from.
 pub fn cache() -> PathBuf {
@@ -19,13 +18,31 @@ pub fn cache() -> PathBuf {
     base.join("portsip-ha")
 }
 
-/// Disks of the running lab. In the cache directory because the nodes' Docker data is
+/// Where a new lab's disks go. In the cache directory because the nodes' Docker data is
 /// hard-linked from there; removed by `lab down`.
 pub fn disks() -> PathBuf {
-    cache().join("run")
+    cache().join("run").join(name::current())
 }
 
-/// A path below [`STATE`].
+/// Control socket, log and record of this process's lab; gone after `lab down`.
+pub fn state_dir() -> PathBuf {
+    Path::new(STATES).join(name::current())
+}
+
+/// A path below [`state_dir`].
 pub fn state(name: &str) -> PathBuf {
-    Path::new(STATE).join(name)
+    state_dir().join(name)
+}
+
+/// Held by whoever has, or is starting, the lab of this name.
+pub fn lock(name: &str) -> PathBuf {
+    Path::new(STATES).join(format!("{name}.lock"))
+}
+
+/// A path that the running lab has noted, because whoever asks may have another cache directory.
+pub fn noted(name: &str) -> Option<PathBuf> {
+    std::fs::read_to_string(state(name))
+        .ok()
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }

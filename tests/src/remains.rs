@@ -14,13 +14,13 @@ use nix::unistd::Pid;
 
 use crate::cgroup::{self, Cgroup};
 use crate::world::Error;
-use crate::{netns, paths, run, volume};
+use crate::{name, netns, paths, run, volume};
 
 const GONE_WITHIN: Duration = Duration::from_secs(20);
 
 /// Whether there is anything to remove.
 pub fn exist() -> bool {
-    Path::new(paths::STATE).exists()
+    paths::state_dir().exists()
         || disks().exists()
         || group().is_some_and(|g| g.path().exists())
         || !netns::list().is_empty()
@@ -45,7 +45,7 @@ pub fn remove() -> Result<(), Error> {
         note(netns::delete(&name));
     }
     note(remove_dir(&disks));
-    note(remove_dir(Path::new(paths::STATE)));
+    note(remove_dir(&paths::state_dir()));
     if faults.is_empty() {
         Ok(())
     } else {
@@ -55,20 +55,20 @@ pub fn remove() -> Result<(), Error> {
 
 /// Where the lab's disks are: as it noted, because it may have been started with another cache.
 fn disks() -> PathBuf {
-    fs::read_to_string(paths::state("disks"))
-        .ok()
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute() && path.ends_with("portsip-ha/run"))
+    let own = Path::new("portsip-ha/run").join(name::current());
+    paths::noted("disks")
+        .filter(|path| path.ends_with(own))
         .unwrap_or_else(paths::disks)
 }
 
 fn group() -> Option<Cgroup> {
-    let noted = fs::read_to_string(paths::state("cgroup"))
-        .ok()
-        .map(PathBuf::from)
-        .filter(|path| path.to_string_lossy().contains(cgroup::NAME));
+    let name = cgroup::name();
+    let noted = paths::noted("cgroup").filter(|path| {
+        path.iter()
+            .any(|part| part.to_string_lossy().starts_with(&name))
+    });
     noted
-        .or_else(|| cgroup::mount_point().map(|mount| mount.join(cgroup::NAME)))
+        .or_else(|| cgroup::mount_point().map(|mount| mount.join(name)))
         .map(Cgroup::existing)
 }
 
@@ -80,7 +80,10 @@ fn end_processes() -> Result<(), Error> {
     }
     if cgroup::systemd() {
         // No such unit is the usual case after a crash.
-        let _ = run::run("systemctl", &["stop", &format!("{}.service", cgroup::NAME)]);
+        let _ = run::run(
+            "systemctl",
+            &["stop", &format!("{}.service", cgroup::name())],
+        );
     }
     result.and(end_visitors())
 }

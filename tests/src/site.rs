@@ -56,7 +56,7 @@ pub const INSTANCES: [Instance; 3] = [
 pub const REGION: &str = "us-west-1";
 /// The availability zone of the subnet and of the volume.
 pub const ZONE: &str = "us-west-1c";
-/// EC2's real name in the region; the nodes' hosts file points it at the model.
+/// EC2's real name in the region, which the resolver knows.
 pub const EC2_ENDPOINT: &str = "ec2.us-west-1.amazonaws.com";
 /// Where the model listens, inside the VPC namespace.
 pub const EC2_ADDRESS: Ipv4Addr = Ipv4Addr::new(52, 94, 201, 26);
@@ -68,6 +68,14 @@ pub const SUBNET_ID: &str = "subnet-8cadc4e8";
 pub const SUBNET_CIDR: &str = "172.31.16.0/20";
 /// The VPC router: the first address of the subnet, as in EC2.
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(172, 31, 16, 1);
+/// Another address of the router, for leases with another gateway.
+pub const OTHER_ROUTER: Ipv4Addr = Ipv4Addr::new(172, 31, 31, 254);
+/// The resolver: the VPC's base (172.31.0.0/16) plus two. It is not in the subnet.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(172, 31, 0, 2);
+/// All addresses of the resolver.
+pub const RESOLVERS: [Ipv4Addr; 2] = [RESOLVER, Ipv4Addr::new(169, 254, 169, 253)];
+/// The domain of the instances' private names.
+pub const DOMAIN: &str = "us-west-1.compute.internal";
 /// The virtual address: a secondary private address of the active node.
 pub const VIP: Ipv4Addr = Ipv4Addr::new(172, 31, 16, 130);
 /// The Elastic IP.
@@ -80,6 +88,11 @@ pub const VOLUME_ID: &str = "vol-0e06e1e9da3c49b67";
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// The instance role that the metadata service hands out.
 pub const ROLE: &str = "portsip-ha";
+
+/// The subnet.
+pub fn subnet() -> ipnet::Ipv4Net {
+    ipnet::Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 16, 0), 20)
+}
 
 /// The instance that a person means by `n1`, its host name or its instance id.
 pub fn instance(name: &str) -> Option<&'static Instance> {

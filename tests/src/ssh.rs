@@ -1,15 +1,19 @@
-//! Commands on nodes and files to nodes: the system's ssh, from inside the VPC, with one connection
-//! per node that later commands reuse.
+//! Commands on nodes and files to nodes: the system's ssh, from inside the VPC, as the user that an
+//! operator has there, who becomes root by sudo. One connection per node, which later commands reuse.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::image::Image;
 use crate::site::Instance;
 use crate::world::Error;
 use crate::{netns, paths};
+
+/// The user that cloud-init makes on an instance. root does not log in.
+pub const USER: &str = "ubuntu";
 
 /// Exit status of `timeout` when the time was over.
 const TIMED_OUT: i32 = 124;
@@ -24,12 +28,12 @@ pub fn run(image: &Image, node: &Instance, script: &str, limit: Duration) -> Res
     command
         .arg("ssh")
         .args(options(image))
-        .arg(format!("root@{}", node.private_ip))
-        .arg(script);
+        .arg(format!("{USER}@{}", node.private_ip))
+        .arg(as_root(script));
     finish(command, node, script, limit)
 }
 
-/// Copies a file or a directory to a node.
+/// Copies a file or a directory to a node; it is root's there.
 ///
 /// # Errors
 /// The node refuses, or it has taken longer than `limit`.
@@ -40,14 +44,23 @@ pub fn copy_to(
     remote: &Path,
     limit: Duration,
 ) -> Result<(), Error> {
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let number = COPIES.fetch_add(1, Ordering::Relaxed);
+    let incoming = format!("/home/{USER}/incoming-{}-{number}", std::process::id());
     let mut command = in_vpc(Some(limit));
     command
         .args(["scp", "-q", "-r", "-p"])
         .args(options(image))
         .arg(local)
-        .arg(format!("root@{}:{}", node.private_ip, remote.display()));
-    let what = format!("copying {} to {}", local.display(), remote.display());
-    let output = finish(command, node, &what, limit)?;
+        .arg(format!("{USER}@{}:{incoming}", node.private_ip));
+    let remote = remote.display();
+    let what = format!("copying {} to {remote}", local.display());
+    let mut output = finish(command, node, &what, limit)?;
+    if output.status.success() {
+        let put =
+            format!("cp -rT --preserve=mode,timestamps {incoming} {remote} && rm -r {incoming}");
+        output = run(image, node, &put, limit)?;
+    }
     if output.status.success() {
         return Ok(());
     }
@@ -60,6 +73,11 @@ pub fn copy_to(
     .into())
 }
 
+/// A script for root, as a command line for the user's shell.
+pub fn as_root(script: &str) -> String {
+    format!("sudo -n bash -c '{}'", script.replace('\'', r"'\''"))
+}
+
 /// An ssh session for a person, or a command with this process's own stdin and stdout.
 pub fn session(image: &Image, node: &Instance, command: &[String]) -> Command {
     let mut ssh = in_vpc(None);
@@ -67,7 +85,7 @@ pub fn session(image: &Image, node: &Instance, command: &[String]) -> Command {
     if command.is_empty() {
         ssh.arg("-t");
     }
-    ssh.arg(format!("root@{}", node.private_ip)).args(command);
+    ssh.arg(format!("{USER}@{}", node.private_ip)).args(command);
     ssh
 }
 
@@ -78,7 +96,7 @@ pub fn forget(node: &Instance) {
 
 fn in_vpc(limit: Option<Duration>) -> Command {
     let mut enter = OsString::from("--net=");
-    enter.push(netns::path(netns::VPC));
+    enter.push(netns::path(&netns::vpc()));
     match limit {
         None => {
             let mut command = Command::new("nsenter");

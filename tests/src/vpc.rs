@@ -9,13 +9,16 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::netns::{self, INTERNET, VPC};
+use crate::netns;
 use crate::run;
 use crate::site::{self, INSTANCES, Instance};
 use crate::world::{Error, Network};
 
 /// The address of the metadata service.
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// Jumbo frames, as in every VPC (EC2 User Guide, "Network MTU for your EC2 instance"); the Internet
+/// takes 1500.
+pub const MTU: u16 = 9001;
 /// The Internet gateway's device in the VPC.
 const GATEWAY: &str = "igw";
 /// The Internet's side of the gateway.
@@ -36,9 +39,10 @@ fn plug(instance: &Instance) -> String {
 /// # Errors
 /// A namespace exists already, or `ip` fails.
 pub fn build() -> Result<(), Error> {
-    netns::add(VPC)?;
-    netns::add(INTERNET)?;
-    netns::in_namespace(VPC, || {
+    let (vpc, internet) = (netns::vpc(), netns::internet());
+    netns::add(&vpc)?;
+    netns::add(&internet)?;
+    netns::in_namespace(&vpc, || {
         for (key, value) in [
             ("net/ipv6/conf/all/disable_ipv6", "1"),
             ("net/ipv6/conf/default/disable_ipv6", "1"),
@@ -53,23 +57,29 @@ pub fn build() -> Result<(), Error> {
         Ok(())
     })?;
     netns::ip_batch(
-        VPC,
+        &netns::vpc(),
         &format!(
             "link set lo up\n\
              addr add {router}/32 dev lo\n\
+             addr add {other_router}/32 dev lo\n\
+             addr add {resolver}/32 dev lo\n\
+             addr add {link_local_resolver}/32 dev lo\n\
              addr add {METADATA}/32 dev lo\n\
              addr add {ec2}/32 dev lo\n\
              route add unreachable {subnet}\n\
-             link add {GATEWAY} type veth peer name eth0 netns {INTERNET}\n\
+             link add {GATEWAY} type veth peer name eth0 netns {internet}\n\
              addr add {GATEWAY_ADDRESS}/24 dev {GATEWAY}\n\
              link set {GATEWAY} up\n",
             router = site::ROUTER,
+            other_router = site::OTHER_ROUTER,
+            resolver = site::RESOLVERS[0],
+            link_local_resolver = site::RESOLVERS[1],
             ec2 = site::EC2_ADDRESS,
             subnet = site::SUBNET_CIDR,
         ),
     )?;
     netns::ip_batch(
-        INTERNET,
+        &internet,
         &format!(
             "link set lo up\n\
              addr add {client}/24 dev eth0\n\
@@ -86,14 +96,14 @@ pub fn build() -> Result<(), Error> {
 /// # Errors
 /// There is no such device.
 pub fn add_port(device: &str) -> Result<(), Error> {
-    netns::in_namespace(VPC, || {
+    netns::in_namespace(&netns::vpc(), || {
         set_kernel_parameter(&format!("net/ipv4/conf/{device}/rp_filter"), "0")?;
         set_kernel_parameter(&format!("net/ipv4/conf/{device}/send_redirects"), "0")?;
         set_kernel_parameter(&format!("net/ipv4/conf/{device}/proxy_arp"), "1")?;
         // By default the router would wait up to 0.8 s before it answers for another.
         set_kernel_parameter(&format!("net/ipv4/neigh/{device}/proxy_delay"), "0")
     })?;
-    netns::ip_batch(VPC, &format!("link set {device} up\n"))
+    netns::ip_batch(&netns::vpc(), &format!("link set {device} mtu {MTU} up\n"))
 }
 
 /// Makes the port of a container node, with the cable not yet plugged into the node.
@@ -103,16 +113,17 @@ pub fn add_port(device: &str) -> Result<(), Error> {
 pub fn add_cable(instance: &Instance) -> Result<(), Error> {
     let (port, plug) = (port(instance), plug(instance));
     netns::ip_batch(
-        VPC,
+        &netns::vpc(),
         &format!(
-            "link add {port} type veth peer name {plug}\nlink set {plug} address {}\n",
+            "link add {port} mtu {MTU} type veth peer name {plug} mtu {MTU}\nlink set {plug} address {}\n",
             instance.mac
         ),
     )?;
     add_port(&port)
 }
 
-/// Gives a container node that is about to boot a fresh network namespace with its interface.
+/// Gives a container node that is about to boot a fresh network namespace with its interface, which
+/// has no address: the node asks DHCP for one.
 ///
 /// # Errors
 /// `ip` fails.
@@ -121,19 +132,8 @@ pub fn plug_in(instance: &Instance) -> Result<(), Error> {
     let node = netns::of_node(instance.short);
     netns::add(&node)?;
     netns::ip_batch(
-        VPC,
+        &netns::vpc(),
         &format!("link set {} netns {node} name ens5\n", plug(instance)),
-    )?;
-    netns::ip_batch(
-        &node,
-        &format!(
-            "link set lo up\n\
-             addr add {address}/20 brd + dev ens5\n\
-             link set ens5 up\n\
-             route add default via {router} dev ens5\n",
-            address = instance.private_ip,
-            router = site::ROUTER,
-        ),
     )
 }
 
@@ -150,7 +150,11 @@ pub fn unplug(instance: &Instance) -> Result<(), Error> {
     // The interface may be missing when an earlier attempt stopped half way.
     let _ = netns::ip_batch(
         &node,
-        &format!("link set ens5 netns {VPC} name {}\n", plug(instance)),
+        &format!(
+            "link set ens5 netns {} name {}\n",
+            netns::vpc(),
+            plug(instance)
+        ),
     );
     netns::delete(&node)
 }
@@ -206,7 +210,9 @@ impl State {
     fn apply(&mut self) -> Result<(), Error> {
         let rules = ruleset(&self.network, &self.partitioned);
         // A child has the namespace of the thread that starts it, and the caller may be anywhere.
-        netns::in_namespace(VPC, || run::run_with_input("nft", &["-f", "-"], &rules))?;
+        netns::in_namespace(&netns::vpc(), || {
+            run::run_with_input("nft", &["-f", "-"], &rules)
+        })?;
         let wanted = deliveries(&self.network);
         let mut batch = String::new();
         for (address, port) in &self.routes {
@@ -232,7 +238,7 @@ impl State {
             routes.insert(address, port);
         }
         if !batch.is_empty() {
-            netns::ip_batch(VPC, &batch)?;
+            netns::ip_batch(&netns::vpc(), &batch)?;
         }
         self.routes = routes;
         Ok(())
@@ -274,7 +280,8 @@ fn ruleset(network: &Network, partitioned: &BTreeSet<String>) -> String {
     let mut departure = format!("oifname \"{GATEWAY}\" ip saddr != {published} drop\n");
     let _ = write!(
         arrival,
-        "iifname \"vpc-*\" iifname . ip saddr != @assigned counter drop\n\
+        "iifname \"vpc-*\" ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp dport 67 accept\n\
+         iifname \"vpc-*\" iifname . ip saddr != @assigned counter drop\n\
          iifname \"{GATEWAY}\" ip daddr != {public} drop\n\
          iifname \"vpc-*\" ip daddr {public} ip saddr != {published} drop\n",
     );

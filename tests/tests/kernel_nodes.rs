@@ -3,23 +3,23 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::cgroup::Cgroup;
+use lab::dhcp::Dhcp;
 use lab::image::{self, Image, check};
 use lab::lab::{self as the_lab, Lab, Options};
-use lab::netns::{self, INTERNET, VPC};
+use lab::netns;
 use lab::node::Machine as _;
 use lab::node::kernel::{KernelMachine, Parts, disk};
 use lab::progress::Silent;
 use lab::site::{self, INSTANCES, Instance, VOLUME_ID};
 use lab::vpc::{self, Vpc};
 use lab::world::Detach;
-use lab::{paths, volume};
-use nix::fcntl::Flock;
+use lab::{paths, ssh, volume};
 
 const LINK: &str = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67";
 const N1: &Instance = &INSTANCES[0];
@@ -33,7 +33,7 @@ struct OneNode {
     image: Image,
     volume: PathBuf,
     group: Cgroup,
-    _alone: Flock<File>,
+    _turn: the_lab::Turn,
 }
 
 impl OneNode {
@@ -43,7 +43,7 @@ impl OneNode {
             missing.is_empty(),
             "this machine cannot run kernel nodes:\n{missing}"
         );
-        let alone = the_lab::exclusive().unwrap();
+        let turn = the_lab::turn().unwrap();
         // What a test that was killed has left.
         Lab::down().unwrap();
         let image = image::node_image(&Silent).unwrap();
@@ -62,12 +62,13 @@ impl OneNode {
             group: group.child(N1.short).unwrap(),
             on_guest_off: Box::new(|_| ()),
         });
+        netns::in_namespace(&netns::vpc(), || Dhcp::default().serve(N1)).unwrap();
         let node = Self {
             machine: Some(machine.unwrap()),
             image,
             volume,
             group,
-            _alone: alone,
+            _turn: turn,
         };
         let mut network = vpc::at_launch();
         network.private.retain(|id, _| id == N1.id);
@@ -92,7 +93,7 @@ impl OneNode {
     fn ssh(&self, script: &str, limit: Duration) -> Output {
         let known_hosts = format!("UserKnownHostsFile={}", self.image.known_hosts().display());
         Command::new("nsenter")
-            .arg(format!("--net={}", netns::path(VPC).display()))
+            .arg(format!("--net={}", netns::path(&netns::vpc()).display()))
             .args(["timeout", &limit.as_secs().to_string(), "ssh", "-i"])
             .arg(self.image.ssh_key())
             .args([
@@ -104,8 +105,8 @@ impl OneNode {
                 "LogLevel=ERROR",
             ])
             .args(["-o", "ConnectTimeout=5"])
-            .arg(format!("root@{}", N1.private_ip))
-            .arg(script)
+            .arg(format!("{}@{}", ssh::USER, N1.private_ip))
+            .arg(ssh::as_root(script))
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -138,8 +139,8 @@ impl Drop for OneNode {
         }
         self.machine = None;
         self.group.remove();
-        for namespace in [VPC, INTERNET] {
-            let _ = netns::delete(namespace);
+        for namespace in [netns::vpc(), netns::internet()] {
+            let _ = netns::delete(&namespace);
         }
         let _ = fs::remove_dir_all(paths::disks());
     }
@@ -281,11 +282,11 @@ fn a_reboot_keeps_what_was_plugged_in_and_force_takes_it_from_under_a_mount() {
 fn nothing_of_a_kernel_node_is_left_behind() {
     let node = OneNode::power_on();
     let group = node.group.path().to_owned();
-    assert!(group.exists() && netns::exists(VPC) && paths::disks().exists());
+    assert!(group.exists() && netns::exists(&netns::vpc()) && paths::disks().exists());
     drop(node);
     assert!(!group.exists(), "left: {}", group.display());
     assert!(
-        !netns::exists(VPC),
+        !netns::exists(&netns::vpc()),
         "left: the VPC's namespace, with the tap device"
     );
     assert!(
@@ -298,18 +299,18 @@ fn nothing_of_a_kernel_node_is_left_behind() {
 /// A lab of kernel nodes, gone at the end.
 struct KernelLab {
     lab: Lab,
-    _alone: Flock<File>,
+    _turn: the_lab::Turn,
 }
 
 impl KernelLab {
     fn up() -> Self {
-        let alone = the_lab::exclusive().unwrap();
+        let turn = the_lab::turn().unwrap();
         let options = Options {
             kernel: INSTANCES.map(|i| i.short.to_owned()).to_vec(),
             fast: true,
         };
         let lab = Lab::up(&options, &Silent).unwrap();
-        Self { lab, _alone: alone }
+        Self { lab, _turn: turn }
     }
 
     fn ssh(&self, node: &Instance, script: &str) -> Output {

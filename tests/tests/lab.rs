@@ -22,18 +22,18 @@ const N2: &Instance = &INSTANCES[1];
 /// A lab of its own, gone at the end.
 struct OwnLab {
     lab: Lab,
-    _alone: nix::fcntl::Flock<fs::File>,
+    _turn: the_lab::Turn,
 }
 
 impl OwnLab {
     fn up() -> Self {
-        let alone = the_lab::exclusive().unwrap();
+        let turn = the_lab::turn().unwrap();
         let options = Options {
             fast: true,
             ..Options::default()
         };
         let lab = Lab::up(&options, &Silent).unwrap();
-        Self { lab, _alone: alone }
+        Self { lab, _turn: turn }
     }
 
     /// What a script prints on a node; it has to succeed.
@@ -108,13 +108,14 @@ fn traces() -> Vec<String> {
     traces.extend(
         mounts
             .lines()
-            .filter(|line| line.contains(netns::PREFIX) && line.contains("/run/"))
+            .filter(|line| line.contains(&netns::prefix()) && line.contains("/run/"))
             .map(ToOwned::to_owned),
     );
     let loops = volume::loops_below(&disks);
     traces.extend(loops.iter().map(|device| device.display().to_string()));
-    let group = cgroup::mount_point().unwrap().join(cgroup::NAME);
-    for path in [&disks, Path::new(paths::STATE), &group] {
+    let group = cgroup::mount_point().unwrap().join(cgroup::name());
+    let state = paths::state_dir();
+    for path in [&disks, &state, &group] {
         if path.exists() {
             traces.push(path.display().to_string());
         }
@@ -122,11 +123,13 @@ fn traces() -> Vec<String> {
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        if command.contains("/portsip-ha/run/")
-            || command.contains("--machine=portsip-")
-            || command.contains(paths::STATE)
-            || command.contains("lab serve")
-        {
+        let own = [
+            disks.display().to_string(),
+            format!("--machine={}", netns::prefix()),
+            state.display().to_string(),
+            format!("--name {} serve", lab::name::current()),
+        ];
+        if own.iter().any(|word| command.contains(word)) {
             traces.push(command);
         }
     }
@@ -155,11 +158,11 @@ fn a_lab_whose_process_was_killed_says_so_and_is_removed() {
     own.attach(N1);
     own.sh(N1, &format!("mkfs.xfs -q {LINK} && mount {LINK} /mnt"));
     let mut visitor = Command::new("nsenter")
-        .arg(format!("--net={}", netns::path(netns::VPC).display()))
+        .arg(format!("--net={}", netns::path(&netns::vpc()).display()))
         .args(["sleep", "600"])
         .spawn()
         .unwrap();
-    let group = cgroup::mount_point().unwrap().join(cgroup::NAME);
+    let group = cgroup::mount_point().unwrap().join(cgroup::name());
     let group = fs::read_to_string(paths::state("cgroup")).unwrap_or(group.display().to_string());
     fs::write(Path::new(&group).join("serve/cgroup.kill"), "1").unwrap();
     until("the process is gone", || own.lab.status().is_err());
@@ -182,7 +185,7 @@ impl Progress for DiesHalfWay {
 
 #[test]
 fn a_start_that_was_cut_short_is_removed() {
-    let _alone = the_lab::exclusive().unwrap();
+    let _turn = the_lab::turn().unwrap();
     let start = std::thread::spawn(|| Lab::up(&Options::default(), &DiesHalfWay).map(drop));
     assert!(start.join().is_err(), "it died");
     assert!(!traces().is_empty());

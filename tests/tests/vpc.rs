@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 
-use lab::site::{CLIENT, EIP, INSTANCES, VIP};
+use lab::site::{CLIENT, EIP, INSTANCES, ROUTER, VIP};
 use lab::vpc::{self, Vpc};
 use lab::world::Network;
 use lab::{lab as the_lab, netns, remains, run};
@@ -15,21 +15,27 @@ use lab::{lab as the_lab, netns, remains, run};
 /// Three ports with their cables plugged in; everything is removed at the end.
 struct Wires {
     vpc: Vpc,
-    _alone: nix::fcntl::Flock<std::fs::File>,
+    _turn: the_lab::Turn,
 }
 
 impl Wires {
     fn new() -> Self {
-        let alone = the_lab::exclusive().unwrap();
+        let turn = the_lab::turn().unwrap();
         remains::remove().unwrap();
         vpc::build().unwrap();
         for instance in &INSTANCES {
             vpc::add_cable(instance).unwrap();
             vpc::plug_in(instance).unwrap();
+            let setup = format!(
+                "link set lo up\naddr add {}/20 brd + dev ens5\nlink set ens5 up\n\
+                 route add default via {ROUTER} dev ens5\n",
+                instance.private_ip
+            );
+            netns::ip_batch(&netns::of_node(instance.short), &setup).unwrap();
         }
         let wires = Self {
             vpc: Vpc::default(),
-            _alone: alone,
+            _turn: turn,
         };
         wires.vpc.set_network(&vpc::at_launch()).unwrap();
         wires
@@ -137,7 +143,7 @@ fn the_elastic_ip_leads_the_internet_to_its_private_address_and_back() {
     configure(1, VIP);
     configure(2, VIP);
     let (one, two) = (socket(&node(1), VIP), socket(&node(2), VIP));
-    let client = socket(netns::INTERNET, CLIENT);
+    let client = socket(&netns::internet(), CLIENT);
     assert_eq!(send(&client, &one, EIP), None, "not associated");
     wires.vpc.set_network(&with_vip_on(1)).unwrap();
     assert_eq!(send(&client, &one, EIP), Some(CLIENT));
@@ -162,7 +168,7 @@ fn a_node_reaches_the_elastic_ip_from_inside_with_its_own_public_address() {
 fn an_address_without_a_public_one_cannot_reach_the_internet() {
     let wires = Wires::new();
     configure(1, VIP);
-    let (one, client) = (socket(&node(1), VIP), socket(netns::INTERNET, CLIENT));
+    let (one, client) = (socket(&node(1), VIP), socket(&netns::internet(), CLIENT));
     let mut network = with_vip_on(1);
     network.public.remove(&EIP);
     wires.vpc.set_network(&network).unwrap();
@@ -185,7 +191,7 @@ fn an_instance_that_is_gone_gets_nothing() {
 fn a_partitioned_node_reaches_no_node_and_is_still_reached_from_the_internet() {
     let wires = Wires::new();
     let sockets: Vec<_> = (1..=3).map(|n| socket(&node(n), address(n))).collect();
-    let client = socket(netns::INTERNET, CLIENT);
+    let client = socket(&netns::internet(), CLIENT);
     wires.vpc.set_partitioned("n1", true).unwrap();
     assert_eq!(send(&sockets[0], &sockets[1], address(2)), None);
     assert_eq!(send(&sockets[1], &sockets[0], address(1)), None);

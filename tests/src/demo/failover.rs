@@ -71,7 +71,7 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
     progress.step("clients: rows through the virtual address, OPTIONS to the Elastic IP");
     let access = Access::through_the_vip();
     let writer = Writer::start(&access)?;
-    let phone = Phone::start(netns::INTERNET, site::CLIENT, site::EIP)?;
+    let phone = Phone::start(&netns::internet(), site::CLIENT, site::EIP)?;
     let started = SystemTime::now();
     until("a SIP answer from the Elastic IP", SECONDS, || {
         phone.first_after(started)

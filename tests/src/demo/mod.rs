@@ -24,7 +24,7 @@ pub struct Access {
     /// The superuser's password.
     pub password: String,
     /// The network namespace in which the client lives.
-    pub namespace: &'static str,
+    pub namespace: String,
 }
 
 impl Access {
@@ -33,7 +33,7 @@ impl Access {
         Self {
             database: site::VIP,
             password: cluster::DATABASE_PASSWORD.to_owned(),
-            namespace: netns::VPC,
+            namespace: netns::vpc(),
         }
     }
 }

@@ -120,7 +120,7 @@ fn connect(access: &Access) -> Result<Client, Error> {
         .tcp_user_timeout(PATIENCE)
         .keepalives_idle(PATIENCE);
     // The socket stays in the namespace in which it was opened, whoever uses it later.
-    netns::in_namespace(access.namespace, || Ok(config.connect(NoTls)?))
+    netns::in_namespace(&access.namespace, || Ok(config.connect(NoTls)?))
 }
 
 fn write(

@@ -4,6 +4,7 @@ use std::path::Path;
 
 /// A program the lab runs, and the Debian or Ubuntu package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("dnsmasq", "dnsmasq-base"),
     ("ip", "iproute2"),
     ("losetup", "mount"),
     ("mkfs.xfs", "xfsprogs"),

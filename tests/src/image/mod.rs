@@ -1,9 +1,12 @@
 //! The node image: one Debian root directory from which every node of the lab starts, the key
-//! that opens the nodes, and the lab's certificate authority, which the image trusts. And the
-//! tools image: the next Debian's tools of the cluster. Built once into the cache, under names
-//! that are a hash of everything they are built from (`recipe.rs`).
+//! that opens the nodes, and the lab's certificate authority, which the image trusts. It is a stock
+//! machine: what the lab changes in it is listed in `deviations.rs`. And the tools image: the next
+//! Debian's tools of the cluster. Built once into the cache, under names that are a hash of
+//! everything they are built from (`recipe.rs`).
 
 pub mod check;
+pub mod deviations;
+pub mod manifest;
 mod recipe;
 
 use std::fs;
@@ -17,7 +20,42 @@ use crate::ec2::server::ServerTls;
 use crate::progress::{Progress, Stderr};
 use crate::world::Error;
 use crate::{paths, run};
-use recipe::{NODE, Recipe, TOOLS};
+use deviations::DEVIATIONS;
+use manifest::Manifest;
+use recipe::Recipe;
+
+/// The environment variable that says which Debian the nodes have.
+pub const SUITE: &str = "SUITE";
+
+/// The Debian of the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suite {
+    /// Debian 12's Pacemaker 2.1 and pcs 0.11, with Debian 13's Docker.
+    Bookworm,
+    /// Debian 13 whole: Pacemaker 3.0, pcs 0.12.
+    Trixie,
+}
+
+impl Suite {
+    /// What [`SUITE`] says; Debian 12 if it says nothing.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn chosen() -> Result<Self, Error> {
+        match std::env::var(SUITE).as_deref() {
+            Err(_) | Ok("" | "bookworm") => Ok(Self::Bookworm),
+            Ok("trixie") => Ok(Self::Trixie),
+            Ok(other) => Err(format!("{SUITE}={other}: nodes are `bookworm` or `trixie`").into()),
+        }
+    }
+
+    fn recipe(self) -> &'static Recipe {
+        match self {
+            Self::Bookworm => &recipe::BOOKWORM,
+            Self::Trixie => &recipe::TRIXIE,
+        }
+    }
+}
 
 /// A built image.
 #[derive(Debug, Clone)]
@@ -26,12 +64,36 @@ pub struct Image {
 }
 
 impl Image {
+    /// The image in a directory of the cache.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Its name in the cache, which is another when anything that it is built from is.
+    pub(crate) fn name(&self) -> String {
+        let name = self.dir.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The root directory. Never written to: nodes put an overlay or a copy on top.
     pub fn rootfs(&self) -> PathBuf {
         self.dir.join("rootfs")
     }
 
-    /// The private key that opens root's account on every node.
+    /// The stock installation from which the root directory was made.
+    ///
+    /// # Errors
+    /// The image was not built by [`node_image`].
+    pub fn stock(&self) -> Result<Manifest, Error> {
+        Manifest::read(&self.dir.join(STOCK))
+    }
+
+    /// The private key that opens the account [`crate::ssh::USER`] on every node.
     pub fn ssh_key(&self) -> PathBuf {
         self.dir.join("ssh_key")
     }
@@ -86,19 +148,23 @@ pub fn node_rootfs() -> Result<PathBuf, Error> {
 /// A package or a tool is missing, no Debian mirror can be reached, or the disk is full.
 pub fn tools_rootfs() -> Result<PathBuf, Error> {
     let progress = Stderr::new();
-    let dir = built(&TOOLS, |dir| TOOLS.debian(dir, "", &progress))?;
+    let dir = built(&recipe::TOOLS, |dir| recipe::TOOLS.debian(dir, &progress))?;
     progress.finish();
     Ok(dir.join("rootfs"))
 }
 
-/// The image; builds it if it is missing, which takes a minute or two.
+/// The image of the suite that [`SUITE`] says; builds it if it is missing, which takes some minutes.
 ///
 /// # Errors
 /// A package or a tool is missing, no Debian mirror can be reached, or the disk is full.
 pub fn node_image(progress: &dyn Progress) -> Result<Image, Error> {
-    let dir = built(&NODE, |dir| node(dir, progress))?;
+    let recipe = Suite::chosen()?.recipe();
+    let dir = built(recipe, |dir| node(recipe, dir, progress))?;
     Ok(Image { dir })
 }
+
+/// Where an image keeps what a stock installation holds.
+const STOCK: &str = "stock";
 
 /// The directory of an image in the cache. `build` makes it in the directory that it is given,
 /// if it is missing.
@@ -133,8 +199,14 @@ fn built(recipe: &Recipe, build: impl Fn(&Path) -> Result<(), Error>) -> Result<
     Ok(dir)
 }
 
-fn node(dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
-    progress.step("node image: keys");
+fn node(recipe: &Recipe, dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
+    recipe.debian(dir, progress)?;
+    progress.step(&format!(
+        "{} image: what differs from a stock machine",
+        recipe.name
+    ));
+    let rootfs = dir.join("rootfs");
+    Manifest::of(&rootfs)?.write(&dir.join(STOCK))?;
     let key = dir.join("ssh_key");
     run::run(
         "ssh-keygen",
@@ -151,16 +223,26 @@ fn node(dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
         ],
     )?;
     make_authority(dir)?;
-    let ours = path_text(dir)?;
-    let trust = format!(
-        "install -D -m 600 '{ours}/ssh_key.pub' \"$1/root/.ssh/authorized_keys\"; \
-         install -D -m 644 '{ours}/ca.pem' \"$1/usr/local/share/ca-certificates/lab.crt\"; "
-    );
-    NODE.debian(dir, &trust, progress)?;
-    let host_key = dir.join("rootfs/etc/ssh/ssh_host_ed25519_key.pub");
+    deviate(dir, &rootfs)?;
+    let host_key = rootfs.join("etc/ssh/ssh_host_ed25519_key.pub");
     let host_key = fs::read_to_string(&host_key)
         .map_err(|e| format!("the image has no {}: {e}", host_key.display()))?;
     fs::write(dir.join("known_hosts"), format!("* {host_key}"))?;
+    Ok(())
+}
+
+/// Makes the lab's own changes, with the lab's files in /lab for as long as it takes.
+fn deviate(dir: &Path, rootfs: &Path) -> Result<(), Error> {
+    let lab = rootfs.join("lab");
+    fs::create_dir(&lab)?;
+    for file in ["ssh_key.pub", "ca.pem"] {
+        fs::copy(dir.join(file), lab.join(file))?;
+    }
+    for deviation in DEVIATIONS {
+        let script = format!("set -eu\numask 022\n{}", deviation.script);
+        run::run_with_input("chroot", &[path_text(rootfs)?, "sh", "-s"], &script)?;
+    }
+    fs::remove_dir_all(&lab)?;
     Ok(())
 }
 

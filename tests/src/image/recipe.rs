@@ -1,11 +1,12 @@
-//! What an image is built from, the images that there are, and Debian made from it. Nothing of
-//! what is put into an image afterwards (keys, certificates) is here.
+//! What an image is built from, the images that there are, and Debian made from it. What the lab
+//! changes in an image afterwards is in `deviations.rs`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::deviations::DEVIATIONS;
 use super::path_text;
 use crate::progress::Progress;
 use crate::run;
@@ -19,61 +20,120 @@ pub(super) struct Recipe {
     /// Another suite whose packages `preferences` may ask for.
     other_suite: Option<&'static str>,
     packages: &'static [&'static str],
-    /// Runs in the image when everything is installed.
-    customise: &'static str,
+    /// Whether what the packages recommend is installed too, as `apt install` does on a stock machine.
+    with_recommends: bool,
     /// Preferences of apt.
     preferences: &'static str,
     /// Paths that dpkg leaves out.
     without: &'static [&'static str],
 }
 
-/// What the lab's nodes start from.
-pub(super) const NODE: Recipe = Recipe {
-    name: "node",
+/// Debian 12's cluster with a Docker as new as Ubuntu 24.04's, which is Debian 13's: it asks for glibc
+/// 2.34 only. Between them they bracket Ubuntu, which the vendor asks for.
+pub(super) const BOOKWORM: Recipe = Recipe {
+    name: "node-bookworm",
     suite: "bookworm",
-    // `docker compose` version 2; the suite's own is version 1. This one needs only the suite's libc.
     other_suite: Some("trixie"),
     packages: &[
-        "awscli",
+        // What a cloud image has.
+        "bash-completion",
         "ca-certificates",
-        "corosync",
         "curl",
         "dbus",
-        "docker-compose",
-        "docker.io",
-        "drbd-utils",
-        "e2fsprogs",
-        "fence-agents",
+        "gpg",
         "iproute2",
-        "iptables",
         "iputils-ping",
         "kmod",
         "less",
-        "libxml2-utils",
+        "libpam-systemd",
         "netbase",
-        "nftables",
+        "netplan.io",
         "openssh-server",
+        "procps",
+        "psmisc",
+        "python3",
+        "sudo",
+        "systemd",
+        "systemd-resolved",
+        "systemd-sysv",
+        "systemd-timesyncd",
+        "udev",
+        "vim-tiny",
+        // What our package depends on or recommends, by the names of this suite.
+        "awscli",
+        "corosync",
+        "docker-compose",
+        "docker.io",
+        "drbd-utils",
+        "fence-agents",
+        "lvm2",
         "pacemaker",
         "pacemaker-cli-utils",
         "pcs",
-        "procps",
-        "psmisc",
-        "python3-boto3",
         "resource-agents",
         "sbd",
-        "sudo",
-        "systemd",
-        "systemd-sysv",
-        "udev",
         "xfsprogs",
     ],
-    customise: include_str!("node.sh"),
+    with_recommends: true,
     preferences: "Package: *\nPin: release n=trixie\nPin-Priority: 1\n\n\
-                  Package: docker-compose\nPin: release n=trixie\nPin-Priority: 990\n",
+                  Package: docker.io docker-cli docker-compose docker-buildx containerd\n\
+                  Pin: release n=trixie\nPin-Priority: 990\n",
     without: &[],
 };
 
-/// The next Debian's Pacemaker 3.0, pcs 0.12 and DRBD tools, to judge configurations by.
+/// Debian 13, whole.
+pub(super) const TRIXIE: Recipe = Recipe {
+    name: "node-trixie",
+    suite: "trixie",
+    other_suite: None,
+    packages: &[
+        // What a cloud image has.
+        "bash-completion",
+        "ca-certificates",
+        "curl",
+        "dbus",
+        "gpg",
+        "iproute2",
+        "iputils-ping",
+        "kmod",
+        "less",
+        "libpam-systemd",
+        "netbase",
+        "netplan.io",
+        "openssh-server",
+        "procps",
+        "psmisc",
+        "python3",
+        "sudo",
+        "systemd",
+        "systemd-resolved",
+        "systemd-sysv",
+        "systemd-timesyncd",
+        "udev",
+        "vim-tiny",
+        // What our package depends on or recommends, by the names of this suite.
+        "awscli",
+        "corosync",
+        "docker-compose",
+        "docker.io",
+        "drbd-utils",
+        "fence-agents-aws",
+        "lvm2",
+        "pacemaker",
+        "pacemaker-cli-utils",
+        "pcs",
+        "resource-agents-base",
+        "resource-agents-extra",
+        "sbd",
+        "xfsprogs",
+    ],
+    with_recommends: true,
+    preferences: "",
+    without: &[],
+};
+
+/// Debian 13's Pacemaker, pcs and DRBD tools, to judge configurations by. Nothing of it is ever
+/// started.
 pub(super) const TOOLS: Recipe = Recipe {
     name: "tools",
     suite: "trixie",
@@ -93,7 +153,7 @@ pub(super) const TOOLS: Recipe = Recipe {
         // pcs asks it whether SBD is enabled.
         "systemd",
     ],
-    customise: include_str!("tools.sh"),
+    with_recommends: false,
     preferences: "",
     without: &[
         "/usr/share/doc/*",
@@ -109,16 +169,11 @@ impl Recipe {
     /// FNV-1a over what decides the image: it has to be the same in every build of this program,
     /// which the standard hasher does not promise.
     pub(super) fn fingerprint(&self) -> u64 {
-        let packages = self.packages.join(" ");
-        let mut texts = vec![self.suite];
+        let mut texts = vec![self.suite, self.preferences, std::env::consts::ARCH];
         texts.extend(self.other_suite);
-        texts.extend([
-            packages.as_str(),
-            self.customise,
-            self.preferences,
-            std::env::consts::ARCH,
-        ]);
+        texts.extend(self.packages);
         texts.extend(self.without);
+        texts.extend(DEVIATIONS.iter().map(|deviation| deviation.script));
         texts
             .iter()
             .flat_map(|text| text.bytes().chain([0]))
@@ -127,23 +182,16 @@ impl Recipe {
             })
     }
 
-    /// Makes `dir/rootfs`. `hook` is done in shell, with the root directory as `$1`, before what
-    /// the recipe itself does in the image.
+    /// Makes `dir/rootfs`: what the distribution installs, and nothing else.
     ///
     /// # Errors
     /// mmdebstrap is missing, no Debian mirror can be reached, or the disk is full.
-    pub(super) fn debian(
-        &self,
-        dir: &Path,
-        hook: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    pub(super) fn debian(&self, dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
         let name = self.name;
-        progress.step(&format!("{name} image: Debian, about a minute"));
+        progress.step(&format!("{name} image: Debian, two minutes"));
         let setup = dir.join("setup");
         fs::create_dir(&setup)?;
         fs::write(setup.join("preferences"), self.preferences)?;
-        fs::write(setup.join("customise.sh"), self.customise)?;
         let setup_text = path_text(&setup)?;
         let mirror = debian_mirror();
         let suites = [Some(self.suite), self.other_suite];
@@ -152,6 +200,10 @@ impl Recipe {
             .arg("--variant=minbase")
             .arg(format!("--include={}", self.packages.join(",")))
             .args(
+                self.with_recommends
+                    .then_some("--aptopt=APT::Install-Recommends \"true\""),
+            )
+            .args(
                 self.without
                     .iter()
                     .map(|path| format!("--dpkgopt=path-exclude={path}")),
@@ -159,9 +211,6 @@ impl Recipe {
             .arg(format!(
                 "--setup-hook=install -D -m 644 '{setup_text}/preferences' \
                  \"$1/etc/apt/preferences.d/lab\""
-            ))
-            .arg(format!(
-                "--customize-hook={hook}chroot \"$1\" sh -s < '{setup_text}/customise.sh'"
             ))
             .arg(self.suite)
             .arg(dir.join("rootfs"))

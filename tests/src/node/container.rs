@@ -338,7 +338,7 @@ fn start(node: &Node, root: &Path, group: &Cgroup) -> Result<Child, Error> {
             "--capability=CAP_IPC_LOCK,CAP_NET_ADMIN",
             "--system-call-filter=@keyring bpf",
         ])
-        .arg(format!("--machine={}{short}", crate::netns::PREFIX))
+        .arg(format!("--machine={}", crate::netns::of_node(short)))
         .arg(format!("--hostname={}", node.name()))
         .arg(format!(
             "--network-namespace-path=/run/netns/{}",

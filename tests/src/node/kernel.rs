@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::{Machine, witness};
 use crate::cgroup::Cgroup;
-use crate::netns::{self, VPC};
+use crate::netns;
 use crate::site::Instance;
 use crate::watch::Presence;
 use crate::world::{Detach, Error};
@@ -86,7 +86,7 @@ impl KernelMachine {
     pub fn new(parts: Parts) -> Result<Self, Error> {
         let directory = Directory::furnish(&parts.disk, &parts.base, parts.instance)?;
         let port = vpc::port(parts.instance);
-        netns::ip_batch(VPC, &format!("tuntap add {port} mode tap\n"))?;
+        netns::ip_batch(&netns::vpc(), &format!("tuntap add {port} mode tap\n"))?;
         vpc::add_port(&port)?;
         Ok(Self(Arc::new(Node {
             parts,
@@ -202,7 +202,10 @@ impl Drop for KernelMachine {
         let _ = self.power_off();
         self.0.parts.group.remove();
         let port = vpc::port(self.0.parts.instance);
-        let _ = run::run("ip", &["-n", VPC, "link", "delete", port.as_str()]);
+        let _ = run::run(
+            "ip",
+            &["-n", &netns::vpc(), "link", "delete", port.as_str()],
+        );
     }
 }
 
@@ -302,7 +305,7 @@ fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
         .append(true)
         .open(node.directory.console())?;
     let mut child = Command::new("nsenter")
-        .arg(format!("--net={}", netns::path(VPC).display()))
+        .arg(format!("--net={}", netns::path(&netns::vpc()).display()))
         // With a random layout, the kernel counts the gap behind its program as memory.
         .args(["setarch", "--addr-no-randomize", "bash"])
         .arg(node.directory.launch())

@@ -1,19 +1,20 @@
-//! What tells one node from another: the files that are not in the image they share.
+//! What tells one node from another: the files that are not in the image they share. On EC2 cloud-init
+//! writes them at the first boot.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::site::{self, INSTANCES, Instance};
+use crate::site::{self, Instance};
 use crate::world::Error;
 
 /// Path below the root directory, and content, of the files that are a node's own.
 pub fn files(instance: &Instance) -> [(&'static str, String); 2] {
-    let mut hosts = String::from("127.0.0.1 localhost\n");
-    for other in &INSTANCES {
-        let _ = writeln!(hosts, "{} {}", other.private_ip, other.hostname);
-    }
-    let _ = writeln!(hosts, "{} {}", site::EC2_ADDRESS, site::EC2_ENDPOINT);
+    // As Debian's installer and its cloud images have it: a node's own name is not its address.
+    let hosts = format!(
+        "127.0.0.1 localhost\n127.0.1.1 {name}.{domain} {name}\n::1 localhost ip6-localhost ip6-loopback\n",
+        name = instance.hostname,
+        domain = site::DOMAIN,
+    );
     [
         ("etc/hostname", format!("{}\n", instance.hostname)),
         ("etc/hosts", hosts),

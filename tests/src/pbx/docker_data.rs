@@ -20,7 +20,9 @@ use crate::world::Error;
 pub fn docker_data() -> Result<PathBuf, Error> {
     let cache = paths::cache();
     fs::create_dir_all(&cache).map_err(|e| format!("cannot make {}: {e}", cache.display()))?;
-    let name = format!("pbx-{}", image::key()?);
+    // Docker of another release may not read what this one writes.
+    let node = crate::image::node_image(&Stderr::new())?;
+    let name = format!("pbx-{}-{}", image::key()?, node.name());
     let directory = cache.join(&name);
     if directory.is_dir() {
         return Ok(directory);

@@ -1,14 +1,12 @@
 //! A node of the lab with the package, the volume with the PBX's first data, and the containers made.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use lab::demo::cluster;
-use lab::lab::{Lab, Options, exclusive};
+use lab::lab::{Lab, Options, Turn, turn};
 use lab::pbx;
 use lab::progress::Stderr;
 use lab::site::{INSTANCES, Instance};
-use nix::fcntl::Flock;
 
 /// The agents, with the resource that the README's cluster makes of each.
 pub(crate) const AGENTS: [(&str, &str); 5] = [
@@ -29,7 +27,7 @@ pub(crate) const DEVICE: &str =
 pub(crate) struct Node {
     lab: Lab,
     /// After the lab, which is taken down when this is dropped.
-    _alone: Flock<File>,
+    _turn: Turn,
 }
 
 impl Node {
@@ -43,14 +41,14 @@ impl Node {
         let deb = PathBuf::from(std::env::var_os("PORTSIP_HA_DEB").expect(
             "PORTSIP_HA_DEB does not name a package: run `make test`, or `make deb` and set it",
         ));
-        let alone = exclusive().unwrap();
+        let turn = turn().unwrap();
         let progress = Stderr::new();
         let options = Options {
             fast: true,
             ..Options::default()
         };
         let lab = Lab::up(&options, &progress).unwrap();
-        let node = Self { lab, _alone: alone };
+        let node = Self { lab, _turn: turn };
         cluster::prepare(&node.lab, Self::SELF, &deb).unwrap();
         cluster::initialise_volume(&node.lab, Self::SELF).unwrap();
         node.sh(pbx::CREATE_CONTAINERS);

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lab::demo::{Fault, Outcome, cluster, fail_over};
-use lab::lab::{Lab, Options, exclusive};
+use lab::lab::{Lab, Options, turn};
 use lab::progress::Stderr;
 use lab::site::{INSTANCES, Instance};
 
@@ -96,7 +96,7 @@ fn instance(hostname: &str) -> &'static Instance {
 
 #[test]
 fn the_pbx_survives_whatever_happens_to_its_node() {
-    let _one_lab = exclusive().unwrap();
+    let _turn = turn().unwrap();
     let cluster = Cluster::up();
 
     let cut = cluster.strike(Fault::PowerCut);

@@ -8,7 +8,7 @@ use lab::demo::sip::Phone;
 use lab::demo::writer::Writer;
 use lab::demo::{Access, Fault, cluster};
 use lab::ec2::{CallFault, Injection, MetadataFault};
-use lab::lab::exclusive;
+use lab::lab::turn;
 use lab::netns;
 use lab::site::{self, INSTANCES};
 
@@ -46,7 +46,7 @@ fn outage_lasts() -> Duration {
 
 #[test]
 fn outages_move_nothing_and_a_failover_succeeds_while_ec2_throttles() {
-    let _one_lab = exclusive().unwrap();
+    let _turn = turn().unwrap();
     let cluster = Cluster::up();
     nothing_moves(&cluster, &Injection::of(CallFault::Hanging));
     nothing_moves(&cluster, &Injection::of(MetadataFault::Down));
@@ -57,7 +57,7 @@ fn outages_move_nothing_and_a_failover_succeeds_while_ec2_throttles() {
 fn nothing_moves(cluster: &Cluster, outage: &Injection) {
     let lasts = outage_lasts();
     let active = without_failures(cluster);
-    let phone = Phone::start(netns::INTERNET, site::CLIENT, site::EIP).unwrap();
+    let phone = Phone::start(&netns::internet(), site::CLIENT, site::EIP).unwrap();
     let writer = Writer::start(&Access::through_the_vip()).unwrap();
     let began = SystemTime::now();
     let number = cluster.lab.inject(outage).unwrap();

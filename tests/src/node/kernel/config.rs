@@ -1,5 +1,5 @@
 //! What a kernel node's directory holds for its kernel and for the guest, apart from the disk: the
-//! command line, what DHCP and cloud-init would say, and which volume sits in which slot.
+//! command line, what cloud-init would write, and which volume sits in which slot.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk;
 use crate::node::personal;
-use crate::site::{self, Instance};
+use crate::site::Instance;
 use crate::vpc;
 use crate::world::Error;
 
@@ -59,7 +59,6 @@ impl Directory {
         fs::create_dir_all(&volumes)
             .map_err(|e| format!("cannot make {}: {e}", volumes.display()))?;
         personal::write(instance, &host.join("root"))?;
-        write(&host.join("network"), &network(instance))?;
         write(&directory.launch(), LAUNCH)?;
         let rebooted = path.join("rebooted");
         write(&rebooted, REBOOTED)?;
@@ -157,19 +156,6 @@ fn check_names(dir: &Path, base: &Path) -> Result<(), Error> {
         base.display()
     )
     .into())
-}
-
-/// What DHCP would have said. The guest's kernel calls its interface `vec0`.
-fn network(instance: &Instance) -> String {
-    format!(
-        "ip link set lo up\n\
-         ip link set vec0 name ens5\n\
-         ip address add {address}/20 brd + dev ens5\n\
-         ip link set ens5 up\n\
-         ip route add default via {router} dev ens5\n",
-        address = instance.private_ip,
-        router = site::ROUTER,
-    )
 }
 
 fn write(path: &Path, content: &str) -> Result<(), Error> {

@@ -1,0 +1,111 @@
+//! All that the lab changes in a machine beyond what the distribution and our package install, each
+//! with its reason. `tests/image.rs` fails when an image differs from a stock installation in
+//! anything else. Files of one node alone (its name) are in `node/personal.rs`.
+
+/// A change of the image.
+#[derive(Debug)]
+pub struct Deviation {
+    /// Why a stock machine would not do.
+    pub reason: &'static str,
+    /// The paths that it changes, below the root directory; with `/**`, all that is below.
+    pub paths: &'static [&'static str],
+    /// Makes it: a shell script that runs in the image, with the lab's files in /lab.
+    pub(super) script: &'static str,
+}
+
+/// The changes, in the order in which they are made.
+pub const DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        reason: "The lab's EC2 has EC2's real name and can't have a certificate by a public authority.",
+        paths: &[
+            "usr/local/share/ca-certificates/lab.crt",
+            "etc/ssl/certs/ca-certificates.crt",
+            "etc/ssl/certs/**",
+        ],
+        script: "
+install -m 644 /lab/ca.pem /usr/local/share/ca-certificates/lab.crt
+update-ca-certificates >/dev/null
+",
+    },
+    Deviation {
+        reason: "cloud-init makes this user at the first boot of an instance, with the key that the \
+                 instance was launched with and sudo without a password (cloud-init, module Users and \
+                 Groups; the cloud images' cloud.cfg).",
+        paths: &[
+            "etc/passwd",
+            "etc/passwd-",
+            "etc/shadow",
+            "etc/shadow-",
+            "etc/group",
+            "etc/group-",
+            "etc/gshadow",
+            "etc/gshadow-",
+            "etc/subuid",
+            "etc/subuid-",
+            "etc/subgid",
+            "etc/subgid-",
+            "etc/sudoers.d/90-cloud-init-users",
+            "home/ubuntu",
+            "home/ubuntu/**",
+        ],
+        script: "
+useradd --create-home --shell /bin/bash --groups adm,sudo ubuntu
+install -m 440 /dev/null /etc/sudoers.d/90-cloud-init-users
+echo 'ubuntu ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/90-cloud-init-users
+install -d -m 700 -o ubuntu -g ubuntu /home/ubuntu/.ssh
+install -m 600 -o ubuntu -g ubuntu /lab/ssh_key.pub /home/ubuntu/.ssh/authorized_keys
+",
+    },
+    Deviation {
+        reason: "Debian's cloud images come with this file, which is in no package: every interface is a \
+                 client of DHCP (debian-cloud-images, config_space). systemd-networkd is the one that \
+                 asks, on Ubuntu's cloud images too.",
+        paths: &["etc/netplan/90-default.yaml"],
+        script: "
+install -D -m 600 /dev/stdin /etc/netplan/90-default.yaml <<'YAML'
+network:
+    version: 2
+    ethernets:
+        all-en:
+            match:
+                name: en*
+            dhcp4: true
+            dhcp4-overrides:
+                use-domains: true
+YAML
+",
+    },
+    Deviation {
+        reason: "The build machine's resolver is not the nodes'. systemd-resolved's own file is what its \
+                 package links to on a machine that runs.",
+        paths: &["etc/resolv.conf"],
+        script: "
+ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+",
+    },
+    Deviation {
+        reason: "The journal of a node is the evidence of a test: it survives a power cut, and nothing in \
+                 it is dropped.",
+        paths: &[
+            "etc/systemd/journald.conf.d",
+            "etc/systemd/journald.conf.d/lab.conf",
+            "var/log/journal",
+        ],
+        script: "
+mkdir -p /var/log/journal
+install -D -m 644 /dev/stdin /etc/systemd/journald.conf.d/lab.conf <<'CONF'
+[Journal]
+SyncIntervalSec=1s
+RateLimitBurst=0
+CONF
+",
+    },
+    Deviation {
+        reason: "Each machine gets an id of its own at its first boot, as a cloud image's instances do.",
+        paths: &["etc/machine-id", "var/lib/dbus/machine-id", "etc/hostname"],
+        script: "
+: >/etc/machine-id
+rm -f /var/lib/dbus/machine-id /etc/hostname
+",
+    },
+];
