@@ -6,17 +6,24 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CARGO_DEB_VERSION := 3.8.0
 CARGO_DEB := $(CACHE)/tools/cargo-deb-$(CARGO_DEB_VERSION)/bin/cargo-deb
+NEXTEST_VERSION := 0.9.143
+# The one on PATH, if there is one: building it takes minutes.
+NEXTEST := $(or $(shell command -v cargo-nextest),$(CACHE)/tools/cargo-nextest-$(NEXTEST_VERSION)/bin/cargo-nextest)
 LAB := $(CARGO_TARGET_DIR)/release/lab
 DEB := $(CARGO_TARGET_DIR)/debian/portsip-ha.deb
+# Tests that the Debian of the nodes makes a difference to.
+SUITES_DIFFER := binary(image) | binary(network) | binary(failover) & !test(outages)
 AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: demo test bench deb man lab lint build deps clean help
+.PHONY: demo test test-suites test-long bench deb man lab lint build deps clean help
 
 help:
 	@echo 'make demo   a three-node cluster, a power cut, a verdict (KEEP=1 leaves the lab up)'
 	@echo 'make test   everything that is checked before a change lands'
+	@echo 'make test-suites   the main job on Debian 12 and on Debian 13'
+	@echo 'make test-long     what takes hours: the suites, long outages, everything several times'
 	@echo 'make bench  what cib-gen and the agents cost, the agents beside those that they replace'
 	@echo '            (README=README.md writes it there)'
 	@echo 'make deb    the package for Ubuntu 24.04 and Debian 12'
@@ -26,9 +33,25 @@ help:
 demo: deb
 	$(LAB) demo --deb $(DEB) $(if $(KEEP),--keep)
 
-test: lint deb
+test: lint deb $(NEXTEST)
 	$(LAB) image
-	cargo test --locked --workspace
+	$(NEXTEST) nextest run --locked --workspace
+
+# The same main job on each Debian that nodes can have.
+test-suites: deb $(NEXTEST)
+	for suite in bookworm trixie; do \
+		SUITE=$$suite $(LAB) image && \
+		SUITE=$$suite $(NEXTEST) nextest run --locked --package lab -E '$(SUITES_DIFFER)' || exit 1; \
+	done
+
+# What takes longer than a change should wait for: outages of ten minutes, scenarios five times, the
+# lab's own life-cycle tests twenty times.
+test-long: deb $(NEXTEST) test-suites
+	PORTSIP_HA_OUTAGE_SECONDS=600 $(NEXTEST) nextest run --locked --package lab -E 'binary(failover) & test(outages)'
+	for run in 1 2 3 4 5; do \
+		$(NEXTEST) nextest run --locked --package lab -E 'binary(failover) & !test(outages)' || exit 1; done
+	for run in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+		$(NEXTEST) nextest run --locked --package lab -E 'binary(lab) | binary(vpc)' || exit 1; done
 
 bench: deb
 	$(LAB) bench-renderings $(if $(README),--readme $(README))
@@ -58,6 +81,10 @@ man: build
 	./portsip-ha-man command --date "$$date" man && \
 	./portsip-ha-man completions completions
 	gzip -9nf $(PORTSIP_HA_BIN)/man/*.[17]
+
+$(CACHE)/tools/cargo-nextest-$(NEXTEST_VERSION)/bin/cargo-nextest:
+	cargo install cargo-nextest --version $(NEXTEST_VERSION) --locked \
+		--root $(CACHE)/tools/cargo-nextest-$(NEXTEST_VERSION)
 
 $(CARGO_DEB):
 	cargo install cargo-deb --version $(CARGO_DEB_VERSION) --locked --no-default-features \

@@ -1,7 +1,7 @@
 //! What a client and the lab's background process say to each other: one JSON line each way over
 //! a Unix socket that only root can open.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::dhcp::Lease;
 use crate::ec2::{Event, Injection, Snapshot, Standing};
 use crate::world::Error;
-use crate::{paths, watch};
+use crate::{name, paths, watch};
 
 /// A wish of a client. Nodes are named by instance id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ pub fn ask(request: &Request) -> Result<Reply, Error> {
 /// # Errors
 /// As [`ask`].
 pub fn follow(request: &Request, mut each: impl FnMut(Reply)) -> Result<(), Error> {
-    let mut stream = UnixStream::connect(socket()).map_err(|_| no_lab())?;
+    let mut stream = UnixStream::connect(socket()).map_err(|e| no_lab(&e))?;
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
     // The process can die at any moment: before it has read the request, and half way through
@@ -146,12 +146,25 @@ pub fn follow(request: &Request, mut each: impl FnMut(Reply)) -> Result<(), Erro
     }
 }
 
-fn no_lab() -> String {
-    if paths::state_dir().exists() {
-        died()
-    } else {
-        "no lab is up; `lab up` starts one".to_owned()
+fn no_lab(error: &std::io::Error) -> String {
+    if error.kind() == ErrorKind::PermissionDenied {
+        return format!(
+            "only root may use the lab ({}: {error}): run this as root, with sudo",
+            socket().display()
+        );
     }
+    if paths::state_dir().exists() {
+        return died();
+    }
+    let mut text = format!("no lab '{}' is up; `lab up` starts one", name::current());
+    let others = paths::labs();
+    if !others.is_empty() {
+        text.push_str(&format!(
+            ". Up are: {} (`lab --name NAME`)",
+            others.join(", ")
+        ));
+    }
+    text
 }
 
 fn died() -> String {

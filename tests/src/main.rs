@@ -99,7 +99,7 @@ enum Verb {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Build the images if they are missing, and print their paths: the nodes', and the next Debian's tools
+    /// Build the images if they are missing, and print their paths: the nodes', and the tools of both Debians
     Image,
     /// Say what this machine lacks
     Check,
@@ -179,7 +179,9 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         Verb::ExecVpc { command } => return replace_by(inside(&netns::vpc(), &command)),
         Verb::Image => {
             println!("{}", image::node_rootfs()?.display());
-            println!("{}", image::tools_rootfs()?.display());
+            for suite in [image::Suite::Bookworm, image::Suite::Trixie] {
+                println!("{}", image::tools_rootfs(suite)?.display());
+            }
         }
         Verb::Check => {
             let missing = image::check::missing();

@@ -29,6 +29,19 @@ pub fn state_dir() -> PathBuf {
     Path::new(STATES).join(name::current())
 }
 
+/// The names of the labs that have a state, up or not.
+pub fn labs() -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(STATES)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
 /// A path below [`state_dir`].
 pub fn state(name: &str) -> PathBuf {
     state_dir().join(name)

@@ -217,7 +217,7 @@ pub fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Error> {
         &format!(
             "set -e
              chmod 600 {}
-             dpkg -i /root/portsip-ha.deb
+             DEBIAN_FRONTEND=noninteractive apt-get install -y /root/portsip-ha.deb
              aws configure set region {}
              echo hacluster:{HACLUSTER} | chpasswd",
             pbx::DATABASE_PASSWORD_FILE,

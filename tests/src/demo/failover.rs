@@ -28,6 +28,8 @@ pub enum Fault {
     Partition,
     /// An operator puts it into standby.
     Standby,
+    /// An operator, or an upgrade, reboots it.
+    Reboot,
 }
 
 impl Fault {
@@ -43,6 +45,10 @@ impl Fault {
                 cluster::MINUTES,
             )
             .map(drop),
+            Self::Reboot => {
+                lab.ssh(node, "systemctl reboot", cluster::SECONDS)?;
+                Ok(())
+            }
         }
     }
 
@@ -52,6 +58,7 @@ impl Fault {
             Self::PowerCut => format!("power of {node} is off"),
             Self::Partition => format!("{node} is cut off from the other nodes"),
             Self::Standby => format!("{node} is in standby"),
+            Self::Reboot => format!("{node} is told to reboot"),
         }
     }
 }
@@ -124,6 +131,7 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
     Ok(Outcome {
         lost: lost.hostname.to_owned(),
         irregular: irregular(&logged, &expected, &active),
+        fenced: fenced(&logged),
         acknowledged: rows.iter().filter(|row| row.at < cut).count(),
         missing,
         volume: lab.status()?.watch.faults(),
@@ -224,6 +232,16 @@ fn is_of_interest(what: &Happening) -> bool {
         Happening::Call { action, .. } => action == "StopInstances",
         _ => true,
     }
+}
+
+fn fenced(logged: &[(SystemTime, Logged)]) -> Vec<String> {
+    logged
+        .iter()
+        .filter_map(|(_, what)| match what {
+            Logged::Fenced { node } => Some(node.clone()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Every resource has to be started exactly once, on the node that is active now.

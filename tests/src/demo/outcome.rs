@@ -23,6 +23,8 @@ pub struct Outcome {
     pub starting: Duration,
     /// Resources that were started other than once, or elsewhere than on `active`.
     pub irregular: Vec<String>,
+    /// The nodes that were fenced.
+    pub fenced: Vec<String>,
     /// What the lab's watch over the volume has found wrong, since the lab came up.
     pub volume: Vec<String>,
     /// What happened when.

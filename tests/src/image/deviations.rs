@@ -62,7 +62,7 @@ install -m 600 -o ubuntu -g ubuntu /lab/ssh_key.pub /home/ubuntu/.ssh/authorized
                  asks, on Ubuntu's cloud images too.",
         paths: &["etc/netplan/90-default.yaml"],
         script: "
-install -D -m 600 /dev/stdin /etc/netplan/90-default.yaml <<'YAML'
+cat >/etc/netplan/90-default.yaml <<'YAML'
 network:
     version: 2
     ethernets:
@@ -73,14 +73,7 @@ network:
             dhcp4-overrides:
                 use-domains: true
 YAML
-",
-    },
-    Deviation {
-        reason: "The build machine's resolver is not the nodes'. systemd-resolved's own file is what its \
-                 package links to on a machine that runs.",
-        paths: &["etc/resolv.conf"],
-        script: "
-ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+chmod 600 /etc/netplan/90-default.yaml
 ",
     },
     Deviation {
@@ -92,8 +85,8 @@ ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
             "var/log/journal",
         ],
         script: "
-mkdir -p /var/log/journal
-install -D -m 644 /dev/stdin /etc/systemd/journald.conf.d/lab.conf <<'CONF'
+mkdir -p /var/log/journal /etc/systemd/journald.conf.d
+cat >/etc/systemd/journald.conf.d/lab.conf <<'CONF'
 [Journal]
 SyncIntervalSec=1s
 RateLimitBurst=0

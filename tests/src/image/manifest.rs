@@ -1,7 +1,6 @@
 //! What is in a root directory, file by file, so that two can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use crate::run;
@@ -36,16 +35,6 @@ impl Manifest {
         Ok(Self::parse(&lines))
     }
 
-    /// Reads what [`Manifest::write`] wrote.
-    ///
-    /// # Errors
-    /// There is no such file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let lines =
-            fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        Ok(Self::parse(&lines))
-    }
-
     fn parse(lines: &str) -> Self {
         let mut entries: BTreeMap<String, String> = BTreeMap::new();
         for (path, what) in lines.lines().filter_map(|line| line.split_once('\t')) {
@@ -56,19 +45,6 @@ impl Manifest {
             entry.push_str(what);
         }
         Self(entries)
-    }
-
-    /// Writes it to a file.
-    ///
-    /// # Errors
-    /// The disk is full.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let lines: String = self
-            .0
-            .iter()
-            .map(|(path, what)| format!("{path}\t{what}\n"))
-            .collect();
-        fs::write(path, lines).map_err(|e| format!("cannot write {}: {e}", path.display()).into())
     }
 
     /// The paths that are in one only, or not the same in both.

@@ -21,8 +21,7 @@ use crate::progress::{Progress, Stderr};
 use crate::world::Error;
 use crate::{paths, run};
 use deviations::DEVIATIONS;
-use manifest::Manifest;
-use recipe::Recipe;
+use recipe::{Recipe, keyed};
 
 /// The environment variable that says which Debian the nodes have.
 pub const SUITE: &str = "SUITE";
@@ -46,6 +45,14 @@ impl Suite {
             Err(_) | Ok("" | "bookworm") => Ok(Self::Bookworm),
             Ok("trixie") => Ok(Self::Trixie),
             Ok(other) => Err(format!("{SUITE}={other}: nodes are `bookworm` or `trixie`").into()),
+        }
+    }
+
+    /// What the image of a node is called.
+    fn node(self) -> &'static str {
+        match self {
+            Self::Bookworm => "node-bookworm",
+            Self::Trixie => "node-trixie",
         }
     }
 
@@ -83,14 +90,6 @@ impl Image {
     /// The root directory. Never written to: nodes put an overlay or a copy on top.
     pub fn rootfs(&self) -> PathBuf {
         self.dir.join("rootfs")
-    }
-
-    /// The stock installation from which the root directory was made.
-    ///
-    /// # Errors
-    /// The image was not built by [`node_image`].
-    pub fn stock(&self) -> Result<Manifest, Error> {
-        Manifest::read(&self.dir.join(STOCK))
     }
 
     /// The private key that opens the account [`crate::ssh::USER`] on every node.
@@ -141,16 +140,20 @@ pub fn node_rootfs() -> Result<PathBuf, Error> {
     Ok(image.rootfs())
 }
 
-/// The root directory with the next Debian's tools of the cluster; builds it if it is missing.
-/// Never written to.
+/// The root directory with the tools of `suite` by which configurations are judged; builds it if it is
+/// missing. Never written to.
 ///
 /// # Errors
 /// A package or a tool is missing, no Debian mirror can be reached, or the disk is full.
-pub fn tools_rootfs() -> Result<PathBuf, Error> {
+pub fn tools_rootfs(suite: Suite) -> Result<PathBuf, Error> {
     let progress = Stderr::new();
-    let dir = built(&recipe::TOOLS, |dir| recipe::TOOLS.debian(dir, &progress))?;
+    let recipe = match suite {
+        Suite::Bookworm => &recipe::BOOKWORM_TOOLS,
+        Suite::Trixie => &recipe::TRIXIE_TOOLS,
+    };
+    let rootfs = stock_rootfs(recipe, &progress)?;
     progress.finish();
-    Ok(dir.join("rootfs"))
+    Ok(rootfs)
 }
 
 /// The image of the suite that [`SUITE`] says; builds it if it is missing, which takes some minutes.
@@ -158,21 +161,36 @@ pub fn tools_rootfs() -> Result<PathBuf, Error> {
 /// # Errors
 /// A package or a tool is missing, no Debian mirror can be reached, or the disk is full.
 pub fn node_image(progress: &dyn Progress) -> Result<Image, Error> {
-    let recipe = Suite::chosen()?.recipe();
-    let dir = built(recipe, |dir| node(recipe, dir, progress))?;
+    let suite = Suite::chosen()?;
+    let recipe = suite.recipe();
+    let stock = recipe.key();
+    let mut texts = vec![stock.as_str()];
+    texts.extend(DEVIATIONS.iter().map(|deviation| deviation.script));
+    let dir = built(&keyed(suite.node(), &texts), |dir| {
+        node(&stock_rootfs(recipe, progress)?, dir, progress)
+    })?;
     Ok(Image { dir })
 }
 
-/// Where an image keeps what a stock installation holds.
-const STOCK: &str = "stock";
+/// A stock machine of the suite that [`SUITE`] says, as its distribution installs it.
+///
+/// # Errors
+/// As [`node_image`].
+pub fn stock(progress: &dyn Progress) -> Result<PathBuf, Error> {
+    stock_rootfs(Suite::chosen()?.recipe(), progress)
+}
+
+fn stock_rootfs(recipe: &Recipe, progress: &dyn Progress) -> Result<PathBuf, Error> {
+    let dir = built(&recipe.key(), |dir| recipe.debian(dir, progress))?;
+    Ok(dir.join("rootfs"))
+}
 
 /// The directory of an image in the cache. `build` makes it in the directory that it is given,
 /// if it is missing.
-fn built(recipe: &Recipe, build: impl Fn(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
+fn built(name: &str, build: impl Fn(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
     let cache = paths::cache();
     fs::create_dir_all(&cache).map_err(|e| format!("cannot make {}: {e}", cache.display()))?;
-    let name = format!("{}-{:016x}", recipe.name, recipe.fingerprint());
-    let dir = cache.join(&name);
+    let dir = cache.join(name);
     if dir.join("rootfs").is_dir() {
         return Ok(dir);
     }
@@ -199,14 +217,18 @@ fn built(recipe: &Recipe, build: impl Fn(&Path) -> Result<(), Error>) -> Result<
     Ok(dir)
 }
 
-fn node(recipe: &Recipe, dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
-    recipe.debian(dir, progress)?;
-    progress.step(&format!(
-        "{} image: what differs from a stock machine",
-        recipe.name
-    ));
+fn node(stock: &Path, dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
+    progress.step("node image: what differs from a stock machine");
     let rootfs = dir.join("rootfs");
-    Manifest::of(&rootfs)?.write(&dir.join(STOCK))?;
+    run::run(
+        "cp",
+        &[
+            "--archive",
+            "--reflink=auto",
+            path_text(stock)?,
+            path_text(&rootfs)?,
+        ],
+    )?;
     let key = dir.join("ssh_key");
     run::run(
         "ssh-keygen",

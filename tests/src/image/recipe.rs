@@ -6,7 +6,6 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::deviations::DEVIATIONS;
 use super::path_text;
 use crate::progress::Progress;
 use crate::run;
@@ -31,7 +30,7 @@ pub(super) struct Recipe {
 /// Debian 12's cluster with a Docker as new as Ubuntu 24.04's, which is Debian 13's: it asks for glibc
 /// 2.34 only. Between them they bracket Ubuntu, which the vendor asks for.
 pub(super) const BOOKWORM: Recipe = Recipe {
-    name: "node-bookworm",
+    name: "stock-bookworm",
     suite: "bookworm",
     other_suite: Some("trixie"),
     packages: &[
@@ -64,14 +63,11 @@ pub(super) const BOOKWORM: Recipe = Recipe {
         "corosync",
         "docker-compose",
         "docker.io",
-        "drbd-utils",
         "fence-agents",
-        "lvm2",
         "pacemaker",
         "pacemaker-cli-utils",
         "pcs",
         "resource-agents",
-        "sbd",
         "xfsprogs",
     ],
     with_recommends: true,
@@ -83,7 +79,7 @@ pub(super) const BOOKWORM: Recipe = Recipe {
 
 /// Debian 13, whole.
 pub(super) const TRIXIE: Recipe = Recipe {
-    name: "node-trixie",
+    name: "stock-trixie",
     suite: "trixie",
     other_suite: None,
     packages: &[
@@ -116,15 +112,12 @@ pub(super) const TRIXIE: Recipe = Recipe {
         "corosync",
         "docker-compose",
         "docker.io",
-        "drbd-utils",
         "fence-agents-aws",
-        "lvm2",
         "pacemaker",
         "pacemaker-cli-utils",
         "pcs",
         "resource-agents-base",
         "resource-agents-extra",
-        "sbd",
         "xfsprogs",
     ],
     with_recommends: true,
@@ -132,16 +125,38 @@ pub(super) const TRIXIE: Recipe = Recipe {
     without: &[],
 };
 
-/// Debian 13's Pacemaker, pcs and DRBD tools, to judge configurations by. Nothing of it is ever
+/// Pacemaker, pcs and the tools of both systems, to judge configurations by. Nothing of it is ever
 /// started.
-pub(super) const TOOLS: Recipe = Recipe {
-    name: "tools",
-    suite: "trixie",
-    other_suite: None,
-    packages: &[
+const fn tools(
+    suite: &'static str,
+    name: &'static str,
+    packages: &'static [&'static str],
+) -> Recipe {
+    Recipe {
+        name,
+        suite,
+        other_suite: None,
+        packages,
+        with_recommends: false,
+        preferences: "",
+        without: &[
+            "/usr/share/doc/*",
+            "/usr/share/man/*",
+            "/usr/share/locale/*",
+            "/usr/share/ri/*",
+            // A hundred MB of descriptions of AWS's services: nothing here calls AWS.
+            "/usr/lib/python3/dist-packages/botocore/data/*",
+        ],
+    }
+}
+
+/// The tools of Debian 12.
+pub(super) const BOOKWORM_TOOLS: Recipe = tools(
+    "bookworm",
+    "tools-bookworm",
+    &[
         "drbd-utils",
-        "fence-agents-aws",
-        "fence-agents-ipmilan",
+        "fence-agents",
         "iproute2",
         "libxml2-utils",
         "pacemaker",
@@ -153,33 +168,36 @@ pub(super) const TOOLS: Recipe = Recipe {
         // pcs asks it whether SBD is enabled.
         "systemd",
     ],
-    with_recommends: false,
-    preferences: "",
-    without: &[
-        "/usr/share/doc/*",
-        "/usr/share/man/*",
-        "/usr/share/locale/*",
-        "/usr/share/ri/*",
-        // A hundred MB of descriptions of AWS's services: nothing here calls AWS.
-        "/usr/lib/python3/dist-packages/botocore/data/*",
+);
+
+/// The tools of Debian 13.
+pub(super) const TRIXIE_TOOLS: Recipe = tools(
+    "trixie",
+    "tools-trixie",
+    &[
+        "drbd-utils",
+        "fence-agents-aws",
+        "fence-agents-ipmilan",
+        "iproute2",
+        "libxml2-utils",
+        "pacemaker",
+        "pacemaker-cli-utils",
+        "pcs",
+        "procps",
+        "resource-agents",
+        "sbd",
+        "systemd",
     ],
-};
+);
 
 impl Recipe {
-    /// FNV-1a over what decides the image: it has to be the same in every build of this program,
-    /// which the standard hasher does not promise.
-    pub(super) fn fingerprint(&self) -> u64 {
+    /// The name in the cache: another one when anything that decides the image is another.
+    pub(super) fn key(&self) -> String {
         let mut texts = vec![self.suite, self.preferences, std::env::consts::ARCH];
         texts.extend(self.other_suite);
         texts.extend(self.packages);
         texts.extend(self.without);
-        texts.extend(DEVIATIONS.iter().map(|deviation| deviation.script));
-        texts
-            .iter()
-            .flat_map(|text| text.bytes().chain([0]))
-            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            })
+        keyed(self.name, &texts)
     }
 
     /// Makes `dir/rootfs`: what the distribution installs, and nothing else.
@@ -248,6 +266,18 @@ impl Recipe {
         )
         .into())
     }
+}
+
+/// `name` with a hash of `texts`. FNV-1a: it has to be the same in every build of this program, which
+/// the standard hasher does not promise.
+pub(super) fn keyed(name: &str, texts: &[&str]) -> String {
+    let hash = texts
+        .iter()
+        .flat_map(|text| text.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!("{name}-{hash:016x}")
 }
 
 /// The mirror that this machine uses for Debian, or the one that works everywhere.

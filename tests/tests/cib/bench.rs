@@ -91,8 +91,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn of(suite: Suite) -> Bench {
         let image = match suite {
-            Suite::Bookworm => lab::image::node_rootfs(),
-            Suite::Trixie => lab::image::tools_rootfs(),
+            Suite::Bookworm => lab::image::tools_rootfs(lab::image::Suite::Bookworm),
+            Suite::Trixie => lab::image::tools_rootfs(lab::image::Suite::Trixie),
         };
         let image = image.expect("the image is there or can be built");
         let ours = tempfile::tempdir().expect("a temporary directory");

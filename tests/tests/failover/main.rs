@@ -1,6 +1,6 @@
 //! The main job and its neighbours on three container nodes with the real package: a power cut, a
-//! partition, a planned move, a dead container, the node that comes back, and outages of all that the
-//! agents ask.
+//! partition, a planned move, a reboot, a dead container, the node that comes back, and outages of all
+//! that the agents ask.
 //!
 //! Needs root, the package of `make deb` in PORTSIP_HA_DEB, and a few minutes.
 
@@ -52,15 +52,19 @@ impl Cluster {
 
     /// Brings a fenced node back and waits until the cluster sees it online.
     fn bring_back(&self, hostname: &str, witness: &str) {
-        let (node, witness) = (instance(hostname), instance(witness));
         self.lab.heal().unwrap();
-        self.lab.power_on(node).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(120);
+        self.lab.power_on(instance(hostname)).unwrap();
+        self.comes_back(hostname, witness);
+    }
+
+    /// Waits until the cluster sees a node online, and sees that it takes nothing back.
+    fn comes_back(&self, hostname: &str, active: &str) {
+        let witness = instance(active);
+        let deadline = Instant::now() + Duration::from_secs(180);
         loop {
             let status = cluster::status(&self.lab, witness).unwrap();
             if status.online.iter().any(|online| online == hostname) {
-                self.volume_was_never_at_two_nodes();
-                return;
+                break;
             }
             assert!(
                 Instant::now() < deadline,
@@ -68,6 +72,19 @@ impl Cluster {
             );
             std::thread::sleep(Duration::from_millis(500));
         }
+        let settled = Duration::from_secs(60);
+        let stayed = cluster::wait_until_active(&self.lab, witness, settled, |_| true).unwrap();
+        assert_eq!(
+            stayed, active,
+            "a node that comes back must not take the PBX back"
+        );
+        self.nothing_runs_on(hostname);
+        self.volume_was_never_at_two_nodes();
+    }
+
+    fn nothing_runs_on(&self, standby: &str) {
+        let running = self.on(standby, "docker ps --quiet");
+        assert_eq!(running, "", "containers run on {standby}, a standby");
     }
 
     fn on(&self, hostname: &str, script: &str) -> String {
@@ -95,43 +112,49 @@ fn instance(hostname: &str) -> &'static Instance {
 }
 
 #[test]
-fn the_pbx_survives_whatever_happens_to_its_node() {
+fn the_pbx_survives_the_loss_of_its_node() {
     let _turn = turn().unwrap();
     let cluster = Cluster::up();
 
     let cut = cluster.strike(Fault::PowerCut);
+    assert_eq!(cut.fenced, [cut.lost.as_str()]);
     cluster.bring_back(&cut.lost, &cut.active);
-    let stayed = cluster::wait_until_active(
-        &cluster.lab,
-        instance(&cut.active),
-        Duration::from_secs(60),
-        |_| true,
-    )
-    .unwrap();
-    assert_eq!(
-        stayed, cut.active,
-        "a node that comes back must not take the PBX back"
-    );
-    let running = cluster.on(&cut.lost, "docker ps --quiet");
-    assert_eq!(running, "", "containers run on {}, a standby", cut.lost);
 
     let partition = cluster.strike(Fault::Partition);
+    assert_eq!(partition.fenced, [partition.lost.as_str()]);
     cluster.bring_back(&partition.lost, &partition.active);
+}
+
+#[test]
+fn what_an_operator_does_moves_the_pbx_in_order() {
+    let _turn = turn().unwrap();
+    let cluster = Cluster::up();
 
     let standby = cluster.strike(Fault::Standby);
-    let running = cluster.on(&standby.lost, "docker ps --quiet");
-    assert_eq!(
-        running, "",
-        "containers run on {}, in standby",
-        standby.lost
-    );
+    assert_eq!(standby.fenced, Vec::<String>::new());
+    cluster.nothing_runs_on(&standby.lost);
     cluster.on(
         &standby.lost,
         &format!("pcs node unstandby {}", standby.lost),
     );
 
     a_dead_container_is_repaired_in_place(&cluster, &standby.active);
-    cluster.volume_was_never_at_two_nodes();
+
+    let reboot = cluster.strike(Fault::Reboot);
+    assert_eq!(
+        reboot.fenced,
+        Vec::<String>::new(),
+        "a reboot is an orderly stop"
+    );
+    let database = cluster.on(
+        &reboot.active,
+        "docker logs --since \"$(docker inspect --format '{{.State.StartedAt}}' portsip.database)\" portsip.database 2>&1",
+    );
+    assert!(
+        database.contains("database system was shut down at"),
+        "the database was not closed before the reboot:\n{database}"
+    );
+    cluster.comes_back(&reboot.lost, &reboot.active);
 }
 
 fn a_dead_container_is_repaired_in_place(cluster: &Cluster, active: &str) {
