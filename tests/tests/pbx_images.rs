@@ -4,8 +4,54 @@
 
 use std::time::{Duration, Instant};
 
-use lab::pbx::{self, Host};
+use lab::pbx::{self, Behaviour, Crash, Host, Times};
 use lab::site;
+
+/// Waits until a port is listened on, and asks it for SIP OPTIONS.
+#[track_caller]
+fn answers_sip(place: &Host, transport: &str, port: u16) {
+    listens(place, transport, port);
+    let vip = site::VIP;
+    let via = transport.to_uppercase();
+    let options = format!(
+        "OPTIONS sip:{vip} SIP/2.0\\r\\nVia: SIP/2.0/{via} {vip}:9;rport;branch=z9hG4bK1\\r\\nMax-Forwards: 5\\r\\n\
+         From: <sip:a@{vip}>;tag=1\\r\\nTo: <sip:{vip}>\\r\\nCall-ID: 1\\r\\nCSeq: 1 OPTIONS\\r\\nContent-Length: 0\\r\\n\\r\\n"
+    );
+    let answer = place.sh(&match transport {
+        // s_client goes when its input ends, whether it was answered or not.
+        "tls" => format!(
+            "(printf '{options}'; sleep 2) | docker exec --interactive portsip.callmanager \
+             timeout 10 openssl s_client -quiet -no_ign_eof -connect {vip}:{port} 2>/dev/null"
+        ),
+        // `cat` because a datagram is one write.
+        _ => format!(
+            "exec 3<>/dev/{transport}/{vip}/{port}; printf '{options}' | cat >&3; timeout 5 head -n 1 <&3"
+        ),
+    });
+    assert!(
+        answer.starts_with("SIP/2.0 200 OK"),
+        "{transport} {port}: {answer}"
+    );
+}
+
+/// Waits until a port is listened on, and asks it for the portal's page.
+#[track_caller]
+fn answers_web(place: &Host, port: u16) {
+    listens(place, "tcp", port);
+    let page = place.sh(&format!(
+        "curl --silent --show-error --insecure https://{}:{port}/",
+        site::VIP
+    ));
+    assert!(page.contains("stand-in"), "{page}");
+}
+
+#[track_caller]
+fn listens(place: &Host, transport: &str, port: u16) {
+    let option = if transport == "udp" { "u" } else { "t" };
+    place.sh(&format!(
+        "until ss -Hln{option} \"sport = :{port}\" | grep -q .; do sleep 0.05; done"
+    ));
+}
 
 const COMPOSE: &str = "docker compose --project-directory /etc/portsip/pbx";
 
@@ -57,18 +103,12 @@ fn the_whole_pbx_starts_answers_and_stops_at_once() {
             "{name} does not run: {running:?}"
         );
     }
-    let vip = site::VIP;
-    let options = format!(
-        "OPTIONS sip:{vip} SIP/2.0\\r\\nVia: SIP/2.0/UDP {vip}:9;rport;branch=z9hG4bK1\\r\\nMax-Forwards: 5\\r\\n\
-         From: <sip:a@{vip}>;tag=1\\r\\nTo: <sip:{vip}>\\r\\nCall-ID: 1\\r\\nCSeq: 1 OPTIONS\\r\\nContent-Length: 0\\r\\n\\r\\n"
-    );
-    let answer = place.sh(&format!(
-        "until ss --no-header -lun src {vip}:5060 | grep -q .; do sleep 0.05; done
-         exec 3<>/dev/udp/{vip}/5060; printf '{options}' | cat >&3; timeout 5 head -n 1 <&3"
-    ));
-    assert!(answer.starts_with("SIP/2.0 200 OK"), "{answer}");
-    let page = place.sh(&format!("curl --silent --insecure --retry-connrefused --retry 20 --retry-delay 1 https://{vip}:8887/"));
-    assert!(page.contains("stand-in"), "{page}");
+    for (transport, port) in [("udp", 5060), ("tcp", 5063), ("tls", 5061)] {
+        answers_sip(&place, transport, port);
+    }
+    answers_web(&place, 8887);
+    let version = place.sh(&format!("head -n 1 {}/pbx/VERSION", pbx::DATA_DIR));
+    assert_eq!(version.trim(), pbx::VERSION);
     assert_eq!(place.sql("SELECT current_database()").trim(), pbx::DATABASE);
 
     for name in running {
@@ -175,4 +215,172 @@ fn an_extended_server_runs_without_the_pbx_s_data() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("holds no PBX data"), "{error}");
+}
+
+#[test]
+fn the_stand_in_misbehaves_as_it_is_told() {
+    let place = Host::initialised(&[]).unwrap();
+    // As Pacemaker's agent does: who has ended stays so.
+    place.sh("docker update --restart=no $(docker ps --all --quiet)");
+    sip_and_portal_answer_late_and_later_on_new_data(&place);
+    ports_are_moved_or_absent(&place);
+    a_service_crashes_once_or_always(&place);
+    a_stop_takes_its_time(&place);
+    a_setting_that_is_not_understood_is_not_ignored(&place);
+}
+
+fn sip_and_portal_answer_late_and_later_on_new_data(place: &Host) {
+    let late = Behaviour {
+        answers_after: Duration::from_secs(1),
+        first_start_takes: Duration::from_secs(4),
+        ..Behaviour::default()
+    };
+    place.sh(&late.script());
+    let start = || {
+        let began = Instant::now();
+        place.sh("docker start portsip.callmanager portsip.webserver");
+        assert_eq!(place.running().len(), 2);
+        assert_eq!(listening(place), "", "it runs, and answers already");
+        listens(place, "udp", 5060);
+        listens(place, "tcp", 8887);
+        began.elapsed()
+    };
+    place.sh("docker start portsip.callmanager portsip.webserver");
+    let began = Instant::now();
+    place.sh("docker stop portsip.callmanager portsip.webserver");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "a stop waited: {took:?}");
+
+    let first = start();
+    assert!(first >= Duration::from_secs(5), "{first:?}");
+    place.sh("docker stop portsip.callmanager portsip.webserver");
+    let second = start();
+    assert!(second >= Duration::from_secs(1), "{second:?}");
+    assert!(second < first, "first {first:?}, second {second:?}");
+}
+
+fn ports_are_moved_or_absent(place: &Host) {
+    let restart = |behaviour: &Behaviour| {
+        place.sh(&behaviour.script());
+        place.sh("docker restart portsip.callmanager portsip.webserver");
+    };
+    restart(&Behaviour {
+        sip_udp: Some(5070),
+        sip_tcp: Some(5073),
+        sip_tls: Some(5071),
+        web: Some(8890),
+        ..Behaviour::default()
+    });
+    for (transport, port) in [("udp", 5070), ("tcp", 5073), ("tls", 5071)] {
+        answers_sip(place, transport, port);
+    }
+    answers_web(place, 8890);
+    assert_eq!(listening(place), "tcp:5071 tcp:5073 tcp:8890 udp:5070");
+
+    let none = Behaviour {
+        sip_udp: None,
+        sip_tcp: None,
+        sip_tls: None,
+        web: None,
+        ..Behaviour::default()
+    };
+    restart(&Behaviour {
+        sip_tls: Some(5061),
+        ..none.clone()
+    });
+    answers_sip(place, "tls", 5061);
+    assert_eq!(listening(place), "tcp:5061");
+
+    restart(&none);
+    place.sh("until docker logs --tail 1 portsip.callmanager | grep -q 'nothing listens'; do sleep 0.05; done");
+    assert_eq!(listening(place), "");
+    assert_eq!(place.running().len(), 2);
+    place.sh("docker stop portsip.callmanager portsip.webserver");
+}
+
+fn a_service_crashes_once_or_always(place: &Host) {
+    let crash = |service, times| Crash {
+        service,
+        after: Duration::from_millis(500),
+        times,
+    };
+    let crashing = Behaviour {
+        crashes: vec![
+            crash("announcement", Times::Count(1)),
+            crash("nats", Times::Always),
+        ],
+        ..Behaviour::default()
+    };
+    let start = |names: &str| place.sh(&format!("docker start {names} >&2; docker wait {names}"));
+    place.sh(&crashing.script());
+    let codes = start("portsip.announcement portsip.nats");
+    assert_eq!(codes, "134\n134\n");
+
+    place.sh("docker start portsip.announcement");
+    assert_eq!(start("portsip.nats"), "134\n");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(place.running(), ["portsip.announcement"]);
+    let log = place.sh("docker logs portsip.announcement 2>&1");
+    assert_eq!(log.matches("crashes now").count(), 1, "{log}");
+    place.sh("docker stop portsip.announcement");
+
+    place.sh(&crashing.script());
+    assert_eq!(start("portsip.announcement"), "134\n", "the second order");
+}
+
+fn a_stop_takes_its_time(place: &Host) {
+    let stop_takes = |seconds| {
+        let behaviour = Behaviour {
+            stop_takes: Duration::from_secs(seconds),
+            ..Behaviour::default()
+        };
+        place.sh(&behaviour.script());
+    };
+    let stop = |grace: u32| {
+        let began = Instant::now();
+        place.sh(&format!("docker stop -t {grace} portsip.voicemail"));
+        let code = place.sh("docker inspect --format '{{.State.ExitCode}}' portsip.voicemail");
+        (began.elapsed(), code.trim().to_owned())
+    };
+    stop_takes(0);
+    place.sh("docker start portsip.voicemail");
+    // While it runs.
+    stop_takes(2);
+    let (took, code) = stop(60);
+    assert_eq!(code, "0");
+    assert!(took >= Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
+
+    stop_takes(60);
+    place.sh("docker start portsip.voicemail");
+    let (took, code) = stop(1);
+    assert_eq!(code, "137", "it was not killed");
+    assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+fn a_setting_that_is_not_understood_is_not_ignored(place: &Host) {
+    for wrong in [
+        "answer_after 20",
+        "answers_after soon",
+        "sip_udp 5060/udp",
+        "crash database 5 1",
+        "crash ai 5",
+    ] {
+        let seen = place.sh(&format!(
+            "echo {wrong} >{}/pbx/stand-in/behaviour
+             docker start portsip.ai >&2; docker wait portsip.ai; docker logs --tail 1 portsip.ai 2>&1",
+            pbx::DATA_DIR
+        ));
+        let (code, log) = seen.split_once('\n').unwrap();
+        assert_eq!(code, "1", "{wrong}: {log}");
+        assert!(log.contains(&format!("wrong line: {wrong}")), "{log}");
+    }
+}
+
+/// The transports and ports that something listens on, sorted.
+fn listening(place: &Host) -> String {
+    place
+        .sh("ss -Hlutn | awk '{sub(/.*:/, \"\", $5); print $1 \":\" $5}' | sort -u | tr '\\n' ' '")
+        .trim_end()
+        .to_owned()
 }
