@@ -12,7 +12,7 @@ use crate::world::Error;
 /// Debian release of the images.
 const SUITE: &str = "bookworm";
 /// What the images run.
-const PACKAGES: &str = "postgresql-15,nats-server,kamailio,lighttpd,lighttpd-mod-openssl,openssl";
+const PACKAGES: &str = "postgresql-15,nats-server,kamailio,kamailio-tls-modules,lighttpd,lighttpd-mod-openssl,openssl,netbase";
 /// Never unpacked: documentation, other languages, and the LLVM that PostgreSQL would compile queries with.
 const LEFT_OUT: [&str; 9] = [
     "/usr/share/doc/*",
@@ -76,6 +76,12 @@ pub(super) fn pbx_layer() -> Vec<File> {
         ours!("usr/local/bin/portsip-health", 0o755, "pbx/portsip-health"),
         ours!("usr/local/lib/portsip/stand-in", 0o755, "pbx/stand-in"),
         ours!("usr/local/lib/portsip/arguments", 0o644, "pbx/arguments"),
+        ours!("usr/local/lib/portsip/behaviour", 0o644, "pbx/behaviour"),
+        ours!(
+            "usr/local/etc/portsip/behaviour",
+            0o644,
+            "pbx/behaviour.defaults"
+        ),
         ours!(
             "usr/local/etc/portsip/kamailio.cfg",
             0o644,

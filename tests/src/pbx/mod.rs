@@ -1,13 +1,16 @@
 //! The PBX stand-in: two Docker images with the names, programs, ports and data directories of the
 //! vendor's, the compose project that makes the containers, and a Docker data directory for nodes
 //! that has both images loaded. What is real in it and what is not: `tests/pbx/README.md`.
+//! [`Behaviour`] makes it misbehave as a real PBX does.
 
 mod archive;
+mod behaviour;
 mod docker_data;
 mod engine;
 mod host;
 mod image;
 
+pub use behaviour::{Behaviour, Crash, Times};
 pub use docker_data::{copy_docker_data, docker_data};
 pub use engine::Engine;
 pub use host::Host;

@@ -40,7 +40,7 @@ query() {
 }
 
 umask 077
-for directory in certs log prompts recordings; do
+for directory in certs log prompts recordings stand-in; do
     mkdir -p "$data/$directory"
 done
 
@@ -65,8 +65,9 @@ ALTER ROLE portsip PASSWORD '$role_password';
 SELECT 'CREATE DATABASE portsip OWNER portsip' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'portsip') \gexec
 END
 
-echo "$PORTSIP_VERSION" >"$data/version.new"
-mv "$data/version.new" "$data/version"
+# As the vendor's does: the first line is the version of the data.
+echo "$PORTSIP_VERSION" >"$data/VERSION.new"
+mv "$data/VERSION.new" "$data/VERSION"
 chown -R portsip:portsip "$data"
 sync -f "$data"
 echo "initdt: $data and the database portsip are ready for version $PORTSIP_VERSION (stand-in)"
