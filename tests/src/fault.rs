@@ -23,7 +23,7 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         by: Option<Duration>,
     },
-    /// Volumes get stuck on their way to a node or from it
+    /// Volumes go wrong on their way to a node or from it
     Volume {
         #[arg(value_enum)]
         fault: VolumeFault,

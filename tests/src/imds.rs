@@ -57,6 +57,7 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
         Some(MetadataFault::Down) => return Connections::reset(request.extensions()),
         Some(MetadataFault::Hanging) => return std::future::pending().await,
         Some(MetadataFault::Unavailable) => return refusal(StatusCode::SERVICE_UNAVAILABLE),
+        Some(MetadataFault::TurnedOff) => return refusal(StatusCode::FORBIDDEN),
         Some(MetadataFault::Slow) => tokio::time::sleep(late).await,
         Some(MetadataFault::TokenVoid | MetadataFault::StaleAddresses) | None => {}
     }

@@ -42,7 +42,8 @@ pub trait World: Send + Sync {
         let _ = instance;
         Ok(())
     }
-    /// Takes the device away; with `force`, also while it is mounted.
+    /// Takes the device away; with `force`, also while it is mounted. Force is what a caller of EC2 may
+    /// ask for, and what EC2 does to a mounted NVMe volume that vanishes from its guest.
     fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error>;
     /// Delivers packets as `network` says, from now on.
     fn set_network(&self, network: &Network) -> Result<(), Error>;

@@ -6,6 +6,7 @@
 //!   machine need not remember volumes over a power cycle; if it does, `attach` of a volume that is there is no error.
 //! - `detach` of a volume that is not there, or from a machine without power, is `Done`.
 //! - `detach` may be called again and again while it answers `Busy`.
+//! - A machine whose instance has been terminated holds no volume, and is not powered on by the model again.
 //! - `set_network` always gets the whole network; calls never overlap.
 
 mod action;
@@ -16,6 +17,7 @@ pub mod events;
 pub mod fault;
 mod history;
 pub mod ids;
+mod public_address;
 pub mod query;
 pub mod server;
 mod snapshot;

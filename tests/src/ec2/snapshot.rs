@@ -10,7 +10,7 @@ use super::Ec2;
 use super::action::{private_dns, public_of};
 use super::events::Happening;
 use super::ids::{InstanceId, InterfaceId};
-use super::state::{Delivered, State};
+use super::state::{Delivered, Interface, State};
 use crate::site;
 use crate::world::Network;
 
@@ -84,17 +84,18 @@ impl State {
         let instances = self
             .instances
             .iter()
-            .filter_map(|(id, instance)| {
-                let interface = self.interfaces.get(&instance.interface)?;
-                Some(InstanceSnapshot {
+            .map(|(id, instance)| {
+                // A terminated one has none.
+                let interface = self.interfaces.get(&instance.interface);
+                let private = || interface.into_iter().flat_map(Interface::private);
+                InstanceSnapshot {
                     id: id.to_string(),
                     state: instance.state.name().to_owned(),
-                    private: interface.private().collect(),
-                    public: interface
-                        .private()
-                        .filter_map(|private| public_of(self, interface, private))
+                    private: private().collect(),
+                    public: private()
+                        .filter_map(|private| public_of(self, interface?, private))
                         .collect(),
-                })
+                }
             })
             .collect();
         let volumes = self
@@ -172,9 +173,11 @@ impl Ec2 {
     /// Notes every address that is elsewhere in `after` than in `before`.
     pub(super) fn note_moves(&self, before: &Delivered, after: &Delivered) {
         let state = super::locked(&self.state);
+        // Also of an interface that went with its instance.
         let instance_of = |interface: &InterfaceId| {
-            let interface = state.interfaces.get(interface)?;
-            Some(interface.instance.to_string())
+            let mut instances = state.instances.iter();
+            let (id, _) = instances.find(|(_, instance)| instance.interface == *interface)?;
+            Some(id.to_string())
         };
         let holder = |delivered: &Delivered, address: Ipv4Addr| {
             let (interface, _) = delivered

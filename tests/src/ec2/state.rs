@@ -52,6 +52,11 @@ impl InstanceState {
             Self::Stopped => 80,
         }
     }
+
+    /// Whether it has begun to go down and is not down yet.
+    pub(super) fn is_going_down(self) -> bool {
+        matches!(self, Self::Stopping | Self::ShuttingDown)
+    }
 }
 
 /// States of a volume (API reference, Volume, `status`).
@@ -127,6 +132,10 @@ pub(super) struct Instance {
     pub(super) launched: SystemTime,
     /// Why it is stopping or stopped, as DescribeInstances tells it.
     pub(super) reason: Option<&'static str>,
+    /// Nobody may stop or terminate it through the API.
+    pub(super) disable_api_stop: bool,
+    /// Nobody may terminate it through the API.
+    pub(super) disable_api_termination: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -137,6 +146,8 @@ pub(super) struct Interface {
     pub(super) secondary: Vec<Ipv4Addr>,
     /// The public address that EC2 lends to the primary address while the instance runs.
     pub(super) lent_public: Option<Ipv4Addr>,
+    /// EC2 lends it none any more (see `public_address`).
+    pub(super) lends_no_more: bool,
 }
 
 impl Interface {
@@ -237,6 +248,8 @@ impl State {
                     rebooting: false,
                     launched: now,
                     reason: None,
+                    disable_api_stop: false,
+                    disable_api_termination: false,
                 },
             );
             interfaces.insert(
@@ -247,6 +260,7 @@ impl State {
                     primary: node.private_ip,
                     secondary: Vec::new(),
                     lent_public: Some(node.public_ip),
+                    lends_no_more: false,
                 },
             );
         }
@@ -285,15 +299,6 @@ impl State {
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
-    }
-
-    /// Another public address out of EC2's pool: a started instance gets a new one
-    /// (EC2 User Guide, "Public IPv4 addresses").
-    pub(super) fn lend_public(&mut self) -> Ipv4Addr {
-        let number = self.number();
-        // Low bytes, on purpose: 65,000 starts are more than a lab sees.
-        let [.., high, low] = number.to_be_bytes();
-        Ipv4Addr::new(54, 193, high, low)
     }
 
     pub(super) fn instance(&self, id: &InstanceId) -> Result<&Instance, ApiError> {
@@ -336,6 +341,12 @@ impl State {
     }
 
     /// The attachment with this number, if it still exists.
+    pub(super) fn attachment(&self, volume: &VolumeId, number: u64) -> Option<&Attachment> {
+        let attachment = self.volumes.get(volume)?.attachment.as_ref()?;
+        (attachment.number == number).then_some(attachment)
+    }
+
+    /// The same, to change it.
     pub(super) fn attachment_mut(
         &mut self,
         volume: &VolumeId,

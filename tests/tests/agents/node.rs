@@ -19,10 +19,14 @@ const KEY: (&str, &str) = ("AKIDLAB", "secret");
 /// What Pacemaker gives each action here, unless a test sets `OCF_RESKEY_CRM_meta_timeout` itself.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// EC2's times, where the agents have to wait; instances go up and down faster.
+/// Long enough that an agent which does not wait is found out. Volumes come and go faster than on EC2, and
+/// instances much faster.
 pub(crate) fn timing() -> Timing {
     let moment = Duration::from_millis(300);
     Timing {
+        attach: Duration::from_millis(1500),
+        detach: Duration::from_secs(1),
+        detach_stopped: Duration::from_secs(1),
         forced_stop: moment,
         forced_grace: moment,
         stop: moment,

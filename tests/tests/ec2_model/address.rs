@@ -260,27 +260,65 @@ fn the_vpc_and_then_the_metadata_follow_a_move_after_a_while() {
     assert_eq!(site.ec2.network(), network);
 }
 
+/// The public address of N1's primary address.
+fn lent(site: &Site) -> Option<String> {
+    let xml = site.ok("DescribeInstances", &[("InstanceId.1", N1)]);
+    xml.all("ipAddress").first().cloned()
+}
+
+fn start_n1(site: &Site) {
+    site.ok("StartInstances", &[("InstanceId.1", N1)]);
+    wait("it runs", || site.instance_state(N1) == "running");
+}
+
 #[test]
-fn a_stopped_instance_keeps_private_addresses_and_elastic_ip_but_not_the_lent_address() {
+fn a_stopped_instance_loses_its_public_address_and_gets_another_when_it_starts() {
+    let site = Site::new();
+    // A secondary address without an Elastic IP makes no difference.
+    site.assign(ENI1, VIP);
+    site.stop(N1);
+    assert_eq!(private(&site, ENI1), ["172.31.16.133", VIP]);
+    assert_eq!(lent(&site), None);
+    start_n1(&site);
+    let new = lent(&site).expect("a running instance is lent a public address");
+    assert_ne!(new, site::INSTANCES[0].public_ip.to_string());
+    let new: Ipv4Addr = new.parse().unwrap();
+    wait("the VPC delivers the new one", || {
+        site.ec2.network().public.get(&new) == Some(&site::INSTANCES[0].private_ip)
+    });
+}
+
+#[test]
+fn an_instance_that_is_stopped_with_an_elastic_ip_at_a_secondary_address_gets_no_public_address() {
     let site = Site::new();
     site.assign(ENI1, VIP);
     associate(&site, ENI1);
     site.stop(N1);
     assert_eq!(private(&site, ENI1), ["172.31.16.133", VIP]);
     assert_eq!(described(&site).one("instanceId"), N1);
-    let lent = || {
-        let xml = site.ok("DescribeInstances", &[("InstanceId.1", N1)]);
-        xml.all("ipAddress").first().cloned()
-    };
-    assert_eq!(lent(), None);
-    site.ok("StartInstances", &[("InstanceId.1", N1)]);
-    wait("it runs", || site.instance_state(N1) == "running");
-    let new = lent().expect("a running instance is lent a public address");
-    assert_ne!(new, site::INSTANCES[0].public_ip.to_string());
-    let new: Ipv4Addr = new.parse().unwrap();
-    wait("the VPC delivers the new one", || {
-        site.ec2.network().public.get(&new) == Some(&site::INSTANCES[0].private_ip)
-    });
+    start_n1(&site);
+    assert_eq!(lent(&site), None);
+    assert_eq!(
+        site.document("meta-data/public-ipv4"),
+        Err(404),
+        "the metadata shows a public address"
+    );
+    // Nor when the Elastic IP has moved on: what counted was the moment of the release.
+    site.assign(ENI2, VIP);
+    site.stop(N1);
+    start_n1(&site);
+    assert_eq!(lent(&site), None);
+}
+
+#[test]
+fn an_elastic_ip_that_leaves_before_the_stop_costs_no_public_address() {
+    let site = Site::new();
+    site.assign(ENI1, VIP);
+    associate(&site, ENI1);
+    site.assign(ENI2, VIP);
+    site.stop(N1);
+    start_n1(&site);
+    assert!(lent(&site).is_some());
 }
 
 #[test]

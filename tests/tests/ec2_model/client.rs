@@ -109,6 +109,7 @@ impl Site {
         Timing {
             attach: moment,
             detach: moment,
+            detach_stopped: moment,
             address: moment,
             forced_stop: moment,
             stop: moment,

@@ -1,9 +1,9 @@
-//! Faults that are injected: what they do, to whom, and that they end.
+//! Faults of calls and of the metadata that are injected: what they do, to whom, and that they end.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use lab::ec2::{CallFault, Happening, Injection, MetadataFault, VolumeFault};
+use lab::ec2::{CallFault, Happening, Injection, MetadataFault};
 use lab::site;
 
 use crate::client::{ENI1, ENI2, N1, N2, Signer, Site, VOLUME, wait};
@@ -94,7 +94,7 @@ fn a_dry_run_of_any_call_tells_whether_it_is_allowed_and_does_nothing() {
     let site = Site::new();
     let address = site::VIP.to_string();
     let on_n1 = ("InstanceId.1", N1);
-    let calls: [(&str, &[(&str, &str)]); 15] = [
+    let calls: [(&str, &[(&str, &str)]); 18] = [
         ("DescribeInstances", &[]),
         ("DescribeInstanceStatus", &[]),
         ("DescribeVolumes", &[]),
@@ -104,6 +104,15 @@ fn a_dry_run_of_any_call_tells_whether_it_is_allowed_and_does_nothing() {
         ("StartInstances", &[on_n1]),
         ("StopInstances", &[on_n1]),
         ("RebootInstances", &[on_n1]),
+        ("TerminateInstances", &[on_n1]),
+        (
+            "DescribeInstanceAttribute",
+            &[("InstanceId", N1), ("Attribute", "disableApiStop")],
+        ),
+        (
+            "ModifyInstanceAttribute",
+            &[("InstanceId", N1), ("DisableApiStop.Value", "true")],
+        ),
         ("AttachVolume", &ATTACH),
         ("DetachVolume", &DETACH),
         (
@@ -213,75 +222,6 @@ fn stale_descriptions_follow_after_their_time() {
 }
 
 #[test]
-fn an_attachment_stays_attaching_until_the_fault_ends() {
-    let site = Site::new();
-    let number = site
-        .ec2
-        .inject(Injection::of(VolumeFault::StaysAttaching).times(1));
-    site.ok("AttachVolume", &ATTACH);
-    std::thread::sleep(PATIENCE);
-    assert_eq!(state_of_the_volume(&site), "attaching");
-    assert_eq!(site.refused("DetachVolume", &DETACH), "IncorrectState");
-    site.ec2.clear_fault(number);
-    wait("it goes on", || site.world.has_device(N1, VOLUME));
-}
-
-#[test]
-fn an_attachment_that_stays_attaching_can_be_forced_off() {
-    let site = Site::new();
-    site.ec2.inject(Injection::of(VolumeFault::StaysAttaching));
-    site.ok("AttachVolume", &ATTACH);
-    let force: Vec<_> = DETACH.into_iter().chain([("Force", "true")]).collect();
-    site.ok("DetachVolume", &force);
-    wait("it is off", || state_of_the_volume(&site) == "available");
-}
-
-#[test]
-fn an_attached_volume_without_a_device_gets_it_when_the_fault_ends() {
-    let site = Site::new();
-    site.ec2.inject(Injection::of(VolumeFault::NoDevice).at(N1));
-    site.ok("AttachVolume", &ATTACH);
-    wait("it is attached", || {
-        state_of_the_volume(&site) == "attached"
-    });
-    std::thread::sleep(PATIENCE);
-    assert!(!site.world.has_device(N1, VOLUME));
-    site.ec2.clear_faults();
-    wait("the device appears", || site.world.has_device(N1, VOLUME));
-}
-
-#[test]
-fn a_detaching_stays_busy_until_it_is_forced_or_the_instance_goes_down() {
-    for force in [true, false] {
-        let site = Site::new();
-        site.attach(N1);
-        site.ec2.inject(Injection::of(VolumeFault::StaysBusy));
-        site.ok("DetachVolume", &DETACH);
-        wait("it is busy", || state_of_the_volume(&site) == "busy");
-        std::thread::sleep(PATIENCE);
-        assert_eq!(state_of_the_volume(&site), "busy");
-        assert!(site.world.has_device(N1, VOLUME));
-        if force {
-            let force: Vec<_> = DETACH.into_iter().chain([("Force", "true")]).collect();
-            site.ok("DetachVolume", &force);
-        } else {
-            site.stop(N1);
-        }
-        wait("it is off", || state_of_the_volume(&site) == "available");
-    }
-}
-
-#[test]
-fn a_device_comes_under_another_name_while_that_is_the_fault() {
-    let site = Site::new();
-    site.ec2
-        .inject(Injection::of(VolumeFault::OtherName).times(1));
-    site.attach(N1);
-    let renumbered = format!("renumber {N1}");
-    assert!(site.world.calls().contains(&renumbered));
-}
-
-#[test]
 fn metadata_that_is_down_resets_and_metadata_that_hangs_does_not_answer() {
     let site = Site::new();
     let ask = || site.metadata_within(PATIENCE, "PUT", "/latest/api/token", TOKEN);
@@ -332,6 +272,20 @@ fn unavailable_metadata_says_so() {
     let site = Site::new();
     site.ec2.inject(Injection::of(MetadataFault::Unavailable));
     assert_eq!(site.metadata("PUT", "/latest/api/token", TOKEN).status, 503);
+}
+
+#[test]
+fn metadata_that_is_turned_off_forbids_everything() {
+    let site = Site::new();
+    let token = site.metadata("PUT", "/latest/api/token", TOKEN).body;
+    let token = format!("X-aws-ec2-metadata-token: {token}\r\n");
+    let status = |method, path, headers: &str| site.metadata(method, path, headers).status;
+    let number = site.ec2.inject(Injection::of(MetadataFault::TurnedOff));
+    assert_eq!(status("PUT", "/latest/api/token", TOKEN), 403);
+    assert_eq!(status("GET", "/latest/meta-data/instance-id", &token), 403);
+    assert_eq!(status("GET", "/latest/meta-data/instance-id", ""), 403);
+    site.ec2.clear_fault(number);
+    assert_eq!(status("GET", "/latest/meta-data/instance-id", &token), 200);
 }
 
 #[test]

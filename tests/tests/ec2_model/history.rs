@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lab::ec2::{Snapshot, Timing};
+use lab::ec2::{Injection, Snapshot, Timing, VolumeFault};
 use lab::site;
 use proptest::prelude::*;
 
@@ -16,7 +16,11 @@ enum Step {
     Detach(bool),
     Mount(usize),
     Unmount(usize),
-    Stop(usize, bool),
+    /// With this parameter, or none.
+    Stop(usize, Option<&'static str>),
+    Terminate(usize),
+    /// Once.
+    Strikes(VolumeFault),
     Start(usize),
     Reboot(usize),
     GuestDown(usize),
@@ -29,12 +33,24 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let node = 0..3usize;
+    let way = prop_oneof![
+        Just(None),
+        Just(Some("Force")),
+        Just(Some("SkipOsShutdown"))
+    ];
+    let fault = prop_oneof![
+        Just(VolumeFault::Vanishes),
+        Just(VolumeFault::FallsBack),
+        Just(VolumeFault::RefusedWhileStopping),
+    ];
     prop_oneof![
         4 => node.clone().prop_map(Step::Attach),
         3 => any::<bool>().prop_map(Step::Detach),
         2 => node.clone().prop_map(Step::Mount),
         1 => node.clone().prop_map(Step::Unmount),
-        1 => (node.clone(), any::<bool>()).prop_map(|(node, force)| Step::Stop(node, force)),
+        1 => (node.clone(), way).prop_map(|(node, way)| Step::Stop(node, way)),
+        1 => node.clone().prop_map(Step::Terminate),
+        2 => fault.prop_map(Step::Strikes),
         2 => node.clone().prop_map(Step::Start),
         1 => node.clone().prop_map(Step::Reboot),
         1 => node.clone().prop_map(Step::GuestDown),
@@ -71,11 +87,14 @@ fn take(site: &Site, step: Step) {
             }
         }),
         Step::Unmount(node) => site.world.unmount(id(node), VOLUME),
-        Step::Stop(node, force) => {
-            call(
-                "StopInstances",
-                &[("InstanceId.1", id(node)), ("Force", flag(force))],
-            );
+        Step::Stop(node, way) => {
+            let mut parameters = vec![("InstanceId.1", id(node))];
+            parameters.extend(way.map(|name| (name, "true")));
+            call("StopInstances", &parameters);
+        }
+        Step::Terminate(node) => call("TerminateInstances", &[("InstanceId.1", id(node))]),
+        Step::Strikes(fault) => {
+            site.ec2.inject(Injection::of(fault).times(1));
         }
         Step::Start(node) => call("StartInstances", &[("InstanceId.1", id(node))]),
         Step::Reboot(node) => call("RebootInstances", &[("InstanceId.1", id(node))]),
@@ -132,9 +151,11 @@ fn check(site: &Site) -> Result<(), TestCaseError> {
     prop_assert!(at.len() <= 1, "{VOLUME} is at {at:?}");
     for instance in &instances {
         prop_assert!(
-            instance.state != "stopped" || !site.world.is_on(&instance.id),
-            "{} is stopped and has power",
-            instance.id
+            !["stopped", "terminated"].contains(&instance.state.as_str())
+                || !site.world.is_on(&instance.id),
+            "{} is {} and has power",
+            instance.id,
+            instance.state
         );
     }
     prop_assert_eq!(volumes.len(), 1);
@@ -149,7 +170,7 @@ fn is_settled(site: &Site) -> bool {
     let volumes = snapshot.volumes.iter();
     instances
         .map(|instance| &instance.state)
-        .all(|state| state == "running" || state == "stopped")
+        .all(|state| ["running", "stopped", "terminated"].contains(&state.as_str()))
         && volumes
             .flat_map(|volume| &volume.holder)
             .all(|holder| holder.state == "attached")

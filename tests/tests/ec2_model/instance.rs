@@ -46,6 +46,72 @@ fn a_stop_that_skips_the_guest_does_not_ask_it() {
 }
 
 #[test]
+fn a_guest_has_its_grace_with_force_and_none_when_it_is_skipped() {
+    let grace = Duration::from_millis(900);
+    for (parameter, asked) in [("Force", true), ("SkipOsShutdown", false)] {
+        let site = Site::with(Timing {
+            forced_grace: grace,
+            ..Site::timing()
+        });
+        site.world.machine(N1, |machine| machine.hangs = true);
+        let begun = Instant::now();
+        site.ok(
+            "StopInstances",
+            &[("InstanceId.1", N1), (parameter, "true")],
+        );
+        wait("the power is cut", || !site.world.is_on(N1));
+        let took = begun.elapsed();
+        assert_eq!(took >= grace, asked, "{parameter}: {took:?}");
+    }
+}
+
+#[test]
+fn force_and_skip_together_do_not_ask_the_guest() {
+    let site = Site::new();
+    let both = [
+        ("InstanceId.1", N1),
+        ("Force", "true"),
+        ("SkipOsShutdown", "true"),
+    ];
+    site.ok("StopInstances", &both);
+    wait("it is stopped", || site.instance_state(N1) == "stopped");
+    assert_eq!(site.world.calls()[0], format!("power_off {N1}"));
+}
+
+#[test]
+fn a_guest_that_obeys_a_forced_stop_takes_as_long_as_in_a_default_stop() {
+    let stop = Duration::from_millis(900);
+    let site = Site::with(Timing {
+        stop,
+        ..Site::timing()
+    });
+    let begun = Instant::now();
+    site.stop(N1);
+    assert!(begun.elapsed() >= stop, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_instance_that_is_stopped_during_a_reboot_is_not_booted_for_it() {
+    let site = Site::with(Timing {
+        reboot_grace: Duration::from_millis(700),
+        ..Site::timing()
+    });
+    site.world.machine(N1, |machine| machine.hangs = true);
+    site.ok("RebootInstances", &one(N1));
+    let asked = format!("shut_down {N1}");
+    wait("the guest is asked to reboot", || {
+        site.world.calls().contains(&asked)
+    });
+    site.ok("StopInstances", &one(N1));
+    assert_eq!(
+        site.refused("RebootInstances", &one(N1)),
+        "IncorrectInstanceState"
+    );
+    wait("it is stopped", || site.instance_state(N1) == "stopped");
+    assert!(!site.world.calls().contains(&format!("power_on {N1}")));
+}
+
+#[test]
 fn a_forced_stop_of_a_dead_guest_takes_as_long_as_ec2_takes() {
     let forced_stop = Duration::from_millis(300);
     let site = Site::with(Timing {

@@ -1,6 +1,6 @@
 //! Volumes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::ec2::{Happening, Timing};
 use lab::site;
@@ -301,6 +301,59 @@ fn a_volume_can_be_attached_to_a_stopped_instance_and_to_no_other_that_does_not_
     site.attach(N1);
     site.ok("StartInstances", &[("InstanceId.1", N1)]);
     wait("the device appears", || site.world.has_device(N1, VOLUME));
+}
+
+#[test]
+fn a_volume_that_is_detached_while_its_instance_is_stopping_leaves_once_that_is_stopped() {
+    let site = Site::with(Timing {
+        stop: Duration::from_millis(1200),
+        ..Site::timing()
+    });
+    site.attach(N1);
+    site.ok("StopInstances", &[("InstanceId.1", N1)]);
+    wait("it has no power", || !site.world.is_on(N1));
+    detach(&site);
+    wait("the volume is available", || {
+        let stopping = site.instance_state(N1) == "stopping";
+        match state(&site).as_str() {
+            "detaching" => false,
+            // Asked before the volume, so it may have been stopped since.
+            "available" => {
+                assert!(
+                    !stopping || site.instance_state(N1) == "stopped",
+                    "available while its instance is stopping"
+                );
+                true
+            }
+            other => panic!("the volume is {other}"),
+        }
+    });
+    let freed = site.world.calls();
+    assert!(freed.contains(&format!("detach {VOLUME} {N1} force=false")));
+}
+
+#[test]
+fn a_detaching_takes_its_time_at_a_stopped_instance_too() {
+    let detach_stopped = Duration::from_millis(900);
+    let site = Site::with(Timing {
+        detach_stopped,
+        ..Site::timing()
+    });
+    site.attach(N1);
+    site.stop(N1);
+    let begun = Instant::now();
+    detach(&site);
+    wait("it is available", || is_available(&site));
+    assert!(begun.elapsed() >= detach_stopped, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn ec2_like_times_are_no_kinder_than_what_was_measured_on_ec2() {
+    // The averages of kubernetes PR 84181, and no less where nobody has measured.
+    let timing = Timing::ec2_like();
+    assert!(timing.attach >= Duration::from_millis(3700));
+    assert!(timing.detach >= Duration::from_secs(8));
+    assert!(timing.detach_stopped >= timing.detach);
 }
 
 #[test]

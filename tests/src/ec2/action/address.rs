@@ -119,12 +119,19 @@ impl State {
             (Some(interface), None) => interface.clone(),
             (None, Some(instance)) => {
                 let found = self.instance(instance)?;
-                // Error codes, InvalidInstanceID: an instance that is still pending.
-                if found.state == InstanceState::Pending {
+                // Error codes, InvalidInstanceID: an instance that is still pending. That one which is being
+                // terminated is refused in the same way is assumed.
+                if matches!(
+                    found.state,
+                    InstanceState::Pending
+                        | InstanceState::ShuttingDown
+                        | InstanceState::Terminated
+                ) {
                     return Err(ApiError::client(
                         "InvalidInstanceID",
                         format!(
-                            "The pending instance '{instance}' is not in a valid state for this operation."
+                            "The {} instance '{instance}' is not in a valid state for this operation.",
+                            found.state.name()
                         ),
                     ));
                 }
@@ -185,9 +192,8 @@ impl State {
         }
         // EC2 User Guide, "Elastic IP addresses": the address lent at launch goes back to the
         // pool when an Elastic IP takes its place at the primary private address.
-        let interface = self.interface_mut(&interface_id)?;
-        if private == interface.primary {
-            interface.lent_public = None;
+        if private == self.interface(&interface_id)?.primary {
+            self.release_public(&interface_id);
         }
         Ok(id)
     }
@@ -209,7 +215,7 @@ impl State {
     }
 
     /// The Elastic IP of a private address.
-    pub(super) fn association_of(
+    pub(in crate::ec2) fn association_of(
         &self,
         private: Ipv4Addr,
     ) -> Option<(&AllocationId, Ipv4Addr, &Association)> {

@@ -2,8 +2,10 @@
 //! the describe calls show of its resource.
 
 mod address;
+mod describe_instance;
 mod describe_interface;
 mod instance;
+mod instance_attribute;
 mod interface;
 mod subnet;
 mod volume;
@@ -32,11 +34,14 @@ enum Action {
 pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Answer {
     use Action::{Change, Describe};
     let action = match call.action.as_str() {
-        "DescribeInstances" => Describe(instance::describe),
-        "DescribeInstanceStatus" => Describe(instance::describe_status),
+        "DescribeInstances" => Describe(describe_instance::describe),
+        "DescribeInstanceStatus" => Describe(describe_instance::describe_status),
+        "DescribeInstanceAttribute" => Describe(instance_attribute::describe),
+        "ModifyInstanceAttribute" => Change(instance_attribute::modify),
         "StartInstances" => Change(instance::start),
         "StopInstances" => Change(instance::stop),
         "RebootInstances" => Change(instance::reboot),
+        "TerminateInstances" => Change(instance::terminate),
         "DescribeVolumes" => Describe(volume::describe),
         "AttachVolume" => Change(volume::attach),
         "DetachVolume" => Change(volume::detach),

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::Answer;
 use crate::ec2::error::ApiError;
+use crate::ec2::fault::VolumeFault;
 use crate::ec2::ids::{InstanceId, VolumeId};
 use crate::ec2::query::{Call, passes};
 use crate::ec2::state::{Attachment, AttachmentState, InstanceState, State, Volume, no_volume};
@@ -41,13 +42,43 @@ pub(super) fn detach(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         .transpose()?;
     let force = call.flag("Force")?.unwrap_or_default();
     let device = call.optional("Device");
-    let (attachment, begins) =
-        locked(&ec2.state).detach(&volume, instance.as_ref(), device, force)?;
+    let mut state = locked(&ec2.state);
+    refused_while_stopping(ec2, &state, &volume)?;
+    let (attachment, begins) = state.detach(&volume, instance.as_ref(), device, force)?;
+    drop(state);
     let answer = attachment_elements(&volume, &attachment);
     if begins {
         ec2.detachment_began(volume, attachment);
     }
     Ok(answer)
+}
+
+/// One of the two things that EC2 may do with a volume of an instance that is on its way down. It is
+/// asked of the fault only then, so that its times are not used up by other calls.
+fn refused_while_stopping(ec2: &Ec2, state: &State, volume: &VolumeId) -> Result<(), ApiError> {
+    let attachment = state
+        .volumes
+        .get(volume)
+        .and_then(|v| v.attachment.as_ref());
+    let Some(holder) = attachment.map(|attachment| &attachment.instance) else {
+        return Ok(());
+    };
+    let now = state.instance(holder)?.state;
+    let refused = now.is_going_down()
+        && ec2
+            .faults
+            .of_volume(VolumeFault::RefusedWhileStopping, holder.as_str())
+            .is_some();
+    if refused {
+        return Err(ApiError::client(
+            "IncorrectState",
+            format!(
+                "Unable to detach volume '{volume}' from instance '{holder}' in the '{}' state.",
+                now.name()
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// API reference, DescribeVolumes.

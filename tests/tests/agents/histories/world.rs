@@ -31,6 +31,7 @@ pub(super) fn timing() -> Timing {
         attach: moment,
         device: moment,
         detach: moment,
+        detach_stopped: moment,
         busy_retry: Duration::from_millis(100),
         forced_stop: moment,
         stop: moment,

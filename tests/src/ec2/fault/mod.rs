@@ -1,5 +1,10 @@
-//! Faults on purpose: which, for which calls and instances, for how long, and which of them
-//! strikes now. What a fault does is where the thing is that it strikes: `endpoint`, `transition`, `imds`.
+//! Faults on purpose: for which calls and instances, for how long, and which of them strikes now.
+//! What can go wrong is in `kind`; what a fault does is where the thing is that it strikes: `endpoint`,
+//! `transition`, `imds`.
+
+mod kind;
+
+pub use kind::{CallFault, Fault, MetadataFault, VolumeFault};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,143 +14,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::error::ApiError;
 use super::locked;
-
-/// Something that goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// In calls of the API.
-    Call(CallFault),
-    /// Between EC2's word and the device.
-    Volume(VolumeFault),
-    /// In the metadata service.
-    Metadata(MetadataFault),
-}
-
-/// What becomes of a call. The codes are those of the API reference, "Error codes".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum CallFault {
-    /// `RequestLimitExceeded`, 503 ("Request throttling for the Amazon EC2 API").
-    Throttled,
-    /// `InternalError`, 500.
-    InternalError,
-    /// `Unavailable`, 503: the server is overloaded.
-    Unavailable,
-    /// `ServiceUnavailable`, 503: a temporary failure.
-    ServiceUnavailable,
-    /// The connection is taken and nothing is ever answered, also after the fault has ended. Chosen:
-    /// it is what a lost route or a dead load balancer looks like to a client.
-    Hanging,
-    /// The connection is reset once the request is there. Chosen, as `Hanging`.
-    Reset,
-    /// The call is carried out and nothing is ever answered. Chosen: of a call without an answer
-    /// a client can't know whether it was carried out, so both happen.
-    AnswerLost,
-    /// `RequestExpired`, 400.
-    RequestExpired,
-    /// `ExpiredToken`, 400 ("Common errors"; that of a role's session that has ended).
-    ExpiredToken,
-    /// `AuthFailure`, 401.
-    AuthFailure,
-    /// `UnauthorizedOperation`, 403: what IAM does not allow. Answered to a DryRun too.
-    Denied,
-    /// Describe calls answer as of a while ago; others are not touched (EC2 Developer Guide, "Eventual
-    /// consistency in the Amazon EC2 API", no figure).
-    Stale,
-}
-
-/// What goes wrong with a volume at an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum VolumeFault {
-    /// The attachment stays `attaching` (EBS User Guide, "Troubleshoot": stuck in the attaching
-    /// state) until the fault ends or it is detached by force.
-    StaysAttaching,
-    /// `attached`, and the guest sees no device until the fault ends or the instance is started
-    /// again. Known to the EBS CSI driver, which waits for the device separately.
-    NoDevice,
-    /// A detaching stays `busy` until the fault ends, it is forced, or the instance goes down (EBS
-    /// User Guide, "Detach an Amazon EBS volume"); whether the guest has it mounted is not asked.
-    StaysBusy,
-    /// The guest's name for the device is another than the last time (EBS User Guide, "NVMe device
-    /// names": the order in which they are found can differ).
-    OtherName,
-}
-
-/// What becomes of a request to the metadata service. Chosen, all but the status codes: EC2's
-/// documents know no outage of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum MetadataFault {
-    /// Every connection is reset.
-    Down,
-    /// Every answer comes a while late.
-    Slow,
-    /// The connection is taken and nothing is ever answered.
-    Hanging,
-    /// 401 to a GET, whose token is void from then on: another has to be fetched ("401:
-    /// the GET request uses an invalid token").
-    TokenVoid,
-    /// 503 ("the request could not be completed. Retry").
-    Unavailable,
-    /// `local-ipv4s`, `ipv4-associations` and the rest stay as they were when the fault began.
-    StaleAddresses,
-}
-
-impl CallFault {
-    /// The refusal that it is; nothing for those that are none.
-    pub(super) fn refusal(self) -> Option<ApiError> {
-        let (status, code, message) = match self {
-            Self::Throttled => (503, "RequestLimitExceeded", "Request limit exceeded."),
-            Self::InternalError => (500, "InternalError", "An internal error has occurred"),
-            Self::Unavailable => (
-                503,
-                "Unavailable",
-                "The server is overloaded and can't handle the request.",
-            ),
-            Self::ServiceUnavailable => (
-                503,
-                "ServiceUnavailable",
-                "The request has failed due to a temporary failure of the server.",
-            ),
-            Self::RequestExpired => (400, "RequestExpired", "Request has expired."),
-            Self::ExpiredToken => (
-                400,
-                "ExpiredToken",
-                "The security token included in the request is expired",
-            ),
-            Self::AuthFailure => return Some(ApiError::auth_failure()),
-            Self::Denied => (
-                403,
-                "UnauthorizedOperation",
-                "You are not authorized to perform this operation.",
-            ),
-            Self::Hanging | Self::Reset | Self::AnswerLost | Self::Stale => return None,
-        };
-        Some(ApiError::new(status, code, message))
-    }
-}
-
-impl From<CallFault> for Fault {
-    fn from(fault: CallFault) -> Self {
-        Self::Call(fault)
-    }
-}
-
-impl From<VolumeFault> for Fault {
-    fn from(fault: VolumeFault) -> Self {
-        Self::Volume(fault)
-    }
-}
-
-impl From<MetadataFault> for Fault {
-    fn from(fault: MetadataFault) -> Self {
-        Self::Metadata(fault)
-    }
-}
 
 /// How long a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
