@@ -19,30 +19,28 @@ const OUTPUT: usize = 200;
 
 /// A container of the project, as one list request shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
+pub(super) struct Container {
     /// Docker's id.
-    pub id: String,
+    pub(super) id: String,
     /// Its name, without the slash that Docker puts before it.
-    pub name: String,
+    pub(super) name: String,
     /// The service of the compose file.
-    pub service: String,
+    pub(super) service: String,
     /// Whether it runs.
-    pub state: RunState,
+    pub(super) state: RunState,
     /// What its health check says.
-    pub health: Health,
+    pub(super) health: Health,
     /// Docker's words for both, such as `Exited (137) 3 seconds ago`.
-    pub status: String,
+    pub(super) status: String,
     /// What must be there before it starts, or why that can't be read.
-    pub depends_on: Result<Vec<Dependency>, OrderError>,
+    pub(super) depends_on: Result<Vec<Dependency>, OrderError>,
     /// Made by `docker compose run`: no part of what the project is, but of what runs.
-    pub one_off: bool,
-    /// It has no process, although Docker says that it runs: Docker is stuck, or about to note it.
-    pub ended_unnoted: bool,
+    pub(super) one_off: bool,
 }
 
 /// Docker's state of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunState {
+pub(super) enum RunState {
     /// Made, never started.
     Created,
     /// Runs.
@@ -65,7 +63,7 @@ pub enum RunState {
 
 impl RunState {
     /// Whether processes of it exist or may exist in a moment.
-    pub fn is_live(self) -> bool {
+    pub(super) fn is_live(self) -> bool {
         match self {
             Self::Running | Self::Paused | Self::Restarting | Self::Stopping | Self::Unknown => {
                 true
@@ -93,7 +91,7 @@ impl fmt::Display for RunState {
 
 /// What a container's health check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
+pub(super) enum Health {
     /// It has none.
     None,
     /// No check has passed yet.
@@ -106,7 +104,7 @@ pub enum Health {
 
 /// When Docker itself starts a container again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartPolicy {
+pub(super) enum RestartPolicy {
     /// Never.
     No,
     /// When it ends or the daemon starts, one way or another.
@@ -115,16 +113,16 @@ pub enum RestartPolicy {
 
 /// What a container needs of another service before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dependency {
+pub(super) struct Dependency {
     /// The service.
-    pub service: String,
+    pub(super) service: String,
     /// What that must have reached.
-    pub condition: Condition,
+    pub(super) condition: Condition,
 }
 
 /// The conditions of `depends_on` in a compose file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
+pub(super) enum Condition {
     /// It was started.
     Started,
     /// Its health check passed.
@@ -189,7 +187,6 @@ impl Container {
         Self {
             depends_on: Dependency::parse_label(&service, &label(DEPENDS_ON, &labels)),
             one_off: label(ONE_OFF, &labels).eq_ignore_ascii_case("true"),
-            ended_unnoted: false,
             state: summary
                 .state
                 .map_or(RunState::Unknown, |state| match state {
@@ -217,7 +214,8 @@ impl Container {
     }
 }
 
-/// Debian 12's daemon has the health in the text only when it lists: `Up 5 seconds (healthy)`.
+/// Reads the health from the text `Up 5 seconds (healthy)`. A list has a field for it only since version 1.52 of
+/// the API (Docker 29).
 fn health_in(status: &str) -> Health {
     if status.ends_with("(healthy)") {
         Health::Healthy

@@ -17,14 +17,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::container::{Container, Inspection, shortened};
 use super::error::{DockerError, root_cause};
-use super::processes;
-use super::version::Version;
+use super::version::is_too_old;
 use crate::meaning::Meaning;
 
 /// How long a question may take that Docker answers from memory.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long an error may be held up for what a container wrote last.
+/// How long an error may wait for the last lines that a container wrote.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// bollard's own limit, longer than any of ours.
@@ -43,12 +42,10 @@ enum Limit {
 pub(super) struct Daemon {
     docker: Docker,
     socket: PathBuf,
-    /// Whether a container without a process does not run, whatever Docker says.
-    pub(super) processes_tell: bool,
 }
 
 impl Daemon {
-    pub(super) async fn connect(socket: &Path, processes_tell: bool) -> Result<Self, DockerError> {
+    pub(super) async fn connect(socket: &Path) -> Result<Self, DockerError> {
         let doing = "reach Docker";
         let unreachable = |said: String| DockerError::Unreachable {
             doing: doing.to_string(),
@@ -60,7 +57,7 @@ impl Daemon {
             .ok_or_else(|| unreachable("its path is not UTF-8".to_owned()))?;
         let docker = Docker::connect_with_unix(path, NEVER, API_DEFAULT_VERSION)
             .map_err(|error| meaning(doing.to_owned(), socket, error))?;
-        // Debian 12's daemon knows nothing newer than 1.41, Docker 29 nothing older than 1.44.
+        // No version suits all: Docker 20.10 knows nothing newer than 1.41, Docker 29 nothing older than 1.44.
         let docker = within(
             doing.to_owned(),
             socket,
@@ -71,18 +68,21 @@ impl Daemon {
         Ok(Self {
             docker,
             socket: socket.to_owned(),
-            processes_tell,
         })
     }
 
-    /// Its version.
-    pub(super) async fn version(&self) -> Result<Version, DockerError> {
+    /// Fails when this Docker is too old to be supported.
+    pub(super) async fn check_version(&self) -> Result<(), DockerError> {
         let doing = "ask for the version".to_owned();
         let answer = self.ask(doing, Limit::Answer, self.docker.version());
-        Ok(Version::of(&answer.await?.version.unwrap_or_default()))
+        let version = answer.await?.version.unwrap_or_default();
+        if is_too_old(&version) {
+            return Err(DockerError::TooOld { version });
+        }
+        Ok(())
     }
 
-    /// All containers of a project and what became of them, also those of `docker compose run`.
+    /// All containers of a project, also those of `docker compose run`.
     pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>, DockerError> {
         let label = format!("com.docker.compose.project={project}");
         let options = ListContainersOptionsBuilder::new()
@@ -96,22 +96,18 @@ impl Daemon {
                 self.docker.list_containers(Some(options)),
             )
             .await?;
-        let mut containers: Vec<_> = answer.into_iter().map(Container::from_summary).collect();
-        if self.processes_tell {
-            processes::correct(&mut containers);
-        }
-        Ok(containers)
+        Ok(answer.into_iter().map(Container::from_summary).collect())
     }
 
-    /// The containers that are what the project is.
+    /// The containers of a project's services, without those of `docker compose run`.
     pub(super) async fn services(&self, project: &str) -> Result<Vec<Container>, DockerError> {
         let mut containers = self.list(project).await?;
         containers.retain(|container| !container.one_off);
         Ok(containers)
     }
 
-    /// Waits while Docker is just starting or stopping that container, so what it says is
-    /// no longer under way. None if it was removed.
+    /// Docker answers this only after a start or stop of the container that is under way, so the answer is final.
+    /// None if the container was removed.
     pub(super) async fn inspect(
         &self,
         container: &Container,

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use super::container::Container;
 use super::order::OrderError;
+use super::version::OLDEST;
 use crate::meaning::Meaning;
 
 /// How many errors are spelled out in one sentence.
@@ -42,6 +42,15 @@ pub enum DockerError {
         /// What is wrong with it.
         said: String,
     },
+    /// This version of Docker is not supported. Short, because `pcs status` shows only the beginning of a reason.
+    #[error(
+        "Docker {version} is too old: install {OLDEST} or later, such as docker-ce \
+         (https://docs.docker.com/engine/install/)"
+    )]
+    TooOld {
+        /// What the daemon says its version is.
+        version: String,
+    },
     /// Nothing of the project exists on this host.
     #[error("project {project} has no containers here: make them with `docker compose create`")]
     NoContainers {
@@ -76,17 +85,6 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    /// Docker has not noted that a container has ended, as its corrected status says.
-    pub(super) fn stuck(container: &Container) -> Self {
-        Self::Container {
-            name: container.name.clone(),
-            what: format!(
-                "has {}: Docker is stuck, and nothing starts on this node until it is restarted",
-                container.status
-            ),
-        }
-    }
-
     /// What it means. Of several that nothing was learned, if that is so of any of them.
     pub fn meaning(&self) -> Meaning {
         match self {
@@ -95,7 +93,9 @@ impl DockerError {
             Self::NotUnderstood { .. } | Self::OutOfTime { .. } => Meaning::WrongState,
             Self::NoContainers { .. } => Meaning::NotFound,
             Self::Order(_) => Meaning::InvalidValue,
-            Self::Container { .. } | Self::NotStarted(_) => Meaning::WrongState,
+            Self::TooOld { .. } | Self::Container { .. } | Self::NotStarted(_) => {
+                Meaning::WrongState
+            }
             Self::Several(errors) => {
                 if errors.iter().any(Self::is_unreachable) {
                     Meaning::Unknown
@@ -111,7 +111,7 @@ impl DockerError {
         self.meaning() == Meaning::Unknown
     }
 
-    /// Whether the daemon is at fault, as one is for a moment that has just been restarted and still tidies up.
+    /// Whether Docker itself failed. One that was just restarted does so for a moment, while it still cleans up.
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status >= 500,
@@ -120,7 +120,7 @@ impl DockerError {
         }
     }
 
-    /// Whether it says of a container that it runs or may run; if not, Docker said nothing of them.
+    /// Whether it says that a container runs or may run. If not, Docker said nothing about containers.
     pub fn is_about_containers(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Refused { .. } | Self::NotUnderstood { .. } => false,

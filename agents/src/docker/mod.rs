@@ -1,12 +1,12 @@
-//! A Docker Compose project through the Docker Engine API: what its containers are, whether
-//! they run, and starting and stopping them in the order that their labels ask for. No
-//! docker command is run, no compose file read.
+//! A Docker Compose project, seen through the Docker Engine API: whether its containers run, and how they are
+//! started and stopped in the order that their labels ask for. No docker command is run and no compose file is
+//! read. What runs when Docker does not answer is not here.
 
+mod bring_up;
 mod container;
 mod daemon;
 mod error;
 mod order;
-mod processes;
 mod start;
 mod state;
 mod stop;
@@ -19,18 +19,15 @@ use tokio::time::timeout_at;
 
 use daemon::Daemon;
 
-pub use container::{Condition, Container, Dependency, Health, RestartPolicy, RunState};
 pub use error::DockerError;
-pub use order::{Order, OrderError};
-pub use processes::with_processes;
-pub use start::Started;
+pub use order::OrderError;
 pub use state::ProjectState;
 
-/// How many requests that make Docker work are under way at one time. More only makes
-/// runc processes queue for the processors.
+/// How many requests that make Docker work are sent at the same time. With more, runc processes only wait for
+/// each other.
 const AT_ONCE: usize = 8;
 
-/// What the work may take beyond its deadline to say how far it came.
+/// How long after its deadline the work may take to say how far it came.
 const OVERTIME: Duration = Duration::from_millis(500);
 
 /// A compose project on one Docker daemon.
@@ -41,73 +38,66 @@ pub struct Project {
 }
 
 impl Project {
-    /// Reaches the daemon and agrees on a version of the API with it: one request. With `processes_tell`, as
-    /// [`Started::processes_tell`] has it, a container without a process does not run, whatever Docker says.
+    /// Reaches the daemon and agrees on a version of the API with it: one request.
     ///
     /// # Errors
     ///
     /// When the daemon can not be reached.
-    pub async fn connect(
-        socket: &Path,
-        name: &str,
-        processes_tell: bool,
-    ) -> Result<Self, DockerError> {
+    pub async fn connect(socket: &Path, name: &str) -> Result<Self, DockerError> {
         Ok(Self {
-            daemon: Daemon::connect(socket, processes_tell).await?,
+            daemon: Daemon::connect(socket).await?,
             name: name.to_owned(),
         })
     }
 
-    /// The name of the project.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its containers, without those that `docker compose run` made. One request.
+    /// Whether the project runs as a whole. All of `services` belong to it. One request.
     ///
     /// # Errors
     ///
     /// When the daemon can not be reached.
-    pub async fn containers(&self) -> Result<Vec<Container>, DockerError> {
-        self.daemon.services(&self.name).await
-    }
-
-    /// Whether the project runs as a whole, to which all of `services` belong. One request.
-    ///
-    /// # Errors
-    ///
-    /// As [`Project::containers`].
     pub async fn state(&self, services: &[String]) -> Result<ProjectState, DockerError> {
-        Ok(ProjectState::of(&self.containers().await?, services))
+        let containers = self.daemon.services(&self.name).await?;
+        Ok(ProjectState::of(&containers, services))
     }
 
-    /// Starts what does not run yet, each container as soon as what it depends on is there.
-    /// Sets the restart policy of every container to `no` first: who calls this owns restarts.
-    /// Containers that run are left alone.
+    /// Checks what [`Project::start`] needs, and changes nothing.
     ///
     /// # Errors
     ///
-    /// When a container does not start, ends, or is unhealthy, or when something was not
-    /// ready by `deadline`. What was started by then is left running.
-    pub async fn start(&self, deadline: Instant) -> Result<Started, DockerError> {
+    /// When Docker is too old, when there are no containers, or when their labels give no order.
+    pub async fn validate(&self) -> Result<(), DockerError> {
+        start::containers_in_order(&self.daemon, &self.name)
+            .await
+            .map(drop)
+    }
+
+    /// Starts the containers that do not run, each as soon as what it depends on is there. Containers that run
+    /// are left alone. Sets the restart policy of every container to `no` first, because the caller decides
+    /// about restarts. Returns the names of the services.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Project::validate`], before anything is changed. Later when a container does not start, ends,
+    /// or is unhealthy, or when something was not ready by `deadline`: what was started by then is left running.
+    pub async fn start(&self, deadline: Instant) -> Result<Vec<String>, DockerError> {
         let start = start::start(&self.daemon, &self.name, deadline.into());
         self.by(deadline, "start", start).await
     }
 
-    /// Stops all containers, those of `docker compose run` too, each when what depends on it has stopped, and looks that
-    /// none runs. A container has `grace` to end after its stop signal, or less if all that
-    /// still has to be stopped would not fit before `deadline`; then it is killed.
+    /// Stops all containers, those of `docker compose run` too, each when what depends on it has stopped, and
+    /// checks that none runs. A container has `grace` to end after its stop signal, or less when the containers
+    /// that are stopped after it would have no time left before `deadline`. Then it is killed.
     ///
     /// # Errors
     ///
-    /// All that went wrong, and only if a container may still run.
+    /// Everything that went wrong, but only if a container may still run.
     pub async fn stop(&self, grace: Duration, deadline: Instant) -> Result<(), DockerError> {
         let stop = stop::stop(&self.daemon, &self.name, grace, deadline.into());
         self.by(deadline, "stop", stop).await
     }
 
-    /// Holds the deadline when the daemon hangs. Else the work ends itself before it, and
-    /// says more than this can.
+    /// Ends `work` at the deadline when the daemon hangs. Otherwise the work ends before it by itself, with an
+    /// error that says more.
     async fn by<T>(
         &self,
         deadline: Instant,
@@ -121,6 +111,67 @@ impl Project {
                 doing: format!("{verb} project {}", self.name),
                 seconds: began.elapsed().as_secs_f64(),
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// A Docker that answers every request with its version. Returns the first line of each request.
+    fn docker_of_version(socket: &Path, version: &'static str) -> Receiver<String> {
+        let listener = UnixListener::bind(socket).unwrap();
+        let (tell, asked) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {}
+                let body = format!(r#"{{"Version":"{version}","ApiVersion":"1.41"}}"#);
+                let length = body.len();
+                write!(
+                    stream.get_mut(),
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                )
+                .unwrap();
+                tell.send(head.lines().next().unwrap_or_default().to_owned())
+                    .unwrap();
+            }
+        });
+        asked
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_docker_that_is_too_old_is_refused_before_its_containers_are_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        let asked = docker_of_version(&socket, "20.10.24+dfsg1");
+        let project = Project::connect(&socket, "portsip").await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for refused in [
+            project.validate().await,
+            project.start(deadline).await.map(drop),
+        ] {
+            let error = refused.unwrap_err();
+            let said = error.to_string();
+            assert!(matches!(error, DockerError::TooOld { .. }), "{error:?}");
+            assert!(
+                said.starts_with("Docker 20.10.24+dfsg1 is too old: install 20.10.27 or later"),
+                "{said}"
+            );
+            assert!(
+                said.len() <= 127,
+                "Pacemaker keeps 127 characters of a reason"
+            );
+        }
+        for request in asked.try_iter() {
+            assert!(request.contains("/version "), "{request}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub enum OrderError {
 
 /// Who waits for whom. Containers are known by their position in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub(super) struct Order {
     needs: Vec<Vec<(usize, Condition)>>,
     depth: Vec<usize>,
 }
@@ -44,7 +44,7 @@ impl Order {
     /// # Errors
     ///
     /// When a service is not there or services wait for each other.
-    pub fn of(containers: &[Container]) -> Result<Self, OrderError> {
+    pub(super) fn of(containers: &[Container]) -> Result<Self, OrderError> {
         let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (position, container) in containers.iter().enumerate() {
             by_service
@@ -86,12 +86,12 @@ impl Order {
     }
 
     /// What a container needs before it starts.
-    pub fn needs(&self, container: usize) -> &[(usize, Condition)] {
+    pub(super) fn needs(&self, container: usize) -> &[(usize, Condition)] {
         &self.needs[container]
     }
 
     /// The containers that need this one.
-    pub fn needed_by(&self, container: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn needed_by(&self, container: usize) -> impl Iterator<Item = usize> {
         (0..self.needs.len()).filter(move |other| {
             self.needs[*other]
                 .iter()
@@ -100,7 +100,7 @@ impl Order {
     }
 
     /// Whether a container waits for this one to reach a condition.
-    pub fn is_awaited(&self, container: usize, condition: Condition) -> bool {
+    pub(super) fn is_awaited(&self, container: usize, condition: Condition) -> bool {
         self.needs
             .iter()
             .flatten()
@@ -108,7 +108,7 @@ impl Order {
     }
 
     /// How many containers must come up one after the other before this one can.
-    pub fn depth(&self, container: usize) -> usize {
+    pub(super) fn depth(&self, container: usize) -> usize {
         self.depth[container]
     }
 }
@@ -163,7 +163,6 @@ pub(super) mod tests {
             status: "Up 5 seconds".to_owned(),
             depends_on: Dependency::parse_label(service, label),
             one_off: false,
-            ended_unnoted: false,
         }
     }
 

@@ -1,38 +1,25 @@
-//! Starting a project: every container as soon as what it depends on is there.
+//! Starting a project: every container as soon as what it depends on is there. How one container is started is
+//! in `bring_up`.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
-use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::AT_ONCE;
-use super::container::{Condition, Container, Health, Inspection, RestartPolicy, RunState};
+use super::bring_up::{bring_up, prepare, reach};
+use super::container::{Condition, Container, Inspection, RunState};
 use super::daemon::Daemon;
 use super::error::DockerError;
 use super::order::Order;
-use super::processes;
 use super::state::ProjectState;
-
-/// How often a container is looked at while its health is awaited.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// How long Docker may take to note that a container has ended.
-const NOTED: Duration = Duration::from_secs(10);
-
-/// How often it is asked whether it has.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// How long one that was ending again and again has to run to be believed.
-const STAY: Duration = Duration::from_secs(1);
 
 /// What is done for one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Look at it, and take the restart policy away.
+    /// Inspect it, and set its restart policy to `no`.
     Prepare,
     /// Have Docker start it.
     Start,
@@ -62,6 +49,7 @@ impl Progress {
 
 type Outcome = (usize, Step, Result<Option<Inspection>, DockerError>);
 
+/// A start under way. Containers are known by their position in the list.
 struct Launch<'a> {
     daemon: &'a Daemon,
     deadline: Instant,
@@ -70,49 +58,33 @@ struct Launch<'a> {
     progress: Vec<Progress>,
     queue: VecDeque<(usize, Step)>,
     jobs: FuturesUnordered<BoxFuture<'a, Outcome>>,
-    /// Requests under way that make Docker work; waiting is not among them.
+    /// How many jobs make Docker work. Those that only wait for a condition do not count.
     working: usize,
 }
 
-/// What a start has started.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Started {
-    /// The names of the services. Docker does not tell that a container was there once.
-    pub services: Vec<String>,
-    /// Whether the processes of the containers were seen, so that from then on a container without a process
-    /// does not run.
-    #[serde(default)]
-    pub processes_tell: bool,
-}
-
-/// The containers, once Docker has noted which of them have ended. One that is stuck never does; to wait for it
-/// would keep the PBX from the node that can start it.
-async fn noted(daemon: &Daemon, project: &str) -> Result<Vec<Container>, DockerError> {
-    let limit = Instant::now() + NOTED;
-    loop {
-        let containers = daemon.services(project).await?;
-        let Some(stuck) = containers.iter().find(|container| container.ended_unnoted) else {
-            return Ok(containers);
-        };
-        if Instant::now() > limit {
-            return Err(DockerError::stuck(stuck));
-        }
-        sleep(LOOK_AGAIN).await;
-    }
-}
-
-pub(super) async fn start(
+/// The containers that a start starts, and their order. An error is found before anything is changed.
+pub(super) async fn containers_in_order(
     daemon: &Daemon,
     project: &str,
-    deadline: Instant,
-) -> Result<Started, DockerError> {
-    let containers = noted(daemon, project).await?;
+) -> Result<(Vec<Container>, Order), DockerError> {
+    daemon.check_version().await?;
+    let containers = daemon.services(project).await?;
     if containers.is_empty() {
         return Err(DockerError::NoContainers {
             project: project.to_owned(),
         });
     }
     let order = Order::of(&containers)?;
+    Ok((containers, order))
+}
+
+/// Returns the names of the services.
+pub(super) async fn start(
+    daemon: &Daemon,
+    project: &str,
+    deadline: Instant,
+) -> Result<Vec<String>, DockerError> {
+    let (containers, order) = containers_in_order(daemon, project).await?;
     // What others wait for comes first.
     let mut first: Vec<usize> = (0..containers.len()).collect();
     first.sort_by_key(|container| order.depth(*container));
@@ -132,41 +104,40 @@ pub(super) async fn start(
     launch.run().await?;
     let services: Vec<String> = containers.into_iter().map(|it| it.service).collect();
     let containers = daemon.services(project).await?;
-    let wrong = |names: Vec<(String, String)>| {
-        let each = names.into_iter();
-        DockerError::all(
-            each.map(|(name, what)| DockerError::Container { name, what })
-                .collect(),
-        )
-    };
-    match ProjectState::of(&containers, &services) {
-        ProjectState::Running => Ok(()),
-        ProjectState::Unhealthy { names } => {
-            let unhealthy = |name| (name, "runs but is unhealthy".to_owned());
-            wrong(names.into_iter().map(unhealthy).collect())
+    DockerError::all(faults_after_start(
+        project,
+        ProjectState::of(&containers, &services),
+    ))?;
+    Ok(services)
+}
+
+/// What is wrong with a project that was just started.
+fn faults_after_start(project: &str, state: ProjectState) -> Vec<DockerError> {
+    let fault = |name: String, what: String| DockerError::Container { name, what };
+    match state {
+        ProjectState::Running => Vec::new(),
+        ProjectState::Unhealthy { names } => names
+            .into_iter()
+            .map(|name| fault(name, "runs but is unhealthy".to_owned()))
+            .collect(),
+        ProjectState::Partly { not_running, .. } => not_running
+            .into_iter()
+            .map(|(name, how)| fault(name, format!("was started and does not run: {how}")))
+            .collect(),
+        ProjectState::Incomplete { missing } => missing
+            .into_iter()
+            .map(|service| fault(service, "was removed during the start".to_owned()))
+            .collect(),
+        ProjectState::Absent | ProjectState::Stopped => {
+            let nothing = "was started and nothing of it runs".to_owned();
+            vec![fault(project.to_owned(), nothing)]
         }
-        ProjectState::Partly { not_running, .. } => {
-            let ended = |(name, status)| (name, format!("was started and does not run: {status}"));
-            wrong(not_running.into_iter().map(ended).collect())
-        }
-        ProjectState::Incomplete { missing } => {
-            let gone = |service| (service, "was removed during the start".to_owned());
-            wrong(missing.into_iter().map(gone).collect())
-        }
-        ProjectState::Absent | ProjectState::Stopped => wrong(vec![(
-            project.to_owned(),
-            "was started and nothing of it runs".to_owned(),
-        )]),
-    }?;
-    Ok(Started {
-        services,
-        processes_tell: processes::tell(&containers),
-    })
+    }
 }
 
 impl Launch<'_> {
-    /// Works until everything is started and awaited, or something has failed. Then what
-    /// Docker is just starting is waited for: else a stop could come before its start.
+    /// Works until everything is started and awaited, or something has failed. After a failure it still waits
+    /// for the requests to Docker that are under way: otherwise a stop could overtake a start.
     async fn run(mut self) -> Result<(), DockerError> {
         let mut errors = Vec::new();
         self.submit();
@@ -184,7 +155,7 @@ impl Launch<'_> {
                 break;
             }
         }
-        // Those that were cut off say nothing that their names do not.
+        // Of requests that were cut off at the deadline, only the containers' names matter.
         let all = errors.len();
         errors.retain(|error| !matches!(error, DockerError::OutOfTime { .. }));
         if errors.len() < all {
@@ -240,7 +211,7 @@ impl Launch<'_> {
         }
     }
 
-    /// A container that only had to complete, and that nobody will wait for any more.
+    /// Whether a container has completed its work for others that all run already. It is not run again.
     fn is_done_with(&self, container: usize) -> bool {
         self.order
             .is_awaited(container, Condition::CompletedSuccessfully)
@@ -287,153 +258,5 @@ impl Launch<'_> {
             };
             self.jobs.push(job.boxed());
         }
-    }
-}
-
-async fn prepare(
-    daemon: &Daemon,
-    container: &Container,
-    deadline: Instant,
-) -> Result<Inspection, DockerError> {
-    let found = look(daemon, container).await?;
-    if found.restart_policy != RestartPolicy::No {
-        daemon.never_restart(container, deadline).await?;
-    }
-    Ok(found)
-}
-
-/// Has Docker start it, from whatever state it is in.
-async fn bring_up(
-    daemon: &Daemon,
-    container: &Container,
-    mut found: Inspection,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let restarted = found.state == RunState::Restarting;
-    loop {
-        match found.state {
-            RunState::Running if restarted => return stay(daemon, container).await,
-            RunState::Running => return Ok(()),
-            RunState::Paused => return daemon.unpause(container, deadline).await,
-            RunState::Created | RunState::Exited => {
-                daemon.start(container, deadline).await?;
-                if !restarted {
-                    return Ok(());
-                }
-                found.state = RunState::Running;
-                continue;
-            }
-            // Docker is at it; the policy that made it restart is gone by now.
-            RunState::Restarting | RunState::Stopping | RunState::Unknown => {}
-            RunState::Removing | RunState::Dead => {
-                return Err(failed(container, format!("{}: make it again", found.state)));
-            }
-        }
-        if Instant::now() >= deadline {
-            return Err(failed(
-                container,
-                format!("{} and did not settle", found.state),
-            ));
-        }
-        sleep(LOOK).await;
-        found = look(daemon, container).await?;
-    }
-}
-
-/// Watches one that was ending again and again: that it runs right after its start says little.
-async fn stay(daemon: &Daemon, container: &Container) -> Result<(), DockerError> {
-    let end = Instant::now() + STAY;
-    while Instant::now() < end {
-        let found = look(daemon, container).await?;
-        if found.state != RunState::Running {
-            let what = format!("{} again with code {}", found.state, found.exit_code);
-            return Err(failed(container, what));
-        }
-        sleep(LOOK).await;
-    }
-    Ok(())
-}
-
-/// Waits until it has reached what others need of it.
-async fn reach(
-    daemon: &Daemon,
-    container: &Container,
-    condition: Condition,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let began = Instant::now();
-    loop {
-        let found = look(daemon, container).await?;
-        let runs = found.state == RunState::Running;
-        let wanted = match condition {
-            Condition::Started => return Ok(()),
-            Condition::CompletedSuccessfully if found.state == RunState::Exited => {
-                return match found.exit_code {
-                    0 => Ok(()),
-                    _ => Err(ended(daemon, container, &found).await),
-                };
-            }
-            Condition::CompletedSuccessfully => "completed",
-            Condition::Healthy if !runs => {
-                return Err(ended(daemon, container, &found).await);
-            }
-            Condition::Healthy => match found.health {
-                Health::Healthy => return Ok(()),
-                Health::Unhealthy => {
-                    return Err(failed(
-                        container,
-                        format!("is unhealthy{}", found.last_check()),
-                    ));
-                }
-                Health::None => {
-                    return Err(failed(
-                        container,
-                        "has no health check, and others wait for it to be healthy".to_owned(),
-                    ));
-                }
-                Health::Starting => "healthy",
-            },
-        };
-        if Instant::now() + LOOK >= deadline {
-            return Err(failed(
-                container,
-                format!(
-                    "was not {wanted} after {:.0} s, when the time was up{}",
-                    began.elapsed().as_secs_f64(),
-                    found.last_check()
-                ),
-            ));
-        }
-        sleep(LOOK).await;
-    }
-}
-
-/// An error for one that others wait for and that runs no more.
-async fn ended(daemon: &Daemon, container: &Container, found: &Inspection) -> DockerError {
-    let words = match daemon.last_words(container).await {
-        Some(words) => format!(", the last it wrote: {words}"),
-        None => String::new(),
-    };
-    let check = found.last_check();
-    failed(
-        container,
-        format!(
-            "{} with code {}, and others wait for it{check}{words}",
-            found.state, found.exit_code
-        ),
-    )
-}
-
-async fn look(daemon: &Daemon, container: &Container) -> Result<Inspection, DockerError> {
-    daemon
-        .inspect(container)
-        .await?
-        .ok_or_else(|| failed(container, "was removed meanwhile".to_owned()))
-}
-
-fn failed(container: &Container, what: String) -> DockerError {
-    DockerError::Container {
-        name: container.name.clone(),
-        what,
     }
 }

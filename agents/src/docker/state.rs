@@ -35,7 +35,7 @@ pub enum ProjectState {
 impl ProjectState {
     /// Judges a list of containers, to which all of `services` belong. One that others wait for to
     /// complete need not run when it has ended with code 0.
-    pub fn of(containers: &[Container], services: &[String]) -> Self {
+    pub(super) fn of(containers: &[Container], services: &[String]) -> Self {
         if containers.is_empty() {
             return Self::Absent;
         }

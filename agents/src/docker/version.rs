@@ -1,30 +1,23 @@
-//! The version of a Docker Engine, and what is known to be wrong with it.
+//! Which versions of the Docker Engine are supported.
 
-/// The first version that does not lock itself up when containers end at one time (moby/moby#46661).
-const UNLOCKED: [u32; 3] = [20, 10, 27];
+/// The oldest supported version. Before it, Docker can hang for good when containers stop at the same time
+/// (<https://github.com/moby/moby/issues/46661>).
+pub(super) const OLDEST: &str = "20.10.27";
 
-/// A version of the Docker Engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Version(Option<[u32; 3]>);
+/// Whether a version, such as `20.10.24+dfsg1`, is older than [`OLDEST`]. A text that does not begin with a
+/// number, such as `dev`, is not: nothing is known about it.
+pub(super) fn is_too_old(version: &str) -> bool {
+    let numbers = numbers(version);
+    !numbers.is_empty() && numbers < self::numbers(OLDEST)
+}
 
-impl Version {
-    /// What the engine says, such as `20.10.24+dfsg1` or `28.2.2`.
-    pub(super) fn of(text: &str) -> Self {
-        let mut numbers = text.splitn(3, '.').map(|part| {
-            let end = part.find(|c: char| !c.is_ascii_digit());
-            part[..end.unwrap_or(part.len())].parse().ok()
-        });
-        let mut next = || numbers.next().flatten();
-        Self(match (next(), next(), next()) {
-            (Some(major), Some(minor), Some(patch)) => Some([major, minor, patch]),
-            _ => None,
-        })
-    }
-
-    /// Whether it can lock itself up when containers end at one time. One that can't be read may.
-    pub(super) fn locks_up(self) -> bool {
-        self.0.is_none_or(|version| version < UNLOCKED)
-    }
+/// The numbers at the beginning: major, minor, patch.
+fn numbers(version: &str) -> Vec<u32> {
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|part| part.parse().ok())
+        .take(3)
+        .collect()
 }
 
 #[cfg(test)]
@@ -32,18 +25,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debian_12_locks_up_and_what_is_newer_does_not() {
-        for old in ["20.10.24+dfsg1", "20.10.26", "19.03.15", "", "dev", "24.0"] {
-            assert!(Version::of(old).locks_up(), "{old}");
+    fn debian_12_is_too_old_and_newer_versions_are_not() {
+        for old in ["20.10.24+dfsg1", "20.10.26", "20.10", "19.03.15", "1.13.1"] {
+            assert!(is_too_old(old), "{old}");
         }
-        for new in [
-            "20.10.27",
+        for supported in [
+            OLDEST,
+            "20.10.28",
             "23.0.0-rc.1",
+            "24.0",
             "26.1.5+dfsg1",
-            "27.5.1",
-            "28.2.2",
+            "28.2.2-0ubuntu1~24.04.1",
+            "dev",
+            "",
         ] {
-            assert!(!Version::of(new).locks_up(), "{new}");
+            assert!(!is_too_old(supported), "{supported}");
         }
     }
 }

@@ -1,13 +1,11 @@
-//! Which containers of the project have processes on this node, found without Docker: by the processes
-//! and by what Docker keeps about each container on disk.
+//! Which containers of the project have processes on this node, found without Docker: by the control groups
+//! of all processes, and by what Docker keeps about each container on disk.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-
-use crate::docker::with_processes;
 
 const DOCKER: &str = "/var/lib/docker/containers";
 
@@ -39,14 +37,14 @@ pub(super) fn names(of: &[Leftover]) -> String {
     names.join(", ")
 }
 
-/// The project's containers that have processes, by name. A container of which nothing can be read is
-/// taken for one of them: that it is not can't be known.
+/// The project's containers that have processes, by name. A container about which nothing can be read counts
+/// as one of them, because nobody knows that it is not.
 pub(super) fn containers(project: &str) -> Vec<Leftover> {
-    of_project_under(Path::new(DOCKER), &with_processes(), project)
+    containers_under(Path::new("/proc"), Path::new(DOCKER), project)
 }
 
-fn of_project_under(docker: &Path, ids: &BTreeSet<String>, project: &str) -> Vec<Leftover> {
-    let mut left: Vec<Leftover> = ids
+fn containers_under(proc: &Path, docker: &Path, project: &str) -> Vec<Leftover> {
+    let mut left: Vec<Leftover> = with_processes(proc)
         .iter()
         .filter_map(|id| of_project(docker, id, project))
         .collect();
@@ -54,7 +52,25 @@ fn of_project_under(docker: &Path, ids: &BTreeSet<String>, project: &str) -> Vec
     left
 }
 
-/// The container, if it is the project's or that can't be told.
+/// The ids of Docker's containers that have processes.
+fn with_processes(proc: &Path) -> BTreeSet<String> {
+    let processes = fs::read_dir(proc).into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read_to_string(process.path().join("cgroup")).ok())
+        .filter_map(|groups| container_id(&groups).map(str::to_owned))
+        .collect()
+}
+
+/// The id in `0::/system.slice/docker-ID.scope` or `0::/docker/ID`.
+fn container_id(groups: &str) -> Option<&str> {
+    groups
+        .lines()
+        .filter(|line| line.contains("docker"))
+        .flat_map(|line| line.split(|c: char| !c.is_ascii_hexdigit()))
+        .find(|part| part.len() == 64)
+}
+
+/// The container with this id, unless it is known to be of another project.
 fn of_project(docker: &Path, id: &str, project: &str) -> Option<Leftover> {
     let kept = fs::read(docker.join(id).join("config.v2.json"))
         .ok()
@@ -83,9 +99,27 @@ mod tests {
     }
 
     #[test]
+    fn both_kinds_of_control_group_name_the_container() {
+        let systemd = format!("0::/system.slice/docker-{}.scope\n", id('a'));
+        assert_eq!(container_id(&systemd), Some(id('a').as_str()));
+        let cgroupfs = format!("0::/docker/{}\n", id('b'));
+        assert_eq!(container_id(&cgroupfs), Some(id('b').as_str()));
+        assert_eq!(container_id("0::/system.slice/docker.service\n"), None);
+        let podman = format!("0::/machine/libpod-{}\n", id('a'));
+        assert_eq!(container_id(&podman), None);
+    }
+
+    #[test]
     fn containers_of_other_projects_do_not_count_and_unknown_ones_do() {
+        let proc = tempfile::tempdir().unwrap();
         let docker = tempfile::tempdir().unwrap();
-        let ids = ['a', 'b', 'c', 'd'].map(id).into();
+        for (process, container) in [("7", 'a'), ("8", 'a'), ("9", 'b'), ("10", 'c'), ("11", 'd')] {
+            fs::create_dir(proc.path().join(process)).unwrap();
+            let group = format!("0::/docker/{}\n", id(container));
+            fs::write(proc.path().join(process).join("cgroup"), group).unwrap();
+        }
+        // Not everything in /proc is a process.
+        fs::create_dir(proc.path().join("sys")).unwrap();
         for (container, name, project, one_off) in [
             ('a', "portsip.nats", "portsip", "False"),
             ('b', "web", "other", "False"),
@@ -101,7 +135,7 @@ mod tests {
             )
             .unwrap();
         }
-        let left = of_project_under(docker.path(), &ids, "portsip");
+        let left = containers_under(proc.path(), docker.path(), "portsip");
         assert_eq!(
             names(&left),
             "container cccccccccccc, portsip.initdt, portsip.nats"

@@ -7,7 +7,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::docker::{DockerError, Order, OrderError, Project, ProjectState, Started};
+use serde::{Deserialize, Serialize};
+
+use crate::docker::{DockerError, OrderError, Project, ProjectState};
 use crate::mounts;
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
@@ -47,11 +49,17 @@ pub struct Pbx {
     started: StateFile,
 }
 
+/// What the last start has started. Docker does not tell that a container was there once.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Started {
+    services: Vec<String>,
+}
+
 impl Agent for Pbx {
     const DESCRIPTION: Description = Description {
         name: "pbx",
         short: "PortSIP PBX in Docker containers",
-        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that. A stop goes the other way and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy; with OCF_CHECK_LEVEL=10 it also sends SIP OPTIONS and asks the web portal. A container without a process does not run, whatever Docker says; if Docker does not answer, what runs is judged by the processes on the node alone.",
+        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that. A stop goes the other way and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy; with OCF_CHECK_LEVEL=10 it also sends SIP OPTIONS and asks the web portal. If Docker does not answer, the agent judges by the processes on the node. A start needs Docker 20.10.27 or later.",
         actions: &[
             Advice::timeout("start", 300),
             Advice::timeout("stop", 180),
@@ -83,7 +91,7 @@ impl Agent for Pbx {
     }
 
     fn validate(&self) -> Result<(), Failure> {
-        self.call.wait(self.look_for_containers())
+        self.call.wait(self.check_docker())
     }
 }
 
@@ -99,10 +107,10 @@ impl Pbx {
         loop {
             let started = async { self.connect().await?.start(deadline.end()).await };
             match started.await {
-                Ok(started) => {
+                Ok(services) => {
                     tracing::info!("the containers of project {} run", self.parameters.project);
                     // Without it a monitor misses less; the PBX runs all the same.
-                    if let Err(failure) = self.started.save(&started) {
+                    if let Err(failure) = self.started.save(&Started { services }) {
                         tracing::warn!("{failure}");
                     }
                     return Ok(());
@@ -120,9 +128,10 @@ impl Pbx {
                         return Err(Failure::generic(error.to_string()));
                     }
                 }
-                // Other nodes have containers of their own.
+                // Other nodes have a Docker and containers of their own.
                 Err(
-                    error @ (DockerError::NoContainers { .. }
+                    error @ (DockerError::TooOld { .. }
+                    | DockerError::NoContainers { .. }
                     | DockerError::Order(OrderError::Unknown { .. })),
                 ) => {
                     return Err(Failure::installed(error.to_string()));
@@ -150,17 +159,17 @@ impl Pbx {
             };
             let Err(error) = stopped.await else {
                 tracing::info!("no container of project {} runs", self.parameters.project);
-                self.forget_services();
+                self.started.remove();
                 return Ok(());
             };
-            // Containers outlive a Docker daemon that was killed; so it's their processes that count.
+            // Containers outlive a Docker daemon that was killed, so their processes count.
             let left = leftover::containers(&self.parameters.project);
             if left.is_empty() && !error.is_about_containers() {
                 tracing::warn!("{error}; no process of a container is left on this node");
-                self.forget_services();
+                self.started.remove();
                 return Ok(());
             }
-            // The daemon may come back, and what is stopped is not stopped again.
+            // The daemon may come back. Containers that have stopped already are not stopped again.
             if !deadline.sleep(DAEMON).await {
                 return Err(Failure::generic(match left.as_slice() {
                     [] => error.to_string(),
@@ -172,7 +181,7 @@ impl Pbx {
 
     async fn look_at_all(&self) -> Result<Health, Failure> {
         self.call.steps.doing("asking Docker for the containers");
-        let services = self.started().services;
+        let Started { services } = self.started.load().unwrap_or_default();
         // At level 10 others are asked too, the more so when Docker does not answer.
         let share = if self.call.in_depth() { 2 } else { 1 };
         let state = async { self.connect().await?.state(&services).await };
@@ -230,44 +239,15 @@ impl Pbx {
         ))
     }
 
-    async fn look_for_containers(&self) -> Result<(), Failure> {
-        let containers = async { self.connect().await?.containers().await };
-        let containers = containers
+    async fn check_docker(&self) -> Result<(), Failure> {
+        let checked = async { self.connect().await?.validate().await };
+        checked
             .await
-            .map_err(|error| Failure::installed(error.to_string()))?;
-        if containers.is_empty() {
-            let project = self.parameters.project.clone();
-            let none = DockerError::NoContainers { project };
-            return Err(Failure::installed(none.to_string()));
-        }
-        Order::of(&containers)
-            .map(drop)
             .map_err(|error| Failure::installed(error.to_string()))
     }
 
-    fn started(&self) -> Started {
-        self.started.load().unwrap_or_default()
-    }
-
-    /// What the last start has started is no longer what has to run.
-    fn forget_services(&self) {
-        let started = Started {
-            services: Vec::new(),
-            ..self.started()
-        };
-        if !started.processes_tell {
-            self.started.remove();
-        } else if let Err(failure) = self.started.save(&started) {
-            tracing::warn!("{failure}");
-        }
-    }
-
     async fn connect(&self) -> Result<Project, DockerError> {
-        let project = Project::connect(
-            &self.parameters.docker_socket,
-            &self.parameters.project,
-            self.started().processes_tell,
-        );
+        let project = Project::connect(&self.parameters.docker_socket, &self.parameters.project);
         self.within(self.call.deadline.remaining(), project).await
     }
 

@@ -1,12 +1,10 @@
 //! The pbx agent on a host with a real dockerd and the PBX stand-in, and what a test does to them.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use lab::pbx::{self, Host};
@@ -81,7 +79,7 @@ impl Pbx {
             let shown = AssertUnwindSafe(|| fault(&mut self, &mut table));
             if catch_unwind(shown).is_err() {
                 failed += 1;
-                // What the fault left behind is not the next one's: a stuck Docker least of all.
+                // A new host, without what the fault left behind.
                 self = Self::new();
             }
         }
@@ -134,76 +132,42 @@ impl Pbx {
         format!("{FALSE_DOCKER}/{name}")
     }
 
-    /// The Docker of the host, which stops a container when it is asked to and never gets to note that it
-    /// has ended: what is asked of that container from then on gets no answer, and a list says what it said before.
-    pub(crate) fn stuck_docker(&self, name: &str) -> String {
+    /// The Docker of the host, which says that it has another version.
+    pub(crate) fn docker_of_version(&self, name: &str, version: &'static str) -> String {
         let docker = self.host.engine.path("/run/docker.sock").unwrap();
         let listener = UnixListener::bind(self.sockets.path().join(name)).unwrap();
-        let stuck = Arc::new(Mutex::new(Stuck::default()));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (docker, stuck) = (docker.clone(), Arc::clone(&stuck));
-                std::thread::spawn(move || pass_on(stream, &docker, &stuck));
+                let docker = docker.clone();
+                std::thread::spawn(move || pass_on(stream, &docker, version));
             }
         });
         format!("{FALSE_DOCKER}/{name}")
     }
 }
 
-/// What a stuck Docker does not answer to, and what it says instead of the truth.
-#[derive(Default)]
-struct Stuck {
-    containers: BTreeSet<String>,
-    list: Vec<u8>,
-}
-
-/// One request and, if it gets one, its answer.
-fn pass_on(client: UnixStream, docker: &Path, stuck: &Mutex<Stuck>) -> Option<()> {
+/// Answers a question for the version, and passes any other request on to Docker.
+fn pass_on(client: UnixStream, docker: &Path, version: &str) -> io::Result<()> {
     let mut client = BufReader::new(client);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        (client.read_line(&mut head).ok()? > 0).then_some(())?;
+    let mut line = String::new();
+    client.read_line(&mut line)?;
+    if line.contains("/version ") {
+        let body = format!(r#"{{"Version":"{version}","ApiVersion":"1.41"}}"#);
+        let length = body.len();
+        return write!(
+            client.get_mut(),
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
     }
-    let (line, fields) = head.split_once("\r\n")?;
-    let asked = line.split_once("/containers/").and_then(|(_, rest)| {
-        let end = rest.find([' ', '?']).unwrap_or(rest.len());
-        rest[..end].split_once('/')
-    });
-    let is_list = line.contains("/containers/json");
-    let (is_stuck, list) = {
-        let stuck = stuck.lock().unwrap();
-        let hidden = is_list && !stuck.containers.is_empty();
-        let is_stuck = asked.is_some_and(|(id, _)| stuck.containers.contains(id));
-        (is_stuck, hidden.then(|| stuck.list.clone()))
-    };
-    if let Some(list) = list {
-        return client.get_mut().write_all(&list).ok();
-    }
-    if !is_stuck {
-        let mut docker = UnixStream::connect(docker).ok()?;
-        write!(docker, "{line}\r\nConnection: close\r\n{fields}").ok()?;
-        let mut length = fields.lines().filter_map(|field| {
-            let (name, value) = field.split_once(':')?;
-            let is_length = name.eq_ignore_ascii_case("content-length");
-            is_length.then(|| value.trim().parse().ok())?
-        });
-        let body = length.next().unwrap_or(0);
-        io::copy(&mut client.by_ref().take(body), &mut docker).ok()?;
-        if let Some((id, "stop")) = asked {
-            stuck.lock().unwrap().containers.insert(id.to_owned());
-            io::copy(&mut docker, &mut io::sink()).ok()?;
-        } else {
-            let mut answer = Vec::new();
-            docker.read_to_end(&mut answer).ok()?;
-            client.get_mut().write_all(&answer).ok()?;
-            if is_list {
-                stuck.lock().unwrap().list = answer;
-            }
-            return Some(());
-        }
-    }
-    // Until the one who asks gives up.
-    io::copy(&mut client, &mut io::sink()).ok().map(drop)
+    let mut docker = UnixStream::connect(docker)?;
+    write!(docker, "{line}Connection: close\r\n")?;
+    let mut answers = docker.try_clone()?;
+    let mut to_client = client.get_ref().try_clone()?;
+    // Ends when the connection is shut down below.
+    std::thread::spawn(move || io::copy(&mut client, &mut docker));
+    io::copy(&mut answers, &mut to_client)?;
+    to_client.shutdown(std::net::Shutdown::Both)
 }
 
 impl<'a> Call<'a> {
