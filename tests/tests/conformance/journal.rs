@@ -58,7 +58,7 @@ fn the_journal_has_what_was_decided_and_nothing_secret() {
             ),
             (
                 "awsipsrcaddr",
-                &["not running: ", "setting the source of the default route"],
+                &["not running: ", "adding 169.254.0.0/16 via "],
             ),
             (
                 "awsebs",
@@ -101,7 +101,7 @@ fn the_journal_has_what_was_decided_and_nothing_secret() {
         &[
             ("awsvip", &["taking 172.31.16.130 from eni-"]),
             ("awseip", &["ending eipassoc-"]),
-            ("awsipsrcaddr", &["from 172.31.16.130 back to"]),
+            ("awsipsrcaddr", &["deleting 0.0.0.0/1 via "]),
             ("awsebs", &["detaching vol-", "is no longer here"]),
             (
                 "pbx",

@@ -1,0 +1,369 @@
+//! awsipsrcaddr: the virtual address as the source of what the node sends to the Internet, by
+//! routes of our own. Routes of others are read, never written.
+//!
+//! Why two routes to half of the Internet each, and no table of our own with a rule: of the routes
+//! whose source address is removed from the host, Linux deletes those of the main table only
+//! (`fib_sync_down_addr`, net/ipv4/fib_semantics.c), and in another table they would go on sending from
+//! an address that is no longer here. A restart of systemd-networkd deletes foreign rules of the
+//! whole host, but foreign routes only on interfaces that it manages (networkd.conf(5),
+//! ManageForeignRoutingPolicyRules=, ManageForeignRoutes=). And a rule without its table, or a
+//! table without its rule, does something else than both; a route is there or not.
+
+mod wanted;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::meaning::Meaning;
+use crate::netlink::{Kernel, NetlinkError, Route, Write, name_of};
+use crate::ocf::params::parameters;
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health};
+use wanted::PROTOCOL;
+
+parameters! {
+    /// The parameters of awsipsrcaddr.
+    struct AwsIpSrcAddrParameters {
+        ipaddress: Ipv4Addr = required, unique, "address to send from",
+            "The address that packets to the Internet are sent from: the virtual address, which another resource (ocf:heartbeat:IPaddr2) has put on an interface, with any prefix length.";
+        interface: String = optional, "interface",
+            "The network interface by which packets to the Internet leave: its default route is followed. Without one, the interface that carries the address.";
+    }
+}
+
+/// How long a start waits for a default route: a DHCP client may just be starting.
+const START_WAIT: Duration = Duration::from_secs(5);
+/// How long a monitor does: a restart of systemd-networkd is over sooner.
+const MONITOR_WAIT: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Addresses of the lower and of the upper half of the Internet. The kernel is asked for the way
+/// there, and nothing is sent. Two of each, because somebody may have a route to one of them;
+/// no public name servers, because we ourselves have routes to those that the node asks.
+const OUTSIDE: [[Ipv4Addr; 2]; 2] = [
+    [Ipv4Addr::new(52, 0, 0, 1), Ipv4Addr::new(90, 0, 0, 1)],
+    // Of documentation (RFC 5737), which has nothing in the lower half.
+    [
+        Ipv4Addr::new(203, 0, 113, 1),
+        Ipv4Addr::new(198, 51, 100, 1),
+    ],
+];
+
+/// The agent.
+#[derive(Debug)]
+pub struct AwsIpSrcAddr {
+    parameters: AwsIpSrcAddrParameters,
+    call: Call,
+}
+
+/// Why packets to the Internet do not leave from the address.
+enum Obstacle {
+    /// The address is not on this node.
+    NoAddress(String),
+    /// There is no interface of the name that was given.
+    NoInterface(String),
+    /// What may pass: no default route, or the kernel refused.
+    Route(String),
+}
+
+impl Obstacle {
+    fn reason(self) -> String {
+        match self {
+            Self::NoAddress(reason) | Self::NoInterface(reason) | Self::Route(reason) => reason,
+        }
+    }
+}
+
+impl From<NetlinkError> for Obstacle {
+    fn from(error: NetlinkError) -> Self {
+        Self::Route(error.to_string())
+    }
+}
+
+impl Agent for AwsIpSrcAddr {
+    const DESCRIPTION: Description = Description {
+        name: "awsipsrcaddr",
+        short: "Source address of what leaves for the Internet",
+        long: "Has what this node sends to the Internet leave from the virtual address, by two routes of its own: 0.0.0.0/1 and 128.0.0.0/1, with the gateway, interface and MTU of the default route that is in use on the interface with the address. They win over default routes of any metric. Connected subnets and more specific routes keep their source. So do, by further routes, 169.254.0.0/16 (instance metadata) and the node's name servers. All have the protocol number 145 (`ip route show proto 145`). Routes of others are never changed, so DHCP clients and network managers may renew theirs as they like. The monitor asks the kernel which source it would choose, follows a changed gateway, interface or MTU of the default route, and puts back what somebody has removed, with a line in the log; what it can not mend it shows (190, degraded) and does not fail for it. Stop deletes the routes. If the address is removed from the node, the kernel deletes the two routes with it.",
+        actions: &[
+            Advice::timeout("start", 30),
+            Advice::timeout("stop", 30),
+            Advice::monitor(0, 20, 10),
+        ],
+    };
+    type Parameters = AwsIpSrcAddrParameters;
+
+    fn new(parameters: AwsIpSrcAddrParameters, call: Call) -> Self {
+        Self { parameters, call }
+    }
+
+    fn start(&self) -> Result<(), Failure> {
+        self.call.wait(async {
+            self.establish(START_WAIT)
+                .await
+                .map_err(|obstacle| match obstacle {
+                    Obstacle::NoAddress(reason) => Failure::generic(format!(
+                        "{reason}: the resource that puts it there has to start first"
+                    )),
+                    Obstacle::NoInterface(reason) => Failure::installed(reason),
+                    Obstacle::Route(reason) => Failure::generic(reason),
+                })
+        })
+    }
+
+    fn stop(&self) -> Result<(), Failure> {
+        self.call.wait(self.remove_routes())
+    }
+
+    fn monitor(&self) -> Result<Health, Failure> {
+        if self.call.probe {
+            return self.call.wait(self.look());
+        }
+        // The address's own resource tells when it is gone, and a route can be mended: nothing
+        // that is seen here is worth a restart of the PBX.
+        self.call.wait(async {
+            Ok(match self.establish(MONITOR_WAIT).await {
+                Ok(()) => Health::Running,
+                Err(obstacle) => Health::Degraded(obstacle.reason()),
+            })
+        })
+    }
+
+    fn validate(&self) -> Result<(), Failure> {
+        match &self.parameters.interface {
+            Some(name) => index_of(name).map(drop).map_err(Failure::installed),
+            // Which it is can be known when the address is there.
+            None => Ok(()),
+        }
+    }
+}
+
+impl AwsIpSrcAddr {
+    /// Makes what is missing or differs until the kernel chooses the address, or `limit` is over.
+    async fn establish(&self, limit: Duration) -> Result<(), Obstacle> {
+        self.call.steps.doing("reading addresses and routes");
+        let kernel = Kernel::open()?;
+        let deadline = self.call.deadline.at_most(limit);
+        loop {
+            let obstacle = match self.attempt(&kernel).await {
+                Err(Obstacle::Route(reason)) => reason,
+                done => return done,
+            };
+            if !deadline.sleep(POLL_INTERVAL).await {
+                return Err(Obstacle::Route(obstacle));
+            }
+        }
+    }
+
+    async fn attempt(&self, kernel: &Kernel) -> Result<(), Obstacle> {
+        let address = self.parameters.ipaddress;
+        let addresses = kernel.addresses().await?;
+        let Some(carrier) = addresses.iter().find(|a| a.ip() == address) else {
+            return Err(Obstacle::NoAddress(format!(
+                "no interface of this node has {address}"
+            )));
+        };
+        let interface = match &self.parameters.interface {
+            Some(name) => index_of(name).map_err(Obstacle::NoInterface)?,
+            None => carrier.interface,
+        };
+        let present = kernel.routes().await?;
+        match wanted::default_route(&present, interface) {
+            Some(model) => {
+                let servers = wanted::name_servers();
+                let wanted = wanted::routes(address, model, &addresses, &present, &servers);
+                self.change(kernel, &present, &wanted, interface).await?;
+            }
+            // A DHCP client has taken its route away: until it brings the next, what there was
+            // is the best guess.
+            None if wanted::has_both_halves(&present, address) => {}
+            None => {
+                return Err(Obstacle::Route(format!(
+                    "{} has no default route",
+                    name_of(interface)
+                )));
+            }
+        }
+        match self.other_source(kernel).await? {
+            None => Ok(()),
+            Some(reason) => Err(Obstacle::Route(reason)),
+        }
+    }
+
+    /// Adds, replaces and deletes routes of ours until they are `wanted`.
+    async fn change(
+        &self,
+        kernel: &Kernel,
+        present: &[Route],
+        wanted: &[Route],
+        interface: u32,
+    ) -> Result<(), NetlinkError> {
+        let ours = wanted::of_resource(present, self.parameters.ipaddress);
+        let mut first = Vec::new();
+        let mut surplus = Vec::new();
+        for route in ours {
+            let is_wanted = wanted.iter().any(|w| w.destination == route.destination);
+            let is_first = first
+                .iter()
+                .all(|other: &&Route| other.destination != route.destination);
+            if is_wanted && is_first {
+                first.push(route);
+            } else {
+                surplus.push(route);
+            }
+        }
+        let changes: Vec<_> = wanted
+            .iter()
+            .filter_map(
+                |route| match first.iter().find(|o| o.destination == route.destination) {
+                    None => Some((route, Write::New)),
+                    Some(old) if *old == route => None,
+                    Some(_) => Some((route, Write::Replace)),
+                },
+            )
+            .collect();
+        self.tell(&changes, &surplus, interface);
+        for route in surplus {
+            kernel.delete_route(route).await?;
+        }
+        for (route, how) in changes {
+            kernel.write_route(route, how).await?;
+        }
+        Ok(())
+    }
+
+    /// One line for all that is about to change.
+    fn tell(&self, changes: &[(&Route, Write)], surplus: &[&Route], interface: u32) {
+        let list = |how: Write| {
+            let routes = changes.iter().filter(|(_, h)| *h == how);
+            routes.map(|(route, _)| route.to_string()).collect()
+        };
+        let deleted = surplus.iter().map(ToString::to_string).collect();
+        let told: Vec<String> = [
+            ("adding", list(Write::New)),
+            ("changing", list(Write::Replace)),
+            ("deleting", deleted),
+        ]
+        .into_iter()
+        .filter(|(_, routes): &(_, Vec<String>)| !routes.is_empty())
+        .map(|(what, routes)| format!("{what} {}", routes.join(", ")))
+        .collect();
+        if !told.is_empty() {
+            self.call.steps.acting(&format!(
+                "following the default route of {}: {}",
+                name_of(interface),
+                told.join("; ")
+            ));
+        }
+    }
+
+    /// Where the kernel would send to the Internet from another address, what it says; none if all is well.
+    async fn other_source(&self, kernel: &Kernel) -> Result<Option<String>, NetlinkError> {
+        let address = self.parameters.ipaddress;
+        for [outside, another] in OUTSIDE {
+            let source = kernel.source_towards(outside).await?;
+            if source == Some(address) || kernel.source_towards(another).await? == Some(address) {
+                continue;
+            }
+            let source = source.map_or_else(
+                || format!("there is no way to {outside}"),
+                |source| format!("packets to {outside} leave from {source}"),
+            );
+            return Ok(Some(format!(
+                "{source}, not from {address}: see `ip route get {outside}` and `ip rule`"
+            )));
+        }
+        Ok(None)
+    }
+
+    /// A probe: what is there, and nothing is changed.
+    async fn look(&self) -> Result<Health, Failure> {
+        let address = self.parameters.ipaddress;
+        let kernel = Kernel::open().map_err(failed)?;
+        let routes = kernel.routes().await.map_err(failed)?;
+        if !routes.iter().any(|r| wanted::is_half_of(r, address)) {
+            return Ok(Health::Stopped(format!(
+                "there is no route of this agent (protocol {PROTOCOL}) with the source {address}"
+            )));
+        }
+        Ok(match self.other_source(&kernel).await.map_err(failed)? {
+            None => Health::Running,
+            Some(reason) => Health::Degraded(reason),
+        })
+    }
+
+    async fn remove_routes(&self) -> Result<(), Failure> {
+        let address = self.parameters.ipaddress;
+        self.call.steps.doing("reading the routes");
+        let kernel = Kernel::open().map_err(failed)?;
+        let mut pause = Duration::ZERO;
+        loop {
+            let present = kernel.routes().await.map_err(failed)?;
+            let ours = wanted::of_resource(&present, address);
+            if ours.is_empty() {
+                self.secure_default_route(&kernel, &present).await;
+                return Ok(());
+            }
+            if !self.call.deadline.sleep(pause).await {
+                return Err(Failure::generic(format!(
+                    "the route {} keeps coming back",
+                    ours[0]
+                )));
+            }
+            pause = POLL_INTERVAL;
+            let names: Vec<String> = ours.iter().map(ToString::to_string).collect();
+            self.call
+                .steps
+                .acting(&format!("deleting {}", names.join(", ")));
+            // As long as those to the Internet are there, the others keep metadata apart from them.
+            let (halves, rest): (Vec<_>, Vec<_>) = ours
+                .into_iter()
+                .partition(|route| wanted::is_half_of(route, address));
+            for route in halves.into_iter().chain(rest) {
+                kernel.delete_route(route).await.map_err(failed)?;
+            }
+        }
+    }
+
+    /// The agents of this name that ours takes the place of write the address into the default
+    /// route itself. With the address the kernel would delete that route, and the node would be cut
+    /// off until its DHCP client renews it; so there has to be one with the node's own source.
+    async fn secure_default_route(&self, kernel: &Kernel, present: &[Route]) {
+        let address = self.parameters.ipaddress;
+        let defaults = || present.iter().filter(|route| route.is_default());
+        for route in defaults().filter(|route| route.source == Some(address)) {
+            let [hop] = route.hops.as_slice() else {
+                continue;
+            };
+            let survives = |other: &Route| {
+                other.source != Some(address)
+                    && other.hops.iter().any(|h| h.interface == hop.interface)
+            };
+            if defaults().any(survives) {
+                continue;
+            }
+            let Ok(addresses) = kernel.addresses().await else {
+                continue;
+            };
+            let Some(own) = wanted::own_source(address, (route, hop), &addresses) else {
+                continue;
+            };
+            let beside = route.like(hop, route.destination, own, route.protocol, route.metric);
+            self.call.steps.acting(&format!(
+                "the default route sends from {address}, which another agent has written there: adding {beside}"
+            ));
+            match kernel.write_route(&beside, Write::Append).await {
+                Err(error) if error.meaning() != Meaning::InUse => tracing::warn!("{error}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn index_of(name: &str) -> Result<u32, String> {
+    nix::net::if_::if_nametoindex(name)
+        .map_err(|errno| format!("find the network interface {name}: {errno}"))
+}
+
+fn failed(error: NetlinkError) -> Failure {
+    Failure::generic(error.to_string())
+}
