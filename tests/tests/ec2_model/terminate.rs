@@ -218,9 +218,21 @@ fn what_is_terminated_on_its_way_up_or_down_does_not_come_back() {
     // Longer than a start or a stop takes.
     std::thread::sleep(Duration::from_millis(700));
     for instance in [N1, N2] {
-        assert_eq!(site.instance_state(instance), "terminated");
+        assert_eq!(states_since_shutting_down(&site, instance), ["terminated"]);
         assert!(!site.world.is_on(instance), "{instance} has power");
     }
+}
+
+fn states_since_shutting_down(site: &Site, wanted: &str) -> Vec<String> {
+    let events = site.ec2.events().into_iter();
+    let states = events.filter_map(|event| match event.what {
+        Happening::Instance { instance, state } if instance == wanted => Some(state),
+        _ => None,
+    });
+    states
+        .skip_while(|state| state != "shutting-down")
+        .skip(1)
+        .collect()
 }
 
 #[test]
