@@ -484,6 +484,17 @@ fn the_nodes_own_source_is_the_address_of_the_gateways_subnet() {
     node.start().expect(0);
     assert_eq!(node.source_towards("169.254.169.254"), PRIMARY);
     node.sends_from(VIP);
+    node.stop().expect(0);
+
+    // As a DHCP client leaves it that took the node's own address away and brought it back.
+    node.ip("address flush dev ens5");
+    for address in ["172.31.16.130/20", "172.31.16.133/20", "172.31.16.200/32"] {
+        node.ip(&format!("address add {address} dev ens5"));
+    }
+    node.ip("route add default via 172.31.16.1 dev ens5");
+    node.start().expect(0);
+    assert_eq!(node.source_towards("169.254.169.254"), PRIMARY);
+    node.sends_from(VIP);
 }
 
 #[test]

@@ -110,16 +110,15 @@ pub(super) fn own_source(
     if let Some(source) = model.source.filter(|source| *source != address) {
         return Some(source);
     }
-    let candidates = || {
-        addresses
-            .iter()
-            .filter(|a| a.interface == hop.interface && !a.secondary && a.ip() != address)
-    };
-    let beside_gateway = hop
-        .gateway()
-        .and_then(|gateway| candidates().find(|a| a.net.contains(&gateway)));
-    beside_gateway
-        .or_else(|| candidates().next())
+    // After its own subnet's first address has gone for a moment, the virtual address may be the first
+    // of the subnet, and the node's own a secondary one.
+    addresses
+        .iter()
+        .filter(|a| a.interface == hop.interface && a.ip() != address)
+        .min_by_key(|a| {
+            let beside_gateway = hop.gateway().is_some_and(|g| a.net.contains(&g));
+            (!beside_gateway, a.secondary)
+        })
         .map(Address::ip)
 }
 

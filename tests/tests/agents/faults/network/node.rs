@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::super::table::Table;
+use crate::faults::table::Table;
 use crate::node::{Answer, TIMEOUT, binaries};
 
 /// What a DHCP client writes on EC2.
