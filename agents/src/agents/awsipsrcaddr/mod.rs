@@ -1,13 +1,13 @@
 //! awsipsrcaddr: the virtual address as the source of what the node sends to the Internet, by
 //! routes of our own. Routes of others are read, never written.
 //!
-//! Why two routes to half of the Internet each, and no table of our own with a rule: of the routes
-//! whose source address is removed from the host, Linux deletes those of the main table only
-//! (`fib_sync_down_addr`, net/ipv4/fib_semantics.c), and in another table they would go on sending from
-//! an address that is no longer here. A restart of systemd-networkd deletes foreign rules of the
-//! whole host, but foreign routes only on interfaces that it manages (networkd.conf(5),
-//! ManageForeignRoutingPolicyRules=, ManageForeignRoutes=). And a rule without its table, or a
-//! table without its rule, does something else than both; a route is there or not.
+//! There are two ways to win over default routes of any metric: a table of our own with a rule, or
+//! two routes that are more specific, to half of the Internet each. We take the second, because
+//! when an address is removed from the host, Linux deletes the routes with that source from the
+//! main table only (`fib_sync_down_addr`, net/ipv4/fib_semantics.c); those in another table would go
+//! on sending from an address that is no longer here. Also, systemd-networkd deletes foreign rules of
+//! the whole host, but foreign routes only of the interfaces that it manages (networkd.conf(5),
+//! ManageForeignRoutingPolicyRules= and ManageForeignRoutes=).
 
 mod wanted;
 
@@ -83,7 +83,7 @@ impl Agent for AwsIpSrcAddr {
     const DESCRIPTION: Description = Description {
         name: "awsipsrcaddr",
         short: "Source address of what leaves for the Internet",
-        long: "Has what this node sends to the Internet leave from the virtual address, by two routes of its own: 0.0.0.0/1 and 128.0.0.0/1, with the gateway, interface and MTU of the default route that is in use on the interface with the address. They win over default routes of any metric. Connected subnets and more specific routes keep their source. So do, by further routes, 169.254.0.0/16 (instance metadata) and the node's name servers. All have the protocol number 145 (`ip route show proto 145`). Routes of others are never changed, so DHCP clients and network managers may renew theirs as they like. The monitor asks the kernel which source it would choose, follows a changed gateway, interface or MTU of the default route, and puts back what somebody has removed, with a line in the log; what it can not mend it shows (190, degraded) and does not fail for it. Stop deletes the routes. If the address is removed from the node, the kernel deletes the two routes with it.",
+        long: "Makes the virtual address the source of what this node sends to the Internet. It adds two routes, 0.0.0.0/1 and 128.0.0.0/1, with the gateway, interface and MTU of the default route that is in use on the interface with the address. They win over default routes of any metric. Connected subnets and more specific routes keep their source. Further routes keep the node's own source for 169.254.0.0/16 (instance metadata) and for the node's name servers. All of these have the protocol number 145 (`ip route show proto 145`). Routes of others are never changed, so DHCP clients and network managers may renew theirs at any time. The monitor asks the kernel which source it would choose. It follows a changed gateway, interface or MTU of the default route and puts back what somebody has removed, with a line in the log. What it can not mend it shows as degraded (190); it never fails. Stop deletes the routes. When the address is removed from the node, the kernel deletes the routes that send from it.",
         actions: &[
             Advice::timeout("start", 30),
             Advice::timeout("stop", 30),
