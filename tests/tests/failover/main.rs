@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use lab::demo::{Fault, Outcome, cluster, fail_over};
 use lab::lab::{Lab, Options, turn};
+use lab::pbx::Behaviour;
 use lab::progress::Stderr;
 use lab::site::{INSTANCES, Instance};
 
@@ -82,6 +83,19 @@ impl Cluster {
         self.volume_was_never_at_two_nodes();
     }
 
+    /// From its next start on, SIP and the web portal answer only some time after the containers run.
+    fn pbx_is_slow(&self) {
+        let minute = Duration::from_secs(60);
+        let active =
+            cluster::wait_until_active(&self.lab, &INSTANCES[0], minute, |_| true).unwrap();
+        let slow = Behaviour {
+            answers_after: Duration::from_secs(20),
+            stop_takes: Duration::from_secs(3),
+            ..Behaviour::default()
+        };
+        self.on(&active, &slow.script());
+    }
+
     fn nothing_runs_on(&self, standby: &str) {
         let running = self.on(standby, "docker ps --quiet");
         assert_eq!(running, "", "containers run on {standby}, a standby");
@@ -129,6 +143,7 @@ fn the_pbx_survives_the_loss_of_its_node() {
 fn what_an_operator_does_moves_the_pbx_in_order() {
     let _turn = turn().unwrap();
     let cluster = Cluster::up();
+    cluster.pbx_is_slow();
 
     let standby = cluster.strike(Fault::Standby);
     assert_eq!(standby.fenced, Vec::<String>::new());
