@@ -110,6 +110,7 @@ fn wrong_parameters_are_a_configuration_error_that_names_each() {
         ("awsvip", "secondary_private_ip", "172.31.16.0/20"),
         ("awsipsrcaddr", "ipaddress", ""),
         ("pbx", "sip_port", "70000"),
+        ("pbx", "sip_transport", "sctp"),
     ] {
         for action in ["start", "monitor", "validate-all"] {
             let answer = Call::of(agent, action)

@@ -103,7 +103,9 @@ fn both_renderings_are_the_same_cluster(suite: Suite) {
 fn both_renderings_are_the_same_cluster_with_every_choice_made_otherwise(suite: Suite) {
     same_cluster(
         suite,
-        &cluster("fencing_action: reboot\ndata_path: /srv/pbx\nebs_device: /dev/xvdf\n"),
+        &cluster(
+            "fencing_action: reboot\ndata_path: /srv/pbx\nebs_device: /dev/xvdf\nsip_transport: tls\nsip_port: 5071\nweb_port: 8443\n",
+        ),
     );
 }
 

@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use super::{
     Action, Agent, Constraint, ConstraintKind, Member, Operation, Primitive, ResourceSet, Setting,
 };
-use crate::site::{Node, Site};
+use crate::site::{Node, Site, WEB_PORT};
+use crate::vars::SipTransport;
 
 /// The name that the vendor gives the cluster.
 pub(super) const NAME: &str = "ha_cluster";
@@ -62,15 +63,28 @@ pub(super) fn properties() -> Vec<Setting> {
 pub(super) fn pbx(site: &Site, vip: Ipv4Addr) -> Primitive {
     let mut operations = start_stop_monitor(300, 180, 10, 60);
     operations.push(operation(closer(30, 10), 60));
+    let pbx = &site.pbx;
+    let mut parameters = vec![
+        setting("ip_address", vip),
+        setting("data_path", &pbx.data_path),
+    ];
+    if pbx.sip_transport != SipTransport::default() {
+        parameters.push(setting("sip_transport", pbx.sip_transport));
+    }
+    if let Some(port) = pbx.sip_port
+        && pbx.sip_port != pbx.sip_transport.port()
+    {
+        parameters.push(setting("sip_port", port));
+    }
+    if pbx.web_port != WEB_PORT {
+        parameters.push(setting("web_port", pbx.web_port));
+    }
     Primitive {
         id: "pbx".into(),
         agent: portsip("pbx"),
         why: "the containers of the PBX. The database may have to recover first. The second \
               monitor asks the PBX over SIP and its web portal: containers can run and not answer",
-        parameters: vec![
-            setting("ip_address", vip),
-            setting("data_path", &site.pbx.data_path),
-        ],
+        parameters,
         meta: Vec::new(),
         operations,
     }

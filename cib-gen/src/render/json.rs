@@ -72,6 +72,9 @@ struct Node {
 struct Pbx {
     image: String,
     data_path: String,
+    sip_transport: String,
+    sip_port: Option<u16>,
+    web_port: u16,
 }
 
 #[derive(Serialize)]
@@ -143,6 +146,9 @@ fn facts(site: &Site) -> Facts {
         pbx: Pbx {
             image: site.pbx.image.to_string(),
             data_path: site.pbx.data_path.to_string(),
+            sip_transport: site.pbx.sip_transport.to_string(),
+            sip_port: site.pbx.sip_port,
+            web_port: site.pbx.web_port,
         },
         place,
     }

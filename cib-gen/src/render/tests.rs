@@ -148,6 +148,35 @@ fn the_stock_agent_of_the_virtual_address_is_there_for_who_names_it() {
 }
 
 #[test]
+fn where_the_pbx_answers_is_written_only_where_it_is_not_the_default() {
+    let of = |more: &str| -> Vec<String> {
+        let cluster = cluster(more);
+        let pbx = cluster.primitives().find(|p| p.id == "pbx").unwrap();
+        let parameters = pbx.parameters.iter().skip(2);
+        parameters
+            .map(|p| format!("{}={}", p.name, p.value))
+            .collect()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(of(""), none);
+    assert_eq!(
+        of("sip_transport: udp\nsip_port: 5060\nweb_port: 8887\n"),
+        none
+    );
+    assert_eq!(of("sip_port: 5070\n"), ["sip_port=5070"]);
+    assert_eq!(of("sip_transport: tls\n"), ["sip_transport=tls"]);
+    assert_eq!(
+        of("sip_transport: tcp\nsip_port: 5063\n"),
+        ["sip_transport=tcp"]
+    );
+    assert_eq!(
+        of("sip_transport: tcp\nsip_port: 5060\nweb_port: 8443\n"),
+        ["sip_transport=tcp", "sip_port=5060", "web_port=8443"]
+    );
+    assert_eq!(of("sip_transport: none\n"), ["sip_transport=none"]);
+}
+
+#[test]
 fn nothing_in_a_value_becomes_a_command_or_an_element() {
     let mut cluster = cluster("");
     let hostile = "x' $(touch /tmp/x) `id` \"<a b='c'>& ; #\n\\";

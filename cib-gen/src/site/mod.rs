@@ -11,13 +11,16 @@ use ipnet::Ipv4Net;
 use crate::ids::{DataPath, ImageName, InstanceId, NodeName, Region};
 use crate::mistake::{At, Code, Mistake, Mistakes};
 use crate::nodes::{FoundNode, GivenNode, Known};
-use crate::vars::{NodeVars, Topology, Vars};
+use crate::vars::{NodeVars, SipTransport, Topology, Vars};
 
 pub use aws::{AwsFencing, AwsSite};
 pub use lan::{LanFencing, LanSite};
 
 /// Where the vendor keeps the data of the PBX.
 const DATA_PATH: &str = "/var/lib/portsip";
+
+/// Where the vendor's web portal listens.
+pub(crate) const WEB_PORT: u16 = 8887;
 
 /// A site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,12 @@ pub struct Pbx {
     pub image: ImageName,
     /// Its data, and where the volume is mounted.
     pub data_path: DataPath,
+    /// Over what it is asked whether it answers SIP.
+    pub sip_transport: SipTransport,
+    /// The port of that transport; `None` where SIP is not asked.
+    pub sip_port: Option<u16>,
+    /// The port of its web portal.
+    pub web_port: u16,
 }
 
 impl Vars {
@@ -123,6 +132,19 @@ impl Vars {
             Some(path) => Ok(path.value.clone()),
             None => DATA_PATH.parse(),
         };
+        let sip_transport = self.sip_transport.as_ref().map(|t| t.value);
+        let sip_transport = sip_transport.unwrap_or_default();
+        if let Some(port) = &self.sip_port
+            && sip_transport == SipTransport::None
+        {
+            mistakes.push(Mistake::at(
+                Code::Contradiction,
+                port,
+                "`sip_port` means nothing with `sip_transport: none`",
+                "nothing; delete this line, or name the transport of that port",
+            ));
+        }
+        let sip_port = self.sip_port.as_ref().map(|port| port.value);
         match (place, data_path) {
             (Some(place), Ok(data_path)) if mistakes.is_empty() => Ok(Site {
                 nodes: nodes.into_iter().map(|(node, _)| node).collect(),
@@ -130,6 +152,9 @@ impl Vars {
                 pbx: Pbx {
                     image: self.pbx_image.value.clone(),
                     data_path,
+                    sip_transport,
+                    sip_port: sip_port.or(sip_transport.port()),
+                    web_port: self.web_port.as_ref().map_or(WEB_PORT, |port| port.value),
                 },
             }),
             _ => Err(Mistakes::new(self.source.clone(), mistakes)),

@@ -182,12 +182,24 @@ fn fencing_is_off_only_by_name() {
 }
 
 #[test]
+fn a_sip_port_without_a_transport_contradicts_itself() {
+    let text = format!("{VENDOR}sip_transport: none\nsip_port: 5060\n");
+    let said = mistakes(&text, &given());
+    assert!(
+        said.contains("E23") && said.contains("11 | sip_port: 5060"),
+        "{said}"
+    );
+}
+
+#[test]
 fn defaults_are_the_vendors() {
     let site = Vars::parse("vars.yml", VENDOR)
         .unwrap()
         .resolve(&given())
         .unwrap();
     assert_eq!(site.pbx.data_path.to_string(), "/var/lib/portsip");
+    assert_eq!(site.pbx.sip_transport, SipTransport::Udp);
+    assert_eq!((site.pbx.sip_port, site.pbx.web_port), (Some(5060), 8887));
     let Place::Aws(aws) = site.place else {
         panic!("this is the AWS system");
     };

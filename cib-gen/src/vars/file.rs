@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ipnet::Ipv4Net;
 
-use super::words::{Address, Cidr};
+use super::words::{Address, Cidr, Port};
 use super::{AwsVars, LanVars, NodeVars, System, Topology, Vars, keys, read};
 use crate::ids::{InstanceId, Malformed, NodeName};
 use crate::mistake::{At, Code, Mistake, Position, Source};
@@ -109,6 +109,9 @@ impl Keys {
             .collect();
         let pbx_image = self.required("pbx_image");
         let data_path = self.optional("data_path");
+        let sip_transport = self.optional("sip_transport");
+        let sip_port = self.port("sip_port");
+        let web_port = self.port("web_port");
         let subnet_cidr = self.cidr("subnet_cidr");
         let fencing_action = self.optional("fencing_action");
         Some(Vars {
@@ -117,6 +120,9 @@ impl Keys {
             nodes,
             pbx_image: pbx_image?,
             data_path,
+            sip_transport,
+            sip_port,
+            web_port,
             subnet_cidr,
             fencing_action,
         })
@@ -212,6 +218,11 @@ impl Keys {
     fn address(&mut self, name: &str) -> Option<At<Ipv4Addr>> {
         let address = self.optional::<Address>(name)?;
         Some(address.with(address.value.0))
+    }
+
+    fn port(&mut self, name: &str) -> Option<At<u16>> {
+        let port = self.optional::<Port>(name)?;
+        Some(port.with(port.value.0))
     }
 
     fn cidr(&mut self, name: &str) -> Option<At<Ipv4Net>> {

@@ -77,6 +77,9 @@ pub const KEYS: &[Key] = &[
     both(MAY, "fencing_action", "off"),
     lan(MAY, "fencing_options", "lanplus=1 username=fencing"),
     both(MAY, "data_path", "/var/lib/portsip"),
+    both(MAY, "sip_transport", "tcp"),
+    both(MAY, "sip_port", "5063"),
+    both(MAY, "web_port", "8887"),
     aws(MAY, "privip_agent", "ocf:portsip:awsvip"),
 ];
 

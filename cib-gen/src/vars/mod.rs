@@ -19,7 +19,7 @@ use crate::nodes::Known;
 
 use file::Keys;
 pub use keys::{KEYS, Key, MOST_NODES, names};
-pub use words::{AwsFencingWord, FencingAction, LanFencingWord, PrivipAgent};
+pub use words::{AwsFencingWord, FencingAction, LanFencingWord, PrivipAgent, SipTransport};
 
 /// What a file may have at most. The longest that makes sense has some five thousand bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
@@ -36,6 +36,12 @@ pub struct Vars {
     pub pbx_image: At<ImageName>,
     /// `data_path`.
     pub data_path: Option<At<DataPath>>,
+    /// `sip_transport`.
+    pub sip_transport: Option<At<SipTransport>>,
+    /// `sip_port`.
+    pub sip_port: Option<At<u16>>,
+    /// `web_port`.
+    pub web_port: Option<At<u16>>,
     /// `subnet_cidr`.
     pub subnet_cidr: Option<At<Ipv4Net>>,
     /// `fencing_action`.

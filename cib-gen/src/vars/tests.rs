@@ -153,6 +153,20 @@ fn words_are_checked() {
 }
 
 #[test]
+fn ports_and_the_transport_of_sip_are_checked() {
+    let said = mistakes(&format!(
+        "{VENDOR}sip_transport: sctp\nsip_port: 0\nweb_port: 65536\n"
+    ));
+    for wrong in [
+        "sip_transport: `sctp` is no transport",
+        "sip_port: `0` is not a port",
+        "web_port: `65536` is not a port",
+    ] {
+        assert!(said.contains(wrong), "{said}");
+    }
+}
+
+#[test]
 fn an_empty_value_is_no_value() {
     assert_snapshot!(mistakes(&with("pbx_image", "pbx_image:")));
 }

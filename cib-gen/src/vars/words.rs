@@ -1,5 +1,6 @@
 //! Keys whose value is one of a few words.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
@@ -44,6 +45,60 @@ pub enum PrivipAgent {
     Portsip,
     /// The distribution's, which needs the AWS CLI.
     Heartbeat,
+}
+
+/// The values of `sip_transport`: over what the PBX is asked whether it answers SIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SipTransport {
+    /// Datagrams, the default.
+    #[default]
+    Udp,
+    /// A TCP connection.
+    Tcp,
+    /// A TLS connection.
+    Tls,
+    /// SIP is not asked.
+    None,
+}
+
+impl SipTransport {
+    /// The port that PortSIP gives the transport; none where SIP is not asked.
+    /// <https://support.portsip.com/portsip-communications-solution/portsip-pbx-administration-guide/6-transport-management>
+    pub fn port(self) -> Option<u16> {
+        match self {
+            SipTransport::Udp => Some(5060),
+            SipTransport::Tcp => Some(5063),
+            SipTransport::Tls => Some(5061),
+            SipTransport::None => None,
+        }
+    }
+}
+
+impl fmt::Display for SipTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SipTransport::Udp => "udp",
+            SipTransport::Tcp => "tcp",
+            SipTransport::Tls => "tls",
+            SipTransport::None => "none",
+        })
+    }
+}
+
+impl FromStr for SipTransport {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match text {
+            "udp" => Ok(SipTransport::Udp),
+            "tcp" => Ok(SipTransport::Tcp),
+            "tls" => Ok(SipTransport::Tls),
+            "none" => Ok(SipTransport::None),
+            _ => Err(Malformed::new(
+                format!("`{text}` is no transport over which SIP can be asked"),
+                "`udp` (the default), `tcp` or `tls`; or `none`, and SIP is not asked",
+            )),
+        }
+    }
 }
 
 impl FromStr for PrivipAgent {
@@ -111,6 +166,22 @@ impl FromStr for Address {
                 "four numbers from 0 to 255 with dots between them, such as 172.31.16.130",
             )
         })
+    }
+}
+
+/// A port with our words when it is none.
+pub(super) struct Port(pub(super) u16);
+
+impl FromStr for Port {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match text.parse::<u16>() {
+            Ok(port) if port > 0 => Ok(Port(port)),
+            _ => Err(Malformed::new(
+                format!("`{text}` is not a port"),
+                "a number from 1 to 65535",
+            )),
+        }
     }
 }
 

@@ -59,7 +59,16 @@ const AGENTS: [(&str, &[&str]); 5] = [
     ("awsvip", &["secondary_private_ip", "region"]),
     ("awsebs", &["volume_id", "region"]),
     ("awsipsrcaddr", &["ipaddress"]),
-    ("pbx", &["ip_address", "data_path"]),
+    (
+        "pbx",
+        &[
+            "ip_address",
+            "data_path",
+            "sip_transport",
+            "sip_port",
+            "web_port",
+        ],
+    ),
 ];
 
 /// Opens the image for one command: an overlay that is forgotten with the mount namespace.

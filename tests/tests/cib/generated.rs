@@ -171,8 +171,16 @@ fn site(number: usize) -> BoxedStrategy<String> {
         0 => lan((number / 2 + number / 8) % 4, count).boxed(),
         _ => aws(count).boxed(),
     };
-    (system, line("data_path", path()))
-        .prop_map(|(system, path)| format!("{system}{path}pbx_image: portsip/pbx:22\n"))
+    (
+        system,
+        line("data_path", path()),
+        line("sip_transport", one_of(&["udp", "tcp", "tls"])),
+        line("sip_port", one_of(&["5060", "5061", "65535"])),
+        line("web_port", one_of(&["8887", "443"])),
+    )
+        .prop_map(|(system, path, transport, sip, web)| {
+            format!("{system}{path}{transport}{sip}{web}pbx_image: portsip/pbx:22\n")
+        })
         .boxed()
 }
 

@@ -1,8 +1,10 @@
 //! pbx: the containers of the PBX, as one resource. What it is; what it asks of whom is in the files beside.
 
+mod answers;
 mod leftover;
 mod service;
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use crate::mounts;
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 
+pub use service::SipTransport;
+
 parameters! {
     /// The parameters of pbx.
     struct PbxParameters {
@@ -22,15 +26,19 @@ parameters! {
         data_path: PathBuf = default("/var/lib/portsip"), "where the PBX keeps its data",
             "The directory with the data of the PBX. A start is refused unless a file system of its own is mounted there: a PBX must not start on an empty directory of the root disk.";
         ip_address: Ipv4Addr = optional, "address to ask at level 10",
-            "The virtual address. A monitor with OCF_CHECK_LEVEL=10 sends SIP OPTIONS to it and asks the web portal for a TLS handshake. Without it, neither is asked.";
+            "The virtual address. A monitor with OCF_CHECK_LEVEL=10 asks it for SIP and for the web portal, and a start waits for both to answer. Without it, neither is asked.";
         stop_grace: Duration = default("20"), "seconds a container has to end",
             "How many seconds a container has to end after it was told to, before it is killed.";
         docker_socket: PathBuf = default("/var/run/docker.sock"), "Docker's socket",
             "The socket of the Docker Engine.";
-        sip_port: u16 = default("5060"), "SIP port (UDP)",
-            "The UDP port that is asked for SIP OPTIONS.";
+        sip_transport: SipTransport = default("udp"), "how SIP is asked: udp, tcp, tls or none",
+            "The transport over which SIP is asked. With udp and tcp, any answer to SIP OPTIONS will do; with tls, any answer to the beginning of a TLS handshake. With none, SIP is not asked: for a PBX without any of these transports.";
+        sip_port: u16 = optional, "SIP port",
+            "The port of that transport. Without it, the port that PortSIP gives the transport: 5060 for udp, 5063 for tcp, 5061 for tls.";
         web_port: u16 = default("8887"), "port of the web portal",
             "The TCP port of the web portal, which speaks TLS.";
+        answer_wait: Duration = default("60"), "seconds a start waits for answers",
+            "How many seconds a start waits, after the containers run, until SIP and the web portal answer; never longer than its timeout allows. What does not answer by then is named in the log, and the start succeeds all the same: before the setup wizard of a new PBX has been completed, nothing listens on SIP. With 0 a start does not wait.";
     }
 }
 
@@ -49,17 +57,21 @@ pub struct Pbx {
     started: StateFile,
 }
 
-/// What the last start has started. Docker does not tell that a container was there once.
+/// What is known since the last start, from one call to the next.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Started {
+    /// The compose services that were started. Docker does not tell that a container was there once.
     services: Vec<String>,
+    /// What has answered a start or a monitor. Earlier releases did not write it.
+    #[serde(default)]
+    answered: BTreeSet<String>,
 }
 
 impl Agent for Pbx {
     const DESCRIPTION: Description = Description {
         name: "pbx",
         short: "PortSIP PBX in Docker containers",
-        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that. A stop goes the other way and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy; with OCF_CHECK_LEVEL=10 it also sends SIP OPTIONS and asks the web portal. If Docker does not answer, the agent judges by the processes on the node. A start needs Docker 20.10.27 or later.",
+        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that; then it waits for SIP and the web portal to answer. A stop goes the other way and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy; with OCF_CHECK_LEVEL=10 it also asks SIP and the web portal. What has answered since the start and answers no more is a failure; what has never answered since the start is shown (190) and not acted on. If Docker does not answer, the agent judges by the processes on the node. A start needs Docker 20.10.27 or later.",
         actions: &[
             Advice::timeout("start", 300),
             Advice::timeout("stop", 180),
@@ -109,10 +121,14 @@ impl Pbx {
             match started.await {
                 Ok(services) => {
                     tracing::info!("the containers of project {} run", self.parameters.project);
-                    // Without it a monitor misses less; the PBX runs all the same.
-                    if let Err(failure) = self.started.save(&Started { services }) {
-                        tracing::warn!("{failure}");
-                    }
+                    let mut started = Started {
+                        services,
+                        answered: BTreeSet::new(),
+                    };
+                    // Twice, because what answered before this start must not count if the wait is cut off.
+                    self.note(&started);
+                    started.answered = self.wait_for_answers().await;
+                    self.note(&started);
                     return Ok(());
                 }
                 // At boot Docker may come up after Pacemaker. What runs already is left alone.
@@ -181,14 +197,14 @@ impl Pbx {
 
     async fn look_at_all(&self) -> Result<Health, Failure> {
         self.call.steps.doing("asking Docker for the containers");
-        let Started { services } = self.started.load().unwrap_or_default();
+        let started: Started = self.started.load().unwrap_or_default();
         // At level 10 others are asked too, the more so when Docker does not answer.
         let share = if self.call.in_depth() { 2 } else { 1 };
-        let state = async { self.connect().await?.state(&services).await };
+        let state = async { self.connect().await?.state(&started.services).await };
         let state = self.within(self.call.deadline.remaining() / share, state);
         let state = state.await;
         Ok(match state {
-            Ok(ProjectState::Running) if self.call.in_depth() => self.ask_services().await,
+            Ok(ProjectState::Running) if self.call.in_depth() => self.ask_services(started).await,
             Ok(ProjectState::Running) => Health::Running,
             Ok(ProjectState::Absent) => Health::Stopped(format!(
                 "there are no containers of project {} here",
@@ -215,12 +231,12 @@ impl Pbx {
             Ok(ProjectState::Unhealthy { names }) => {
                 Health::Broken(format!("unhealthy: {}", names.join(", ")))
             }
-            Err(error) => self.judge_by_processes(&error).await,
+            Err(error) => self.judge_by_processes(&error, started).await,
         })
     }
 
     /// What can be told when Docker tells nothing.
-    async fn judge_by_processes(&self, error: &DockerError) -> Health {
+    async fn judge_by_processes(&self, error: &DockerError, started: Started) -> Health {
         let mut left = leftover::containers(&self.parameters.project);
         left.retain(|container| !container.one_off);
         if left.is_empty() {
@@ -228,15 +244,15 @@ impl Pbx {
                 "{error}; no process of a container is on this node"
             ));
         }
-        if self.call.in_depth()
-            && let Health::Broken(reason) = self.ask_services().await
-        {
-            return Health::Broken(format!("{error}; {reason}"));
+        let seen = format!("{error}; but processes of {} run", leftover::names(&left));
+        if !self.call.in_depth() {
+            return Health::Degraded(seen);
         }
-        Health::Degraded(format!(
-            "{error}; but processes of {} run",
-            leftover::names(&left)
-        ))
+        match self.ask_services(started).await {
+            Health::Broken(reason) => Health::Broken(format!("{error}; {reason}")),
+            Health::Degraded(reason) => Health::Degraded(format!("{seen}; {reason}")),
+            Health::Running | Health::Stopped(_) => Health::Degraded(seen),
+        }
     }
 
     async fn check_docker(&self) -> Result<(), Failure> {
@@ -286,28 +302,11 @@ impl Pbx {
         }
     }
 
-    async fn ask_services(&self) -> Health {
-        let Some(address) = self.parameters.ip_address else {
-            return Health::Running;
-        };
-        let limit = self.call.deadline.remaining() / 3;
-        self.call
-            .steps
-            .doing("waiting for an answer to SIP OPTIONS");
-        if let Err(error) = service::sip_options(address, self.parameters.sip_port, limit).await {
-            return Health::Broken(format!(
-                "SIP OPTIONS to {address} port {}: {error}",
-                self.parameters.sip_port
-            ));
+    /// Keeps it for the next call. Without the note a monitor sees less, and the PBX runs all the same.
+    fn note(&self, started: &Started) {
+        if let Err(failure) = self.started.save(started) {
+            tracing::warn!("{failure}");
         }
-        self.call.steps.doing("waiting for the web portal");
-        if let Err(error) = service::tls_hello(address, self.parameters.web_port, limit).await {
-            return Health::Broken(format!(
-                "TLS with the web portal on {address} port {}: {error}",
-                self.parameters.web_port
-            ));
-        }
-        Health::Running
     }
 }
 

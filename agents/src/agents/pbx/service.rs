@@ -1,79 +1,216 @@
-//! Asking what a PBX offers: SIP OPTIONS over UDP (RFC 3261, 11), and the first message of a TLS
-//! handshake (RFC 5246, 7.4.1.2), which takes no certificate and no TLS library.
+//! What a PBX offers to others, and how to ask whether it answers: SIP OPTIONS over UDP and TCP (RFC 3261, 11),
+//! and the first message of a TLS handshake (RFC 5246, 7.4.1.2), which takes no certificate and no TLS library.
+//! What an answer or its absence means for the resource is not known here.
 
+use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::str::FromStr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// RFC 3261's T1: the time after which a request is sent again, doubled each time.
+use crate::ocf::params::parsed_values;
+
+/// RFC 3261's T1: the time after which a request over UDP is sent again. It is doubled each time, up to T2.
 const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+
+/// The pause after an attempt that was refused. It is doubled each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The first bytes of every SIP response (RFC 3261, 7.2).
+const RESPONSE: &[u8; 8] = b"SIP/2.0 ";
+
+/// The values of the parameter `sip_transport`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SipTransport {
+    /// OPTIONS in datagrams.
+    Udp,
+    /// OPTIONS over a TCP connection.
+    Tcp,
+    /// The beginning of a TLS handshake.
+    Tls,
+    /// SIP is not asked.
+    None,
+}
+
+impl FromStr for SipTransport {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "udp" => Ok(Self::Udp),
+            "tcp" => Ok(Self::Tcp),
+            "tls" => Ok(Self::Tls),
+            "none" => Ok(Self::None),
+            _ => Err(format!("`{text}` is none of udp, tcp, tls and none")),
+        }
+    }
+}
+
+parsed_values! {
+    SipTransport: "string";
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    SipUdp,
+    SipTcp,
+    SipTls,
+    WebPortal,
+}
+
+/// Something that the PBX offers, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Service {
+    protocol: Protocol,
+    at: SocketAddrV4,
+}
+
+impl Service {
+    /// SIP, unless it is not to be asked. Without a port, the one that PortSIP gives the transport
+    /// (<https://support.portsip.com/portsip-communications-solution/portsip-pbx-administration-guide/6-transport-management>).
+    pub(super) fn sip(
+        transport: SipTransport,
+        address: Ipv4Addr,
+        port: Option<u16>,
+    ) -> Option<Self> {
+        let (protocol, default) = match transport {
+            SipTransport::Udp => (Protocol::SipUdp, 5060),
+            SipTransport::Tcp => (Protocol::SipTcp, 5063),
+            SipTransport::Tls => (Protocol::SipTls, 5061),
+            SipTransport::None => return None,
+        };
+        Some(Self {
+            protocol,
+            at: SocketAddrV4::new(address, port.unwrap_or(default)),
+        })
+    }
+
+    /// The web portal.
+    pub(super) fn web_portal(address: Ipv4Addr, port: u16) -> Self {
+        Self {
+            protocol: Protocol::WebPortal,
+            at: SocketAddrV4::new(address, port),
+        }
+    }
+
+    /// Asks until the service answers, for as long as `limit`. A refusal does not end it: a program that is
+    /// about to listen refuses too.
+    ///
+    /// # Errors
+    /// There was no answer, and what came back instead at last.
+    pub(super) async fn wait_for_answer(self, limit: Duration) -> Result<(), String> {
+        let end = Instant::now() + limit;
+        let silence = format!("no answer in {:.1} s", limit.as_secs_f32());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Ok(asked) = timeout_at(end, self.ask()).await else {
+                return Err(silence);
+            };
+            let Err(error) = asked else {
+                return Ok(());
+            };
+            if timeout_at(end, sleep(pause)).await.is_err() {
+                return Err(format!("{silence}: {error}"));
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Asks once. Returns when there is an answer or an error, which may be never.
+    async fn ask(self) -> io::Result<()> {
+        match self.protocol {
+            Protocol::SipUdp => options_over_udp(self.at).await,
+            Protocol::SipTcp => options_over_tcp(self.at).await,
+            Protocol::SipTls | Protocol::WebPortal => tls_hello(self.at).await,
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.protocol {
+            Protocol::SipUdp => "SIP over UDP",
+            Protocol::SipTcp => "SIP over TCP",
+            Protocol::SipTls => "SIP over TLS",
+            Protocol::WebPortal => "the web portal",
+        };
+        write!(f, "{name} at {}", self.at)
+    }
+}
 
 /// Sends OPTIONS until something answers in SIP. Any status will do: a server that refuses serves.
-pub(super) async fn sip_options(address: Ipv4Addr, port: u16, limit: Duration) -> io::Result<()> {
+async fn options_over_udp(to: SocketAddrV4) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-    socket.connect((address, port)).await?;
-    let from = socket.local_addr()?;
+    socket.connect(to).await?;
+    let request = options("UDP", to, socket.local_addr()?);
+    let mut again = T1;
+    loop {
+        socket.send(request.as_bytes()).await?;
+        let mut answer = [0; 2048];
+        match timeout(again, socket.recv(&mut answer)).await {
+            Ok(Ok(length)) => return is_sip(&answer[..length]),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => again = (again * 2).min(T2),
+        }
+    }
+}
+
+/// The same over TCP, where the kernel sends again.
+async fn options_over_tcp(to: SocketAddrV4) -> io::Result<()> {
+    let mut stream = TcpStream::connect(to).await?;
+    let request = options("TCP", to, stream.local_addr()?);
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = [0; RESPONSE.len()];
+    stream.read_exact(&mut head).await?;
+    is_sip(&head)
+}
+
+fn options(transport: &str, to: SocketAddrV4, from: SocketAddr) -> String {
     let tag = std::process::id();
-    let request = format!(
-        "OPTIONS sip:{address}:{port} SIP/2.0\r\n\
-         Via: SIP/2.0/UDP {from};branch=z9hG4bK-monitor-{tag};rport\r\n\
+    let parameter = transport.to_lowercase();
+    format!(
+        "OPTIONS sip:{to};transport={parameter} SIP/2.0\r\n\
+         Via: SIP/2.0/{transport} {from};branch=z9hG4bK-monitor-{tag}-{local};rport\r\n\
          Max-Forwards: 70\r\n\
          From: <sip:monitor@{ip}>;tag={tag}\r\n\
          To: <sip:{address}>\r\n\
          Call-ID: monitor-{tag}-{local}@{ip}\r\n\
          CSeq: 1 OPTIONS\r\n\
-         Contact: <sip:monitor@{from}>\r\n\
+         Contact: <sip:monitor@{from};transport={parameter}>\r\n\
          Accept: application/sdp\r\n\
          Content-Length: 0\r\n\r\n",
+        address = to.ip(),
         ip = from.ip(),
         local = from.port(),
-    );
-    let end = Instant::now() + limit;
-    let mut again = T1;
-    loop {
-        socket.send(request.as_bytes()).await?;
-        let wait = again.min(end.saturating_duration_since(Instant::now()));
-        let mut answer = [0; 2048];
-        match timeout(wait, socket.recv(&mut answer)).await {
-            Ok(Ok(length)) if answer[..length].starts_with(b"SIP/2.0 ") => return Ok(()),
-            Ok(Ok(_)) => return Err(io::Error::other("what answers does not speak SIP")),
-            // Nobody listens. It may in a moment, but a monitor asks about now.
-            Ok(Err(error)) => return Err(error),
-            Err(_) if Instant::now() >= end => {
-                return Err(io::Error::other(format!(
-                    "no answer in {:.1} s",
-                    limit.as_secs_f32()
-                )));
-            }
-            Err(_) => again *= 2,
-        }
+    )
+}
+
+fn is_sip(answer: &[u8]) -> io::Result<()> {
+    if answer.starts_with(RESPONSE) {
+        Ok(())
+    } else {
+        Err(io::Error::other("what answers does not speak SIP"))
     }
 }
 
 /// Sends a ClientHello and waits for a TLS record. An alert will do as well: it is TLS that
 /// answers, and which versions and ciphers it wants is not asked.
-pub(super) async fn tls_hello(address: Ipv4Addr, port: u16, limit: Duration) -> io::Result<()> {
-    let talk = async {
-        let mut stream = TcpStream::connect((address, port)).await?;
-        stream.write_all(&client_hello()).await?;
-        let mut head = [0; 3];
-        stream.read_exact(&mut head).await?;
-        match head {
-            // A handshake or an alert, of SSL 3.0 or TLS 1.x.
-            [0x16 | 0x15, 3, _] => Ok(()),
-            _ => Err(io::Error::other("what answers does not speak TLS")),
-        }
-    };
-    timeout(limit, talk).await.unwrap_or_else(|_| {
-        Err(io::Error::other(format!(
-            "no answer in {:.1} s",
-            limit.as_secs_f32()
-        )))
-    })
+async fn tls_hello(to: SocketAddrV4) -> io::Result<()> {
+    let mut stream = TcpStream::connect(to).await?;
+    stream.write_all(&client_hello()).await?;
+    let mut head = [0; 3];
+    stream.read_exact(&mut head).await?;
+    match head {
+        // A handshake or an alert, of SSL 3.0 or TLS 1.x.
+        [0x16 | 0x15, 3, _] => Ok(()),
+        _ => Err(io::Error::other("what answers does not speak TLS")),
+    }
 }
 
 /// A TLS 1.2 ClientHello without a session and with the usual suites and curves.
@@ -113,12 +250,59 @@ mod tests {
     use tokio::net::TcpListener;
 
     const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+    /// Nobody listens here, at a port that the test holds at the other address.
+    const DESERTED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
     const LIMIT: Duration = Duration::from_millis(1200);
+    /// For what has to answer, on a busy machine.
+    const PLENTY: Duration = Duration::from_secs(30);
+
+    fn sip(transport: SipTransport, port: u16) -> Service {
+        Service::sip(transport, HERE, Some(port)).unwrap()
+    }
+
+    async fn udp_server() -> (UdpSocket, u16) {
+        let server = UdpSocket::bind((HERE, 0)).await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        (server, port)
+    }
+
+    async fn tcp_server() -> (TcpListener, u16) {
+        let server = TcpListener::bind((HERE, 0)).await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        (server, port)
+    }
+
+    /// Answers one request, and says what it was.
+    async fn answer_once(server: &TcpListener, answer: &[u8]) -> Vec<u8> {
+        let (mut stream, _) = server.accept().await.unwrap();
+        let mut request = vec![0; 2048];
+        let length = stream.read(&mut request).await.unwrap();
+        stream.write_all(answer).await.unwrap();
+        request.truncate(length);
+        request
+    }
+
+    #[test]
+    fn a_transport_has_the_port_that_the_vendor_gives_it() {
+        let at = |transport, port| Service::sip(transport, HERE, port).map(|s| s.to_string());
+        for (transport, port, said) in [
+            (SipTransport::Udp, None, "SIP over UDP at 127.0.0.1:5060"),
+            (SipTransport::Tcp, None, "SIP over TCP at 127.0.0.1:5063"),
+            (SipTransport::Tls, None, "SIP over TLS at 127.0.0.1:5061"),
+            (
+                SipTransport::Tcp,
+                Some(5070),
+                "SIP over TCP at 127.0.0.1:5070",
+            ),
+        ] {
+            assert_eq!(at(transport, port).as_deref(), Some(said));
+        }
+        assert_eq!(at(SipTransport::None, Some(5060)), None);
+    }
 
     #[tokio::test(flavor = "current_thread")]
     async fn any_sip_answer_will_do_even_to_the_second_request() {
-        let server = UdpSocket::bind((HERE, 0)).await.unwrap();
-        let port = server.local_addr().unwrap().port();
+        let (server, port) = udp_server().await;
         let serve = async {
             let mut request = [0; 2048];
             server.recv(&mut request).await.unwrap();
@@ -129,17 +313,108 @@ mod tests {
                 .await
                 .unwrap();
         };
-        let (asked, ()) = tokio::join!(sip_options(HERE, port, LIMIT), serve);
+        let sip = sip(SipTransport::Udp, port);
+        let (asked, ()) = tokio::join!(sip.wait_for_answer(PLENTY), serve);
         asked.unwrap();
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_silent_sip_server_is_an_error_after_the_limit() {
-        let server = UdpSocket::bind((HERE, 0)).await.unwrap();
+        let (_server, port) = udp_server().await;
         let began = Instant::now();
-        let port = server.local_addr().unwrap().port();
-        assert!(sip_options(HERE, port, LIMIT).await.is_err());
+        let asked = sip(SipTransport::Udp, port).wait_for_answer(LIMIT).await;
+        assert_eq!(asked.unwrap_err(), "no answer in 1.2 s");
         assert!(began.elapsed() >= LIMIT && began.elapsed() < 3 * LIMIT);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_refusal_is_an_error_only_after_the_limit() {
+        let (_udp, udp) = udp_server().await;
+        let (_tcp, tcp) = tcp_server().await;
+        for service in [
+            Service::sip(SipTransport::Udp, DESERTED, Some(udp)).unwrap(),
+            Service::sip(SipTransport::Tcp, DESERTED, Some(tcp)).unwrap(),
+            Service::web_portal(DESERTED, tcp),
+        ] {
+            let began = Instant::now();
+            let said = service.wait_for_answer(LIMIT).await.unwrap_err();
+            assert!(
+                said.starts_with("no answer in 1.2 s: ") && said.contains("refused"),
+                "{service}: {said}"
+            );
+            assert!(began.elapsed() >= LIMIT, "{service} was given up too early");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_server_that_begins_to_listen_after_refusals_is_heard() {
+        let (_udp, udp) = udp_server().await;
+        let (_tcp, tcp) = tcp_server().await;
+        let serve_udp = async {
+            sleep(T1).await;
+            let server = UdpSocket::bind((DESERTED, udp)).await.unwrap();
+            let mut request = [0; 2048];
+            let (_, from) = server.recv_from(&mut request).await.unwrap();
+            server.send_to(b"SIP/2.0 200 OK\r\n", from).await.unwrap();
+        };
+        let serve_tcp = async {
+            sleep(T1).await;
+            let server = TcpListener::bind((DESERTED, tcp)).await.unwrap();
+            answer_once(&server, b"SIP/2.0 501 Not Implemented\r\n").await
+        };
+        let over_udp = Service::sip(SipTransport::Udp, DESERTED, Some(udp)).unwrap();
+        let over_tcp = Service::sip(SipTransport::Tcp, DESERTED, Some(tcp)).unwrap();
+        let (by_udp, (), by_tcp, request) = tokio::join!(
+            over_udp.wait_for_answer(PLENTY),
+            serve_udp,
+            over_tcp.wait_for_answer(PLENTY),
+            serve_tcp
+        );
+        by_udp.unwrap();
+        by_tcp.unwrap();
+        let request = String::from_utf8(request).unwrap();
+        assert!(
+            request.starts_with("OPTIONS sip:127.0.0.9") && request.contains("Via: SIP/2.0/TCP "),
+            "{request}"
+        );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn refusals_are_not_answered_with_a_flood() {
+        let (server, port) = tcp_server().await;
+        let sip = sip(SipTransport::Tcp, port);
+        let count = async {
+            let mut attempts = 0;
+            while let Ok((stream, _)) = server.accept().await {
+                attempts += 1;
+                drop(stream);
+                if attempts == 100 {
+                    break;
+                }
+            }
+            attempts
+        };
+        let limit = 2 * LONGEST_PAUSE;
+        tokio::select! {
+            asked = sip.wait_for_answer(limit) => assert!(asked.is_err()),
+            attempts = count => panic!("{attempts} attempts in {limit:?}"),
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_answers_has_to_speak_sip() {
+        let (server, port) = tcp_server().await;
+        let serve = async {
+            answer_once(&server, b"HTTP/1.1 400 Bad Request\r\n").await;
+            std::future::pending::<()>().await
+        };
+        let sip = sip(SipTransport::Tcp, port);
+        tokio::select! {
+            asked = sip.ask() => {
+                assert_eq!(asked.unwrap_err().to_string(), "what answers does not speak SIP");
+            }
+            () = serve => {}
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -149,19 +424,15 @@ mod tests {
             (b"\x15\x03\x01\x00\x02", true),
             (b"HTTP/1.1 400", false),
         ] {
-            let listener = TcpListener::bind((HERE, 0)).await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let serve = async {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut hello = [0; 5];
-                stream.read_exact(&mut hello).await.unwrap();
+            for protocol in [Protocol::SipTls, Protocol::WebPortal] {
+                let (server, port) = tcp_server().await;
+                let at = SocketAddrV4::new(HERE, port);
+                let service = Service { protocol, at };
+                let (asked, hello) = tokio::join!(service.ask(), answer_once(&server, answer));
+                assert_eq!(asked.is_ok(), speaks_tls, "{service}: {answer:?}");
                 assert_eq!(&hello[..4], &[0x16, 3, 1, 0]);
-                let mut rest = vec![0; hello[4].into()];
-                stream.read_exact(&mut rest).await.unwrap();
-                stream.write_all(answer).await.unwrap();
-            };
-            let (asked, ()) = tokio::join!(tls_hello(HERE, port, LIMIT), serve);
-            assert_eq!(asked.is_ok(), speaks_tls, "{answer:?}");
+                assert_eq!(hello.len(), 5 + usize::from(hello[4]));
+            }
         }
     }
 }

@@ -1,15 +1,16 @@
-//! Faults of single containers and of what they serve, with a Docker that works.
+//! Faults of single containers, with a Docker that works. What they serve is in `answers`.
 
 use std::time::Duration;
 
 use lab::pbx::{CONTAINERS, DATA_DIR};
 
+use super::answers;
 use super::pbx::Pbx;
 use super::table::Table;
 
 #[test]
 fn containers() {
-    let faults: [fn(&mut Pbx, &mut Table); 12] = [
+    let faults: [fn(&mut Pbx, &mut Table); 17] = [
         nothing_is_wrong,
         one_off,
         not_mounted,
@@ -20,7 +21,12 @@ fn containers() {
         unhealthy,
         dies_while_starting,
         deaf_to_sigterm,
-        silent,
+        answers::hang,
+        answers::no_address,
+        answers::late,
+        answers::never,
+        answers::over_each_transport,
+        answers::elsewhere,
         absent,
     ];
     Pbx::new().each(Table::of("containers"), &faults);
@@ -36,8 +42,6 @@ fn nothing_is_wrong(pbx: &mut Pbx, table: &mut Table) {
     ];
     pbx.rows(table, "none, and it does not run", &answers);
     assert_eq!(pbx.host.running().len(), CONTAINERS.len());
-    // The first request may come before the last program listens.
-    pbx.wait_for("curl --silent --insecure https://172.31.16.130:8887/ >/dev/null");
     let answers = [
         ("start", 0, ""),
         ("monitor", 0, ""),
@@ -253,48 +257,6 @@ fn deaf_to_sigterm(pbx: &mut Pbx, table: &mut Table) {
     assert_eq!(pbx.host.running(), [""; 0]);
     table.row("a container ignores SIGTERM", "pbx", "stop", &answer, "");
     pbx.renew();
-}
-
-fn silent(pbx: &mut Pbx, table: &mut Table) {
-    pbx.call("start").run().expect(0);
-    for (container, fault, meaning) in [
-        (
-            "callmanager",
-            "the SIP server hangs",
-            "SIP OPTIONS to 172.31.16.130 port 5060: no answer",
-        ),
-        (
-            "webserver",
-            "the web portal hangs",
-            "TLS with the web portal on 172.31.16.130 port 8887: no answer",
-        ),
-    ] {
-        let signal = |name: &str| {
-            pbx.host.sh(&format!(
-                "kill -{name} $(docker top portsip.{container} -o pid | tail -n +2)"
-            ))
-        };
-        signal("STOP");
-        pbx.rows(
-            table,
-            fault,
-            &[("monitor", 0, ""), ("monitor 10", 1, meaning)],
-        );
-        signal("CONT");
-    }
-    let fault = "the virtual address is not here";
-    pbx.host.sh("ip address delete 172.31.16.130/32 dev lo");
-    let answers = [
-        ("monitor", 0, ""),
-        (
-            "monitor 10",
-            1,
-            "SIP OPTIONS to 172.31.16.130 port 5060: Network is unreachable",
-        ),
-        ("stop", 0, ""),
-    ];
-    pbx.rows(table, fault, &answers);
-    pbx.host.sh("ip address add 172.31.16.130/32 dev lo");
 }
 
 fn absent(pbx: &mut Pbx, table: &mut Table) {

@@ -1,6 +1,7 @@
 //! The fault table: what each action of each agent answers under each fault. The tests here
 //! call the real binaries, and what they saw is the table in docs/faults.md.
 
+mod answers;
 mod containers;
 mod docker;
 mod ec2;

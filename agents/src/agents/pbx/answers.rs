@@ -1,0 +1,163 @@
+//! Whether the PBX answers: a start waits for it, and a monitor at level 10 judges by it. Before the vendor's setup
+//! wizard has been through, nothing listens on SIP, so what has never answered is shown and not acted on.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::service::Service;
+use super::{Pbx, Started};
+use crate::ocf::Health;
+
+/// What a start keeps back from its deadline when it waits, to note what has answered.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// A service by its name, and its answer or what came instead.
+type Asked = (String, Result<(), String>);
+
+impl Pbx {
+    /// What is asked: nothing without an address.
+    fn services(&self) -> Vec<Service> {
+        let parameters = &self.parameters;
+        let Some(address) = parameters.ip_address else {
+            return Vec::new();
+        };
+        let sip = Service::sip(parameters.sip_transport, address, parameters.sip_port);
+        let web_portal = Service::web_portal(address, parameters.web_port);
+        sip.into_iter().chain([web_portal]).collect()
+    }
+
+    /// Waits for all that a monitor will ask. Tells in the log what answers and what does not.
+    pub(super) async fn wait_for_answers(&self) -> BTreeSet<String> {
+        let time_left = self.call.deadline.remaining().saturating_sub(MARGIN);
+        let limit = self.parameters.answer_wait.min(time_left);
+        if limit.is_zero() {
+            return BTreeSet::new();
+        }
+        let asked = join_all(self.services().into_iter().map(|service| async move {
+            let answer = service.wait_for_answer(limit).await;
+            match &answer {
+                Ok(()) => tracing::info!("{service} answers"),
+                Err(reason) => tracing::warn!(
+                    "{service}: {reason}; the containers run, so the start succeeds all the same"
+                ),
+            }
+            (service.to_string(), answer)
+        }));
+        self.call
+            .steps
+            .doing("waiting for SIP and the web portal to answer");
+        names_of_answers(&asked.await)
+    }
+
+    /// Asks for a third of the time that is left, and notes a first answer. A probe notes nothing.
+    pub(super) async fn ask_services(&self, mut started: Started) -> Health {
+        let limit = self.call.deadline.remaining() / 3;
+        self.call.steps.doing("asking SIP and the web portal");
+        let asked = join_all(self.services().into_iter().map(|service| async move {
+            let answer = service.wait_for_answer(limit).await;
+            (service.to_string(), answer)
+        }));
+        let asked = asked.await;
+        let health = judge(&asked, &started.answered);
+        let known = started.answered.len();
+        started.answered.extend(names_of_answers(&asked));
+        if started.answered.len() > known && !self.call.probe {
+            self.note(&started);
+        }
+        health
+    }
+}
+
+fn names_of_answers(asked: &[Asked]) -> BTreeSet<String> {
+    let answers = asked.iter().filter(|(_, answer)| answer.is_ok());
+    answers.map(|(service, _)| service.clone()).collect()
+}
+
+/// What it means for the PBX, when `answered` have answered since the start.
+fn judge(asked: &[Asked], answered: &BTreeSet<String>) -> Health {
+    let mut lost = Vec::new();
+    let mut never = Vec::new();
+    for (service, answer) in asked {
+        let Err(reason) = answer else { continue };
+        if answered.contains(service) {
+            lost.push(format!("{service} answers no more: {reason}"));
+        } else {
+            never.push(format!(
+                "{service} has not answered since the start: {reason}"
+            ));
+        }
+    }
+    let broken = !lost.is_empty();
+    // The failure comes first: Pacemaker shows only the beginning of a long reason.
+    lost.append(&mut never);
+    let reason = lost.join("; ");
+    match (broken, reason.is_empty()) {
+        (true, _) => Health::Broken(reason),
+        (false, false) => Health::Degraded(reason),
+        (false, true) => Health::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIP: &str = "SIP over UDP at 172.31.16.130:5060";
+    const WEB: &str = "the web portal at 172.31.16.130:8887";
+
+    fn asked(sip: Result<(), &str>, web: Result<(), &str>) -> Vec<Asked> {
+        let owned = |answer: Result<(), &str>| answer.map_err(str::to_owned);
+        vec![(SIP.to_owned(), owned(sip)), (WEB.to_owned(), owned(web))]
+    }
+
+    fn answered(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_pbx_that_answers_runs_and_one_of_which_nothing_is_asked_too() {
+        assert_eq!(
+            judge(&asked(Ok(()), Ok(())), &answered(&[])),
+            Health::Running
+        );
+        assert_eq!(judge(&[], &answered(&[SIP])), Health::Running);
+    }
+
+    #[test]
+    fn what_has_never_answered_since_the_start_is_shown_and_not_acted_on() {
+        let health = judge(&asked(Err("refused"), Ok(())), &answered(&[WEB]));
+        let shown = format!("{SIP} has not answered since the start: refused");
+        assert_eq!(health, Health::Degraded(shown));
+    }
+
+    #[test]
+    fn what_has_answered_and_stopped_is_a_failure() {
+        let health = judge(&asked(Ok(()), Err("silent")), &answered(&[SIP, WEB]));
+        let reason = format!("{WEB} answers no more: silent");
+        assert_eq!(health, Health::Broken(reason));
+    }
+
+    #[test]
+    fn a_failure_is_told_before_what_is_only_shown() {
+        let health = judge(&asked(Err("refused"), Err("silent")), &answered(&[WEB]));
+        let reason = format!(
+            "{WEB} answers no more: silent; {SIP} has not answered since the start: refused"
+        );
+        assert_eq!(health, Health::Broken(reason));
+    }
+
+    #[test]
+    fn an_answer_at_another_port_is_none_of_this_one() {
+        let elsewhere = "SIP over UDP at 172.31.16.130:5070";
+        let health = judge(&asked(Err("refused"), Ok(())), &answered(&[elsewhere]));
+        assert!(matches!(health, Health::Degraded(_)), "{health:?}");
+    }
+
+    #[test]
+    fn only_answers_are_noted() {
+        let names = names_of_answers(&asked(Ok(()), Err("silent")));
+        assert_eq!(names, answered(&[SIP]));
+    }
+}
