@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "package/install.rs"]
+mod install;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -177,6 +180,10 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
         let ours = [
             "./usr/lib/ocf/resource.d/portsip/",
             "./usr/bin/cib-gen",
+            "./usr/lib/portsip-ha/docker-limit",
+            "./usr/lib/systemd/networkd.conf.d/portsip-ha.conf",
+            "./usr/lib/systemd/system/portsip-ha-",
+            "./usr/lib/systemd/system/resource-agents-deps.target.d/portsip-ha.conf",
             "./usr/share/doc/portsip-ha/",
             "./usr/share/man/man7/ocf_portsip_",
             "./usr/share/man/man1/cib-gen",
@@ -189,19 +196,74 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
             "{path} is not ours to install"
         );
     }
-    let scripts = dpkg_deb("--info", &[]);
-    for script in ["preinst", "postinst", "prerm", "postrm"] {
-        assert!(
-            !scripts.contains(script),
-            "installing runs a script ({script}): on a node with a running PBX it must only put files in place"
-        );
-    }
 }
 
 #[test]
-fn each_dependency_has_its_name_on_debian_12_and_on_ubuntu_24_04() {
+fn installing_starts_stops_and_enables_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    dpkg_deb("--control", &[directory.to_str().unwrap()]);
+    for script in ["preinst", "postinst", "prerm", "postrm"] {
+        let text = std::fs::read_to_string(directory.join(script)).unwrap();
+        let commands = (text.lines())
+            .map(str::trim)
+            .filter(|line| !line.starts_with('#') && line.contains("systemctl "));
+        for command in commands {
+            let harmless = command.starts_with("systemctl --system daemon-reload")
+                || command.starts_with("if [ \"$1\" = remove ]")
+                || command == "systemctl --quiet disable portsip-ha-softdog.service || :";
+            assert!(
+                harmless,
+                "{script} runs on a node with a running PBX: {command}"
+            );
+        }
+        for tool in ["deb-systemd-invoke", "invoke-rc.d", "service "] {
+            assert!(!text.contains(tool), "{script} has {tool}:\n{text}");
+        }
+    }
+}
+
+/// The settings of a unit or a drop-in of the package.
+fn settings(unpacked: &tempfile::TempDir, file: &str) -> Vec<String> {
+    let path = unpacked.path().join("usr/lib/systemd").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn pacemaker_is_ordered_after_docker_and_does_not_depend_on_it() {
+    let unpacked = unpacked();
+    let file = "system/resource-agents-deps.target.d/portsip-ha.conf";
+    let drop_in = settings(&unpacked, file);
+    let after = "After=docker.service docker.socket containerd.service";
+    assert!(drop_in.iter().any(|line| line == after), "{drop_in:#?}");
+    for line in &drop_in {
+        let depends = [
+            "Requires",
+            "Requisite",
+            "BindsTo",
+            "PartOf",
+            "JobTimeout",
+            "JobRunning",
+        ];
+        assert!(!depends.iter().any(|word| line.starts_with(word)), "{line}");
+        assert!(!line.starts_with("Wants=docker"), "{line}");
+    }
+    // What bounds the wait is not itself ordered after Docker.
+    let limit = "Wants=portsip-ha-docker-limit.service";
+    assert!(drop_in.iter().any(|line| line == limit), "{drop_in:#?}");
+    let limit = settings(&unpacked, "system/portsip-ha-docker-limit.service");
+    let waits = |line: &String| line.starts_with("After=") && line.contains("docker.service");
+    assert!(!limit.iter().any(waits), "{limit:#?}");
+}
+
+#[test]
+fn each_dependency_has_its_name_on_every_distribution() {
     let depends = dpkg_deb("--field", &["Depends"]);
     for alternatives in [
+        "docker-ce | docker.io (>= 20.10.27)",
+        "docker-compose-plugin | docker-compose-v2 | docker-compose (>= 2)",
         "fence-agents-aws | fence-agents",
         "resource-agents-base | resource-agents",
         "resource-agents-extra | resource-agents",
@@ -213,7 +275,7 @@ fn each_dependency_has_its_name_on_debian_12_and_on_ubuntu_24_04() {
     }
     for package in [
         "corosync",
-        "pacemaker",
+        "pacemaker (>= 2.1.5)",
         "pacemaker-cli-utils",
         "pcs",
         "xfsprogs",

@@ -6,6 +6,8 @@ use super::shell::{comment, opening, quoted};
 use crate::cluster::Cluster;
 
 const OPENING: &str = include_str!("corosync.sh");
+/// What only the LAN system has.
+const LAN: &str = include_str!("corosync_lan.sh");
 
 /// The script.
 pub fn corosync(cluster: &Cluster) -> String {
@@ -13,9 +15,18 @@ pub fn corosync(cluster: &Cluster) -> String {
     let mut script = String::from("#!/bin/sh\n");
     script += &opening(&cluster.warnings);
     script += OPENING;
+    if cluster.drbd.is_some() {
+        script += LAN;
+    }
     script += "main() {\n";
     script +=
         "    command -v pcs >/dev/null || fail 'pcs is not installed here. Run this on a node.'\n";
+    if cluster.drbd.is_some() {
+        script += "    storage_tools\n";
+    }
+    if let Some(watchdog) = &corosync.watchdog {
+        let _ = writeln!(script, "    watchdog_here {}", quoted(watchdog.device));
+    }
     let nodes: String = (corosync.nodes.iter())
         .map(|node| {
             format!(
@@ -26,11 +37,16 @@ pub fn corosync(cluster: &Cluster) -> String {
         })
         .collect();
     let name = quoted(corosync.name);
-    let names: Vec<String> = (corosync.nodes.iter())
+    let lines: Vec<String> = (corosync.nodes.iter())
         .map(|node| quoted(&format!("name: {}", node.name)))
         .collect();
-    let _ = writeln!(script, "    if ! member {name} {}; then", names.join(" "));
+    let names: Vec<String> = (corosync.nodes.iter())
+        .map(|node| quoted(&node.name))
+        .collect();
+    let _ = writeln!(script, "    if ! member {name} {}; then", lines.join(" "));
+    script += "        leave_sample_here\n";
     let _ = writeln!(script, "        authenticate{nodes}");
+    let _ = writeln!(script, "        leave_samples {}", names.join(" "));
     for setting in &corosync.totem {
         if let Some(why) = setting.why {
             script += &indented(8, &comment(&format!("{}: {why}.", setting.name)));
@@ -49,8 +65,7 @@ pub fn corosync(cluster: &Cluster) -> String {
             4,
             &comment(&format!(
                 "SBD without a disk: a node that has lost the others, or whose Pacemaker or kernel \
-                 hangs, feeds {} no more and is reset {} s later. Where there is no hardware for \
-                 it, `modprobe softdog` gives every node one (and /etc/modules-load.d keeps it).",
+                 hangs, feeds {} no more and is reset {} s later.",
                 watchdog.device, watchdog.timeout
             )),
         );
@@ -75,3 +90,6 @@ fn indented(columns: usize, comments: &str) -> String {
         .map(|line| format!("{:columns$}{line}\n", ""))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 #
 # Run it as root on one node, before anything else:  cib-gen --format corosync vars.yml | sudo sh
 # It makes the nodes a cluster that starts with the machines. It can be run again: what is done
-# already is left alone.
+# already is left alone. A node that is in another cluster is refused; the empty sample cluster
+# that Debian and Ubuntu install is removed.
 #
 # pcs asks for the password of the user hacluster, which is the same on every node (sudo passwd
 # hacluster). Where there is no terminal, it is read from a file:
@@ -24,14 +25,115 @@ authenticate() {
     fi
 }
 
+# Where Corosync's configuration is. Debian's and Ubuntu's package bring a sample of it, and start it:
+# a cluster of this machine alone, at 127.0.0.1, with a configuration of its own that is empty.
+corosync_conf=/etc/corosync/corosync.conf
+
+# Whether the configuration that is read is the sample: the cluster is called `debian`, and its one
+# node has no other address than 127.0.0.1. Of other settings the sample has had several.
+sample() {
+    [ "$(sed -n -E 's/^[[:space:]]*((cluster_name|name|nodeid|ring[0-9]+_addr|model):.*[^[:space:]])[[:space:]]*$/\1/p' |
+        sort)" = "cluster_name: debian
+name: node1
+nodeid: 1
+ring0_addr: 127.0.0.1" ]
+}
+
+# in_another NODE CONFIGURATION "WHAT WAS CHANGED"
+# Ends the script, because a node has the configuration of a real cluster.
+in_another() {
+    other=$(printf '%s\n' "$2" | sed -n -E 's/^[[:space:]]*cluster_name:[[:space:]]*//p')
+    fail "$1 is in another cluster already, '$other' ($corosync_conf). 'pcs cluster destroy' on $1 takes it out of that one, and deletes that one's configuration there. $3"
+}
+
+# member CLUSTER "name: NODE"...
 # Whether this node is in the cluster already: name and nodes are those of vars.yml.
 member() {
-    [ -e /etc/corosync/corosync.conf ] || return 1
+    [ -e "$corosync_conf" ] || return 1
+    ! sample <"$corosync_conf" || return 1
     cluster=$1
     shift
     for line in "cluster_name: $cluster" "$@"; do
-        sed 's/^[[:space:]]*//; s/[[:space:]]*$//' /etc/corosync/corosync.conf | grep -Fxq -e "$line" ||
-            fail "this node is in another cluster already: /etc/corosync/corosync.conf has no '$line'. 'pcs cluster destroy' takes it out of that one. Nothing was changed."
+        sed 's/^[[:space:]]*//; s/[[:space:]]*$//' "$corosync_conf" | grep -Fxq -e "$line" ||
+            in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed."
+    done
+}
+
+# Takes this node out of the sample's cluster. This comes before anything is asked of pcs: in a
+# cluster, `pcs host auth` stores its tokens on the nodes of that cluster, and knows none of them.
+leave_sample_here() {
+    [ -e "$corosync_conf" ] || return 0
+    # Where Pacemaker does not run, what it has written down.
+    cib=$(cibadmin --query --local 2>/dev/null || cat /var/lib/pacemaker/cib/cib.xml 2>/dev/null) || cib=
+    case $cib in
+    *'<primitive '*)
+        fail "this node has Corosync's sample configuration ($corosync_conf, cluster 'debian'), and resources are configured in that cluster (pcs config). If nothing of it is needed, 'pcs cluster destroy' deletes it. Nothing was changed."
+        ;;
+    esac
+    echo "cib-gen: the distribution's sample cluster of this node, which is empty, is destroyed"
+    pcs cluster destroy
+}
+
+# What no command of pcs does: asks for another node's resources, and destroys the cluster of one
+# other node. Both are requests to the other node's pcsd, sent by pcs's own code with the token of
+# `pcs host auth` (pcsd/remote.rb of pcs 0.11 and 0.12).
+#     pcsd resources NODE    their ids; fails where they can not be seen. Bundles are never listed
+#     pcsd destroy NODE
+pcsd() {
+    python3 - "$@" <<'PYTHON'
+import json
+import sys
+import time
+
+from pcs import utils
+
+
+def ask(request):
+    error, answer = utils.sendHTTPRequest(node, f"remote/{request}", None, False, False, timeout=120)
+    if error:
+        sys.exit(answer)
+    return answer
+
+
+def resources():
+    # Pacemaker writes dc-version when it is up, which takes half a minute. Before that, and where it
+    # does not run, the list is empty whatever is configured.
+    for _ in range(40):
+        status = json.loads(ask("status?version=2&skip_auth_check=1"))
+        if "dc-version" in status["cluster_settings"]:
+            return status["resource_list"]
+        if status["node"]["status"] == "offline":
+            sys.exit("Pacemaker does not run there")
+        time.sleep(2)
+    sys.exit("Pacemaker is not ready there")
+
+
+what, node = sys.argv[1:]
+if what == "destroy":
+    ask("cluster_destroy")
+else:
+    print(*(resource["id"] for resource in resources()))
+PYTHON
+}
+
+# Takes the other nodes out of the sample's cluster, when it is known that all of them have no other.
+leave_samples() {
+    unchanged="No cluster was set up."
+    samples=
+    for name do
+        # Where there is no configuration, this fails. Of any other failure `pcs cluster setup` tells,
+        # which does nothing to a node that is in a cluster.
+        conf=$(pcs cluster corosync "$name" 2>/dev/null) || continue
+        printf '%s\n' "$conf" | sample || in_another "$name" "$conf" "$unchanged"
+        resources=$(pcsd resources "$name" 2>&1) ||
+            fail "$name has Corosync's sample configuration, and its resources can not be seen from here (${resources:-no answer}). If nothing of that cluster is needed, 'pcs cluster destroy' on $name deletes it; then run this again. $unchanged"
+        [ -z "$resources" ] ||
+            fail "$name has Corosync's sample configuration (cluster 'debian'), and resources are configured in that cluster: $resources. If nothing of it is needed, 'pcs cluster destroy' on $name deletes it; then run this again. $unchanged"
+        samples="$samples $name"
+    done
+    for name in $samples; do
+        echo "cib-gen: the distribution's sample cluster of $name, which is empty, is destroyed"
+        pcsd destroy "$name" || fail "the sample cluster of $name could not be destroyed. $unchanged"
     done
 }
 
