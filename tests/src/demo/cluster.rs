@@ -176,6 +176,22 @@ pub fn run(
     .into())
 }
 
+/// The interface keeps addresses that systemd-networkd has not set; the README's words for it.
+const NETWORK: &str = r#"
+interface=$(ip -o -4 route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
+file=$(networkctl status "$interface" | sed -n 's/^ *Network File: *//p')
+install -d "/etc/systemd/network/${file##*/}.d"
+printf '[Network]\nKeepConfiguration=static\n' >"/etc/systemd/network/${file##*/}.d/portsip-ha.conf"
+systemctl restart systemd-networkd
+"#;
+
+/// Containers outlive a restart of the Docker daemon.
+const LIVE_RESTORE: &str = r#"
+install -d /etc/docker
+echo '{ "live-restore": true }' >/etc/docker/daemon.json
+systemctl reload docker
+"#;
+
 /// For a command that has to do something.
 pub const MINUTES: Duration = Duration::from_secs(300);
 /// For a command that only has to look.
@@ -219,7 +235,9 @@ pub fn prepare(lab: &Lab, node: &Instance, deb: &Path) -> Result<(), Error> {
              chmod 600 {}
              DEBIAN_FRONTEND=noninteractive apt-get install -y /root/portsip-ha.deb
              aws configure set region {}
-             echo hacluster:{HACLUSTER} | chpasswd",
+             echo hacluster:{HACLUSTER} | chpasswd
+             {NETWORK}
+             {LIVE_RESTORE}",
             pbx::DATABASE_PASSWORD_FILE,
             site::REGION,
         ),
