@@ -98,7 +98,8 @@ pub enum MetadataFault {
     /// 503 ("the request could not be completed. Retry").
     Unavailable,
     /// 403 to every request, also for a token: somebody has turned the service off, with
-    /// ModifyInstanceMetadataOptions and `HttpEndpoint` `disabled`.
+    /// ModifyInstanceMetadataOptions and `HttpEndpoint` `disabled`
+    /// (<https://repost.aws/knowledge-center/ec2-linux-metadata-retrieval>).
     TurnedOff,
     /// `local-ipv4s`, `ipv4-associations` and the rest stay as they were when the fault began.
     StaleAddresses,
