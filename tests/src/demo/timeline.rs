@@ -114,10 +114,15 @@ fn start(message: &str) -> Option<Logged> {
     let rest = message.strip_prefix("Result of start operation for ")?;
     let (resource, rest) = rest.split_once(" on ")?;
     let (node, result) = rest.split_once(": ")?;
+    // Pacemaker 2 says `ok`, Pacemaker 3 `OK`.
+    let result = match result.trim() {
+        "OK" => "ok",
+        other => other,
+    };
     Some(Logged::Started {
         resource: resource.into(),
         node: node.into(),
-        result: result.trim().into(),
+        result: result.into(),
     })
 }
 
@@ -153,6 +158,16 @@ mod tests {
         assert_eq!(
             line(
                 "pacemaker-controld[81]:  notice: Result of start operation for ebs on ip-172-31-16-134: ok"
+            ),
+            Some(Logged::Started {
+                resource: "ebs".into(),
+                node: "ip-172-31-16-134".into(),
+                result: "ok".into()
+            })
+        );
+        assert_eq!(
+            line(
+                "pacemaker-controld[81]:  notice: Result of start operation for ebs on ip-172-31-16-134: OK"
             ),
             Some(Logged::Started {
                 resource: "ebs".into(),
