@@ -11,7 +11,8 @@ storage_tools() {
 }
 
 # watchdog_here DEVICE
-# Whether this node has its watchdog, and has it after a reboot. Of the others pcs asks only the first.
+# Whether this node has its watchdog, and has it after a reboot. On the other nodes, pcs looks for the
+# device when it enables SBD; nothing looks there for the next boot.
 watchdog_here() {
     [ -e "$1" ] ||
         fail "there is no $1 on this node. Where there is no hardware for it, the kernel has a software watchdog: sudo systemctl enable --now portsip-ha-softdog, on every node. Nothing was changed."
