@@ -14,10 +14,12 @@ mod wanted;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::meaning::Meaning;
 use crate::netlink::{Kernel, NetlinkError, Route, Write, name_of};
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Agent, Call, Description, Failure, Health};
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 use wanted::PROTOCOL;
 
 parameters! {
@@ -53,7 +55,12 @@ const OUTSIDE: [[Ipv4Addr; 2]; 2] = [
 pub struct AwsIpSrcAddr {
     parameters: AwsIpSrcAddrParameters,
     call: Call,
+    started: StateFile,
 }
+
+/// That a start has succeeded, and no stop since: only then does a monitor make routes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Started {}
 
 /// Why packets to the Internet do not leave from the address.
 enum Obstacle {
@@ -93,10 +100,17 @@ impl Agent for AwsIpSrcAddr {
     type Parameters = AwsIpSrcAddrParameters;
 
     fn new(parameters: AwsIpSrcAddrParameters, call: Call) -> Self {
-        Self { parameters, call }
+        let started = StateFile::of(Self::DESCRIPTION.name, &call.resource);
+        Self {
+            parameters,
+            call,
+            started,
+        }
     }
 
     fn start(&self) -> Result<(), Failure> {
+        // Before the routes: a start that is cut short has made some.
+        self.started.save(&Started {})?;
         self.call.wait(async {
             self.establish(START_WAIT)
                 .await
@@ -111,6 +125,7 @@ impl Agent for AwsIpSrcAddr {
     }
 
     fn stop(&self) -> Result<(), Failure> {
+        self.started.remove();
         self.call.wait(self.remove_routes())
     }
 
@@ -121,6 +136,9 @@ impl Agent for AwsIpSrcAddr {
         // The address's own resource tells when it is gone, and a route can be mended: nothing
         // that is seen here is worth a restart of the PBX.
         self.call.wait(async {
+            if !self.was_started().await? {
+                return self.look().await;
+            }
             Ok(match self.establish(MONITOR_WAIT).await {
                 Ok(()) => Health::Running,
                 Err(obstacle) => Health::Degraded(obstacle.reason()),
@@ -275,7 +293,17 @@ impl AwsIpSrcAddr {
         Ok(None)
     }
 
-    /// A probe: what is there, and nothing is changed.
+    /// Whether what a monitor looks at was started here: by us, or by an agent that ours takes the
+    /// place of, when packets do leave from the address.
+    async fn was_started(&self) -> Result<bool, Failure> {
+        if self.started.load::<Started>().is_some() {
+            return Ok(true);
+        }
+        let kernel = Kernel::open().map_err(failed)?;
+        Ok(self.other_source(&kernel).await.map_err(failed)?.is_none())
+    }
+
+    /// A probe, or a monitor of what was never started: what is there, and nothing is changed.
     async fn look(&self) -> Result<Health, Failure> {
         let address = self.parameters.ipaddress;
         let kernel = Kernel::open().map_err(failed)?;
