@@ -167,8 +167,10 @@ fn the_virtual_address_and_its_routes_survive_the_dhcp_client() {
         "ip route get {CLIENT} | grep -F 'via {OTHER_ROUTER} '"
     ));
 
+    // systemd-networkd takes the MTU from a new lease, not from one that it renews.
     lease.mtu = 1500;
     node.lab.set_lease(lease).unwrap();
+    node.sh("networkctl reconfigure ens5");
     node.until(
         "the other MTU",
         "ip link show dev ens5 | grep -F 'mtu 1500 '",
