@@ -133,7 +133,7 @@ const PRIVIP: (&str, &str) = (
 );
 const ADDRESS: (&str, &str) = (
     "heartbeat/IPaddr2",
-    "OCF_RESKEY_ip=172.31.16.130 OCF_RESKEY_cidr_netmask=20",
+    "OCF_RESKEY_ip=172.31.16.130 OCF_RESKEY_cidr_netmask=32",
 );
 const SOURCE: (&str, &str) = ("portsip/awsipsrcaddr", "OCF_RESKEY_ipaddress=172.31.16.130");
 
@@ -188,7 +188,8 @@ fn the_virtual_address_and_its_routes_survive_the_dhcp_client() {
         "networkctl renew ens5",
         "networkctl reconfigure ens5",
         "systemctl restart systemd-networkd",
-        "netplan apply",
+        // What `netplan apply` does here; the rest of it asks udev, which a container has not.
+        "netplan generate && systemctl daemon-reload && networkctl reload",
         "systemctl restart systemd-resolved",
         "systemctl stop systemd-networkd.socket systemd-networkd; systemctl start systemd-networkd",
     ] {
