@@ -171,7 +171,7 @@ fn a_source_that_is_not_an_address_of_this_host_is_refused() {
     assert_eq!(error.meaning(), Meaning::InvalidValue);
     assert_eq!(
         error.to_string(),
-        "can not add the route 128.0.0.0/1 via 172.31.16.1 src 172.31.16.130 mtu 9001: \
+        "cannot add the route 128.0.0.0/1 via 172.31.16.1 src 172.31.16.130 mtu 9001: \
          Invalid argument (os error 22)"
     );
 }

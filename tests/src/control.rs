@@ -160,7 +160,7 @@ fn no_lab(error: &std::io::Error) -> String {
     let others = paths::labs();
     if !others.is_empty() {
         text.push_str(&format!(
-            ". Up are: {} (`lab --name NAME`)",
+            ". There are others: {} (`lab --name NAME status`)",
             others.join(", ")
         ));
     }

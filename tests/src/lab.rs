@@ -279,12 +279,22 @@ pub fn turn() -> Result<Turn, Error> {
             None => TEST_LABS.to_vec(),
         };
         for candidate in candidates {
-            if let Some(turn) = take(candidate)? {
-                // Another thread of this process may have chosen meanwhile.
-                if name::choose(candidate).is_ok() && !control::listening() {
-                    return Ok(turn);
-                }
+            let Some(turn) = take(candidate)? else {
+                continue;
+            };
+            // Another thread of this process may have chosen meanwhile.
+            if name::choose(candidate).is_err() {
+                continue;
             }
+            if control::listening() && !TEST_LABS.contains(&candidate) {
+                return Err(format!(
+                    "the lab '{candidate}' is up; `lab --name {candidate} down` ends it"
+                )
+                .into());
+            }
+            // A test holds the lock for as long as its lab is up: this one's was killed.
+            remains::remove()?;
+            return Ok(turn);
         }
         if Instant::now() > deadline {
             return Err("no lab for this test within an hour: others have them all".into());

@@ -51,7 +51,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// When the kernel can not be asked.
+    /// When the kernel cannot be asked.
     pub async fn addresses(&self) -> Result<Vec<Address>, NetlinkError> {
         let mut request = self.handle.address().get();
         request.message_mut().header.family = AddressFamily::Inet;

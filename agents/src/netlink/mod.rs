@@ -16,7 +16,7 @@ use crate::meaning::Meaning;
 
 /// The kernel could not be asked, or refused. [`NetlinkError::meaning`] says what it means.
 #[derive(Debug, thiserror::Error)]
-#[error("can not {doing}: {said}")]
+#[error("cannot {doing}: {said}")]
 pub struct NetlinkError {
     /// What was being done, to what.
     doing: String,

@@ -123,7 +123,7 @@ impl Route {
         Some(route)
     }
 
-    /// The route as the kernel wants to be told. Several next hops can not be told.
+    /// The route as the kernel wants to be told. Several next hops cannot be told.
     fn to_message(&self) -> RouteMessage {
         let mut message = RouteMessage::default();
         let header = &mut message.header;
@@ -223,7 +223,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// When the kernel can not be asked.
+    /// When the kernel cannot be asked.
     pub async fn routes(&self) -> Result<Vec<Route>, NetlinkError> {
         let mut ask = RouteMessage::default();
         ask.header.address_family = AddressFamily::Inet;
@@ -280,7 +280,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// When the kernel can not be asked.
+    /// When the kernel cannot be asked.
     pub async fn source_towards(
         &self,
         destination: Ipv4Addr,

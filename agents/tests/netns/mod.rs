@@ -1,4 +1,5 @@
-//! Network namespaces for tests, changed and read with iproute2. Needs root.
+//! Network namespaces for tests, changed and read with iproute2. Needs root. Each of the tests that
+//! include it uses a part of it, hence `dead_code`.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::process::Command;

@@ -77,6 +77,14 @@ chmod 600 /etc/netplan/90-default.yaml
 ",
     },
     Deviation {
+        reason: "The nodes reach no mirror. All that they need is installed before, and on Debian 12 Docker \
+                 is Debian 13's, by the preferences in `recipe.rs`: one as new as Ubuntu 24.04's.",
+        paths: &["etc/apt/sources.list"],
+        script: "
+: >/etc/apt/sources.list
+",
+    },
+    Deviation {
         reason: "The journal of a node is the evidence of a test: it survives a power cut, and nothing in \
                  it is dropped.",
         paths: &[

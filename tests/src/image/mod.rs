@@ -7,7 +7,7 @@
 pub mod check;
 pub mod deviations;
 pub mod manifest;
-mod recipe;
+pub(crate) mod recipe;
 
 use std::fs;
 use std::io::Write as _;

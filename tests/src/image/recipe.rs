@@ -18,7 +18,7 @@ pub(super) struct Recipe {
     suite: &'static str,
     /// Another suite whose packages `preferences` may ask for.
     other_suite: Option<&'static str>,
-    packages: &'static [&'static str],
+    packages: &'static [&'static [&'static str]],
     /// Whether what the packages recommend is installed too, as `apt install` does on a stock machine.
     with_recommends: bool,
     /// Preferences of apt.
@@ -27,6 +27,33 @@ pub(super) struct Recipe {
     without: &'static [&'static str],
 }
 
+/// What a cloud image of either Debian has, apart from its kernel and cloud-init.
+const CLOUD_IMAGE: &[&str] = &[
+    "bash-completion",
+    "ca-certificates",
+    "curl",
+    "dbus",
+    "gpg",
+    "iproute2",
+    "iputils-ping",
+    "kmod",
+    "less",
+    "libpam-systemd",
+    "netbase",
+    "netplan.io",
+    "openssh-server",
+    "procps",
+    "psmisc",
+    "python3",
+    "sudo",
+    "systemd",
+    "systemd-resolved",
+    "systemd-sysv",
+    "systemd-timesyncd",
+    "udev",
+    "vim-tiny",
+];
+
 /// Debian 12's cluster with a Docker as new as Ubuntu 24.04's, which is Debian 13's: it asks for glibc
 /// 2.34 only. Between them they bracket Ubuntu, which the vendor asks for.
 pub(super) const BOOKWORM: Recipe = Recipe {
@@ -34,41 +61,20 @@ pub(super) const BOOKWORM: Recipe = Recipe {
     suite: "bookworm",
     other_suite: Some("trixie"),
     packages: &[
-        // What a cloud image has.
-        "bash-completion",
-        "ca-certificates",
-        "curl",
-        "dbus",
-        "gpg",
-        "iproute2",
-        "iputils-ping",
-        "kmod",
-        "less",
-        "libpam-systemd",
-        "netbase",
-        "netplan.io",
-        "openssh-server",
-        "procps",
-        "psmisc",
-        "python3",
-        "sudo",
-        "systemd",
-        "systemd-resolved",
-        "systemd-sysv",
-        "systemd-timesyncd",
-        "udev",
-        "vim-tiny",
+        CLOUD_IMAGE,
         // What our package depends on or recommends, by the names of this suite.
-        "awscli",
-        "corosync",
-        "docker-compose",
-        "docker.io",
-        "fence-agents",
-        "pacemaker",
-        "pacemaker-cli-utils",
-        "pcs",
-        "resource-agents",
-        "xfsprogs",
+        &[
+            "awscli",
+            "corosync",
+            "docker-compose",
+            "docker.io",
+            "fence-agents",
+            "pacemaker",
+            "pacemaker-cli-utils",
+            "pcs",
+            "resource-agents",
+            "xfsprogs",
+        ],
     ],
     with_recommends: true,
     preferences: "Package: *\nPin: release n=trixie\nPin-Priority: 1\n\n\
@@ -83,41 +89,20 @@ pub(super) const TRIXIE: Recipe = Recipe {
     suite: "trixie",
     other_suite: None,
     packages: &[
-        // What a cloud image has.
-        "bash-completion",
-        "ca-certificates",
-        "curl",
-        "dbus",
-        "gpg",
-        "iproute2",
-        "iputils-ping",
-        "kmod",
-        "less",
-        "libpam-systemd",
-        "netbase",
-        "netplan.io",
-        "openssh-server",
-        "procps",
-        "psmisc",
-        "python3",
-        "sudo",
-        "systemd",
-        "systemd-resolved",
-        "systemd-sysv",
-        "systemd-timesyncd",
-        "udev",
-        "vim-tiny",
+        CLOUD_IMAGE,
         // What our package depends on or recommends, by the names of this suite.
-        "awscli",
-        "corosync",
-        "docker-compose",
-        "docker.io",
-        "fence-agents-aws",
-        "pacemaker",
-        "pacemaker-cli-utils",
-        "pcs",
-        "resource-agents",
-        "xfsprogs",
+        &[
+            "awscli",
+            "corosync",
+            "docker-compose",
+            "docker.io",
+            "fence-agents-aws",
+            "pacemaker",
+            "pacemaker-cli-utils",
+            "pcs",
+            "resource-agents",
+            "xfsprogs",
+        ],
     ],
     with_recommends: true,
     preferences: "",
@@ -129,7 +114,7 @@ pub(super) const TRIXIE: Recipe = Recipe {
 const fn tools(
     suite: &'static str,
     name: &'static str,
-    packages: &'static [&'static str],
+    packages: &'static [&'static [&'static str]],
 ) -> Recipe {
     Recipe {
         name,
@@ -153,7 +138,7 @@ const fn tools(
 pub(super) const BOOKWORM_TOOLS: Recipe = tools(
     "bookworm",
     "tools-bookworm",
-    &[
+    &[&[
         "drbd-utils",
         "fence-agents",
         "iproute2",
@@ -166,14 +151,14 @@ pub(super) const BOOKWORM_TOOLS: Recipe = tools(
         "sbd",
         // pcs asks it whether SBD is enabled.
         "systemd",
-    ],
+    ]],
 );
 
 /// The tools of Debian 13.
 pub(super) const TRIXIE_TOOLS: Recipe = tools(
     "trixie",
     "tools-trixie",
-    &[
+    &[&[
         "drbd-utils",
         "fence-agents-aws",
         "fence-agents-ipmilan",
@@ -186,7 +171,7 @@ pub(super) const TRIXIE_TOOLS: Recipe = tools(
         "resource-agents",
         "sbd",
         "systemd",
-    ],
+    ]],
 );
 
 impl Recipe {
@@ -194,7 +179,8 @@ impl Recipe {
     pub(super) fn key(&self) -> String {
         let mut texts = vec![self.suite, self.preferences, std::env::consts::ARCH];
         texts.extend(self.other_suite);
-        texts.extend(self.packages);
+        texts.extend(self.packages.concat());
+        texts.extend(self.with_recommends.then_some("with recommends"));
         texts.extend(self.without);
         keyed(self.name, &texts)
     }
@@ -215,7 +201,7 @@ impl Recipe {
         let suites = suites.into_iter().flatten();
         let mut child = Command::new("mmdebstrap")
             .arg("--variant=minbase")
-            .arg(format!("--include={}", self.packages.join(",")))
+            .arg(format!("--include={}", self.packages.concat().join(",")))
             .args(
                 self.with_recommends
                     .then_some("--aptopt=APT::Install-Recommends \"true\""),
@@ -225,10 +211,12 @@ impl Recipe {
                     .iter()
                     .map(|path| format!("--dpkgopt=path-exclude={path}")),
             )
-            .arg(format!(
-                "--setup-hook=install -D -m 644 '{setup_text}/preferences' \
+            .args((!self.preferences.is_empty()).then(|| {
+                format!(
+                    "--setup-hook=install -D -m 644 '{setup_text}/preferences' \
                  \"$1/etc/apt/preferences.d/lab\""
-            ))
+                )
+            }))
             .arg(self.suite)
             .arg(dir.join("rootfs"))
             .args(suites.map(|suite| format!("deb {mirror} {suite} main")))
@@ -256,7 +244,7 @@ impl Recipe {
         let status = child.wait()?;
         if status.success() {
             fs::remove_dir_all(&setup)?;
-            return Ok(());
+            return remove_ours(&dir.join("rootfs"));
         }
         Err(format!(
             "mmdebstrap could not build the {name} image from {mirror} ({status}):\n{}\nThe whole story is in {}.",
@@ -267,9 +255,23 @@ impl Recipe {
     }
 }
 
+/// Removes what says how the image was built: no stock machine has it.
+fn remove_ours(rootfs: &Path) -> Result<(), Error> {
+    for file in ["preferences.d/lab", "apt.conf.d/99mmdebstrap"] {
+        let path = rootfs.join("etc/apt").join(file);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("cannot remove {}: {e}", path.display()).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// `name` with a hash of `texts`. FNV-1a: it has to be the same in every build of this program, which
 /// the standard hasher does not promise.
-pub(super) fn keyed(name: &str, texts: &[&str]) -> String {
+pub(crate) fn keyed(name: &str, texts: &[&str]) -> String {
     let hash = texts
         .iter()
         .flat_map(|text| text.bytes().chain([0]))

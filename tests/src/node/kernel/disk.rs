@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::image::Image;
+use crate::image::recipe::keyed;
 use crate::progress::Progress;
 use crate::world::Error;
 use crate::{paths, run};
@@ -76,7 +77,7 @@ const LINKS: &[(&str, &str)] = &[
 pub fn kernel_disk(image: &Image, progress: &dyn Progress) -> Result<PathBuf, Error> {
     let release = kernel_release()?;
     let cache = paths::cache();
-    let name = format!("kernel-disk-{:016x}.img", fingerprint(image, &release));
+    let name = format!("{}.img", key(image, &release));
     let disk = cache.join(&name);
     if disk.exists() {
         return Ok(disk);
@@ -121,20 +122,18 @@ fn kernel_release() -> Result<String, Error> {
     .into())
 }
 
-/// FNV-1a over what decides the disk. The image's directory is named for what decides the image.
-fn fingerprint(image: &Image, release: &str) -> u64 {
+/// What the disk is called in the cache. The image's directory is named for what decides the image.
+fn key(image: &Image, release: &str) -> String {
     let rootfs = image.rootfs();
-    ADDITIONS
-        .iter()
-        .flat_map(|(path, _, content)| [*path, *content])
-        .chain(LINKS.iter().flat_map(|(path, target)| [*path, *target]))
-        .chain([BUILD, release])
-        .map(str::as_bytes)
-        .chain([rootfs.as_os_str().as_encoded_bytes()])
-        .flat_map(|part| part.iter().copied().chain([0]))
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    let rootfs = rootfs.to_string_lossy();
+    let mut texts = vec![BUILD, release, &rootfs];
+    texts.extend(
+        ADDITIONS
+            .iter()
+            .flat_map(|(path, _, content)| [*path, *content]),
+    );
+    texts.extend(LINKS.iter().flat_map(|(path, target)| [*path, *target]));
+    keyed("kernel-disk", &texts)
 }
 
 fn build(rootfs: &Path, release: &str, work: &Path) -> Result<(), Error> {
