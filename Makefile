@@ -17,7 +17,7 @@ AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: demo test test-suites test-long bench deb man lab lint build deps clean help
+.PHONY: demo test test-suites test-long bench deb man lab lint build deps checkout clean help
 
 help:
 	@echo 'make demo   a three-node cluster, a power cut, a verdict (KEEP=1 leaves the lab up)'
@@ -90,8 +90,18 @@ $(CARGO_DEB):
 	cargo install cargo-deb --version $(CARGO_DEB_VERSION) --locked --no-default-features \
 		--root $(CACHE)/tools/cargo-deb-$(CARGO_DEB_VERSION)
 
-deps:
+deps: checkout
 	@packaging/install-build-dependencies
+
+# Cargo sees by the times of files only what it has to build, and not that another checkout, with other
+# files and another path, built last. Its own crates are then built anew; the dependencies stay.
+checkout:
+	@mkdir -p $(CARGO_TARGET_DIR)
+	@test "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" = "$(CURDIR)" || \
+	for profile in dev release; do \
+		cargo clean --quiet --locked --profile $$profile \
+			-p portsip-ha-agents -p cib-gen -p lab -p portsip-ha-man || exit 1; done
+	@echo "$(CURDIR)" >$(CARGO_TARGET_DIR)/checkout
 
 clean:
 	-test ! -x $(LAB) || $(LAB) down

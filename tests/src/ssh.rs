@@ -133,7 +133,8 @@ fn options(image: &Image) -> Vec<OsString> {
         "ConnectTimeout=5".into(),
         "ControlMaster=auto".into(),
         "ControlPersist=60".into(),
-        "ServerAliveInterval=1".into(),
+        // A kernel node on a busy machine may not answer for seconds.
+        "ServerAliveInterval=5".into(),
         "ServerAliveCountMax=3".into(),
     ];
     // No configuration file of the person who runs the lab.

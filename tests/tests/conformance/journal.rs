@@ -124,10 +124,11 @@ fn the_journal_has_what_was_decided_and_nothing_secret() {
     nothing_secret(&node);
 }
 
+/// In place of the distribution's sample cluster, of which the node would store the password's token.
 fn make_cluster(node: &Node) {
     let name = Node::SELF.hostname;
     node.sh(&format!(
-        "echo {HACLUSTER} | pcs host auth -u hacluster {name} && \
+        "pcs cluster destroy && echo {HACLUSTER} | pcs host auth -u hacluster {name} && \
          pcs cluster setup alone {name} --start --wait=120 && \
          pcs property set stonith-enabled=false no-quorum-policy=ignore"
     ));

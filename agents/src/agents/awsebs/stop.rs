@@ -106,12 +106,13 @@ impl AwsEbs {
             self.call.deadline
         };
         let (here, ec2) = match self.here_and_ec2(patience).await {
-            Err(error) => return self.unheard(error, surely_not_here),
+            Err(error) => return self.unheard(error, surely_not_here, None),
             Ok(both) => both,
         };
         let mut attached_says_ec2 = false;
         let mut again: Option<Instant> = None;
         let mut accepted = false;
+        let mut last_seen = None;
         loop {
             self.call
                 .steps
@@ -119,9 +120,13 @@ impl AwsEbs {
             let state = match until_known(patience, async || ec2.volume(self.id()).await).await {
                 Ok(volume) => volume.attachment_to(&here).map(|a| a.state),
                 Err(error) if error.meaning == Meaning::NotFound => None,
-                Err(error) => return self.unheard(error, surely_not_here && !attached_says_ec2),
+                Err(error) => {
+                    let surely = surely_not_here && !attached_says_ec2;
+                    return self.unheard(error, surely, last_seen);
+                }
             };
             let is_here = self.present_device().is_some();
+            last_seen = Some(self.still_here(&here, state, is_here));
             let to_stay = matches!(
                 state,
                 Some(AttachmentState::Attached | AttachmentState::Attaching)
@@ -165,15 +170,21 @@ impl AwsEbs {
         Ok((here, self.connect(deadline).await?))
     }
 
-    /// Nothing was learned from EC2. Where there is no device, and none can come, that is no failure.
-    fn unheard(&self, error: AwsError, surely_not_here: bool) -> Result<(), Failure> {
+    /// EC2 does not answer, or not any more. Where there is no device, and none can come, that is no failure.
+    fn unheard(
+        &self,
+        error: AwsError,
+        surely_not_here: bool,
+        last_seen: Option<Failure>,
+    ) -> Result<(), Failure> {
         if surely_not_here && self.present_device().is_none() {
             tracing::warn!("{error}; but there is no such device here");
             return Ok(());
         }
-        Err(Failure::generic(format!(
-            "{error}; the volume may still be attached"
-        )))
+        Err(Failure::generic(match last_seen {
+            Some(seen) => format!("{seen}; {error}"),
+            None => format!("{error}; the volume may still be attached"),
+        }))
     }
 
     /// Asks for the end of the attachment; whether EC2 has taken that on.
