@@ -26,7 +26,7 @@ help:
 	@echo 'make test-long     what takes hours: the suites, long outages, everything several times'
 	@echo 'make bench  what cib-gen and the agents cost, the agents beside those that they replace'
 	@echo '            (README=README.md writes it there)'
-	@echo 'make deb    the package for Ubuntu 24.04 and Debian 12'
+	@echo 'make deb    the package for Ubuntu 24.04, Debian 13 and Debian 12'
 	@echo 'make lab    the command `lab`: make lab && $(LAB) --help'
 	@echo 'make clean  remove what was built, the node images too'
 

@@ -52,7 +52,9 @@ pub enum DockerError {
         version: String,
     },
     /// Nothing of the project exists on this host.
-    #[error("project {project} has no containers here: make them with `docker compose create`")]
+    #[error(
+        "project {project} has no containers here: make them with `docker compose create --no-recreate`"
+    )]
     NoContainers {
         /// The name of the project.
         project: String,

@@ -10,7 +10,7 @@ pub enum OrderError {
     /// A service depends on one that has no container.
     #[error(
         "{service} depends on the service {unknown}, which has no container in the project: \
-         make it with `docker compose create`"
+         make it with `docker compose create --no-recreate`"
     )]
     Unknown {
         /// The service that depends.

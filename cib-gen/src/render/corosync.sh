@@ -43,16 +43,18 @@ ring0_addr: 127.0.0.1" ]
 # Ends the script, because a node has the configuration of a real cluster.
 in_another() {
     other=$(printf '%s\n' "$2" | sed -n -E 's/^[[:space:]]*cluster_name:[[:space:]]*//p')
+    [ "$other" != "$cluster" ] ||
+        fail "$1 is in the cluster '$cluster' already, and that one has other nodes than vars.yml: $(printf '%s\n' "$2" | sed -n -E 's/^[[:space:]]*name:[[:space:]]*//p' | tr '\n' ' '). On a node of it, 'pcs cluster node add' and 'pcs cluster node remove' change that. $3"
     fail "$1 is in another cluster already, '$other' ($corosync_conf). 'pcs cluster destroy' on $1 takes it out of that one, and deletes that one's configuration there. $3"
 }
 
 # member CLUSTER "name: NODE"...
 # Whether this node is in the cluster already: name and nodes are those of vars.yml.
 member() {
-    [ -e "$corosync_conf" ] || return 1
-    ! sample <"$corosync_conf" || return 1
     cluster=$1
     shift
+    [ -e "$corosync_conf" ] || return 1
+    ! sample <"$corosync_conf" || return 1
     for line in "cluster_name: $cluster" "$@"; do
         sed 's/^[[:space:]]*//; s/[[:space:]]*$//' "$corosync_conf" | grep -Fxq -e "$line" ||
             in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed."

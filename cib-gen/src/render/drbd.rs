@@ -85,6 +85,10 @@ fn once(drbd: &Drbd) -> String {
          #     drbdadm new-current-uuid --clear-bitmap {name}/0\n\
          #     drbdadm primary {name}\n\
          #     mkfs.xfs {device}\n\
+         #     mkdir -p /var/lib/portsip\n\
+         #     mount {device} /var/lib/portsip\n\
+         # and the PBX's first data, as in the README's step 5, from `install -d` to `docker compose stop`:\n\
+         #     umount /var/lib/portsip\n\
          #     drbdadm secondary {name}\n\
          # and on every node `drbdadm down {name}`: from then on Pacemaker does it.\n\n"
     )

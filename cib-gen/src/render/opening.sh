@@ -214,5 +214,5 @@ watchdog() {
     done
     [ -n "$without" ] || return 0
     printf '%s\n' "$said" >&2
-    fail "SBD is not installed, enabled and running on:$without. A node without it would stop at once. 'cib-gen --format corosync vars.yml' has the command that enables it; it needs $device on every node (modprobe softdog, where there is no hardware for it). Or name a fence agent in vars.yml. Nothing was changed."
+    fail "SBD is not installed, enabled and running on:$without. A node without it would stop at once. 'cib-gen --format corosync vars.yml' has the command that enables it; it needs $device on every node (where there is no hardware for it: sudo systemctl enable --now portsip-ha-softdog). Or name a fence agent in vars.yml. Nothing was changed."
 }

@@ -180,9 +180,13 @@ pub fn run(
 const NETWORK: &str = r#"
 interface=$(ip -o -4 route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
 file=$(networkctl status "$interface" | sed -n 's/^ *Network File: *//p')
-install -d "/etc/systemd/network/${file##*/}.d"
-printf '[Network]\nKeepConfiguration=static\n' >"/etc/systemd/network/${file##*/}.d/portsip-ha.conf"
-systemctl restart systemd-networkd
+case $file in
+/*) install -d "/etc/systemd/network/${file##*/}.d"
+    printf '[Network]\nKeepConfiguration=static\n' >"/etc/systemd/network/${file##*/}.d/portsip-ha.conf"
+    systemctl restart systemd-networkd ;;
+*)  echo "systemd-networkd does not manage $interface" >&2
+    exit 1 ;;
+esac
 "#;
 
 /// Containers outlive a restart of the Docker daemon.

@@ -50,7 +50,8 @@ pub fn compose_env(pbx_image: &str, vip: std::net::Ipv4Addr) -> String {
 
 /// What an operator types on every node, after the files of [`PROJECT_DIR`] are there: makes the
 /// containers, starts none.
-pub const CREATE_CONTAINERS: &str = "docker compose --project-directory /etc/portsip/pbx create";
+pub const CREATE_CONTAINERS: &str =
+    "docker compose --project-directory /etc/portsip/pbx create --no-recreate";
 
 /// What an operator types once, on the node where the new volume is mounted at [`DATA_DIR`] and the
 /// virtual address may still be missing. Run again it changes nothing. Leaves no container running.

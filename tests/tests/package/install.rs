@@ -62,6 +62,16 @@ diverted() { dpkg-divert --list '*/resource.d/portsip/*' | sort; }
 ours() { dpkg --verify portsip-ha; is "$(dpkg-query --show --showformat='${db:Status-Status}' portsip-ha)" installed; }
 "#;
 
+/// No daemon runs here: what a cluster that runs would answer is the CIB on the disk.
+const CLUSTER_RUNS: &str = r#"
+mv /usr/sbin/cibadmin /usr/sbin/cibadmin.real
+cat >/usr/sbin/cibadmin <<'END'
+#!/bin/sh
+CIB_file=${CIB_file:-/var/lib/pacemaker/cib/cib.xml} exec cibadmin.real "$@"
+END
+chmod 755 /usr/sbin/cibadmin
+"#;
+
 fn run(script: &str) -> Output {
     let ours = tempfile::tempdir().unwrap();
     let files = ours.path().join("ours");
@@ -288,4 +298,20 @@ fn in_maintenance_and_over_resources_of_ours_it_is_installed() {
             "{cib}\nvendor\ninstall $N\nours\nis \"$(diverted | wc -l)\" 2"
         ));
     }
+}
+
+#[test]
+fn the_agents_are_not_taken_away_from_a_cluster_that_calls_them() {
+    let said = on_a_node(&format!(
+        "install $N\n{}\n{CLUSTER_RUNS}\n{}",
+        cib("volume_id", ""),
+        "fails dpkg --remove portsip-ha\ncat /tmp/said\nours\n\
+         sed -i 's|</cluster_property_set>|<nvpair id=\"m\" name=\"maintenance-mode\" value=\"true\"/>&|' \
+             /var/lib/pacemaker/cib/cib.xml\n\
+         quietly dpkg --remove portsip-ha"
+    ));
+    assert!(
+        said.contains("nothing was removed") && said.contains("pcs cluster stop"),
+        "{said}"
+    );
 }

@@ -103,7 +103,7 @@ struct Begun {
     detached: Option<SystemTime>,
 }
 
-/// How long ago that was. A clock that was set back makes it now, which only makes us wait.
+/// The time since `moment`; zero if the clock was set back. Zero makes a caller wait longer, which is safe.
 fn since(moment: SystemTime) -> Duration {
     moment.elapsed().unwrap_or_default()
 }

@@ -22,7 +22,7 @@ parameters! {
     /// The parameters of pbx.
     struct PbxParameters {
         project: String = default("portsip"), unique, "compose project",
-            "The Docker Compose project whose containers are the PBX. They have to exist on every node (`docker compose create`).";
+            "The Docker Compose project whose containers are the PBX. They have to exist on every node (`docker compose create --no-recreate`).";
         data_path: PathBuf = default("/var/lib/portsip"), "where the PBX keeps its data",
             "The directory with the data of the PBX. A start is refused unless a file system of its own is mounted there: a PBX must not start on an empty directory of the root disk.";
         ip_address: Ipv4Addr = optional, "address to ask at level 10",
@@ -312,7 +312,7 @@ impl Pbx {
 
 fn removed(services: &[String]) -> String {
     format!(
-        "there is no container any more of {}: make it with `docker compose create`",
+        "there is no container any more of {}: make it with `docker compose create --no-recreate`",
         services.join(", ")
     )
 }

@@ -121,8 +121,8 @@ impl Play {
         self.calls()
     }
 
-    /// The script refuses, with all of these words, and changes no other node.
-    fn refuses(&self, reason: &[&str]) {
+    /// The script refuses, with all of these words, and changes no other node. What it said.
+    fn refuses(&self, reason: &[&str]) -> String {
         let output = self.run(&Cluster::of(&sites::aws("")));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let said = String::from_utf8(output.stderr).unwrap();
@@ -135,6 +135,7 @@ impl Play {
                 "{call}, although it said: {said}"
             );
         }
+        said
     }
 }
 
@@ -239,6 +240,28 @@ fn a_cluster_of_another_node_is_refused_by_its_name_before_anything_is_destroyed
         .replace("127.0.0.1", "10.0.0.3");
     play.put("ip-172-31-16-135.conf", &real);
     play.refuses(&["ip-172-31-16-135 is in another cluster already, 'telephony'"]);
+}
+
+/// Nobody is told to destroy the cluster that runs the PBX.
+#[test]
+fn the_same_cluster_with_other_nodes_is_refused_with_what_adds_and_removes_a_node() {
+    let real = SAMPLE
+        .replace("debian", "ha_cluster")
+        .replace("name: node1", "name: ip-172-31-16-99");
+    for file in ["corosync.conf", "ip-172-31-16-135.conf"] {
+        let play = Play::stock();
+        play.put(file, &real);
+        let said = play.refuses(&["is in the cluster 'ha_cluster' already"]);
+        for words in ["ip-172-31-16-99", "pcs cluster node add"] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert!(!said.contains("pcs cluster destroy"), "{said}");
+        let calls = play.calls();
+        assert!(
+            !calls.iter().any(|call| call.contains("setup")),
+            "{calls:?}"
+        );
+    }
 }
 
 #[test]
