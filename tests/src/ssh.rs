@@ -133,9 +133,9 @@ fn options(image: &Image) -> Vec<OsString> {
         "ConnectTimeout=5".into(),
         "ControlMaster=auto".into(),
         "ControlPersist=60".into(),
-        // A kernel node on a busy machine may not answer for seconds.
+        // A kernel node on a busy machine may not answer for many seconds; one whose power is cut is forgotten.
         "ServerAliveInterval=5".into(),
-        "ServerAliveCountMax=3".into(),
+        "ServerAliveCountMax=12".into(),
     ];
     // No configuration file of the person who runs the lab.
     let mut options: Vec<OsString> = vec!["-F".into(), "none".into()];

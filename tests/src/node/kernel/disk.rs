@@ -50,13 +50,16 @@ const ADDITIONS: &[(&str, u32, &str)] = &[
 ];
 
 /// Links, and what they point to. Ctrl-Alt-Del is the only key of a kernel node: it is the power
-/// button, which EC2 presses to stop an instance. The rest are programs that systemd runs, to find
+/// button, which EC2 presses to stop an instance. Debian's user-mode kernel has no nf_tables for IPv4,
+/// without which Docker does not start: it has the older kernel interface of iptables. The rest are programs that systemd runs, to find
 /// nothing, whenever it reads its units: 4 s on a kernel node, and pcs makes it do so many times.
 const LINKS: &[(&str, &str)] = &[
     (
         "etc/systemd/system/ctrl-alt-del.target",
         "/lib/systemd/system/poweroff.target",
     ),
+    ("etc/alternatives/iptables", "/usr/sbin/iptables-legacy"),
+    ("etc/alternatives/ip6tables", "/usr/sbin/ip6tables-legacy"),
     generator!("systemd-cryptsetup-generator"),
     generator!("systemd-debug-generator"),
     generator!("systemd-getty-generator"),
