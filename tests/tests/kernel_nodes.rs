@@ -353,12 +353,14 @@ fn three_kernel_nodes_form_a_cluster_that_notices_a_power_cut() {
         // The distribution's sample cluster runs.
         kernel.sh(node, "pcs cluster destroy && echo hacluster:lab | chpasswd");
     }
-    let names = INSTANCES.map(|i| i.hostname).join(" ");
-    kernel.sh(n1, &format!("pcs host auth {names} -u hacluster -p lab"));
+    // With addresses: a stock node's own name leads to 127.0.1.1.
+    let nodes = INSTANCES.map(|i| format!("{} addr={}", i.hostname, i.private_ip));
+    let nodes = nodes.join(" ");
+    kernel.sh(n1, &format!("pcs host auth {nodes} -u hacluster -p lab"));
     say(began, "pcs host auth");
     // pcs gives a node 60 s, which a kernel node may not keep while this machine is busy with other
     // things, and tells people to try again. The token is longer for the same reason.
-    let setup = format!("pcs cluster setup ha_cluster {names} totem token=10000 --force");
+    let setup = format!("pcs cluster setup ha_cluster {nodes} totem token=10000 --force");
     wait(2 * A_WHILE, &setup, || kernel.ssh(n1, &setup));
     say(began, "pcs cluster setup");
     kernel.sh(n1, "pcs cluster start --all --request-timeout=290");
