@@ -266,7 +266,7 @@ fn absent(pbx: &mut Pbx, table: &mut Table) {
         (
             "start",
             5,
-            "project portsip has no containers here: make them with `docker compose create`",
+            "project portsip has no containers here: make them with `docker compose create --no-recreate`",
         ),
         (
             "monitor",
