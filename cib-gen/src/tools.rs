@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(2);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// It is not there.
-    #[error("{tool} is not installed here: apt install pacemaker-cli-utils")]
+    #[error("{tool} is not found: run cib-gen with sudo, or apt install pacemaker-cli-utils")]
     Missing {
         /// Which.
         tool: &'static str,
