@@ -112,7 +112,9 @@ fn where_crm_simulate_is_missing_it_says_what_to_install() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("crm_simulate is not found: run cib-gen with sudo, or apt install pacemaker-cli-utils"),
+        said.contains(
+            "crm_simulate is not found: run cib-gen with sudo, or apt install pacemaker-cli-utils"
+        ),
         "{said}"
     );
 }
