@@ -133,7 +133,8 @@ fn options(image: &Image) -> Vec<OsString> {
         "ConnectTimeout=5".into(),
         "ControlMaster=auto".into(),
         "ControlPersist=60".into(),
-        // A kernel node on a busy machine may not answer for many seconds; one whose power is cut is forgotten.
+        // A kernel node on a busy machine may not answer for many seconds. The connection to a node whose
+        // power is cut ends by `forget`.
         "ServerAliveInterval=5".into(),
         "ServerAliveCountMax=12".into(),
     ];

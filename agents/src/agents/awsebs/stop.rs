@@ -106,23 +106,23 @@ impl AwsEbs {
             self.call.deadline
         };
         let (here, ec2) = match self.here_and_ec2(patience).await {
-            Err(error) => return self.unheard(error, surely_not_here, None),
+            Err(error) => return self.ec2_does_not_answer(error, surely_not_here, None),
             Ok(both) => both,
         };
         let mut attached_says_ec2 = false;
         let mut again: Option<Instant> = None;
         let mut accepted = false;
         let mut last_seen = None;
+        self.call
+            .steps
+            .doing(&format!("asking EC2 where {} is", self.id()));
         loop {
-            self.call
-                .steps
-                .doing(&format!("asking EC2 where {} is", self.id()));
             let state = match until_known(patience, async || ec2.volume(self.id()).await).await {
                 Ok(volume) => volume.attachment_to(&here).map(|a| a.state),
                 Err(error) if error.meaning == Meaning::NotFound => None,
                 Err(error) => {
-                    let surely = surely_not_here && !attached_says_ec2;
-                    return self.unheard(error, surely, last_seen);
+                    let surely_not_here = surely_not_here && !attached_says_ec2;
+                    return self.ec2_does_not_answer(error, surely_not_here, last_seen);
                 }
             };
             let is_here = self.present_device().is_some();
@@ -149,9 +149,15 @@ impl AwsEbs {
                 accepted |= taken;
                 again = Some(Instant::now() + if taken { LAG } else { REFUSED });
             }
-            self.call
-                .steps
-                .doing(&format!("waiting for {} to leave {here}", self.id()));
+            // With what was last seen, for when the time is up in the midst of the next question.
+            let id = self.id();
+            self.call.steps.doing(&match state {
+                Some(state) => format!(
+                    "waiting for {id} to leave {here}, where it is {} and this node could still write to it",
+                    word(state)
+                ),
+                None => format!("waiting for {id} to leave {here}"),
+            });
             // The device's end is what counts. EC2 takes longer to say so.
             let awaited = was_here && (accepted || !to_stay);
             if awaited && self.leaves_within(ASK).await {
@@ -170,8 +176,8 @@ impl AwsEbs {
         Ok((here, self.connect(deadline).await?))
     }
 
-    /// EC2 does not answer, or not any more. Where there is no device, and none can come, that is no failure.
-    fn unheard(
+    /// The end of a stop when EC2 does not answer, or not any more. Where there is no device, and none can come, that is no failure.
+    fn ec2_does_not_answer(
         &self,
         error: AwsError,
         surely_not_here: bool,
@@ -237,10 +243,7 @@ impl AwsEbs {
         let time = self.call.deadline.limit().as_secs();
         let volume = self.id();
         let is = match state {
-            Some(AttachmentState::Busy) => "busy",
-            Some(AttachmentState::Detaching) => "detaching",
-            Some(AttachmentState::Attaching) => "attaching",
-            Some(AttachmentState::Attached) => "attached",
+            Some(state) => word(state),
             None if is_here => {
                 return Failure::generic(format!(
                     "EC2 says that {volume} is not attached here, but its device is still there and alive after {time} s"
@@ -255,5 +258,14 @@ impl AwsEbs {
         Failure::generic(format!(
             "{volume} is still {is} on {here} after {time} s, so this node could still write to it"
         ))
+    }
+}
+
+fn word(state: AttachmentState) -> &'static str {
+    match state {
+        AttachmentState::Busy => "busy",
+        AttachmentState::Detaching => "detaching",
+        AttachmentState::Attaching => "attaching",
+        AttachmentState::Attached => "attached",
     }
 }

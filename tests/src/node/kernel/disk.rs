@@ -50,9 +50,9 @@ const ADDITIONS: &[(&str, u32, &str)] = &[
 ];
 
 /// Links, and what they point to. Ctrl-Alt-Del is the only key of a kernel node: it is the power
-/// button, which EC2 presses to stop an instance. Debian's user-mode kernel has no nf_tables for IPv4,
-/// without which Docker does not start: it has the older kernel interface of iptables. The rest are programs that systemd runs, to find
-/// nothing, whenever it reads its units: 4 s on a kernel node, and pcs makes it do so many times.
+/// button, which EC2 presses to stop an instance. Docker's iptables is the legacy one, because Debian's
+/// user-mode kernel has no nf_tables for IPv4. The rest are programs that systemd runs, to find nothing,
+/// whenever it reads its units: 4 s on a kernel node, and pcs makes it do so many times.
 const LINKS: &[(&str, &str)] = &[
     (
         "etc/systemd/system/ctrl-alt-del.target",
