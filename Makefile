@@ -47,7 +47,7 @@ test-suites: deb $(NEXTEST)
 # What takes longer than a change should wait for: outages of ten minutes, scenarios five times, the
 # lab's own life-cycle tests twenty times.
 test-long: deb $(NEXTEST) test-suites
-	PORTSIP_HA_OUTAGE_SECONDS=600 $(NEXTEST) nextest run --locked --package lab -E 'binary(failover) & test(outages)'
+	PORTSIP_HA_OUTAGE_SECONDS=600 $(NEXTEST) nextest run --locked --package lab --profile long
 	for run in 1 2 3 4 5; do \
 		$(NEXTEST) nextest run --locked --package lab -E 'binary(failover) & !test(outages)' || exit 1; done
 	for run in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
