@@ -15,7 +15,7 @@ use lab::site::{self, INSTANCES};
 use crate::{Cluster, instance};
 
 /// Several of each resource's monitors.
-const SHORT: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_secs(60);
 /// One of each resource's monitors after it.
 const SETTLED: Duration = Duration::from_secs(12);
 /// Some more of them.

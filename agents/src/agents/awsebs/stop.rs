@@ -176,7 +176,8 @@ impl AwsEbs {
         Ok((here, self.connect(deadline).await?))
     }
 
-    /// The end of a stop when EC2 does not answer, or not any more. Where there is no device, and none can come, that is no failure.
+    /// The end of a stop when EC2 does not answer, or not any more. Where there is no device, and none can come, that
+    /// is no failure.
     fn ec2_does_not_answer(
         &self,
         error: AwsError,
