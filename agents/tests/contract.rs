@@ -58,12 +58,68 @@ fn meta_data_is_valid_and_bears_the_agents_name() {
 fn meta_data_names_every_action_and_needs_no_parameters() {
     for (agent, _) in AGENTS {
         let document = Call::of(agent, "meta-data").run().stdout;
-        for action in ["start", "stop", "monitor", "validate-all", "meta-data"] {
+        for action in [
+            "start",
+            "stop",
+            "monitor",
+            "reload-agent",
+            "validate-all",
+            "meta-data",
+        ] {
             assert!(
                 document.contains(&format!("<action name=\"{action}\"")),
                 "{agent} {action}"
             );
         }
+    }
+}
+
+/// The parameters that may change while the resource runs. What names a resource is none of them.
+#[test]
+fn parameters_that_only_say_how_can_be_reloaded_and_those_that_say_what_can_not() {
+    for (agent, _) in AGENTS {
+        let document = Call::of(agent, "meta-data").run().stdout;
+        let parameters = document.split("<parameter ").skip(1);
+        let mut reloadable = Vec::new();
+        for parameter in parameters {
+            let opening = parameter.split('>').next().unwrap();
+            let name = opening.split('"').nth(1).unwrap();
+            if opening.contains("reloadable=\"1\"") {
+                reloadable.push(name);
+                assert!(!opening.contains("unique-group"), "{agent} {name}");
+                assert!(!opening.contains("required=\"1\""), "{agent} {name}");
+            }
+        }
+        let of_the_agent: &[&str] = match agent {
+            "awseip" | "awsvip" => &["doubt_limit"],
+            "pbx" => &["stop_grace", "sip_transport", "sip_port", "web_port"],
+            _ => &[],
+        };
+        for name in of_the_agent {
+            assert!(reloadable.contains(name), "{agent} {name}: {reloadable:?}");
+        }
+        for name in ["volume_id", "interface", "project", "data_path", "device"] {
+            assert!(!reloadable.contains(&name), "{agent} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_reload_asks_nobody_and_refuses_what_is_no_value() {
+    for (agent, _) in AGENTS {
+        let answer = with_parameters(Call::of(agent, "reload-agent"))
+            .run()
+            .expect(0);
+        assert!(answer.took < Duration::from_secs(2), "{agent}: {answer:?}");
+    }
+    for (agent, parameter, value) in [
+        ("awseip", "doubt_limit", "an hour"),
+        ("awsvip", "doubt_limit", "-1"),
+        ("pbx", "sip_port", "0"),
+    ] {
+        let call = with_parameters(Call::of(agent, "reload-agent")).parameter(parameter, value);
+        let answer = call.run().expect(6);
+        assert!(answer.reason().contains(parameter), "{answer:?}");
     }
 }
 

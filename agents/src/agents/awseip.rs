@@ -23,11 +23,11 @@ parameters! {
             "The Elastic IP itself. If it is given, a start refuses an allocation that is another address, and the monitor asks for this address and not for any.";
         private_ip_address: Ipv4Addr = required, "private address to associate it with",
             "The private address that the Elastic IP is associated with: the virtual address, which another resource (ocf:portsip:awsvip) assigns to this instance's primary interface.";
-        profile: String = optional, "profile of the AWS configuration",
+        profile: String = optional, reloadable, "profile of the AWS configuration",
             "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
-        region: Region = optional, "AWS region",
+        region: Region = optional, reloadable, "AWS region",
             "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
-        doubt_limit: Duration = default("3600"), "seconds without metadata before a monitor fails",
+        doubt_limit: Duration = default("3600"), reloadable, "seconds without metadata before a monitor fails",
             "How many seconds the instance metadata may give no answer before a monitor fails. Until then it reports the resource as degraded if it was associated here when last seen.";
     }
 }

@@ -14,11 +14,11 @@ parameters! {
     struct AwsVipParameters {
         secondary_private_ip: Ipv4Addr = required, unique, "address to assign",
             "The virtual address: a free private address of the instances' subnet, which is assigned to the primary network interface of this instance.";
-        profile: String = optional, "profile of the AWS configuration",
+        profile: String = optional, reloadable, "profile of the AWS configuration",
             "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
-        region: Region = optional, "AWS region",
+        region: Region = optional, reloadable, "AWS region",
             "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
-        doubt_limit: Duration = default("3600"), "seconds without metadata before a monitor fails",
+        doubt_limit: Duration = default("3600"), reloadable, "seconds without metadata before a monitor fails",
             "How many seconds the instance metadata may give no answer before a monitor fails. Until then it reports the resource as degraded if the address was here when last seen.";
     }
 }

@@ -5,19 +5,19 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::params::Parameter;
-use super::{Advice, Description};
+use super::params::{Mark, Parameter};
+use super::{Advice, Description, RELOAD_AGENT};
 
 /// The actions that every agent has beside those in its description.
 const ALWAYS: &[Advice] = &[
+    Advice::timeout(RELOAD_AGENT, 20),
     Advice::timeout("validate-all", 20),
     Advice::timeout("meta-data", 5),
 ];
 
-/// The DTD of OCF 1.0, which ocf-tester validates against, with the attribute that OCF 1.1 put
-/// in the place of `unique`.
-const DOCTYPE: &str =
-    "resource-agent SYSTEM \"ra-api-1.dtd\" [<!ATTLIST parameter unique-group CDATA #IMPLIED>]";
+/// The DTD of OCF 1.0, which ocf-tester validates against, with the attributes that are new in OCF 1.1.
+const DOCTYPE: &str = "resource-agent SYSTEM \"ra-api-1.dtd\" \
+     [<!ATTLIST parameter unique-group CDATA #IMPLIED reloadable (0|1) \"0\">]";
 
 /// The meta-data as a document.
 pub(super) fn document(agent: &Description, parameters: &[Parameter]) -> io::Result<String> {
@@ -59,8 +59,11 @@ fn parameter(w: &mut Writer<Vec<u8>>, parameter: &Parameter) -> io::Result<()> {
     let mut element = w
         .create_element("parameter")
         .with_attribute(("name", parameter.name));
-    if parameter.unique {
+    if parameter.is(Mark::Unique) {
         element = element.with_attribute(("unique-group", parameter.name));
+    }
+    if parameter.is(Mark::Reloadable) {
+        element = element.with_attribute(("reloadable", "1"));
     }
     element
         .with_attribute(("required", if parameter.required { "1" } else { "0" }))

@@ -141,8 +141,13 @@ enum Action {
     Start,
     Stop,
     Monitor,
+    ReloadAgent,
     ValidateAll,
 }
+
+/// Called instead of a stop and a start when only parameters have changed that are marked as
+/// reloadable. Pacemaker calls it where the meta-data lists it.
+const RELOAD_AGENT: &str = "reload-agent";
 
 /// Runs the agent as the command line and the environment say.
 pub fn main<A: Agent>() -> std::process::ExitCode {
@@ -151,6 +156,7 @@ pub fn main<A: Agent>() -> std::process::ExitCode {
         Some("start") => Action::Start,
         Some("stop") => Action::Stop,
         Some("monitor" | "status") => Action::Monitor,
+        Some(RELOAD_AGENT) => Action::ReloadAgent,
         Some("validate-all") => Action::ValidateAll,
         Some("meta-data") => {
             let document = metadata::document(&A::DESCRIPTION, A::Parameters::DECLARED);
@@ -170,7 +176,7 @@ pub fn main<A: Agent>() -> std::process::ExitCode {
 
 fn usage(agent: &Description) -> String {
     format!(
-        "usage: {} start|stop|monitor|validate-all|meta-data|usage\n\
+        "usage: {} start|stop|monitor|reload-agent|validate-all|meta-data|usage\n\
          Parameters are read from OCF_RESKEY_*; `meta-data` lists them.",
         agent.name
     )
@@ -222,7 +228,13 @@ fn run<A: Agent>(action: Action, started: Instant) -> u8 {
         }
         _ => return end(Exit::Configured, Some(&problems)),
     };
-    if action == Action::ValidateAll && check_level < IN_DEPTH {
+    // An agent keeps no parameters from one call to the next: a reload only says that they are well formed.
+    let only_parameters = match action {
+        Action::ReloadAgent => true,
+        Action::ValidateAll => check_level < IN_DEPTH,
+        Action::Start | Action::Stop | Action::Monitor => false,
+    };
+    if only_parameters {
         return Exit::Success.code();
     }
     supervise::supervised(Deadline::of_supervisor(started, timeout), |steps| {
@@ -245,7 +257,7 @@ fn advised_timeout(agent: &Description, action: Action, check_level: u32) -> Dur
         Action::Start => "start",
         Action::Stop => "stop",
         Action::Monitor => "monitor",
-        Action::ValidateAll => return Duration::from_secs(20),
+        Action::ReloadAgent | Action::ValidateAll => return Duration::from_secs(20),
     };
     agent
         .actions
@@ -261,6 +273,7 @@ fn act<A: Agent>(agent: &A, action: Action) -> u8 {
     let done = match action {
         Action::Start => agent.start(),
         Action::Stop => agent.stop(),
+        Action::ReloadAgent => Ok(()),
         Action::ValidateAll => agent.validate(),
         Action::Monitor => match agent.monitor() {
             Ok(health) => {

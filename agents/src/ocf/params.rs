@@ -15,12 +15,29 @@ pub struct Parameter {
     pub required: bool,
     /// The value that it has when none is given.
     pub default: Option<&'static str>,
-    /// Whether no other resource may have the same value.
-    pub unique: bool,
+    /// What else the meta-data says about it.
+    pub marks: &'static [Mark],
     /// A few words.
     pub short: &'static str,
     /// All that one needs to know.
     pub long: &'static str,
+}
+
+/// What can be said about a parameter beside its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// No other resource may have the same value.
+    Unique,
+    /// A new value takes effect with the next action. Pacemaker then calls `reload-agent` instead of
+    /// a stop and a start.
+    Reloadable,
+}
+
+impl Parameter {
+    /// Whether it has the mark.
+    pub fn is(&self, mark: Mark) -> bool {
+        self.marks.contains(&mark)
+    }
 }
 
 /// A struct whose fields are parameters; made by `parameters!`.
@@ -94,10 +111,10 @@ impl<'a> Reader<'a> {
 }
 
 /// Declares a struct of parameters:
-/// `name: Type = required | optional | default("x"), [unique,] "short", "long";`
+/// `name: Type = required | optional | default("x"), [unique,] [reloadable,] "short", "long";`
 macro_rules! parameters {
     ($(#[$doc:meta])* struct $Name:ident {$(
-        $field:ident: $type:ty = $presence:ident $(($default:literal))?, $($unique:ident,)? $short:literal, $long:literal;
+        $field:ident: $type:ty = $presence:ident $(($default:literal))?, $($mark:ident,)* $short:literal, $long:literal;
     )+}) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
@@ -113,7 +130,7 @@ macro_rules! parameters {
                     content: <$type as $crate::ocf::params::Value>::CONTENT,
                     required: parameters!(@required $presence),
                     default: parameters!(@default $($default)?),
-                    unique: parameters!(@unique $($unique)?),
+                    marks: &[$(parameters!(@mark $mark)),*],
                     short: $short,
                     long: $long,
                 },
@@ -132,8 +149,8 @@ macro_rules! parameters {
     (@required $presence:ident) => { false };
     (@default) => { None };
     (@default $default:literal) => { Some($default) };
-    (@unique) => { false };
-    (@unique unique) => { true };
+    (@mark unique) => { $crate::ocf::params::Mark::Unique };
+    (@mark reloadable) => { $crate::ocf::params::Mark::Reloadable };
     (@read $reader:ident $field:ident required $type:ty) => { $reader.required::<$type>(stringify!($field)) };
     (@read $reader:ident $field:ident optional $type:ty) => { $reader.optional::<$type>(stringify!($field)) };
     (@read $reader:ident $field:ident default $type:ty, $default:literal) => {
@@ -234,8 +251,21 @@ mod tests {
         struct Sample {
             vip: Ipv4Addr = required, unique, "address", "The address.";
             peer: Ipv4Addr = optional, "peer", "The other one.";
-            port: u16 = default("5060"), "port", "The port.";
+            port: u16 = default("5060"), reloadable, "port", "The port.";
+            name: String = optional, unique, reloadable, "name", "The name.";
         }
+    }
+
+    #[test]
+    fn a_parameter_has_the_marks_that_it_was_declared_with() {
+        let marks: Vec<_> = Sample::DECLARED.iter().map(|p| p.marks).collect();
+        let expected: [&[Mark]; 4] = [
+            &[Mark::Unique],
+            &[],
+            &[Mark::Reloadable],
+            &[Mark::Unique, Mark::Reloadable],
+        ];
+        assert_eq!(marks, expected);
     }
 
     fn read(values: &[(&str, &str)]) -> (Option<Sample>, Vec<String>) {
@@ -258,6 +288,7 @@ mod tests {
             (sample.vip, sample.peer, sample.port),
             (Ipv4Addr::new(10, 0, 0, 1), None, 5060)
         );
+        assert_eq!(sample.name, None);
         assert!(problems.is_empty());
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Parameter {
     pub(crate) required: bool,
     /// Whether no other resource may have the same value.
     pub(crate) unique: bool,
+    /// Whether it may change while the resource runs.
+    pub(crate) reloadable: bool,
     pub(crate) default: Option<String>,
     pub(crate) short: String,
     pub(crate) long: String,
@@ -106,6 +108,7 @@ impl Agent {
                 name: required(element, "name")?,
                 required: attribute(element, "required")?.as_deref() == Some("1"),
                 unique: attribute(element, "unique-group")?.is_some(),
+                reloadable: attribute(element, "reloadable")?.as_deref() == Some("1"),
                 ..Parameter::default()
             }),
             "content" => {
@@ -182,7 +185,7 @@ mod tests {
           <longdesc lang="en">Ports &lt; 1024 &amp; others.</longdesc>
           <shortdesc lang="en">a sample</shortdesc>
           <parameters>
-            <parameter name="port" unique-group="port" required="1">
+            <parameter name="port" unique-group="port" reloadable="1" required="1">
               <longdesc lang="en">The port.</longdesc>
               <shortdesc lang="en">port</shortdesc>
               <content type="integer" default="5060"/>
@@ -199,7 +202,7 @@ mod tests {
         let [port] = &agent.parameters[..] else {
             panic!("{agent:?}")
         };
-        assert!(port.required && port.unique);
+        assert!(port.required && port.unique && port.reloadable);
         assert_eq!(port.default.as_deref(), Some("5060"));
         assert_eq!((&*port.short, &*port.long), ("port", "The port."));
         let [monitor] = &agent.actions[..] else {

@@ -16,6 +16,10 @@ const ACTIONS: &[(&str, &str)] = &[
         "Stops it. If it does not run here, nothing is done.",
     ),
     (
+        "reload-agent",
+        "Called by Pacemaker instead of a stop and a start when only parameters have changed that may change while the resource runs. Checks the parameters; the next action uses them.",
+    ),
+    (
         "validate-all",
         "Checks the parameters. With OCF_CHECK_LEVEL=10 it also checks what the resource needs on this node and around it, and changes nothing.",
     ),
@@ -213,6 +217,9 @@ fn describe_parameter(page: &mut Roff, parameter: &Parameter) {
     if parameter.unique {
         facts.push("unique: no two resources may have the same".to_owned());
     }
+    if parameter.reloadable {
+        facts.push("may change while the resource runs".to_owned());
+    }
     let mut line = vec![roman(format!("({}", facts.join(", ")))];
     if let Some(default) = &parameter.default {
         line.extend([roman("; default "), bold(default)]);
@@ -346,6 +353,7 @@ mod tests {
                     name: "grace".into(),
                     content: "integer".into(),
                     default: Some("20".into()),
+                    reloadable: true,
                     ..Parameter::default()
                 },
             ],
@@ -384,7 +392,9 @@ mod tests {
         let page = page(&agent(), "2026-11-20");
         assert!(page.contains("(string, required, unique"), "{page}");
         assert!(
-            page.contains("(integer, optional; default \\fB20\\fR)"),
+            page.contains(
+                "(integer, optional, may change while the resource runs; default \\fB20\\fR)"
+            ),
             "{page}"
         );
     }

@@ -26,11 +26,11 @@ parameters! {
             "The id of the EBS volume, such as vol-0e06e1e9da3c49b67. It is never formatted. Multi-Attach has to be off.";
         device: DeviceName = default("/dev/sdf"), "device name to ask for",
             "The device name that EC2 is asked for, /dev/sdf to /dev/sdp. If another volume of the instance has it, the next free one is taken. On Nitro instances the kernel names the device as it likes; it is found by the volume's serial number.";
-        force_detach: bool = default("false"), "whether to detach by force from a running instance",
+        force_detach: bool = default("false"), reloadable, "whether to detach by force from a running instance",
             "Whether a start may detach the volume by force from an instance that runs and does not let it go. What that instance has not written yet is lost, and it may not notice that it lost the volume. From stopped instances the volume is always taken.";
-        profile: String = optional, "profile of the AWS configuration",
+        profile: String = optional, reloadable, "profile of the AWS configuration",
             "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
-        region: Region = optional, "AWS region",
+        region: Region = optional, reloadable, "AWS region",
             "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
     }
 }

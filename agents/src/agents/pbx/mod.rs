@@ -27,17 +27,17 @@ parameters! {
             "The directory with the data of the PBX. A start is refused unless a file system of its own is mounted there: a PBX must not start on an empty directory of the root disk.";
         ip_address: Ipv4Addr = optional, "address to ask at level 10",
             "The virtual address. A monitor with OCF_CHECK_LEVEL=10 asks it for SIP and for the web portal, and a start waits for both to answer. Without it, neither is asked.";
-        stop_grace: Duration = default("20"), "seconds a container has to end",
+        stop_grace: Duration = default("20"), reloadable, "seconds a container has to end",
             "How many seconds a container has to end after it was told to, before it is killed.";
-        docker_socket: PathBuf = default("/var/run/docker.sock"), "Docker's socket",
+        docker_socket: PathBuf = default("/var/run/docker.sock"), reloadable, "Docker's socket",
             "The socket of the Docker Engine.";
-        sip_transport: SipTransport = default("udp"), "how SIP is asked: udp, tcp, tls or none",
+        sip_transport: SipTransport = default("udp"), reloadable, "how SIP is asked: udp, tcp, tls or none",
             "The transport over which SIP is asked. With udp and tcp, any answer to SIP OPTIONS will do; with tls, any answer to the beginning of a TLS handshake. With none, SIP is not asked: for a PBX without any of these transports.";
-        sip_port: u16 = optional, "SIP port",
+        sip_port: u16 = optional, reloadable, "SIP port",
             "The port of that transport. Without it, the port that PortSIP gives the transport: 5060 for udp, 5063 for tcp, 5061 for tls.";
-        web_port: u16 = default("8887"), "port of the web portal",
+        web_port: u16 = default("8887"), reloadable, "port of the web portal",
             "The TCP port of the web portal, which speaks TLS.";
-        answer_wait: Duration = default("60"), "seconds a start waits for answers",
+        answer_wait: Duration = default("60"), reloadable, "seconds a start waits for answers",
             "How many seconds a start waits, after the containers run, until SIP and the web portal answer; never longer than its timeout allows. What does not answer by then is named in the log, and the start succeeds all the same: before the setup wizard of a new PBX has been completed, nothing listens on SIP. With 0 a start does not wait.";
     }
 }
