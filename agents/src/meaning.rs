@@ -36,11 +36,16 @@ impl Meaning {
     pub fn of_ec2(code: &str) -> Self {
         match code {
             "DryRunOperation" => Self::WouldSucceed,
-            "UnauthorizedOperation" | "OperationNotPermitted" => Self::Forbidden,
-            "VolumeInUse" | "Resource.AlreadyAssociated" => Self::InUse,
+            "UnauthorizedOperation"
+            | "AccessDenied"
+            | "AccessDeniedException"
+            | "OperationNotPermitted" => Self::Forbidden,
+            "VolumeInUse" | "Resource.AlreadyAssociated" | "InvalidIPAddress.InUse" => Self::InUse,
             "IncorrectState" | "IncorrectInstanceState" => Self::WrongState,
             "InvalidVolume.ZoneMismatch" => Self::WrongZone,
-            "AttachmentLimitExceeded" | "PrivateIpAddressLimitExceeded" => Self::NoRoom,
+            "AttachmentLimitExceeded"
+            | "PrivateIpAddressLimitExceeded"
+            | "InsufficientFreeAddressesInSubnet" => Self::NoRoom,
             "InvalidParameterValue"
             | "InvalidParameterCombination"
             | "InvalidParameter"
@@ -89,12 +94,16 @@ impl Meaning {
         }
     }
 
-    /// How a start ends that can not go on because of it.
+    /// How a start ends that can not go on because of it. Never as a wrong configuration (6), which stops the
+    /// resource on all nodes: whoever answers sees this node, its region and account, and this moment.
     pub fn of_start(self) -> Exit {
         match self {
-            Self::NotFound | Self::InvalidValue => Exit::Configured,
-            Self::Forbidden | Self::WrongZone | Self::NoRoom => Exit::Installed,
-            Self::Unknown | Self::InUse | Self::WrongState | Self::WouldSucceed => Exit::Generic,
+            Self::NotFound | Self::Forbidden | Self::WrongZone | Self::NoRoom => Exit::Installed,
+            Self::Unknown
+            | Self::InUse
+            | Self::WrongState
+            | Self::InvalidValue
+            | Self::WouldSucceed => Exit::Generic,
         }
     }
 }
@@ -137,11 +146,22 @@ mod tests {
     }
 
     #[test]
-    fn only_what_no_node_can_mend_is_a_configuration_error() {
-        for meaning in [Meaning::Unknown, Meaning::InUse, Meaning::WrongState] {
+    fn no_answer_is_a_configuration_error_and_what_may_pass_is_tried_again_here() {
+        for meaning in [
+            Meaning::Unknown,
+            Meaning::InUse,
+            Meaning::WrongState,
+            Meaning::InvalidValue,
+        ] {
             assert_eq!(meaning.of_start(), Exit::Generic, "{meaning:?}");
         }
-        assert_eq!(Meaning::Forbidden.of_start(), Exit::Installed);
-        assert_eq!(Meaning::NotFound.of_start(), Exit::Configured);
+        for meaning in [
+            Meaning::NotFound,
+            Meaning::Forbidden,
+            Meaning::WrongZone,
+            Meaning::NoRoom,
+        ] {
+            assert_eq!(meaning.of_start(), Exit::Installed, "{meaning:?}");
+        }
     }
 }

@@ -53,6 +53,11 @@ impl Resource {
             .parameter("allocation_id", "eipalloc-02c7cf64a5cd449cf")
             .parameter("private_ip_address", "172.31.16.130")
             .parameter("CRM_meta_interval", "10000")
+            // EC2 can not be reached.
+            .parameter("region", "us-west-1")
+            .set("AWS_ENDPOINT_URL_EC2", call::NOBODY)
+            .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .set("AWS_SECRET_ACCESS_KEY", "secret")
     }
 
     fn monitor(&self, service: &Metadata) -> Answer {
@@ -120,13 +125,46 @@ fn metadata_that_fails_degrades_what_was_seen_to_run_and_fails_nothing() {
             .reason()
             .contains("503")
     );
-    // In doubt for longer than allowed.
+    // For longer than it should, which is a reason to complain and none to stop it.
     std::thread::sleep(std::time::Duration::from_millis(1100));
-    resource
+    let long = resource
         .call(&service, "monitor")
         .parameter("doubt_limit", "0")
         .run()
-        .expect(1);
+        .expect(190);
+    assert!(long.reason().contains("longer than doubt_limit"), "{long:?}");
+}
+
+#[test]
+fn metadata_that_fails_is_no_failure_of_what_nobody_has_noted_either() {
+    let service = metadata(HERE, &[]);
+    let resource = Resource::new("unnoted");
+    service.fail();
+    for level in ["0", "10"] {
+        let recurring = resource.call(&service, "monitor");
+        recurring.set("OCF_CHECK_LEVEL", level).run().expect(190);
+        let probe = resource.call(&service, "monitor");
+        let probe = probe.parameter("CRM_meta_interval", "0");
+        probe.set("OCF_CHECK_LEVEL", level).run().expect(7);
+    }
+}
+
+/// The metadata has been seen to forget addresses for a moment.
+#[test]
+fn what_the_metadata_forgets_while_ec2_is_silent_is_believed_to_be_here_for_a_while() {
+    let service = metadata(HERE, &[("54.151.30.9", "172.31.16.130")]);
+    let resource = Resource::new("forgotten");
+    resource.monitor(&service).expect(0);
+    set(&service, HERE, &[]);
+    let answer = resource.monitor(&service).expect(190);
+    assert!(answer.reason().contains("it was here 0 s ago"), "{answer:?}");
+    assert!(answer.reason().contains("can not be reached"), "{answer:?}");
+    let note = format!("/run/portsip-ha/awseip-{}.json", resource.0);
+    let touched = std::process::Command::new("touch")
+        .args(["-d", "3 minutes ago", &note])
+        .status();
+    assert!(touched.unwrap().success());
+    resource.monitor(&service).expect(7);
 }
 
 #[test]
@@ -134,14 +172,7 @@ fn a_stop_without_ec2_warns_and_succeeds_and_is_remembered() {
     let service = metadata(HERE, &[("54.151.30.9", "172.31.16.130")]);
     let resource = Resource::new("stop");
     resource.monitor(&service).expect(0);
-    let stopped = resource
-        .call(&service, "stop")
-        .parameter("region", "us-west-1")
-        .set("AWS_ENDPOINT_URL_EC2", call::NOBODY)
-        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        .set("AWS_SECRET_ACCESS_KEY", "secret")
-        .run()
-        .expect(0);
+    let stopped = resource.call(&service, "stop").run().expect(0);
     assert!(stopped.stderr.contains("WARN"), "{stopped:?}");
     service.fail();
     let probe = resource

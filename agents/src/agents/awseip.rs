@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::address::{self, Address, POLL, Sighting};
+use super::address::{self, Address, Sighting};
 use crate::aws::{
-    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, LAG, Metadata, Region, trust_the_bundle,
-    until_expected, until_known,
+    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, trust_the_bundle,
+    until_allowed, until_known,
 };
 use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
@@ -24,11 +24,11 @@ parameters! {
         private_ip_address: Ipv4Addr = required, "private address to associate it with",
             "The private address that the Elastic IP is associated with: the virtual address, which another resource (ocf:portsip:awsvip) assigns to this instance's primary interface.";
         profile: String = optional, reloadable, "profile of the AWS configuration",
-            "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
+            "A profile of root's AWS configuration. Without one, the environment is used, else root's default profile, else the instance role.";
         region: Region = optional, reloadable, "AWS region",
             "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
-        doubt_limit: Duration = default("3600"), reloadable, "seconds without metadata before a monitor fails",
-            "How many seconds the instance metadata may give no answer before a monitor fails. Until then it reports the resource as degraded if it was associated here when last seen.";
+        doubt_limit: Duration = default("3600"), reloadable, "seconds without metadata before a monitor complains",
+            "How many seconds the instance metadata may give no answer before the monitor's reason says that this lasts too long. However long it lasts, the monitor reports the resource as degraded (190) and never as failed.";
     }
 }
 
@@ -54,7 +54,7 @@ impl Agent for AwsEip {
     const DESCRIPTION: Description = Description {
         name: "awseip",
         short: "Elastic IP of a virtual address on EC2",
-        long: "Associates an Elastic IP with a secondary private address of this EC2 instance's primary network interface. The address is taken over from whichever instance has it. The monitor asks the instance metadata, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeAddresses, ec2:AssociateAddress and ec2:DisassociateAddress.",
+        long: "Associates an Elastic IP with a secondary private address of this EC2 instance's primary network interface. The address is taken over from whichever instance has it. The monitor asks the instance metadata, and EC2 only when the metadata does not show the association, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=10 it always asks EC2 too. Needs ec2:DescribeAddresses, ec2:AssociateAddress and ec2:DisassociateAddress.",
         actions: &[
             Advice::timeout("start", 60),
             Advice::timeout("stop", 60),
@@ -139,7 +139,11 @@ impl Address for AwsEip {
         (self.parameters.region.as_ref(), profile)
     }
 
-    fn is_here(&self) -> Result<bool, AwsError> {
+    fn name(&self) -> String {
+        self.parameters.allocation_id.to_string()
+    }
+
+    fn is_shown(&self) -> Result<bool, AwsError> {
         let metadata = Metadata::connect_by(self.call.deadline)?;
         let interface = metadata.interface()?;
         let private = self.parameters.private_ip_address;
@@ -153,52 +157,35 @@ impl Address for AwsEip {
         )
     }
 
-    async fn bring_here(&self) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
-        let connected = address::connect(self, deadline).await;
-        let (interface, ec2) = connected.map_err(|error| error.failure())?;
-        let private = self.parameters.private_ip_address;
-        let allocation = &self.parameters.allocation_id;
-        loop {
-            self.call.steps.doing("asking EC2 where the Elastic IP is");
-            let address = self.look_up(&ec2, deadline).await?;
-            // The metadata may not know yet what EC2 does.
-            if address
-                .association
-                .is_some_and(|a| a.is(&interface, private))
-            {
-                tracing::info!("EC2 has {allocation} associated with {private} here already");
-            } else {
-                self.associate(&ec2, &interface).await?;
-            }
-            self.call
-                .steps
-                .doing("waiting for the instance metadata to show the association");
-            let patience = deadline.at_most(LAG);
-            while patience.sleep(POLL).await {
-                if self.is_here().unwrap_or(false) {
-                    tracing::info!("{allocation} is here, says the instance metadata");
-                    return Ok(());
-                }
-            }
-            if deadline.is_over() {
-                return Err(Failure::generic(format!(
-                    "EC2 has associated {allocation} with {private}, but the instance metadata did not show it within {} s",
-                    deadline.limit().as_secs()
-                )));
-            }
-            // What EC2 described may have been of the past.
-        }
+    async fn is_at(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<bool, AwsError> {
+        let address = ec2.elastic_ip(&self.parameters.allocation_id).await?;
+        Ok(self.is_associated(&address, interface))
     }
 
-    async fn give_up(&self, deadline: Deadline) -> Result<(), AwsError> {
-        let (interface, ec2) = address::connect(self, deadline).await?;
+    async fn move_to(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<(), Failure> {
+        self.call.steps.doing("asking EC2 where the Elastic IP is");
+        let address = self.look_up(ec2, self.call.deadline).await?;
+        // The metadata may not know yet what EC2 does.
+        if self.is_associated(&address, interface) {
+            let allocation = &self.parameters.allocation_id;
+            tracing::info!("EC2 has {allocation} associated here already");
+            return Ok(());
+        }
+        self.associate(ec2, interface).await
+    }
+
+    async fn take_from(
+        &self,
+        interface: &InterfaceId,
+        ec2: &Ec2,
+        deadline: Deadline,
+    ) -> Result<(), AwsError> {
         self.call.steps.doing("asking EC2 where the Elastic IP is");
         let allocation = &self.parameters.allocation_id;
         let address = until_known(deadline, async || ec2.elastic_ip(allocation).await).await?;
         let Some(association) = address
             .association
-            .filter(|a| a.is(&interface, self.parameters.private_ip_address))
+            .filter(|a| a.is(interface, self.parameters.private_ip_address))
         else {
             tracing::info!("EC2 does not have {allocation} associated here: nothing to end");
             return Ok(());
@@ -207,40 +194,19 @@ impl Address for AwsEip {
         self.call.steps.acting(&ending);
         until_known(deadline, async || ec2.disassociate(&association.id).await).await
     }
-
-    async fn ask_ec2(&self) -> Health {
-        let deadline = self.call.deadline;
-        let allocation = &self.parameters.allocation_id;
-        let asked = async {
-            let (interface, ec2) = address::connect(self, deadline).await?;
-            let is_here = |address: &ElasticIp| {
-                let private = self.parameters.private_ip_address;
-                let association = address.association.as_ref();
-                association.is_some_and(|a| a.is(&interface, private))
-            };
-            let look_up = async || ec2.elastic_ip(allocation).await;
-            let address = until_expected(deadline, is_here, look_up).await?;
-            Ok::<_, AwsError>(is_here(&address))
-        };
-        match asked.await {
-            Ok(true) => Health::Running,
-            Ok(false) => Health::Stopped(format!(
-                "EC2 has {allocation} associated elsewhere or not at all"
-            )),
-            Err(error) if error.meaning == Meaning::NotFound => Health::Broken(error.to_string()),
-            // Also when asking is not allowed: the metadata has shown it here.
-            Err(error) => Health::Degraded(format!(
-                "{error}; but the instance metadata shows the Elastic IP here"
-            )),
-        }
-    }
 }
 
 impl AwsEip {
+    fn is_associated(&self, address: &ElasticIp, interface: &InterfaceId) -> bool {
+        let private = self.parameters.private_ip_address;
+        let association = address.association.as_ref();
+        association.is_some_and(|a| a.is(interface, private))
+    }
+
     /// The Elastic IP, if it is the one that was meant.
     async fn look_up(&self, ec2: &Ec2, deadline: Deadline) -> Result<ElasticIp, Failure> {
         let allocation = &self.parameters.allocation_id;
-        let address = until_known(deadline, async || ec2.elastic_ip(allocation).await)
+        let address = until_allowed(deadline, async || ec2.elastic_ip(allocation).await)
             .await
             .map_err(|error| error.failure())?;
         match (self.parameters.elastic_ip, address.public) {
@@ -259,7 +225,7 @@ impl AwsEip {
             "associating {allocation} with {private} on {interface}, wherever it is"
         ));
         loop {
-            let answer = until_known(deadline, async || {
+            let answer = until_allowed(deadline, async || {
                 ec2.associate(allocation, interface, private).await
             })
             .await;

@@ -3,11 +3,13 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::address::{self, Address, POLL, Sighting};
-use crate::aws::{AwsError, Metadata, Region, trust_the_bundle, until_expected, until_known};
+use super::address::{self, Address, Sighting};
+use crate::aws::{
+    AwsError, Ec2, InterfaceId, Metadata, Region, trust_the_bundle, until_allowed, until_known,
+};
 use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health};
+use crate::ocf::{Advice, Agent, Call, Deadline, Description, Exit, Failure, Health};
 
 parameters! {
     /// The parameters of awsvip. Those that ocf:heartbeat:awsvip has too have its names.
@@ -15,11 +17,11 @@ parameters! {
         secondary_private_ip: Ipv4Addr = required, unique, "address to assign",
             "The virtual address: a free private address of the instances' subnet, which is assigned to the primary network interface of this instance.";
         profile: String = optional, reloadable, "profile of the AWS configuration",
-            "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
+            "A profile of root's AWS configuration. Without one, the environment is used, else root's default profile, else the instance role.";
         region: Region = optional, reloadable, "AWS region",
             "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
-        doubt_limit: Duration = default("3600"), reloadable, "seconds without metadata before a monitor fails",
-            "How many seconds the instance metadata may give no answer before a monitor fails. Until then it reports the resource as degraded if the address was here when last seen.";
+        doubt_limit: Duration = default("3600"), reloadable, "seconds without metadata before a monitor complains",
+            "How many seconds the instance metadata may give no answer before the monitor's reason says that this lasts too long. However long it lasts, the monitor reports the resource as degraded (190) and never as failed.";
     }
 }
 
@@ -39,7 +41,7 @@ impl Agent for AwsVip {
     const DESCRIPTION: Description = Description {
         name: "awsvip",
         short: "Secondary private address on EC2",
-        long: "Assigns a secondary private address to the primary network interface of this EC2 instance, and takes it over from whichever instance has it; an Elastic IP that is associated with it comes along. A start ends when the instance metadata shows the address here. The monitor asks the instance metadata, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=10 it asks EC2 too. Takes the place of ocf:heartbeat:awsvip and needs no AWS CLI. It does not configure the address on the node: that is ocf:heartbeat:IPaddr2. Needs ec2:AssignPrivateIpAddresses and ec2:UnassignPrivateIpAddresses, and at level 10 ec2:DescribeNetworkInterfaces.",
+        long: "Assigns a secondary private address to the primary network interface of this EC2 instance, and takes it over from whichever instance has it; an Elastic IP that is associated with it comes along. A start ends when the instance metadata shows the address here, or, where the metadata lags, when EC2 does. The monitor asks the instance metadata, and EC2 only when the metadata does not show the address, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=10 it always asks EC2 too. Takes the place of ocf:heartbeat:awsvip and needs no AWS CLI. It does not configure the address on the node: that is ocf:heartbeat:IPaddr2. Needs ec2:AssignPrivateIpAddresses, ec2:UnassignPrivateIpAddresses and ec2:DescribeNetworkInterfaces.",
         actions: &[
             Advice::timeout("start", 60),
             Advice::timeout("stop", 60),
@@ -110,7 +112,11 @@ impl Address for AwsVip {
         (self.parameters.region.as_ref(), profile)
     }
 
-    fn is_here(&self) -> Result<bool, AwsError> {
+    fn name(&self) -> String {
+        self.address().to_string()
+    }
+
+    fn is_shown(&self) -> Result<bool, AwsError> {
         let metadata = Metadata::connect_by(self.call.deadline)?;
         metadata.interface()?.has(self.address())
     }
@@ -122,66 +128,52 @@ impl Address for AwsVip {
         )
     }
 
-    async fn bring_here(&self) -> Result<(), Failure> {
+    async fn is_at(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<bool, AwsError> {
+        ec2.has_address(interface, self.address()).await
+    }
+
+    async fn move_to(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<(), Failure> {
         let (address, deadline) = (self.address(), self.call.deadline);
-        let connected = address::connect(self, deadline).await;
-        let (interface, ec2) = connected.map_err(|error| error.failure())?;
         self.call.steps.acting(&format!(
             "assigning {address} to {interface}, wherever it is"
         ));
-        until_known(deadline, async || ec2.assign(&interface, address).await)
-            .await
-            .map_err(|error| match error.meaning {
-                Meaning::InvalidValue => Failure::configured(format!(
-                    "{error}. It has to be a free address of the instance's subnet, and no instance's primary one"
-                )),
-                _ => error.failure(),
-            })?;
-        self.call
-            .steps
-            .doing("waiting for the instance metadata to show the address");
-        while !self.is_here().unwrap_or(false) {
-            if !deadline.sleep(POLL).await {
-                return Err(Failure::generic(format!(
-                    "EC2 has assigned {address} to {interface}, but the instance metadata did not show it within {} s",
-                    deadline.limit().as_secs()
-                )));
-            }
-        }
-        tracing::info!("{address} is here, says the instance metadata");
-        Ok(())
+        let assigned = until_allowed(deadline, async || ec2.assign(interface, address).await).await;
+        assigned.map_err(|error| match error.meaning {
+            Meaning::InvalidValue => self.refused(&error),
+            _ => error.failure(),
+        })
     }
 
-    async fn give_up(&self, deadline: Deadline) -> Result<(), AwsError> {
+    async fn take_from(
+        &self,
+        interface: &InterfaceId,
+        ec2: &Ec2,
+        deadline: Deadline,
+    ) -> Result<(), AwsError> {
         let address = self.address();
-        let (interface, ec2) = address::connect(self, deadline).await?;
         self.call
             .steps
             .acting(&format!("taking {address} from {interface}"));
-        until_known(deadline, async || ec2.unassign(&interface, address).await).await
-    }
-
-    async fn ask_ec2(&self) -> Health {
-        let (address, deadline) = (self.address(), self.call.deadline);
-        let asked = async {
-            let (interface, ec2) = address::connect(self, deadline).await?;
-            let has = async || ec2.has_address(&interface, address).await;
-            until_expected(deadline, |has| *has, has).await
-        };
-        match asked.await {
-            Ok(true) => Health::Running,
-            Ok(false) => Health::Stopped(format!("EC2 has {address} elsewhere or nowhere")),
-            // Also when asking is not allowed: the metadata has shown it here.
-            Err(error) => Health::Degraded(format!(
-                "{error}; but the instance metadata shows {address} here"
-            )),
-        }
+        until_known(deadline, async || ec2.unassign(interface, address).await).await
     }
 }
 
 impl AwsVip {
     fn address(&self) -> Ipv4Addr {
         self.parameters.secondary_private_ip
+    }
+
+    /// The address may be wrong for this node, or taken at this moment.
+    fn refused(&self, error: &AwsError) -> Failure {
+        match self.fits_the_subnet() {
+            Err(failure) if failure.exit == Exit::Installed => Failure {
+                reason: format!("{}; {error}", failure.reason),
+                ..failure
+            },
+            _ => Failure::generic(format!(
+                "{error}; it has to be a free address of this instance's subnet, and no instance's primary one"
+            )),
+        }
     }
 
     /// That the address can be one of this instance's at all.
@@ -194,7 +186,7 @@ impl AwsVip {
         let (subnet, primary) = asked().map_err(|error: AwsError| error.failure())?;
         let address = self.address();
         let wrong = |what: &str| {
-            Err(Failure::configured(format!(
+            Err(Failure::installed(format!(
                 "secondary_private_ip {address} {what}: choose a free address of the subnet {subnet}"
             )))
         };

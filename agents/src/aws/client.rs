@@ -8,29 +8,23 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_config::environment::{
-    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
-};
-use aws_config::imds;
-use aws_config::imds::credentials::ImdsCredentialsProvider;
-use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 
+use super::credentials::CredentialSources;
 use super::error::AwsError;
 use super::ids::Region;
 use super::metadata::Metadata;
 use super::retry::until_known;
+use crate::meaning::Meaning;
 use crate::ocf::Deadline;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ATTEMPT: Duration = Duration::from_secs(5);
-/// The metadata service is on the host's own hypervisor: what does not answer in this time
-/// is not there.
-const METADATA: Duration = Duration::from_secs(1);
 
 /// All certificate authorities that Debian and Ubuntu trust, in one file (update-ca-certificates(8)).
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -55,7 +49,7 @@ pub struct Ec2 {
     pub(super) sdk: aws_sdk_ec2::Client,
     /// The region that is asked.
     pub region: String,
-    looked_in: String,
+    credentials: CredentialSources,
     /// `DryRun` of the calls that change something; none where they are meant.
     pub(super) dry_run: Option<bool>,
 }
@@ -87,7 +81,7 @@ impl Ec2 {
 
     /// A client. The region is the given one, else that of the environment or the AWS
     /// configuration, else the one that the instance runs in. Credentials: a profile that is named, else
-    /// the instance role, else root's shared configuration, else the environment.
+    /// the environment, else root's shared configuration, else the instance role.
     ///
     /// # Errors
     /// `Unknown` when no region is configured and the metadata service gives no answer.
@@ -97,37 +91,11 @@ impl Ec2 {
             Some(region) => region.to_owned(),
             None => find_region(&files, profile, &names).await?,
         };
-        let mut shared = ProfileFileCredentialsProvider::builder().profile_files(files.clone());
-        if let Some(profile) = profile {
-            shared = shared.profile_name(profile);
-        }
-        let role = ImdsCredentialsProvider::builder()
-            .imds_client(
-                imds::Client::builder()
-                    .max_attempts(2)
-                    .connect_timeout(METADATA)
-                    .read_timeout(METADATA)
-                    .build(),
-            )
-            .build();
-        let environment = EnvironmentVariableCredentialsProvider::new();
-        let (chain, looked_in) = if let Some(profile) = profile {
-            (
-                CredentialsProviderChain::first_try("profile", shared.build()),
-                format!("profile {profile} of {names}"),
-            )
-        } else {
-            (
-                CredentialsProviderChain::first_try("instance role", role)
-                    .or_else("shared configuration", shared.build())
-                    .or_else("environment", environment),
-                format!("the instance role, {names} and the environment"),
-            )
-        };
+        let credentials = CredentialSources::of(profile, &region, &files, &names);
         let mut loader = aws_config::from_env()
             .region(aws_config::Region::new(region.clone()))
             .profile_files(files)
-            .credentials_provider(chain)
+            .credentials_provider(credentials.clone())
             .retry_config(RetryConfig::disabled())
             .timeout_config(
                 TimeoutConfig::builder()
@@ -143,7 +111,7 @@ impl Ec2 {
         Ok(Self {
             sdk: aws_sdk_ec2::Client::new(&loader.load().await),
             region,
-            looked_in,
+            credentials,
             dry_run: None,
         })
     }
@@ -230,7 +198,7 @@ fn profile_files() -> (ProfileFiles, String) {
 }
 
 impl Ec2 {
-    /// Makes a call; an error says where credentials were looked for, if there were none.
+    /// Makes a call; an error says whose credentials they were, or why there are none.
     pub(super) async fn once<T, E, R>(
         &self,
         call: impl Future<Output = Result<T, aws_smithy_runtime_api::client::result::SdkError<E, R>>>,
@@ -240,7 +208,11 @@ impl Ec2 {
         E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
+        // The SDK would ask for them too, and pack what is wrong into five layers.
+        if let Err(said) = self.credentials.get().await {
+            return Err(AwsError::new(Meaning::Unknown, doing, said));
+        }
         call.await
-            .map_err(|error| AwsError::from_sdk(doing, &error, &self.looked_in))
+            .map_err(|error| AwsError::from_sdk(doing, &error, &self.credentials.whose()))
     }
 }

@@ -6,9 +6,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::meaning::Meaning;
 use crate::ocf::Failure;
 
-/// An error of EC2, with what was being done.
+/// An error of EC2, with what was being done. The cause comes first: Pacemaker keeps about 127 characters.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{doing}: {said}")]
+#[error("{said} (trying to {doing})")]
 pub struct AwsError {
     /// What it means.
     pub meaning: Meaning,
@@ -29,33 +29,24 @@ impl AwsError {
         }
     }
 
-    /// What the SDK returned for an operation; `doing` is "attach vol-1 to i-1", `looked_in`
-    /// where credentials were looked for.
-    pub(super) fn from_sdk<E, R>(doing: &str, error: &SdkError<E, R>, looked_in: &str) -> Self
+    /// What the SDK returned for an operation; `doing` is "attach vol-1 to i-1", `key` whose credentials were used.
+    pub(super) fn from_sdk<E, R>(doing: &str, error: &SdkError<E, R>, key: &str) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
         let code = error.code().map(str::to_owned);
         let meaning = code.as_deref().map_or(Meaning::Unknown, Meaning::of_ec2);
-        let said = match (&code, error.message()) {
-            (Some(code), Some(message)) => format!("EC2 says {code}: {message}"),
-            (Some(code), None) => format!("EC2 says {code}"),
-            (None, _) => match error {
-                SdkError::TimeoutError(_) => "EC2 did not answer in time".to_owned(),
-                SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-                    "EC2 did not answer in time".to_owned()
-                }
-                SdkError::DispatchFailure(failure) if failure.is_io() => {
-                    format!("EC2 can not be reached: {}", chain(error))
-                }
-                // Before anything is sent the SDK looks for credentials.
-                SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => format!(
-                    "{}; credentials were looked for in {looked_in}",
-                    chain(error)
-                ),
-                _ => format!("no usable answer from EC2: {}", chain(error)),
-            },
+        let said = match (&code, error) {
+            (Some(code), _) => refusal(code, error.message().unwrap_or_default(), key),
+            (None, SdkError::TimeoutError(_)) => "EC2 did not answer in time".to_owned(),
+            (None, SdkError::DispatchFailure(failure)) if failure.is_timeout() => {
+                "EC2 did not answer in time".to_owned()
+            }
+            (None, SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_)) => {
+                format!("EC2 can not be reached: {}", root(error))
+            }
+            (None, _) => format!("no usable answer from EC2: {}", root(error)),
         };
         Self {
             meaning,
@@ -89,6 +80,11 @@ impl AwsError {
         self.meaning == Meaning::Unknown
     }
 
+    /// Whether IAM does not allow the call.
+    pub fn is_denial(&self) -> bool {
+        self.code.as_deref().is_some_and(is_denial)
+    }
+
     /// Whether EC2 asked for fewer calls.
     pub fn is_throttled(&self) -> bool {
         matches!(
@@ -104,14 +100,100 @@ impl AwsError {
     }
 }
 
-/// An error and what is behind it, each in its own words.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut behind = error.source();
-    while let Some(source) = behind {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        behind = source.source();
+fn is_denial(code: &str) -> bool {
+    matches!(
+        code,
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException"
+    )
+}
+
+/// What is wrong with the credentials themselves.
+fn is_about_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "AuthFailure"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidClientTokenId"
+            | "RequestExpired"
+            | "SignatureDoesNotMatch"
+    )
+}
+
+/// What EC2 said, and whose credentials it was said to, where it is about these.
+fn refusal(code: &str, message: &str, key: &str) -> String {
+    // Hundreds of characters that only sts:DecodeAuthorizationMessage can read.
+    let message = message
+        .split(" Encoded authorization failure message")
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let whom = if is_denial(code) {
+        format!(" to {}", user_in(message).unwrap_or(key))
+    } else if is_about_credentials(code) {
+        format!(" to {key}")
+    } else {
+        String::new()
+    };
+    match message {
+        "" => format!("EC2 says {code}{whom}"),
+        message => format!("EC2 says {code}{whom}: {message}"),
     }
-    text
+}
+
+/// The ARN in "... User: arn:aws:sts::1:assumed-role/r/i-1 is not authorized to perform: ...".
+fn user_in(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("User: ")?;
+    rest.split_whitespace()
+        .next()
+        .filter(|arn| arn.starts_with("arn:"))
+}
+
+/// The first cause, in its own words. What is around it in the SDK's errors says only where it passed through.
+pub(super) fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_names_the_user_first_and_leaves_out_what_nobody_can_read() {
+        let message = "You are not authorized to perform this operation. User: \
+             arn:aws:sts::123456789012:assumed-role/portsip/i-0 is not authorized to perform: \
+             ec2:AttachVolume. Encoded authorization failure message: AbCdEf0123456789";
+        let said = refusal("UnauthorizedOperation", message, "a key");
+        assert!(
+            said.starts_with(
+                "EC2 says UnauthorizedOperation to arn:aws:sts::123456789012:assumed-role/portsip/i-0: "
+            ),
+            "{said}"
+        );
+        assert!(!said.contains("AbCdEf"), "{said}");
+    }
+
+    #[test]
+    fn without_a_user_the_key_is_named_and_only_where_it_matters() {
+        let key = "the key ...WXYZ of the environment";
+        for code in ["AccessDenied", "AuthFailure", "ExpiredToken"] {
+            let said = refusal(code, "", key);
+            assert_eq!(said, format!("EC2 says {code} to {key}"));
+        }
+        let said = refusal("IncorrectState", "Volume is busy.", key);
+        assert_eq!(said, "EC2 says IncorrectState: Volume is busy.");
+    }
+
+    #[test]
+    fn the_cause_comes_before_what_was_being_done() {
+        let error = AwsError::new(Meaning::Unknown, "look up vol-1", "EC2 did not answer");
+        assert_eq!(
+            error.to_string(),
+            "EC2 did not answer (trying to look up vol-1)"
+        );
+    }
 }

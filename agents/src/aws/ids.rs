@@ -1,4 +1,5 @@
-//! The ids of EC2, each a type of its own that is checked once, where it comes in.
+//! The ids of EC2, each a type of its own. What users write is checked once, where it comes in. What EC2 answers
+//! is opaque: it may write its ids as it likes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +25,7 @@ fn is_ec2_id(text: &str, prefix: &str) -> bool {
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident: $prefix:literal, $wanted:literal;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -36,6 +37,30 @@ macro_rules! ids {
             }
         }
 
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+/// Those that are in answers.
+macro_rules! answered_ids {
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// An id in an answer; none if there is nothing.
+            pub(super) fn from_answer(text: &str) -> Option<Self> {
+                let text = text.trim();
+                (!text.is_empty()).then(|| Self(text.to_owned()))
+            }
+        }
+    )+};
+}
+
+/// Those that users write.
+macro_rules! written_ids {
+    ($($name:ident: $prefix:literal, $wanted:literal;)+) => {$(
         impl FromStr for $name {
             type Err = Malformed;
             fn from_str(text: &str) -> Result<Self, Malformed> {
@@ -46,26 +71,28 @@ macro_rules! ids {
                 }
             }
         }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
     )+};
 }
 
 ids! {
     /// An instance: `i-08807c762627239b8`.
-    InstanceId: "i-", "an instance id (`i-` and 17 hexadecimal digits)";
+    InstanceId;
     /// An EBS volume: `vol-0e06e1e9da3c49b67`.
-    VolumeId: "vol-", "a volume id (`vol-` and 17 hexadecimal digits)";
+    VolumeId;
     /// The allocation of an Elastic IP: `eipalloc-02c7cf64a5cd449cf`.
-    AllocationId: "eipalloc-", "the allocation id of an Elastic IP (`eipalloc-` and 17 hexadecimal digits)";
+    AllocationId;
     /// What ties an Elastic IP to a private address: `eipassoc-0123456789abcdef0`.
-    AssociationId: "eipassoc-", "the id of an Elastic IP's association (`eipassoc-` and 17 hexadecimal digits)";
+    AssociationId;
     /// A network interface: `eni-0a1f3c5e7b9d2f401`.
-    InterfaceId: "eni-", "a network interface id (`eni-` and 17 hexadecimal digits)";
+    InterfaceId;
+}
+
+answered_ids! { InstanceId AssociationId InterfaceId }
+
+written_ids! {
+    InstanceId: "i-", "an instance id (`i-` and 17 hexadecimal digits)";
+    VolumeId: "vol-", "a volume id (`vol-` and 17 hexadecimal digits)";
+    AllocationId: "eipalloc-", "the allocation id of an Elastic IP (`eipalloc-` and 17 hexadecimal digits)";
 }
 
 impl VolumeId {
@@ -135,6 +162,15 @@ mod tests {
                 "{bad} was taken for a volume id"
             );
         }
+    }
+
+    #[test]
+    fn an_id_in_an_answer_is_what_ec2_likes_it_to_be() {
+        for text in ["eipassoc-3efb5a2c01ab", "i-0123", "assoc~7"] {
+            let id = InstanceId::from_answer(text);
+            assert_eq!(id.as_ref().map(InstanceId::as_str), Some(text));
+        }
+        assert_eq!(AssociationId::from_answer(" \n"), None);
     }
 
     #[test]

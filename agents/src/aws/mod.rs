@@ -3,12 +3,14 @@
 
 mod address;
 mod client;
+mod credentials;
 mod error;
 mod ids;
 mod instance;
 mod metadata;
 mod retry;
 mod site;
+mod source;
 mod volume;
 
 pub use address::{Association, ElasticIp};
@@ -17,6 +19,6 @@ pub use error::AwsError;
 pub use ids::{AllocationId, AssociationId, InstanceId, InterfaceId, Malformed, Region, VolumeId};
 pub use instance::Power;
 pub use metadata::{Interface, Metadata};
-pub use retry::{LAG, until_expected, until_known};
+pub use retry::{LAG, until_allowed, until_expected, until_known};
 pub use site::{NodeFacts, SiteFacts, describe_site};
 pub use volume::{Attachment, AttachmentState, Usable, Volume};

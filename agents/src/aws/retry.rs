@@ -48,6 +48,33 @@ pub async fn until_known<T>(
     }
 }
 
+/// How long a denial is asked again: what was allowed a moment ago may not be known everywhere yet.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html> ("Changes that I make are not always
+/// immediately visible") gives no figure.
+const DENIED: Duration = Duration::from_secs(60);
+const DENIED_POLL: Duration = Duration::from_secs(1);
+
+/// As [`until_known`], but a denial counts only when it has lasted, for half of the time that is left
+/// at most. For what a start has to do.
+///
+/// # Errors
+/// As [`until_known`].
+pub async fn until_allowed<T>(
+    deadline: Deadline,
+    call: impl AsyncFn() -> Result<T, AwsError>,
+) -> Result<T, AwsError> {
+    let patience = deadline.at_most(DENIED.min(deadline.remaining() / 2));
+    loop {
+        match until_known(deadline, &call).await {
+            Err(error) if error.is_denial() && !patience.is_over() => {
+                tracing::info!("{error}; asking again");
+                patience.sleep(DENIED_POLL).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// How long EC2's descriptions may be behind the facts.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html> gives no figure.
 pub const LAG: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use super::address::ElasticIp;
 use super::client::Ec2;
 use super::error::AwsError;
-use super::ids::{AllocationId, InstanceId, InterfaceId, Malformed};
+use super::ids::{AllocationId, InstanceId, InterfaceId};
 use super::retry::until_known;
 use crate::meaning::Meaning;
 use crate::ocf::Deadline;
@@ -104,7 +104,6 @@ fn node(instance: &Instance) -> Result<NodeFacts, AwsError> {
         "look up {}",
         instance.instance_id().unwrap_or("an instance")
     );
-    let malformed = |m: Malformed| AwsError::new(Meaning::Unknown, &doing, m.to_string());
     let missing = |what: &str| {
         let said = format!("it has no {what}: is it terminated?");
         AwsError::new(Meaning::WrongState, &doing, said)
@@ -117,9 +116,8 @@ fn node(instance: &Instance) -> Result<NodeFacts, AwsError> {
     Ok(NodeFacts {
         instance_id: instance
             .instance_id()
-            .unwrap_or_default()
-            .parse()
-            .map_err(malformed)?,
+            .and_then(InstanceId::from_answer)
+            .ok_or_else(|| missing("id"))?,
         hostname: instance
             .private_dns_name()
             .and_then(|name| name.split('.').next())
@@ -137,7 +135,7 @@ fn node(instance: &Instance) -> Result<NodeFacts, AwsError> {
             .collect(),
         interface: interface
             .and_then(|interface| interface.network_interface_id())
-            .and_then(|id| id.parse().ok()),
+            .and_then(InterfaceId::from_answer),
         subnet_id: instance
             .subnet_id()
             .ok_or_else(|| missing("subnet"))?

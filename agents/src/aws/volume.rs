@@ -98,10 +98,10 @@ impl Ec2 {
             // An attachment whose holder can not be read must not be taken for none.
             let instance = attachment
                 .instance_id()
-                .unwrap_or_default()
-                .parse()
-                .map_err(|error| {
-                    AwsError::new(Meaning::Unknown, &doing, format!("its attachment: {error}"))
+                .and_then(InstanceId::from_answer)
+                .ok_or_else(|| {
+                    let said = "EC2 shows an attachment and not to which instance";
+                    AwsError::new(Meaning::Unknown, &doing, said)
                 })?;
             attachments.push(Attachment {
                 instance,

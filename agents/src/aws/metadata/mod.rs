@@ -1,6 +1,9 @@
 //! Instance metadata, version 2: what the instance knows of itself without asking EC2.
 //! Every path is spelled here and nowhere else.
 
+mod role;
+mod transport;
+
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
@@ -9,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use ipnet::Ipv4Net;
 use ureq::Agent;
+use ureq::unversioned::resolver::DefaultResolver;
 
 use super::error::AwsError;
 use super::ids::{InstanceId, InterfaceId};
 use crate::meaning::Meaning;
 use crate::ocf::Deadline;
+use transport::Direct;
 
 /// The service is on the machine that the instance runs on. An answer takes a millisecond; what takes
 /// this long will not come. For all that is asked of one [`Metadata`]: nothing can be done meanwhile.
@@ -58,11 +63,9 @@ impl Metadata {
                 || ADDRESS.to_owned(),
                 |base| base.trim_end_matches('/').to_owned(),
             );
-        let agent: Agent = Agent::config_builder()
-            // An answer that comes through a proxy is of the proxy's instance.
-            .proxy(None)
-            .build()
-            .into();
+        // An answer that comes through a proxy is of the proxy's instance.
+        let config = Agent::config_builder().proxy(None).build();
+        let agent = Agent::with_parts(config, Direct { until }, DefaultResolver::default());
         let metadata = Self {
             agent,
             base,
@@ -84,7 +87,7 @@ impl Metadata {
             .header("X-aws-ec2-metadata-token-ttl-seconds", TOKEN_SECONDS)
             .send_empty()
             .and_then(|mut answer| answer.body_mut().read_to_string())
-            .map_err(|error| no_answer("get a token for the instance metadata", &url, &error))?;
+            .map_err(|error| self.no_answer("get a token", &error))?;
         *self.token.borrow_mut() = token;
         Ok(())
     }
@@ -100,7 +103,7 @@ impl Metadata {
     /// # Errors
     /// `Unknown` when the service gives no answer.
     pub fn instance_id(&self) -> Result<InstanceId, AwsError> {
-        self.parsed("instance-id")
+        self.id("instance-id", InstanceId::from_answer)
     }
 
     /// The region that it runs in.
@@ -134,9 +137,17 @@ impl Metadata {
         self.find(path)?.ok_or_else(|| {
             AwsError::new(
                 Meaning::Unknown,
-                format!("read {path} from the instance metadata"),
-                "there is no such item (404)",
+                format!("read {path}"),
+                "the instance metadata has no such item (404)",
             )
+        })
+    }
+
+    /// An id, which is as EC2 likes to write it.
+    fn id<T>(&self, path: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, AwsError> {
+        of(&self.get(path)?).ok_or_else(|| {
+            let doing = format!("read {path}");
+            AwsError::new(Meaning::Unknown, doing, "the instance metadata has an empty item")
         })
     }
 
@@ -148,8 +159,8 @@ impl Metadata {
         text.parse().map_err(|error: T::Err| {
             AwsError::new(
                 Meaning::Unknown,
-                format!("read {path} from the instance metadata"),
-                error.to_string(),
+                format!("read {path}"),
+                format!("the instance metadata says something strange: {error}"),
             )
         })
     }
@@ -167,9 +178,25 @@ impl Metadata {
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) => match meaning(&error) {
                 Meaning::NotFound => Ok(None),
-                _ => Err(no_answer("read the instance metadata", &url, &error)),
+                _ => Err(self.no_answer(&format!("read {path}"), &error)),
             },
         }
+    }
+
+    /// Nothing is learned about what was asked for. Nor is anything of a service that does not even give a
+    /// token, whatever it says.
+    fn no_answer(&self, doing: &str, error: &ureq::Error) -> AwsError {
+        let said = match error {
+            ureq::Error::StatusCode(403) => {
+                "the instance metadata answers 403: is it turned off for this instance (HttpEndpoint)?"
+                    .to_owned()
+            }
+            ureq::Error::StatusCode(status) => format!("the instance metadata answers {status}"),
+            ureq::Error::Timeout(_) => "the instance metadata gives no answer in time".to_owned(),
+            ureq::Error::Io(error) => format!("the instance metadata can not be asked: {error}"),
+            other => format!("the instance metadata can not be asked: {other}"),
+        };
+        AwsError::new(Meaning::Unknown, format!("{doing} at {}", self.base), said)
     }
 
     fn ask(&self, url: &str) -> Result<String, ureq::Error> {
@@ -201,7 +228,8 @@ impl Interface<'_> {
     /// # Errors
     /// `Unknown` when the service gives no answer.
     pub fn id(&self) -> Result<InterfaceId, AwsError> {
-        self.metadata.parsed(&self.path("interface-id"))
+        self.metadata
+            .id(&self.path("interface-id"), InterfaceId::from_answer)
     }
 
     /// Its primary private address.
@@ -269,11 +297,6 @@ fn meaning(error: &ureq::Error) -> Meaning {
         ureq::Error::StatusCode(status) => Some(*status),
         _ => None,
     })
-}
-
-/// Of a service that does not even give a token nothing is learned, whatever it says.
-fn no_answer(doing: &str, url: &str, error: &ureq::Error) -> AwsError {
-    AwsError::new(Meaning::Unknown, doing, format!("{url}: {error}"))
 }
 
 #[cfg(test)]
