@@ -132,7 +132,10 @@ fn metadata_that_fails_degrades_what_was_seen_to_run_and_fails_nothing() {
         .parameter("doubt_limit", "0")
         .run()
         .expect(190);
-    assert!(long.reason().contains("longer than doubt_limit"), "{long:?}");
+    assert!(
+        long.reason().contains("longer than doubt_limit"),
+        "{long:?}"
+    );
 }
 
 #[test]
@@ -157,7 +160,10 @@ fn what_the_metadata_forgets_while_ec2_is_silent_is_believed_to_be_here_for_a_wh
     resource.monitor(&service).expect(0);
     set(&service, HERE, &[]);
     let answer = resource.monitor(&service).expect(190);
-    assert!(answer.reason().contains("it was here 0 s ago"), "{answer:?}");
+    assert!(
+        answer.reason().contains("it was here 0 s ago"),
+        "{answer:?}"
+    );
     assert!(answer.reason().contains("can not be reached"), "{answer:?}");
     let note = format!("/run/portsip-ha/awseip-{}.json", resource.0);
     let touched = std::process::Command::new("touch")

@@ -53,13 +53,15 @@ impl Ec2 {
             .find(|address| address.allocation_id() == Some(allocation.as_str()))
             .ok_or_else(|| AwsError::new(Meaning::NotFound, &doing, "EC2 knows none of that id"))?;
         let id = address.association_id();
-        let association = id.and_then(AssociationId::from_answer).map(|id| Association {
-            id,
-            interface: address
-                .network_interface_id()
-                .and_then(InterfaceId::from_answer),
-            private: address.private_ip_address().and_then(|ip| ip.parse().ok()),
-        });
+        let association = id
+            .and_then(AssociationId::from_answer)
+            .map(|id| Association {
+                id,
+                interface: address
+                    .network_interface_id()
+                    .and_then(InterfaceId::from_answer),
+                private: address.private_ip_address().and_then(|ip| ip.parse().ok()),
+            });
         Ok(ElasticIp {
             public: address.public_ip().and_then(|ip| ip.parse().ok()),
             association,

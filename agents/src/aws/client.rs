@@ -17,6 +17,7 @@ use aws_config::timeout::TimeoutConfig;
 
 use super::credentials::CredentialSources;
 use super::error::AwsError;
+use super::http;
 use super::ids::Region;
 use super::metadata::Metadata;
 use super::retry::until_known;
@@ -107,6 +108,9 @@ impl Ec2 {
             );
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
+        }
+        if let Some(client) = http::client(CONNECT) {
+            loader = loader.http_client(client);
         }
         Ok(Self {
             sdk: aws_sdk_ec2::Client::new(&loader.load().await),

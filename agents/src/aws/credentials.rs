@@ -175,8 +175,9 @@ impl Source {
             }
         };
         answer.map_err(|error| match (self, &error) {
-            (Self::Environment, CredentialsError::CredentialsNotLoaded(_)) => half_a_key()
-                .map_or(Nothing::None, |said| Nothing::Broken(said.to_owned())),
+            (Self::Environment, CredentialsError::CredentialsNotLoaded(_)) => {
+                half_a_key().map_or(Nothing::None, |said| Nothing::Broken(said.to_owned()))
+            }
             (_, CredentialsError::CredentialsNotLoaded(_)) => match root(&error) {
                 // That a profile which somebody has named is not there is no usual thing.
                 said if said.contains("was not defined") && names_a_profile(self) => {
@@ -200,8 +201,7 @@ fn half_a_key() -> Option<&'static str> {
 }
 
 fn names_a_profile(source: &Source) -> bool {
-    let by_name =
-        matches!(source, Source::Shared { name, .. } if name.starts_with("the profile "));
+    let by_name = matches!(source, Source::Shared { name, .. } if name.starts_with("the profile "));
     by_name || std::env::var_os("AWS_PROFILE").is_some_and(|name| !name.is_empty())
 }
 

@@ -5,6 +5,7 @@ mod address;
 mod client;
 mod credentials;
 mod error;
+mod http;
 mod ids;
 mod instance;
 mod metadata;

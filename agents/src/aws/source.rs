@@ -101,7 +101,7 @@ pub(super) fn connect(to: SocketAddr, until: Instant) -> io::Result<TcpStream> {
         }
     }
     let said = match last.kind() {
-        io::ErrorKind::TimedOut => "no answer".to_owned(),
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         _ => last.to_string(),
     };
     let words = format!("{said}{}", sources.in_words());

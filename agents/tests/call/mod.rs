@@ -105,7 +105,10 @@ pub(crate) struct Metadata {
 
 impl Metadata {
     pub(crate) fn with(items: &[(&str, &str)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at(TcpListener::bind("127.0.0.1:0").unwrap(), items)
+    }
+
+    pub(crate) fn at(listener: TcpListener, items: &[(&str, &str)]) -> Self {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let service = Self {
             endpoint,

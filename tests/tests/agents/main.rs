@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod address;
+mod credentials;
 mod faults;
 mod histories;
 mod lookup;

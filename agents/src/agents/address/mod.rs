@@ -179,10 +179,7 @@ async fn confirm(address: &impl Address) -> Health {
     };
     match asked.await {
         Ok(true) => Health::Running,
-        Ok(false) => Health::Stopped(format!(
-            "EC2 has {} elsewhere or nowhere",
-            address.name()
-        )),
+        Ok(false) => Health::Stopped(format!("EC2 has {} elsewhere or nowhere", address.name())),
         // Also when EC2 does not know it, or does not allow to ask: a wrong region or wrong credentials
         // are no reason to stop what is here.
         Err(error) => Health::Degraded(format!(
@@ -223,7 +220,13 @@ async fn second_opinion(address: &impl Address) -> Result<bool, AwsError> {
         let (interface, ec2) = connect(address, deadline).await?;
         address.is_at(&interface, &ec2).await
     };
-    let silence = || AwsError::new(Meaning::Unknown, "find the address", "EC2 did not answer in time");
+    let silence = || {
+        AwsError::new(
+            Meaning::Unknown,
+            "find the address",
+            "EC2 did not answer in time",
+        )
+    };
     tokio::time::timeout(deadline.remaining(), asked)
         .await
         .unwrap_or_else(|_| Err(silence()))

@@ -147,7 +147,11 @@ impl Metadata {
     fn id<T>(&self, path: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, AwsError> {
         of(&self.get(path)?).ok_or_else(|| {
             let doing = format!("read {path}");
-            AwsError::new(Meaning::Unknown, doing, "the instance metadata has an empty item")
+            AwsError::new(
+                Meaning::Unknown,
+                doing,
+                "the instance metadata has an empty item",
+            )
         })
     }
 

@@ -66,7 +66,13 @@ fn read(text: &str) -> Result<Credentials, String> {
     let expires = expiration
         .and_then(|text| DateTime::from_str(&text, Format::DateTime).ok())
         .and_then(|moment| moment.try_into().ok());
-    Ok(Credentials::new(id, secret, token, expires, "instance role"))
+    Ok(Credentials::new(
+        id,
+        secret,
+        token,
+        expires,
+        "instance role",
+    ))
 }
 
 #[cfg(test)]
@@ -88,7 +94,10 @@ mod tests {
     fn a_role_that_can_not_be_assumed_says_why() {
         let text = r#"{"Code": "AssumeRoleUnauthorizedAccess", "Message": "EC2 cannot assume the role portsip."}"#;
         let said = read(text).unwrap_err();
-        assert!(said.contains("AssumeRoleUnauthorizedAccess EC2 cannot assume"), "{said}");
+        assert!(
+            said.contains("AssumeRoleUnauthorizedAccess EC2 cannot assume"),
+            "{said}"
+        );
     }
 
     #[test]

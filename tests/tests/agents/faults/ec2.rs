@@ -2,7 +2,7 @@
 
 use lab::ec2::{CallFault, Injection};
 
-use super::scenario::{LONG, Named, Right, lives, named};
+use super::scenario::{LONG, Named, Right, act, lives, named, site_for};
 use super::table::Table;
 
 /// The calls that change something.
@@ -49,6 +49,8 @@ fn faults() -> Vec<Named> {
     ]
 }
 
+const DENIED: &str = "EC2 says UnauthorizedOperation to the access key ... of the instance role";
+
 /// The answer table of the design: what could not be found out never fails what is seen to run.
 fn right(fault: &str, agent: &str, action: &str) -> Right {
     let said = match fault {
@@ -74,6 +76,8 @@ fn right(fault: &str, agent: &str, action: &str) -> Right {
         .unwrap(),
     };
     let denied = said == "UnauthorizedOperation";
+    // Whose credentials they were: the answer of the model names no user.
+    let said = if denied { DENIED } else { said };
     match (action, agent) {
         ("monitor", _) => (0, ""),
         ("monitor 10", _) => (190, said),
@@ -88,5 +92,64 @@ fn right(fault: &str, agent: &str, action: &str) -> Right {
 fn an_api_that_fails_fails_nothing_that_runs() {
     let mut table = Table::of("ec2");
     lives(&mut table, &faults(), right);
+    not_yet_allowed(&mut table);
+    elsewhere(&mut table);
     table.hold();
+}
+
+/// IAM is eventually consistent: what was allowed a moment ago may be denied for a while.
+fn not_yet_allowed(table: &mut Table) {
+    for agent in ["awsvip", "awseip"] {
+        let site = site_for(agent);
+        site.ec2.inject(Injection::of(CallFault::Denied).times(2));
+        let answer = act(&site, 0, agent, "start", LONG).expect(0);
+        table.row("not allowed at first", agent, "start", &answer, "");
+    }
+}
+
+/// What this node, its region and account, or this moment says is no wrong configuration (6), which would
+/// stop the resource on all nodes.
+fn elsewhere(table: &mut Table) {
+    let unknown = "allocation_id=eipalloc-0a0a0a0a0a0a0a0a0";
+    let other = "secondary_private_ip=10.0.0.7";
+    let primary = "secondary_private_ip=172.31.16.134";
+    let unknown_fault = "there is no such Elastic IP in this region and account";
+    let other_fault = "the address is of another subnet than this instance";
+    let primary_fault = "the address is the primary one of another instance";
+    let subnet = "is not in the subnet of this instance";
+    for (fault, agent, parameter, action, code, said) in [
+        (
+            unknown_fault,
+            "awseip",
+            unknown,
+            "start",
+            5,
+            "InvalidAllocationID.NotFound",
+        ),
+        (
+            unknown_fault,
+            "awseip",
+            unknown,
+            "validate-all 10",
+            5,
+            "InvalidAllocationID.NotFound",
+        ),
+        (other_fault, "awsvip", other, "start", 5, subnet),
+        (other_fault, "awsvip", other, "validate-all 10", 5, subnet),
+        (
+            primary_fault,
+            "awsvip",
+            primary,
+            "start",
+            1,
+            "InvalidParameterValue",
+        ),
+    ] {
+        let site = site_for(agent);
+        let (verb, level) = action.split_once(' ').unwrap_or((action, "0"));
+        let script =
+            format!("export OCF_RESKEY_{parameter} OCF_CHECK_LEVEL={level}; exec $AGENT {verb}");
+        let answer = site.inside(0, agent, &script).expect(code);
+        table.row(fault, agent, action, &answer, said);
+    }
 }

@@ -1,20 +1,23 @@
 //! The instance metadata goes wrong: down, slow, silent, refusing, behind.
 
-use lab::ec2::{Injection, MetadataFault};
+use lab::ec2::{CallFault, Injection, MetadataFault};
+use lab::site::{EIP_ALLOCATION, INSTANCES, VIP};
 
 use super::scenario::{
     AGENTS, Named, Right, SHORT, act, in_parallel, lives, named, note, site_for,
 };
 use super::table::Table;
+use crate::node::{Answer, Site};
 
 fn faults() -> Vec<Named> {
-    use MetadataFault::{Down, Hanging, Slow, StaleAddresses, TokenVoid, Unavailable};
+    use MetadataFault::{Down, Hanging, Slow, StaleAddresses, TokenVoid, TurnedOff, Unavailable};
     let all = |name, fault: MetadataFault| named(name, Injection::of(fault));
     vec![
         all("down (connections are reset)", Down),
         all("slow (3 s an answer)", Slow),
         all("no answer", Hanging),
         all("503", Unavailable),
+        all("403 (turned off)", TurnedOff),
         named("401 until a new token", Injection::of(TokenVoid).times(1)),
         all("401 to every token", TokenVoid),
         all("addresses stay as they were", StaleAddresses),
@@ -24,13 +27,8 @@ fn faults() -> Vec<Named> {
 fn right(fault: &str, agent: &str, action: &str) -> Right {
     let volume = agent == "awsebs";
     match fault {
-        "401 until a new token" => return (0, ""),
-        "addresses stay as they were" => {
-            return match (action, volume) {
-                ("start", false) => (1, "the instance metadata did not show it"),
-                _ => (0, ""),
-            };
-        }
+        // Where the metadata does not follow, EC2's word counts.
+        "401 until a new token" | "addresses stay as they were" => return (0, ""),
         _ => {}
     }
     match action {
@@ -49,7 +47,129 @@ fn a_silent_metadata_service_fails_nothing_that_was_seen_to_run() {
     let mut table = Table::of("metadata");
     lives(&mut table, &faults(), right);
     probes(&mut table);
+    for agent in ["awsvip", "awseip"] {
+        behind(&mut table, agent);
+    }
     table.hold();
+}
+
+/// The metadata does not show what EC2 has here, or shows nothing at all: what monitors make of it.
+fn behind(table: &mut Table, agent: &'static str) {
+    let row = |table: &mut Table, fault: &str, action: &'static str, answer: &Answer, right| {
+        let rows = [(fault, agent, action, answer)];
+        note(table, rows.into_iter(), |_, _, _| right);
+    };
+    let site = site_for(agent);
+    let fault = "it never shows what a start has brought here";
+    site.ec2
+        .inject(Injection::of(MetadataFault::StaleAddresses));
+    for (action, interval) in [("start", "0"), ("monitor", "10000"), ("probe", "0")] {
+        let verb = action.replace("probe", "monitor");
+        let answer = act_every(&site, agent, &verb, interval);
+        row(table, fault, action, &answer, (0, ""));
+    }
+    assert!(is_at(&site, agent, 0), "{agent}");
+
+    let fault = "it does not show what is here, and EC2 is throttled";
+    site.ec2.inject(Injection::of(CallFault::Throttled));
+    let answer = act_every(&site, agent, "monitor", "10000");
+    row(
+        table,
+        fault,
+        "monitor",
+        &answer,
+        (
+            190,
+            "does not show ... it was here ... RequestLimitExceeded",
+        ),
+    );
+    let answer = site.inside(0, agent, "touch -d '3 minutes ago' /run/portsip-ha/*; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor");
+    let fault = "it has not shown what was here, nor has EC2 answered, for two minutes";
+    row(
+        table,
+        fault,
+        "monitor",
+        &answer,
+        (7, "does not show ... RequestLimitExceeded"),
+    );
+
+    let fault = "it never showed what is stopped now";
+    site.ec2.clear_faults();
+    site.ec2
+        .inject(Injection::of(MetadataFault::StaleAddresses));
+    let answer = act_every(&site, agent, "stop", "0");
+    row(table, fault, "stop", &answer, (0, ""));
+    assert!(!is_at(&site, agent, 0), "{agent}");
+
+    site.ec2.clear_faults();
+    site.agent(0, agent, "start").expect(0);
+    site.ec2.inject(Injection::of(MetadataFault::Down));
+    let forgotten =
+        "rm /run/portsip-ha/*; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor";
+    let answer = site.inside(0, agent, forgotten);
+    let fault = "down, and nothing on the node tells of the resource";
+    row(
+        table,
+        fault,
+        "monitor",
+        &answer,
+        (190, "nothing tells when it was last seen here"),
+    );
+    let old = "touch -d '3 hours ago' /run/portsip-ha/*; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor";
+    site.ec2.clear_faults();
+    site.agent(0, agent, "monitor").expect(0);
+    site.ec2.inject(Injection::of(MetadataFault::Down));
+    let answer = site.inside(0, agent, old);
+    row(
+        table,
+        "down for longer than doubt_limit",
+        "monitor",
+        &answer,
+        (190, "longer than doubt_limit"),
+    );
+
+    site.ec2.clear_faults();
+    site.assign_vip(INSTANCES[1].eni);
+    site.wait("the metadata follows", || {
+        act_every(&site, agent, "monitor", "10000").code != 0
+    });
+    let answer = act_every(&site, agent, "monitor", "10000");
+    let fault = "none: somebody has moved the address to another instance";
+    row(table, fault, "monitor", &answer, (7, "nor has EC2 it here"));
+    site.agent(0, agent, "stop").expect(0);
+    site.assign_vip(INSTANCES[0].eni);
+    site.agent(0, agent, "start").expect(0);
+
+    let fault = "it still shows what was stopped here a moment ago";
+    site.ec2
+        .inject(Injection::of(MetadataFault::StaleAddresses));
+    site.agent(0, agent, "stop").expect(0);
+    assert!(!is_at(&site, agent, 0), "{agent}");
+    let again = site.agent(0, agent, "start");
+    row(table, fault, "start", &again, (0, ""));
+    assert!(is_at(&site, agent, 0), "{agent}");
+}
+
+fn act_every(site: &Site, agent: &str, verb: &str, interval: &str) -> Answer {
+    site.inside(
+        0,
+        agent,
+        &format!("export OCF_RESKEY_CRM_meta_interval={interval}; exec $AGENT {verb}"),
+    )
+}
+
+/// Whether EC2 has the agent's address at an instance.
+fn is_at(site: &Site, agent: &str, node: usize) -> bool {
+    let interface = INSTANCES[node].eni;
+    if agent == "awseip" {
+        let answer = site.call("DescribeAddresses", &[("AllocationId.1", EIP_ALLOCATION)]);
+        return answer.contains(&format!("<networkInterfaceId>{interface}<"));
+    }
+    let answer = site.call(
+        "DescribeNetworkInterfaces",
+        &[("NetworkInterfaceId.1", interface)],
+    );
+    answer.contains(&format!("<privateIpAddress>{VIP}<"))
 }
 
 /// A node where the resource never ran, and no metadata: it does not run there.
