@@ -11,8 +11,6 @@ use crate::ocf::{Failure, Health};
 /// From this `OCF_CHECK_LEVEL` on a block is read from the disk. EC2 is not asked for it, so
 /// that it can be looked for every minute without a call that can be throttled.
 const FROM_THE_DISK: u32 = 5;
-/// How long a disk may take to answer a read before it counts as hung.
-const READ: Duration = Duration::from_secs(8);
 /// How long EC2 may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -42,17 +40,19 @@ impl AwsEbs {
         })
     }
 
-    /// Reads a block past the page cache, or says what is wrong with the disk.
+    /// Reads a block past the page cache, or says what is wrong with the disk. It counts as hung when the monitor's
+    /// time is over; if EC2 is to be asked too, when half of it is.
     fn read_from(&self, device: &Device) -> Result<(), String> {
         let path = device.path.display();
         self.call
             .steps
             .doing(&format!("reading a block from {path} ({})", self.id()));
-        let limit = READ.min(self.call.deadline.remaining() / 2);
+        let left = self.call.deadline.remaining();
+        let limit = if self.call.in_depth() { left / 2 } else { left };
         device.read_block(limit).map_err(|error| {
             if error.kind() == io::ErrorKind::TimedOut {
                 format!(
-                    "{path} ({}) hangs: a read of one block took more than {:.0} s",
+                    "{path} ({}) hangs: a read of one block took more than {:.1} s",
                     self.id(),
                     limit.as_secs_f32()
                 )
@@ -80,7 +80,8 @@ impl AwsEbs {
         }
     }
 
-    async fn attached_says_ec2(&self) -> Result<Option<AttachmentState>, AwsError> {
+    /// How far the volume's attachment to this instance is, if there is one.
+    pub(super) async fn attached_says_ec2(&self) -> Result<Option<AttachmentState>, AwsError> {
         let deadline = self.call.deadline.at_most(ANSWER);
         let here = self.instance(deadline).await?;
         let ec2 = self.connect(deadline).await?;
