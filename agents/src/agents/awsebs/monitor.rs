@@ -93,3 +93,61 @@ impl AwsEbs {
             .map(|attachment| attachment.state))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Instant;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::super::AwsEbsParameters;
+    use super::*;
+    use crate::ocf::{Agent, Call, Deadline, Steps};
+
+    fn monitor(check_level: u32, timeout: Duration) -> AwsEbs {
+        let parameters = AwsEbsParameters {
+            volume_id: "vol-0e06e1e9da3c49b67".parse().unwrap(),
+            device: "/dev/sdf".parse().unwrap(),
+            cluster_instances: None,
+            force_detach: false,
+            profile: None,
+            region: None,
+        };
+        let call = Call {
+            deadline: Deadline::of_action(Instant::now(), timeout),
+            probe: false,
+            check_level,
+            resource: "ebs".to_owned(),
+            steps: Steps::unheard(),
+        };
+        AwsEbs::new(parameters, call)
+    }
+
+    #[test]
+    fn a_disk_has_the_time_of_the_monitor_and_half_of_it_when_ec2_is_asked_too() {
+        let directory = tempfile::tempdir().unwrap();
+        // Nobody writes into it, so that opening it hangs.
+        let path = directory.path().join("disk");
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let disk = Device {
+            path,
+            number: "0:0".to_owned(),
+            by_name: false,
+        };
+        for (level, share) in [(5, 1.0), (10, 0.5)] {
+            let agent = monitor(level, Duration::from_secs(2));
+            let limit = agent.call.deadline.limit().mul_f64(share);
+            let began = Instant::now();
+            let broken = agent.read_from(&disk).unwrap_err();
+            let took = began.elapsed();
+            assert!(broken.contains("hangs"), "{broken}");
+            let early = limit - Duration::from_millis(300);
+            assert!(
+                took > early && took < limit + Duration::from_millis(300),
+                "level {level}: {took:?}"
+            );
+        }
+    }
+}
