@@ -11,7 +11,9 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::stat::{major, minor};
 
-use crate::aws::VolumeId;
+mod find;
+
+pub use find::{find, is_xen};
 
 /// A block device that is the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,67 +22,44 @@ pub struct Device {
     pub path: PathBuf,
     /// `major:minor`, as in mountinfo.
     pub number: String,
-}
-
-/// The device of `volume`, by what identifies it for certain: udev's link, or the serial
-/// number of an NVMe controller. Xen shows no serial: `xen` is the name that EC2 attached it as, if it is known.
-pub fn find(volume: &VolumeId, xen: Option<&str>) -> Option<Device> {
-    let link = PathBuf::from(format!(
-        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
-        volume.serial()
-    ));
-    by_link(&link, volume)
-        .or_else(|| {
-            by_serial(Path::new("/sys/class/nvme"), volume).and_then(|path| block_device(&path))
-        })
-        .or_else(|| block_device(&xen_path(xen?)?))
-}
-
-/// What udev's link leads to, unless it is left over and another volume is there now.
-fn by_link(link: &Path, volume: &VolumeId) -> Option<Device> {
-    let path = fs::canonicalize(link).ok()?;
-    let name = path.file_name()?;
-    let serial = fs::read_to_string(
-        Path::new("/sys/class/block")
-            .join(name)
-            .join("device/serial"),
-    );
-    if serial.is_ok_and(|serial| serial.trim() != volume.serial()) {
-        return None;
-    }
-    block_device(&path)
-}
-
-/// The first namespace of the controller with the volume's serial number.
-fn by_serial(controllers: &Path, volume: &VolumeId) -> Option<PathBuf> {
-    for controller in fs::read_dir(controllers).ok()?.flatten() {
-        let serial = fs::read_to_string(controller.path().join("serial")).unwrap_or_default();
-        if serial.trim() == volume.serial() {
-            // nvme1 has nvme1n1. With multipath it shows as nvme1c1n1 there, the device has no c1.
-            return Some(Path::new("/dev").join(format!("{}n1", controller.file_name().display())));
-        }
-    }
-    None
-}
-
-/// `/dev/sdf` and `/dev/xvdf` are `/dev/xvdf` on Xen.
-fn xen_path(name: &str) -> Option<PathBuf> {
-    let name = name.strip_prefix("/dev/")?;
-    let letters = name
-        .strip_prefix("sd")
-        .or_else(|| name.strip_prefix("xvd"))?;
-    Some(PathBuf::from(format!("/dev/xvd{letters}")))
+    /// Whether nothing but its name says that it is the volume, as on Xen.
+    pub by_name: bool,
 }
 
 fn block_device(path: &Path) -> Option<Device> {
     let metadata = fs::metadata(path).ok()?;
     metadata.file_type().is_block_device().then(|| Device {
         path: path.to_owned(),
-        number: format!("{}:{}", major(metadata.rdev()), minor(metadata.rdev())),
+        number: number(metadata.rdev()),
+        by_name: false,
     })
 }
 
+/// `major:minor`, as in mountinfo and in sysfs.
+pub(crate) fn number(device: u64) -> String {
+    format!("{}:{}", major(device), minor(device))
+}
+
+/// What sysfs has about a disk or a partition, by its number.
+pub(crate) fn sysfs(number: &str) -> PathBuf {
+    Path::new("/sys/dev/block").join(number)
+}
+
 impl Device {
+    /// Its number and those of its partitions.
+    pub fn numbers(&self) -> Vec<String> {
+        let partitions = fs::read_dir(sysfs(&self.number))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.path().join("partition").exists())
+            .filter_map(|entry| fs::read_to_string(entry.path().join("dev")).ok())
+            .map(|number| number.trim().to_owned());
+        std::iter::once(self.number.clone())
+            .chain(partitions)
+            .collect()
+    }
+
     /// Its size in bytes; 0 when there is nothing behind it any more.
     ///
     /// # Errors
@@ -137,14 +116,23 @@ impl Device {
     /// The disk's, and `TimedOut`.
     pub fn read_block(&self, limit: Duration) -> io::Result<()> {
         let path = self.path.clone();
-        let (done, answer) = mpsc::channel();
-        std::thread::Builder::new().spawn(move || {
-            let _ = done.send(read_past_cache(&path));
-        })?;
-        answer
-            .recv_timeout(limit)
-            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+        within(limit, move || read_past_cache(&path))
+            .unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut)))
     }
+}
+
+/// What `work` gives, on a thread that is left behind if it takes longer than `limit`.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (done, answer) = mpsc::channel();
+    std::thread::Builder::new()
+        .spawn(move || {
+            let _ = done.send(work());
+        })
+        .ok()?;
+    answer.recv_timeout(limit).ok()
 }
 
 fn read_past_cache(path: &Path) -> io::Result<()> {
@@ -163,33 +151,6 @@ fn read_past_cache(path: &Path) -> io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_controller_is_found_by_the_whole_serial() {
-        let sys = tempfile::tempdir().unwrap();
-        for (controller, serial) in [
-            ("nvme0", "vol0e06e1e9da3c49b66\n"),
-            ("nvme3", "vol0e06e1e9da3c49b67   \n"),
-        ] {
-            fs::create_dir(sys.path().join(controller)).unwrap();
-            fs::write(sys.path().join(controller).join("serial"), serial).unwrap();
-        }
-        let volume = "vol-0e06e1e9da3c49b67".parse().unwrap();
-        assert_eq!(
-            by_serial(sys.path(), &volume),
-            Some(PathBuf::from("/dev/nvme3n1"))
-        );
-        let other = "vol-0e06e1e9da3c49b68".parse().unwrap();
-        assert_eq!(by_serial(sys.path(), &other), None);
-    }
-
-    #[test]
-    fn xen_names() {
-        for name in ["/dev/sdf", "/dev/xvdf"] {
-            assert_eq!(xen_path(name), Some(PathBuf::from("/dev/xvdf")));
-        }
-        assert_eq!(xen_path("/dev/nvme1n1"), None);
-    }
 
     #[test]
     fn a_link_to_what_is_no_block_device_is_no_volume() {

@@ -1,18 +1,23 @@
-//! What is mounted where (proc(5), mountinfo), unmounting, and who keeps a mount busy.
+//! What is mounted where (proc(5), mountinfo), and unmounting.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
+
+use crate::device;
 
 /// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// Number of the device, `major:minor`.
     pub device: String,
+    /// What of it is mounted: `/`, or a directory of it; `mnt:[4026532]` for a mount namespace that is kept.
+    pub root: PathBuf,
     /// Where it is mounted.
     pub point: PathBuf,
     /// What is mounted, as given to mount(2).
@@ -24,25 +29,50 @@ pub struct Mount {
 /// # Errors
 /// When /proc can't be read.
 pub fn mounts() -> io::Result<Vec<Mount>> {
-    let text = fs::read("/proc/self/mountinfo")?;
+    mounts_of(Path::new("/proc/self"))
+}
+
+/// The mounts of the namespace of a process, by its directory in /proc.
+///
+/// # Errors
+/// When it can't be read; the process may have ended.
+pub fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
+    let text = fs::read(process.join("mountinfo"))?;
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
+}
+
+impl Mount {
+    /// Whether it is a file system on one of these devices. btrfs has numbers of its own in mountinfo: there, what
+    /// was given to mount(2) tells.
+    pub fn is_on(&self, numbers: &[String]) -> bool {
+        let by_source = || {
+            fs::metadata(&self.source).is_ok_and(|source| {
+                source.file_type().is_block_device()
+                    && numbers.contains(&device::number(source.rdev()))
+            })
+        };
+        numbers.contains(&self.device)
+            || self.device.starts_with("0:") && self.source.starts_with("/dev/") && by_source()
+    }
 }
 
 /// `36 35 98:0 /root /point options [optional fields] - type source super-options`
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|b| *b == b' ');
     let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
-    let point = unescaped(fields.nth(1)?);
+    let root = unescaped(fields.next()?);
+    let point = unescaped(fields.next()?);
     let source = fields.skip_while(|field| *field != b"-").nth(2)?;
     Some(Mount {
         device,
+        root,
         point,
         source: unescaped(source),
     })
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.
-fn unescaped(field: &[u8]) -> PathBuf {
+pub(crate) fn unescaped(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, after)) = rest.split_first() {
@@ -74,33 +104,6 @@ pub fn unmount(point: &Path) -> io::Result<()> {
     umount2(point, MntFlags::UMOUNT_NOFOLLOW).map_err(io::Error::from)
 }
 
-/// Some of the processes that have a file or their directory under `point`: `postgres (812)`.
-pub fn users_of(point: &Path) -> Vec<String> {
-    const ENOUGH: usize = 5;
-    let mut users = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if users.len() == ENOUGH || !name.as_bytes().iter().all(u8::is_ascii_digit) {
-            continue;
-        }
-        let process = entry.path();
-        let under =
-            |link: PathBuf| fs::read_link(link).is_ok_and(|target| target.starts_with(point));
-        let files = fs::read_dir(process.join("fd"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        if under(process.join("cwd"))
-            || under(process.join("root"))
-            || files.map(|f| f.path()).any(under)
-        {
-            let command = fs::read_to_string(process.join("comm")).unwrap_or_default();
-            users.push(format!("{} ({})", command.trim(), name.display()));
-        }
-    }
-    users
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -111,6 +114,7 @@ mod tests {
         let plain = parse(b"36 35 259:1 / /var/lib/portsip rw,noatime - xfs /dev/nvme1n1 rw,attr2")
             .unwrap();
         assert_eq!(plain.device, "259:1");
+        assert_eq!(plain.root, Path::new("/"));
         assert_eq!(plain.point, Path::new("/var/lib/portsip"));
         assert_eq!(plain.source, Path::new("/dev/nvme1n1"));
         let shared = parse(b"36 35 259:1 / /a rw shared:1 master:2 - xfs /dev/nvme1n1 rw").unwrap();
@@ -143,13 +147,5 @@ mod tests {
             "7:1"
         );
         assert_eq!(mounted_on(&mounts, Path::new("/dat")), None);
-    }
-
-    #[test]
-    fn this_process_is_found_by_its_directory() {
-        let here = std::env::current_dir().unwrap();
-        let me = format!("({})", std::process::id());
-        // Others may work here too, and only a few are named.
-        assert!(!users_of(&here).is_empty(), "{me}");
     }
 }

@@ -102,6 +102,26 @@ impl VolumeId {
     }
 }
 
+/// Instances, with spaces or commas between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceIds(Vec<InstanceId>);
+
+impl InstanceIds {
+    /// Whether `instance` is one of them.
+    pub fn contains(&self, instance: &InstanceId) -> bool {
+        self.0.contains(instance)
+    }
+}
+
+impl FromStr for InstanceIds {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let between = |c: char| c.is_whitespace() || c == ',';
+        let words = text.split(between).filter(|word| !word.is_empty());
+        words.map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// A region: `us-west-1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Region(String);
@@ -138,7 +158,7 @@ impl fmt::Display for Region {
     }
 }
 
-parsed_values! { VolumeId: "string"; AllocationId: "string"; Region: "string"; }
+parsed_values! { VolumeId: "string"; InstanceIds: "string"; AllocationId: "string"; Region: "string"; }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -177,6 +197,22 @@ mod tests {
     fn the_serial_is_the_id_without_its_hyphen() {
         let volume: VolumeId = "vol-0e06e1e9da3c49b67".parse().unwrap();
         assert_eq!(volume.serial(), "vol0e06e1e9da3c49b67");
+    }
+
+    #[test]
+    fn instances_are_a_list() {
+        let one: InstanceId = "i-08807c762627239b8".parse().unwrap();
+        let other: InstanceId = "i-03411641c37513049".parse().unwrap();
+        for text in [
+            "i-08807c762627239b8 i-03411641c37513049",
+            "i-08807c762627239b8,  i-03411641c37513049 ",
+        ] {
+            let list: InstanceIds = text.parse().unwrap();
+            assert!(list.contains(&one) && list.contains(&other), "{text}");
+        }
+        let list: InstanceIds = one.as_str().parse().unwrap();
+        assert!(!list.contains(&other));
+        assert!("i-08807c762627239b8 pbx02".parse::<InstanceIds>().is_err());
     }
 
     #[test]

@@ -17,7 +17,9 @@ mod volume;
 pub use address::{Association, ElasticIp};
 pub use client::{Ec2, trust_the_bundle};
 pub use error::AwsError;
-pub use ids::{AllocationId, AssociationId, InstanceId, InterfaceId, Malformed, Region, VolumeId};
+pub use ids::{
+    AllocationId, AssociationId, InstanceId, InstanceIds, InterfaceId, Malformed, Region, VolumeId,
+};
 pub use instance::Power;
 pub use metadata::{Interface, Metadata};
 pub use retry::{LAG, until_allowed, until_expected, until_known};

@@ -16,6 +16,8 @@ pub struct Volume {
     pub zone: String,
     /// Whether it may be attached to several instances at once.
     pub multi_attach: bool,
+    /// Whether it is encrypted, so that an attachment needs its KMS key.
+    pub encrypted: bool,
     /// Where it is attached.
     pub attachments: Vec<Attachment>,
 }
@@ -119,6 +121,7 @@ impl Ec2 {
             },
             zone: volume.availability_zone().unwrap_or_default().to_owned(),
             multi_attach: volume.multi_attach_enabled().unwrap_or(false),
+            encrypted: volume.encrypted().unwrap_or(false),
             attachments,
         })
     }

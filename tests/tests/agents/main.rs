@@ -9,4 +9,5 @@ mod faults;
 mod histories;
 mod lookup;
 mod node;
+mod pacemaker;
 mod volume;

@@ -1,5 +1,5 @@
 //! The model with three nodes. A node is a /dev and a /run of its own in which the agents run,
-//! and a metadata service that knows which instance it is.
+//! and a metadata service that knows which instance it is. There is no cluster: stand-ins answer for Pacemaker.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -158,6 +158,8 @@ pub(crate) struct Site<W = Machines> {
     api: SocketAddr,
     /// Where each node finds EC2's API and its metadata.
     services: Vec<[SocketAddr; 2]>,
+    /// Where Pacemaker's tools are.
+    tools: tempfile::TempDir,
     end: Option<(
         tokio::sync::oneshot::Sender<()>,
         std::thread::JoinHandle<()>,
@@ -178,6 +180,8 @@ impl<W: World + 'static> Site<W> {
         way: impl Fn(usize, axum::Router) -> axum::Router + Send + 'static,
     ) -> Self {
         let machines = Arc::new(machines);
+        let tools = tempfile::tempdir().unwrap();
+        crate::pacemaker::stand_in(tools.path());
         let bind = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let api = bind();
         let listeners = site::INSTANCES.map(|_| [bind(), bind()]);
@@ -219,6 +223,7 @@ impl<W: World + 'static> Site<W> {
             machines,
             api: address,
             services,
+            tools,
             end: Some((end, thread)),
         }
     }
@@ -227,13 +232,24 @@ impl<W: World + 'static> Site<W> {
     pub(crate) fn environment(&self, node: usize) -> Vec<(&'static str, String)> {
         let [api, metadata] = &self.services[node];
         vec![
-            ("PATH", std::env::var("PATH").unwrap()),
+            (
+                "PATH",
+                format!(
+                    "{}:{}",
+                    self.tools.path().display(),
+                    std::env::var("PATH").unwrap()
+                ),
+            ),
             (
                 "AWS_EC2_METADATA_SERVICE_ENDPOINT",
                 format!("http://{metadata}"),
             ),
             ("AWS_ENDPOINT_URL_EC2", format!("http://{api}")),
             ("OCF_RESKEY_volume_id", site::VOLUME_ID.to_owned()),
+            (
+                "OCF_RESKEY_cluster_instances",
+                site::INSTANCES.map(|instance| instance.id).join(" "),
+            ),
             ("OCF_RESKEY_allocation_id", site::EIP_ALLOCATION.to_owned()),
             ("OCF_RESKEY_elastic_ip", site::EIP.to_string()),
             ("OCF_RESKEY_private_ip_address", site::VIP.to_string()),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lab::ec2::{Injection, VolumeFault};
+use lab::ec2::{CallFault, Injection, VolumeFault};
 use lab::site::INSTANCES;
 
 use crate::node::Site;
@@ -142,16 +142,59 @@ fn a_taken_device_name_is_not_fought_over() {
 }
 
 #[test]
-fn what_is_wrong_everywhere_is_a_configuration_error() {
+fn only_a_parameter_that_is_wrong_everywhere_is_a_configuration_error() {
     let site = Site::new();
     let script = "export OCF_RESKEY_volume_id=vol-0b0b0b0b0b0b0b0b0; exec $AGENT start";
-    let answer = site.inside(0, "awsebs", script).expect(6);
+    let answer = site.inside(0, "awsebs", script).expect(5);
     assert!(answer.says("InvalidVolume.NotFound"), "{answer:?}");
     site.ec2
         .add_volume("vol-0a0a0a0a0a0a0a0a0", "us-west-1a")
         .unwrap();
     let script = "export OCF_RESKEY_volume_id=vol-0a0a0a0a0a0a0a0a0; exec $AGENT start";
     site.inside(0, "awsebs", script).expect(5);
+    for wrong in [
+        "volume_id=vol-x",
+        "device=/dev/nvme1n1",
+        "cluster_instances=pbx01",
+    ] {
+        let script = format!("export OCF_RESKEY_{wrong}; exec $AGENT start");
+        site.inside(0, "awsebs", &script).expect(6);
+    }
+}
+
+#[test]
+fn the_device_name_that_is_asked_for_is_the_one_in_the_parameter() {
+    let site = Site::new();
+    let script = "export OCF_RESKEY_device=/dev/xvdg; exec $AGENT start";
+    site.inside(0, "awsebs", script).expect(0);
+    let volume = site.call("DescribeVolumes", &[("VolumeId.1", lab::site::VOLUME_ID)]);
+    assert!(volume.contains("<device>/dev/sdg</device>"), "{volume}");
+}
+
+#[test]
+fn a_right_that_is_given_late_is_waited_for() {
+    let site = Site::new();
+    let late = Injection::of(CallFault::Denied).lasting(Duration::from_secs(4));
+    site.ec2.inject(late);
+    let answer = site.agent(0, "awsebs", "start").expect(0);
+    assert!(answer.took > Duration::from_secs(3), "{answer:?}");
+}
+
+#[test]
+fn a_clean_stop_that_is_not_described_yet_is_no_reason_to_refuse() {
+    let site = Site::new();
+    site.agent(0, "awsebs", "start").expect(0);
+    let stale = Injection::of(CallFault::Stale)
+        .on(&["DescribeVolumes"])
+        .at(N2);
+    site.ec2.inject(stale);
+    site.agent(0, "awsebs", "stop").expect(0);
+    site.inside(
+        1,
+        "awsebs",
+        "unset OCF_RESKEY_cluster_instances; exec $AGENT start",
+    )
+    .expect(0);
 }
 
 #[test]

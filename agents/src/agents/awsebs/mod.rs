@@ -1,8 +1,10 @@
 //! awsebs: the EBS volume, attached to this instance. What it is; the verbs are in their files.
 
+mod held;
 mod monitor;
 mod start;
 mod stop;
+mod take;
 mod validate;
 
 use std::fs;
@@ -12,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::aws::{
-    AwsError, Ec2, InstanceId, Metadata, Region, VolumeId, trust_the_bundle, until_known,
+    AwsError, Ec2, InstanceId, InstanceIds, Metadata, Region, VolumeId, trust_the_bundle,
+    until_known,
 };
 use crate::device::{self, Device};
 use crate::meaning::Meaning;
@@ -25,9 +28,11 @@ parameters! {
         volume_id: VolumeId = required, unique, "id of the volume",
             "The id of the EBS volume, such as vol-0e06e1e9da3c49b67. It is never formatted. Multi-Attach has to be off.";
         device: DeviceName = default("/dev/sdf"), "device name to ask for",
-            "The device name that EC2 is asked for, /dev/sdf to /dev/sdp. If another volume of the instance has it, the next free one is taken. On Nitro instances the kernel names the device as it likes; it is found by the volume's serial number.";
-        force_detach: bool = default("false"), reloadable, "whether to detach by force from a running instance",
-            "Whether a start may detach the volume by force from an instance that runs and does not let it go. What that instance has not written yet is lost, and it may not notice that it lost the volume. From stopped instances the volume is always taken.";
+            "The device name that EC2 is asked for, /dev/sdf to /dev/sdp or /dev/xvdf to /dev/xvdp. On Nitro instances the kernel names the device as it likes, and it is found by the volume's serial number; if another volume of the instance has the name, the next free one is taken. On Xen instances the device is /dev/xvdf where /dev/sdf is asked for; if another volume has the name, a start fails, since who mounts by name would mount that one.";
+        cluster_instances: InstanceIds = optional, reloadable, "instances of the cluster, if it fences",
+            "The ids of the cluster's instances, with spaces between them. A start detaches the volume, without force, from an instance that runs only if it is one of these, Pacemaker's fencing is on (stonith-enabled), and Pacemaker does not take the resource to be running on another node: then that instance has stopped the resource, or was fenced and started again. From any other instance that runs the volume is not taken. So it is given only in a cluster with fencing; cib-gen sees to that. From stopped instances the volume is always taken.";
+        force_detach: bool = default("false"), reloadable, "whether to take the volume from a running instance by all means",
+            "Whether a start may detach the volume from any instance that runs, and by force if that instance does not let it go. What that instance has not written yet is lost, and it may not notice that it lost the volume. From stopped instances the volume is always taken.";
         profile: String = optional, reloadable, "profile of the AWS configuration",
             "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
         region: Region = optional, reloadable, "AWS region",
@@ -81,19 +86,28 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often EC2 is asked while something is on its way there.
 const ASK: Duration = Duration::from_millis(300);
 
+/// IAM is eventually consistent: a right that was just given is denied for a while
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html>). So a denied call is made again for so
+/// long, if half of the action's time is not less.
+const DENIED: Duration = Duration::from_secs(60);
+const DENIED_RETRY: Duration = Duration::from_secs(3);
+
 /// The agent.
 #[derive(Debug)]
 pub struct AwsEbs {
     parameters: AwsEbsParameters,
     call: Call,
     state: StateFile,
+    /// Until when a denied call is made again.
+    denied_until: Deadline,
 }
 
 /// What was asked of EC2 from here. Its descriptions may not tell of it for some seconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Begun {
     volume: String,
-    /// The name asked for, by which Xen shows the device.
+    /// The name under which EC2 has said that the volume is attached here, by which Xen shows the device. Empty
+    /// until EC2 has said so: a name that was only asked for can be another volume's.
     device: String,
     /// Whether the device was seen. Until then it may still appear.
     seen: bool,
@@ -112,7 +126,7 @@ impl Agent for AwsEbs {
     const DESCRIPTION: Description = Description {
         name: "awsebs",
         short: "EBS volume attached to this EC2 instance",
-        long: "Attaches an EBS volume to this EC2 instance and waits until its device is there. Takes the volume from an instance that is stopped or terminated; an instance that runs is asked to let it go, and if it has the volume still mounted, the start fails. A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=5 it also reads a block from the disk past the page cache, and with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
+        long: "Attaches an EBS volume to this EC2 instance and waits until its device is there. Takes the volume from an instance that is stopped or terminated. From an instance that runs it is taken only if that is known to use it no more: see cluster_instances. A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=5 it also reads a block from the disk past the page cache, and with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
         actions: &[
             Advice::timeout("start", 180),
             Advice::timeout("stop", 180),
@@ -126,10 +140,12 @@ impl Agent for AwsEbs {
     fn new(parameters: AwsEbsParameters, call: Call) -> Self {
         trust_the_bundle();
         let state = StateFile::of(Self::DESCRIPTION.name, &call.resource);
+        let denied_until = call.deadline.at_most(DENIED.min(call.deadline.limit() / 2));
         Self {
             parameters,
             call,
             state,
+            denied_until,
         }
     }
 
@@ -180,6 +196,33 @@ impl AwsEbs {
         let region = self.parameters.region.as_ref();
         let profile = self.parameters.profile.as_deref();
         Ec2::connect_by(deadline, region, profile).await
+    }
+
+    /// What a call of EC2 gives, once it is allowed if the right for it may just have been given.
+    async fn allowed<T>(&self, call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
+        loop {
+            match call().await {
+                Err(error)
+                    if error.meaning == Meaning::Forbidden
+                        && self.denied_until.sleep(DENIED_RETRY).await =>
+                {
+                    tracing::warn!("{error}; asking again, as the right may just have been given");
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// How an action ends because of an error. What EC2 does not know or refuses here it may know and take on another
+    /// node, with other credentials or in another region.
+    fn failed(&self, error: &AwsError) -> Failure {
+        match error.meaning {
+            Meaning::NotFound => Failure::installed(format!(
+                "{error}. Check volume_id, the region, and whose credentials this node has"
+            )),
+            Meaning::InvalidValue => Failure::installed(error.to_string()),
+            _ => error.failure(),
+        }
     }
 
     /// The instance that this is: from the metadata, or from the firmware, where Nitro keeps it too.

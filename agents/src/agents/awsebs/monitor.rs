@@ -11,8 +11,6 @@ use crate::ocf::{Failure, Health};
 /// From this `OCF_CHECK_LEVEL` on a block is read from the disk. EC2 is not asked for it, so
 /// that it can be looked for every minute without a call that can be throttled.
 const FROM_THE_DISK: u32 = 5;
-/// How long a disk may take to answer a read before it counts as hung.
-const READ: Duration = Duration::from_secs(8);
 /// How long EC2 may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -42,17 +40,19 @@ impl AwsEbs {
         })
     }
 
-    /// Reads a block past the page cache, or says what is wrong with the disk.
+    /// Reads a block past the page cache, or says what is wrong with the disk. It counts as hung when the monitor's
+    /// time is over; if EC2 is to be asked too, when half of it is.
     fn read_from(&self, device: &Device) -> Result<(), String> {
         let path = device.path.display();
         self.call
             .steps
             .doing(&format!("reading a block from {path} ({})", self.id()));
-        let limit = READ.min(self.call.deadline.remaining() / 2);
+        let left = self.call.deadline.remaining();
+        let limit = if self.call.in_depth() { left / 2 } else { left };
         device.read_block(limit).map_err(|error| {
             if error.kind() == io::ErrorKind::TimedOut {
                 format!(
-                    "{path} ({}) hangs: a read of one block took more than {:.0} s",
+                    "{path} ({}) hangs: a read of one block took more than {:.1} s",
                     self.id(),
                     limit.as_secs_f32()
                 )
@@ -80,7 +80,8 @@ impl AwsEbs {
         }
     }
 
-    async fn attached_says_ec2(&self) -> Result<Option<AttachmentState>, AwsError> {
+    /// How far the volume's attachment to this instance is, if there is one.
+    pub(super) async fn attached_says_ec2(&self) -> Result<Option<AttachmentState>, AwsError> {
         let deadline = self.call.deadline.at_most(ANSWER);
         let here = self.instance(deadline).await?;
         let ec2 = self.connect(deadline).await?;
@@ -90,5 +91,63 @@ impl AwsEbs {
         Ok(volume
             .attachment_to(&here)
             .map(|attachment| attachment.state))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Instant;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::super::AwsEbsParameters;
+    use super::*;
+    use crate::ocf::{Agent, Call, Deadline, Steps};
+
+    fn monitor(check_level: u32, timeout: Duration) -> AwsEbs {
+        let parameters = AwsEbsParameters {
+            volume_id: "vol-0e06e1e9da3c49b67".parse().unwrap(),
+            device: "/dev/sdf".parse().unwrap(),
+            cluster_instances: None,
+            force_detach: false,
+            profile: None,
+            region: None,
+        };
+        let call = Call {
+            deadline: Deadline::of_action(Instant::now(), timeout),
+            probe: false,
+            check_level,
+            resource: "ebs".to_owned(),
+            steps: Steps::unheard(),
+        };
+        AwsEbs::new(parameters, call)
+    }
+
+    #[test]
+    fn a_disk_has_the_time_of_the_monitor_and_half_of_it_when_ec2_is_asked_too() {
+        let directory = tempfile::tempdir().unwrap();
+        // Nobody writes into it, so that opening it hangs.
+        let path = directory.path().join("disk");
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let disk = Device {
+            path,
+            number: "0:0".to_owned(),
+            by_name: false,
+        };
+        for (level, share) in [(5, 1.0), (10, 0.5)] {
+            let agent = monitor(level, Duration::from_secs(2));
+            let limit = agent.call.deadline.limit().mul_f64(share);
+            let began = Instant::now();
+            let broken = agent.read_from(&disk).unwrap_err();
+            let took = began.elapsed();
+            assert!(broken.contains("hangs"), "{broken}");
+            let early = limit - Duration::from_millis(300);
+            assert!(
+                took > early && took < limit + Duration::from_millis(300),
+                "level {level}: {took:?}"
+            );
+        }
     }
 }

@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::take::Asked;
 use super::{ASK, AwsEbs, Begun, DeviceName, LOOK, or_look_again, since};
 use crate::aws::{
-    Attachment, AttachmentState, AwsError, Ec2, InstanceId, LAG, Power, Usable, Volume, until_known,
+    Attachment, AttachmentState, AwsError, Ec2, InstanceId, LAG, Usable, Volume, until_known,
 };
+use crate::device;
 use crate::meaning::Meaning;
 use crate::ocf::Failure;
 
-/// How long a holder that runs may be `busy` before it counts as refusing. EC2 says `busy` for a moment
-/// too while a volume that nobody uses leaves.
-const BUSY: Duration = Duration::from_secs(3);
+/// How often EC2 may take an attachment on and drop it.
+const DROPPED: u32 = 2;
+/// How often a name may be refused that nobody is seen to have.
+const REFUSED: usize = 2;
 /// How often EC2 is asked whether an attachment is still on its way while the device is awaited.
 const STILL: Duration = Duration::from_secs(1);
 
@@ -45,19 +48,6 @@ fn next<'a>(volume: &'a Volume, here: &InstanceId) -> Next<'a> {
     }
 }
 
-/// What was asked of another holder so far.
-#[derive(Debug, Default)]
-struct Asked {
-    /// From when on it is asked again, if it shows no effect.
-    again: Option<Instant>,
-    /// Whether it was asked by force.
-    force: bool,
-    /// Since when it is busy.
-    busy: Option<Instant>,
-    /// Since when EC2 says that it is off, without a break.
-    off: Option<Instant>,
-}
-
 /// What EC2 made of a request to attach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attaching {
@@ -82,7 +72,8 @@ impl AwsEbs {
         let known = async {
             let here = self.instance(patience).await?;
             let ec2 = self.connect(patience).await?;
-            let volume = until_known(patience, async || ec2.volume(self.id()).await).await?;
+            let look = async || until_known(patience, async || ec2.volume(self.id()).await).await;
+            let volume = self.allowed(look).await?;
             Ok::<_, AwsError>((here, ec2, volume))
         };
         steps.doing(&format!("asking EC2 where {} is", self.id()));
@@ -94,9 +85,10 @@ impl AwsEbs {
                 tracing::warn!("{error}; but the device is here");
                 return Ok(());
             }
-            Err(error) => return Err(error.failure()),
+            Err(error) => return Err(self.failed(&error)),
         };
         let mut asked = Asked::default();
+        let mut taken_on = 0;
         let mut doing;
         loop {
             if volume.multi_attach {
@@ -141,11 +133,16 @@ impl AwsEbs {
                     steps.doing(&doing);
                     self.take(&ec2, attachment, &mut asked).await?;
                 }
+                // EC2 takes no second attachment on while there is a first. So what it took on is no more.
+                Next::Attach if taken_on == DROPPED => return Err(self.dropped(&volume, &here)),
                 Next::Attach => {
                     doing = format!("attaching {} to {here}", self.id());
                     steps.acting(&doing);
                     let pause = match self.attach(&ec2, &here).await? {
-                        Attaching::Begun => LAG,
+                        Attaching::Begun => {
+                            taken_on += 1;
+                            LAG
+                        }
                         Attaching::NotYet => STILL,
                     };
                     let told = Some(Instant::now() + pause);
@@ -162,7 +159,7 @@ impl AwsEbs {
             }
             volume = until_known(deadline, async || ec2.volume(self.id()).await)
                 .await
-                .map_err(|error| error.failure().while_doing(&doing))?;
+                .map_err(|error| self.failed(&error).while_doing(&doing))?;
         }
     }
 
@@ -172,108 +169,88 @@ impl AwsEbs {
         detached.is_some_and(|moment| since(moment) < LAG)
     }
 
-    /// Does what may be done to get the volume from another instance.
-    async fn take(
-        &self,
-        ec2: &Ec2,
-        attachment: &Attachment,
-        asked: &mut Asked,
-    ) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
-        let holder = &attachment.instance;
-        let now = Instant::now();
-        let busy = attachment.state == AttachmentState::Busy;
-        let in_vain = asked.again.is_some_and(|again| again <= now);
-        let leaving = attachment.state == AttachmentState::Detaching;
-        if !busy && !in_vain && (leaving || asked.again.is_some()) {
-            asked.again.get_or_insert(now + LAG);
-            return Ok(());
-        }
-        let power = until_known(deadline, async || ec2.power(holder).await)
-            .await
-            .map_err(|error| error.failure())?;
-        if power == Power::Off {
-            asked.off.get_or_insert(now);
+    /// Why EC2 has dropped what it had taken on. It says nothing about it; with a KMS key that may not be used, this is
+    /// all that is seen (<https://github.com/kubernetes/kubernetes/issues/62171>).
+    fn dropped(&self, volume: &Volume, here: &InstanceId) -> Failure {
+        let id = self.id();
+        if volume.encrypted {
+            Failure::installed(format!(
+                "{id} is encrypted and fell back to `available` twice: this node's role may lack kms:CreateGrant on its \
+                 KMS key (kms:Decrypt, kms:DescribeKey and kms:GenerateDataKeyWithoutPlaintext are needed too)"
+            ))
         } else {
-            asked.off = None;
+            Failure::generic(format!(
+                "{id} fell back to `available` twice while it was being attached to {here}, and EC2 gives no reason. \
+                 Look at the volume and the instance in the EC2 console"
+            ))
         }
-        let force = match power {
-            // It may still be writing. When it is off, the volume is free to take.
-            Power::GoingDown => return Ok(()),
-            // Nothing writes any more, so force loses nothing. But it is rarely needed, and one word of EC2 that it is
-            // off can be old: it may have been started since.
-            Power::Off => (busy || in_vain) && asked.off.is_some_and(|since| since.elapsed() > LAG),
-            Power::On if busy => {
-                let since = *asked.busy.get_or_insert(now);
-                if !self.parameters.force_detach {
-                    if since.elapsed() < BUSY {
-                        return Ok(());
-                    }
-                    return Err(Failure::generic(format!(
-                        "{} is in use on {holder}, which is running: EC2 says the attachment is busy. \
-                         Unmount it there or stop {holder}; nothing was taken by force",
-                        self.id()
-                    )));
-                }
-                true
-            }
-            Power::On => false,
-        };
-        if asked.again.is_some() && !in_vain && force == asked.force {
-            return Ok(());
-        }
-        tracing::info!(
-            "detaching {} from {holder}{}",
-            self.id(),
-            if force { " by force" } else { "" }
-        );
-        let answer = ec2.detach(self.id(), holder, force).await;
-        let pause = if answer.is_ok() { LAG } else { STILL };
-        asked.force = force;
-        asked.again = Some(Instant::now() + pause);
-        or_look_again(answer).map_err(|error| error.failure())
     }
 
     /// Asks EC2 to attach the volume, under the next name if that asked for is taken.
     async fn attach(&self, ec2: &Ec2, here: &InstanceId) -> Result<Attaching, Failure> {
-        let mut name = self.parameters.device.clone();
         let before = self.begun();
-        for _ in 0..2 {
-            self.note(&name.to_string(), false)?;
-            match ec2.attach(self.id(), here, &name.to_string()).await {
-                Err(error) if error.meaning == Meaning::InvalidValue => {
-                    let taken =
-                        until_known(self.call.deadline, async || ec2.device_names(here).await)
-                            .await
-                            .map_err(|error| error.failure())?;
-                    if !taken.iter().any(|other| name.is(other)) {
-                        return Err(error.failure());
-                    }
-                    name = DeviceName::all()
-                        .find(|free| !taken.iter().any(|other| free.is(other)))
-                        .ok_or_else(|| {
-                            Failure::installed(format!(
-                                "{here} has no device name from /dev/sdf to /dev/sdp left for {}",
-                                self.id()
-                            ))
-                        })?;
+        let mut name = self.parameters.device.clone();
+        let mut tried = Vec::new();
+        loop {
+            self.note("", false)?;
+            let attach = async || ec2.attach(self.id(), here, &name.to_string()).await;
+            let error = match self.allowed(attach).await {
+                Ok(()) => {
+                    self.note(&name.to_string(), false)?;
+                    return Ok(Attaching::Begun);
                 }
-                Ok(()) => return Ok(Attaching::Begun),
-                Err(error) => {
-                    let is_final = matches!(
-                        error.meaning,
-                        Meaning::Forbidden | Meaning::WrongZone | Meaning::NoRoom
-                    );
-                    // Refused for good, so nothing is on its way that a stop would have to wait for.
-                    if is_final && before.is_none_or(|before| before.seen) {
-                        self.state.remove();
-                    }
-                    or_look_again(Err(error)).map_err(|error| error.failure())?;
-                    return Ok(Attaching::NotYet);
-                }
+                Err(error) => error,
+            };
+            let is_final = matches!(
+                error.meaning,
+                Meaning::Forbidden | Meaning::WrongZone | Meaning::NoRoom | Meaning::InvalidValue
+            );
+            // Refused for good, so nothing is on its way that a stop would have to wait for.
+            if is_final && before.as_ref().is_none_or(|before| before.seen) {
+                self.state.remove();
             }
+            if error.meaning != Meaning::InvalidValue {
+                or_look_again(Err(error)).map_err(|error| self.failed(&error))?;
+                return Ok(Attaching::NotYet);
+            }
+            tried.push(name);
+            name = self.next_name(ec2, here, &tried, &error).await?;
         }
-        Ok(Attaching::NotYet)
+    }
+
+    /// The name to ask for after those that were refused.
+    async fn next_name(
+        &self,
+        ec2: &Ec2,
+        here: &InstanceId,
+        tried: &[DeviceName],
+        refusal: &AwsError,
+    ) -> Result<DeviceName, Failure> {
+        let names =
+            async || until_known(self.call.deadline, async || ec2.device_names(here).await).await;
+        let taken = self.allowed(names).await;
+        let taken = taken.map_err(|error| self.failed(&error))?;
+        let is_taken = |name: &DeviceName| taken.iter().any(|other| name.is(other));
+        // A name that was taken a moment ago may not be described yet. If that is so twice, it is something else.
+        let unseen = tried.iter().filter(|name| !is_taken(name)).count();
+        if unseen >= REFUSED {
+            return Err(self.failed(refusal));
+        }
+        if device::is_xen() {
+            return Err(Failure::installed(format!(
+                "another volume of {here} has the device name {}, by which {} would be mounted: {refusal}",
+                self.parameters.device,
+                self.id()
+            )));
+        }
+        DeviceName::all()
+            .find(|name| !is_taken(name) && !tried.contains(name))
+            .ok_or_else(|| {
+                Failure::installed(format!(
+                    "{here} has no device name from /dev/sdf to /dev/sdp left for {}",
+                    self.id()
+                ))
+            })
     }
 
     /// Waits for the device. False when EC2 does not say that it is coming; it has until `told`
@@ -283,7 +260,7 @@ impl AwsEbs {
         ec2: &Ec2,
         here: &InstanceId,
         volume: &Volume,
-        told: Option<Instant>,
+        mut told: Option<Instant>,
     ) -> Result<bool, Failure> {
         let deadline = self.call.deadline;
         if let Some(attachment) = volume.attachment_to(here) {
@@ -312,14 +289,30 @@ impl AwsEbs {
             }
             asked = Instant::now();
             match ec2.volume(self.id()).await {
-                Ok(volume) => match volume.attachment_to(here).map(|a| a.state) {
-                    Some(AttachmentState::Attached) => said = "has attached",
-                    Some(AttachmentState::Attaching) => said = "is attaching",
-                    None if told.is_some_and(|told| Instant::now() < told) => {}
-                    _ => return Ok(false),
-                },
+                Ok(volume) => {
+                    self.note_name(&volume, here)?;
+                    match volume.attachment_to(here).map(|a| a.state) {
+                        Some(AttachmentState::Attached) => said = "has attached",
+                        Some(AttachmentState::Attaching) => said = "is attaching",
+                        None if told.is_some_and(|told| Instant::now() < told) => continue,
+                        _ => return Ok(false),
+                    }
+                    // EC2 has said it, so when it does not say it any more, it has changed.
+                    told = None;
+                }
                 Err(error) => tracing::info!("{error}; still waiting for the device"),
             }
+        }
+    }
+
+    /// Notes the name under which EC2 says that the volume is attached here, if it was not known.
+    fn note_name(&self, volume: &Volume, here: &InstanceId) -> Result<(), Failure> {
+        let known = self.begun().map(|begun| begun.device);
+        match volume.attachment_to(here) {
+            Some(attachment) if known.as_ref() != Some(&attachment.device) => {
+                self.note(&attachment.device, false)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -344,6 +337,7 @@ mod tests {
             state: Usable::Yes,
             zone: "us-west-1c".to_owned(),
             multi_attach: false,
+            encrypted: false,
             attachments: attachments
                 .iter()
                 .map(|(instance, state)| Attachment {

@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::errno::Errno;
+
+use super::held::Wait;
 use super::{ASK, AwsEbs, Begun, LOOK, or_look_again, since};
 use crate::aws::{AttachmentState, AwsError, Ec2, InstanceId, LAG, until_known};
 use crate::device::Device;
+use crate::holders;
 use crate::meaning::Meaning;
 use crate::mounts;
 use crate::ocf::{Deadline, Failure};
@@ -20,9 +24,12 @@ const RETRY: Duration = Duration::from_millis(100);
 
 impl AwsEbs {
     pub(super) async fn detach_here(&self) -> Result<(), Failure> {
+        self.forget_a_name_that_is_anothers().await?;
         let device = self.present_device();
         if let Some(device) = &device {
-            self.let_go(device).await?;
+            self.unmount(device).await?;
+            self.await_free(device).await?;
+            self.flush(device)?;
         }
         self.detach_and_wait(device.is_some()).await?;
         if let Some(device) = device {
@@ -33,62 +40,78 @@ impl AwsEbs {
         Ok(())
     }
 
-    /// Unmounts the device's file systems and writes out what the kernel holds back.
-    async fn let_go(&self, device: &Device) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
+    /// Where the name alone says that the device is the volume, another volume may have the name by now, and must not be
+    /// unmounted.
+    async fn forget_a_name_that_is_anothers(&self) -> Result<(), Failure> {
+        if !self.device().is_some_and(|device| device.by_name) {
+            return Ok(());
+        }
+        match (self.attached_says_ec2().await, self.begun()) {
+            (Ok(None), Some(begun)) => {
+                tracing::warn!("{} is no longer what is at {}", self.id(), begun.device);
+                let device = String::new();
+                self.state.save(&Begun { device, ..begun })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Unmounts the device's file systems.
+    async fn unmount(&self, device: &Device) -> Result<(), Failure> {
+        let mut wait: Option<Wait> = None;
         loop {
+            let numbers = device.numbers();
             let mounts = mounts::mounts()
                 .map_err(|error| Failure::generic(format!("read the list of mounts: {error}")))?;
-            let Some(mount) = mounts.iter().rfind(|mount| mount.device == device.number) else {
-                break;
+            let Some(mount) = mounts.iter().rfind(|mount| mount.is_on(&numbers)) else {
+                return Ok(());
             };
-            let point = mount.point.display();
-            self.call
-                .steps
-                .acting(&format!("unmounting {point} ({})", self.id()));
-            if let Err(error) = mounts::unmount(&mount.point)
-                && !deadline.sleep(RETRY).await
-            {
-                return Err(Failure::generic(format!(
-                    "unmount {point}, which is on {}: {error}; in use by {}",
-                    self.id(),
-                    match mounts::users_of(&mount.point) {
-                        users if users.is_empty() =>
-                            "none of the processes that can be seen".to_owned(),
-                        users => users.join(", "),
-                    }
-                )));
+            let what = format!("unmounting {}", mount.point.display());
+            self.call.steps.acting(&format!("{what} ({})", self.id()));
+            let Err(error) = mounts::unmount(&mount.point) else {
+                continue;
+            };
+            wait.take_if(|wait| !wait.is_for(&what));
+            let wait = wait.get_or_insert_with(|| Wait::new(what));
+            self.look_who_holds(device, wait)?;
+            if !self.call.deadline.sleep(RETRY).await {
+                return Err(self.still_held(device, wait, &error));
             }
         }
-        self.call
-            .steps
-            .doing(&format!("flushing {}", device.path.display()));
+    }
+
+    /// Waits until nothing holds the device: no mount in another namespace, no other driver.
+    async fn await_free(&self, device: &Device) -> Result<(), Failure> {
+        let mut wait = Wait::new("detaching the volume".to_owned());
         loop {
-            let doing = |what: &str, error: &dyn std::fmt::Display| {
-                Failure::generic(format!(
-                    "{what} {} ({}): {error}",
-                    device.path.display(),
-                    self.id()
-                ))
-            };
             match device.is_held() {
-                Ok(false) => break,
-                Ok(true) if deadline.sleep(RETRY).await => {}
-                Ok(true) => {
-                    return Err(doing(
-                        "let go of",
-                        &"it is still mounted in a container or used by another driver",
-                    ));
-                }
+                // A loop device does not hold what it writes to.
+                Ok(false) if holders::lasting(device).is_empty() => return Ok(()),
+                Ok(_) => {}
                 // Gone meanwhile, so nothing is held.
                 Err(_) if !device.is_live() => return Ok(()),
-                Err(error) => return Err(doing("open", &error)),
+                Err(error) => {
+                    return Err(Failure::generic(format!(
+                        "open {} ({}): {error}",
+                        device.path.display(),
+                        self.id()
+                    )));
+                }
+            }
+            self.look_who_holds(device, &mut wait)?;
+            if !self.call.deadline.sleep(RETRY).await {
+                return Err(self.still_held(device, &wait, &Errno::EBUSY));
             }
         }
+    }
+
+    /// Writes out what the kernel holds back.
+    fn flush(&self, device: &Device) -> Result<(), Failure> {
+        let path = device.path.display();
+        self.call.steps.doing(&format!("flushing {path}"));
         match device.flush() {
             Err(error) if device.is_live() => Err(Failure::generic(format!(
-                "flush {} ({}): {error}",
-                device.path.display(),
+                "flush {path} ({}): {error}",
                 self.id()
             ))),
             _ => Ok(()),
@@ -117,7 +140,8 @@ impl AwsEbs {
             .steps
             .doing(&format!("asking EC2 where {} is", self.id()));
         loop {
-            let state = match until_known(patience, async || ec2.volume(self.id()).await).await {
+            let look = async || until_known(patience, async || ec2.volume(self.id()).await).await;
+            let state = match self.allowed(look).await {
                 Ok(volume) => volume.attachment_to(&here).map(|a| a.state),
                 Err(error) if error.meaning == Meaning::NotFound => None,
                 Err(error) => {
@@ -201,7 +225,9 @@ impl AwsEbs {
             .steps
             .acting(&format!("detaching {} from {here}", self.id()));
         self.note_detaching();
-        let answer = until_known(deadline, async || ec2.detach(self.id(), here, false).await).await;
+        let detach =
+            async || until_known(deadline, async || ec2.detach(self.id(), here, false).await).await;
+        let answer = self.allowed(detach).await;
         let taken = answer.is_ok();
         or_look_again(answer).map_err(|error| Failure::generic(error.to_string()))?;
         Ok(taken)

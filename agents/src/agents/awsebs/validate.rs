@@ -19,7 +19,7 @@ impl AwsEbs {
             let volume = until_known(deadline, async || ec2.volume(self.id()).await).await?;
             Ok::<_, AwsError>((here, zone, ec2, volume))
         };
-        let (here, zone, ec2, volume) = known.await.map_err(|error| error.failure())?;
+        let (here, zone, ec2, volume) = known.await.map_err(|error| self.failed(&error))?;
         if volume.multi_attach {
             return Err(self.multi_attach());
         }
@@ -40,7 +40,9 @@ impl AwsEbs {
             let detached = async || ec2.detach(self.id(), &here, false).await;
             permitted(until_known(deadline, detached).await)
         };
-        rehearsal.await.map_err(|error: AwsError| error.failure())
+        rehearsal
+            .await
+            .map_err(|error: AwsError| self.failed(&error))
     }
 }
 

@@ -262,7 +262,7 @@ fn volume_elements(id: &VolumeId, volume: &Volume) -> Vec<Element> {
         list("attachmentSet", attachments),
         text("volumeType", "io2"),
         text("iops", 500),
-        text("encrypted", false),
+        text("encrypted", true),
         text("multiAttachEnabled", false),
     ]
 }

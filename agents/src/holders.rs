@@ -1,0 +1,218 @@
+//! Who holds a block device that is to leave: kernel drivers on top of it, swap, loop devices, other mount
+//! namespaces, processes. Only looks; whoever stops the volume decides what to do about it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod process;
+#[cfg(test)]
+mod tests;
+
+use crate::device::{self, Device};
+use crate::mounts;
+use process::Process;
+
+/// As many as a reason can name.
+const ENOUGH: usize = 4;
+
+/// Where the kernel shows what is looked for.
+#[derive(Debug, Clone)]
+struct Kernel {
+    /// /sys/dev/block: disks and partitions by their numbers.
+    devices: PathBuf,
+    /// /sys/class/block.
+    block: PathBuf,
+    proc: PathBuf,
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self {
+            devices: "/sys/dev/block".into(),
+            block: "/sys/class/block".into(),
+            proc: "/proc".into(),
+        }
+    }
+}
+
+/// What holds the device and does not let go by itself, so that it is useless to wait: `LVM logical volume
+/// vg-data (lvchange --activate n /dev/mapper/vg-data)`.
+pub fn lasting(device: &Device) -> Vec<String> {
+    let kernel = Kernel::default();
+    let numbers = device.numbers();
+    let mut found = Vec::new();
+    for number in &numbers {
+        kernel.stacked_on(&kernel.devices.join(number), &mut found);
+    }
+    found.extend(kernel.swaps_on(&numbers));
+    found.extend(kernel.loops_on(&numbers));
+    found
+}
+
+/// The processes and containers that hold the device, and file systems mounted below it: what may end by itself.
+/// Looking into all of /proc can hang (at a file of a dead NFS server), so it is given up after `limit`.
+pub fn passing(device: &Device, limit: Duration) -> Vec<String> {
+    let device = device.clone();
+    let looked = device::within(limit, move || Kernel::default().users_of(&device.numbers()));
+    looked.unwrap_or_default()
+}
+
+impl Kernel {
+    /// Drivers on top of a disk, the topmost first, as they have to be taken away in this order.
+    fn stacked_on(&self, below: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(below.join("holders"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let disk = self.block.join(&name);
+            self.stacked_on(&disk, found);
+            let driver = driver(&disk, &name);
+            if !found.contains(&driver) {
+                found.push(driver);
+            }
+        }
+    }
+
+    /// proc(5), swaps: `Filename Type Size Used Priority`.
+    fn swaps_on(&self, numbers: &[String]) -> Vec<String> {
+        let table = fs::read_to_string(self.proc.join("swaps")).unwrap_or_default();
+        let paths = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next());
+        paths
+            .map(|path| mounts::unescaped(path.as_bytes()))
+            .filter(|path| fs::metadata(path).is_ok_and(|file| is_on(&file, numbers)))
+            .map(|path| format!("swap (swapoff {})", path.display()))
+            .collect()
+    }
+
+    /// Loop devices over the disk or a file on it. One with `autoclear` goes when its last user does.
+    fn loops_on(&self, numbers: &[String]) -> Vec<String> {
+        let mounts = mounts::mounts_of(&self.proc.join("self")).unwrap_or_default();
+        let entries = fs::read_dir(&self.block).into_iter().flatten().flatten();
+        let mut found: Vec<String> = entries
+            .filter_map(|entry| {
+                let about = entry.path().join("loop");
+                let says = |file: &str| fs::read_to_string(about.join(file)).ok();
+                let file = says("backing_file")?;
+                let file = PathBuf::from(file.trim_end_matches('\n'));
+                let clears_itself = says("autoclear")?.trim() == "1";
+                let is_here = match fs::metadata(&file) {
+                    Ok(file) => is_on(&file, numbers),
+                    // It has been deleted since.
+                    Err(_) => mounts
+                        .iter()
+                        .rfind(|mount| file.starts_with(&mount.point))
+                        .is_some_and(|mount| mount.is_on(numbers)),
+                };
+                let name = entry.file_name().to_string_lossy().into_owned();
+                (is_here && !clears_itself).then(|| {
+                    format!(
+                        "loop device /dev/{name} over {} (losetup --detach /dev/{name})",
+                        file.display()
+                    )
+                })
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Who has the device mounted in another mount namespace, has a file of it open, or the device itself.
+    fn users_of(&self, numbers: &[String]) -> Vec<String> {
+        let own = fs::read_link(self.proc.join("self/ns/mnt")).ok();
+        let own_mounts = mounts::mounts_of(&self.proc.join("self")).unwrap_or_default();
+        let mut devices: BTreeSet<String> = numbers.iter().cloned().collect();
+        let is_here = |mount: &&mounts::Mount| mount.is_on(numbers);
+        devices.extend(own_mounts.iter().filter(is_here).map(|m| m.device.clone()));
+        let mut found: Vec<String> = own_mounts
+            .iter()
+            .filter(is_here)
+            .flat_map(|mount| below(mount, &own_mounts, numbers))
+            .collect();
+        let mut namespaces: BTreeSet<PathBuf> = own.into_iter().collect();
+        for process in Process::all(&self.proc) {
+            if found.len() >= ENOUGH {
+                break;
+            }
+            if let Some(namespace) = process.mount_namespace()
+                && namespaces.insert(namespace)
+            {
+                let mounts = process.mounts();
+                let here: Vec<_> = mounts.iter().filter(is_here).collect();
+                if let Some(mount) = here.first() {
+                    devices.extend(here.iter().map(|mount| mount.device.clone()));
+                    let point = mount.point.display();
+                    found.push(format!("{process}, which has it mounted on {point}"));
+                    continue;
+                }
+            }
+            if let Some(file) = process.uses(&devices) {
+                found.push(format!("{process}, which uses {}", file.display()));
+            }
+        }
+        if found.is_empty() {
+            // Such as those of snapd: nothing shows what is mounted in one that no process is in.
+            let kept = own_mounts.iter().filter(|m| m.root.starts_with("mnt:"));
+            let kept = kept.filter(|mount| mount.root.to_string_lossy().starts_with("mnt:["));
+            found.extend(kept.take(ENOUGH).map(|mount| {
+                format!(
+                    "perhaps the mount namespace that is kept at {}",
+                    mount.point.display()
+                )
+            }));
+        }
+        found
+    }
+}
+
+/// Other file systems that are mounted below this one and keep it from being unmounted.
+fn below(mount: &mounts::Mount, all: &[mounts::Mount], numbers: &[String]) -> Vec<String> {
+    all.iter()
+        .filter(|other| {
+            other.point != mount.point
+                && other.point.starts_with(&mount.point)
+                && !other.is_on(numbers)
+        })
+        .map(|other| {
+            format!(
+                "the file system mounted below it on {}",
+                other.point.display()
+            )
+        })
+        .collect()
+}
+
+/// Whether a file is on one of these devices, or is one of them.
+fn is_on(file: &Metadata, numbers: &[String]) -> bool {
+    numbers.contains(&device::number(file.dev()))
+        || file.file_type().is_block_device() && numbers.contains(&device::number(file.rdev()))
+}
+
+/// What a driver's disk is, and how it is taken away.
+fn driver(disk: &Path, name: &str) -> String {
+    let says = |file: &str| fs::read_to_string(disk.join(file)).unwrap_or_default();
+    let mapped = says("dm/name").trim().to_owned();
+    let kind = says("dm/uuid");
+    if !mapped.is_empty() {
+        return if kind.starts_with("LVM-") {
+            format!("LVM logical volume {mapped} (lvchange --activate n /dev/mapper/{mapped})")
+        } else if kind.starts_with("CRYPT-") {
+            format!("encrypted mapping {mapped} (cryptsetup close {mapped})")
+        } else if kind.starts_with("mpath-") {
+            format!("multipath map {mapped} (multipath -f {mapped})")
+        } else {
+            format!("device-mapper device {mapped} (dmsetup remove {mapped})")
+        };
+    }
+    if disk.join("md").exists() {
+        return format!("software RAID {name} (mdadm --stop /dev/{name})");
+    }
+    format!("block device {name} on top of it")
+}

@@ -1,0 +1,26 @@
+//! Stand-ins for Pacemaker's tools, where agents run outside of a cluster.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Fencing is on, unless STONITH_ENABLED says something else, or NO_PACEMAKER that nobody answers.
+const ATTRIBUTE: &str = r#"#!/bin/sh
+test -z "$NO_PACEMAKER" || { echo "Could not connect to the CIB" >&2; exit 102; }
+echo "${STONITH_ENABLED:-true}"
+"#;
+
+/// The resource runs on RUNS_ON, or nowhere.
+const RESOURCE: &str = r#"#!/bin/sh
+test -n "$RUNS_ON" || { echo "resource $2 is NOT running" >&2; exit 0; }
+echo "resource $2 is running on: $RUNS_ON"
+"#;
+
+/// Puts them into a directory, which is to be the first in an agent's PATH.
+pub(crate) fn stand_in(directory: &Path) {
+    for (tool, script) in [("crm_attribute", ATTRIBUTE), ("crm_resource", RESOURCE)] {
+        let path = directory.join(tool);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+}
