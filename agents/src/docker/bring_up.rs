@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::container::{Condition, Container, Health, Inspection, RestartPolicy, RunState};
+use super::condition::{Health, RunState};
+use super::container::{Condition, Container, Inspection, RestartPolicy};
 use super::daemon::Daemon;
 use super::error::DockerError;
 
@@ -14,17 +15,30 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long a container that Docker restarted again and again has to run before its start counts.
 const STAY: Duration = Duration::from_secs(1);
 
-/// Inspects a container, and sets its restart policy to `no`.
-pub(super) async fn prepare(
+/// How long an order may take at least, however little time there is.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// When an order to Docker that is given now has to be carried out: at half of the time that is left. A Docker that
+/// answers but does not work is found out while there is time to say so.
+pub(super) fn limit_of_order(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + (left / 2).max(LEAST.min(left))
+}
+
+/// Sets the restart policy of a container to `no`.
+pub(super) async fn never_restart(
     daemon: &Daemon,
     container: &Container,
+    found: &Inspection,
     deadline: Instant,
-) -> Result<Inspection, DockerError> {
-    let found = look(daemon, container).await?;
-    if found.restart_policy != RestartPolicy::No {
-        daemon.never_restart(container, deadline).await?;
+) -> Result<(), DockerError> {
+    if found.restart_policy == RestartPolicy::No {
+        return Ok(());
     }
-    Ok(found)
+    daemon
+        .never_restart(container, limit_of_order(deadline))
+        .await
 }
 
 /// Starts a container from whatever state it is in.
@@ -39,9 +53,11 @@ pub(super) async fn bring_up(
         match found.state {
             RunState::Running if restarted => return stay(daemon, container).await,
             RunState::Running => return Ok(()),
-            RunState::Paused => return daemon.unpause(container, deadline).await,
+            RunState::Paused => {
+                return daemon.unpause(container, limit_of_order(deadline)).await;
+            }
             RunState::Created | RunState::Exited => {
-                daemon.start(container, deadline).await?;
+                daemon.start(container, limit_of_order(deadline)).await?;
                 if !restarted {
                     return Ok(());
                 }
@@ -49,7 +65,7 @@ pub(super) async fn bring_up(
                 continue;
             }
             // Docker is changing the state. The restart policy is `no` by now, so this comes to an end.
-            RunState::Restarting | RunState::Stopping | RunState::Unknown => {}
+            RunState::Restarting | RunState::Stopping | RunState::Unknown(_) => {}
             RunState::Removing | RunState::Dead => {
                 return Err(failed(container, format!("{}: make it again", found.state)));
             }
@@ -65,8 +81,8 @@ pub(super) async fn bring_up(
     }
 }
 
-/// Watches a container that Docker restarted again and again. Each time it runs for a moment.
-async fn stay(daemon: &Daemon, container: &Container) -> Result<(), DockerError> {
+/// Watches a container that has ended before. One that ends again and again runs for a moment each time.
+pub(super) async fn stay(daemon: &Daemon, container: &Container) -> Result<(), DockerError> {
     let end = Instant::now() + STAY;
     while Instant::now() < end {
         let found = look(daemon, container).await?;
@@ -116,7 +132,7 @@ pub(super) async fn reach(
                         "has no health check, and others wait for it to be healthy".to_owned(),
                     ));
                 }
-                Health::Starting => "healthy",
+                Health::Starting | Health::Unknown(_) => "healthy",
             },
         };
         if Instant::now() + LOOK >= deadline {
@@ -149,14 +165,17 @@ async fn ended(daemon: &Daemon, container: &Container, found: &Inspection) -> Do
     )
 }
 
-async fn look(daemon: &Daemon, container: &Container) -> Result<Inspection, DockerError> {
+pub(super) async fn look(
+    daemon: &Daemon,
+    container: &Container,
+) -> Result<Inspection, DockerError> {
     daemon
         .inspect(container)
         .await?
         .ok_or_else(|| failed(container, "was removed meanwhile".to_owned()))
 }
 
-fn failed(container: &Container, what: String) -> DockerError {
+pub(super) fn failed(container: &Container, what: String) -> DockerError {
     DockerError::Container {
         name: container.name.clone(),
         what,

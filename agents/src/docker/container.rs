@@ -1,18 +1,17 @@
 //! One container of a compose project: what Docker and Compose's labels say of it.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::BTreeMap;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, HealthStatusEnum, RestartPolicyNameEnum,
-};
-
+use super::answer;
+use super::condition::{Health, RunState};
 use super::order::OrderError;
+use super::signal;
 
 const SERVICE: &str = "com.docker.compose.service";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// The image's own label, which a container inherits.
+const VERSION: &str = "version";
 
 /// How much of what a health check or a container wrote goes into an error.
 const OUTPUT: usize = 200;
@@ -26,6 +25,12 @@ pub(super) struct Container {
     pub(super) name: String,
     /// The service of the compose file.
     pub(super) service: String,
+    /// When it was made, in seconds since 1970.
+    pub(super) created: i64,
+    /// The id of its image, which does not move as a tag does.
+    pub(super) image: String,
+    /// The label `version` of its image.
+    pub(super) version: Option<String>,
     /// Whether it runs.
     pub(super) state: RunState,
     /// What its health check says.
@@ -36,70 +41,6 @@ pub(super) struct Container {
     pub(super) depends_on: Result<Vec<Dependency>, OrderError>,
     /// Made by `docker compose run`: no part of what the project is, but of what runs.
     pub(super) one_off: bool,
-}
-
-/// Docker's state of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RunState {
-    /// Made, never started.
-    Created,
-    /// Runs.
-    Running,
-    /// Its processes are frozen.
-    Paused,
-    /// Ended, and Docker is about to start it again.
-    Restarting,
-    /// Ended.
-    Exited,
-    /// Being removed.
-    Removing,
-    /// Could not be removed completely.
-    Dead,
-    /// Ending.
-    Stopping,
-    /// A state that we do not know.
-    Unknown,
-}
-
-impl RunState {
-    /// Whether processes of it exist or may exist in a moment.
-    pub(super) fn is_live(self) -> bool {
-        match self {
-            Self::Running | Self::Paused | Self::Restarting | Self::Stopping | Self::Unknown => {
-                true
-            }
-            Self::Created | Self::Exited | Self::Removing | Self::Dead => false,
-        }
-    }
-}
-
-impl fmt::Display for RunState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Created => "was never started",
-            Self::Running => "runs",
-            Self::Paused => "is paused",
-            Self::Restarting => "is restarted again and again",
-            Self::Exited => "has ended",
-            Self::Removing => "is being removed",
-            Self::Dead => "is dead",
-            Self::Stopping => "is stopping",
-            Self::Unknown => "is in an unknown state",
-        })
-    }
-}
-
-/// What a container's health check says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
-    /// It has none.
-    None,
-    /// No check has passed yet.
-    Starting,
-    /// The last check passed.
-    Healthy,
-    /// As many checks failed as make it unhealthy.
-    Unhealthy,
 }
 
 /// When Docker itself starts a container again.
@@ -166,9 +107,9 @@ impl Dependency {
 
 impl Container {
     /// What a list shows.
-    pub(super) fn from_summary(summary: ContainerSummary) -> Self {
+    pub(super) fn from_summary(summary: answer::Summary) -> Self {
         let labels = summary.labels.unwrap_or_default();
-        let id = summary.id.unwrap_or_default();
+        let id = summary.id;
         let name = summary
             .names
             .and_then(|names| names.into_iter().next())
@@ -176,35 +117,25 @@ impl Container {
                 || id.clone(),
                 |name| name.trim_start_matches('/').to_owned(),
             );
-        let label = |key: &str, labels: &HashMap<String, String>| {
+        let label = |key: &str, labels: &BTreeMap<String, String>| {
             labels.get(key).cloned().unwrap_or_default()
         };
         let service = match label(SERVICE, &labels) {
             empty if empty.is_empty() => name.clone(),
             service => service,
         };
-        let status = summary.status.unwrap_or_default();
         Self {
             depends_on: Dependency::parse_label(&service, &label(DEPENDS_ON, &labels)),
             one_off: label(ONE_OFF, &labels).eq_ignore_ascii_case("true"),
-            state: summary
-                .state
-                .map_or(RunState::Unknown, |state| match state {
-                    ContainerSummaryStateEnum::CREATED => RunState::Created,
-                    ContainerSummaryStateEnum::RUNNING => RunState::Running,
-                    ContainerSummaryStateEnum::PAUSED => RunState::Paused,
-                    ContainerSummaryStateEnum::RESTARTING => RunState::Restarting,
-                    ContainerSummaryStateEnum::EXITED => RunState::Exited,
-                    ContainerSummaryStateEnum::REMOVING => RunState::Removing,
-                    ContainerSummaryStateEnum::DEAD => RunState::Dead,
-                    ContainerSummaryStateEnum::STOPPING => RunState::Stopping,
-                    ContainerSummaryStateEnum::EMPTY => RunState::Unknown,
-                }),
-            health: health_in(&status),
+            version: labels.get(VERSION).cloned(),
+            created: summary.created,
+            image: summary.image_id,
+            state: RunState::of(&summary.state),
+            health: Health::in_text(&summary.status),
+            status: summary.status,
             id,
             name,
             service,
-            status,
         }
     }
 
@@ -212,19 +143,11 @@ impl Container {
     pub(super) fn completed(&self) -> bool {
         self.state == RunState::Exited && self.status.starts_with("Exited (0)")
     }
-}
 
-/// Reads the health from the text `Up 5 seconds (healthy)`. A list has a field for it only since version 1.52 of
-/// the API (Docker 29).
-fn health_in(status: &str) -> Health {
-    if status.ends_with("(healthy)") {
-        Health::Healthy
-    } else if status.ends_with("(unhealthy)") {
-        Health::Unhealthy
-    } else if status.ends_with("(health: starting)") {
-        Health::Starting
-    } else {
-        Health::None
+    /// Whether its label says that it needs this service.
+    pub(super) fn needs(&self, service: &str) -> bool {
+        let mut needs = self.depends_on.iter().flatten();
+        needs.any(|dependency| dependency.service == service)
     }
 }
 
@@ -235,39 +158,31 @@ pub(super) struct Inspection {
     pub(super) health: Health,
     pub(super) exit_code: i64,
     pub(super) restart_policy: RestartPolicy,
+    /// The number of the signal that tells it to stop.
+    pub(super) stop_signal: i32,
+    /// How many seconds it is to have then, if it says so; negative for as long as it takes.
+    pub(super) stop_timeout: Option<i64>,
     /// The end of what the last health check wrote.
     pub(super) check_said: String,
 }
 
 impl Inspection {
-    pub(super) fn from_answer(answer: ContainerInspectResponse) -> Self {
-        let state = answer.state.unwrap_or_default();
-        let policy = answer
-            .host_config
-            .and_then(|host| host.restart_policy)
-            .and_then(|policy| policy.name);
+    pub(super) fn from_answer(answer: answer::Inspected) -> Self {
+        let state = answer.state;
+        let policy = answer.host_config.restart_policy.and_then(|it| it.name);
+        let health = state.health.unwrap_or_default();
         Self {
-            state: run_state(&state),
-            exit_code: state.exit_code.unwrap_or_default(),
-            restart_policy: match policy {
-                None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO) => {
-                    RestartPolicy::No
-                }
+            state: RunState::of(&state.status),
+            exit_code: state.exit_code,
+            restart_policy: match policy.as_deref() {
+                None | Some("" | "no") => RestartPolicy::No,
                 Some(_) => RestartPolicy::Some,
             },
-            health: state
-                .health
-                .as_ref()
-                .and_then(|health| health.status)
-                .map_or(Health::None, |status| match status {
-                    HealthStatusEnum::STARTING => Health::Starting,
-                    HealthStatusEnum::HEALTHY => Health::Healthy,
-                    HealthStatusEnum::UNHEALTHY => Health::Unhealthy,
-                    HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => Health::None,
-                }),
-            check_said: state
-                .health
-                .and_then(|health| health.log)
+            stop_signal: signal::number_or_term(answer.config.stop_signal.as_deref()),
+            stop_timeout: answer.config.stop_timeout,
+            health: Health::of(&health.status),
+            check_said: health
+                .log
                 .and_then(|log| log.into_iter().next_back())
                 .and_then(|check| check.output)
                 .map(|output| shortened(&output))
@@ -282,20 +197,6 @@ impl Inspection {
         } else {
             format!(", its last check said: {}", self.check_said)
         }
-    }
-}
-
-fn run_state(state: &ContainerState) -> RunState {
-    match state.status {
-        Some(ContainerStateStatusEnum::CREATED) => RunState::Created,
-        Some(ContainerStateStatusEnum::RUNNING) => RunState::Running,
-        Some(ContainerStateStatusEnum::PAUSED) => RunState::Paused,
-        Some(ContainerStateStatusEnum::RESTARTING) => RunState::Restarting,
-        Some(ContainerStateStatusEnum::REMOVING) => RunState::Removing,
-        Some(ContainerStateStatusEnum::EXITED) => RunState::Exited,
-        Some(ContainerStateStatusEnum::DEAD) => RunState::Dead,
-        Some(ContainerStateStatusEnum::STOPPING) => RunState::Stopping,
-        Some(ContainerStateStatusEnum::EMPTY) | None => RunState::Unknown,
     }
 }
 
@@ -347,29 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn health_is_read_from_the_status_text() {
-        for (text, health) in [
-            ("Up 5 seconds (healthy)", Health::Healthy),
-            ("Up 5 minutes (unhealthy)", Health::Unhealthy),
-            ("Up Less than a second (health: starting)", Health::Starting),
-            ("Up 5 seconds", Health::None),
-            ("Up 5 seconds (Paused)", Health::None),
-            ("Exited (137) 3 seconds ago", Health::None),
-        ] {
-            assert_eq!(health_in(text), health, "{text}");
-        }
-    }
-
-    #[test]
     fn containers_of_compose_run_are_told_apart() {
-        let summary = |one_off: &str| ContainerSummary {
-            id: Some("1f".into()),
+        let summary = |one_off: &str| answer::Summary {
+            id: "1f".into(),
             names: Some(vec!["/portsip.nats".into()]),
-            state: Some(ContainerSummaryStateEnum::EXITED),
-            status: Some("Exited (0) 2 hours ago".into()),
-            labels: Some(HashMap::from([
+            state: "exited".into(),
+            status: "Exited (0) 2 hours ago".into(),
+            labels: Some(BTreeMap::from([
                 (ONE_OFF.to_owned(), one_off.to_owned()),
                 (SERVICE.to_owned(), "nats".to_owned()),
+                (VERSION.to_owned(), "22.4.0".to_owned()),
             ])),
             ..Default::default()
         };
@@ -378,6 +266,7 @@ mod tests {
         assert!(!container.one_off);
         assert_eq!(container.name, "portsip.nats");
         assert_eq!(container.service, "nats");
+        assert_eq!(container.version.as_deref(), Some("22.4.0"));
         assert!(container.completed());
     }
 

@@ -1,22 +1,20 @@
 //! The requests to the Docker daemon, each with a time limit and with an error that says
 //! what was being done.
 
-use std::collections::HashMap;
-use std::future::Future;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::errors::Error;
-use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, LogsOptionsBuilder, StopContainerOptionsBuilder,
-};
-use bollard::{API_DEFAULT_VERSION, Docker};
-use futures_util::TryStreamExt;
+use hyper::Method;
+use hyper::body::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::answer::{self, Event, log_text};
 use super::container::{Container, Inspection, shortened};
-use super::error::{DockerError, root_cause};
+use super::error::DockerError;
+use super::http::{escaped, request};
 use super::version::is_too_old;
 use crate::meaning::Meaning;
 
@@ -26,58 +24,47 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long an error may wait for the last lines that a container wrote.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// bollard's own limit, longer than any of ours.
-const NEVER: u64 = 24 * 3600;
+/// The version of the API that is spoken where the daemon speaks it. No version suits all: Docker 20.10 knows
+/// nothing newer than 1.41, Docker 29 nothing older than 1.44.
+const API: (u32, u32) = (1, 44);
 
 /// What a request is given.
 #[derive(Debug, Clone, Copy)]
 enum Limit {
     /// The time that an answer from memory may take: longer, and the daemon hangs.
     Answer,
-    /// Until the caller's time is up: work takes as long as it takes.
-    Deadline(Instant),
+    /// Until then: work takes as long as it takes.
+    Until(Instant),
 }
 
 #[derive(Debug)]
 pub(super) struct Daemon {
-    docker: Docker,
     socket: PathBuf,
+    version: String,
+    /// `/v1.44`, the beginning of every path.
+    api: String,
 }
 
 impl Daemon {
     pub(super) async fn connect(socket: &Path) -> Result<Self, DockerError> {
-        let doing = "reach Docker";
-        let unreachable = |said: String| DockerError::Unreachable {
-            doing: doing.to_string(),
+        let mut daemon = Self {
             socket: socket.to_owned(),
-            said,
+            version: String::new(),
+            api: String::new(),
         };
-        let path = socket
-            .to_str()
-            .ok_or_else(|| unreachable("its path is not UTF-8".to_owned()))?;
-        let docker = Docker::connect_with_unix(path, NEVER, API_DEFAULT_VERSION)
-            .map_err(|error| meaning(doing.to_owned(), socket, error))?;
-        // No version suits all: Docker 20.10 knows nothing newer than 1.41, Docker 29 nothing older than 1.44.
-        let docker = within(
-            doing.to_owned(),
-            socket,
-            Limit::Answer,
-            docker.negotiate_version(),
-        )
-        .await?;
-        Ok(Self {
-            docker,
-            socket: socket.to_owned(),
-        })
+        let asked = daemon.ask("reach Docker".to_owned(), Limit::Answer, "/version");
+        let said: answer::Version = asked.await?;
+        daemon.version = said.version;
+        daemon.api = format!("/v{}", spoken(&said.api_version));
+        Ok(daemon)
     }
 
     /// Fails when this Docker is too old to be supported.
-    pub(super) async fn check_version(&self) -> Result<(), DockerError> {
-        let doing = "ask for the version".to_owned();
-        let answer = self.ask(doing, Limit::Answer, self.docker.version());
-        let version = answer.await?.version.unwrap_or_default();
-        if is_too_old(&version) {
-            return Err(DockerError::TooOld { version });
+    pub(super) fn check_version(&self) -> Result<(), DockerError> {
+        if is_too_old(&self.version) {
+            return Err(DockerError::TooOld {
+                version: self.version.clone(),
+            });
         }
         Ok(())
     }
@@ -85,25 +72,15 @@ impl Daemon {
     /// All containers of a project, also those of `docker compose run`.
     pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>, DockerError> {
         let label = format!("com.docker.compose.project={project}");
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&HashMap::from([("label", vec![label])]))
-            .build();
-        let answer = self
+        let filters = json!({ "label": [label] }).to_string();
+        let answer: Vec<answer::Summary> = self
             .ask(
                 format!("list the containers of project {project}"),
                 Limit::Answer,
-                self.docker.list_containers(Some(options)),
+                &format!("/containers/json?all=1&filters={}", escaped(&filters)),
             )
             .await?;
         Ok(answer.into_iter().map(Container::from_summary).collect())
-    }
-
-    /// The containers of a project's services, without those of `docker compose run`.
-    pub(super) async fn services(&self, project: &str) -> Result<Vec<Container>, DockerError> {
-        let mut containers = self.list(project).await?;
-        containers.retain(|container| !container.one_off);
-        Ok(containers)
     }
 
     /// Docker answers this only after a start or stop of the container that is under way, so the answer is final.
@@ -112,64 +89,86 @@ impl Daemon {
         &self,
         container: &Container,
     ) -> Result<Option<Inspection>, DockerError> {
-        let answer = self
-            .ask(
-                format!("look at {}", container.name),
-                Limit::Answer,
-                self.docker.inspect_container(&container.id, None),
-            )
-            .await;
-        match answer {
-            Ok(answer) => Ok(Some(Inspection::from_answer(answer))),
+        let answer = self.inspected(&container.id, &container.name).await;
+        Ok(answer?.map(Inspection::from_answer))
+    }
+
+    /// The name of a container. Best effort.
+    pub(super) async fn name_of(&self, id: &str) -> Option<String> {
+        let answer = self.inspected(id, id).await.ok()??;
+        let name = answer.name.trim_start_matches('/');
+        (!name.is_empty()).then(|| name.to_owned())
+    }
+
+    async fn inspected(
+        &self,
+        id: &str,
+        name: &str,
+    ) -> Result<Option<answer::Inspected>, DockerError> {
+        let path = format!("/containers/{}/json", escaped(id));
+        let answer = self.ask(format!("look at {name}"), Limit::Answer, &path);
+        match answer.await {
+            Ok(answer) => Ok(Some(answer)),
             Err(error) if error.meaning() == Meaning::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// What happened to a container between these two times since 1970. Docker keeps the last 256 events of all
+    /// containers.
+    pub(super) async fn events(
+        &self,
+        container: &Container,
+        since: Duration,
+        until: Duration,
+    ) -> Result<Vec<Event>, DockerError> {
+        let doing = format!("ask what happened to {}", container.name);
+        let filters = json!({ "container": [container.id] }).to_string();
+        let time = |it: Duration| format!("{}.{:09}", it.as_secs(), it.subsec_nanos());
+        let path = format!(
+            "/events?since={}&until={}&filters={}",
+            time(since),
+            time(until),
+            escaped(&filters)
+        );
+        let body = self.send(&doing, Limit::Answer, Method::GET, &path, None);
+        let body = body.await?;
+        let lines = serde_json::Deserializer::from_slice(&body).into_iter::<Event>();
+        lines
+            .collect::<Result<_, _>>()
+            .map_err(|error| DockerError::NotUnderstood {
+                doing,
+                said: error.to_string(),
+            })
+    }
+
     pub(super) async fn never_restart(
         &self,
         container: &Container,
-        limit: Instant,
+        until: Instant,
     ) -> Result<(), DockerError> {
-        let change = ContainerUpdateBody {
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::NO),
-                maximum_retry_count: None,
-            }),
-            ..Default::default()
-        };
-        self.ask(
-            format!("set the restart policy of {} to no", container.name),
-            Limit::Deadline(limit),
-            self.docker.update_container(&container.id, change),
-        )
-        .await
+        let doing = format!("set the restart policy of {} to no", container.name);
+        let change = json!({ "RestartPolicy": { "Name": "no" } }).to_string();
+        self.order(doing, until, container, "update", Some(change))
+            .await
     }
 
     pub(super) async fn start(
         &self,
         container: &Container,
-        limit: Instant,
+        until: Instant,
     ) -> Result<(), DockerError> {
-        self.ask(
-            format!("start {}", container.name),
-            Limit::Deadline(limit),
-            self.docker.start_container(&container.id, None),
-        )
-        .await
+        let doing = format!("start {}", container.name);
+        self.order(doing, until, container, "start", None).await
     }
 
     pub(super) async fn unpause(
         &self,
         container: &Container,
-        limit: Instant,
+        until: Instant,
     ) -> Result<(), DockerError> {
-        self.ask(
-            format!("unpause {}", container.name),
-            Limit::Deadline(limit),
-            self.docker.unpause_container(&container.id),
-        )
-        .await
+        let doing = format!("unpause {}", container.name);
+        self.order(doing, until, container, "unpause", None).await
     }
 
     /// The stop signal, then after whole seconds of grace SIGKILL, both by Docker.
@@ -177,102 +176,215 @@ impl Daemon {
         &self,
         container: &Container,
         grace: Duration,
-        limit: Instant,
+        until: Instant,
     ) -> Result<(), DockerError> {
-        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        self.ask(
-            format!("stop {}", container.name),
-            Limit::Deadline(limit),
-            self.docker.stop_container(&container.id, Some(options)),
-        )
-        .await
+        let doing = format!("stop {}", container.name);
+        let verb = format!("stop?t={}", grace.as_secs().min(i32::MAX as u64));
+        self.order(doing, until, container, &verb, None).await
     }
 
     pub(super) async fn kill(
         &self,
         container: &Container,
-        limit: Instant,
+        until: Instant,
     ) -> Result<(), DockerError> {
-        self.ask(
-            format!("kill {}", container.name),
-            Limit::Deadline(limit),
-            self.docker.kill_container(&container.id, None),
-        )
-        .await
+        let doing = format!("kill {}", container.name);
+        self.order(doing, until, container, "kill", None).await
     }
 
     /// The last lines that a container wrote, to tell why it ended. Best effort.
     pub(super) async fn last_words(&self, container: &Container) -> Option<String> {
-        let options = LogsOptionsBuilder::new()
-            .stdout(true)
-            .stderr(true)
-            .tail("3")
-            .build();
-        let lines = self.docker.logs(&container.id, Some(options));
-        let lines = timeout(LAST_WORDS, lines.try_collect::<Vec<_>>()).await;
-        let text: String = lines.ok()?.ok()?.iter().map(ToString::to_string).collect();
-        Some(shortened(&text)).filter(|text| !text.is_empty())
+        let path = format!(
+            "/containers/{}/logs?stdout=1&stderr=1&tail=3",
+            escaped(&container.id)
+        );
+        let asked = self.send("read a log", Limit::Answer, Method::GET, &path, None);
+        let body = timeout(LAST_WORDS, asked).await.ok()?.ok()?;
+        Some(shortened(&log_text(&body))).filter(|text| !text.is_empty())
     }
 
-    async fn ask<T>(
+    /// A question.
+    async fn ask<T: DeserializeOwned>(
         &self,
         doing: String,
         limit: Limit,
-        request: impl Future<Output = Result<T, Error>>,
+        path: &str,
     ) -> Result<T, DockerError> {
-        within(doing, &self.socket, limit, request).await
+        let body = self.send(&doing, limit, Method::GET, path, None).await?;
+        serde_json::from_slice(&body).map_err(|error| DockerError::NotUnderstood {
+            doing,
+            said: error.to_string(),
+        })
+    }
+
+    /// An order about a container. Docker says 304 when that is how it is already.
+    async fn order(
+        &self,
+        doing: String,
+        until: Instant,
+        container: &Container,
+        verb: &str,
+        body: Option<String>,
+    ) -> Result<(), DockerError> {
+        let path = format!("/containers/{}/{verb}", escaped(&container.id));
+        let sent = self.send(&doing, Limit::Until(until), Method::POST, &path, body);
+        sent.await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        doing: &str,
+        limit: Limit,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Bytes, DockerError> {
+        let doing = doing.to_owned();
+        let began = Instant::now();
+        let until = match limit {
+            Limit::Answer => began + ANSWER,
+            Limit::Until(until) => until,
+        };
+        let path = format!("{}{path}", self.api);
+        let asked = request(&self.socket, method, &path, body);
+        let unreachable = |said| DockerError::Unreachable {
+            doing: doing.clone(),
+            socket: self.socket.clone(),
+            said,
+        };
+        let Ok(answer) = timeout_at(until, asked).await else {
+            let seconds = began.elapsed().as_secs_f64();
+            return Err(match limit {
+                Limit::Answer => unreachable(format!("no answer in {seconds:.1} s")),
+                Limit::Until(_) => DockerError::OutOfTime { doing, seconds },
+            });
+        };
+        let answer = answer.map_err(|error| unreachable(error.0))?;
+        match answer.status {
+            200..300 | 304 => Ok(answer.body),
+            status => Err(DockerError::Refused {
+                doing,
+                status,
+                said: said_in(&answer.body),
+            }),
+        }
     }
 }
 
-async fn within<T>(
-    doing: String,
-    socket: &Path,
-    limit: Limit,
-    request: impl Future<Output = Result<T, Error>>,
-) -> Result<T, DockerError> {
-    let began = Instant::now();
-    let until = match limit {
-        Limit::Answer => began + ANSWER,
-        Limit::Deadline(deadline) => deadline,
-    };
-    let Ok(answer) = timeout_at(until, request).await else {
-        let seconds = began.elapsed().as_secs_f64();
-        return Err(match limit {
-            Limit::Answer => DockerError::Unreachable {
-                doing,
-                socket: socket.to_owned(),
-                said: format!("no answer in {seconds:.1} s"),
-            },
-            Limit::Deadline(_) => DockerError::OutOfTime { doing, seconds },
-        });
-    };
-    answer.map_err(|error| meaning(doing, socket, error))
+/// The message of an error: JSON, or whatever is there.
+fn said_in(body: &[u8]) -> String {
+    let message = serde_json::from_slice::<answer::Message>(body).map(|it| it.message);
+    let text = message.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
+    shortened(&text)
 }
 
-fn meaning(doing: String, socket: &Path, error: Error) -> DockerError {
-    let unreachable = |said| DockerError::Unreachable {
-        doing: doing.clone(),
-        socket: socket.to_owned(),
-        said,
+/// The version of the API to speak with a daemon that speaks this one.
+fn spoken(theirs: &str) -> String {
+    let numbers = theirs.split_once('.');
+    let numbers = numbers.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    match numbers {
+        Some(numbers) if numbers >= API => format!("{}.{}", API.0, API.1),
+        _ => theirs.to_owned(),
+    }
+}
+
+/// Why a container has ended, by its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself, or by somebody who did not ask Docker.
+    Itself,
+    /// Somebody had Docker stop or kill it.
+    ThroughDocker,
+    /// Docker does not remember.
+    Forgotten,
+}
+
+/// How long before the end of a container a signal counts as its cause.
+const CAUSE: i64 = 60 * 1_000_000_000;
+
+/// Reads the events of one container. Signals that end nothing, such as SIGHUP, are no cause of its end.
+pub(super) fn end_by_events(events: &[Event], ending: &[i32]) -> End {
+    let Some(died) = events.iter().rposition(|event| event.action == "die") else {
+        return End::Forgotten;
     };
-    match error {
-        Error::DockerResponseServerError {
-            status_code,
-            message,
-        } => DockerError::Refused {
-            doing,
-            status: status_code,
-            said: message.trim().to_owned(),
-        },
-        Error::SocketNotFoundError(_) => unreachable("there is no such socket".to_owned()),
-        Error::RequestTimeoutError
-        | Error::IOError { .. }
-        | Error::HyperResponseError { .. }
-        | Error::HyperLegacyError { .. } => unreachable(root_cause(&error)),
-        other => DockerError::NotUnderstood {
-            doing,
-            said: root_cause(&other),
-        },
+    let signal = |event: &Event| {
+        let said: &BTreeMap<String, String> = &event.actor.attributes;
+        said.get("signal")
+            .and_then(|text| super::signal::number(text))
+    };
+    let started = events[..died].iter().rposition(|it| it.action == "start");
+    let life = &events[started.map_or(0, |at| at + 1)..died];
+    let at = events[died].time_nano;
+    let killed = life.iter().any(|event| {
+        event.action == "kill"
+            && at - event.time_nano <= CAUSE
+            && signal(event).is_none_or(|signal| ending.contains(&signal))
+    });
+    // `stop` comes after `die`.
+    let stopped = events[died..].iter().any(|event| event.action == "stop");
+    if killed || stopped {
+        End::ThroughDocker
+    } else {
+        End::Itself
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_docker_is_spoken_to_in_a_version_that_it_knows() {
+        assert_eq!(spoken("1.41"), "1.41");
+        assert_eq!(spoken("1.45"), "1.44");
+        assert_eq!(spoken("1.52"), "1.44");
+    }
+
+    fn events(lines: &[(&str, &str, i64)]) -> Vec<Event> {
+        let event = |(action, signal, seconds): &(&str, &str, i64)| {
+            serde_json::from_value(json!({
+                "Action": action,
+                "Actor": { "Attributes": { "signal": signal } },
+                "timeNano": seconds * 1_000_000_000,
+            }))
+            .unwrap()
+        };
+        lines.iter().map(event).collect()
+    }
+
+    #[test]
+    fn an_end_by_docker_is_told_from_a_crash() {
+        for (what, end) in [
+            (vec![("start", "", 1), ("die", "", 9)], End::Itself),
+            (
+                vec![("kill", "15", 8), ("die", "", 9), ("stop", "", 9)],
+                End::ThroughDocker,
+            ),
+            (
+                vec![("kill", "SIGKILL", 9), ("die", "", 9)],
+                End::ThroughDocker,
+            ),
+            (vec![("kill", "28", 8), ("die", "", 9)], End::ThroughDocker),
+            (vec![("kill", "1", 8), ("die", "", 9)], End::Itself),
+            (vec![("kill", "15", 8), ("die", "", 99)], End::Itself),
+            (
+                vec![
+                    ("kill", "9", 1),
+                    ("die", "", 1),
+                    ("start", "", 2),
+                    ("die", "", 9),
+                ],
+                End::Itself,
+            ),
+            (vec![("exec_die", "", 8)], End::Forgotten),
+            (vec![], End::Forgotten),
+        ] {
+            assert_eq!(
+                end_by_events(&events(&what), &[9, 15, 2, 28]),
+                end,
+                "{what:?}"
+            );
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! What can go wrong with Docker, in the words of whoever has to mend it.
 
-use std::error::Error;
 use std::path::PathBuf;
 
 use super::order::OrderError;
@@ -78,6 +77,22 @@ pub enum DockerError {
         /// How long it had been under way.
         seconds: f64,
     },
+    /// Containers of a version that must not run, and what their version has to be.
+    #[error(
+        "the image's version {theirs} is older than {wanted}, {}: make the containers again with the image of {wanted} \
+         (`docker compose create`): {}",
+        .of, few(.names)
+    )]
+    OldImage {
+        /// The names of the containers.
+        names: Vec<String>,
+        /// Their version.
+        theirs: String,
+        /// What it has to be at least.
+        wanted: String,
+        /// Of what that is the version.
+        of: &'static str,
+    },
     /// The deadline of a start came first.
     #[error("the time was up before these were started: {}", .0.join(", "))]
     NotStarted(Vec<String>),
@@ -95,9 +110,10 @@ impl DockerError {
             Self::NotUnderstood { .. } | Self::OutOfTime { .. } => Meaning::WrongState,
             Self::NoContainers { .. } => Meaning::NotFound,
             Self::Order(_) => Meaning::InvalidValue,
-            Self::TooOld { .. } | Self::Container { .. } | Self::NotStarted(_) => {
-                Meaning::WrongState
-            }
+            Self::TooOld { .. }
+            | Self::Container { .. }
+            | Self::OldImage { .. }
+            | Self::NotStarted(_) => Meaning::WrongState,
             Self::Several(errors) => {
                 if errors.iter().any(Self::is_unreachable) {
                     Meaning::Unknown
@@ -125,9 +141,21 @@ impl DockerError {
     /// Whether it says that a container runs or may run. If not, Docker said nothing about containers.
     pub fn is_about_containers(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Refused { .. } | Self::NotUnderstood { .. } => false,
-            Self::Several(errors) => errors.iter().all(Self::is_about_containers),
+            Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::NotUnderstood { .. }
+            | Self::OutOfTime { .. } => false,
+            Self::Several(errors) => errors.iter().any(Self::is_about_containers),
             _ => true,
+        }
+    }
+
+    /// Whether Docker may still be about to do something that it was told to do and did not confirm.
+    pub fn leaves_orders(&self) -> bool {
+        match self {
+            Self::OutOfTime { .. } | Self::NotStarted(_) | Self::Unreachable { .. } => true,
+            Self::Several(errors) => errors.iter().any(Self::leaves_orders),
+            _ => false,
         }
     }
 
@@ -141,6 +169,15 @@ impl DockerError {
     }
 }
 
+/// The first few names, and how many more there are.
+pub(super) fn few(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 /// The first few: seventeen containers that fail for one reason say nothing new.
 fn sentence(errors: &[DockerError]) -> String {
     let shown: Vec<String> = errors.iter().take(SHOWN).map(ToString::to_string).collect();
@@ -148,15 +185,6 @@ fn sentence(errors: &[DockerError]) -> String {
         0 => shown.join("; "),
         more => format!("{}; and {more} more", shown.join("; ")),
     }
-}
-
-/// What is at the bottom of an error. hyper says only "client error" at the top.
-pub(super) fn root_cause(error: &dyn Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
 }
 
 #[cfg(test)]

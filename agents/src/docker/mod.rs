@@ -2,11 +2,22 @@
 //! started and stopped in the order that their labels ask for. No docker command is run and no compose file is
 //! read. What runs when Docker does not answer is not here.
 
+mod answer;
 mod bring_up;
+mod cgroup;
+mod condition;
 mod container;
+mod counted;
 mod daemon;
+mod end;
 mod error;
+mod http;
+mod kept;
 mod order;
+mod plan;
+pub(crate) mod processes;
+mod repair;
+mod signal;
 mod start;
 mod state;
 mod stop;
@@ -19,8 +30,12 @@ use tokio::time::timeout_at;
 
 use daemon::Daemon;
 
+pub use end::{Known, end};
 pub use error::DockerError;
+pub use kept::Kept;
 pub use order::OrderError;
+pub use plan::Plan;
+pub use repair::Ended;
 pub use state::ProjectState;
 
 /// How many requests that make Docker work are sent at the same time. With more, runc processes only wait for
@@ -35,6 +50,15 @@ const OVERTIME: Duration = Duration::from_millis(500);
 pub struct Project {
     daemon: Daemon,
     name: String,
+}
+
+/// What one list of its containers shows of a project.
+#[derive(Debug)]
+pub struct Seen {
+    /// Whether it runs as a whole.
+    pub state: ProjectState,
+    /// The ids of the containers that count.
+    pub ids: Vec<String>,
 }
 
 impl Project {
@@ -55,38 +79,85 @@ impl Project {
     /// # Errors
     ///
     /// When the daemon can not be reached.
-    pub async fn state(&self, services: &[String]) -> Result<ProjectState, DockerError> {
-        let containers = self.daemon.services(&self.name).await?;
-        Ok(ProjectState::of(&containers, services))
+    pub async fn state(&self, services: &[String]) -> Result<Seen, DockerError> {
+        let all = self.daemon.list(&self.name).await?;
+        let counted = counted::counted(all).services;
+        let ids = counted.iter().map(|it| it.id.clone()).collect();
+        let state = ProjectState::of(&counted, services);
+        Ok(Seen { state, ids })
     }
 
-    /// Checks what [`Project::start`] needs, and changes nothing.
+    /// Checks what [`Project::plan`] needs, and changes nothing.
     ///
     /// # Errors
     ///
     /// When Docker is too old, when there are no containers, or when their labels give no order.
     pub async fn validate(&self) -> Result<(), DockerError> {
-        start::containers_in_order(&self.daemon, &self.name)
+        plan::containers_in_order(&self.daemon, &self.name)
             .await
             .map(drop)
     }
 
-    /// Starts the containers that do not run, each as soon as what it depends on is there. Containers that run
-    /// are left alone. Sets the restart policy of every container to `no` first, because the caller decides
-    /// about restarts. Returns the names of the services.
+    /// Finds out what a start would do, and changes nothing.
     ///
     /// # Errors
     ///
-    /// Those of [`Project::validate`], before anything is changed. Later when a container does not start, ends,
-    /// or is unhealthy, or when something was not ready by `deadline`: what was started by then is left running.
-    pub async fn start(&self, deadline: Instant) -> Result<Vec<String>, DockerError> {
-        let start = start::start(&self.daemon, &self.name, deadline.into());
+    /// Those of [`Project::validate`].
+    pub async fn plan(&self, deadline: Instant) -> Result<Plan, DockerError> {
+        let plan = plan::plan(&self.daemon, &self.name);
+        self.by(deadline, "look at", plan).await
+    }
+
+    /// Starts the containers of the plan that do not run, each as soon as what it depends on is there. Containers
+    /// that run are left alone. Sets the restart policy of every container to `no` first, because the caller
+    /// decides about restarts, and stops what is left over and runs, with at most `grace`.
+    ///
+    /// # Errors
+    ///
+    /// When a container does not start, ends, or is unhealthy, or when something was not ready by `deadline`: what
+    /// was started by then is left running.
+    pub async fn start(
+        &self,
+        plan: &Plan,
+        grace: Duration,
+        deadline: Instant,
+    ) -> Result<(), DockerError> {
+        let start = async {
+            plan::put_leftovers_aside(&self.daemon, plan, grace, deadline.into()).await?;
+            start::start(&self.daemon, &self.name, plan, deadline.into()).await
+        };
         self.by(deadline, "start", start).await
     }
 
-    /// Stops all containers, those of `docker compose run` too, each when what depends on it has stopped, and
-    /// checks that none runs. A container has `grace` to end after its stop signal, or less when the containers
-    /// that are stopped after it would have no time left before `deadline`. Then it is killed.
+    /// The container with this id, if it has ended by itself, nothing depends on it, and what it depends on is
+    /// ready. Otherwise why it is not to be started by itself.
+    ///
+    /// # Errors
+    ///
+    /// When Docker does not tell.
+    pub async fn ended(&self, id: &str) -> Result<Result<Ended, String>, DockerError> {
+        repair::ended(&self.daemon, &self.name, id).await
+    }
+
+    /// Starts one container again, and watches it for a second.
+    ///
+    /// # Errors
+    ///
+    /// It does not start, or has ended again.
+    pub async fn start_again(&self, ended: &Ended, deadline: Instant) -> Result<(), DockerError> {
+        let start = repair::start_again(&self.daemon, ended, deadline.into());
+        self.by(deadline, "start", start).await
+    }
+
+    /// The name of any container. Best effort.
+    pub async fn name_of(&self, id: &str) -> Option<String> {
+        self.daemon.name_of(id).await
+    }
+
+    /// Stops all containers, those of `docker compose run` and what is left over too, each when what depends on it
+    /// has stopped, and checks that none runs. A container has the longer of `grace` and its own time to end after
+    /// its stop signal, or less when the containers that are stopped after it would have no time left before
+    /// `deadline`. Then it is killed. What Docker does not end in time is ended without it.
     ///
     /// # Errors
     ///
@@ -156,7 +227,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(20);
         for refused in [
             project.validate().await,
-            project.start(deadline).await.map(drop),
+            project.plan(deadline).await.map(drop),
         ] {
             let error = refused.unwrap_err();
             let said = error.to_string();

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::container::{Condition, Container};
+use super::counted::is_vendors;
 
 /// Why there is no order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
-    /// A service depends on one that has no container.
+    /// A service depends on one of the vendor's that has no container.
     #[error(
         "{service} depends on the service {unknown}, which has no container in the project: \
          make it with `docker compose create --no-recreate`"
@@ -43,7 +44,9 @@ impl Order {
     ///
     /// # Errors
     ///
-    /// When a service is not there or services wait for each other.
+    /// When a service of the vendor's is not there, or services wait for each other. Any other service that is not
+    /// there is not waited for: its profile is inactive, and the label does not tell that it is optional
+    /// (`required: false`).
     pub(super) fn of(containers: &[Container]) -> Result<Self, OrderError> {
         let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (position, container) in containers.iter().enumerate() {
@@ -56,12 +59,15 @@ impl Order {
         for container in containers {
             let mut of_this = Vec::new();
             for dependency in container.depends_on.as_ref().map_err(Clone::clone)? {
-                let there = by_service.get(dependency.service.as_str()).ok_or_else(|| {
-                    OrderError::Unknown {
-                        service: container.service.clone(),
-                        unknown: dependency.service.clone(),
+                let Some(there) = by_service.get(dependency.service.as_str()) else {
+                    if is_vendors(&dependency.service) {
+                        return Err(OrderError::Unknown {
+                            service: container.service.clone(),
+                            unknown: dependency.service.clone(),
+                        });
                     }
-                })?;
+                    continue;
+                };
                 of_this.extend(there.iter().map(|needed| (*needed, dependency.condition)));
             }
             needs.push(of_this);
@@ -75,6 +81,22 @@ impl Order {
             )
         })?;
         Ok(Self { needs, depth })
+    }
+
+    /// The services that others depend on and that have no container, each with one that depends on it.
+    pub(super) fn not_there(containers: &[Container]) -> BTreeMap<&str, &str> {
+        let there = |service: &str| containers.iter().any(|it| it.service == service);
+        containers
+            .iter()
+            .flat_map(|it| {
+                it.depends_on
+                    .iter()
+                    .flatten()
+                    .map(|needed| (&it.service, needed))
+            })
+            .filter(|(_, needed)| !there(&needed.service))
+            .map(|(service, needed)| (needed.service.as_str(), service.as_str()))
+            .collect()
     }
 
     /// No order: nobody waits for anybody.
@@ -149,7 +171,8 @@ fn visit(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
-    use super::super::container::{Dependency, Health, RunState};
+    use super::super::condition::{Health, RunState};
+    use super::super::container::Dependency;
     use super::*;
 
     /// A container that runs, with a label as Compose writes it.
@@ -158,6 +181,9 @@ pub(super) mod tests {
             id: format!("id-{service}"),
             name: format!("portsip.{service}"),
             service: service.to_owned(),
+            created: 0,
+            image: String::new(),
+            version: None,
             state: RunState::Running,
             health: Health::None,
             status: "Up 5 seconds".to_owned(),
@@ -203,7 +229,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_service_that_is_not_there_is_named() {
+    fn a_service_of_others_that_is_not_there_is_not_waited_for() {
+        let order = Order::of(&[container("gateway", "crm:service_healthy:false")]).unwrap();
+        assert_eq!(order.needs(0), []);
+    }
+
+    #[test]
+    fn a_service_of_the_vendor_that_is_not_there_is_named() {
         let error = Order::of(&[container("gateway", "nats:service_healthy:false")]).unwrap_err();
         assert_eq!(
             error,

@@ -9,17 +9,20 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::AT_ONCE;
-use super::bring_up::{bring_up, prepare, reach};
-use super::container::{Condition, Container, Inspection, RunState};
+use super::bring_up::{bring_up, never_restart, reach};
+use super::condition::RunState;
+use super::container::{Condition, Container};
+use super::counted::counted;
 use super::daemon::Daemon;
 use super::error::DockerError;
 use super::order::Order;
+use super::plan::Plan;
 use super::state::ProjectState;
 
 /// What is done for one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Inspect it, and set its restart policy to `no`.
+    /// Set its restart policy to `no`.
     Prepare,
     /// Have Docker start it.
     Start,
@@ -30,7 +33,7 @@ enum Step {
 /// How far a container is.
 #[derive(Debug, Clone, Default)]
 struct Progress {
-    found: Option<Inspection>,
+    prepared: bool,
     asked_to_start: bool,
     started: bool,
     healthy: bool,
@@ -47,14 +50,15 @@ impl Progress {
     }
 }
 
-type Outcome = (usize, Step, Result<Option<Inspection>, DockerError>);
+type Outcome = (usize, Step, Result<(), DockerError>);
 
 /// A start under way. Containers are known by their position in the list.
 struct Launch<'a> {
     daemon: &'a Daemon,
     deadline: Instant,
+    plan: &'a Plan,
     containers: &'a [Container],
-    order: Order,
+    order: &'a Order,
     progress: Vec<Progress>,
     queue: VecDeque<(usize, Step)>,
     jobs: FuturesUnordered<BoxFuture<'a, Outcome>>,
@@ -62,36 +66,22 @@ struct Launch<'a> {
     working: usize,
 }
 
-/// The containers that a start starts, and their order. An error is found before anything is changed.
-pub(super) async fn containers_in_order(
-    daemon: &Daemon,
-    project: &str,
-) -> Result<(Vec<Container>, Order), DockerError> {
-    daemon.check_version().await?;
-    let containers = daemon.services(project).await?;
-    if containers.is_empty() {
-        return Err(DockerError::NoContainers {
-            project: project.to_owned(),
-        });
-    }
-    let order = Order::of(&containers)?;
-    Ok((containers, order))
-}
-
-/// Returns the names of the services.
+/// Starts what the plan has.
 pub(super) async fn start(
     daemon: &Daemon,
     project: &str,
+    plan: &Plan,
     deadline: Instant,
-) -> Result<Vec<String>, DockerError> {
-    let (containers, order) = containers_in_order(daemon, project).await?;
+) -> Result<(), DockerError> {
+    let (containers, order) = (&plan.containers, &plan.order);
     // What others wait for comes first.
     let mut first: Vec<usize> = (0..containers.len()).collect();
     first.sort_by_key(|container| order.depth(*container));
     let launch = Launch {
         daemon,
         deadline,
-        containers: &containers,
+        plan,
+        containers,
         progress: vec![Progress::default(); containers.len()],
         queue: first
             .into_iter()
@@ -102,13 +92,9 @@ pub(super) async fn start(
         working: 0,
     };
     launch.run().await?;
-    let services: Vec<String> = containers.into_iter().map(|it| it.service).collect();
-    let containers = daemon.services(project).await?;
-    DockerError::all(faults_after_start(
-        project,
-        ProjectState::of(&containers, &services),
-    ))?;
-    Ok(services)
+    let now = counted(daemon.list(project).await?).services;
+    let state = ProjectState::of(&now, &plan.services());
+    DockerError::all(faults_after_start(project, state))
 }
 
 /// What is wrong with a project that was just started.
@@ -120,6 +106,12 @@ fn faults_after_start(project: &str, state: ProjectState) -> Vec<DockerError> {
             .into_iter()
             .map(|name| fault(name, "runs but is unhealthy".to_owned()))
             .collect(),
+        ProjectState::Unclear { what } => {
+            for what in what {
+                tracing::warn!("{what}");
+            }
+            Vec::new()
+        }
         ProjectState::Partly { not_running, .. } => not_running
             .into_iter()
             .map(|(name, how)| fault(name, format!("was started and does not run: {how}")))
@@ -146,7 +138,7 @@ impl Launch<'_> {
                 self.working -= 1;
             }
             match outcome {
-                Ok(found) => self.note(container, step, found),
+                Ok(()) => self.note(container, step),
                 Err(error) => errors.push(error),
             }
             if errors.is_empty() {
@@ -175,10 +167,10 @@ impl Launch<'_> {
         )
     }
 
-    fn note(&mut self, container: usize, step: Step, found: Option<Inspection>) {
+    fn note(&mut self, container: usize, step: Step) {
         let progress = &mut self.progress[container];
         match step {
-            Step::Prepare => progress.found = found,
+            Step::Prepare => progress.prepared = true,
             Step::Start => {
                 progress.started = true;
                 for condition in [Condition::Healthy, Condition::CompletedSuccessfully] {
@@ -197,7 +189,7 @@ impl Launch<'_> {
     fn queue_what_can_start(&mut self) {
         for container in 0..self.containers.len() {
             let progress = &self.progress[container];
-            if progress.asked_to_start || progress.found.is_none() {
+            if progress.asked_to_start || !progress.prepared {
                 continue;
             }
             if self.is_done_with(container) {
@@ -242,17 +234,12 @@ impl Launch<'_> {
             }
             let (daemon, deadline) = (self.daemon, self.deadline);
             let this = &self.containers[container];
-            let found = self.progress[container].found.clone();
+            let found = &self.plan.found[container];
             let job = async move {
-                let outcome = match (step, found) {
-                    (Step::Prepare, _) => prepare(daemon, this, deadline).await.map(Some),
-                    (Step::Start, Some(found)) => {
-                        bring_up(daemon, this, found, deadline).await.map(|()| None)
-                    }
-                    (Step::Await(condition), _) => reach(daemon, this, condition, deadline)
-                        .await
-                        .map(|()| None),
-                    (Step::Start, None) => Ok(None),
+                let outcome = match step {
+                    Step::Prepare => never_restart(daemon, this, found, deadline).await,
+                    Step::Start => bring_up(daemon, this, found.clone(), deadline).await,
+                    Step::Await(condition) => reach(daemon, this, condition, deadline).await,
                 };
                 (container, step, outcome)
             };

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::container::{Condition, Container, Health, RunState};
+use super::condition::{Health, RunState};
+use super::container::{Condition, Container};
+use super::counted::is_vendors;
 
 /// Whether a project runs as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +26,18 @@ pub enum ProjectState {
         running: usize,
         /// What does not run, and Docker's words for how it is.
         not_running: Vec<(String, String)>,
+        /// The id of the one that does not run, if it has ended and nothing else is wrong.
+        ended: Option<String>,
     },
     /// Everything runs, but of these containers the health check has failed.
     Unhealthy {
         /// The names of the containers.
         names: Vec<String>,
+    },
+    /// Nothing is known to be wrong, but Docker says something that is not known of some containers.
+    Unclear {
+        /// What it says of which.
+        what: Vec<String>,
     },
 }
 
@@ -48,38 +57,62 @@ impl ProjectState {
         }
         let not_running: Vec<_> = containers
             .iter()
-            .filter(|container| container.state != RunState::Running)
-            .filter(|container| !(container.completed() && must_complete(container, containers)))
-            .map(|container| (container.name.clone(), container.status.clone()))
+            .filter(|it| !matches!(it.state, RunState::Running | RunState::Unknown(_)))
+            .filter(|it| !(it.completed() && must_complete(it, containers)))
             .collect();
+        let unhealthy: Vec<_> = containers
+            .iter()
+            .filter(|it| it.health == Health::Unhealthy)
+            .collect();
+        let unclear: Vec<String> = containers.iter().filter_map(unclear).collect();
         if !not_running.is_empty() {
+            let running = containers
+                .iter()
+                .filter(|it| it.state == RunState::Running)
+                .count();
+            let ended = match not_running.as_slice() {
+                [one] if unhealthy.is_empty() && unclear.is_empty() => Some(*one),
+                _ => None,
+            };
             return Self::Partly {
-                running: containers
+                running,
+                ended: ended
+                    .filter(|it| it.state == RunState::Exited)
+                    .map(|it| it.id.clone()),
+                not_running: not_running
                     .iter()
-                    .filter(|container| container.state == RunState::Running)
-                    .count(),
-                not_running,
+                    .map(|it| (it.name.clone(), it.status.clone()))
+                    .collect(),
             };
         }
-        let names: Vec<_> = containers
-            .iter()
-            .filter(|container| container.health == Health::Unhealthy)
-            .map(|container| container.name.clone())
-            .collect();
-        if names.is_empty() {
-            Self::Running
-        } else {
-            Self::Unhealthy { names }
+        let names: Vec<_> = unhealthy.iter().map(|it| it.name.clone()).collect();
+        match (names.is_empty(), unclear.is_empty()) {
+            (false, _) => Self::Unhealthy { names },
+            (true, false) => Self::Unclear { what: unclear },
+            (true, true) => Self::Running,
         }
     }
 }
 
-/// Which of `services`, and of those that others depend on, have no container.
+/// A word of Docker about a container that is not known.
+fn unclear(container: &Container) -> Option<String> {
+    let name = &container.name;
+    match (&container.state, &container.health) {
+        (state @ RunState::Unknown(_), _) => Some(format!("{name} {state}")),
+        (_, Health::Unknown(word)) => Some(format!(
+            "{name} is not known to be healthy: Docker gives its health as `{word}`"
+        )),
+        _ => None,
+    }
+}
+
+/// Which of `services`, and of the vendor's that others depend on, have no container.
 fn missing(containers: &[Container], services: &[String]) -> Vec<String> {
     let needed = containers
         .iter()
         .flat_map(|container| container.depends_on.iter().flatten())
-        .map(|dependency| &dependency.service);
+        .map(|dependency| &dependency.service)
+        .filter(|service| is_vendors(service));
     let known: BTreeSet<&String> = services.iter().chain(needed).collect();
     let there: BTreeSet<&String> = containers.iter().map(|it| &it.service).collect();
     known.difference(&there).map(ToString::to_string).collect()
@@ -105,7 +138,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(number, (state, status))| Container {
-                state: *state,
+                state: state.clone(),
                 status: (*status).to_owned(),
                 ..container(&format!("s{number}"), "")
             })
@@ -137,7 +170,8 @@ mod tests {
             state,
             ProjectState::Partly {
                 running: 1,
-                not_running: vec![("portsip.s1".into(), "Exited (137) 1 second ago".into())]
+                not_running: vec![("portsip.s1".into(), "Exited (137) 1 second ago".into())],
+                ended: Some("id-s1".into()),
             }
         );
     }
@@ -147,19 +181,49 @@ mod tests {
         for odd in [
             (RunState::Paused, "Up 5 seconds (Paused)"),
             (RunState::Restarting, "Restarting (1) 2 seconds ago"),
-            (RunState::Unknown, ""),
         ] {
             for others in [UP, ENDED] {
-                let state = of(&project(&[odd, others]));
-                assert!(matches!(state, ProjectState::Partly { .. }), "{odd:?}");
+                let state = of(&project(&[odd.clone(), others]));
+                let nothing_ended = matches!(state, ProjectState::Partly { ended: None, .. });
+                assert!(nothing_ended, "{odd:?}: {state:?}");
             }
         }
     }
 
     #[test]
+    fn a_word_that_is_not_known_is_told_and_no_failure() {
+        let odd = (RunState::of("hibernating"), "Hibernating");
+        let ProjectState::Unclear { what } = of(&project(&[UP, odd.clone()])) else {
+            panic!("a state that is not known");
+        };
+        assert!(
+            what[0].starts_with("portsip.s1 is not known to run"),
+            "{what:?}"
+        );
+        let state = of(&project(&[odd, ENDED]));
+        let nothing_ended = matches!(state, ProjectState::Partly { ended: None, .. });
+        assert!(
+            nothing_ended,
+            "it may be more than one that has ended: {state:?}"
+        );
+        let mut tired = project(&[UP]);
+        tired[0].health = Health::Unknown("tired".into());
+        assert!(matches!(of(&tired), ProjectState::Unclear { .. }));
+    }
+
+    #[test]
+    fn two_that_have_ended_are_more_than_one() {
+        let state = of(&project(&[UP, ENDED, ENDED]));
+        assert!(matches!(state, ProjectState::Partly { ended: None, .. }));
+    }
+
+    #[test]
     fn a_service_whose_container_was_removed_is_named() {
         let all = [
-            container("gateway", "nats:service_started:false"),
+            container(
+                "gateway",
+                "nats:service_started:false,crm:service_started:false",
+            ),
             container("ai", ""),
         ];
         let state = ProjectState::of(&all, &["ai".into(), "voicemail".into()]);

@@ -1,23 +1,26 @@
 //! Stopping a project: each container as soon as everything that depends on it has stopped. An error with one
-//! container does not keep the others running.
+//! container does not keep the others running. What Docker does not end in time is ended without it.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::AT_ONCE;
-use super::container::{Container, Inspection, RestartPolicy, RunState};
+use super::condition::RunState;
+use super::container::{Container, Inspection, RestartPolicy};
 use super::daemon::Daemon;
+use super::end::{Known, end, grace_of};
 use super::error::DockerError;
 use super::order::Order;
+use super::processes;
 
-/// What Docker may take beyond the grace, and what is kept back for killing.
+/// What Docker may take beyond the grace. A stop that takes longer hangs.
+const BEYOND_GRACE: Duration = Duration::from_secs(10);
+
+/// What is kept back for killing.
 const RESERVE: Duration = Duration::from_secs(3);
-
-/// How often a killed container is looked at until it is gone.
-const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) async fn stop(
     daemon: &Daemon,
@@ -31,30 +34,53 @@ pub(super) async fn stop(
         Order::none(&containers)
     });
     let mut errors = Vec::new();
+    let mut known: Vec<Known> = containers.iter().map(|it| Known::named(it, 0)).collect();
     let mut live = vec![false; containers.len()];
     for (container, found) in inspect_all(daemon, &containers).await {
         live[container] = match found {
-            Ok(found) => is_live(found.as_ref()),
+            Ok(Some(found)) => {
+                known[container] = Known::of(&containers[container], &found, 0);
+                found.state.is_live()
+            }
+            Ok(None) => false,
             Err(error) => {
                 errors.push(error);
                 true
             }
         };
     }
-    errors.extend(stop_in_order(daemon, &containers, &order, live, grace, deadline).await);
+    errors.extend(stop_in_order(daemon, &containers, &known, &order, live, grace, deadline).await);
 
     // What counts is what runs now, not what went wrong on the way.
     let containers = daemon.list(project).await?;
     let mut left = Vec::new();
+    let mut believed = Vec::new();
     for (container, found) in inspect_all(daemon, &containers).await {
         match found {
-            Ok(Some(found)) if found.state.is_live() => left.push(DockerError::Container {
-                name: containers[container].name.clone(),
-                what: format!("{} after it was stopped", found.state),
-            }),
+            Ok(Some(found)) if found.state.is_live() => believed.push((container, found.state)),
             Ok(_) => {}
             Err(error) => left.push(error),
         }
+    }
+    let with_processes = end_what_is_left(&containers, &known, deadline).await;
+    for (container, state) in believed {
+        let Container { name, id, .. } = &containers[container];
+        if with_processes.contains(id) {
+            continue;
+        }
+        // Docker may start the one that is being restarted again, and who knows of a state that is not known.
+        if matches!(state, RunState::Restarting | RunState::Unknown(_)) {
+            left.push(still(name, format!("{state} after it was stopped")));
+        } else {
+            tracing::warn!("Docker believes that {name} {state}, but it has no process");
+        }
+    }
+    for container in containers
+        .iter()
+        .filter(|it| with_processes.contains(&it.id))
+    {
+        let what = "still has processes after it was stopped and killed";
+        left.push(still(&container.name, what.to_owned()));
     }
     if left.is_empty() {
         for error in errors {
@@ -64,6 +90,35 @@ pub(super) async fn stop(
     }
     left.extend(errors);
     DockerError::all(left)
+}
+
+fn still(name: &str, what: String) -> DockerError {
+    DockerError::Container {
+        name: name.to_owned(),
+        what,
+    }
+}
+
+/// Kills what has processes, whatever Docker says of it. Returns the ids of those that have some still.
+async fn end_what_is_left(
+    containers: &[Container],
+    known: &[Known],
+    deadline: Instant,
+) -> Vec<String> {
+    let processes = processes::of_containers();
+    let left: Vec<Known> = containers
+        .iter()
+        .filter(|it| processes.contains_key(&it.id))
+        .map(|it| {
+            let known = known.iter().find(|known| known.id == it.id);
+            known.cloned().unwrap_or_else(|| Known::named(it, 0))
+        })
+        .collect();
+    if left.is_empty() {
+        return Vec::new();
+    }
+    let left = end(&left, Duration::ZERO, deadline).await;
+    left.into_iter().map(|it| it.id).collect()
 }
 
 /// Inspects each container, a few at once, and sets the restart policy of each to `no`.
@@ -92,6 +147,7 @@ async fn inspect_all(
 async fn stop_in_order(
     daemon: &Daemon,
     containers: &[Container],
+    known: &[Known],
     order: &Order,
     live: Vec<bool>,
     grace: Duration,
@@ -106,9 +162,12 @@ async fn stop_in_order(
             let can = jobs.len() < AT_ONCE && order.needed_by(*container).all(|other| done[other]);
             if can {
                 let container = *container;
+                let known = &known[container];
+                let grace = grace_of(grace, known.stop_timeout);
                 let share = share(grace, deadline, order.depth(container));
                 jobs.push(async move {
-                    let stopped = stop_one(daemon, &containers[container], share, deadline).await;
+                    let stopped =
+                        stop_one(daemon, &containers[container], known, share, deadline).await;
                     (container, stopped)
                 });
             }
@@ -132,42 +191,55 @@ fn share(grace: Duration, deadline: Instant, depth: usize) -> Duration {
     grace.min(left / turns)
 }
 
-async fn stop_one(
+/// Has Docker stop a container, and ends it without Docker when that does not work in time.
+pub(super) async fn stop_one(
     daemon: &Daemon,
     container: &Container,
+    known: &Known,
     grace: Duration,
     deadline: Instant,
 ) -> Result<(), DockerError> {
-    let limit = deadline.min(Instant::now() + grace + RESERVE);
-    let asked = daemon.stop(container, grace, limit).await;
-    if let Ok(found) = daemon.inspect(container).await
-        && !is_live(found.as_ref())
-    {
+    let limit = deadline
+        .checked_sub(RESERVE)
+        .unwrap_or(deadline)
+        .min(Instant::now() + grace + BEYOND_GRACE);
+    let Err(error) = daemon.stop(container, grace, limit).await else {
+        return Ok(());
+    };
+    if !processes::of_containers().contains_key(&container.id) {
+        tracing::warn!("{error}; {} has no process", container.name);
         return Ok(());
     }
-    let killed = daemon.kill(container, deadline).await;
-    loop {
-        let state = match daemon.inspect(container).await {
-            Ok(Some(found)) if found.state.is_live() => found.state,
-            Ok(_) => return Ok(()),
-            Err(_) => RunState::Unknown,
-        };
-        if Instant::now() + LOOK >= deadline {
-            let errors = [asked.err(), killed.err()];
-            let mut errors: Vec<_> = errors.into_iter().flatten().collect();
-            errors.push(DockerError::Container {
-                name: container.name.clone(),
-                what: format!("{state} after it was stopped and killed"),
-            });
-            return DockerError::all(errors);
-        }
-        sleep(LOOK).await;
+    tracing::warn!("{error}; {} is ended without Docker", container.name);
+    // It may have had its stop signal and its grace, or not.
+    let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 3);
+    match end(std::slice::from_ref(known), grace, deadline)
+        .await
+        .as_slice()
+    {
+        [] => Ok(()),
+        _ => Err(error),
     }
 }
 
-/// Whether what an inspection found runs. A container that is not found was removed.
-fn is_live(found: Option<&Inspection>) -> bool {
-    found.is_some_and(|found| found.state.is_live())
+impl Known {
+    /// One of which nothing is known but what a list shows.
+    pub(super) fn named(container: &Container, depth: usize) -> Self {
+        Self {
+            name: container.name.clone(),
+            depth,
+            ..Self::by_id(&container.id)
+        }
+    }
+
+    /// What an inspection tells.
+    pub(super) fn of(container: &Container, found: &Inspection, depth: usize) -> Self {
+        Self {
+            stop_signal: found.stop_signal,
+            stop_timeout: found.stop_timeout,
+            ..Self::named(container, depth)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Which versions of the Docker Engine are supported.
+//! Versions: which ones of the Docker Engine are supported, and which of two of the PBX is older.
+
+use std::cmp::Ordering;
 
 /// The oldest supported version. Before it, Docker can hang for good when containers stop at the same time
 /// (<https://github.com/moby/moby/issues/46661>).
@@ -7,16 +9,28 @@ pub(super) const OLDEST: &str = "20.10.27";
 /// Whether a version, such as `20.10.24+dfsg1`, is older than [`OLDEST`]. A text that does not begin with a
 /// number, such as `dev`, is not: nothing is known about it.
 pub(super) fn is_too_old(version: &str) -> bool {
-    let numbers = numbers(version);
-    !numbers.is_empty() && numbers < self::numbers(OLDEST)
+    compare(version, OLDEST) == Some(Ordering::Less)
 }
 
-/// The numbers at the beginning: major, minor, patch.
-fn numbers(version: &str) -> Vec<u32> {
+/// Compares two versions by their numbers: 22.3 is 22.3.0, and a build number counts only if both have one. None if
+/// one of them does not begin with a number.
+pub fn compare(one: &str, other: &str) -> Option<Ordering> {
+    let (mut one, mut other) = (numbers(one), numbers(other));
+    if one.is_empty() || other.is_empty() {
+        return None;
+    }
+    let compared = one.len().min(other.len()).max(3);
+    one.resize(compared, 0);
+    other.resize(compared, 0);
+    Some(one.cmp(&other))
+}
+
+/// The numbers at the beginning: major, minor, patch, and what a version has beyond.
+fn numbers(version: &str) -> Vec<u64> {
+    let version = version.trim().trim_start_matches(['v', 'V']);
     version
         .split(|c: char| !c.is_ascii_digit())
         .map_while(|part| part.parse().ok())
-        .take(3)
         .collect()
 }
 
@@ -40,6 +54,23 @@ mod tests {
             "",
         ] {
             assert!(!is_too_old(supported), "{supported}");
+        }
+    }
+
+    #[test]
+    fn versions_of_the_pbx_are_compared_by_their_numbers() {
+        for (one, other, order) in [
+            ("22.3", "22.3.0", Some(Ordering::Equal)),
+            ("22.3", "22.3.1", Some(Ordering::Less)),
+            ("22.10.0", "22.9.9", Some(Ordering::Greater)),
+            ("22.4.0", "22.4.0.1234", Some(Ordering::Equal)),
+            ("22.4.0.7", "22.4.0.8", Some(Ordering::Less)),
+            ("v22.4.0\n", "22.4.0-rc1", Some(Ordering::Equal)),
+            ("12.8", "22", Some(Ordering::Less)),
+            ("latest", "22.4.0", None),
+            ("22.4.0", "", None),
+        ] {
+            assert_eq!(compare(one, other), order, "{one} {other}");
         }
     }
 }

@@ -54,7 +54,7 @@ impl Steps {
     fn note(&self, step: &str) {
         if let Some(mut to) = self.to.as_ref() {
             // Lost notes make a reason poorer, nothing else.
-            let _ = writeln!(to, "{}", step.replace('\n', " "));
+            let _ = to.write_all(format!("{}\n", step.replace('\n', " ")).as_bytes());
         }
     }
 }
@@ -88,9 +88,10 @@ pub(super) fn supervised(
                 to: Some(to),
                 told: RefCell::default(),
             });
-            // Told before the end: a thread that hangs in the kernel puts the end off.
+            // Told before the end: a thread that hangs in the kernel puts the end off. In one write, since who reads
+            // the first digit of 190 alone takes it for a failure.
             if let Ok(mut end) = end {
-                let _ = writeln!(end, "{ENDED}{code}");
+                let _ = end.write_all(format!("{ENDED}{code}\n").as_bytes());
             }
             std::process::exit(i32::from(code));
         }
@@ -103,14 +104,14 @@ pub(super) fn supervised(
 
 /// Waits until the child has closed its end of the pipe, which it does by ending.
 fn watch(child: Pid, mut notes: File, deadline: Deadline) -> Result<u8, Failure> {
-    let mut last = String::new();
+    let mut read = Notes::default();
     loop {
         let left = deadline.remaining();
         if left.is_zero() {
             let _ = kill(child, Signal::SIGKILL);
             return Err(Failure::generic(format!(
                 "still {} when the time was up ({:.1} s, the operation's timeout less a reserve)",
-                if last.is_empty() { "busy" } else { &last },
+                read.last_or("busy"),
                 deadline.limit().as_secs_f32()
             )));
         }
@@ -128,13 +129,8 @@ fn watch(child: Pid, mut notes: File, deadline: Deadline) -> Result<u8, Failure>
         match notes.read(&mut chunk) {
             Ok(0) => break,
             Ok(n) => {
-                let text = String::from_utf8_lossy(&chunk[..n]);
-                if let Some(line) = text.lines().rfind(|line| !line.is_empty()) {
-                    let ended = line.strip_prefix(ENDED);
-                    if let Some(code) = ended.and_then(|code| code.parse().ok()) {
-                        return Ok(code);
-                    }
-                    line.clone_into(&mut last);
+                if let Some(code) = read.take(&chunk[..n]) {
+                    return Ok(code);
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -147,11 +143,69 @@ fn watch(child: Pid, mut notes: File, deadline: Deadline) -> Result<u8, Failure>
                 return Ok(u8::try_from(code).unwrap_or(Exit::Generic.code()));
             }
             Ok(WaitStatus::Signaled(_, signal, _)) => {
-                let doing = if last.is_empty() { "starting" } else { &last };
+                let doing = read.last_or("starting");
                 return Err(Failure::generic(format!("ended by {signal} while {doing}")));
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Failure::generic(format!("wait for the action: {errno}"))),
         }
+    }
+}
+
+/// What was read of the notes. A read may end in the middle of a line.
+#[derive(Debug, Default)]
+struct Notes {
+    /// The beginning of a line.
+    rest: Vec<u8>,
+    /// The last whole line.
+    last: String,
+}
+
+impl Notes {
+    /// Takes what was read, and returns the exit code if the action has ended.
+    fn take(&mut self, chunk: &[u8]) -> Option<u8> {
+        self.rest.extend_from_slice(chunk);
+        let end = self.rest.iter().rposition(|byte| *byte == b'\n')? + 1;
+        let lines: Vec<u8> = self.rest.drain(..end).collect();
+        let text = String::from_utf8_lossy(&lines);
+        let line = text.lines().rfind(|line| !line.is_empty())?;
+        if let Some(code) = line.strip_prefix(ENDED) {
+            return code.parse().ok();
+        }
+        line.clone_into(&mut self.last);
+        None
+    }
+
+    /// The last note, or this if there is none.
+    fn last_or<'a>(&'a self, other: &'a str) -> &'a str {
+        if self.last.is_empty() {
+            other
+        } else {
+            &self.last
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_an_exit_code_is_none() {
+        let mut notes = Notes::default();
+        assert_eq!(notes.take(b"asking Docker\n\x041"), None);
+        assert_eq!(notes.last_or("busy"), "asking Docker");
+        assert_eq!(notes.take(b"9"), None);
+        assert_eq!(notes.take(b"0\n"), Some(190));
+    }
+
+    #[test]
+    fn of_several_notes_the_last_whole_one_counts() {
+        let mut notes = Notes::default();
+        assert_eq!(notes.last_or("busy"), "busy");
+        assert_eq!(notes.take(b"one\ntwo\nth"), None);
+        assert_eq!(notes.last_or("busy"), "two");
+        assert_eq!(notes.take(b"ree\n\n"), None);
+        assert_eq!(notes.last_or("busy"), "three");
     }
 }

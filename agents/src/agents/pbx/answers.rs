@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::Pbx;
+use super::note::Started;
 use super::service::Service;
-use super::{Pbx, Started};
 use crate::ocf::Health;
 
 /// What a start keeps back from its deadline when it waits, to note what has answered.

@@ -1,0 +1,155 @@
+//! The control groups of a container: killing all of its processes at once, and waking them when they are frozen.
+//! Only a group whose name has the container's id, and what is below it, is ever written to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::signal;
+
+/// A mounted hierarchy.
+#[derive(Debug, PartialEq, Eq)]
+struct Hierarchy {
+    /// Which group is at the mount point.
+    root: String,
+    point: PathBuf,
+}
+
+/// Kills the processes: by their group (Linux 5.14 and later, cgroup v2), and each by itself.
+pub(super) fn kill(id: &str, processes: &[i32]) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let unified = hierarchy(&mounts, None);
+    let frozen_by = hierarchy(&mounts, Some("freezer"));
+    for process in processes {
+        let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+        if let Some(group) = group_of(&groups, "", id, unified.as_ref()) {
+            // Where the file is missing, the signal below does it.
+            let _ = fs::write(group.join("cgroup.kill"), "1");
+        }
+        if let Err(error) = signal::send(*process, signal::KILL) {
+            tracing::warn!("kill process {process}: {error}");
+        }
+        // A process that is frozen by v1 does not even end by SIGKILL.
+        if let Some(group) = group_of(&groups, "freezer", id, frozen_by.as_ref()) {
+            let _ = fs::write(group.join("freezer.state"), "THAWED");
+        }
+    }
+}
+
+/// Wakes the processes of a container that is paused.
+pub(super) fn thaw(id: &str, process: i32) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+    let unified = hierarchy(&mounts, None);
+    if let Some(group) = group_of(&groups, "", id, unified.as_ref()) {
+        let _ = fs::write(group.join("cgroup.freeze"), "0");
+    }
+    let frozen_by = hierarchy(&mounts, Some("freezer"));
+    if let Some(group) = group_of(&groups, "freezer", id, frozen_by.as_ref()) {
+        let _ = fs::write(group.join("freezer.state"), "THAWED");
+    }
+}
+
+/// Where cgroup v2 is mounted, or this controller of v1 (`/proc/self/mountinfo`, proc(5)).
+fn hierarchy(mounts: &str, controller: Option<&str>) -> Option<Hierarchy> {
+    mounts.lines().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut before = before.split(' ');
+        let root = before.nth(3)?.to_owned();
+        let point = PathBuf::from(before.next()?);
+        let mut after = after.split(' ');
+        let kind = after.next()?;
+        let options = after.nth(1)?;
+        let is_it = match controller {
+            None => kind == "cgroup2",
+            Some(name) => kind == "cgroup" && options.split(',').any(|option| option == name),
+        };
+        is_it.then_some(Hierarchy { root, point })
+    })
+}
+
+/// The directory of the container's own group, by the `/proc/PID/cgroup` of one of its processes.
+fn group_of(
+    groups: &str,
+    controller: &str,
+    id: &str,
+    hierarchy: Option<&Hierarchy>,
+) -> Option<PathBuf> {
+    let hierarchy = hierarchy?;
+    let path = groups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        let is_it = controllers == controller || controllers.split(',').any(|it| it == controller);
+        fields.next().filter(|_| is_it)
+    })?;
+    let mut own = PathBuf::new();
+    for component in Path::new(path).components() {
+        own.push(component);
+        let name = component.as_os_str().to_string_lossy();
+        if name.contains(id) {
+            let below = own.strip_prefix(&hierarchy.root).ok()?;
+            return Some(hierarchy.point.join(below));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::processes::tests::id;
+    use super::*;
+
+    const V1: &str = "\
+30 24 0:26 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
+31 24 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer
+";
+
+    #[test]
+    fn the_group_of_the_container_itself_is_found_in_both_hierarchies() {
+        let a = id('a');
+        let groups = format!("7:freezer:/docker/{a}\n0::/docker/{a}/below\n");
+        let unified = hierarchy(V1, None).unwrap();
+        assert_eq!(
+            group_of(&groups, "", &a, Some(&unified)).unwrap(),
+            Path::new("/sys/fs/cgroup/unified/docker").join(&a)
+        );
+        let freezer = hierarchy(V1, Some("freezer")).unwrap();
+        assert_eq!(
+            group_of(&groups, "freezer", &a, Some(&freezer)).unwrap(),
+            Path::new("/sys/fs/cgroup/freezer/docker").join(&a)
+        );
+    }
+
+    #[test]
+    fn no_other_group_is_taken_for_it() {
+        let unified = hierarchy(V1, None).unwrap();
+        for groups in [
+            "0::/system.slice/docker.service\n",
+            "0::/\n",
+            "7:freezer:/docker/a\n",
+            "",
+        ] {
+            assert_eq!(
+                group_of(groups, "", &id('a'), Some(&unified)),
+                None,
+                "{groups}"
+            );
+        }
+        let elsewhere = Hierarchy {
+            root: "/node1".to_owned(),
+            ..unified
+        };
+        let groups = format!("0::/docker/{}\n", id('a'));
+        assert_eq!(group_of(&groups, "", &id('a'), Some(&elsewhere)), None);
+    }
+
+    #[test]
+    fn a_mount_that_shows_a_part_of_the_hierarchy_is_understood() {
+        let line = "30 24 0:26 /node1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let group = format!("0::/node1/docker/{}\n", id('a'));
+        assert_eq!(
+            group_of(&group, "", &id('a'), hierarchy(line, None).as_ref()).unwrap(),
+            Path::new("/sys/fs/cgroup/docker").join(id('a'))
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! Which containers are the PBX, and which are left over from before an update. Pure.
+//!
+//! Only the newest container of a service counts. Others stay behind when `docker compose` is interrupted while it
+//! replaces a container, or when somebody makes a second one. A service that a newer PBX does not have any more
+//! (`databoard`) leaves a container of an older image than the rest.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::container::Container;
+use super::version::compare;
+
+/// The services of the vendor's compose file without which there is no PBX, the database aside.
+const PROGRAMS: [&str; 16] = [
+    "nats",
+    "callmanager",
+    "mediaserver",
+    "gateway",
+    "webserver",
+    "wsspublisher",
+    "voicemail",
+    "virtualreceptionist",
+    "notificationcenter",
+    "provision",
+    "conference",
+    "callqueue",
+    "callpark",
+    "announcement",
+    "loadbalancer",
+    "ai",
+];
+const DATABASE: &str = "database";
+/// What earlier versions had: before 22.3, in the place of `ai`.
+const FORMER: [&str; 1] = ["databoard"];
+
+/// The containers of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// One of each service.
+    pub(super) services: Vec<Container>,
+    /// What is neither started nor looked at.
+    pub(super) leftovers: Vec<Leftover>,
+}
+
+/// A container that does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Leftover {
+    pub(super) container: Container,
+    /// Why: a sentence without its subject.
+    pub(super) why: String,
+}
+
+/// Whether the PBX is none without this service.
+pub(super) fn is_vendors(service: &str) -> bool {
+    service == DATABASE || PROGRAMS.contains(&service)
+}
+
+/// Tells the containers that count from the others. Those of `docker compose run` are neither.
+pub(super) fn counted(all: Vec<Container>) -> Counted {
+    let mut newest: BTreeMap<String, Container> = BTreeMap::new();
+    let mut leftovers = Vec::new();
+    for container in all.into_iter().filter(|container| !container.one_off) {
+        let service = container.service.clone();
+        let Some(other) = newest.remove(&service) else {
+            newest.insert(service, container);
+            continue;
+        };
+        let (newer, older) = newer_first(container, other);
+        leftovers.push(Leftover {
+            why: format!(
+                "is older than {}, which is the container of {service} too",
+                newer.name
+            ),
+            container: older,
+        });
+        newest.insert(service, newer);
+    }
+    let mut services: Vec<Container> = newest.into_values().collect();
+    if let Some(version) = newest_version(&services) {
+        let (former, current) = services
+            .into_iter()
+            .partition(|it| FORMER.contains(&it.service.as_str()) && is_older(it, &version));
+        services = current;
+        leftovers.extend(former.into_iter().map(|container| Leftover {
+            why: format!("is of a version before {version}, which has no such service"),
+            container,
+        }));
+    }
+    Counted {
+        services,
+        leftovers,
+    }
+}
+
+/// Two containers of one service. Of two that were made in the same second, the one that runs.
+fn newer_first(one: Container, other: Container) -> (Container, Container) {
+    let key = |it: &Container| (it.created, it.state.is_live(), it.id.clone());
+    if key(&one) > key(&other) {
+        (one, other)
+    } else {
+        (other, one)
+    }
+}
+
+fn is_older(container: &Container, version: &str) -> bool {
+    let own = container.version.as_deref().unwrap_or_default();
+    compare(own, version) == Some(Ordering::Less)
+}
+
+/// The containers of the vendor's programs, and the version of the image of each that has one. The database has
+/// an image of its own, and so may what somebody has added.
+fn versions(services: &[Container]) -> impl Iterator<Item = (&Container, &str)> {
+    services
+        .iter()
+        .filter(|it| PROGRAMS.contains(&it.service.as_str()))
+        .filter_map(|it| Some((it, it.version.as_deref()?)))
+}
+
+/// The newest version of the vendor's programs.
+pub(super) fn newest_version(services: &[Container]) -> Option<String> {
+    versions(services)
+        .map(|(_, version)| version)
+        .reduce(|one, other| match compare(one, other) {
+            Some(Ordering::Less) => other,
+            _ => one,
+        })
+        .map(str::to_owned)
+}
+
+/// The containers of the vendor's programs whose image is older than `version`, and the oldest version of these.
+pub(super) fn older_than(services: &[Container], version: &str) -> Option<(Vec<String>, String)> {
+    let old: Vec<_> = versions(services)
+        .filter(|(_, own)| compare(own, version) == Some(Ordering::Less))
+        .collect();
+    let oldest =
+        old.iter()
+            .map(|(_, own)| *own)
+            .reduce(|one, other| match compare(one, other) {
+                Some(Ordering::Greater) => other,
+                _ => one,
+            })?;
+    let names = old.iter().map(|(container, _)| container.name.clone());
+    Some((names.collect(), oldest.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::condition::RunState;
+    use super::super::order::tests::container;
+    use super::*;
+
+    fn made(service: &str, name: &str, created: i64, version: &str) -> Container {
+        Container {
+            id: format!("id-{name}"),
+            name: name.to_owned(),
+            created,
+            version: (!version.is_empty()).then(|| version.to_owned()),
+            ..container(service, "")
+        }
+    }
+
+    fn names(containers: &[Container]) -> Vec<&str> {
+        containers.iter().map(|it| it.name.as_str()).collect()
+    }
+
+    #[test]
+    fn only_the_newest_container_of_a_service_counts() {
+        let all = vec![
+            made("gateway", "portsip.gateway", 100, "22.3.0"),
+            made("gateway", "0123456789ab_portsip.gateway", 200, "22.4.0"),
+            made("nats", "portsip.nats", 100, "22.4.0"),
+            Container {
+                one_off: true,
+                ..made("nats", "portsip-nats-run-1", 300, "22.4.0")
+            },
+        ];
+        let counted = counted(all);
+        assert_eq!(
+            names(&counted.services),
+            ["0123456789ab_portsip.gateway", "portsip.nats"]
+        );
+        let left = &counted.leftovers;
+        assert_eq!(
+            (left.len(), left[0].container.name.as_str()),
+            (1, "portsip.gateway")
+        );
+        assert!(
+            left[0].why.contains("0123456789ab_portsip.gateway"),
+            "{}",
+            left[0].why
+        );
+    }
+
+    #[test]
+    fn of_two_containers_of_one_second_the_one_that_runs_counts_whatever_their_order() {
+        let runs = made("ai", "portsip.ai", 100, "");
+        let ended = Container {
+            state: RunState::Exited,
+            ..made("ai", "z", 100, "")
+        };
+        for all in [vec![runs.clone(), ended.clone()], vec![ended, runs]] {
+            assert_eq!(names(&counted(all).services), ["portsip.ai"]);
+        }
+    }
+
+    #[test]
+    fn what_a_newer_pbx_has_no_more_is_left_over_and_what_it_has_is_not() {
+        let all = vec![
+            made("databoard", "portsip.databoard", 100, "22.2.1"),
+            made("gateway", "portsip.gateway", 100, "22.2.1"),
+            made("callmanager", "portsip.callmanager", 200, "22.4.0"),
+            made("crm", "crm", 100, "1.0"),
+        ];
+        let counted = counted(all);
+        assert_eq!(
+            names(&counted.services),
+            ["portsip.callmanager", "crm", "portsip.gateway"]
+        );
+        assert_eq!(counted.leftovers[0].container.name, "portsip.databoard");
+    }
+
+    #[test]
+    fn the_databoard_of_a_pbx_that_has_one_counts() {
+        let all = vec![
+            made("databoard", "portsip.databoard", 100, "22.2.1"),
+            made("callmanager", "portsip.callmanager", 100, "22.2.1"),
+        ];
+        assert_eq!(counted(all).leftovers, []);
+    }
+
+    #[test]
+    fn programs_that_are_older_are_named_with_the_oldest_version() {
+        let all = vec![
+            made("database", "portsip.database", 100, "14.12"),
+            made("gateway", "portsip.gateway", 100, "22.3.0"),
+            made("ai", "portsip.ai", 100, "22.2.9"),
+            made("nats", "portsip.nats", 100, "22.4.0"),
+            made("crm", "crm", 100, "1.0"),
+            made("provision", "portsip.provision", 100, ""),
+        ];
+        assert_eq!(newest_version(&all).as_deref(), Some("22.4.0"));
+        let names = vec!["portsip.gateway".to_owned(), "portsip.ai".to_owned()];
+        assert_eq!(older_than(&all, "22.4"), Some((names, "22.2.9".to_owned())));
+        assert_eq!(older_than(&all, "22.2.1"), None);
+        assert_eq!(older_than(&all, "unknown"), None);
+    }
+}

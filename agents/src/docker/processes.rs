@@ -1,0 +1,214 @@
+//! The processes of containers on this node, found without Docker. Where Docker puts the control group of a container
+//! depends on its settings and on the system (`/system.slice/docker-ID.scope`, `/docker/ID`, any parent), but the
+//! group's name has the container's id in it. What they do with the data is not here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where processes are found.
+const PROC: &str = "/proc";
+
+/// The process ids of containers, by the container's id.
+pub(crate) type Processes = BTreeMap<String, Vec<i32>>;
+
+/// All containers on this node that have processes.
+pub(crate) fn of_containers() -> Processes {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    found_in(Path::new(PROC), &ids_in(&own).into_iter().collect())
+}
+
+/// `own` are containers in which this process is itself.
+fn found_in(proc: &Path, own: &BTreeSet<String>) -> Processes {
+    let mut found = Processes::new();
+    for process in pids(proc) {
+        let directory = proc.join(process.to_string());
+        let Ok(groups) = fs::read_to_string(directory.join("cgroup")) else {
+            continue;
+        };
+        // The outermost: what is within a container is of the container.
+        let id = ids_in(&groups).into_iter().find(|id| !own.contains(id));
+        if let Some(id) = id
+            && is_alive(&directory)
+        {
+            found.entry(id).or_default().push(process);
+        }
+    }
+    found
+}
+
+/// The ids of containers in a `/proc/PID/cgroup`, the outermost first.
+fn ids_in(groups: &str) -> Vec<String> {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let mut ids: Vec<String> = Vec::new();
+    for id in paths.flat_map(|path| path.split('/').filter_map(id_in)) {
+        if !ids.iter().any(|known| known == id) {
+            ids.push(id.to_owned());
+        }
+    }
+    ids
+}
+
+/// The id in the name of a group: `docker-ID.scope`, `ID`.
+fn id_in(name: &str) -> Option<&str> {
+    name.split(|c: char| !c.is_ascii_hexdigit())
+        .find(|part| part.len() == 64)
+}
+
+fn pids(proc: &Path) -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Whether a process has a thread that is not dead. Its first thread may have ended before the others, and then
+/// the process looks like a zombie.
+fn is_alive(process: &Path) -> bool {
+    live_threads(process).next().is_some()
+}
+
+/// The directories of a process's threads that are not dead.
+pub(crate) fn live_threads(process: &Path) -> impl Iterator<Item = PathBuf> {
+    let threads = fs::read_dir(process.join("task"));
+    let threads = threads.into_iter().flatten().flatten();
+    threads.map(|thread| thread.path()).filter(|thread| {
+        let state = fs::read_to_string(thread.join("stat")).ok();
+        state.is_some_and(|line| !matches!(field(&line, 0), None | Some("Z" | "X" | "x")))
+    })
+}
+
+/// A field of a `stat` (proc(5)), counted from the one behind the program's name, which may have blanks.
+fn field(stat: &str, number: usize) -> Option<&str> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(number)
+}
+
+/// When a process began, in ticks since boot. With its number it is one process and no other.
+fn began(process: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("{PROC}/{process}/stat")).ok()?;
+    field(&stat, 19)?.parse().ok()
+}
+
+/// The first of a container's processes, which gets the stop signal: number 1 of its own namespace. If it shares the
+/// host's, the one that began first.
+pub(super) fn first_of(processes: &[i32]) -> Option<i32> {
+    let is_init = |process: &&i32| {
+        let status = fs::read_to_string(format!("{PROC}/{process}/status"));
+        status.is_ok_and(|text| innermost_number(&text) == Some(1))
+    };
+    let first = processes.iter().find(is_init);
+    let oldest = || processes.iter().min_by_key(|process| began(**process));
+    first.or_else(oldest).copied()
+}
+
+/// The number of a process in its own namespace, by its `/proc/PID/status`.
+fn innermost_number(status: &str) -> Option<i32> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().next_back()?.parse().ok()
+}
+
+/// The Docker daemons that run, each by its number and when it began.
+pub(crate) fn daemons() -> Vec<(i32, u64)> {
+    let named = |process: &i32| {
+        let name = fs::read_to_string(format!("{PROC}/{process}/comm"));
+        name.is_ok_and(|name| name.trim_end() == "dockerd")
+    };
+    let daemons = pids(Path::new(PROC)).filter(named);
+    daemons.filter_map(|it| Some((it, began(it)?))).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn id(c: char) -> String {
+        c.to_string().repeat(64)
+    }
+
+    /// A process with one thread in this state.
+    pub(crate) fn process(proc: &Path, number: i32, groups: &str, states: &[&str]) -> PathBuf {
+        let directory = proc.join(number.to_string());
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("cgroup"), groups).unwrap();
+        for (position, state) in states.iter().enumerate() {
+            let thread = directory.join(format!("task/{}", number + position as i32));
+            fs::create_dir_all(&thread).unwrap();
+            fs::write(thread.join("stat"), format!("7 (a) b) {state} 1 2")).unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn a_container_is_known_by_its_id_wherever_its_group_is() {
+        let a = id('a');
+        for groups in [
+            format!("0::/system.slice/docker-{a}.scope\n"),
+            format!("0::/docker/{a}\n"),
+            format!("0::/pbx.slice/{a}\n"),
+            format!("0::/docker/{a}/init.scope (deleted)\n"),
+            format!("12:pids:/docker/{a}\n1:name=systemd:/docker/{a}\n0::/\n"),
+            format!("0::/../../docker/{a} (deleted)\n"),
+        ] {
+            assert_eq!(ids_in(&groups), [a.clone()], "{groups}");
+        }
+        for groups in [
+            "0::/system.slice/docker.service\n".to_owned(),
+            format!("0::/docker/{a}0\n"),
+            format!("0::/docker/{}\n", &a[1..]),
+        ] {
+            assert_eq!(ids_in(&groups), [""; 0], "{groups}");
+        }
+    }
+
+    #[test]
+    fn what_is_within_a_container_is_of_it_and_our_own_container_is_none() {
+        let proc = tempfile::tempdir().unwrap();
+        let [a, b, c] = ['a', 'b', 'c'].map(id);
+        process(
+            proc.path(),
+            7,
+            &format!("0::/docker/{c}/docker/{a}\n"),
+            &["S"],
+        );
+        process(
+            proc.path(),
+            8,
+            &format!("0::/docker/{c}/docker/{a}/docker/{b}\n"),
+            &["S"],
+        );
+        process(proc.path(), 9, &format!("0::/docker/{c}\n"), &["S"]);
+        // Not everything in /proc is a process.
+        fs::create_dir(proc.path().join("sys")).unwrap();
+        let mut found = found_in(proc.path(), &BTreeSet::from([c]));
+        for processes in found.values_mut() {
+            processes.sort_unstable();
+        }
+        assert_eq!(found, Processes::from([(a, vec![7, 8])]));
+    }
+
+    #[test]
+    fn a_zombie_is_dead_unless_a_thread_of_it_lives() {
+        let proc = tempfile::tempdir().unwrap();
+        process(
+            proc.path(),
+            10,
+            &format!("0::/docker/{}\n", id('a')),
+            &["Z"],
+        );
+        process(
+            proc.path(),
+            20,
+            &format!("0::/docker/{}\n", id('b')),
+            &["Z", "D"],
+        );
+        let found = found_in(proc.path(), &BTreeSet::new());
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&id('b')]);
+    }
+
+    #[test]
+    fn the_number_in_the_innermost_namespace_is_read() {
+        assert_eq!(innermost_number("Name:\tsh\nNSpid:\t4711\t1\n"), Some(1));
+        assert_eq!(innermost_number("Name:\tsh\nNSpid:\t4711\n"), Some(4711));
+    }
+}
