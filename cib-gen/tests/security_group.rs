@@ -86,7 +86,10 @@ fn a_second_run_changes_nothing_and_is_no_error() {
     assert!(second.status.success(), "{second:?}");
     assert_eq!(lines(group.path(), "rules"), rules);
     assert!(!stdout(&second).contains("added:"), "{second:?}");
-    assert_eq!(stdout(&second).matches("there already:").count(), rules.len());
+    assert_eq!(
+        stdout(&second).matches("there already:").count(),
+        rules.len()
+    );
 }
 
 #[test]
@@ -94,7 +97,11 @@ fn a_group_that_has_some_of_the_rules_gets_the_others() {
     let group = group();
     run(group.path(), "sg-0e2bea9ea4033f893");
     let all = lines(group.path(), "rules");
-    fs::write(group.path().join("rules"), format!("{}\n{}\n", all[0], all[3])).unwrap();
+    fs::write(
+        group.path().join("rules"),
+        format!("{}\n{}\n", all[0], all[3]),
+    )
+    .unwrap();
     let output = run(group.path(), "sg-0e2bea9ea4033f893");
     assert!(output.status.success(), "{output:?}");
     let mut now = lines(group.path(), "rules");
@@ -116,7 +123,8 @@ fn any_other_error_stops_and_names_the_rule() {
     assert_eq!(lines(group.path(), "rules"), all[..1]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("sg-0e2bea9ea4033f893") && said.contains("RulesPerSecurityGroupLimitExceeded"),
+        said.contains("sg-0e2bea9ea4033f893")
+            && said.contains("RulesPerSecurityGroupLimitExceeded"),
         "{said}"
     );
 }

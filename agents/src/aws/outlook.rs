@@ -124,16 +124,18 @@ impl Ec2 {
         let of_vpc = || Filter::builder().name("vpc-id").values(vpc).build();
         let tables = until_known(deadline, async || {
             let call = self.sdk.describe_route_tables().filters(of_vpc()).send();
-            let answer = self.once(call, &format!("look up the routes of {vpc}"));
-            Ok(answer.await?.route_tables.unwrap_or_default())
+            let doing = format!("look up the routes of {vpc}");
+            let answer = self.once(call, &doing).await?;
+            Ok(answer.route_tables.unwrap_or_default())
         });
         if leaves_by_other_than_a_public_address(&tables.await?, subnet) {
             return Ok(true);
         }
         let endpoints = until_known(deadline, async || {
             let call = self.sdk.describe_vpc_endpoints().filters(of_vpc()).send();
-            let answer = self.once(call, &format!("look up the endpoints of {vpc}"));
-            Ok(answer.await?.vpc_endpoints.unwrap_or_default())
+            let doing = format!("look up the endpoints of {vpc}");
+            let answer = self.once(call, &doing).await?;
+            Ok(answer.vpc_endpoints.unwrap_or_default())
         });
         Ok(endpoints.await?.iter().any(is_ec2s))
     }
@@ -233,15 +235,28 @@ mod tests {
     fn an_endpoint_is_a_way_if_ec2s_name_leads_to_it() {
         let endpoint = |service: &str, private_dns, state| {
             let endpoint = VpcEndpoint::builder().service_name(service);
-            is_ec2s(&endpoint.private_dns_enabled(private_dns).state(state).build())
+            is_ec2s(
+                &endpoint
+                    .private_dns_enabled(private_dns)
+                    .state(state)
+                    .build(),
+            )
         };
         let ec2 = "com.amazonaws.us-west-1.ec2";
         assert!(endpoint(ec2, true, State::Available));
         assert!(endpoint(ec2, true, State::from("available")));
-        assert!(endpoint("cn.com.amazonaws.cn-north-1.ec2", true, State::Available));
+        assert!(endpoint(
+            "cn.com.amazonaws.cn-north-1.ec2",
+            true,
+            State::Available
+        ));
         assert!(!endpoint(ec2, false, State::Available));
         assert!(!endpoint(ec2, true, State::Pending));
-        assert!(!endpoint("com.amazonaws.us-west-1.s3", true, State::Available));
+        assert!(!endpoint(
+            "com.amazonaws.us-west-1.s3",
+            true,
+            State::Available
+        ));
     }
 
     #[test]

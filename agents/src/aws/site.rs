@@ -121,8 +121,7 @@ pub async fn describe_site(
         node.subnet_cidr = subnets.get(&node.subnet_id).copied();
     }
     if let Some(id) = allocation {
-        facts.elastic_ip =
-            Some(until_known(deadline, async || ec2.elastic_ip(id).await).await?);
+        facts.elastic_ip = Some(until_known(deadline, async || ec2.elastic_ip(id).await).await?);
     }
     facts.outlook = Outlook::of(&ec2, deadline, &facts.nodes, fenced).await;
     Ok(facts)

@@ -137,7 +137,12 @@ mod tests {
 
     #[test]
     fn a_partition_is_called_so() {
-        for bad in ["/dev/xvdf1", "/dev/sdf1", "/dev/nvme1n1p1", &format!("{LINK}-part1")] {
+        for bad in [
+            "/dev/xvdf1",
+            "/dev/sdf1",
+            "/dev/nvme1n1p1",
+            &format!("{LINK}-part1"),
+        ] {
             let said = bad.parse::<EbsDevice>().unwrap_err();
             assert_eq!(said.code, Code::Partition, "{bad}: {said}");
         }

@@ -95,12 +95,21 @@ pub fn security_group(site: &Site) -> Result<String, Error> {
     script += &opening(&[]);
     script += OPENING;
     script += "main() {\n    group=${1:-} region=";
-    script += &aws.region.as_ref().map_or_else(String::new, |region| quoted(&region.to_string()));
+    script += &aws
+        .region
+        .as_ref()
+        .map_or_else(String::new, |region| quoted(&region.to_string()));
     script += "\n    case $group in sg-*) ;; *) fail 'name the security group: ... | sh -s sg-...' ;; esac\n";
     script += "    command -v aws >/dev/null || fail 'the AWS CLI is not installed here'\n";
     for (_, rule) in needed {
-        let permission = serde_json::to_string(&[rule.permission()]).map_err(std::io::Error::other)?;
-        let _ = writeln!(script, "    rule {} \\\n        {}", quoted(&permission), quoted(rule.what));
+        let permission =
+            serde_json::to_string(&[rule.permission()]).map_err(std::io::Error::other)?;
+        let _ = writeln!(
+            script,
+            "    rule {} \\\n        {}",
+            quoted(&permission),
+            quoted(rule.what)
+        );
     }
     script += "}\n\n# The whole script has been read when this line is: half a script does nothing.\n\
                main \"$@\" </dev/null\n";

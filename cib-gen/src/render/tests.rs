@@ -121,7 +121,9 @@ fn the_same_input_gives_the_same_bytes() {
 fn parameters(cluster: &Cluster, id: &str) -> Vec<String> {
     let of = cluster.primitives().find(|primitive| primitive.id == id);
     let parameters = of.unwrap().parameters.iter();
-    parameters.map(|p| format!("{}={}", p.name, p.value)).collect()
+    parameters
+        .map(|p| format!("{}={}", p.name, p.value))
+        .collect()
 }
 
 #[test]

@@ -48,10 +48,30 @@ fn what_attaches_the_volume_and_what_mounts_it_follow_one_name() {
 fn a_name_that_the_nodes_do_not_have_is_refused() {
     for (more, kind, code, said) in [
         ("", "t2.large", "E10", "is a Xen instance (t2.large)"),
-        ("ebs_device: /dev/sdf\n", "m4.large", "E10", "is a Xen instance (m4.large)"),
-        ("ebs_device: /dev/xvdf\n", "c5.xlarge", "E10", "no device is called /dev/xvdf there"),
-        ("ebs_device: /dev/xvdf\n", "i3.metal", "E10", "is no Xen instance"),
-        ("ebs_device: /dev/xvdg\n", "t2.large", "E10", "another volume on i-03411641c37513049"),
+        (
+            "ebs_device: /dev/sdf\n",
+            "m4.large",
+            "E10",
+            "is a Xen instance (m4.large)",
+        ),
+        (
+            "ebs_device: /dev/xvdf\n",
+            "c5.xlarge",
+            "E10",
+            "no device is called /dev/xvdf there",
+        ),
+        (
+            "ebs_device: /dev/xvdf\n",
+            "i3.metal",
+            "E10",
+            "is no Xen instance",
+        ),
+        (
+            "ebs_device: /dev/xvdg\n",
+            "t2.large",
+            "E10",
+            "another volume on i-03411641c37513049",
+        ),
     ] {
         let said_of = mistakes(&format!("{VENDOR}{more}"), &instances(kind));
         assert!(

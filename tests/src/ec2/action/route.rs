@@ -47,7 +47,9 @@ pub(super) fn describe_tables(state: &State, call: &Call) -> Answer {
         };
         let mut routes = vec![route(site::SUBNET_CIDR, "gatewayId", "local")];
         let target = state.default_route.as_str();
-        let known = TARGETS.iter().find(|(prefix, _)| target.starts_with(prefix));
+        let known = TARGETS
+            .iter()
+            .find(|(prefix, _)| target.starts_with(prefix));
         routes.extend(known.map(|(_, name)| route(EVERYWHERE, name, target)));
         let association = vec![
             text("routeTableAssociationId", "rtbassoc-0a1f3c5e7b9d2f4a2"),
