@@ -54,7 +54,10 @@ pub struct SiteArgs {
     ///
     /// Without this, EC2 is asked (DescribeInstances, DescribeSubnets, DescribeAddresses) for
     /// what vars.yml and --nodes do not give: names and addresses of the nodes, the virtual
-    /// address, the Elastic IP, and for an IAM policy the account and the interfaces.
+    /// address, the Elastic IP, and for an IAM policy the account and the interfaces. When it is
+    /// asked, it is also asked for what may hinder a failover (DescribeInstanceAttribute,
+    /// DescribeRouteTables, DescribeVpcEndpoints): an instance that may not be stopped, a node
+    /// without a way to EC2 after a stop. These are warnings on standard error.
     #[arg(long)]
     pub offline: bool,
 
@@ -124,7 +127,7 @@ pub enum Format {
     Drbd,
     /// The IAM policy that the nodes need, and no more (AWS)
     IamPolicy,
-    /// The inbound rules of the nodes' security group, for `--ip-permissions` (AWS)
+    /// A shell script that adds the inbound rules to the nodes' security group (AWS)
     SecurityGroup,
     /// A picture (SVG): the nodes, the resources, what starts after what, what moves together
     Graph,
@@ -144,6 +147,8 @@ Examples:
       makes the nodes a cluster; asks for the password of the user hacluster
   cib-gen --format drbd vars.yml | sudo tee /etc/drbd.d/pbxdata.res
       the DRBD resource, on every node
+  cib-gen --format security-group vars.yml | sh -s sg-0e2bea9ea4033f893
+      adds the rules that the group does not have, with an administrator's credentials
   cib-gen --format graph vars.yml > cluster.svg
       a picture for the runbook
   cib-gen --offline --nodes ip-172-31-16-133=172.31.16.133,ip-172-31-16-134=172.31.16.134,ip-172-31-16-135=172.31.16.135 vars.yml

@@ -24,6 +24,7 @@ macro_rules! checked_text {
     };
 }
 
+mod ebs;
 mod fencing;
 mod storage;
 
@@ -32,6 +33,7 @@ use std::str::FromStr;
 
 use crate::mistake::Code;
 
+pub use ebs::EbsDevice;
 pub use fencing::{FenceAgent, FencingOptions};
 pub use storage::{DiskPath, Size};
 
@@ -261,25 +263,29 @@ checked_text!(
     }
 );
 
+/// Checks an id that only EC2 writes. What it looks like is EC2's business; it must only not mean more
+/// than itself where it is written: in an ARN, `*`, `?` and `:` do.
+fn answered_id(text: &str) -> Result<String, Malformed> {
+    if !text.is_empty() && only(text, "-_") {
+        Ok(text.to_owned())
+    } else {
+        Err(Malformed::new(
+            format!("`{text}` is not an id"),
+            "letters, digits and hyphens",
+        ))
+    }
+}
+
 checked_text!(
     /// A network interface of EC2.
     InterfaceId,
-    |text| ec2_id(text, "eni-", "a network interface id")
+    answered_id
 );
 
 checked_text!(
-    /// An AWS account: twelve digits.
+    /// An AWS account.
     AccountId,
-    |text| {
-        if text.len() == 12 && digits(text) {
-            Ok(text.to_owned())
-        } else {
-            Err(Malformed::new(
-                format!("`{text}` is not an AWS account"),
-                "twelve digits, such as 123456789012",
-            ))
-        }
-    }
+    answered_id
 );
 
 checked_text!(
@@ -321,6 +327,17 @@ mod tests {
             error.found,
             "`i-08807c762627239b8` is an instance id, not a volume id"
         );
+    }
+
+    #[test]
+    fn ids_that_only_ec2_writes_are_taken_as_they_are() {
+        for good in ["eni-0a1f3c5e", "eni-0a1f3c5e7b9d2f4010000", "eni_new-9Z"] {
+            assert_eq!(good.parse::<InterfaceId>().unwrap().to_string(), good);
+        }
+        for bad in ["", "*", "eni-?", "eni-0:instance/i-0", "eni-0\""] {
+            assert!(bad.parse::<InterfaceId>().is_err(), "{bad} was accepted");
+            assert!(bad.parse::<AccountId>().is_err(), "{bad} was accepted");
+        }
     }
 
     #[test]

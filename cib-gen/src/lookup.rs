@@ -1,13 +1,16 @@
-//! What EC2 knows of the site: names, addresses, interfaces, subnet, account, region.
+//! What EC2 knows of the site: names, addresses, interfaces, subnet, account, region; and what it
+//! knows that a person should be told.
+
+mod warnings;
 
 use std::str::FromStr;
 
 use cib_gen::Vars;
 use cib_gen::cli::Format;
-use cib_gen::ids::{Malformed, Region};
-use cib_gen::nodes::{FoundAddress, FoundNode, Known};
-use cib_gen::vars::Topology;
-use portsip_ha_agents::aws::{self, AwsError, describe_site};
+use cib_gen::ids::{InstanceId, Malformed, Region};
+use cib_gen::nodes::{FoundAddress, FoundNode, FoundVolume, Known};
+use cib_gen::vars::{AwsFencingWord, Topology};
+use portsip_ha_agents::aws::{self, AwsError, Gone, NodeFacts, describe_site};
 
 /// EC2 could not be asked, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,21 @@ pub(crate) enum Error {
          EC2 is not asked. --region names the region to ask."
     )]
     Ec2(#[from] AwsError),
+    /// An instance can be no node.
+    #[error(
+        "EC2 in {region} has no instance for {nodes}\n  \
+         A terminated instance never comes back, and fencing fails for it: start another one in its \
+         place and write its id into the file (README, \"Replacing a node\"). An id that EC2 does not \
+         know was terminated more than an hour ago, or it is of another region or account, or \
+         misspelt: --region and --profile say where and as whom to ask. With --offline and --nodes \
+         EC2 is not asked."
+    )]
+    Gone {
+        /// The region.
+        region: String,
+        /// Which nodes, and why.
+        nodes: String,
+    },
     /// It answered what can not be.
     #[error("EC2 says of {about}: {reason}")]
     Answer {
@@ -44,15 +62,15 @@ impl Error {
 
 /// Asks EC2 for what vars.yml and the options do not say and the rendering needs, and adds what
 /// it says to what is known. The region is asked that vars.yml names, else that of the options,
-/// else that of the AWS configuration.
+/// else that of the AWS configuration. What comes back is for a person to read.
 pub(crate) fn look_up(
     known: &mut Known,
     vars: &Vars,
     profile: Option<&str>,
     format: Format,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let Topology::Aws(written) = &vars.topology else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let nodes = vars.lacks_nodes() && known.given.is_empty();
     let narrows = match format {
@@ -61,7 +79,7 @@ pub(crate) fn look_up(
         _ => false,
     };
     if !(nodes || narrows || vars.lacks_addresses()) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let region = vars
         .region()
@@ -69,7 +87,8 @@ pub(crate) fn look_up(
         .map(Region::to_string);
     // The same id twice is a mistake that is shown later; EC2 would refuse the question.
     let mut ids = Vec::<aws::InstanceId>::new();
-    for instance in &vars.instances() {
+    let instances = vars.instances();
+    for instance in &instances {
         let id = theirs(instance)?;
         if !ids.contains(&id) {
             ids.push(id);
@@ -80,21 +99,26 @@ pub(crate) fn look_up(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let facts = describe_site(region.as_deref(), profile, &ids, allocation);
+    let fencing = written.fencing.as_ref().map(|fencing| fencing.value);
+    let fenced = fencing.is_none_or(|word| word == AwsFencingWord::Aws);
+    let facts = describe_site(region.as_deref(), profile, &ids, allocation, fenced);
     let facts = runtime.block_on(facts)?;
-    for node in facts.nodes {
-        let of = &node.instance_id;
-        known.found.push(FoundNode {
-            instance: ours(of, of.as_str())?,
-            name: ours(of, &node.hostname)?,
-            address: node.private_ip,
-            secondary: node.secondary,
-            interface: match &node.interface {
-                Some(interface) => Some(ours(of, interface.as_str())?),
-                None => None,
-            },
-            subnet: node.subnet_cidr,
+    if !facts.gone.is_empty() {
+        let nodes = facts.gone.iter().map(|(id, why)| {
+            let node = named(&instances, id.as_str());
+            match why {
+                Gone::Terminated => format!("{node}: it is terminated"),
+                Gone::Unknown => format!("{node}: there is none of that id"),
+            }
         });
+        return Err(Error::Gone {
+            region: facts.region,
+            nodes: nodes.collect::<Vec<_>>().join("; "),
+        });
+    }
+    let warnings = warnings::of(&instances, written, &facts);
+    for node in &facts.nodes {
+        known.found.push(found(node)?);
     }
     known.elastic_ip = facts.elastic_ip.and_then(|address| {
         Some(FoundAddress {
@@ -110,7 +134,39 @@ pub(crate) fn look_up(
     if known.region.is_none() {
         known.region = Some(ours(&"the region", &facts.region)?);
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// An instance as a person knows it: `pbx02 (i-03411641c37513049)`.
+fn named(instances: &[InstanceId], id: &str) -> String {
+    match instances.iter().position(|node| node.to_string() == id) {
+        Some(n) => format!("pbx0{} ({id})", n + 1),
+        None => id.to_owned(),
+    }
+}
+
+/// The facts of an instance, as the site is put together from.
+fn found(node: &NodeFacts) -> Result<FoundNode, Error> {
+    let of = &node.instance_id;
+    let volumes = node.volumes.iter();
+    Ok(FoundNode {
+        instance: ours(of, of.as_str())?,
+        instance_type: node.instance_type.clone(),
+        volumes: volumes
+            .map(|(volume, device)| FoundVolume {
+                volume: volume.clone(),
+                device: device.clone(),
+            })
+            .collect(),
+        name: ours(of, &node.hostname)?,
+        address: node.private_ip,
+        secondary: node.secondary.clone(),
+        interface: match &node.interface {
+            Some(interface) => Some(ours(of, interface)?),
+            None => None,
+        },
+        subnet: node.subnet_cidr,
+    })
 }
 
 /// An id of vars.yml as the one who asks EC2 has it.

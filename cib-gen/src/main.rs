@@ -163,7 +163,9 @@ fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
     };
     known.disk = disk::look_at(&known, &vars);
     if !args.offline {
-        lookup::look_up(&mut known, &vars, args.profile.as_deref(), format)?;
+        for warning in lookup::look_up(&mut known, &vars, args.profile.as_deref(), format)? {
+            eprintln!("{warning}");
+        }
     }
     Ok(vars.resolve(&known)?)
 }

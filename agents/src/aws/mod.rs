@@ -9,6 +9,7 @@ mod http;
 mod ids;
 mod instance;
 mod metadata;
+mod outlook;
 mod retry;
 mod site;
 mod source;
@@ -22,6 +23,7 @@ pub use ids::{
 };
 pub use instance::Power;
 pub use metadata::{Interface, Metadata};
+pub use outlook::{Outlook, PublicAddress};
 pub use retry::{LAG, until_allowed, until_expected, until_known};
-pub use site::{NodeFacts, SiteFacts, describe_site};
+pub use site::{Gone, NodeFacts, SiteFacts, describe_site};
 pub use volume::{Attachment, AttachmentState, Usable, Volume};

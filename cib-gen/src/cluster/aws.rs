@@ -24,7 +24,7 @@ const FENCED_AND_STARTED: u32 = 720;
 pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
     let mut resources = addresses(place);
     resources.push(volume(place));
-    resources.push(file_system(site, &place.device.to_string()));
+    resources.push(file_system(site, &place.device.mounted.to_string()));
     resources.push(pbx(site, place.vip));
     let mut warnings = Vec::new();
     let fencing = match place.fencing {
@@ -158,16 +158,26 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
 fn volume(site: &AwsSite) -> Primitive {
     let mut operations = start_stop_monitor(180, 180, 10, 30);
     operations.push(operation(closer(60, 5), 30));
+    let mut parameters = vec![setting("volume_id", &site.volume)];
+    if let Some(name) = &site.device.attached_as {
+        parameters.push(setting("device", name));
+    }
+    if let AwsFencing::Ec2(_) = site.fencing {
+        let instances: Vec<String> = site.instances.iter().map(ToString::to_string).collect();
+        parameters.push(because(
+            "cluster_instances",
+            instances.join(" "),
+            "a start takes the volume from one of these although it runs: Pacemaker starts ebs only when \
+             that node has stopped it or was fenced. Without fencing nothing makes sure of that",
+        ));
+    }
     Primitive {
         id: "ebs".into(),
         agent: portsip("awsebs"),
         why: "the volume, attached to the node. Detaching it from where it was and \
               attaching it here are minutes on a bad day. The second monitor reads a block \
               past the page cache: a volume can be attached and hang. Neither asks EC2",
-        parameters: with_region(
-            vec![setting("volume_id", &site.volume)],
-            site.region.as_ref(),
-        ),
+        parameters: with_region(parameters, site.region.as_ref()),
         meta: Vec::new(),
         operations,
     }

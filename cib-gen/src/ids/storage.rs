@@ -29,7 +29,7 @@ checked_text!(
 );
 
 /// The disk that a device name is a partition of, by the kernel's and udev's names.
-fn partition_of(name: &str) -> Option<&str> {
+pub(super) fn partition_of(name: &str) -> Option<&str> {
     if let Some((disk, _)) = name.rsplit_once("-part").filter(|(_, n)| digits(n)) {
         return Some(disk);
     }

@@ -17,8 +17,10 @@ const DESCRIBE: &[&str] = &[
     "ec2:DescribeAddresses",         // awseip, cib-gen
     "ec2:DescribeInstances",         // awsebs, fence_aws, cib-gen, the stock awsvip
     "ec2:DescribeNetworkInterfaces", // awsvip, awseip
+    "ec2:DescribeRouteTables",       // cib-gen: has each node a way to EC2? Only a warning needs it
     "ec2:DescribeSubnets",           // cib-gen
     "ec2:DescribeVolumes",           // awsebs
+    "ec2:DescribeVpcEndpoints",      // cib-gen, as the route tables
 ];
 
 /// The policy, as `aws iam create-policy --policy-document` takes it.
@@ -141,6 +143,16 @@ fn statements(aws: &AwsSite) -> Vec<Statement> {
         interfaces,
     ));
 
+    // DescribeInstanceAttribute: instance*. cib-gen looks whether fencing may stop the instances. Other
+    // attributes, such as user data, are not its business, but no key tells them apart.
+    if let AwsFencing::Ec2(_) = aws.fencing {
+        statements.push(allow(
+            "LookAtStopProtection",
+            &["ec2:DescribeInstanceAttribute"],
+            instances.clone(),
+        ));
+    }
+
     // Both: instance*. fence_aws stops by StopInstances with Force, and starts by StartInstances.
     statements.extend(match aws.fencing {
         AwsFencing::Ec2(FencingAction::Off) => {
@@ -221,7 +233,7 @@ mod tests {
                 assert!(!action.contains('*'), "{action}");
                 for resource in statement["Resource"].as_array().unwrap() {
                     let open = resource.as_str().unwrap().contains('*');
-                    assert_eq!(open, action.starts_with("ec2:Describe"), "{statement}");
+                    assert_eq!(open, DESCRIBE.contains(&action), "{statement}");
                 }
             }
         }
@@ -236,6 +248,13 @@ mod tests {
         assert!(has(reboot, stop) && has(reboot, start));
         let none = "fencing: none\n";
         assert!(!has(none, stop) && !has(none, start));
+    }
+
+    #[test]
+    fn stop_protection_is_looked_at_where_fencing_stops_instances() {
+        let look = "ec2:DescribeInstanceAttribute".to_owned();
+        assert!(actions(&aws("")).contains(&look));
+        assert!(!actions(&aws("fencing: none\n")).contains(&look));
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn aws_facts(aws: &AwsSite) -> Aws {
         elastic_ip: aws.elastic_ip.to_string(),
         allocation: aws.allocation.to_string(),
         volume: aws.volume.to_string(),
-        device: aws.device.to_string(),
+        device: aws.device.mounted.to_string(),
         subnet: text(&aws.subnet),
         vpc: text(&aws.vpc),
         admin: text(&aws.admin),

@@ -1,12 +1,17 @@
-//! The inbound rules of the nodes' security group. The vendor opens ssh to everyone and gives
-//! the VPC an example's addresses; here both are the site's own.
+//! The inbound rules of the nodes' security group, as a shell script of AWS CLI commands. The vendor
+//! opens ssh to everyone and gives the VPC an example's addresses; here both are the site's own.
+
+use std::fmt::Write;
 
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use super::Error;
+use super::shell::{opening, quoted};
 use crate::mistake::{Code, Mistake, Mistakes};
 use crate::site::{AwsSite, Place, Site};
+
+const OPENING: &str = include_str!("security_group.sh");
 
 /// Who may use a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,7 +24,7 @@ enum Who {
     Admin,
 }
 
-/// Protocol, first port, last port, who, what for.
+/// Protocol, first port, last port, who, what for. ICMP has a type and a code instead of ports.
 type Port = (&'static str, u16, u16, Who, &'static str);
 
 /// The table of the vendor's guide "High Availability Installations on AWS", section "Inbound
@@ -50,10 +55,13 @@ const PORTS: &[Port] = &[
     ("tcp", 10443, 10443, Who::Anywhere, "sbc webrtc"),
     ("tcp", 80, 80, Who::Anywhere, "http"),
     ("tcp", 443, 443, Who::Anywhere, "https"),
+    // Not in the vendor's table. EC2 does not track connections that a rule for everyone lets in, so it
+    // does not know that the answer "too large" belongs to one (EC2 User Guide, "Untracked connections").
+    // Without it, large packets to a peer behind a tunnel vanish without an error.
+    ("icmp", 3, 4, Who::Anywhere, "path MTU discovery"),
 ];
 
-/// The rules, as `aws ec2 authorize-security-group-ingress --group-id ... --ip-permissions
-/// file://rules.json` takes them.
+/// The script, which adds each rule by a call of its own.
 ///
 /// What another rule contains is left out, since EC2 allows what any rule allows: the database's
 /// 5432 is among all TCP of the VPC, and ssh is too where vars.yml has no `admin_cidr` (then
@@ -83,8 +91,29 @@ pub fn security_group(site: &Site) -> Result<String, Error> {
         let others = rules.iter().enumerate().filter(|(other, _)| other != n);
         !others.into_iter().any(|(_, other)| other.contains(rule))
     });
-    let permissions: Vec<Permission> = needed.map(|(_, rule)| rule.permission()).collect();
-    super::pretty(&permissions)
+    let mut script = String::from("#!/bin/sh\n");
+    script += &opening(&[]);
+    script += OPENING;
+    script += "main() {\n    group=${1:-} region=";
+    script += &aws
+        .region
+        .as_ref()
+        .map_or_else(String::new, |region| quoted(&region.to_string()));
+    script += "\n    case $group in sg-*) ;; *) fail 'name the security group: ... | sh -s sg-...' ;; esac\n";
+    script += "    command -v aws >/dev/null || fail 'the AWS CLI is not installed here'\n";
+    for (_, rule) in needed {
+        let permission =
+            serde_json::to_string(&[rule.permission()]).map_err(std::io::Error::other)?;
+        let _ = writeln!(
+            script,
+            "    rule {} \\\n        {}",
+            quoted(&permission),
+            quoted(rule.what)
+        );
+    }
+    script += "}\n\n# The whole script has been read when this line is: half a script does nothing.\n\
+               main \"$@\" </dev/null\n";
+    Ok(script)
 }
 
 fn not_here(found: &str, write: &str) -> Error {
@@ -119,11 +148,12 @@ impl Rule {
         }
     }
 
-    /// Whether this allows all that the other does, and more.
+    /// Whether this allows all that the other does, and more. Types and codes of ICMP are no ranges.
     fn contains(&self, other: &Rule) -> bool {
         let same = (self.first, self.last, self.source) == (other.first, other.last, other.source);
         !same
             && self.protocol == other.protocol
+            && self.protocol != "icmp"
             && self.first <= other.first
             && self.last >= other.last
             && self.source.contains(&other.source)
@@ -171,7 +201,12 @@ mod tests {
     /// Protocol, first port, last port, source.
     fn rules(more: &str) -> Vec<(String, u64, u64, String)> {
         let text = security_group(&aws(more)).unwrap();
-        let list: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let permissions = text.lines().filter_map(|line| {
+            let word = line.trim().strip_prefix("rule '")?.strip_suffix("' \\")?;
+            let list: Vec<serde_json::Value> = serde_json::from_str(word).unwrap();
+            Some(list)
+        });
+        let list: Vec<serde_json::Value> = permissions.flatten().collect();
         let of = |rule: &serde_json::Value| {
             let port = |name: &str| rule[name].as_u64().unwrap();
             let source = rule["IpRanges"][0]["CidrIp"].as_str().unwrap().to_owned();
@@ -231,6 +266,14 @@ mod tests {
             assert!(!open(&rules, protocol, port, everyone), "{protocol} {port}");
             assert!(open(&rules, protocol, port, inside), "{protocol} {port}");
         }
+    }
+
+    #[test]
+    fn everyone_may_say_that_a_packet_is_too_large() {
+        // Type 3 is "destination unreachable", its code 4 "fragmentation needed" (RFC 792).
+        let rules = rules("vpc_cidr: 172.31.0.0/16\n");
+        let icmp: Vec<_> = rules.iter().filter(|rule| rule.0 == "icmp").collect();
+        assert_eq!(icmp, [&("icmp".to_owned(), 3, 4, "0.0.0.0/0".to_owned())]);
     }
 
     #[test]

@@ -87,13 +87,16 @@ fn without_fencing_every_rendering_that_can_says_so() {
             let Ok(text) = render::render(&site, &cluster, *format) else {
                 continue;
             };
-            // JSON of AWS has no place for it.
+            // A policy has no place for it, and the rules of a group have nothing to do with it.
             let silent = matches!(format, Format::IamPolicy | Format::SecurityGroup);
             let said = text.contains("WARNING: fencing: none");
             assert_eq!(said, !silent, "{format:?}: {text}");
             assert!(!text.contains("fence_aws"), "{format:?}: {text}");
         }
-        assert!(render::pcs(&cluster).contains("stonith-enabled=false"));
+        let script = render::pcs(&cluster);
+        assert!(script.contains("stonith-enabled=false"));
+        // Without fencing nothing makes sure that an instance has let the volume go.
+        assert!(!script.contains("cluster_instances"), "{script}");
         assert!(render::cib(&cluster).unwrap().contains("stonith-enabled"));
     }
 }
@@ -111,6 +114,44 @@ fn the_same_input_gives_the_same_bytes() {
             };
             assert_eq!(written(), written(), "{format:?}");
         }
+    }
+}
+
+/// The parameters of a resource, `NAME=VALUE`.
+fn parameters(cluster: &Cluster, id: &str) -> Vec<String> {
+    let of = cluster.primitives().find(|primitive| primitive.id == id);
+    let parameters = of.unwrap().parameters.iter();
+    parameters
+        .map(|p| format!("{}={}", p.name, p.value))
+        .collect()
+}
+
+#[test]
+fn the_volume_knows_the_clusters_instances_where_a_lost_one_is_fenced() {
+    let all = "cluster_instances=i-08807c762627239b8 i-03411641c37513049 i-0c301db1a53ae3a4b";
+    for more in ["", "fencing_action: reboot\n"] {
+        let has = parameters(&cluster(more), "ebs");
+        assert!(has.iter().any(|parameter| parameter == all), "{has:?}");
+    }
+}
+
+#[test]
+fn one_name_is_attached_and_mounted() {
+    for (more, attached, mounted) in [
+        ("", None, "by-id"),
+        ("ebs_device: /dev/sdg\n", Some("device=/dev/sdg"), "by-id"),
+        (
+            "ebs_device: /dev/xvdg\n",
+            Some("device=/dev/xvdg"),
+            "device=/dev/xvdg",
+        ),
+    ] {
+        let cluster = cluster(more);
+        let ebs = parameters(&cluster, "ebs");
+        let device = ebs.iter().find(|p| p.starts_with("device="));
+        assert_eq!(device.map(String::as_str), attached, "{more}");
+        let file_system = &parameters(&cluster, "datapath_fs")[0];
+        assert!(file_system.contains(mounted), "{more}: {file_system}");
     }
 }
 
@@ -228,6 +269,7 @@ fn the_scripts_are_good_for_any_posix_shell() {
         render::pcs(&lan(WITH_AGENT)),
         render::corosync(&cluster("")),
         render::corosync(&lan("")),
+        group_rules(),
     ] {
         assert_is_good_shell(&script);
     }
@@ -243,15 +285,24 @@ fn assert_is_good_shell(script: &str) {
     assert!(check.wait().unwrap().success());
 }
 
+fn group_rules() -> String {
+    let site = sites::aws("vpc_cidr: 172.31.0.0/16\n");
+    render::security_group(&site).unwrap()
+}
+
 #[test]
 fn half_a_script_does_nothing() {
-    for script in [render::pcs(&lan("")), render::corosync(&lan(""))] {
+    for script in [
+        render::pcs(&lan("")),
+        render::corosync(&lan("")),
+        group_rules(),
+    ] {
         assert_half_of_it_does_nothing(&script);
     }
 }
 
 fn assert_half_of_it_does_nothing(script: &str) {
-    let last_line = script.rfind("main </dev/null").unwrap();
+    let last_line = script.rfind("\nmain ").unwrap();
     for cut in (0..last_line).step_by(97) {
         // Whatever it would run is not there, and the shell says so.
         let output = std::process::Command::new("/bin/sh")
@@ -260,7 +311,7 @@ fn assert_half_of_it_does_nothing(script: &str) {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        for tool in ["pcs", "cibadmin", "crm_verify", "mktemp", "cp"] {
+        for tool in ["pcs", "cibadmin", "crm_verify", "mktemp", "cp", "aws"] {
             let ran = said.contains(&format!(" {tool}: not found"));
             assert!(!ran, "cut at {cut}, it ran {tool}: {said}");
         }

@@ -6,10 +6,11 @@ use ipnet::Ipv4Net;
 
 use super::{Node, Written, no_action, private, virtual_address};
 use crate::ids::{
-    AccountId, AllocationId, DevicePath, FilePath, InstanceId, InterfaceId, Region, VolumeId,
+    AccountId, AllocationId, DevicePath, EbsDevice, FilePath, InstanceId, InterfaceId, Region,
+    VolumeId,
 };
 use crate::mistake::{At, Code, Mistake};
-use crate::nodes::Known;
+use crate::nodes::{FoundNode, Known};
 use crate::vars::{AwsFencingWord, AwsVars, FencingAction, PrivipAgent, Vars};
 
 /// A site in EC2.
@@ -29,8 +30,8 @@ pub struct AwsSite {
     pub allocation: AllocationId,
     /// The volume with the data.
     pub volume: VolumeId,
-    /// The device it appears as.
-    pub device: DevicePath,
+    /// How it is called on a node.
+    pub device: VolumeDevice,
     /// The region. Without one, what runs on a node takes the node's own.
     pub region: Option<Region>,
     /// The addresses of the subnet, if they are known.
@@ -45,6 +46,16 @@ pub struct AwsSite {
     pub privip_agent: PrivipAgent,
     /// The operator's key for the nodes.
     pub ssh_private_key_file: FilePath,
+}
+
+/// How the volume is called on a node: decided once, for what attaches it and for what mounts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeDevice {
+    /// The device that is mounted: on Nitro instances a link by the volume's id, which can be no other
+    /// volume; on Xen instances, which show no id, the name that it is attached by.
+    pub mounted: DevicePath,
+    /// The name that EC2 is asked for, if vars.yml names one.
+    pub attached_as: Option<DevicePath>,
 }
 
 /// How a lost node is kept from the data, in EC2.
@@ -72,6 +83,7 @@ pub(super) fn place(
     }
     let elastic_ip = elastic_ip(aws, vip.as_ref(), known, mistakes);
     let fencing = fencing(vars, aws, mistakes);
+    let device = volume_device(aws, known, mistakes);
     let interfaces: Option<Vec<InterfaceId>> = aws
         .instance_ids
         .iter()
@@ -88,10 +100,7 @@ pub(super) fn place(
         elastic_ip: elastic_ip?,
         allocation: aws.eip_allocation_id.value.clone(),
         volume: aws.ebs_volume_id.value.clone(),
-        device: match &aws.ebs_device {
-            Some(device) => device.value.clone(),
-            None => aws.ebs_volume_id.value.nvme_link(),
-        },
+        device,
         region: match &aws.region {
             Some(region) => Some(region.value.clone()),
             None => known.region.clone(),
@@ -234,6 +243,107 @@ fn elastic_ip(
         ));
     }
     Some(eip.value)
+}
+
+/// How the volume is called on the nodes, which must all be of the kind that ebs_device is for.
+fn volume_device(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> VolumeDevice {
+    let volume = &aws.ebs_volume_id;
+    let by_id = volume.value.nvme_link();
+    let Some(written) = &aws.ebs_device else {
+        if let Some(xen) = known.found.iter().find(|node| is_xen(&node.instance_type)) {
+            mistakes.push(Mistake::at(
+                Code::Malformed,
+                volume,
+                no_link(xen),
+                "ebs_device: /dev/xvdf; or use instances of a newer type",
+            ));
+        }
+        return VolumeDevice {
+            mounted: by_id,
+            attached_as: None,
+        };
+    };
+    if !written.value.is_of(&volume.value) {
+        mistakes.push(Mistake::at(
+            Code::Contradiction,
+            written,
+            format!("this is the link of another volume than {}", volume.value),
+            format!("nothing; delete this line, or write {by_id}"),
+        ));
+    }
+    let here = match &written.value {
+        EbsDevice::Xen(name) => {
+            not_on_these(written, volume, known, mistakes);
+            return VolumeDevice {
+                mounted: name.clone(),
+                attached_as: Some(name.clone()),
+            };
+        }
+        EbsDevice::Link(_) => None,
+        EbsDevice::Asked(name) => Some(name.clone()),
+    };
+    if let Some(xen) = known.found.iter().find(|node| is_xen(&node.instance_type)) {
+        mistakes.push(Mistake::at(
+            Code::Malformed,
+            written,
+            no_link(xen),
+            "/dev/xvdf, or another letter up to /dev/xvdp",
+        ));
+    }
+    VolumeDevice {
+        mounted: by_id,
+        attached_as: here,
+    }
+}
+
+fn no_link(xen: &FoundNode) -> String {
+    let (id, kind) = (&xen.instance, &xen.instance_type);
+    format!("{id} is a Xen instance ({kind}), where no volume has a link by its id")
+}
+
+/// What speaks against the name that a Xen instance shows the volume by.
+fn not_on_these(
+    written: &At<EbsDevice>,
+    volume: &At<VolumeId>,
+    known: &Known,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let name = written.value.to_string();
+    for node in known.found.iter().filter(|n| !n.instance_type.is_empty()) {
+        let (id, kind) = (&node.instance, &node.instance_type);
+        if !is_xen(kind) {
+            mistakes.push(Mistake::at(
+                Code::Malformed,
+                written,
+                format!("{id} is no Xen instance ({kind}): no device is called {name} there"),
+                "nothing; delete this line, or write /dev/sdf to /dev/sdp to have EC2 asked for that name",
+            ));
+        }
+        let taken = node.volumes.iter().find(|other| {
+            other.volume != volume.value.to_string()
+                && EbsDevice::xen_name(&other.device).as_ref() == Some(&name)
+        });
+        if let Some(other) = taken {
+            mistakes.push(Mistake::at(
+                Code::Malformed,
+                written,
+                format!("{name} is another volume on {id}: {}", other.volume),
+                "a name from /dev/xvdf to /dev/xvdp that no volume of the nodes has",
+            ));
+        }
+    }
+}
+
+/// Whether instances of a type run on Xen (EC2 User Guide, "Instances built on Xen"). No new ones
+/// come; whatever is not here runs on Nitro.
+fn is_xen(instance_type: &str) -> bool {
+    const FAMILIES: &[&str] = &[
+        "c1", "c3", "c4", "cc2", "cr1", "d2", "f1", "g2", "g3", "g3s", "h1", "hs1", "i2", "i3",
+        "m1", "m2", "m3", "m4", "p2", "p3", "r3", "r4", "t1", "t2", "x1", "x1e",
+    ];
+    let (family, size) = instance_type.split_once('.').unwrap_or_default();
+    // A bare machine of such a family, i3.metal, is built on Nitro.
+    FAMILIES.contains(&family) && !size.starts_with("metal")
 }
 
 fn fencing(vars: &Vars, aws: &AwsVars, mistakes: &mut Vec<Mistake>) -> AwsFencing {

@@ -13,7 +13,7 @@ use crate::mistake::{At, Code, Mistake, Mistakes};
 use crate::nodes::{FoundNode, GivenNode, Known};
 use crate::vars::{NodeVars, SipTransport, Topology, Vars};
 
-pub use aws::{AwsFencing, AwsSite};
+pub use aws::{AwsFencing, AwsSite, VolumeDevice};
 pub use lan::{LanFencing, LanSite};
 
 /// Where the vendor keeps the data of the PBX.

@@ -31,6 +31,8 @@ fn found(n: u8, subnet: &str) -> FoundNode {
     ];
     FoundNode {
         instance: ids[usize::from(n)].parse().unwrap(),
+        instance_type: "c5.xlarge".to_owned(),
+        volumes: Vec::new(),
         name: format!("ec2-{n}").parse().unwrap(),
         address: Ipv4Addr::new(172, 31, 16, 133 + n),
         secondary: Vec::new(),
@@ -204,7 +206,7 @@ fn defaults_are_the_vendors() {
         panic!("this is the AWS system");
     };
     assert_eq!(
-        aws.device.to_string(),
+        aws.device.mounted.to_string(),
         "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67"
     );
 }
@@ -270,6 +272,8 @@ fn an_elastic_ip_is_the_one_of_its_allocation() {
     };
     assert_snapshot!(mistakes(VENDOR, &known));
 }
+
+mod device;
 
 mod lan {
     use super::*;

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::ids::{
-    AllocationId, DataPath, DevicePath, DiskPath, FencingOptions, FilePath, ImageName, InstanceId,
+    AllocationId, DataPath, DiskPath, EbsDevice, FencingOptions, FilePath, ImageName, InstanceId,
     NodeName, Region, Size, VolumeId,
 };
 use crate::mistake::{At, Code, Mistake, Mistakes, Position, Source};
@@ -97,7 +97,7 @@ pub struct AwsVars {
     /// `region`.
     pub region: Option<At<Region>>,
     /// `ebs_device`.
-    pub ebs_device: Option<At<DevicePath>>,
+    pub ebs_device: Option<At<EbsDevice>>,
     /// `fencing`.
     pub fencing: Option<At<AwsFencingWord>>,
     /// `privip_agent`.

@@ -218,10 +218,22 @@ pub(super) struct Subnet {
     pub(super) cidr: Ipv4Net,
 }
 
+/// A VPC endpoint: EC2's or another service's address within the VPC.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) id: String,
+    pub(super) service: String,
+    /// Whether the service's own name leads to it.
+    pub(super) private_dns: bool,
+}
+
 /// Everything that EC2 knows.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) subnet: Subnet,
+    /// The id of what the subnet's default route leads to.
+    pub(super) default_route: String,
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) interfaces: BTreeMap<InterfaceId, Interface>,
     pub(super) volumes: BTreeMap<VolumeId, Volume>,
@@ -273,6 +285,8 @@ impl State {
                 id: SubnetId::of_site(site::SUBNET_ID),
                 cidr: subnet_cidr(),
             },
+            default_route: "igw-0a1f3c5e7b9d2f4a3".to_owned(),
+            endpoints: Vec::new(),
             instances,
             interfaces,
             volumes: BTreeMap::new(),

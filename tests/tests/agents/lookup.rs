@@ -1,5 +1,6 @@
 //! cib-gen asks EC2 for what vars.yml does not say.
 
+use lab::ec2::{CallFault, Injection};
 use lab::site::{self, INSTANCES};
 
 use crate::node::{Answer, Site};
@@ -65,14 +66,160 @@ fn an_address_of_another_allocation_is_told() {
     assert!(answer.stderr.contains("error[E21]"), "{answer:?}");
 }
 
+/// The newer guide's file with the one address that a new site can not know.
+fn complete() -> String {
+    format!("{}private_vip_address: {}\n", newer(), site::VIP)
+}
+
+/// The warnings of a look-up that succeeds, one a line.
+fn warnings(site: &Site, vars: &str) -> Vec<String> {
+    let answer = cib_gen(site, "pcs", vars).expect(0);
+    let lines = answer.stderr.lines();
+    lines.map(str::to_owned).collect()
+}
+
+/// A NAT gateway in the place of the Internet gateway.
+fn nat(site: &Site) {
+    let route = [
+        ("RouteTableId", "rtb-0a1f3c5e7b9d2f4a1"),
+        ("DestinationCidrBlock", "0.0.0.0/0"),
+        ("NatGatewayId", "nat-0123456789abcdef0"),
+    ];
+    site.call("ReplaceRoute", &route);
+}
+
 #[test]
 fn what_ec2_does_not_answer_is_said_with_what_to_do() {
     let site = Site::new();
     let other = newer().replace(INSTANCES[2].id, "i-00000000000000000");
     let answer = cib_gen(&site, "pcs", &other).expect(1);
+    for said in [
+        "pbx03 (i-00000000000000000): there is none of that id",
+        "us-west-1",
+        "Replacing a node",
+        "--region",
+        "--nodes",
+    ] {
+        assert!(answer.stderr.contains(said), "{said}: {answer:?}");
+    }
+    assert!(!answer.stderr.contains(INSTANCES[0].id), "{answer:?}");
+    assert!(answer.stdout.is_empty());
+}
+
+#[test]
+fn an_instance_that_is_terminated_is_an_error_of_its_own() {
+    let site = Site::new();
+    site.call("TerminateInstances", &[("InstanceId.1", INSTANCES[1].id)]);
+    site.wait("it is terminated", || {
+        let all = site.call("DescribeInstances", &[]);
+        all.contains("<name>terminated</name>")
+    });
+    let answer = cib_gen(&site, "pcs", &complete()).expect(1);
+    let said = format!("pbx02 ({}): it is terminated", INSTANCES[1].id);
     assert!(
-        answer.stderr.contains("i-00000000000000000") && answer.stderr.contains("--nodes"),
+        answer.stderr.contains(&said) && answer.stderr.contains("Replacing a node"),
         "{answer:?}"
     );
     assert!(answer.stdout.is_empty());
+}
+
+#[test]
+fn an_instance_that_fencing_can_not_stop_is_told_where_there_is_fencing() {
+    let site = Site::new();
+    nat(&site);
+    assert_eq!(warnings(&site, &complete()), Vec::<String>::new());
+    let protected = [
+        ("InstanceId", INSTANCES[1].id),
+        ("DisableApiStop.Value", "true"),
+    ];
+    site.call("ModifyInstanceAttribute", &protected);
+    let said = warnings(&site, &complete());
+    let begins = format!(
+        "WARNING: pbx02 ({}): EC2 is told never to stop it",
+        INSTANCES[1].id
+    );
+    assert!(said.len() == 1 && said[0].starts_with(&begins), "{said:?}");
+    let without = format!("{}fencing: none\n", complete());
+    assert_eq!(warnings(&site, &without), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_that_a_stop_takes_the_way_to_ec2_from_is_told() {
+    let site = Site::new();
+    let lent = warnings(&site, &complete());
+    assert!(
+        lent.len() == 1
+            && INSTANCES.iter().all(|node| lent[0].contains(node.id))
+            && lent[0].contains("is lent by EC2"),
+        "{lent:?}"
+    );
+    // The cluster's own Elastic IP is no node's own.
+    let own = [
+        ("AllocationId", site::EIP_ALLOCATION),
+        ("InstanceId", INSTANCES[0].id),
+    ];
+    site.call("AssociateAddress", &own);
+    let moves = warnings(&site, &complete());
+    let cluster = moves.iter().find(|line| line.contains("which moves away"));
+    assert!(
+        moves.len() == 2 && cluster.is_some_and(|line| line.contains(INSTANCES[0].id)),
+        "{moves:?}"
+    );
+}
+
+#[test]
+fn an_endpoint_for_ec2_is_a_way() {
+    let site = Site::new();
+    let mut endpoint = [
+        ("VpcId", site::VPC_ID),
+        ("ServiceName", "com.amazonaws.us-west-1.s3"),
+        ("VpcEndpointType", "Interface"),
+    ];
+    site.call("CreateVpcEndpoint", &endpoint);
+    assert_eq!(warnings(&site, &complete()).len(), 1);
+    endpoint[1].1 = "com.amazonaws.us-west-1.ec2";
+    site.call("CreateVpcEndpoint", &endpoint);
+    assert_eq!(warnings(&site, &complete()), Vec::<String>::new());
+}
+
+#[test]
+fn a_look_that_is_refused_is_a_warning() {
+    let site = Site::new();
+    for action in ["DescribeInstanceAttribute", "DescribeRouteTables"] {
+        site.ec2
+            .inject(Injection::of(CallFault::Denied).on(&[action]));
+    }
+    let said = warnings(&site, &complete());
+    let refused = said.iter().filter(|line| {
+        line.starts_with("WARNING: could not look") && line.contains("UnauthorizedOperation")
+    });
+    assert_eq!(refused.count(), 2, "{said:?}");
+    assert!(
+        said.iter().any(|line| line.contains("is lent by EC2")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn what_the_volume_is_called_is_the_instances_business() {
+    let site = Site::new();
+    nat(&site);
+    let asked = format!("{}ebs_device: /dev/sdg\n", complete());
+    let answer = cib_gen(&site, "pcs", &asked).expect(0);
+    for wanted in [
+        "device=/dev/sdg",
+        "device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0",
+    ] {
+        assert!(
+            answer.stdout.contains(wanted),
+            "{wanted}: {}",
+            answer.stdout
+        );
+    }
+    let xen = format!("{}ebs_device: /dev/xvdg\n", complete());
+    let answer = cib_gen(&site, "pcs", &xen).expect(2);
+    assert!(
+        answer.stderr.contains("is no Xen instance (c5.xlarge)"),
+        "{answer:?}"
+    );
 }

@@ -103,7 +103,14 @@ fn aws(count: usize) -> impl Strategy<Value = String> {
         instances,
         fencing,
         line("region", one_of(&["us-west-1", "us-gov-east-1"])),
-        line("ebs_device", path().prop_map(|path| format!("/dev{path}"))),
+        line(
+            "ebs_device",
+            one_of(&[
+                "/dev/xvdf",
+                "/dev/sdp",
+                "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67",
+            ]),
+        ),
         line("privip_agent", one_of(&["ocf:heartbeat:awsvip", "ocf:portsip:awsvip"])),
     )
         .prop_map(|(nodes, instances, fencing, region, device, privip)| {

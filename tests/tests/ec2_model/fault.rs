@@ -94,13 +94,17 @@ fn a_dry_run_of_any_call_tells_whether_it_is_allowed_and_does_nothing() {
     let site = Site::new();
     let address = site::VIP.to_string();
     let on_n1 = ("InstanceId.1", N1);
-    let calls: [(&str, &[(&str, &str)]); 18] = [
+    let calls: [(&str, &[(&str, &str)]); 22] = [
         ("DescribeInstances", &[]),
         ("DescribeInstanceStatus", &[]),
         ("DescribeVolumes", &[]),
         ("DescribeAddresses", &[]),
         ("DescribeNetworkInterfaces", &[]),
         ("DescribeSubnets", &[]),
+        ("DescribeRouteTables", &[]),
+        ("ReplaceRoute", &[]),
+        ("DescribeVpcEndpoints", &[]),
+        ("CreateVpcEndpoint", &[]),
         ("StartInstances", &[on_n1]),
         ("StopInstances", &[on_n1]),
         ("RebootInstances", &[on_n1]),

@@ -12,6 +12,7 @@ mod metadata;
 mod protection;
 mod protocol;
 mod record;
+mod route;
 mod terminate;
 mod volume;
 mod volume_fault;

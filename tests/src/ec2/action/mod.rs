@@ -7,6 +7,7 @@ mod describe_interface;
 mod instance;
 mod instance_attribute;
 mod interface;
+mod route;
 mod subnet;
 mod volume;
 
@@ -52,6 +53,10 @@ pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Ans
         "AssignPrivateIpAddresses" => Change(interface::assign),
         "UnassignPrivateIpAddresses" => Change(interface::unassign),
         "DescribeSubnets" => Describe(subnet::describe),
+        "DescribeRouteTables" => Describe(route::describe_tables),
+        "ReplaceRoute" => Change(route::replace),
+        "DescribeVpcEndpoints" => Describe(route::describe_endpoints),
+        "CreateVpcEndpoint" => Change(route::create_endpoint),
         other => {
             return Err(ApiError::client(
                 "InvalidAction",
