@@ -13,7 +13,9 @@ use crate::steady::{Steady, settle};
 
 /// How long a PBX may run without a container that has ended: a monitor, and the start.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(60);
-/// One of each of the PBX's monitors.
+/// The next monitor of the PBX has ended.
+const NEXT_MONITOR: Duration = Duration::from_secs(12);
+/// One of each of the PBX's monitors has ended.
 const MONITORED: Duration = Duration::from_secs(32);
 
 #[test]
@@ -24,6 +26,7 @@ fn what_an_operator_does_moves_the_pbx_in_order() {
     the_scripts_run_again_change_nothing(&cluster);
     a_changed_time_limit_restarts_nothing(&cluster);
     a_container_that_ended_alone_is_started_again(&cluster);
+    a_pbx_that_is_not_managed_is_left_alone(&cluster);
 
     cluster.pbx_is_slow();
     let standby = cluster.strike(Fault::Standby);
@@ -164,11 +167,7 @@ fn a_container_that_ended_alone_is_started_again(cluster: &Cluster) {
     let mut steady = Steady::watch(cluster, "a container that ended alone");
     let before = steady.expect_restart_of(CRASHED);
     let id = before.split(' ').next().unwrap();
-    // Not through Docker, which would make it a container that somebody has stopped.
-    cluster.on(
-        &steady.active,
-        &format!("kill -KILL \"$(docker inspect --format '{{{{.State.Pid}}}}' {CRASHED})\""),
-    );
+    crash(cluster, &steady.active, CRASHED);
 
     let deadline = Instant::now() + REPAIRED_WITHIN;
     let (status, started) = loop {
@@ -208,6 +207,55 @@ fn a_container_that_ended_alone_is_started_again(cluster: &Cluster) {
         "{CRASHED} did not stay as it was started"
     );
     steady.end();
+}
+
+/// Pacemaker goes on asking about a resource that it does not manage, and changes nothing about it. Nor
+/// does the agent.
+fn a_pbx_that_is_not_managed_is_left_alone(cluster: &Cluster) {
+    // Another one: the second end of the same one is a failure anyway.
+    const CRASHED: &str = "portsip.callpark";
+    let mut steady = Steady::watch(cluster, "a PBX that is not managed");
+    let active = steady.active.clone();
+    steady.expect_restart_of(CRASHED);
+    cluster.on(&active, "pcs resource unmanage pbx");
+    settle(cluster);
+    crash(cluster, &active, CRASHED);
+
+    let deadline = Instant::now() + REPAIRED_WITHIN;
+    loop {
+        let status = cluster::status(&cluster.lab, &INSTANCES[0]).unwrap();
+        let mut shown = status.failures.iter().chain(&status.degraded);
+        if shown.any(|shown| shown.contains(CRASHED)) {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "nothing says that {CRASHED} has ended: {status:#?}"
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    std::thread::sleep(NEXT_MONITOR);
+    let now = steady.containers_now();
+    assert!(
+        now[CRASHED].ends_with(" false"),
+        "{CRASHED} was started although Pacemaker does not manage the PBX: {now:#?}"
+    );
+
+    cluster.on(&active, &format!("docker start {CRASHED}"));
+    std::thread::sleep(NEXT_MONITOR);
+    cluster.on(
+        &active,
+        "pcs resource cleanup pbx && pcs resource manage pbx",
+    );
+    settle(cluster);
+    steady.end();
+}
+
+/// Kills a container's program. Not through Docker, which would make it a container that somebody has stopped.
+fn crash(cluster: &Cluster, node: &str, container: &str) {
+    let kill =
+        format!("kill -KILL \"$(docker inspect --format '{{{{.State.Pid}}}}' {container})\"");
+    cluster.on(node, &kill);
 }
 
 fn a_dead_container_is_repaired_in_place(cluster: &Cluster, active: &str) {
