@@ -12,7 +12,7 @@ NEXTEST := $(or $(shell command -v cargo-nextest),$(CACHE)/tools/cargo-nextest-$
 LAB := $(CARGO_TARGET_DIR)/release/lab
 DEB := $(CARGO_TARGET_DIR)/debian/portsip-ha.deb
 # Tests that the Debian of the nodes makes a difference to.
-SUITES_DIFFER := binary(image) | binary(network) | binary(failover) & !test(outages)
+SUITES_DIFFER := binary(image) | binary(network) | binary(failover)
 AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
@@ -44,10 +44,12 @@ test-suites: deb $(NEXTEST)
 		SUITE=$$suite $(NEXTEST) nextest run --locked --package lab -E '$(SUITES_DIFFER)' || exit 1; \
 	done
 
-# What takes longer than a change should wait for: outages of ten minutes, scenarios five times, the
-# lab's own life-cycle tests twenty times.
+# What takes longer than a change should wait for: outages of ten minutes, services restarted for as long on
+# both Debians, scenarios five times, the lab's own life-cycle tests twenty times.
 test-long: deb $(NEXTEST) test-suites
 	PORTSIP_HA_OUTAGE_SECONDS=600 $(NEXTEST) nextest run --locked --package lab --profile long
+	SUITE=trixie PORTSIP_HA_OUTAGE_SECONDS=600 $(NEXTEST) nextest run --locked --package lab --profile long \
+		-E 'binary(failover) & test(for_long)'
 	for run in 1 2 3 4 5; do \
 		$(NEXTEST) nextest run --locked --package lab -E 'binary(failover) & !test(outages)' || exit 1; done
 	for run in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \

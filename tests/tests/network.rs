@@ -8,12 +8,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lab::demo::cluster;
+use lab::demo::{addresses, cluster};
 use lab::dhcp::Lease;
 use lab::lab::{Lab, Options, Turn, turn};
 use lab::progress::Stderr;
-use lab::site::{CLIENT, INSTANCES, Instance, OTHER_ROUTER, RESOLVER, ROUTER, VIP};
-use lab::vpc::METADATA;
+use lab::site::{CLIENT, INSTANCES, Instance, OTHER_ROUTER, ROUTER, VIP};
 
 const N1: &Instance = &INSTANCES[0];
 /// Longer than a client of a lease of [`SHORT_LEASE`] takes to renew it.
@@ -74,32 +73,12 @@ impl Node {
         println!("{what}");
         self.agent(ADDRESS, "monitor", 0);
         self.agent(SOURCE, "monitor", 0);
-        let addresses = self.sh("ip -4 -oneline address show dev ens5");
-        let (primary, virtual_address) = (N1.private_ip, VIP);
-        let line = |address: std::net::Ipv4Addr| {
-            let address = format!(" {address}/");
-            let found = addresses.lines().find(|line| line.contains(&address));
-            found.unwrap_or_else(|| panic!("{what}:{address} is not on ens5:\n{addresses}"))
-        };
+        let faults = addresses::faults(&self.lab, N1).unwrap();
         assert!(
-            !line(primary).contains("secondary"),
-            "{what}: {primary} is no longer the primary address:\n{addresses}"
+            faults.is_empty(),
+            "{what}: {faults:#?}\n{}",
+            self.sh("ip address; ip route show table all; ip rule")
         );
-        line(virtual_address);
-        for (destination, source) in [
-            (CLIENT.to_string(), VIP),
-            ("198.18.0.1".to_owned(), VIP),
-            (METADATA.to_string(), primary),
-            (RESOLVER.to_string(), primary),
-            (INSTANCES[1].private_ip.to_string(), primary),
-        ] {
-            let route = self.sh(&format!("ip route get {destination}"));
-            assert!(
-                route.contains(&format!(" src {source} ")),
-                "{what}: to {destination} from another address than {source}: {route}\n{}",
-                self.sh("ip route show table all; ip rule")
-            );
-        }
         self.sh("getent ahostsv4 ec2.us-west-1.amazonaws.com");
     }
 

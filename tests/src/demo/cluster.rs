@@ -15,8 +15,8 @@ use crate::world::Error;
 pub const HACLUSTER: &str = "lab-hacluster";
 /// The password of the database's superuser on the lab's nodes.
 pub const DATABASE_PASSWORD: &str = "lab-database";
-/// Where vars.yml lies on the first node.
-const VARS: &str = "/etc/portsip/vars.yml";
+/// Where vars.yml lies on every node.
+pub const VARS: &str = "/etc/portsip/vars.yml";
 
 /// The vars.yml of the vendor's guide, for the lab's site.
 pub fn vars_yml() -> String {

@@ -1,6 +1,7 @@
 //! The main job, end to end: a cluster made as the README says, a fault on the active node, a
 //! timeline of what followed and a verdict.
 
+pub mod addresses;
 pub mod cluster;
 pub mod failover;
 pub mod outcome;

@@ -1,12 +1,15 @@
 //! The main job and its neighbours on three container nodes with the real package: a power cut, a
-//! partition, a planned move, a reboot, a dead container, the node that comes back, and outages of all
-//! that the agents ask.
+//! partition, the node that comes back (here), what an operator does, outages of all that the agents
+//! ask, and what the services of a node do.
 //!
 //! Needs root, the package of `make deb` in PORTSIP_HA_DEB, and a few minutes.
 
 #![allow(clippy::unwrap_used)]
 
+mod operator;
 mod outage;
+mod services;
+mod steady;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -137,72 +140,4 @@ fn the_pbx_survives_the_loss_of_its_node() {
     let partition = cluster.strike(Fault::Partition);
     assert_eq!(partition.fenced, [partition.lost.as_str()]);
     cluster.bring_back(&partition.lost, &partition.active);
-}
-
-#[test]
-fn what_an_operator_does_moves_the_pbx_in_order() {
-    let _turn = turn().unwrap();
-    let cluster = Cluster::up();
-    cluster.pbx_is_slow();
-
-    let standby = cluster.strike(Fault::Standby);
-    assert_eq!(standby.fenced, Vec::<String>::new());
-    cluster.nothing_runs_on(&standby.lost);
-    cluster.on(
-        &standby.lost,
-        &format!("pcs node unstandby {}", standby.lost),
-    );
-
-    a_dead_container_is_repaired_in_place(&cluster, &standby.active);
-
-    let reboot = cluster.strike(Fault::Reboot);
-    assert_eq!(
-        reboot.fenced,
-        Vec::<String>::new(),
-        "a reboot is an orderly stop"
-    );
-    let database = cluster.on(
-        &reboot.active,
-        "docker logs --since \"$(docker inspect --format '{{.State.StartedAt}}' portsip.database)\" portsip.database 2>&1",
-    );
-    assert!(
-        database.contains("database system was shut down at"),
-        "the database was not closed before the reboot:\n{database}"
-    );
-    cluster.comes_back(&reboot.lost, &reboot.active);
-}
-
-fn a_dead_container_is_repaired_in_place(cluster: &Cluster, active: &str) {
-    cluster.on(active, "docker kill portsip.callmanager");
-    let deadline = Instant::now() + Duration::from_secs(90);
-    loop {
-        let state = cluster.on(
-            active,
-            "docker inspect --format '{{.State.Running}}' portsip.callmanager",
-        );
-        if state.trim() == "true" {
-            break;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "portsip.callmanager was not started again: {}",
-            cluster.on(active, "pcs status --full")
-        );
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    let now =
-        cluster::wait_until_active(&cluster.lab, &INSTANCES[0], Duration::from_secs(60), |_| {
-            true
-        })
-        .unwrap();
-    assert_eq!(now, active, "one dead container is no reason to move");
-    let status = cluster::status(&cluster.lab, &INSTANCES[0]).unwrap();
-    assert!(
-        status
-            .failures
-            .iter()
-            .any(|failure| failure.contains("pbx") && failure.contains("portsip.callmanager")),
-        "the failed monitor names the container: {:?}",
-        status.failures
-    );
 }
