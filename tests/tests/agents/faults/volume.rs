@@ -226,11 +226,15 @@ fn by_a_file_system_below() -> Seen {
 }
 
 fn by_a_loop_device() -> Seen {
-    held_by(
+    let seen = held_by(
         // The node has no loop devices in its /dev.
         "truncate --size 1M $DATA/image; outside() { nsenter --target $PPID --mount \"$@\"; }; \
          loop=$(outside losetup --find --show /proc/$$/root$DATA/image); end() { outside losetup --detach $loop; }",
-    )
+    );
+    let took = seen[0].1.took;
+    // It never goes by itself.
+    assert!(took < SHORT / 2 + NOISE, "waited {took:?} in vain");
+    seen
 }
 
 fn without_its_note() -> Seen {
