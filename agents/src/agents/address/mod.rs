@@ -18,6 +18,8 @@ use crate::ocf::{Call, Deadline, Failure, Health};
 
 /// How often the metadata is asked while it has to follow.
 const POLL: Duration = Duration::from_millis(50);
+/// How long it has at least, each time.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 /// A stop doesn't wait longer for EC2: the next start takes the address over anyway.
 const STOP: Duration = Duration::from_secs(12);
 /// How long a stop waits for the metadata to follow.
@@ -79,22 +81,17 @@ async fn bring_here(address: &impl Address) -> Result<Witness, Failure> {
     let (call, deadline) = (address.call(), address.call().deadline);
     let connected = connect(address, deadline).await;
     let (interface, ec2) = connected.map_err(|error| error.failure())?;
+    let is_here = async || address.is_at(&interface, &ec2).await;
+    address.move_to(&interface, &ec2).await?;
     loop {
-        address.move_to(&interface, &ec2).await?;
         call.steps
             .doing("waiting for the instance metadata to show the address");
-        let patience = deadline.at_most(LAG.min(deadline.remaining() / 2));
-        loop {
-            if address.is_shown().unwrap_or(false) {
-                tracing::info!("{} is here, says the instance metadata", address.name());
-                return Ok(Witness::Metadata);
-            }
-            if !patience.sleep(POLL).await {
-                break;
-            }
+        if is_shown_soon(address).await {
+            tracing::info!("{} is here, says the instance metadata", address.name());
+            return Ok(Witness::Metadata);
         }
         // https://github.com/aws/amazon-vpc-cni-k8s/issues/2497 and 3019: it lags, or never shows it.
-        let asked = until_known(deadline, async || address.is_at(&interface, &ec2).await).await;
+        let asked = until_known(deadline.at_most(LAG), is_here).await;
         if matches!(asked, Ok(true)) {
             warn_of_lag(address);
             return Ok(Witness::Ec2);
@@ -109,7 +106,26 @@ async fn bring_here(address: &impl Address) -> Result<Witness, Failure> {
                 address.absence()
             )));
         }
-        // What EC2 described may have been of the past.
+        if matches!(asked, Ok(false)) {
+            // What EC2 described before may have been of the past.
+            address.move_to(&interface, &ec2).await?;
+        }
+    }
+}
+
+/// Whether the metadata shows it while it usually follows.
+async fn is_shown_soon(address: &impl Address) -> bool {
+    let deadline = address.call().deadline;
+    // What is left has to do for EC2's word.
+    let patience = LAG.min(deadline.remaining() / 2).max(SHORTEST_WAIT);
+    let patience = deadline.at_most(patience);
+    loop {
+        if address.is_shown().unwrap_or(false) {
+            return true;
+        }
+        if !patience.sleep(POLL).await {
+            return false;
+        }
     }
 }
 
