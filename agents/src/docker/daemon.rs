@@ -183,15 +183,6 @@ impl Daemon {
         self.order(doing, until, container, &verb, None).await
     }
 
-    pub(super) async fn kill(
-        &self,
-        container: &Container,
-        until: Instant,
-    ) -> Result<(), DockerError> {
-        let doing = format!("kill {}", container.name);
-        self.order(doing, until, container, "kill", None).await
-    }
-
     /// The last lines that a container wrote, to tell why it ended. Best effort.
     pub(super) async fn last_words(&self, container: &Container) -> Option<String> {
         let path = format!(

@@ -14,7 +14,7 @@ pub(super) fn is_too_old(version: &str) -> bool {
 
 /// Compares two versions by their numbers: 22.3 is 22.3.0, and a build number counts only if both have one. None if
 /// one of them does not begin with a number.
-pub fn compare(one: &str, other: &str) -> Option<Ordering> {
+pub(super) fn compare(one: &str, other: &str) -> Option<Ordering> {
     let (mut one, mut other) = (numbers(one), numbers(other));
     if one.is_empty() || other.is_empty() {
         return None;

@@ -5,22 +5,35 @@ use std::time::Duration;
 use lab::pbx::{CONTAINERS, DATA_DIR};
 
 use super::answers;
+use super::leftovers;
 use super::pbx::Pbx;
+use super::repair;
 use super::table::Table;
+use super::users;
 
 #[test]
 fn containers() {
-    let faults: [fn(&mut Pbx, &mut Table); 17] = [
+    let faults: [fn(&mut Pbx, &mut Table); 27] = [
         nothing_is_wrong,
         one_off,
         not_mounted,
         ended,
+        repair::crashed,
+        repair::needed_by_others,
+        repair::not_ours_to_repair,
+        repair::after_a_signal_that_ends_nothing,
         paused,
         removed,
         restarting,
         unhealthy,
         dies_while_starting,
         deaf_to_sigterm,
+        longer_grace,
+        leftovers::duplicate,
+        leftovers::versions,
+        leftovers::optional_dependency,
+        users::foreign,
+        users::bystander,
         answers::hang,
         answers::no_address,
         answers::late,
@@ -36,6 +49,7 @@ fn containers() {
 fn nothing_is_wrong(pbx: &mut Pbx, table: &mut Table) {
     let answers = [
         ("monitor", 7, "no container of project portsip runs"),
+        ("probe", 7, "no container of project portsip runs"),
         ("stop", 0, ""),
         ("validate-all 10", 0, ""),
         ("start", 0, ""),
@@ -46,6 +60,7 @@ fn nothing_is_wrong(pbx: &mut Pbx, table: &mut Table) {
         ("start", 0, ""),
         ("monitor", 0, ""),
         ("monitor 10", 0, ""),
+        ("probe", 0, ""),
         ("validate-all 10", 0, ""),
         ("stop", 0, ""),
     ];
@@ -63,7 +78,14 @@ fn one_off(pbx: &mut Pbx, table: &mut Table) {
     pbx.rows(
         table,
         fault,
-        &[("monitor", 7, "no container of project portsip runs")],
+        &[
+            ("monitor", 7, "no container of project portsip runs"),
+            (
+                "probe",
+                1,
+                "something uses /var/lib/portsip, although the PBX does not run: the container forgotten",
+            ),
+        ],
     );
     pbx.rows(
         table,
@@ -93,14 +115,15 @@ fn not_mounted(pbx: &mut Pbx, table: &mut Table) {
 }
 
 fn ended(pbx: &mut Pbx, table: &mut Table) {
-    let fault = "a container has ended";
+    let fault = "a container was ended by `docker kill`";
     pbx.call("start").run().expect(0);
     let end = || {
         pbx.host.sh("docker kill portsip.gateway");
         pbx.wait("portsip.gateway", "exited");
     };
     end();
-    let meaning = "16 containers run, but not portsip.gateway (Exited (137)";
+    let meaning =
+        "16 containers run, but not portsip.gateway (Exited (137) ... was ended through Docker";
     let answers = [
         ("monitor", 1, meaning),
         ("monitor 10", 1, meaning),
@@ -256,6 +279,25 @@ fn deaf_to_sigterm(pbx: &mut Pbx, table: &mut Table) {
     );
     assert_eq!(pbx.host.running(), [""; 0]);
     table.row("a container ignores SIGTERM", "pbx", "stop", &answer, "");
+    pbx.renew();
+}
+
+/// A container that asks for longer than `stop_grace` gets it.
+fn longer_grace(pbx: &mut Pbx, table: &mut Table) {
+    pbx.host.sh(
+        "docker create --name slow --network host --stop-timeout 15 \
+         --label com.docker.compose.project=portsip --label com.docker.compose.service=slow \
+         portsip/pbx:22 sh -c 'trap \"sleep 4; exit 0\" TERM; while :; do sleep 0.2; done'",
+    );
+    pbx.call("start").run().expect(0);
+    let call = pbx.call("stop").parameter("stop_grace", "1");
+    let answer = call.timeout(Duration::from_secs(60)).run().expect(0);
+    let ended = pbx
+        .host
+        .sh("docker inspect --format '{{.State.ExitCode}}' slow");
+    assert_eq!(ended.trim(), "0", "it was killed before its time");
+    let fault = "a container asks for a longer grace than `stop_grace`";
+    table.row(fault, "pbx", "stop", &answer, "");
     pbx.renew();
 }
 

@@ -17,6 +17,9 @@ use crate::node::{Answer, TIMEOUT, binaries};
 /// Where the sockets of a false Docker are, on the host.
 pub(crate) const FALSE_DOCKER: &str = "/run/false";
 
+/// Where commands stand in for Pacemaker's, on the host. Without one, Pacemaker's own tell that no cluster runs.
+const PACEMAKER: &str = "/run/pacemaker-double";
+
 pub(crate) struct Pbx {
     pub(crate) host: Host,
     sockets: TempDir,
@@ -51,7 +54,7 @@ impl Pbx {
         }
     }
 
-    /// `action` is `monitor`, or `monitor 10` for level 10.
+    /// `action` is `monitor`, or `monitor 10` for level 10. A monitor has an interval, and a `probe` has none.
     pub(crate) fn call<'a>(&'a self, action: &'a str) -> Call<'a> {
         Call {
             pbx: self,
@@ -101,6 +104,26 @@ impl Pbx {
             "printf '%s\\n' '#!/bin/sh' {script:?} >/run/program; chmod 755 /run/program; \
              docker cp /run/program {container}:/usr/local/bin/{program}"
         ));
+    }
+
+    /// Pacemaker manages the resource, does not manage it, or (`None`) does not run.
+    pub(crate) fn pacemaker(&self, manages: Option<bool>) {
+        self.host.sh(&match manages {
+            None => format!("rm -rf {PACEMAKER}"),
+            Some(managed) => format!(
+                "mkdir -p {PACEMAKER}; printf '%s\n' '#!/bin/sh' \
+                 'echo \"<pacemaker-result><resource id=\\\"pbx\\\" managed=\\\"{managed}\\\"/></pacemaker-result>\"' \
+                 >{PACEMAKER}/crm_mon; chmod 755 {PACEMAKER}/crm_mon"
+            ),
+        });
+    }
+
+    /// Ends a container as a crash does: nobody asks Docker for it.
+    pub(crate) fn crash(&self, container: &str) {
+        self.host.sh(&format!(
+            "kill -KILL $(docker inspect --format '{{{{.State.Pid}}}}' {container})"
+        ));
+        self.wait(container, "exited");
     }
 
     /// Waits until what `docker inspect` says of a container has `what` in it.
@@ -183,12 +206,18 @@ impl<'a> Call<'a> {
 
     fn command(&self) -> Command {
         let (action, level) = self.action.split_once(' ').unwrap_or((self.action, "0"));
+        let (action, interval) = match action {
+            "monitor" => (action, "10000"),
+            "probe" => ("monitor", "0"),
+            other => (other, "0"),
+        };
         let script = format!("exec /agents/pbx {action}");
         let mut command = self.pbx.host.engine.command(&script).unwrap();
         command
             .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("PATH", format!("{PACEMAKER}:/usr/sbin:/usr/bin:/sbin:/bin"))
             .env("OCF_CHECK_LEVEL", level)
+            .env("OCF_RESKEY_CRM_meta_interval", interval)
             .env(
                 "OCF_RESKEY_CRM_meta_timeout",
                 self.timeout.as_millis().to_string(),

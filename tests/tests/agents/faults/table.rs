@@ -122,7 +122,7 @@ impl std::fmt::Display for Table {
 
 fn name(code: i32, action: &str) -> String {
     let name = match code {
-        0 if action.starts_with("monitor") || action == "probe" => "runs",
+        0 if action.starts_with("monitor") || action.starts_with("probe") => "runs",
         0 => "done",
         1 => "failed",
         5 => "not installed",

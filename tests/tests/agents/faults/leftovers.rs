@@ -1,0 +1,113 @@
+//! Containers that are there and not part of the PBX as it is now: left over from before an update, of another version
+//! than the data, or optional.
+
+use lab::pbx::{CONTAINERS, DATA_DIR};
+
+use super::pbx::Pbx;
+use super::table::Table;
+
+/// A second container of the service `gateway`, made after the first.
+const SECOND: &str = "sleep 1.1; docker create --name 0123456789ab_portsip.gateway --network host \
+    --label com.docker.compose.project=portsip --label com.docker.compose.service=gateway --label com.docker.compose.oneoff=False \
+    --env IP_ADDRESS=172.31.16.130 --volume portsip_pbx:/var/lib/portsip/pbx \
+    portsip/pbx:22 /usr/local/bin/gateway -D /var/lib/portsip/pbx start";
+
+pub(super) fn duplicate(pbx: &mut Pbx, table: &mut Table) {
+    pbx.host.sh(SECOND);
+    let answers = [
+        ("start", 0, ""),
+        ("monitor", 0, ""),
+        ("validate-all 10", 0, ""),
+    ];
+    pbx.rows(
+        table,
+        "a service has two containers, the older one is left over",
+        &answers,
+    );
+    let running = pbx.host.running();
+    assert!(
+        running
+            .iter()
+            .any(|it| it == "0123456789ab_portsip.gateway")
+    );
+    assert_eq!(running.len(), CONTAINERS.len(), "{running:?}");
+    pbx.host.sh("docker start portsip.gateway");
+    let fault = "the container that is left over runs too";
+    pbx.rows(table, fault, &[("monitor", 0, ""), ("start", 0, "")]);
+    let running = pbx.host.running();
+    assert!(
+        !running.iter().any(|it| it == "portsip.gateway"),
+        "{running:?}"
+    );
+    pbx.host.sh("docker start portsip.gateway");
+    pbx.rows(table, fault, &[("stop", 0, "")]);
+    assert_eq!(pbx.host.running(), [""; 0]);
+    pbx.host.sh("docker start portsip.gateway");
+    let fault = "only the container that is left over runs";
+    pbx.rows(
+        table,
+        fault,
+        &[
+            (
+                "probe",
+                1,
+                "something uses /var/lib/portsip ... portsip.gateway",
+            ),
+            ("stop", 0, ""),
+        ],
+    );
+    pbx.renew();
+}
+
+pub(super) fn versions(pbx: &mut Pbx, table: &mut Table) {
+    let version = format!("{DATA_DIR}/pbx/VERSION");
+    let older = "the image's version 22.4.0 is older than 22.5.0, the version of the data";
+    for (fault, script, code, meaning) in [
+        (
+            "the images are older than the data",
+            format!("cp {version} /run/VERSION; echo 22.5.0 >{version}"),
+            5,
+            older,
+        ),
+        (
+            "the images are newer than the data",
+            format!("echo 22.3 >{version}"),
+            0,
+            "",
+        ),
+        (
+            "the data are of the version of the images, which is written otherwise",
+            format!("echo 22.4 >{version}"),
+            0,
+            "",
+        ),
+    ] {
+        pbx.host.sh(&script);
+        pbx.rows(table, fault, &[("start", code, meaning)]);
+        if code != 0 {
+            assert_eq!(pbx.host.running(), [""; 0]);
+        }
+        pbx.call("stop").run().expect(0);
+    }
+    pbx.host.sh(&format!("cp /run/VERSION {version}"));
+    pbx.call("start").run().expect(0);
+    pbx.call("stop").run().expect(0);
+}
+
+pub(super) fn optional_dependency(pbx: &mut Pbx, table: &mut Table) {
+    pbx.host.sh(
+        "docker create --name addon --network host \
+         --label com.docker.compose.project=portsip --label com.docker.compose.service=addon \
+         --label com.docker.compose.depends_on=crm:service_healthy:false,nats:service_healthy:false \
+         portsip/pbx:22 sleep infinity",
+    );
+    let answers = [
+        ("validate-all 10", 0, ""),
+        ("start", 0, ""),
+        ("monitor", 0, ""),
+        ("stop", 0, ""),
+    ];
+    let fault = "a container depends on a service that has none, because its profile is inactive";
+    pbx.rows(table, fault, &answers);
+    pbx.renew();
+}
