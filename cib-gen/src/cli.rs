@@ -58,7 +58,7 @@ pub struct SiteArgs {
     /// cluster is configured, it is also asked for what may hinder a failover
     /// (DescribeInstanceAttribute, DescribeRouteTables, DescribeVpcEndpoints): an instance that
     /// may not be stopped, a node without a way to EC2 after a stop. These are warnings on
-    /// standard error, and if nothing else is missing, EC2 has eight seconds to answer.
+    /// standard error, and if nothing else is missing, EC2 has six seconds to answer.
     #[arg(long)]
     pub offline: bool,
 

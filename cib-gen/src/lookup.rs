@@ -153,7 +153,7 @@ pub(crate) fn look_for_hindrances(
 }
 
 /// How long EC2 is asked where a person does not need the answer.
-const LONGEST: Duration = Duration::from_secs(8);
+const LONGEST: Duration = Duration::from_secs(6);
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()

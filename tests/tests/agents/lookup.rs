@@ -176,13 +176,13 @@ fn a_file_that_says_everything_is_looked_at_too() {
         said.len() == 1 && said[0].starts_with("WARNING: pbx03"),
         "{said:?}"
     );
-    site.call("TerminateInstances", &[("InstanceId.1", INSTANCES[0].id)]);
+    site.call("TerminateInstances", &[("InstanceId.1", INSTANCES[1].id)]);
     site.wait("it is terminated", || {
         let all = site.call("DescribeInstances", &[]);
         all.contains("<name>terminated</name>")
     });
     let said = warnings(&site, &whole());
-    let gone = format!("pbx01 ({}): it is terminated", INSTANCES[0].id);
+    let gone = format!("pbx02 ({}): it is terminated", INSTANCES[1].id);
     assert!(said.len() == 1 && said[0].contains(&gone), "{said:?}");
 }
 
