@@ -54,10 +54,11 @@ pub struct SiteArgs {
     ///
     /// Without this, EC2 is asked (DescribeInstances, DescribeSubnets, DescribeAddresses) for
     /// what vars.yml and --nodes do not give: names and addresses of the nodes, the virtual
-    /// address, the Elastic IP, and for an IAM policy the account and the interfaces. When it is
-    /// asked, it is also asked for what may hinder a failover (DescribeInstanceAttribute,
-    /// DescribeRouteTables, DescribeVpcEndpoints): an instance that may not be stopped, a node
-    /// without a way to EC2 after a stop. These are warnings on standard error.
+    /// address, the Elastic IP, and for an IAM policy the account and the interfaces. Where the
+    /// cluster is configured, it is also asked for what may hinder a failover
+    /// (DescribeInstanceAttribute, DescribeRouteTables, DescribeVpcEndpoints): an instance that
+    /// may not be stopped, a node without a way to EC2 after a stop. These are warnings on
+    /// standard error, and if nothing else is missing, EC2 has six seconds to answer.
     #[arg(long)]
     pub offline: bool,
 

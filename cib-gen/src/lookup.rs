@@ -4,13 +4,14 @@
 mod warnings;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use cib_gen::Vars;
 use cib_gen::cli::Format;
 use cib_gen::ids::{InstanceId, Malformed, Region};
 use cib_gen::nodes::{FoundAddress, FoundNode, FoundVolume, Known};
-use cib_gen::vars::{AwsFencingWord, Topology};
-use portsip_ha_agents::aws::{self, AwsError, Gone, NodeFacts, describe_site};
+use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
+use portsip_ha_agents::aws::{self, AwsError, NodeFacts, SiteFacts, describe_site};
 
 /// EC2 could not be asked, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,15 +63,16 @@ impl Error {
 
 /// Asks EC2 for what vars.yml and the options do not say and the rendering needs, and adds what
 /// it says to what is known. The region is asked that vars.yml names, else that of the options,
-/// else that of the AWS configuration. What comes back is for a person to read.
+/// else that of the AWS configuration. What comes back is for a person to read; nothing comes back
+/// where EC2 did not have to be asked.
 pub(crate) fn look_up(
     known: &mut Known,
     vars: &Vars,
     profile: Option<&str>,
     format: Format,
-) -> Result<Vec<String>, Error> {
+) -> Result<Option<Vec<String>>, Error> {
     let Topology::Aws(written) = &vars.topology else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let nodes = vars.lacks_nodes() && known.given.is_empty();
     let narrows = match format {
@@ -79,41 +81,15 @@ pub(crate) fn look_up(
         _ => false,
     };
     if !(nodes || narrows || vars.lacks_addresses()) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let region = vars
-        .region()
-        .or(known.region.as_ref())
-        .map(Region::to_string);
-    // The same id twice is a mistake that is shown later; EC2 would refuse the question.
-    let mut ids = Vec::<aws::InstanceId>::new();
+    let addresses = vars.lacks_addresses();
+    let facts = runtime()?.block_on(ask(known, vars, written, profile, addresses))?;
     let instances = vars.instances();
-    for instance in &instances {
-        let id = theirs(instance)?;
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    let allocation: aws::AllocationId = theirs(&written.eip_allocation_id.value)?;
-    let allocation = vars.lacks_addresses().then_some(&allocation);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let fencing = written.fencing.as_ref().map(|fencing| fencing.value);
-    let fenced = fencing.is_none_or(|word| word == AwsFencingWord::Aws);
-    let facts = describe_site(region.as_deref(), profile, &ids, allocation, fenced);
-    let facts = runtime.block_on(facts)?;
     if !facts.gone.is_empty() {
-        let nodes = facts.gone.iter().map(|(id, why)| {
-            let node = named(&instances, id.as_str());
-            match why {
-                Gone::Terminated => format!("{node}: it is terminated"),
-                Gone::Unknown => format!("{node}: there is none of that id"),
-            }
-        });
         return Err(Error::Gone {
+            nodes: warnings::gone(&instances, &facts),
             region: facts.region,
-            nodes: nodes.collect::<Vec<_>>().join("; "),
         });
     }
     let warnings = warnings::of(&instances, written, &facts);
@@ -134,7 +110,80 @@ pub(crate) fn look_up(
     if known.region.is_none() {
         known.region = Some(ours(&"the region", &facts.region)?);
     }
-    Ok(warnings)
+    Ok(Some(warnings))
+}
+
+/// The same warnings where nothing has to be looked up: EC2 may be away, and then nothing is missing but
+/// these.
+pub(crate) fn look_for_hindrances(
+    known: &Known,
+    vars: &Vars,
+    profile: Option<&str>,
+) -> Vec<String> {
+    let Topology::Aws(written) = &vars.topology else {
+        return Vec::new();
+    };
+    let asking = async {
+        let asking = ask(known, vars, written, profile, false);
+        tokio::time::timeout(LONGEST, asking).await
+    };
+    let instances = vars.instances();
+    let why = match runtime().map(|runtime| runtime.block_on(asking)) {
+        Ok(Ok(Ok(facts))) if facts.gone.is_empty() => {
+            return warnings::of(&instances, written, &facts);
+        }
+        Ok(Ok(Ok(facts))) => {
+            let gone = warnings::gone(&instances, &facts);
+            return vec![format!(
+                "WARNING: EC2 in {} has no instance for {gone}. It can not be fenced: replace the node \
+                 (README, \"Replacing a node\")",
+                facts.region
+            )];
+        }
+        // Without the advice of one who needs the answer.
+        Ok(Ok(Err(Error::Ec2(error)))) => error.to_string(),
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(_)) => format!("EC2 did not answer within {} s", LONGEST.as_secs()),
+        Err(error) => error.to_string(),
+    };
+    vec![format!(
+        "NOTE: not looked at: whether fencing may stop the instances, and whether each has a way to EC2 \
+         after that: {why}. Nothing else is missing. With --offline EC2 is not asked"
+    )]
+}
+
+/// How long EC2 is asked where a person does not need the answer.
+const LONGEST: Duration = Duration::from_secs(6);
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+/// Asks EC2 for the instances, and for the Elastic IP where its address is not known.
+async fn ask(
+    known: &Known,
+    vars: &Vars,
+    written: &AwsVars,
+    profile: Option<&str>,
+    addresses: bool,
+) -> Result<SiteFacts, Error> {
+    let region = vars.region().or(known.region.as_ref());
+    let region = region.map(Region::to_string);
+    // The same id twice is a mistake that is shown later.
+    let mut ids = Vec::<aws::InstanceId>::new();
+    for instance in &vars.instances() {
+        let id = theirs(instance)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let allocation: aws::AllocationId = theirs(&written.eip_allocation_id.value)?;
+    let allocation = addresses.then_some(&allocation);
+    let fencing = written.fencing.as_ref().map(|fencing| fencing.value);
+    let fenced = fencing.is_none_or(|word| word == AwsFencingWord::Aws);
+    Ok(describe_site(region.as_deref(), profile, &ids, allocation, fenced).await?)
 }
 
 /// An instance as a person knows it: `pbx02 (i-03411641c37513049)`.

@@ -132,7 +132,8 @@ fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
 
 /// Says where everything ends when something fails.
 fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
-    let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
+    // Nothing is printed that configures a cluster, as with the model itself.
+    let cluster = Cluster::of(&site(&args.site, Format::Json)?);
     let report = simulate::simulate(&cluster, &tools::CrmSimulate::new()?)?;
     for warning in &cluster.warnings {
         eprintln!("{warning}");
@@ -162,12 +163,21 @@ fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
         ..Known::default()
     };
     known.disk = disk::look_at(&known, &vars);
-    if !args.offline {
-        for warning in lookup::look_up(&mut known, &vars, args.profile.as_deref(), format)? {
-            eprintln!("{warning}");
-        }
+    let profile = args.profile.as_deref();
+    let asked = match args.offline {
+        false => lookup::look_up(&mut known, &vars, profile, format)?,
+        true => None,
+    };
+    let site = vars.resolve(&known)?;
+    let configures = matches!(format, Format::Pcs | Format::Cib);
+    let warnings = match asked {
+        None if configures && !args.offline => lookup::look_for_hindrances(&known, &vars, profile),
+        asked => asked.unwrap_or_default(),
+    };
+    for warning in warnings {
+        eprintln!("{warning}");
     }
-    Ok(vars.resolve(&known)?)
+    Ok(site)
 }
 
 /// The name and the bytes of a file. What is too long to be one is not read to its end.

@@ -18,7 +18,7 @@ use super::site::NodeFacts;
 use crate::ocf::Deadline;
 
 /// How long all looks may take: what they tell is worth a moment of a person's time, and no more.
-const LONGEST: Duration = Duration::from_secs(6);
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// What could keep nodes from their work later.
 #[derive(Debug, Clone, Default)]

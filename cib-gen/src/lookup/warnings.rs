@@ -2,7 +2,7 @@
 
 use cib_gen::ids::{EbsDevice, InstanceId};
 use cib_gen::vars::AwsVars;
-use portsip_ha_agents::aws::{NodeFacts, SiteFacts};
+use portsip_ha_agents::aws::{Gone, NodeFacts, SiteFacts};
 
 use super::named;
 
@@ -80,6 +80,18 @@ pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) ->
         ));
     }
     warnings
+}
+
+/// The instances that can be no node, and why.
+pub(super) fn gone(instances: &[InstanceId], facts: &SiteFacts) -> String {
+    let nodes = facts.gone.iter().map(|(id, why)| {
+        let node = named(instances, id.as_str());
+        match why {
+            Gone::Terminated => format!("{node}: it is terminated"),
+            Gone::Unknown => format!("{node}: there is none of that id"),
+        }
+    });
+    nodes.collect::<Vec<_>>().join("; ")
 }
 
 /// Why a node may not reach EC2 after a stop.

@@ -1,5 +1,7 @@
 //! cib-gen asks EC2 for what vars.yml does not say.
 
+use std::time::Duration;
+
 use lab::ec2::{CallFault, Injection};
 use lab::site::{self, INSTANCES};
 
@@ -139,8 +141,77 @@ fn an_instance_that_fencing_can_not_stop_is_told_where_there_is_fencing() {
         INSTANCES[1].id
     );
     assert!(said.len() == 1 && said[0].starts_with(&begins), "{said:?}");
-    let without = format!("{}fencing: none\n", complete());
-    assert_eq!(warnings(&site, &without), Vec::<String>::new());
+    let without = warnings(&site, &format!("{}fencing: none\n", complete()));
+    let told = without.iter().any(|line| line.contains("never to stop"));
+    assert!(!told, "{without:?}");
+}
+
+/// A file that leaves nothing to look up.
+fn whole() -> String {
+    let nodes = INSTANCES.iter().enumerate().map(|(n, node)| {
+        let (name, address) = (node.hostname, node.private_ip);
+        format!(
+            "pbx0{0}_hostname: {name}\npbx0{0}_private_ip: {address}\n",
+            n + 1
+        )
+    });
+    let nodes: String = nodes.collect();
+    format!(
+        "{}{nodes}eip_address: {}\nregion: us-west-1\n",
+        complete(),
+        site::EIP
+    )
+}
+
+#[test]
+fn a_file_that_says_everything_is_looked_at_too() {
+    let site = Site::new();
+    nat(&site);
+    let protected = [
+        ("InstanceId", INSTANCES[2].id),
+        ("DisableApiStop.Value", "true"),
+    ];
+    site.call("ModifyInstanceAttribute", &protected);
+    let said = warnings(&site, &whole());
+    assert!(
+        said.len() == 1 && said[0].starts_with("WARNING: pbx03"),
+        "{said:?}"
+    );
+    site.call("TerminateInstances", &[("InstanceId.1", INSTANCES[1].id)]);
+    site.wait("it is terminated", || {
+        let all = site.call("DescribeInstances", &[]);
+        all.contains("<name>terminated</name>")
+    });
+    let said = warnings(&site, &whole());
+    let gone = format!("pbx02 ({}): it is terminated", INSTANCES[1].id);
+    assert!(said.len() == 1 && said[0].contains(&gone), "{said:?}");
+}
+
+#[test]
+fn a_file_that_says_everything_needs_no_ec2() {
+    let site = Site::new();
+    nat(&site);
+    let with = cib_gen(&site, "pcs", &whole()).expect(0);
+    assert_eq!(with.stderr, "");
+    for fault in [
+        CallFault::Hanging,
+        CallFault::Unavailable,
+        CallFault::Denied,
+    ] {
+        site.ec2.inject(Injection::of(fault));
+        let without = cib_gen(&site, "pcs", &whole()).expect(0);
+        assert_eq!(without.stdout, with.stdout, "{fault:?}");
+        let note = without.stderr.lines().collect::<Vec<_>>();
+        assert!(
+            note.len() == 1 && note[0].starts_with("NOTE: not looked at"),
+            "{fault:?}: {note:?}"
+        );
+        assert!(without.took < Duration::from_secs(20), "{:?}", without.took);
+        site.ec2.clear_faults();
+    }
+    // What configures nothing asks nobody.
+    site.ec2.inject(Injection::of(CallFault::Denied));
+    assert_eq!(cib_gen(&site, "json", &whole()).expect(0).stderr, "");
 }
 
 #[test]
