@@ -7,8 +7,8 @@ use super::parts::{
     properties, resource_defaults, seconds, set, setting, start_stop_monitor,
 };
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, OnFail, Operation,
-    Primitive, Promotable, Resource, Role, Setting, Watchdog,
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, OnFail, Operation, Primitive,
+    Promotable, Resource, Role, Setting, Watchdog,
 };
 use crate::ids::{FenceAgent, FencingOptions};
 use crate::site::{LanFencing, LanSite, Site};

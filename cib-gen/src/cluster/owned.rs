@@ -52,7 +52,10 @@ impl Primitive {
 
     /// Whether a parameter is there because an earlier vars.yml asked for it.
     pub(crate) fn no_longer_asks(&self, name: &str) -> bool {
-        let asks = self.parameters.iter().any(|parameter| parameter.name == name);
+        let asks = self
+            .parameters
+            .iter()
+            .any(|parameter| parameter.name == name);
         let was_asked = self.optional_parameters().contains(&name)
             || self.has_only_what_is_asked_for() && !name.starts_with("pcmk_");
         was_asked && !asks

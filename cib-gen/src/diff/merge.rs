@@ -131,7 +131,7 @@ fn find_mut<'a>(element: &'a mut Element, id: &str) -> Option<&'a mut Element> {
 
 /// Whether a set always holds. One with a rule holds sometimes, and is somebody's own; one that refers to
 /// another has nothing of its own.
-fn holds_always(set: &Element) -> bool {
+pub(super) fn holds_always(set: &Element) -> bool {
     set.child("rule").is_none() && set.get("id-ref").is_none()
 }
 
@@ -153,7 +153,11 @@ fn settings(section: &mut Element, (name, id): (&str, &str), wanted: &[Setting])
             let id = format!("{}-{}", set.get("id").unwrap_or_default(), setting.name);
             set.children.push(Element::new(
                 "nvpair",
-                &[("id", &id), ("name", &setting.name), ("value", &setting.value)],
+                &[
+                    ("id", &id),
+                    ("name", &setting.name),
+                    ("value", &setting.value),
+                ],
             ));
         }
     }
@@ -166,7 +170,9 @@ fn set_of<'a>(element: &'a mut Element, name: &str, id: &str) -> &'a mut Element
     let at = element.children.iter().position(usable).unwrap_or_else(|| {
         let at = (element.children.iter()).position(|c| c.name == "operations");
         let at = at.unwrap_or(element.children.len());
-        element.children.insert(at, Element::new(name, &[("id", id)]));
+        element
+            .children
+            .insert(at, Element::new(name, &[("id", id)]));
         at
     });
     &mut element.children[at]
@@ -176,7 +182,10 @@ fn set_of<'a>(element: &'a mut Element, name: &str, id: &str) -> &'a mut Element
 /// keeps others. Where an operation differs, all that have the name of one that is wanted are written
 /// anew.
 fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
-    let sets = ("instance_attributes", format!("{}-instance_attributes", model.id));
+    let sets = (
+        "instance_attributes",
+        format!("{}-instance_attributes", model.id),
+    );
     settings(there, (sets.0, &sets.1), &model.parameters);
     for set in there.children.iter_mut().filter(|set| set.name == sets.0) {
         let stays = |pair: &Element| !pair.get("name").is_some_and(|n| model.no_longer_asks(n));

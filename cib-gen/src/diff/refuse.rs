@@ -44,9 +44,9 @@ fn nodes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
         return Vec::new(); // a file, or a cluster so young that no node is written down
     }
     let members = &cluster.corosync.nodes;
-    let missing = members.iter().filter(|member| {
-        !(known.iter()).any(|known| known.eq_ignore_ascii_case(&member.name))
-    });
+    let missing = members
+        .iter()
+        .filter(|member| !(known.iter()).any(|known| known.eq_ignore_ascii_case(&member.name)));
     let mut refusals: Vec<String> = missing
         .map(|member| {
             format!(
@@ -130,4 +130,3 @@ fn names_of_others(cluster: &Cluster, configuration: &Element) -> Vec<String> {
     }
     refusals
 }
-

@@ -7,8 +7,8 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{
-    DEFAULTS, WATCHDOG_TIMEOUT, action, check_level, constraint_option, heading, is_colocation, operation_id,
-    operation_options, promoted_option,
+    DEFAULTS, WATCHDOG_TIMEOUT, action, check_level, constraint_option, heading, is_colocation,
+    operation_id, operation_options, promoted_option,
 };
 use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
 
@@ -26,7 +26,8 @@ const LOAD: &str = "Load it on one node of a running cluster, as root:
      configuration has an old schema needs this before: pcs cluster cib-upgrade";
 
 /// The same where a watchdog fences: the file can not see whether SBD runs.
-const WATCHDOG: &str = "Until stonith-watchdog-timeout is set, nothing starts, since nothing could be fenced.
+const WATCHDOG: &str =
+    "Until stonith-watchdog-timeout is set, nothing starts, since nothing could be fenced.
      It is not in this file: a node whose SBD does not run shuts Pacemaker down when it reads
      it. What sets it looks at SBD on every node first:
      cib-gen vars.yml | sh";
@@ -39,7 +40,13 @@ pub fn cib(cluster: &Cluster) -> io::Result<String> {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let mut notes = vec![heading(), LOAD.to_owned()];
-    notes.extend(cluster.corosync.watchdog.is_some().then(|| WATCHDOG.to_owned()));
+    notes.extend(
+        cluster
+            .corosync
+            .watchdog
+            .is_some()
+            .then(|| WATCHDOG.to_owned()),
+    );
     notes.extend(cluster.warnings.iter().cloned());
     let notes = notes.join("\n\n     ").replace("--", "- -");
     xml.write_event(Event::Comment(BytesText::from_escaped(format!(
@@ -101,12 +108,7 @@ fn configuration(xml: &mut Xml, cluster: &Cluster) -> io::Result<()> {
         })?;
     xml.create_element("rsc_defaults")
         .write_inner_content(|xml| {
-            nvset(
-                xml,
-                "meta_attributes",
-                DEFAULTS,
-                &cluster.resource_defaults,
-            )
+            nvset(xml, "meta_attributes", DEFAULTS, &cluster.resource_defaults)
         })?;
     Ok(())
 }

@@ -77,8 +77,9 @@ pub fn corosync(cluster: &Cluster) -> String {
 fn sbd(watchdog: &Watchdog, names: &[String]) -> String {
     let Watchdog { device, timeout } = watchdog;
     let device = quoted(device);
-    let enable =
-        format!("        pcs stonith sbd enable watchdog={device} SBD_WATCHDOG_TIMEOUT={timeout}\n");
+    let enable = format!(
+        "        pcs stonith sbd enable watchdog={device} SBD_WATCHDOG_TIMEOUT={timeout}\n"
+    );
     let why = format!(
         "SBD without a disk: a node that has lost the others, or whose Pacemaker or kernel hangs, \
          feeds {device} no more and is reset {timeout} s later."

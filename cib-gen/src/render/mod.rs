@@ -10,8 +10,8 @@ mod pcs;
 mod security_group;
 mod shell;
 
-pub use cib::cib;
 pub(crate) use cib::SCHEMA;
+pub use cib::cib;
 pub use corosync::corosync;
 pub use drbd::drbd;
 pub use graph::graph;

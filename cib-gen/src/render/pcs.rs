@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use super::shell::{comment, opening, quoted};
 use super::{
-    DEFAULTS, SCHEMA, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option, is_colocation, operation_options,
-    promoted_option,
+    DEFAULTS, SCHEMA, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option,
+    is_colocation, operation_options, promoted_option,
 };
 use crate::cluster::{Agent, Cluster, Constraint, Primitive, Resource, Setting, owned};
 
@@ -36,7 +36,10 @@ pub fn pcs(cluster: &Cluster) -> String {
     if fenced {
         line(&mut script, &format!("no_other_nodes {}", nodes.join(" ")));
     }
-    let timeout = cluster.properties.iter().find(|p| p.name == WATCHDOG_TIMEOUT);
+    let timeout = cluster
+        .properties
+        .iter()
+        .find(|p| p.name == WATCHDOG_TIMEOUT);
     if let (Some(watchdog), Some(timeout)) = (&cluster.corosync.watchdog, timeout) {
         let command = [
             "watchdog",

@@ -67,7 +67,10 @@ fn not_judged(cluster: &Cluster, parts: &[parts::Part]) -> Vec<String> {
     let what = match &cluster.corosync.watchdog {
         Some(watchdog) => format!("whether {} resets a node", watchdog.device),
         None if devices.is_empty() => return Vec::new(),
-        None => format!("whether {} switches the right machine, or any", devices.join(", ")),
+        None => format!(
+            "whether {} switches the right machine, or any",
+            devices.join(", ")
+        ),
     };
     vec![format!(
         "{what}. Here every fencing succeeds. Try it once on each node, as a standby and before the \

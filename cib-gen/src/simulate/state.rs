@@ -23,7 +23,10 @@ pub(super) fn fresh(cluster: &Cluster) -> Result<String, Error> {
         let set = configuration
             .child_or_new("crm_config")
             .child_or_new("cluster_property_set");
-        for (name, value) in [Some(("have-watchdog", "true")), timeout].into_iter().flatten() {
+        for (name, value) in [Some(("have-watchdog", "true")), timeout]
+            .into_iter()
+            .flatten()
+        {
             let id = format!("cib-bootstrap-options-{name}");
             let property = Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)]);
             set.children.push(property);

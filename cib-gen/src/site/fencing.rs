@@ -104,9 +104,9 @@ fn one_for_all(at: &At<LanFencingWord>, agent: &FenceAgent) -> Mistake {
         Target::Address => format!(
             "one device of `{agent}` switches one machine, whichever node Pacemaker asks it to fence"
         ),
-        Target::Plug => format!(
-            "`{agent}` switches plugs, and nothing says which plug is which node's"
-        ),
+        Target::Plug => {
+            format!("`{agent}` switches plugs, and nothing says which plug is which node's")
+        }
         Target::Name | Target::Unknown => format!(
             "nothing tells `{agent}` which machine is which node; one device could switch the wrong one"
         ),
@@ -162,7 +162,9 @@ fn targets(
         if agent.target() == Target::Address
             && let Some(address) = &address
         {
-            let node = nodes.iter().find(|(node, _)| node.address.to_string() == *address);
+            let node = nodes
+                .iter()
+                .find(|(node, _)| node.address.to_string() == *address);
             let whose = match node {
                 Some((node, _)) => Some(format!("the node {}", node.name)),
                 None => (lan.vip.value.to_string() == *address).then(|| "the PBX".to_owned()),
@@ -185,8 +187,19 @@ fn targets(
 
 /// Options that say who asks and how, and not which machine is meant.
 const HOW: &[&str] = &[
-    "cipher", "cmd_prompt", "delay", "identity_file", "lanplus", "login", "method", "privlvl",
-    "secure", "ssl", "ssl_insecure", "timeout", "username",
+    "cipher",
+    "cmd_prompt",
+    "delay",
+    "identity_file",
+    "lanplus",
+    "login",
+    "method",
+    "privlvl",
+    "secure",
+    "ssl",
+    "ssl_insecure",
+    "timeout",
+    "username",
 ];
 
 /// What a device would switch, as far as its options say: two of the same are one machine.
@@ -224,3 +237,6 @@ fn address(common: &FencingOptions, own: &FencingOptions) -> Option<String> {
     };
     address.map(|address| address.trim_end_matches('.').to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests;
