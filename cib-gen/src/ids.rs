@@ -34,7 +34,7 @@ use std::str::FromStr;
 use crate::mistake::Code;
 
 pub use ebs::EbsDevice;
-pub use fencing::{FenceAgent, FencingOptions};
+pub use fencing::{FenceAgent, FencingOptions, Target};
 pub use storage::{DiskPath, Size};
 
 /// Why a text is not what it should be, and what one looks like.
@@ -186,6 +186,13 @@ checked_text!(
         })
     }
 );
+
+impl NodeName {
+    /// Whether Pacemaker takes both for one node: it compares names without regard to case.
+    pub fn is_same(&self, other: &NodeName) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
 
 impl VolumeId {
     /// The link that udev's stock rules make for the volume on Nitro instances.

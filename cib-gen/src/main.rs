@@ -95,7 +95,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 /// Prints a rendering.
 fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
     let site = site(args, format)?;
-    let rendering = render::render(&site, &Cluster::of(&site), format)?;
+    let cluster = Cluster::of(&site);
+    let rendering = render::render(&site, &cluster, format)?;
+    warn(&cluster);
     write(&rendering)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -113,6 +115,7 @@ fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
             }
         }
     };
+    warn(&cluster);
     let diff = Diff::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
     let text = if diff.changes.is_empty() || !diff.has_status() {
         diff.text(None)
@@ -135,14 +138,19 @@ fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     // Nothing is printed that configures a cluster, as with the model itself.
     let cluster = Cluster::of(&site(&args.site, Format::Json)?);
     let report = simulate::simulate(&cluster, &tools::CrmSimulate::new()?)?;
-    for warning in &cluster.warnings {
-        eprintln!("{warning}");
-    }
+    warn(&cluster);
     write(&report.text(args.verbose))?;
     Ok(match report.faults().next() {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::from(DIFFERENT),
     })
+}
+
+/// What a rendering says in its comments, where nobody reads them: its reader may be a shell.
+fn warn(cluster: &Cluster) {
+    for warning in &cluster.warnings {
+        eprintln!("{warning}");
+    }
 }
 
 fn write(text: &str) -> Result<(), Failure> {

@@ -92,7 +92,7 @@ codes! {
     DiskTooSmall = "E14", "a size larger than the disk";
     NodeCount = "E15", "a number of nodes that can not work: 3, 5, 7 or 9 can";
     UnknownNode = "E16", "a node whose name or address is not known";
-    SameNode = "E17", "two nodes with the same instance, name or address";
+    SameNode = "E17", "two nodes with the same instance, name, address or fencing target";
     VipTaken = "E18", "the virtual address is the address of a node";
     VipOutside = "E19", "the virtual address is not a usable address of the subnet";
     VipPublic = "E20", "a public address as virtual address";

@@ -1,24 +1,21 @@
 //! The cluster of a LAN site: the data on DRBD, promoted on one node, a virtual address that
 //! follows it, and a watchdog or a fence agent.
 
+use super::drbd::{self, DATA, DEVICE};
 use super::parts::{
     NAME, because, chain, every, file_system, heartbeat, members, operation, pbx, promoted,
     properties, resource_defaults, seconds, set, setting, start_stop_monitor,
 };
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Drbd, DrbdSection, OnFail,
-    Operation, Primitive, Promotable, Resource, Role, Setting, Watchdog,
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, OnFail, Operation, Primitive,
+    Promotable, Resource, Role, Setting, Watchdog,
 };
 use crate::ids::{FenceAgent, FencingOptions};
 use crate::site::{LanFencing, LanSite, Site};
 use crate::vars::FencingAction;
 
-/// The vendor's name of the DRBD resource.
-const DATA: &str = "pbxdata";
-/// The clone that runs it.
+/// The clone that runs the DRBD resource.
 const CLONE: &str = "drbd_devpath-clone";
-/// The device that it becomes.
-const DEVICE: &str = "/dev/drbd1";
 /// Seconds after which a node that feeds its watchdog no more is reset: SBD's own default.
 const WATCHDOG: u32 = 5;
 
@@ -58,7 +55,7 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
             )],
             watchdog,
         },
-        drbd: Some(drbd(site, place)),
+        drbd: Some(drbd::resource(site, place)),
         properties: fencing_properties(&place.fencing)
             .into_iter()
             .chain(properties())
@@ -86,7 +83,12 @@ fn attributes() -> Primitive {
         why: "what DRBD thinks of the active node's data, as a node attribute (pcs status --full). \
               Nothing depends on it, so nothing is moved for it, and no node is fenced",
         parameters: Vec::new(),
-        meta: Vec::new(),
+        meta: vec![because(
+            "resource-stickiness",
+            0,
+            "it starts before anything is promoted, and then follows the promoted copy; with the \
+             default it would stay where it started, and could hold a promotion there",
+        )],
         operations,
     }
 }
@@ -150,6 +152,13 @@ fn address(site: &LanSite) -> Primitive {
 fn source(site: &LanSite) -> Primitive {
     let mut parameters = vec![setting("ipaddress", site.vip)];
     parameters.extend(netmask(site));
+    parameters.push(because(
+        "metric",
+        1_000_000,
+        "the agent also writes a route to the LAN with the virtual address as its source. With a \
+         metric of its own that one stands behind the kernel's; without, it would take its place, \
+         and a node that loses the virtual address would lose its way to the LAN and be fenced",
+    ));
     Primitive {
         id: "src_pkt_ip".into(),
         agent: heartbeat("IPsrcaddr"),
@@ -320,73 +329,4 @@ fn constraints() -> Vec<Constraint> {
             &["vip", "src_pkt_ip", "pbx"],
         ),
     ]
-}
-
-/// The resource file's content. Options and their meaning: drbd.conf-9.0(5).
-fn drbd(site: &Site, place: &LanSite) -> Drbd {
-    let section = |name, options| DrbdSection { name, options };
-    Drbd {
-        name: DATA,
-        device: DEVICE,
-        minor: 1,
-        disk: place.disk.to_string(),
-        volume_group: "pbxvg",
-        logical_volume: "pbxlv",
-        size: place.size.to_string(),
-        port: 7789,
-        peers: members(site),
-        sections: vec![
-            section(
-                "options",
-                vec![
-                    because(
-                        "quorum",
-                        "majority",
-                        "a node that sees no majority of its peers does not write, whatever else \
-                         goes wrong",
-                    ),
-                    because(
-                        "on-no-quorum",
-                        "io-error",
-                        "and says so at once: writes that wait would hang the PBX and its stop",
-                    ),
-                    because(
-                        "auto-promote",
-                        "no",
-                        "Pacemaker alone promotes; a mount by hand on a standby must not",
-                    ),
-                ],
-            ),
-            section(
-                "net",
-                vec![
-                    because(
-                        "protocol",
-                        "C",
-                        "a write is done when every connected peer has it on its disk",
-                    ),
-                    because(
-                        "after-sb-0pri",
-                        "discard-zero-changes",
-                        "after a split, a copy that has not changed follows the one that has",
-                    ),
-                    because(
-                        "after-sb-1pri",
-                        "discard-secondary",
-                        "and the copy in use goes before one that is not",
-                    ),
-                    because(
-                        "after-sb-2pri",
-                        "disconnect",
-                        "two copies that were both in use wait for a person",
-                    ),
-                    because(
-                        "verify-alg",
-                        "sha1",
-                        "what `drbdadm verify` compares copies by",
-                    ),
-                ],
-            ),
-        ],
-    }
 }

@@ -2,7 +2,9 @@
 //! decided here; a rendering only writes it down.
 
 mod aws;
+mod drbd;
 mod lan;
+pub(crate) mod owned;
 mod parts;
 
 use std::net::Ipv4Addr;
@@ -10,6 +12,12 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 use crate::site::{Place, Site};
+
+/// Where nothing says in which region the site is.
+const NO_REGION: &str = "WARNING: the region is not known, so it is not written into the cluster. The \
+    agents then look for it in root's AWS configuration and in the instance metadata, a fencing device \
+    in the AWS configuration alone (sudo aws configure set region us-west-1, on every node): a node \
+    without it can fence no other. Write `region: us-west-1` into vars.yml, or give --region.";
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -263,7 +271,13 @@ impl Cluster {
     /// The cluster of a site.
     pub fn of(site: &Site) -> Cluster {
         match &site.place {
-            Place::Aws(place) => aws::cluster(site, place),
+            Place::Aws(place) => {
+                let mut cluster = aws::cluster(site, place);
+                if place.region.is_none() {
+                    cluster.warnings.push(NO_REGION.to_owned());
+                }
+                cluster
+            }
             Place::Lan(place) => lan::cluster(site, place),
         }
     }

@@ -1,9 +1,10 @@
 //! The CIB as it would be after the script of pcs commands (render/opening.sh): what is there is
-//! brought to what is wanted, what is missing is added, all else stays. A test compares it with
-//! what pcs makes.
+//! brought to what is wanted, what is missing is added, what an earlier vars.yml asked for goes, all
+//! else stays. A test compares it with what pcs makes.
 
 use std::collections::BTreeSet;
 
+use super::{refuse, remove};
 use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
 use crate::render;
 use crate::xml::{Element, Error};
@@ -17,12 +18,13 @@ pub(super) fn merge(
     let text = render::cib(cluster).map_err(|_| Error::Incomplete)?;
     let wanted = Element::parse_as(&text, "cib")?;
     let wanted = wanted.need("configuration")?;
-    let refusals = refusals(cluster, cib.need("configuration")?);
+    let refusals = refuse::refusals(cluster, cib)?;
     if !refusals.is_empty() {
         return Ok(Err(refusals));
     }
     let mut merged = cib.clone();
     let configuration = merged.child_or_new("configuration");
+    remove::devices(cluster, configuration);
     settings(
         configuration.child_or_new("crm_config"),
         ("cluster_property_set", "cib-bootstrap-options"),
@@ -30,7 +32,7 @@ pub(super) fn merge(
     );
     settings(
         section(configuration, "rsc_defaults"),
-        ("meta_attributes", "rsc_defaults-meta_attributes"),
+        ("meta_attributes", render::DEFAULTS),
         &cluster.resource_defaults,
     );
     let resources = configuration.child_or_new("resources");
@@ -54,6 +56,7 @@ pub(super) fn merge(
     for (constraint, wanted) in cluster.constraints.iter().zip(&wanted.children) {
         self::constraint(constraints, constraint, wanted);
     }
+    remove::constraints(cluster, constraints);
     let mut taken = BTreeSet::new();
     merged
         .child_or_new("configuration")
@@ -91,59 +94,7 @@ fn section<'a>(configuration: &'a mut Element, name: &str) -> &'a mut Element {
     &mut configuration.children[at]
 }
 
-/// What the script looks at before it begins, and where it ends then.
-fn refusals(cluster: &Cluster, configuration: &Element) -> Vec<String> {
-    let mut refusals = Vec::new();
-    let known: Vec<&str> = (configuration.children("nodes"))
-        .flat_map(|nodes| nodes.children("node"))
-        .filter_map(|node| node.get("uname"))
-        .collect();
-    for member in &cluster.corosync.nodes {
-        if !known.is_empty() && !known.contains(&member.name.as_str()) {
-            refusals.push(format!(
-                "the cluster has no node called '{}'; it has {}",
-                member.name,
-                known.join(", ")
-            ));
-        }
-    }
-    let Some(resources) = configuration.child("resources") else {
-        return refusals;
-    };
-    let id_is_taken = |id: &str| {
-        let below = resources.children.iter().flat_map(Element::all);
-        below.into_iter().any(|element| element.is("id", id))
-    };
-    for resource in &cluster.resources {
-        let primitive = resource.primitive();
-        let agent = render::agent_name(&primitive.agent);
-        match find(resources, &primitive.id) {
-            Some(there) if has_agent(there, &primitive.agent) => {}
-            Some(there) => refusals.push(format!(
-                "there is a '{}' already, and it is a {} and no {agent}",
-                primitive.id,
-                agent_of(there)
-            )),
-            None if id_is_taken(&primitive.id) => refusals.push(format!(
-                "there is a '{}' already, and it is no {agent}",
-                primitive.id
-            )),
-            None => {}
-        }
-        if let Resource::Promotable(promotable) = resource
-            && id_is_taken(promotable.id)
-            && !is_clone_of(resources, promotable)
-        {
-            refusals.push(format!(
-                "there is a '{}' already, and it is no clone of {}",
-                promotable.id, primitive.id
-            ));
-        }
-    }
-    refusals
-}
-
-fn is_clone_of(resources: &Element, promotable: &Promotable) -> bool {
+pub(super) fn is_clone_of(resources: &Element, promotable: &Promotable) -> bool {
     let below = resources.all();
     let clone = below
         .iter()
@@ -161,11 +112,11 @@ pub(super) fn agent_of(primitive: &Element) -> String {
     words.collect::<Vec<_>>().join(":")
 }
 
-fn has_agent(primitive: &Element, agent: &Agent) -> bool {
+pub(super) fn has_agent(primitive: &Element, agent: &Agent) -> bool {
     agent_of(primitive) == render::agent_name(agent)
 }
 
-fn find<'a>(resources: &'a Element, primitive: &str) -> Option<&'a Element> {
+pub(super) fn find<'a>(resources: &'a Element, primitive: &str) -> Option<&'a Element> {
     let all = resources.all().into_iter();
     let mut found = all.filter(|e| e.name == "primitive" && e.is("id", primitive));
     found.next()
@@ -178,50 +129,67 @@ fn find_mut<'a>(element: &'a mut Element, id: &str) -> Option<&'a mut Element> {
     (element.children.iter_mut()).find_map(|child| find_mut(child, id))
 }
 
-/// Name-value pairs that are not in any set are written into the first, or into a new one.
+/// Whether a set always holds. One with a rule holds sometimes, and is somebody's own; one that refers to
+/// another has nothing of its own.
+pub(super) fn holds_always(set: &Element) -> bool {
+    set.child("rule").is_none() && set.get("id-ref").is_none()
+}
+
+/// No set that always holds has another value for a name. A name that none of them has goes into the
+/// first of them, or into a new one.
 fn settings(section: &mut Element, (name, id): (&str, &str), wanted: &[Setting]) {
-    let is_there = |section: &Element, setting: &Setting| {
-        let mut pairs = section
-            .children(name)
-            .flat_map(|set| set.children("nvpair"));
-        pairs.any(|pair| pair.is("name", &setting.name) && pair.is("value", &setting.value))
-    };
     for setting in wanted {
-        if !is_there(section, setting) {
-            let set = section.child_or(name, || Element::new(name, &[("id", id)]));
-            pair(set, &setting.name, &setting.value);
+        let mut found = false;
+        let sets = section.children.iter_mut();
+        for set in sets.filter(|set| set.name == name && holds_always(set)) {
+            let pairs = set.children.iter_mut();
+            for pair in pairs.filter(|pair| pair.is("name", &setting.name)) {
+                pair.set("value", &setting.value);
+                found = true;
+            }
+        }
+        if !found {
+            let set = set_of(section, name, id);
+            let id = format!("{}-{}", set.get("id").unwrap_or_default(), setting.name);
+            set.children.push(Element::new(
+                "nvpair",
+                &[
+                    ("id", &id),
+                    ("name", &setting.name),
+                    ("value", &setting.value),
+                ],
+            ));
         }
     }
 }
 
-fn pair(set: &mut Element, name: &str, value: &str) {
-    let known = set.children.iter_mut().find(|pair| pair.is("name", name));
-    match known {
-        Some(pair) => pair.set("value", value),
-        None => {
-            let id = format!("{}-{name}", set.get("id").unwrap_or_default());
-            let pair = Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)]);
-            set.children.push(pair);
-        }
-    }
+/// The first set that always holds. A new one goes before operations, as the schema wants it of older
+/// Pacemakers.
+fn set_of<'a>(element: &'a mut Element, name: &str, id: &str) -> &'a mut Element {
+    let usable = |set: &Element| set.name == name && holds_always(set);
+    let at = element.children.iter().position(usable).unwrap_or_else(|| {
+        let at = (element.children.iter()).position(|c| c.name == "operations");
+        let at = at.unwrap_or(element.children.len());
+        element
+            .children
+            .insert(at, Element::new(name, &[("id", id)]));
+        at
+    });
+    &mut element.children[at]
 }
 
-/// A primitive that has not all parameters that are wanted gets them, and keeps others. Where an
-/// operation differs, all that have the name of one that is wanted are written anew.
+/// A primitive gets the parameters that are wanted, loses those that an earlier vars.yml asked for, and
+/// keeps others. Where an operation differs, all that have the name of one that is wanted are written
+/// anew.
 fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
-    let parameters = |of: &Element| -> Vec<(String, String)> {
-        let sets = of.children("instance_attributes");
-        let pairs = sets.flat_map(|set| set.children("nvpair"));
-        pairs.filter_map(name_and_value).collect()
-    };
-    let has = parameters(there);
-    let wants = parameters(wanted);
-    if !wants.iter().all(|wanted| has.contains(wanted)) {
-        let id = format!("{}-instance_attributes", model.id);
-        let set = first_set(there, "instance_attributes", &id);
-        for (name, value) in &wants {
-            pair(set, name, value);
-        }
+    let sets = (
+        "instance_attributes",
+        format!("{}-instance_attributes", model.id),
+    );
+    settings(there, (sets.0, &sets.1), &model.parameters);
+    for set in there.children.iter_mut().filter(|set| set.name == sets.0) {
+        let stays = |pair: &Element| !pair.get("name").is_some_and(|n| model.no_longer_asks(n));
+        set.children.retain(stays);
     }
     let (has, wants) = (operations(there), operations(wanted));
     let same = |wanted: &&Element| has.iter().any(|op| has_all(op, wanted));
@@ -236,20 +204,6 @@ fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
     let operations = there.child_or_new("operations");
     operations.children.retain(|op| !named(op));
     operations.children.extend(wants.into_iter().cloned());
-}
-
-/// The first set of attributes of a resource. A new one goes before operations, as the schema
-/// wants it of older Pacemakers.
-fn first_set<'a>(resource: &'a mut Element, name: &str, id: &str) -> &'a mut Element {
-    let at = resource.children.iter().position(|set| set.name == name);
-    let at = at.unwrap_or_else(|| {
-        let set = Element::new(name, &[("id", id)]);
-        let at = (resource.children.iter()).position(|c| c.name == "operations");
-        let at = at.unwrap_or(resource.children.len());
-        resource.children.insert(at, set);
-        at
-    });
-    &mut resource.children[at]
 }
 
 fn operations(primitive: &Element) -> Vec<&Element> {
@@ -273,21 +227,12 @@ pub(super) fn check_level(op: &Element) -> Option<&str> {
     level.get("value")
 }
 
-fn name_and_value(pair: &Element) -> Option<(String, String)> {
-    Some((pair.get("name")?.to_owned(), pair.get("value")?.to_owned()))
-}
-
 /// Meta attributes of a resource or of a clone.
 fn meta(resources: &mut Element, id: &str, wanted: &[Setting]) {
-    if wanted.is_empty() {
-        return;
-    }
+    let set = format!("{id}-meta_attributes");
     resources.each(&mut |element| {
         if element.is("id", id) && matches!(element.name.as_str(), "primitive" | "clone") {
-            let set = first_set(element, "meta_attributes", &format!("{id}-meta_attributes"));
-            for setting in wanted {
-                pair(set, &setting.name, &setting.value);
-            }
+            settings(element, ("meta_attributes", &set), wanted);
         }
     });
 }

@@ -3,6 +3,8 @@
 
 mod effects;
 mod merge;
+mod refuse;
+mod remove;
 mod words;
 
 use std::fmt::Write;

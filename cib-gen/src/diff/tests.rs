@@ -8,24 +8,59 @@ use crate::scheduler::{Action, Instance};
 use crate::{Vars, render};
 use insta::assert_snapshot;
 
+mod no_longer_wanted;
+mod sets;
+
+fn lan_with(more: &str) -> Cluster {
+    let vars = include_str!("../../tests/vars-lan.yml");
+    let vars = Vars::parse("vars.yml", &format!("{vars}{more}")).unwrap_or_else(|e| panic!("{e}"));
+    Cluster::of(&(vars.resolve(&Known::default())).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// A management board for each node.
+const BOARDS: &str = "fencing: fence_ipmilan\nfencing_options: username=a lanplus=1\n\
+    pbx01_fencing_options: ip=192.168.1.231\npbx02_fencing_options: ip=192.168.1.232\n\
+    pbx03_fencing_options: ip=192.168.1.233\n";
+
 fn lan() -> Cluster {
-    let vars = Vars::parse("vars.yml", include_str!("../../tests/vars-lan.yml")).unwrap();
-    Cluster::of(&vars.resolve(&Known::default()).unwrap())
+    lan_with("")
+}
+
+/// The CIB of a cluster that the script has made.
+fn made(cluster: &Cluster) -> String {
+    let cib = render::cib(cluster).unwrap();
+    if cluster.corosync.watchdog.is_none() {
+        return cib;
+    }
+    let first = "<cluster_property_set id=\"cib-bootstrap-options\">";
+    assert!(cib.contains(first), "{cib}");
+    let timeout = "<nvpair id=\"cib-bootstrap-options-stonith-watchdog-tim\" \
+                   name=\"stonith-watchdog-timeout\" value=\"10s\"/>";
+    cib.replace(first, &format!("{first}{timeout}"))
+}
+
+/// What would change in a CIB, which has no more to change after that.
+fn changed(cluster: &Cluster, cib: &str) -> Diff {
+    let diff = Diff::of(cluster, cib).unwrap();
+    assert_eq!(diff.refusals, Vec::<String>::new());
+    let again = Diff::of(cluster, &diff.cib.to_string()).unwrap();
+    assert!(again.is_empty(), "it is not done with once: {again:?}");
+    diff
 }
 
 fn changes(edit: impl Fn(String) -> String) -> String {
-    let cib = edit(render::cib(&lan()).unwrap());
-    let diff = Diff::of(&lan(), &cib).unwrap();
-    assert_eq!(diff.refusals, Vec::<String>::new());
-    let again = Diff::of(&lan(), &diff.cib.to_string()).unwrap();
-    assert!(again.is_empty(), "it is not done with once: {again:?}");
-    diff.changes.join("\n")
+    changed(&lan(), &edit(made(&lan()))).changes.join("\n")
+}
+
+/// Why the script would refuse.
+fn refusals(cluster: &Cluster, cib: &str) -> String {
+    Diff::of(cluster, cib).unwrap().refusals.join("\n")
 }
 
 #[test]
 fn what_is_as_it_is_wanted_is_left_alone() {
     assert_eq!(changes(|cib| cib), "");
-    let diff = Diff::of(&lan(), &render::cib(&lan()).unwrap()).unwrap();
+    let diff = Diff::of(&lan(), &made(&lan())).unwrap();
     assert_eq!(diff.text(None), "nothing would change\n");
 }
 
@@ -83,7 +118,7 @@ fn what_is_missing_is_new() {
 
 #[test]
 fn what_the_script_refuses_is_said_and_nothing_else() {
-    let cib = render::cib(&lan()).unwrap();
+    let cib = made(&lan());
     let cib = cib.replace("type=\"pbx\"", "type=\"other\"").replace(
         "<nodes/>",
         "<nodes><node id=\"1\" uname=\"pbx01\"/><node id=\"2\" uname=\"a\"/></nodes>",
@@ -91,6 +126,73 @@ fn what_the_script_refuses_is_said_and_nothing_else() {
     let diff = Diff::of(&lan(), &cib).unwrap();
     assert!(!diff.is_empty());
     assert_snapshot!(diff.text(None));
+}
+
+const NODES: &str = "<nodes><node id=\"1\" uname=\"PBX01\"/><node id=\"2\" uname=\"pbx02\"/>\
+    <node id=\"3\" uname=\"Pbx03\"/><node id=\"r\" uname=\"far\" type=\"remote\"/></nodes>";
+
+#[test]
+fn names_of_nodes_are_compared_as_pacemaker_compares_them() {
+    let cib = made(&lan()).replace("<nodes/>", NODES);
+    assert_eq!(refusals(&lan(), &cib), "");
+}
+
+#[test]
+fn a_node_that_no_device_would_know_is_refused() {
+    let boards = lan_with(BOARDS);
+    let cib = made(&boards).replace("<nodes/>", NODES);
+    assert_eq!(refusals(&boards, &cib), "");
+    let more = cib.replace("</nodes>", "<node id=\"4\" uname=\"pbx04\"/></nodes>");
+    let said = refusals(&boards, &more);
+    assert!(
+        said.contains("'pbx04'") && said.contains("pcs cluster node remove pbx04"),
+        "{said}"
+    );
+    // A watchdog resets every node.
+    let cib = made(&lan()).replace("<nodes/>", NODES);
+    let more = cib.replace("</nodes>", "<node id=\"4\" uname=\"pbx04\"/></nodes>");
+    assert_eq!(refusals(&lan(), &more), "");
+}
+
+#[test]
+fn where_sbd_does_not_run_its_timeout_is_not_set() {
+    let cib = render::cib(&lan()).unwrap().replace("<nodes/>", NODES);
+    let said = refusals(&lan(), &cib);
+    assert!(said.contains("SBD does not run"), "{said}");
+    let first = "<cluster_property_set id=\"cib-bootstrap-options\">";
+    let runs = "<nvpair id=\"h\" name=\"have-watchdog\" value=\"true\"/>";
+    let cib = cib.replace(first, &format!("{first}{runs}"));
+    let diff = changed(&lan(), &cib);
+    assert_eq!(diff.changes, ["property stonith-watchdog-timeout 10s: new"]);
+}
+
+#[test]
+fn an_old_schema_is_refused_with_what_to_do() {
+    let at = |schema: &str| made(&lan()).replace("pacemaker-3.7", schema);
+    for old in ["pacemaker-1.2", "pacemaker-2.10", "pacemaker-3.6"] {
+        let said = refusals(&lan(), &at(old));
+        assert!(
+            said.contains(old) && said.contains("pcs cluster cib-upgrade"),
+            "{said}"
+        );
+    }
+    for new in ["pacemaker-3.7", "pacemaker-3.10", "pacemaker-4.0", "none"] {
+        assert_eq!(refusals(&lan(), &at(new)), "", "{new}");
+    }
+}
+
+#[test]
+fn only_the_configuration_says_which_ids_are_taken() {
+    let without = |id: &str, status: &str| {
+        let empty = "<cib><configuration><crm_config/><nodes/><resources/><constraints/>";
+        let tag = format!("<tags><tag id=\"{id}\"><obj_ref id=\"x\"/></tag></tags>");
+        format!("{empty}{tag}</configuration><status>{status}</status></cib>")
+    };
+    let remembered = "<node_state id=\"1\"><lrm id=\"1\"><lrm_resources><lrm_resource id=\"vip\"/>\
+                      </lrm_resources></lrm></node_state>";
+    assert_eq!(refusals(&lan(), &without("theirs", remembered)), "");
+    let said = refusals(&lan(), &without("vip", ""));
+    assert!(said.contains("there is a 'vip' already"), "{said}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::merge::{agent_of, check_level};
+use super::merge::{agent_of, check_level, holds_always};
 use crate::xml::{Element, Error};
 
 /// What the new CIB has that the old has not, or has otherwise.
@@ -31,6 +31,10 @@ pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error
             }
             ("primitive" | "clone", Some(old)) => {
                 let called = format!("{id}: ");
+                let (before, after) = (agent_of(old), agent_of(resource));
+                if before != after {
+                    lines.push(format!("{id}: {before} -> {after}"));
+                }
                 for name in ["instance_attributes", "meta_attributes"] {
                     lines.extend(pairs(&named(old, name), &named(resource, name), &called));
                 }
@@ -39,8 +43,20 @@ pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error
             _ => {}
         }
     }
-    let old_constraints = section(old, "constraints");
-    for constraint in &section(new, "constraints").children {
+    let new_resources = section(new, "resources");
+    for resource in old_resources.all() {
+        let is_it =
+            |new: &&Element| new.name == resource.name && new.get("id") == resource.get("id");
+        if let Some(id) = resource.get("id")
+            && matches!(resource.name.as_str(), "primitive" | "clone" | "group")
+            && !new_resources.all().iter().any(is_it)
+        {
+            lines.push(format!("{id}: deleted"));
+        }
+    }
+    let (old_constraints, new_constraints) =
+        (section(old, "constraints"), section(new, "constraints"));
+    for constraint in &new_constraints.children {
         let Some(id) = constraint.get("id") else {
             continue;
         };
@@ -54,7 +70,26 @@ pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error
             Some(_) => {}
         }
     }
+    for (name, called) in [
+        ("constraints", "constraint"),
+        ("fencing-topology", "fencing level"),
+        ("tags", "tag"),
+    ] {
+        lines.extend(deleted(&section(old, name), &section(new, name), called));
+    }
     Ok(lines)
+}
+
+/// What is directly in a section of the old, and not in that of the new.
+fn deleted(old: &Element, new: &Element, called: &str) -> Vec<String> {
+    let gone = (old.children.iter())
+        .filter(|old| {
+            !new.children
+                .iter()
+                .any(|new| new.get("id") == old.get("id"))
+        })
+        .filter_map(|old| old.get("id"));
+    gone.map(|id| format!("{called} {id}: deleted")).collect()
 }
 
 /// The name-value pairs of the sets directly in an element.
@@ -68,9 +103,10 @@ fn named(element: &Element, name: &str) -> Pairs {
     pairs_of(element.children.iter().filter(|set| set.name == name))
 }
 
-/// Of several sets with the same name the first counts.
+/// Of several sets that always hold the first counts.
 fn pairs_of<'a>(sets: impl Iterator<Item = &'a Element>) -> Pairs {
     let mut pairs = Pairs::new();
+    let sets = sets.filter(|set| holds_always(set));
     for pair in sets.flat_map(|set| &set.children) {
         if let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) {
             let known = pairs.entry(name.to_owned());
@@ -88,7 +124,9 @@ fn pairs(old: &Pairs, new: &Pairs, called: &str) -> Vec<String> {
         Some(old) => Some(format!("{called}{name}: {old} -> {value}")),
         None => Some(format!("{called}{name} {value}: new")),
     };
-    new.iter().filter_map(change).collect()
+    let gone = old.iter().filter(|(name, _)| !new.contains_key(*name));
+    let gone = gone.map(|(name, value)| format!("{called}{name} {value}: deleted"));
+    new.iter().filter_map(change).chain(gone).collect()
 }
 
 /// What becomes of the operations of a resource. One is the same if name, role and interval are;

@@ -22,6 +22,103 @@ checked_text!(
     }
 );
 
+/// How a fencing device knows which machine is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// It has one: the machine at its address. Whatever plug it is told, it switches that one.
+    Address,
+    /// The device numbers or names its plugs itself.
+    Plug,
+    /// The device knows its machines by name, as a hypervisor does: a node's own name will do.
+    Name,
+    /// cib-gen does not know the agent.
+    Unknown,
+}
+
+/// Management boards. All that begin with `fence_ilo` are such, but for [`PLUGS`].
+const BOARDS: &[&str] = &[
+    "fence_amt",
+    "fence_amt_ws",
+    "fence_drac",
+    "fence_idrac",
+    "fence_imm",
+    "fence_ipmilan",
+    "fence_ipmilanplus",
+    "fence_redfish",
+    "fence_rsa",
+    "fence_rsb",
+];
+
+/// Power strips, chassis and switches.
+const PLUGS: &[&str] = &[
+    "fence_apc",
+    "fence_apc_snmp",
+    "fence_bladecenter",
+    "fence_brocade",
+    "fence_cisco_mds",
+    "fence_cisco_ucs",
+    "fence_cyberpower_ssh",
+    "fence_eaton_snmp",
+    "fence_eaton_ssh",
+    "fence_eps",
+    "fence_hds_cb",
+    "fence_hpblade",
+    "fence_ibmblade",
+    "fence_ifmib",
+    "fence_ilo_moonshot",
+    "fence_intelmodular",
+    "fence_ipdu",
+    "fence_lindypdu",
+    "fence_netio",
+    "fence_powerman",
+    "fence_pve",
+    "fence_raritan",
+    "fence_raritan_px3",
+    "fence_sanbox2",
+    "fence_tripplite_snmp",
+    "fence_wti",
+];
+
+/// Hypervisors, clouds, and disks with a place for each node.
+const NAMES: &[&str] = &[
+    "fence_docker",
+    "fence_kubevirt",
+    "fence_ldom",
+    "fence_lpar",
+    "fence_nutanix_ahv",
+    "fence_openstack",
+    "fence_rhevm",
+    "fence_sbd",
+    "fence_scsi",
+    "fence_vbox",
+    "fence_virsh",
+    "fence_virt",
+    "fence_vmware",
+    "fence_vmware_rest",
+    "fence_vmware_soap",
+    "fence_vmware_vcloud",
+    "fence_xenapi",
+    "fence_xvm",
+    "fence_zvm",
+    "fence_zvmip",
+];
+
+impl FenceAgent {
+    /// How its devices know which machine is meant. Source: the agents of ClusterLabs/fence-agents.
+    pub fn target(&self) -> Target {
+        let name = self.0.as_str();
+        if PLUGS.contains(&name) {
+            Target::Plug
+        } else if BOARDS.contains(&name) || name.starts_with("fence_ilo") {
+            Target::Address
+        } else if NAMES.contains(&name) {
+            Target::Name
+        } else {
+            Target::Unknown
+        }
+    }
+}
+
 /// Options of a fence agent: `NAME=VALUE` words with spaces between them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FencingOptions(Vec<(String, String)>);
@@ -34,9 +131,15 @@ impl FencingOptions {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The value of an option.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(n, _)| n == name)?;
+        Some(&found.1)
+    }
+
     /// Whether an option is set.
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(n, _)| n == name)
+        self.get(name).is_some()
     }
 }
 
@@ -84,7 +187,14 @@ impl FromStr for FencingOptions {
                     ),
                 ));
             }
+            if name == "port" {
+                return Err(Malformed::new(
+                    "`port` is the old name of `plug`",
+                    format!("plug={value}"),
+                ));
+            }
             if [
+                "pcmk_host_argument",
                 "pcmk_host_list",
                 "pcmk_host_map",
                 "pcmk_host_check",

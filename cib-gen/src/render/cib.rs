@@ -7,13 +7,13 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{
-    action, check_level, constraint_option, heading, is_colocation, operation_id,
-    operation_options, promoted_option,
+    DEFAULTS, WATCHDOG_TIMEOUT, action, check_level, constraint_option, heading, is_colocation,
+    operation_id, operation_options, promoted_option,
 };
 use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
 
 /// Known to every Pacemaker since 2.1.0, and to 3.0. Nothing here is newer than 3.0.
-const SCHEMA: &str = "pacemaker-3.7";
+pub(crate) const SCHEMA: &str = "pacemaker-3.7";
 
 /// The feature set of Pacemaker 2.1.0. Without one, crm_simulate on this file would take it
 /// for one of a Pacemaker that counted failures in another way. A running cluster keeps its own.
@@ -22,7 +22,15 @@ const FEATURES: &str = "3.10.0";
 /// How to load it; an XML comment must not hold two hyphens.
 const LOAD: &str = "Load it on one node of a running cluster, as root:
      cib-gen -f cib vars.yml | cibadmin -M -c -o configuration -p
-     It adds and changes; what it does not name (nodes, other resources) stays.";
+     It adds and changes; what it does not name (nodes, other resources) stays. A cluster whose
+     configuration has an old schema needs this before: pcs cluster cib-upgrade";
+
+/// The same where a watchdog fences: the file can not see whether SBD runs.
+const WATCHDOG: &str =
+    "Until stonith-watchdog-timeout is set, nothing starts, since nothing could be fenced.
+     It is not in this file: a node whose SBD does not run shuts Pacemaker down when it reads
+     it. What sets it looks at SBD on every node first:
+     cib-gen vars.yml | sh";
 
 /// The XML.
 ///
@@ -32,6 +40,13 @@ pub fn cib(cluster: &Cluster) -> io::Result<String> {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let mut notes = vec![heading(), LOAD.to_owned()];
+    notes.extend(
+        cluster
+            .corosync
+            .watchdog
+            .is_some()
+            .then(|| WATCHDOG.to_owned()),
+    );
     notes.extend(cluster.warnings.iter().cloned());
     let notes = notes.join("\n\n     ").replace("--", "- -");
     xml.write_event(Event::Comment(BytesText::from_escaped(format!(
@@ -60,13 +75,17 @@ pub fn cib(cluster: &Cluster) -> io::Result<String> {
 type Xml = Writer<Vec<u8>>;
 
 fn configuration(xml: &mut Xml, cluster: &Cluster) -> io::Result<()> {
+    let properties: Vec<Setting> = (cluster.properties.iter())
+        .filter(|property| property.name != WATCHDOG_TIMEOUT)
+        .cloned()
+        .collect();
     xml.create_element("crm_config")
         .write_inner_content(|xml| {
             nvset(
                 xml,
                 "cluster_property_set",
                 "cib-bootstrap-options",
-                &cluster.properties,
+                &properties,
             )
         })?;
     // The cluster writes down its nodes itself.
@@ -89,12 +108,7 @@ fn configuration(xml: &mut Xml, cluster: &Cluster) -> io::Result<()> {
         })?;
     xml.create_element("rsc_defaults")
         .write_inner_content(|xml| {
-            nvset(
-                xml,
-                "meta_attributes",
-                "rsc_defaults-meta_attributes",
-                &cluster.resource_defaults,
-            )
+            nvset(xml, "meta_attributes", DEFAULTS, &cluster.resource_defaults)
         })?;
     Ok(())
 }

@@ -32,6 +32,9 @@ main() {
         pcs cluster cib "$old" || fail "no cluster runs on this node, or you are not root. Start it with 'pcs cluster start --all --wait'. Nothing was changed."
     fi
     cp -- "$old" "$new"
+    schema=$(sed -n 's/^.*<cib [^>]*validate-with="\([^"]*\)".*/\1/p' "$new")
+    ! older "$schema" "$needed" ||
+        fail "the configuration is written in the old schema $schema, and this needs $needed or a newer one: 'pcs cluster cib-upgrade' first. Nothing was changed."
     configure
     accepted || fail "Pacemaker does not accept the result, see above. Nothing was changed."
     if [ -n "${CIB_GEN_FILE:-}" ]; then

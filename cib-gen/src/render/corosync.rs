@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::shell::{comment, opening, quoted};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Watchdog};
 
 const OPENING: &str = include_str!("corosync.sh");
 /// What only the LAN system has.
@@ -57,24 +57,12 @@ pub fn corosync(cluster: &Cluster) -> String {
         .collect();
     let _ = writeln!(
         script,
-        "        pcs cluster setup {name}{nodes} \\\n            totem {}\n    fi",
+        "        pcs cluster setup {name}{nodes} \\\n            totem {}",
         totem.join(" ")
     );
-    if let Some(watchdog) = &corosync.watchdog {
-        script += &indented(
-            4,
-            &comment(&format!(
-                "SBD without a disk: a node that has lost the others, or whose Pacemaker or kernel \
-                 hangs, feeds {} no more and is reset {} s later.",
-                watchdog.device, watchdog.timeout
-            )),
-        );
-        let _ = writeln!(
-            script,
-            "    pcs stonith sbd enable watchdog={} SBD_WATCHDOG_TIMEOUT={}",
-            quoted(watchdog.device),
-            watchdog.timeout
-        );
+    match &corosync.watchdog {
+        None => script += "    fi\n",
+        Some(watchdog) => script += &sbd(watchdog, &names),
     }
     script += "    pcs cluster enable --all\n";
     script += "    pcs cluster start --all --wait=120\n";
@@ -82,6 +70,30 @@ pub fn corosync(cluster: &Cluster) -> String {
         "}\n\n# The whole script has been read when this line is: half a script does nothing.\n";
     script += "main </dev/null\n";
     script
+}
+
+/// The rest of the question whether this node is a member of the cluster: SBD is enabled where the
+/// cluster does not run, and left alone where it is enabled already.
+fn sbd(watchdog: &Watchdog, names: &[String]) -> String {
+    let Watchdog { device, timeout } = watchdog;
+    let device = quoted(device);
+    let enable = format!(
+        "        pcs stonith sbd enable watchdog={device} SBD_WATCHDOG_TIMEOUT={timeout}\n"
+    );
+    let why = format!(
+        "SBD without a disk: a node that has lost the others, or whose Pacemaker or kernel hangs, \
+         feeds {device} no more and is reset {timeout} s later."
+    );
+    let names = names.join(" ");
+    let is_set_up = format!("    elif ! sbd_is_set_up {device} {timeout} {names}; then\n");
+    [
+        indented(8, &comment(&why)),
+        enable.clone(),
+        is_set_up,
+        enable,
+        "    fi\n".to_owned(),
+    ]
+    .concat()
 }
 
 fn indented(columns: usize, comments: &str) -> String {

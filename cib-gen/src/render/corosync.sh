@@ -81,6 +81,7 @@ leave_sample_here() {
 # `pcs host auth` (pcsd/remote.rb of pcs 0.11 and 0.12).
 #     pcsd resources NODE    their ids; fails where they can not be seen. Bundles are never listed
 #     pcsd destroy NODE
+#     pcsd sbd NODE          whether its cluster runs and SBD is enabled, SBD's watchdog and its timeout
 pcsd() {
     python3 - "$@" <<'PYTHON'
 import json
@@ -110,9 +111,22 @@ def resources():
     sys.exit("Pacemaker is not ready there")
 
 
+def sbd():
+    node = json.loads(ask("status?version=2&skip_auth_check=1"))["node"]
+    config = node["sbd_config"] or {}
+    return (
+        "running" if node["corosync"] else "stopped",
+        "enabled" if node["services"]["sbd"]["enabled"] else "disabled",
+        config.get("SBD_WATCHDOG_DEV", "no-watchdog"),
+        config.get("SBD_WATCHDOG_TIMEOUT", "no-timeout"),
+    )
+
+
 what, node = sys.argv[1:]
 if what == "destroy":
     ask("cluster_destroy")
+elif what == "sbd":
+    print(*sbd())
 else:
     print(*(resource["id"] for resource in resources()))
 PYTHON

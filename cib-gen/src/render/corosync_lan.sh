@@ -27,3 +27,38 @@ watchdog_here() {
     note "the software watchdog of this node (softdog) is gone after the next reboot, and then Corosync and Pacemaker do not start. On every node: sudo systemctl enable portsip-ha-softdog"
 }
 
+# sbd_is_set_up DEVICE TIMEOUT NODE...
+# Whether SBD is enabled on the nodes as it is wanted. If it is not, and the cluster runs, the script ends:
+# pcs takes stonith-watchdog-timeout out of a running cluster when it enables SBD, and SBD itself starts
+# only with the cluster. From then on a lost node would not be fenced.
+sbd_is_set_up() {
+    device=$1 timeout=$2
+    shift 2
+    right='' wrong='' running='' silent=''
+    for name do
+        if ! said=$(pcsd sbd "$name" 2>&1); then
+            silent="$silent $name (${said:-no answer})"
+            continue
+        fi
+        case $said in
+        *" enabled $device $timeout") right="$right $name" ;;
+        *) wrong="$wrong $name (${said#* })" ;;
+        esac
+        case $said in
+        running*) running="$running $name" ;;
+        esac
+    done
+    [ -n "$right$wrong" ] ||
+        fail "no node says how SBD is set up there:$silent. 'pcs host auth' makes this node known to the others. Nothing was changed."
+    if [ -z "$wrong" ]; then
+        [ -z "$silent" ] || note "how SBD is set up could not be seen on:$silent. Run this again when they are back."
+        return 0
+    fi
+    [ -n "$running" ] || return 1
+    fail "SBD is not set up as vars.yml wants it (enabled $device $timeout) on:$wrong. The cluster runs on:$running. SBD starts only with the cluster, so stop and start the cluster; the PBX is down until the last step:
+    sudo pcs cluster stop --all
+    cib-gen --format corosync vars.yml | sudo sh
+    cib-gen vars.yml | sudo sh
+Nothing was changed."
+}
+

@@ -10,6 +10,7 @@ mod pcs;
 mod security_group;
 mod shell;
 
+pub(crate) use cib::SCHEMA;
 pub use cib::cib;
 pub use corosync::corosync;
 pub use drbd::drbd;
@@ -23,6 +24,13 @@ use crate::cli::Format;
 use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Role};
 use crate::mistake::{Code, Mistake, Mistakes};
 use crate::site::Site;
+
+/// The property that no node may see whose SBD does not run: its Pacemaker would stop at once.
+pub(crate) const WATCHDOG_TIMEOUT: &str = "stonith-watchdog-timeout";
+
+/// The set of resource defaults that is ours. The first one that pcs makes for a user has another id, and
+/// may have a rule.
+pub(crate) const DEFAULTS: &str = "portsip-defaults";
 
 /// Why there is no rendering.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,8 @@
 # Run it as root on one node of the running cluster:  cib-gen vars.yml | sudo sh
 # It edits a copy of the configuration and pushes it in one step at the end; if anything
 # fails before, nothing has changed. It can be run again: what is as written here is left
-# alone, what differs is brought to it, everything else (standby, disabled resources, other
-# constraints) stays.
+# alone, what differs is brought to it, what an earlier vars.yml asked for is deleted and
+# named, everything else (standby, disabled resources, other constraints) stays.
 #
 # With CIB_GEN_FILE=cib.xml it edits that file instead, and needs no cluster.
 set -eu
@@ -12,6 +12,10 @@ umask 077
 fail() {
     printf 'cib-gen: %s\n' "$*" >&2
     exit 1
+}
+
+note() {
+    printf 'cib-gen: %s\n' "$*" >&2
 }
 
 # Runs pcs on the copy.
@@ -25,30 +29,79 @@ has() {
     CIB_file=$new cibadmin --query --xpath "/cib/configuration/$1" >/dev/null 2>&1
 }
 
-# Whether the copy has nothing of this id. It takes no time, so it is asked before `has`.
+# Whether the copy's configuration has nothing of this id. What the cluster has written down of
+# its state does not count.
 absent() {
-    ! grep -q "id=[\"']$1[\"']" "$new"
+    ! has "/*[@id='$1']"
+}
+
+# The values of an attribute of what an XPath describes, one a line.
+values() {
+    CIB_file=$new cibadmin --query --xpath "/cib/configuration/$1" 2>/dev/null |
+        tr '\n' ' ' | sed 's/</\n</g' | sed -n "s/.* $2=\"\([^\"]*\)\".*/\1/p"
+}
+
+# Whether a name is one of those that follow. Pacemaker compares names without regard to case.
+among() {
+    name=$1
+    shift
+    printf '%s\n' "$@" | grep -Fiqx -e "$name"
 }
 
 # A fencing device knows nodes by name: a name that the cluster does not know is a mistake.
 nodes() {
-    has nodes/node || return 0 # a file, or a cluster so young that no node is written down
+    members=$(values "nodes/node[not(@type='remote')]" uname)
+    [ -n "$members" ] || return 0 # a file, or a cluster so young that no node is written down
     for name do
-        has "nodes/node[@uname='$name']" ||
+        # A name has no spaces.
+        among "$name" $members ||
             fail "the cluster has no node called '$name'. Write the names that 'pcs status nodes' shows into vars.yml or --nodes. Nothing was changed."
     done
 }
 
-# settings PATH "PCS COMMAND" NAME=VALUE...
-settings() {
-    path=$1 command=$2
-    shift 2
+# No fencing device knows a node that vars.yml does not name.
+no_other_nodes() {
+    for member in $members; do
+        among "$member" "$@" ||
+            fail "the cluster has a node '$member', which vars.yml does not name: nothing could fence it. 'pcs cluster node remove $member' takes it out of the cluster. Nothing was changed."
+    done
+}
+
+# Whether a schema of Pacemaker is older than another.
+older() {
+    case $1 in
+    pacemaker-[0-9]*.[0-9]*) ;;
+    *) return 1 ;;
+    esac
+    [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
+}
+
+# properties NAME=VALUE...
+properties() {
     for word do
         shift
-        has "$path/nvpair[@name='${word%%=*}' and @value='${word#*=}']" || set -- "$@" "$word"
+        has "crm_config/cluster_property_set[not(rule)]/nvpair[@name='${word%%=*}' and @value='${word#*=}']" ||
+            set -- "$@" "$word"
     done
-    # The command is words of its own.
-    [ $# -eq 0 ] || edit $command "$@"
+    [ $# -eq 0 ] || edit property set "$@"
+}
+
+# defaults SET NAME=VALUE...
+# A set with a rule holds sometimes, and is somebody's own.
+defaults() {
+    id=$1 sets='rsc_defaults/meta_attributes[not(rule) and not(@id-ref)]'
+    shift
+    for word do
+        shift
+        has "$sets/nvpair[@name='${word%%=*}' and @value='${word#*=}']" || set -- "$@" "$word"
+    done
+    [ $# -gt 0 ] || return 0
+    set=$(values "$sets" id | head -n 1)
+    if [ -n "$set" ]; then
+        edit resource defaults set update "$set" meta "$@"
+    else
+        edit resource defaults set create "id=$id" meta "$@"
+    fi
 }
 
 # resource ID CLASS:[PROVIDER:]TYPE NAME=VALUE... op ACTION NAME=VALUE... [ACTION ...]
@@ -67,6 +120,11 @@ resource() {
         ;;
     esac
     there="resources//primitive[@id='$id'][$type]"
+    # A device of another agent was asked for by an earlier vars.yml.
+    if [ "$command" = stonith ] && ! has "$there" && has "resources//primitive[@id='$id' and @class='stonith']"; then
+        note "the fencing device $id becomes $agent"
+        edit stonith delete "$id"
+    fi
     if absent "$id"; then
         case $command in
         stonith) edit stonith create "$id" "${agent#*:}" "$@" ;;
@@ -144,6 +202,48 @@ operation() {
     written="$written</op>"
 }
 
+# without ID PARAMETER...
+without() {
+    id=$1
+    shift
+    for name do
+        has "resources//primitive[@id='$id']/instance_attributes/nvpair[@name='$name']" || continue
+        note "$id: $name is no longer asked for and is deleted"
+        edit "$command" update "$id" "$name="
+    done
+}
+
+# only ID PARAMETER...
+# A fencing device has no other parameters than these, and what Pacemaker was told about it.
+only() {
+    id=$1
+    shift
+    for name in $(values "resources//primitive[@id='$id']/instance_attributes/nvpair" name); do
+        case $name in
+        pcmk_*) ;;
+        *) printf '%s\n' "$@" | grep -Fqx -e "$name" || without "$id" "$name" ;;
+        esac
+    done
+}
+
+# no_devices ID...
+no_devices() {
+    for id do
+        has "resources//primitive[@id='$id' and @class='stonith']" || continue
+        note "the fencing device $id is no longer asked for and is deleted"
+        edit stonith delete "$id"
+    done
+}
+
+# no_constraints ID...
+no_constraints() {
+    for id do
+        has "constraints/*[@id='$id']" || continue
+        note "the constraint $id is no longer wanted and is deleted"
+        edit constraint delete "$id"
+    done
+}
+
 # promotable CLONE ID: what runs on every node, and is promoted on one
 promotable() {
     if absent "$1"; then
@@ -210,9 +310,9 @@ watchdog() {
     said=$(pcs stonith sbd status 2>&1) || said="pcs stonith sbd status failed: $said"
     without=
     for name do
-        printf '%s\n' "$said" | grep -Fqx -e "$name: YES | YES | YES" || without="$without $name"
+        printf '%s\n' "$said" | grep -Fiqx -e "$name: YES | YES | YES" || without="$without $name"
     done
     [ -n "$without" ] || return 0
     printf '%s\n' "$said" >&2
-    fail "SBD is not installed, enabled and running on:$without. A node without it would stop at once. 'cib-gen --format corosync vars.yml' has the command that enables it; it needs $device on every node (where there is no hardware for it: sudo systemctl enable --now portsip-ha-softdog). Or name a fence agent in vars.yml. Nothing was changed."
+    fail "SBD is not installed, enabled and running on:$without. A node without it would stop at once. 'cib-gen --format corosync vars.yml | sudo sh' enables it, or says how; it needs $device on every node (where there is no hardware for it: sudo systemctl enable --now portsip-ha-softdog). Or name a fence agent in vars.yml. Nothing was changed."
 }

@@ -8,23 +8,22 @@ use std::fmt::Write;
 
 use super::shell::{comment, opening, quoted};
 use super::{
-    action, agent_name, check_level, constraint_option, is_colocation, operation_options,
-    promoted_option,
+    DEFAULTS, SCHEMA, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option,
+    is_colocation, operation_options, promoted_option,
 };
-use crate::cluster::{Cluster, Constraint, Primitive, Resource, Setting};
+use crate::cluster::{Agent, Cluster, Constraint, Primitive, Resource, Setting, owned};
 
 /// What the script does before and after its commands.
 const OPENING: &str = include_str!("opening.sh");
 const CLOSING: &str = include_str!("closing.sh");
-
-/// The property that no node may see whose SBD does not run.
-const WATCHDOG: &str = "stonith-watchdog-timeout";
 
 /// The script.
 pub fn pcs(cluster: &Cluster) -> String {
     let mut script = String::from("#!/bin/sh\n");
     script += &opening(&cluster.warnings);
     script += OPENING;
+    let _ = writeln!(script, "# The schema in which all of this can be written.");
+    let _ = writeln!(script, "needed={SCHEMA}\n");
     script += "configure() {\n";
     let nodes: Vec<String> = cluster
         .corosync
@@ -32,8 +31,15 @@ pub fn pcs(cluster: &Cluster) -> String {
         .iter()
         .map(|n| quoted(&n.name))
         .collect();
+    let fenced = (cluster.primitives()).any(|p| matches!(p.agent, Agent::Stonith { .. }));
     line(&mut script, &format!("nodes {}", nodes.join(" ")));
-    let timeout = cluster.properties.iter().find(|p| p.name == WATCHDOG);
+    if fenced {
+        line(&mut script, &format!("no_other_nodes {}", nodes.join(" ")));
+    }
+    let timeout = cluster
+        .properties
+        .iter()
+        .find(|p| p.name == WATCHDOG_TIMEOUT);
     if let (Some(watchdog), Some(timeout)) = (&cluster.corosync.watchdog, timeout) {
         let command = [
             "watchdog",
@@ -45,14 +51,10 @@ pub fn pcs(cluster: &Cluster) -> String {
             &format!("{} {}", command.join(" "), nodes.join(" ")),
         );
     }
+    settings(&mut script, "properties", &cluster.properties);
     settings(
         &mut script,
-        "crm_config/cluster_property_set 'property set'",
-        &cluster.properties,
-    );
-    settings(
-        &mut script,
-        "rsc_defaults/meta_attributes 'resource defaults update'",
+        &format!("defaults {DEFAULTS}"),
         &cluster.resource_defaults,
     );
     for resource in &cluster.resources {
@@ -66,6 +68,7 @@ pub fn pcs(cluster: &Cluster) -> String {
     for chain in &cluster.constraints {
         constraint(&mut script, chain);
     }
+    no_longer_wanted(&mut script, cluster);
     script += "}\n";
     script += CLOSING;
     script
@@ -91,7 +94,7 @@ fn settings(script: &mut String, command: &str, settings: &[Setting]) {
         }
     }
     let words: Vec<String> = settings.iter().map(word).collect();
-    line(script, &format!("settings {command} {}", words.join(" ")));
+    line(script, &format!("{command} {}", words.join(" ")));
 }
 
 fn word(setting: &Setting) -> String {
@@ -134,6 +137,7 @@ fn primitive(script: &mut String, resource: &Primitive, clone: Option<(&str, &[S
         }
     }
     line(script, &command);
+    no_longer_asked_for(script, resource);
     metas(script, &resource.id, &resource.meta);
     if let Some((id, meta)) = clone {
         line(
@@ -141,6 +145,44 @@ fn primitive(script: &mut String, resource: &Primitive, clone: Option<(&str, &[S
             &format!("promotable {} {}", quoted(id), quoted(&resource.id)),
         );
         metas(script, id, meta);
+    }
+}
+
+/// Parameters that an earlier vars.yml asked for.
+fn no_longer_asked_for(script: &mut String, resource: &Primitive) {
+    let id = quoted(&resource.id);
+    let optional = resource.optional_parameters().iter();
+    let gone: Vec<&str> = optional
+        .copied()
+        .filter(|name| resource.no_longer_asks(name))
+        .collect();
+    if !gone.is_empty() {
+        line(script, &format!("without {id} {}", gone.join(" ")));
+    }
+    if resource.has_only_what_is_asked_for() {
+        let names: Vec<String> = (resource.parameters.iter())
+            .map(|parameter| quoted(&parameter.name))
+            .collect();
+        line(script, &format!("only {id} {}", names.join(" ")));
+    }
+}
+
+/// Fencing devices and constraints of ours that the cluster no longer has.
+fn no_longer_wanted(script: &mut String, cluster: &Cluster) {
+    let constraints: Vec<&str> = (owned::CONSTRAINTS.iter().copied())
+        .filter(|id| !cluster.constraints.iter().any(|c| c.id == *id))
+        .collect();
+    let devices: Vec<String> = owned::devices()
+        .filter(|id| !cluster.primitives().any(|p| p.id == *id))
+        .collect();
+    script.push('\n');
+    indented(
+        script,
+        &comment("What an earlier vars.yml asked for and this one does not."),
+    );
+    line(script, &format!("no_devices {}", devices.join(" ")));
+    if !constraints.is_empty() {
+        line(script, &format!("no_constraints {}", constraints.join(" ")));
     }
 }
 

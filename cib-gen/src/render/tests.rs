@@ -230,7 +230,7 @@ fn nothing_in_a_value_becomes_a_command_or_an_element() {
 
     // The shell itself says what the words are.
     let script = render::pcs(&cluster);
-    let recorder = "edit() { for w do printf '<%s>' \"$w\"; done; }; has() { return 1; }; absent() { :; }\nconfigure\n";
+    let recorder = "edit() { for w do printf '<%s>' \"$w\"; done; }; has() { return 1; }; absent() { :; }; values() { :; }\nconfigure\n";
     let (opened, _) = script.split_once("\nmain() {").unwrap();
     let output = std::process::Command::new("sh")
         .args(["-c", &format!("{opened}\n{recorder}")])

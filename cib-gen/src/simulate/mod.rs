@@ -52,5 +52,28 @@ pub fn simulate<S: Scheduler>(cluster: &Cluster, scheduler: &S) -> Result<Report
     })?;
     cases.extend(of_nodes.into_iter().flatten());
     let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
-    Ok(Report::new(cases, &ids))
+    Ok(Report {
+        not_judged: not_judged(cluster, &parts),
+        ..Report::new(cases, &ids)
+    })
+}
+
+/// The scheduler runs no agent and resets no node: every fencing is a success to it.
+fn not_judged(cluster: &Cluster, parts: &[parts::Part]) -> Vec<String> {
+    let devices: Vec<&str> = (parts.iter())
+        .filter(|part| part.kind == parts::Kind::Device)
+        .map(|part| part.id.as_str())
+        .collect();
+    let what = match &cluster.corosync.watchdog {
+        Some(watchdog) => format!("whether {} resets a node", watchdog.device),
+        None if devices.is_empty() => return Vec::new(),
+        None => format!(
+            "whether {} switches the right machine, or any",
+            devices.join(", ")
+        ),
+    };
+    vec![format!(
+        "{what}. Here every fencing succeeds. Try it once on each node, as a standby and before the \
+         PBX is in use: sudo pcs stonith fence NODE"
+    )]
 }

@@ -27,6 +27,8 @@ pub struct Case {
 pub struct Report {
     /// In the order in which they are written.
     pub cases: Vec<Case>,
+    /// What could not be judged.
+    pub not_judged: Vec<String>,
 }
 
 impl Report {
@@ -37,7 +39,10 @@ impl Report {
             .chain(resources.iter().copied())
             .collect();
         cases.sort_by_key(|case| order.iter().position(|about| *about == case.about));
-        Report { cases }
+        Report {
+            cases,
+            not_judged: Vec::new(),
+        }
     }
 
     /// The cases that do not end as they should.
@@ -73,6 +78,9 @@ impl Report {
                     let _ = writeln!(text, "      {action}");
                 }
             }
+        }
+        for what in &self.not_judged {
+            let _ = writeln!(text, "\nnot judged: {what}");
         }
         let faults = self.faults().count();
         let _ = match faults {

@@ -17,18 +17,20 @@ pub(super) fn fresh(cluster: &Cluster) -> Result<String, Error> {
     cib.set("have-quorum", "1");
     let configuration = cib.child_or_new("configuration");
     if cluster.corosync.watchdog.is_some() {
-        // The cluster writes this down where SBD runs.
-        let property = Element::new(
-            "nvpair",
-            &[
-                ("id", "cib-bootstrap-options-have-watchdog"),
-                ("name", "have-watchdog"),
-                ("value", "true"),
-            ],
-        );
-        let properties = configuration.child_or_new("crm_config");
-        let set = properties.child_or_new("cluster_property_set");
-        set.children.push(property);
+        // The first is written down by the cluster where SBD runs, the second then by the script.
+        let timeout = (cluster.properties.iter()).find(|p| p.name == render::WATCHDOG_TIMEOUT);
+        let timeout = timeout.map(|property| (property.name.as_str(), property.value.as_str()));
+        let set = configuration
+            .child_or_new("crm_config")
+            .child_or_new("cluster_property_set");
+        for (name, value) in [Some(("have-watchdog", "true")), timeout]
+            .into_iter()
+            .flatten()
+        {
+            let id = format!("cib-bootstrap-options-{name}");
+            let property = Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)]);
+            set.children.push(property);
+        }
     }
     let mut nodes = Vec::new();
     let mut states = Vec::new();

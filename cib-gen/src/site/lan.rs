@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Node, Written, no_action, virtual_address};
+use super::{Node, Written, fencing, virtual_address};
 use crate::ids::{DiskPath, FenceAgent, FencingOptions, Size};
-use crate::mistake::{At, Code, Mistake};
+use crate::mistake::{Code, Mistake};
 use crate::nodes::Known;
-use crate::vars::{FencingAction, LanFencingWord, LanVars, Vars};
+use crate::vars::{FencingAction, LanVars, Vars};
 
 /// A site on a LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(super) fn place(
         subnet,
         disk: lan.pbx_datapath_disk.value.clone(),
         size: lan.pbx_datapath_size.value.clone(),
-        fencing: fencing(vars, lan, mistakes)?,
+        fencing: fencing::of(vars, lan, nodes, mistakes)?,
     })
 }
 
@@ -92,70 +92,6 @@ fn fits(lan: &LanVars, known: &Known, mistakes: &mut Vec<Mistake>) {
             ),
         ));
     }
-}
-
-fn fencing(vars: &Vars, lan: &LanVars, mistakes: &mut Vec<Mistake>) -> Option<LanFencing> {
-    let word = lan.fencing.as_ref().map(|f| &f.value);
-    let of_nodes = &lan.node_fencing_options;
-    let agent = match word.unwrap_or(&LanFencingWord::Sbd) {
-        LanFencingWord::Agent(agent) => agent.clone(),
-        other => {
-            let (word, fencing) = match other {
-                LanFencingWord::None => ("none", LanFencing::None),
-                _ => ("sbd", LanFencing::Watchdog),
-            };
-            no_action(vars, word, mistakes);
-            let options = lan.fencing_options.iter().chain(of_nodes.iter().flatten());
-            mistakes.extend(options.map(|at| {
-                Mistake::at(
-                    Code::Contradiction,
-                    at,
-                    format!("options of a fence agent mean nothing with `fencing: {word}`"),
-                    "nothing; delete this line, or name the agent: `fencing: fence_ipmilan`",
-                )
-            }));
-            return Some(fencing);
-        }
-    };
-    let options = lan.fencing_options.as_ref();
-    let options = options.map_or_else(FencingOptions::default, |o| o.value.clone());
-    let written: Vec<&At<FencingOptions>> = of_nodes.iter().flatten().collect();
-    if !written.is_empty() && written.len() < of_nodes.len() {
-        for (n, _) in of_nodes.iter().enumerate().filter(|(_, o)| o.is_none()) {
-            mistakes.push(Mistake::at(
-                Code::Missing,
-                written[0],
-                format!(
-                    "pbx0{0}_fencing_options is missing: nothing could fence pbx0{0}",
-                    n + 1
-                ),
-                format!(
-                    "pbx0{}_fencing_options: ip=(the address of its management board)",
-                    n + 1
-                ),
-            ));
-        }
-        return None;
-    }
-    for at in &written {
-        if let Some((name, _)) = at.value.iter().find(|(name, _)| options.has(name)) {
-            mistakes.push(Mistake::at(
-                Code::Contradiction,
-                at,
-                format!("`{name}` is in `fencing_options` too"),
-                "it in one of the two",
-            ));
-        }
-    }
-    Some(LanFencing::Agent {
-        agent,
-        action: vars
-            .fencing_action
-            .as_ref()
-            .map_or(FencingAction::Reboot, |a| a.value),
-        options,
-        of_nodes: written.into_iter().map(|at| at.value.clone()).collect(),
-    })
 }
 
 /// A network's first address names it, and its last is for all (RFC 919); a /31 or /32 has

@@ -2,6 +2,7 @@
 //! the nodes are known here, and what contradicts itself has been refused.
 
 mod aws;
+mod fencing;
 mod lan;
 
 use std::net::Ipv4Addr;
@@ -255,15 +256,24 @@ impl Written {
     }
 }
 
-/// No two nodes may share a name or an address.
+/// No two nodes may share a name or an address. Pacemaker takes names that differ in case only for
+/// the same node.
 fn different(nodes: &[(Node, Written)], mistakes: &mut Vec<Mistake>) {
     for (n, (node, written)) in nodes.iter().enumerate() {
         let earlier = || nodes[..n].iter().map(|(node, _)| node);
-        if earlier().any(|e| e.name == node.name) {
+        if let Some(same) = earlier().find(|e| e.name.is_same(&node.name)) {
+            let found = if same.name == node.name {
+                format!("{} is already the name of another node", node.name)
+            } else {
+                format!(
+                    "{} is already the name of another node, {}: Pacemaker does not tell capitals from small letters",
+                    node.name, same.name
+                )
+            };
             mistakes.push(written.mistake(
                 Code::SameNode,
                 written.name.as_ref(),
-                format!("{} is already the name of another node", node.name),
+                found,
                 "a name of its own for each node",
             ));
         }

@@ -114,6 +114,31 @@ fn names_and_addresses_are_one_nodes_only() {
     assert_snapshot!(mistakes(&format!("{VENDOR}{text}"), &Known::default()));
 }
 
+/// Pacemaker takes them for one node.
+#[test]
+fn names_that_differ_in_case_only_are_one_nodes_name() {
+    let text = NAMES.replace(
+        "pbx03_hostname: ip-172-31-16-135",
+        "pbx03_hostname: IP-172-31-16-133",
+    );
+    let said = mistakes(&format!("{VENDOR}{text}"), &Known::default());
+    assert!(
+        said.contains("E17") && said.contains("12 | pbx03_hostname"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Pacemaker does not tell capitals from small letters"),
+        "{said}"
+    );
+    let mut known = given();
+    known.given[2].name = "A".parse().unwrap();
+    let said = mistakes(VENDOR, &known);
+    assert!(
+        said.contains("E17") && said.contains("A is already the name of another node, a"),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_virtual_address_is_nobodys() {
     let text = VENDOR.replace("172.31.16.130", "172.31.16.134");

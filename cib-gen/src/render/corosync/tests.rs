@@ -50,7 +50,9 @@ esac
 const PYTHON: &str = r#"#!/bin/sh
 cat >/dev/null
 echo "pcsd $2 $3" >>"$PLAY/calls"
-[ "$2" != resources ] || cat "$PLAY/$3.resources"
+case $2 in
+resources | sbd) cat "$PLAY/$3.$2" ;;
+esac
 "#;
 const CIBADMIN: &str = "#!/bin/sh\ncat \"$PLAY/cib\"\n";
 
@@ -190,6 +192,99 @@ fn a_second_run_sets_nothing_up() {
     );
 }
 
+/// A cluster of the LAN that exists, and what its nodes say of SBD.
+fn lan_of(sbd: [&str; 3]) -> Play {
+    let play = Play::new();
+    play.put("watchdog", "");
+    let mut conf = "totem {\n    cluster_name: ha_cluster\n}\n".to_owned();
+    for (node, said) in ["pbx01", "pbx02", "pbx03"].iter().zip(sbd) {
+        conf += &format!("node {{\n    name: {node}\n}}\n");
+        if !said.is_empty() {
+            let device = play.0.path().join("watchdog");
+            let said = said.replace("/dev/watchdog", device.to_str().unwrap());
+            play.put(&format!("{node}.sbd"), &format!("{said}\n"));
+        }
+    }
+    play.put("corosync.conf", &conf);
+    play
+}
+
+const RIGHT: &str = "running enabled /dev/watchdog 5";
+
+#[test]
+fn a_second_run_leaves_an_sbd_that_is_right_alone() {
+    let changes = |play: &Play| -> Vec<String> {
+        let output = play.run(&Cluster::of(&sites::lan("")));
+        assert!(output.status.success(), "{output:?}");
+        let calls = play.calls().into_iter();
+        calls.filter(|call| call.starts_with("pcs ")).collect()
+    };
+    let nothing = ["pcs cluster enable --all", "pcs cluster start --all"];
+    assert_eq!(changes(&lan_of([RIGHT; 3])), nothing);
+    // A node that is off is no reason to change the others.
+    assert_eq!(changes(&lan_of([RIGHT, "", RIGHT])), nothing);
+}
+
+#[test]
+fn an_sbd_that_is_not_right_in_a_cluster_that_runs_is_left_alone_too_and_the_steps_are_named() {
+    for wrong in [
+        "running disabled /dev/watchdog 5",
+        "running enabled /dev/watchdog1 5",
+        "running enabled /dev/watchdog 15",
+        "running enabled no-watchdog no-timeout",
+        "stopped disabled /dev/watchdog 5",
+    ] {
+        let play = lan_of([RIGHT, wrong, RIGHT]);
+        let output = play.run(&Cluster::of(&sites::lan("")));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{wrong}: {said}");
+        let steps = [
+            "on: pbx02",
+            "sudo pcs cluster stop --all",
+            "cib-gen --format corosync vars.yml | sudo sh",
+            "cib-gen vars.yml | sudo sh",
+            "Nothing was changed.",
+        ];
+        let mut from = 0;
+        for step in steps {
+            let at = said[from..].find(step);
+            from += at.unwrap_or_else(|| panic!("{wrong}: no `{step}` after {from} in {said}"));
+        }
+        let calls = play.calls();
+        assert!(
+            calls.iter().all(|call| call.starts_with("pcsd sbd")),
+            "{calls:?}"
+        );
+    }
+}
+
+#[test]
+fn sbd_is_set_up_in_a_cluster_that_is_stopped() {
+    let stopped = "stopped disabled /dev/watchdog 5";
+    let play = lan_of([stopped; 3]);
+    let output = play.run(&Cluster::of(&sites::lan("")));
+    assert!(output.status.success(), "{output:?}");
+    let calls = play.calls();
+    assert_eq!(
+        calls[3..],
+        [
+            "pcs stonith sbd enable",
+            "pcs cluster enable --all",
+            "pcs cluster start --all"
+        ]
+    );
+}
+
+#[test]
+fn where_no_node_says_how_sbd_is_set_up_nothing_is_changed() {
+    let play = lan_of([""; 3]);
+    let output = play.run(&Cluster::of(&sites::lan("")));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("pcs host auth"), "{said}");
+    assert!(!play.calls().iter().any(|call| call.starts_with("pcs ")));
+}
+
 #[test]
 fn a_sample_in_which_something_is_configured_is_somebodys_cluster() {
     let configured = "<cib><resources><primitive id=\"web\" type=\"nginx\"/></resources></cib>";
@@ -294,4 +389,9 @@ fn a_node_without_the_watchdog_that_was_chosen_is_refused_first() {
     play.put("watchdog", "");
     let output = play.run(&cluster);
     assert!(output.status.success(), "{output:?}");
+    let calls = play.calls();
+    let enabled = calls
+        .iter()
+        .filter(|call| *call == "pcs stonith sbd enable");
+    assert_eq!(enabled.count(), 1, "{calls:?}");
 }

@@ -1,0 +1,76 @@
+//! What an earlier vars.yml asked for, bears a name of ours, and is no longer wanted.
+
+use super::merge::has_agent;
+use crate::cluster::{Cluster, owned};
+use crate::xml::Element;
+
+/// Takes out the fencing devices of ours that the cluster has no more, or has with another agent.
+pub(super) fn devices(cluster: &Cluster, configuration: &mut Element) {
+    let Some(resources) = configuration.child("resources") else {
+        return;
+    };
+    let is_wanted = |device: &Element| {
+        (cluster.primitives())
+            .any(|wanted| device.is("id", &wanted.id) && has_agent(device, &wanted.agent))
+    };
+    let all = resources.all().into_iter();
+    let gone: Vec<String> = all
+        .filter(|element| is_our_device(element) && !is_wanted(element))
+        .filter_map(|device| device.get("id").map(str::to_owned))
+        .collect();
+    for id in &gone {
+        forget(configuration, id);
+    }
+}
+
+/// Whether an element is a fencing device with a name that cib-gen gives.
+pub(super) fn is_our_device(element: &Element) -> bool {
+    element.name == "primitive"
+        && element.is("class", "stonith")
+        && element.get("id").is_some_and(owned::is_device)
+}
+
+/// Takes out the constraints of ours that the cluster has no more.
+pub(super) fn constraints(cluster: &Cluster, constraints: &mut Element) {
+    let ours = owned::CONSTRAINTS.iter();
+    let gone: Vec<&&str> = ours
+        .filter(|id| !cluster.constraints.iter().any(|c| c.id == **id))
+        .collect();
+    (constraints.children).retain(|there| !gone.iter().any(|id| there.is("id", id)));
+}
+
+/// Takes a resource out, and whatever speaks of it and of nothing else: the schema wants every reference to
+/// lead somewhere.
+fn forget(element: &mut Element, id: &str) {
+    element.children.retain_mut(|child| {
+        if is_about(child, id) {
+            return false;
+        }
+        if child.name == "fencing-level" {
+            let devices = child.get("devices").unwrap_or_default().split(',');
+            let others: Vec<&str> = devices.filter(|device| *device != id).collect();
+            let others = others.join(",");
+            child.set("devices", &others);
+            return !others.is_empty();
+        }
+        let had_any = !child.children.is_empty();
+        forget(child, id);
+        let emptied = had_any && child.children.is_empty();
+        !(emptied && means_nothing_empty(&child.name))
+    });
+}
+
+/// Whether an element is a resource, or speaks of it alone.
+fn is_about(element: &Element, id: &str) -> bool {
+    match element.name.as_str() {
+        "primitive" | "resource_ref" | "obj_ref" => element.is("id", id),
+        _ => ["rsc", "with-rsc", "first", "then", "reference"]
+            .iter()
+            .any(|name| element.is(name, id)),
+    }
+}
+
+fn means_nothing_empty(name: &str) -> bool {
+    let names = ["resource_set", "tag", "group", "clone"];
+    names.contains(&name) || name.starts_with("rsc_") && name != "rsc_defaults"
+}
