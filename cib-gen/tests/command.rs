@@ -23,7 +23,9 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_vendors_file_gives_a_script() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vars-vendor.yml");
-    let output = cib_gen(&["--offline", "--nodes", NODES, file], "");
+    let region = ["--region", "us-west-1"];
+    let arguments = [&["--offline", "--nodes", NODES], &region[..], &[file]].concat();
+    let output = cib_gen(&arguments, "");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).starts_with("#!/bin/sh\n"));

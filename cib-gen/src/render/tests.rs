@@ -96,7 +96,7 @@ fn without_fencing_every_rendering_that_can_says_so() {
         let script = render::pcs(&cluster);
         assert!(script.contains("stonith-enabled=false"));
         // Without fencing nothing makes sure that an instance has let the volume go.
-        assert!(!script.contains("cluster_instances"), "{script}");
+        assert!(!script.contains("cluster_instances="), "{script}");
         assert!(render::cib(&cluster).unwrap().contains("stonith-enabled"));
     }
 }
