@@ -116,24 +116,7 @@ fn a_device_that_does_not_appear_fails_the_start_with_a_reason_in_time() {
 #[test]
 fn a_taken_device_name_is_not_fought_over() {
     let site = Site::new();
-    site.ec2
-        .add_volume("vol-0a0a0a0a0a0a0a0a0", lab::site::ZONE)
-        .unwrap();
-    let other = [
-        ("VolumeId", "vol-0a0a0a0a0a0a0a0a0"),
-        ("InstanceId", N1),
-        ("Device", "/dev/sdf"),
-    ];
-    site.ec2.inject(Injection::of(VolumeFault::NoDevice));
-    site.call("AttachVolume", &other);
-    site.wait("the other volume is attached", || {
-        site.call(
-            "DescribeVolumes",
-            &[("VolumeId.1", "vol-0a0a0a0a0a0a0a0a0")],
-        )
-        .contains("<status>attached</status>")
-    });
-    site.ec2.clear_faults();
+    another_volume_as_sdf(&site);
     site.agent(0, "awsebs", "start").expect(0);
     assert!(
         site.call("DescribeVolumes", &[("VolumeId.1", lab::site::VOLUME_ID)])
@@ -169,6 +152,70 @@ fn the_device_name_that_is_asked_for_is_the_one_in_the_parameter() {
     site.inside(0, "awsebs", script).expect(0);
     let volume = site.call("DescribeVolumes", &[("VolumeId.1", lab::site::VOLUME_ID)]);
     assert!(volume.contains("<device>/dev/sdg</device>"), "{volume}");
+}
+
+/// What a node on Xen has: `/dev/xvdf`, and nothing that says which volume it is.
+const XEN: &str = "mount -t tmpfs tmpfs /sys; mkdir /sys/hypervisor; echo xen > /sys/hypervisor/type; \
+                   mount -t tmpfs tmpfs /dev/disk; cp -a $DISK /dev/xvdf;";
+
+/// Another volume gets the device name `/dev/sdf` of the first node.
+fn another_volume_as_sdf(site: &Site) {
+    let other = "vol-0a0a0a0a0a0a0a0a0";
+    site.ec2.add_volume(other, lab::site::ZONE).unwrap();
+    let parameters = [
+        ("VolumeId", other),
+        ("InstanceId", N1),
+        ("Device", "/dev/sdf"),
+    ];
+    site.call("AttachVolume", &parameters);
+    site.wait("the other volume is attached", || {
+        site.call("DescribeVolumes", &[("VolumeId.1", other)])
+            .contains("<status>attached</status>")
+    });
+}
+
+#[test]
+fn on_xen_the_device_is_the_name_under_which_ec2_has_attached_the_volume() {
+    let site = Site::new();
+    let script = "$AGENT start; $AGENT monitor; (sleep 2; rm /dev/xvdf) & $AGENT stop";
+    site.inside(0, "awsebs", &format!("{XEN} {script}"))
+        .expect(0);
+    // Before a start has heard it from EC2, the name says nothing.
+    let probe = site.inside(0, "awsebs", &format!("{XEN} exec $AGENT monitor"));
+    probe.expect(7);
+}
+
+#[test]
+fn on_xen_a_volume_is_not_attached_under_another_name_than_that_by_which_it_is_mounted() {
+    let site = Site::new();
+    another_volume_as_sdf(&site);
+    let answer = site.inside(0, "awsebs", &format!("{XEN} exec $AGENT start"));
+    let answer = answer.expect(5);
+    assert!(answer.says("has the device name /dev/sdf"), "{answer:?}");
+}
+
+#[test]
+fn on_xen_a_stop_leaves_the_volume_alone_that_has_the_name_by_now() {
+    let site = Site::new();
+    let start = site.inside(0, "awsebs", &format!("{XEN} exec $AGENT start"));
+    start.expect(0);
+    site.call("DetachVolume", &[("VolumeId", lab::site::VOLUME_ID)]);
+    site.wait("the volume is detached", || !site.machines.has_device(N1));
+    another_volume_as_sdf(&site);
+    let script = "mount $DISK $DATA; $AGENT stop; grep -c $DATA /proc/self/mountinfo";
+    let stop = site.inside(0, "awsebs", &format!("{XEN} {script}"));
+    assert_eq!(stop.expect(0).stdout.trim(), "1");
+}
+
+#[test]
+fn on_nitro_a_device_without_identity_is_not_taken_for_the_volume() {
+    let site = Site::new();
+    site.ec2.inject(Injection::of(VolumeFault::NoDevice));
+    let script =
+        "cp -a $DISK /dev/xvdf; export OCF_RESKEY_CRM_meta_timeout=6000; exec $AGENT start";
+    let answer = site.inside(0, "awsebs", script).expect(1);
+    assert!(answer.says("no device"), "{answer:?}");
+    site.agent(0, "awsebs", "monitor").expect(7);
 }
 
 #[test]

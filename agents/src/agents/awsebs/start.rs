@@ -267,15 +267,23 @@ impl AwsEbs {
             self.note(&attachment.device, false)?;
         }
         let mut asked = Instant::now();
-        let mut said = "has been asked to attach";
+        let mut state = volume.attachment_to(here).map(|a| a.state);
         loop {
-            if let Some(found) = self.live_device() {
+            let attached = state == Some(AttachmentState::Attached);
+            // What only has the right name may be there from before.
+            let found = self.live_device();
+            if let Some(found) = found.filter(|found| !found.by_name || attached) {
                 tracing::info!("{} is here as {}", self.id(), found.path.display());
                 let device = self.begun().map_or_else(String::new, |begun| begun.device);
                 self.note(&device, true)?;
                 return Ok(true);
             }
             if !deadline.sleep(LOOK).await {
+                let said = match state {
+                    Some(AttachmentState::Attached) => "has attached",
+                    Some(AttachmentState::Attaching) => "is attaching",
+                    _ => "has been asked to attach",
+                };
                 return Err(Failure::generic(format!(
                     "EC2 {said} {} to {here}, but no device with the serial number {} appeared within {} s. \
                      Look at the kernel's log; detaching it, or a reboot of the instance, may help",
@@ -292,9 +300,10 @@ impl AwsEbs {
                 Ok(volume) => {
                     self.note_name(&volume, here)?;
                     match volume.attachment_to(here).map(|a| a.state) {
-                        Some(AttachmentState::Attached) => said = "has attached",
-                        Some(AttachmentState::Attaching) => said = "is attaching",
                         None if told.is_some_and(|told| Instant::now() < told) => continue,
+                        now @ Some(AttachmentState::Attached | AttachmentState::Attaching) => {
+                            state = now;
+                        }
                         _ => return Ok(false),
                     }
                     // EC2 has said it, so when it does not say it any more, it has changed.

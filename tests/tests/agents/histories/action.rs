@@ -130,6 +130,9 @@ impl World {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if !self.fenced {
+            command.env_remove("OCF_RESKEY_cluster_instances");
+        }
         let process = Arc::new(OnceLock::new());
         let struck = Arc::new(Mutex::new(Ok(())));
         if let Some(

@@ -35,6 +35,7 @@ fn nothing_is_wrong_with(timing: Timing, operations: Vec<Operation>) {
     let history = History {
         operations,
         force_asked: false,
+        fenced: true,
         last: 1,
     };
     if let Some(wrong) = wrong_in(&World::with(timing, false), &history) {

@@ -154,7 +154,7 @@ impl World {
             Start(node, death) => {
                 machines.expect_volume(*node);
                 let free = alone && death.is_none() && self.is_well(*node);
-                let free = free && !machines.is_used_elsewhere(*node);
+                let free = free && !machines.is_used_elsewhere(*node) && self.may_take(*node);
                 let ended = self.act(*node, self.action(*node, "start"), *death);
                 if alone && ended.is(0) {
                     self.started(*node);
@@ -199,6 +199,19 @@ impl World {
     /// Whether nothing keeps an agent on the node from its work.
     fn is_well(&self, node: usize) -> bool {
         self.site.machines.has_power(node) && !self.ways.is_cut(node) && !self.has_trouble()
+    }
+
+    /// Whether the volume may be taken from whoever has it: without fencing not from an instance that runs.
+    fn may_take(&self, node: usize) -> bool {
+        let elsewhere = self
+            .holder()
+            .filter(|holder| holder.instance != INSTANCES[node].id);
+        self.fenced
+            || self.force_asked
+            || elsewhere.is_none_or(|holder| {
+                let other = INSTANCES.iter().position(|i| i.id == holder.instance);
+                other.is_some_and(|other| !self.site.machines.has_power(other))
+            })
     }
 
     /// An action that nothing stood against has come to this.

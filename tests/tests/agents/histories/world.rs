@@ -14,11 +14,16 @@ use crate::node::Site;
 /// How long anything may take that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long descriptions lag at most.
+const LAG: Duration = Duration::from_secs(3);
+
 /// All of it.
 pub(super) struct World {
     pub(super) site: Site<Machines>,
     pub(super) ways: Arc<Ways>,
     pub(super) force_asked: bool,
+    /// Whether the agents are told that the cluster fences: the cluster's instances.
+    pub(super) fenced: bool,
     /// The number of the fault by which descriptions lag for a node, and by how much.
     lags: [Mutex<Option<(u64, Duration)>>; 3],
     troubles: Mutex<Vec<u64>>,
@@ -55,6 +60,7 @@ impl World {
             }),
             ways,
             force_asked,
+            fenced: true,
             lags: Default::default(),
             troubles: Mutex::default(),
         }
@@ -214,24 +220,27 @@ impl World {
     pub(super) fn wrong(&self) -> Vec<String> {
         let mut wrong = self.site.machines.wrong();
         if !self.force_asked {
-            wrong.extend(self.forced_from_running());
+            wrong.extend(self.taken_from_running());
         }
         wrong
     }
 
-    /// Forced detachments that were asked for while EC2 said that the instance runs.
-    fn forced_from_running(&self) -> Vec<String> {
+    /// Detachments that were asked for while EC2 said that the instance runs: by force, or without fencing by another
+    /// instance.
+    fn taken_from_running(&self) -> Vec<String> {
         let mut state = std::collections::BTreeMap::new();
+        let running = ("running".to_owned(), Duration::ZERO);
         let mut wrong = Vec::new();
         for event in self.site.ec2.events() {
             match event.what {
                 Happening::Instance {
                     instance,
                     state: new,
-                } => drop(state.insert(instance, new)),
+                } => drop(state.insert(instance, (new, event.since_start))),
                 Happening::Call {
                     action,
                     parameters,
+                    caller,
                     refused: None,
                     ..
                 } if action == "DetachVolume" => {
@@ -240,9 +249,18 @@ impl World {
                         found.map(|(_, value)| value.as_str()).unwrap_or_default()
                     };
                     let holder = value("InstanceId");
-                    let is = state.get(holder).map_or("running", String::as_str);
+                    let (is, since) = state.get(holder).unwrap_or(&running);
                     if value("Force") == "true" && is != "stopped" && is != "terminated" {
                         wrong.push(format!("a detaching by force from {holder}, which is {is}"));
+                    }
+                    // That it was started just now may not be described yet, and it has not mounted anything so soon.
+                    let known = *since == Duration::ZERO || *since + LAG < event.since_start;
+                    let by_another =
+                        caller != holder && INSTANCES.iter().any(|other| other.id == caller);
+                    if !self.fenced && is == "running" && known && by_another {
+                        wrong.push(format!(
+                            "without fencing, {caller} has detached from {holder}, which runs"
+                        ));
                     }
                 }
                 _ => {}
