@@ -29,7 +29,7 @@ parameters! {
         force_detach: bool = default("false"), reloadable, "whether to detach by force from a running instance",
             "Whether a start may detach the volume by force from an instance that runs and does not let it go. What that instance has not written yet is lost, and it may not notice that it lost the volume. From stopped instances the volume is always taken.";
         profile: String = optional, reloadable, "profile of the AWS configuration",
-            "A profile of root's AWS configuration. Without one, the instance role is used, else root's default profile, else the environment.";
+            "A profile of root's AWS configuration. Without one, the environment is used, else root's default profile, else the instance role.";
         region: Region = optional, reloadable, "AWS region",
             "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
     }
