@@ -15,9 +15,11 @@ const ALWAYS: &[Advice] = &[
     Advice::timeout("meta-data", 5),
 ];
 
-/// The DTD of OCF 1.0, which ocf-tester validates against, with the attributes that are new in OCF 1.1.
-const DOCTYPE: &str = "resource-agent SYSTEM \"ra-api-1.dtd\" \
-     [<!ATTLIST parameter unique-group CDATA #IMPLIED reloadable (0|1) \"0\">]";
+/// The DTD of OCF 1.0, which ocf-tester validates against, with what is new in OCF 1.1: two attributes,
+/// and the action `reload-agent`. A declaration that stands here comes before the DTD's own.
+const DOCTYPE: &str = "resource-agent SYSTEM \"ra-api-1.dtd\" [\
+     <!ATTLIST parameter unique-group CDATA #IMPLIED reloadable (0|1) \"0\">\
+     <!ATTLIST action name NMTOKEN #REQUIRED>]";
 
 /// The meta-data as a document.
 pub(super) fn document(agent: &Description, parameters: &[Parameter]) -> io::Result<String> {

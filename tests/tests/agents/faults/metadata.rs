@@ -80,7 +80,7 @@ fn behind(table: &mut Table, agent: &'static str) {
         &answer,
         (
             190,
-            "does not show ... it was here ... RequestLimitExceeded",
+            "the instance metadata ... here, but it was here ... RequestLimitExceeded",
         ),
     );
     let answer = site.inside(0, agent, "touch -d '3 minutes ago' /run/portsip-ha/*; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor");
@@ -90,7 +90,10 @@ fn behind(table: &mut Table, agent: &'static str) {
         fault,
         "monitor",
         &answer,
-        (7, "does not show ... RequestLimitExceeded"),
+        (
+            7,
+            "the instance metadata ... here; EC2 says RequestLimitExceeded",
+        ),
     );
 
     let fault = "it never showed what is stopped now";
