@@ -127,7 +127,8 @@ mod tests {
             (
                 'b',
                 "portsip.gateway",
-                r#""com.docker.compose.project":"portsip","com.docker.compose.service":"gateway","com.docker.compose.depends_on":"nats:service_healthy:false""#,
+                r#""com.docker.compose.project":"portsip","com.docker.compose.service":"gateway",
+                "com.docker.compose.depends_on":"nats:service_healthy:false""#,
             ),
             (
                 'c',

@@ -150,7 +150,7 @@ pub(crate) mod tests {
             format!("12:pids:/docker/{a}\n1:name=systemd:/docker/{a}\n0::/\n"),
             format!("0::/../../docker/{a} (deleted)\n"),
         ] {
-            assert_eq!(ids_in(&groups), [a.clone()], "{groups}");
+            assert_eq!(ids_in(&groups), std::slice::from_ref(&a), "{groups}");
         }
         for groups in [
             "0::/system.slice/docker.service\n".to_owned(),

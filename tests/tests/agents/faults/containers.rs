@@ -69,7 +69,8 @@ fn nothing_is_wrong(pbx: &mut Pbx, table: &mut Table) {
 }
 
 const ONE_OFF: &str = "docker run --detach --name forgotten --network host \
-    --label com.docker.compose.project=portsip --label com.docker.compose.service=initdt --label com.docker.compose.oneoff=True \
+    --label com.docker.compose.project=portsip --label com.docker.compose.service=initdt \
+    --label com.docker.compose.oneoff=True \
     --volume portsip_pbx:/var/lib/portsip/pbx portsip/pbx:22 sleep infinity";
 
 fn one_off(pbx: &mut Pbx, table: &mut Table) {

@@ -8,7 +8,7 @@ use super::table::Table;
 
 /// A second container of the service `gateway`, made after the first.
 const SECOND: &str = "sleep 1.1; docker create --name 0123456789ab_portsip.gateway --network host \
-    --label com.docker.compose.project=portsip --label com.docker.compose.service=gateway --label com.docker.compose.oneoff=False \
+    --label com.docker.compose.project=portsip --label com.docker.compose.service=gateway \
     --env IP_ADDRESS=172.31.16.130 --volume portsip_pbx:/var/lib/portsip/pbx \
     portsip/pbx:22 /usr/local/bin/gateway -D /var/lib/portsip/pbx start";
 
