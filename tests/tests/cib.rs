@@ -38,11 +38,15 @@ in_both_suites!(
     both_renderings_are_the_same_cluster_with_every_choice_made_otherwise,
     both_renderings_are_the_same_cluster_without_fencing,
     both_renderings_of_the_lan_system_are_the_same_cluster,
+    where_sbd_does_not_run_the_cib_is_loaded_without_its_timeout,
     the_cib_loads_as_it_says_and_spares_what_it_does_not_name,
     a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users,
     a_second_run_puts_right_what_differs,
     a_watchdog_timeout_that_differs_is_put_right_too,
     what_the_script_can_not_do_it_does_not_begin,
+    an_old_schema_is_refused_with_what_to_do,
+    a_node_that_no_device_would_know_is_refused,
+    what_the_cluster_remembers_is_no_resource,
     where_no_cluster_runs_the_script_says_so,
 );
 
@@ -76,14 +80,31 @@ const BOARDS: &str = "fencing: fence_ipmilan\nfencing_options: username=fencing 
     password_script=/etc/portsip-ha/bmc lanplus=1\npbx01_fencing_options: ip=192.168.1.231\n\
     pbx02_fencing_options: ip=192.168.1.232\npbx03_fencing_options: ip=192.168.1.233 plug=3\n";
 
+/// A hypervisor for all nodes: it knows them by their names.
+const HYPERVISOR: &str = "fencing: fence_virsh\nfencing_action: off\nfencing_options: ip=192.168.1.230 \
+    username=fencing password_script=/etc/portsip-ha/bmc\n";
+
 /// The same of the LAN system.
 fn lan(more: &str) -> Cluster {
     cluster_of(&format!("{LAN}{more}"))
 }
 
+/// The CIB rendering, with what only the script sets, because it looks at SBD first.
+fn whole_cib(cluster: &Cluster) -> String {
+    let cib = render::cib(cluster).unwrap();
+    if cluster.corosync.watchdog.is_none() {
+        return cib;
+    }
+    let enabled = "name=\"stonith-enabled\" value=\"true\"/>";
+    let timeout = "<nvpair id=\"cib-bootstrap-options-stonith-watchdog-tim\" \
+        name=\"stonith-watchdog-timeout\" value=\"10s\"/>";
+    assert!(cib.contains(enabled) && !cib.contains("name=\"stonith-watchdog-timeout\""));
+    cib.replace(enabled, &format!("{enabled}{timeout}"))
+}
+
 fn same_cluster(suite: Suite, cluster: &Cluster) {
     let bench = Bench::of(suite);
-    bench.write("cib.xml", &render::cib(cluster).unwrap());
+    bench.write("cib.xml", &whole_cib(cluster));
     bench.verify("cib.xml");
     bench.empty_cib("pcs.xml");
     bench.pcs(&render::pcs(cluster), "pcs.xml");
@@ -118,12 +139,38 @@ fn both_renderings_of_the_lan_system_are_the_same_cluster(suite: Suite) {
         "",
         "subnet_cidr: 192.168.1.0/24\ndata_path: /srv/pbx\nfencing: sbd\n",
         "fencing: none\n",
-        "fencing: fence_ipmilan\nfencing_action: off\nfencing_options: ip=192.168.1.230 username=fencing \
-         password_script=/etc/portsip-ha/bmc lanplus=1\n",
+        HYPERVISOR,
         BOARDS,
     ] {
         same_cluster(suite, &lan(more));
     }
+}
+
+/// Loads a rendering as its comment says, into live.xml.
+fn load(bench: &Bench, rendering: &str) {
+    bench.write("cib.xml", rendering);
+    let (_, command) = rendering.split_once("| cibadmin ").unwrap();
+    let load = format!(
+        "CIB_file=live.xml cibadmin {} < cib.xml",
+        command.lines().next().unwrap()
+    );
+    bench.run(&["sh", "-c", &load]);
+}
+
+/// A node that reads the timeout and runs no SBD shuts Pacemaker down.
+fn where_sbd_does_not_run_the_cib_is_loaded_without_its_timeout(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("live.xml");
+    let rendering = render::cib(&lan("")).unwrap();
+    load(&bench, &rendering);
+    let loaded = xml::configuration(&bench.read("live.xml"));
+    assert!(loaded.contains("drbd_devpath"), "{loaded}");
+    assert!(!loaded.contains("watchdog"), "{loaded}");
+    // The comment says what sets it.
+    assert!(
+        rendering.contains("\n     cib-gen vars.yml | sh"),
+        "{rendering}"
+    );
 }
 
 fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name(suite: Suite) {
@@ -135,13 +182,7 @@ fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name(suite: Suite) {
     let live = bench.read("live.xml").replace("<nodes/>", standby);
     bench.write("live.xml", &live);
     let rendering = render::cib(&cluster("")).unwrap();
-    bench.write("cib.xml", &rendering);
-    let (_, command) = rendering.split_once("| cibadmin ").unwrap();
-    let load = format!(
-        "CIB_file=live.xml cibadmin {} < cib.xml",
-        command.lines().next().unwrap()
-    );
-    bench.run(&["sh", "-c", &load]);
+    load(&bench, &rendering);
     let loaded = xml::configuration(&bench.read("live.xml"));
     assert!(loaded.contains("name=\"standby\""), "{loaded}");
     let nodes = xml::configuration(&live)
@@ -295,6 +336,73 @@ fn what_the_script_can_not_do_it_does_not_begin(suite: Suite) {
         nodes,
         "it changed the file and failed"
     );
+}
+
+/// The script refuses with these words, and leaves the file as it was.
+#[track_caller]
+fn refuses(bench: &Bench, cluster: &Cluster, words: &[&str]) {
+    let before = bench.read("cib.xml");
+    let output = bench.try_pcs(&render::pcs(cluster), "cib.xml");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no `{word}` in {said}");
+    }
+    assert_eq!(
+        bench.read("cib.xml"),
+        before,
+        "it changed the file and failed"
+    );
+}
+
+fn an_old_schema_is_refused_with_what_to_do(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("empty.xml");
+    let empty = bench.read("empty.xml");
+    let (before, rest) = empty.split_once("validate-with=\"").unwrap();
+    let (_, rest) = rest.split_once('"').unwrap();
+    for old in ["pacemaker-2.10", "pacemaker-3.0"] {
+        bench.write("cib.xml", &format!("{before}validate-with=\"{old}\"{rest}"));
+        refuses(&bench, &lan(""), &[old, "pcs cluster cib-upgrade"]);
+    }
+}
+
+fn a_node_that_no_device_would_know_is_refused(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("empty.xml");
+    let with = |names: &[&str]| {
+        let nodes = names.iter().enumerate();
+        let nodes: String = nodes
+            .map(|(n, name)| format!("<node id=\"{n}\" uname=\"{name}\"/>"))
+            .collect();
+        let empty = bench.read("empty.xml");
+        bench.write(
+            "cib.xml",
+            &empty.replace("<nodes/>", &format!("<nodes>{nodes}</nodes>")),
+        );
+    };
+    with(&["pbx01", "pbx02", "pbx03", "pbx04"]);
+    refuses(
+        &bench,
+        &lan(BOARDS),
+        &["'pbx04'", "pcs cluster node remove pbx04"],
+    );
+    // Pacemaker compares names without regard to case.
+    with(&["PBX01", "pbx02", "Pbx03"]);
+    bench.pcs(&render::pcs(&lan(BOARDS)), "cib.xml");
+}
+
+fn what_the_cluster_remembers_is_no_resource(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("cib.xml");
+    let remembered = "<status><node_state id=\"1\" uname=\"pbx01\"><lrm id=\"1\"><lrm_resources>\
+        <lrm_resource id=\"vip\" type=\"IPaddr2\" class=\"ocf\" provider=\"heartbeat\"/></lrm_resources>\
+        </lrm></node_state></status>";
+    let with = bench.read("cib.xml").replace("<status/>", remembered);
+    assert!(with.contains("lrm_resource"), "{with}");
+    bench.write("cib.xml", &with);
+    bench.pcs(&render::pcs(&lan("")), "cib.xml");
+    assert!(bench.read("cib.xml").contains("<primitive id=\"vip\""));
 }
 
 fn where_no_cluster_runs_the_script_says_so(suite: Suite) {
