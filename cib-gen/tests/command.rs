@@ -23,12 +23,30 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_vendors_file_gives_a_script() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vars-vendor.yml");
-    let region = ["--region", "us-west-1"];
-    let arguments = [&["--offline", "--nodes", NODES], &region[..], &[file]].concat();
-    let output = cib_gen(&arguments, "");
+    let known = ["--offline", "--region", "us-west-1", "--nodes", NODES, file];
+    let output = cib_gen(&known, "");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).starts_with("#!/bin/sh\n"));
+}
+
+/// What is printed goes into a shell, so nobody reads its comments.
+#[test]
+fn warnings_are_in_what_is_printed_and_on_standard_error() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vars-vendor.yml");
+    let output = cib_gen(&["--offline", "--nodes", NODES, file], "");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let warning = "WARNING: the region is not known";
+    assert!(
+        text(&output.stderr).contains(warning),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(
+        text(&output.stdout).contains(warning),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[test]

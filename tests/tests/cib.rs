@@ -19,6 +19,8 @@ mod generated;
 mod in_image;
 #[path = "cib/listing.rs"]
 mod listing;
+#[path = "cib/refusals.rs"]
+mod refusals;
 #[path = "cib/running.rs"]
 mod running;
 #[path = "cib/simulate.rs"]
@@ -38,12 +40,11 @@ in_both_suites!(
     both_renderings_are_the_same_cluster_with_every_choice_made_otherwise,
     both_renderings_are_the_same_cluster_without_fencing,
     both_renderings_of_the_lan_system_are_the_same_cluster,
+    where_sbd_does_not_run_the_cib_is_loaded_without_its_timeout,
     the_cib_loads_as_it_says_and_spares_what_it_does_not_name,
     a_second_run_changes_nothing_that_is_right_and_nothing_that_is_the_users,
     a_second_run_puts_right_what_differs,
     a_watchdog_timeout_that_differs_is_put_right_too,
-    what_the_script_can_not_do_it_does_not_begin,
-    where_no_cluster_runs_the_script_says_so,
 );
 
 const VENDOR: &str = include_str!("../../cib-gen/tests/vars-vendor.yml");
@@ -76,14 +77,31 @@ const BOARDS: &str = "fencing: fence_ipmilan\nfencing_options: username=fencing 
     password_script=/etc/portsip-ha/bmc lanplus=1\npbx01_fencing_options: ip=192.168.1.231\n\
     pbx02_fencing_options: ip=192.168.1.232\npbx03_fencing_options: ip=192.168.1.233 plug=3\n";
 
+/// A hypervisor for all nodes: it knows them by their names.
+const HYPERVISOR: &str = "fencing: fence_virsh\nfencing_action: off\nfencing_options: ip=192.168.1.230 \
+    username=fencing password_script=/etc/portsip-ha/bmc\n";
+
 /// The same of the LAN system.
 fn lan(more: &str) -> Cluster {
     cluster_of(&format!("{LAN}{more}"))
 }
 
+/// The CIB rendering, with what only the script sets, because it looks at SBD first.
+fn whole_cib(cluster: &Cluster) -> String {
+    let cib = render::cib(cluster).unwrap();
+    if cluster.corosync.watchdog.is_none() {
+        return cib;
+    }
+    let enabled = "name=\"stonith-enabled\" value=\"true\"/>";
+    let timeout = "<nvpair id=\"cib-bootstrap-options-stonith-watchdog-tim\" \
+        name=\"stonith-watchdog-timeout\" value=\"10s\"/>";
+    assert!(cib.contains(enabled) && !cib.contains("name=\"stonith-watchdog-timeout\""));
+    cib.replace(enabled, &format!("{enabled}{timeout}"))
+}
+
 fn same_cluster(suite: Suite, cluster: &Cluster) {
     let bench = Bench::of(suite);
-    bench.write("cib.xml", &render::cib(cluster).unwrap());
+    bench.write("cib.xml", &whole_cib(cluster));
     bench.verify("cib.xml");
     bench.empty_cib("pcs.xml");
     bench.pcs(&render::pcs(cluster), "pcs.xml");
@@ -118,12 +136,38 @@ fn both_renderings_of_the_lan_system_are_the_same_cluster(suite: Suite) {
         "",
         "subnet_cidr: 192.168.1.0/24\ndata_path: /srv/pbx\nfencing: sbd\n",
         "fencing: none\n",
-        "fencing: fence_ipmilan\nfencing_action: off\nfencing_options: ip=192.168.1.230 username=fencing \
-         password_script=/etc/portsip-ha/bmc lanplus=1\n",
+        HYPERVISOR,
         BOARDS,
     ] {
         same_cluster(suite, &lan(more));
     }
+}
+
+/// Loads a rendering as its comment says, into live.xml.
+fn load(bench: &Bench, rendering: &str) {
+    bench.write("cib.xml", rendering);
+    let (_, command) = rendering.split_once("| cibadmin ").unwrap();
+    let load = format!(
+        "CIB_file=live.xml cibadmin {} < cib.xml",
+        command.lines().next().unwrap()
+    );
+    bench.run(&["sh", "-c", &load]);
+}
+
+/// A node that reads the timeout and runs no SBD shuts Pacemaker down.
+fn where_sbd_does_not_run_the_cib_is_loaded_without_its_timeout(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("live.xml");
+    let rendering = render::cib(&lan("")).unwrap();
+    load(&bench, &rendering);
+    let loaded = xml::configuration(&bench.read("live.xml"));
+    assert!(loaded.contains("drbd_devpath"), "{loaded}");
+    assert!(!loaded.contains("watchdog"), "{loaded}");
+    // The comment says what sets it.
+    assert!(
+        rendering.contains("\n     cib-gen vars.yml | sh"),
+        "{rendering}"
+    );
 }
 
 fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name(suite: Suite) {
@@ -135,13 +179,7 @@ fn the_cib_loads_as_it_says_and_spares_what_it_does_not_name(suite: Suite) {
     let live = bench.read("live.xml").replace("<nodes/>", standby);
     bench.write("live.xml", &live);
     let rendering = render::cib(&cluster("")).unwrap();
-    bench.write("cib.xml", &rendering);
-    let (_, command) = rendering.split_once("| cibadmin ").unwrap();
-    let load = format!(
-        "CIB_file=live.xml cibadmin {} < cib.xml",
-        command.lines().next().unwrap()
-    );
-    bench.run(&["sh", "-c", &load]);
+    load(&bench, &rendering);
     let loaded = xml::configuration(&bench.read("live.xml"));
     assert!(loaded.contains("name=\"standby\""), "{loaded}");
     let nodes = xml::configuration(&live)
@@ -246,66 +284,5 @@ fn a_watchdog_timeout_that_differs_is_put_right_too(suite: Suite) {
             .contains("name=\"stonith-watchdog-timeout\" value=\"10s\""),
         "{suite}: {}",
         bench.read("cib.xml")
-    );
-}
-
-fn what_the_script_can_not_do_it_does_not_begin(suite: Suite) {
-    let bench = Bench::of(suite);
-    let script = render::pcs(&cluster(""));
-
-    bench.empty_cib("cib.xml");
-    bench.run(&[
-        "pcs",
-        "-f",
-        "cib.xml",
-        "resource",
-        "create",
-        "vip",
-        "ocf:heartbeat:Dummy",
-    ]);
-    let before = bench.read("cib.xml");
-    let output = bench.try_pcs(&script, "cib.xml");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("there is a 'vip' already, and it is no ocf:heartbeat:IPaddr2"),
-        "{said}"
-    );
-    assert_eq!(
-        bench.read("cib.xml"),
-        before,
-        "it changed the file and failed"
-    );
-
-    bench.empty_cib("cib.xml");
-    let nodes = bench.read("cib.xml").replace(
-        "<nodes/>",
-        "<nodes><node id=\"1\" uname=\"other\"/></nodes>",
-    );
-    bench.write("cib.xml", &nodes);
-    let output = bench.try_pcs(&script, "cib.xml");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("the cluster has no node called 'ip-172-31-16-133'"),
-        "{said}"
-    );
-    assert_eq!(
-        bench.read("cib.xml"),
-        nodes,
-        "it changed the file and failed"
-    );
-}
-
-fn where_no_cluster_runs_the_script_says_so(suite: Suite) {
-    let bench = Bench::of(suite);
-    bench.write("script.sh", &render::pcs(&cluster("")));
-    let output = bench.try_run(&["sh", "-c", "sh < script.sh; echo $?; ls /tmp"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("no cluster runs on this node"), "{said}");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "1\n",
-        "the exit status, and nothing left in /tmp"
     );
 }

@@ -163,16 +163,17 @@ fn settings(section: &mut Element, (name, id): (&str, &str), wanted: &[Setting])
     }
 }
 
-/// The first set that always holds. A new one goes before operations, as the schema wants it of older
-/// Pacemakers.
+/// The first set that always holds. A new one is put where pcs puts it: parameters before operations, all
+/// else at the end.
 fn set_of<'a>(element: &'a mut Element, name: &str, id: &str) -> &'a mut Element {
     let usable = |set: &Element| set.name == name && holds_always(set);
-    let at = element.children.iter().position(usable).unwrap_or_else(|| {
-        let at = (element.children.iter()).position(|c| c.name == "operations");
+    let at = element.children.iter().position(usable);
+    let at = at.unwrap_or_else(|| {
+        let before = |c: &Element| name == "instance_attributes" && c.name == "operations";
+        let at = element.children.iter().position(before);
         let at = at.unwrap_or(element.children.len());
-        element
-            .children
-            .insert(at, Element::new(name, &[("id", id)]));
+        let set = Element::new(name, &[("id", id)]);
+        element.children.insert(at, set);
         at
     });
     &mut element.children[at]

@@ -175,10 +175,10 @@ fn primitive(xml: &mut Xml, resource: &Primitive) -> io::Result<()> {
                 let id = format!("{}-instance_attributes", resource.id);
                 nvset(xml, "instance_attributes", &id, &resource.parameters)?;
             }
-            meta(xml, &resource.id, &resource.meta)?;
             xml.create_element("operations")
                 .write_inner_content(|xml| operations(xml, resource))?;
-            Ok(())
+            // Where pcs puts them.
+            meta(xml, &resource.id, &resource.meta)
         })?;
     Ok(())
 }

@@ -70,7 +70,7 @@ fn once(drbd: &Drbd) -> String {
     } = drbd;
     format!(
         "#\n\
-         # The same file on every node: /etc/drbd.d/{name}.res. It needs DRBD 9 on every node, and the\n\
+         # The same file on every node: /etc/drbd.d/{name}.res. It needs DRBD 9.1.7 or later on every node, and the\n\
          # packages drbd-utils (drbdadm) and lvm2 (pvcreate, vgcreate, lvcreate). LVM finds its volumes\n\
          # again at every boot; DRBD is brought up by Pacemaker (drbd.service stays disabled).\n\
          #\n\

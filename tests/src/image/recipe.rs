@@ -162,6 +162,7 @@ pub(super) const TRIXIE_TOOLS: Recipe = tools(
         "drbd-utils",
         "fence-agents-aws",
         "fence-agents-ipmilan",
+        "fence-agents-virsh",
         "iproute2",
         "libxml2-utils",
         "pacemaker",

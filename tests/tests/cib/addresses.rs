@@ -11,6 +11,7 @@ use crate::lan;
 in_both_suites!(
     the_virtual_address_comes_and_goes_with_and_without_its_prefix,
     what_a_node_sends_is_not_from_an_address_that_it_does_not_have,
+    a_node_that_loses_the_virtual_address_keeps_its_way_to_the_lan,
 );
 
 /// A node with the address .131 and a router.
@@ -22,7 +23,9 @@ ip link set lan0 up
 ip address add 192.168.1.131/24 dev lan0
 ip route add default via 192.168.1.1 dev lan0
 export OCF_ROOT=/usr/lib/ocf
-source() { ip route get 203.0.113.9 | sed -n 's/.* src \\([^ ]*\\).*/\\1/p'; }
+of() { ip route get $1 | sed -n 's/.* src \\([^ ]*\\).*/\\1/p'; }
+source() { of 203.0.113.9; }
+lan() { of 192.168.1.77; }
 ";
 
 /// What each line of shell prints on the node; `vip ACTION` and `src_pkt_ip ACTION` run the
@@ -68,6 +71,7 @@ fn the_virtual_address_comes_and_goes_with_and_without_its_prefix(suite: Suite) 
                 ("src_pkt_ip start", "0"),
                 ("src_pkt_ip monitor", "0"),
                 ("source", "192.168.1.130"),
+                ("lan", "192.168.1.131"),
                 ("src_pkt_ip start", "0"),
                 ("src_pkt_ip stop", "0"),
                 ("src_pkt_ip monitor", "7"),
@@ -100,4 +104,16 @@ fn what_a_node_sends_is_not_from_an_address_that_it_does_not_have(suite: Suite) 
     let printed = on_node(suite, &lan(""), &["src_pkt_ip start", "source"]);
     assert_ne!(printed[0], "0", "in {suite}");
     assert_eq!(printed[1], "192.168.1.131", "in {suite}");
+}
+
+/// The kernel deletes the routes whose source goes. Without the LAN a node would be fenced.
+fn a_node_that_loses_the_virtual_address_keeps_its_way_to_the_lan(suite: Suite) {
+    let commands = [
+        "vip start",
+        "src_pkt_ip start",
+        "ip address del 192.168.1.130/24 dev lan0",
+        "lan",
+    ];
+    let printed = on_node(suite, &lan(""), &commands);
+    assert_eq!(printed, ["0", "0", "192.168.1.131"], "in {suite}");
 }

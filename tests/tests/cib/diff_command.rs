@@ -8,11 +8,13 @@ use cib_gen::{Cluster, render};
 
 use crate::bench::{Bench, Suite, in_both_suites};
 use crate::simulate::simulate;
-use crate::{LAN, NODES, VENDOR, cluster, lan, xml};
+use crate::{BOARDS, HYPERVISOR, LAN, NODES, VENDOR, cluster, lan, xml};
 
 in_both_suites!(
     after_the_script_nothing_would_change,
     what_it_compares_with_is_what_the_script_makes,
+    what_is_no_longer_asked_for_goes_by_both_in_the_same_way,
+    resource_defaults_with_a_rule_stay_and_ours_stand_beside_them,
     it_says_what_would_change_and_what_would_restart,
     what_the_script_would_refuse_it_says,
 );
@@ -111,6 +113,69 @@ fn what_it_compares_with_is_what_the_script_makes(suite: Suite) {
             same(&bench, &cluster);
         }
     }
+}
+
+/// A hypervisor for each node.
+const HYPERVISORS: &str = "fencing: fence_virsh\nfencing_options: username=fencing\n\
+    pbx01_fencing_options: ip=192.168.1.231\npbx02_fencing_options: ip=192.168.1.231\n\
+    pbx03_fencing_options: ip=192.168.1.232\n";
+
+fn what_is_no_longer_asked_for_goes_by_both_in_the_same_way(suite: Suite) {
+    let all = "subnet_cidr: 192.168.1.0/24\nsip_transport: tls\nsip_port: 5071\nweb_port: 8443\n";
+    let slower = BOARDS.replace("lanplus=1", "lanplus=1 cipher=3 power_wait=4");
+    let theirs = [
+        "constraint location fencing avoids pbx01",
+        "constraint order fencing then pbx",
+    ];
+    for (before, after, theirs, gone) in [
+        (
+            lan(HYPERVISOR),
+            lan(BOARDS),
+            &theirs[..],
+            &["id=\"fencing\""][..],
+        ),
+        (lan(BOARDS), lan("fencing: none\n"), &[], &["fence_ipmilan"]),
+        (
+            lan(BOARDS),
+            lan(HYPERVISORS),
+            &[],
+            &["fence_ipmilan", "lanplus", "pbx03:3"],
+        ),
+        (lan(&slower), lan(BOARDS), &[], &["cipher", "power_wait"]),
+        (
+            lan(all),
+            lan(""),
+            &[],
+            &["cidr_netmask", "sip_transport", "sip_port", "web_port"],
+        ),
+    ] {
+        let bench = Bench::of(suite);
+        made(&bench, &before);
+        bench.change("cib.xml", theirs);
+        same(&bench, &after);
+        let cib = bench.read("cib.xml");
+        for gone in gone {
+            assert!(!cib.contains(gone), "{suite}: {gone} is still there: {cib}");
+        }
+    }
+}
+
+fn resource_defaults_with_a_rule_stay_and_ours_stand_beside_them(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("cib.xml");
+    let night = "resource defaults set create meta resource-stickiness=0 migration-threshold=3 \
+                 rule resource ::Dummy";
+    bench.change("cib.xml", &[night]);
+    let theirs = bench.read("cib.xml");
+    let (_, theirs) = theirs.split_once("<rsc_defaults>").unwrap();
+    let (theirs, _) = theirs.split_once("</rsc_defaults>").unwrap();
+    same(&bench, &lan(""));
+    let cib = bench.read("cib.xml");
+    assert!(cib.contains(theirs.trim_end()), "{suite}: {cib}");
+    assert!(
+        cib.contains("<meta_attributes id=\"portsip-defaults\""),
+        "{suite}: {cib}"
+    );
 }
 
 /// Runs the script on cib.xml, and compares what it makes with what the library says it would.

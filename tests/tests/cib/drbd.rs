@@ -11,6 +11,7 @@ use crate::{cluster_of, lan};
 
 in_both_suites!(
     every_node_reads_the_file_as_it_was_meant,
+    without_fencing_writes_fail_and_do_not_wait,
     a_file_with_a_mistake_is_refused,
 );
 
@@ -63,9 +64,14 @@ fn every_node_reads_the_file_as_it_was_meant(suite: Suite) {
                 "disk /dev/pbxvg/pbxlv;",
                 "meta-disk internal;",
                 "quorum majority;",
-                "on-no-quorum io-error;",
+                "on-no-quorum suspend-io;",
+                "on-suspended-primary-outdated force-secondary;",
                 "auto-promote no;",
                 "protocol C;",
+                "ping-int 1;",
+                "timeout 9;",
+                "connect-int 2;",
+                "rr-conflict retry-connect;",
                 "after-sb-0pri discard-zero-changes;",
                 "after-sb-1pri discard-secondary;",
                 "after-sb-2pri disconnect;",
@@ -93,6 +99,22 @@ fn every_node_reads_the_file_as_it_was_meant(suite: Suite) {
                 node.name
             );
         }
+    }
+}
+
+/// A write that waits can not be ended: a node that nothing fences must be able to stop.
+fn without_fencing_writes_fail_and_do_not_wait(suite: Suite) {
+    let bench = Bench::of(suite);
+    let output = dumped(
+        &bench,
+        &file(&lan("fencing: none\n")),
+        "pbx01",
+        "192.168.1.131",
+    );
+    let text = plain(&output);
+    assert!(text.contains("on-no-quorum io-error;"), "{suite}: {text}");
+    for other in ["suspend", "ping-int", "timeout", "connect-int"] {
+        assert!(!text.contains(other), "{suite}: {text}");
     }
 }
 

@@ -16,7 +16,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::bench::{Bench, Suite, in_both_suites};
-use crate::{cluster_of, xml};
+use crate::{cluster_of, whole_cib, xml};
 
 in_both_suites!(both_renderings_of_any_site_are_the_same_cluster);
 
@@ -128,24 +128,26 @@ fn fencing(way: usize, count: usize) -> BoxedStrategy<String> {
         format!("fencing_options: \"username={user} password_script={script} lanplus=1\"\n")
     });
     let options = (options, line("fencing_action", one_of(&["off", "reboot"])))
-        .prop_map(|(options, action)| format!("fencing: fence_ipmilan\n{options}{action}"));
+        .prop_map(|(options, action)| format!("{options}{action}"));
     match way {
         0 => line("fencing", Just("sbd".to_owned())).boxed(),
         1 => Just("fencing: none\n".to_owned()).boxed(),
-        2 => options.boxed(),
+        2 => options
+            .prop_map(|options| format!("fencing: fence_virsh\n{options}"))
+            .boxed(),
         _ => (
             options,
             vec((value(), weighted(0.3, "[a-z0-9._-]{1,9}")), count),
         )
             .prop_map(|(options, nodes)| {
-                let mut lines = options;
+                let mut lines = format!("fencing: fence_ipmilan\n{options}");
                 for (n, (address, plug)) in nodes.iter().enumerate() {
                     let plug = plug
                         .as_ref()
                         .map_or(String::new(), |p| format!(" plug={p}"));
                     let _ = writeln!(
                         lines,
-                        "pbx0{}_fencing_options: \"ip={address}{plug}\"",
+                        "pbx0{0}_fencing_options: \"ip={0}{address}{plug}\"",
                         n + 1
                     );
                 }
@@ -207,7 +209,7 @@ fn both_renderings_of_any_site_are_the_same_cluster(suite: Suite) {
     for (n, text) in texts.iter().enumerate() {
         let cluster = cluster_of(text);
         bench.write(&format!("{n}.sh"), &render::pcs(&cluster));
-        bench.write(&format!("{n}.cib.xml"), &render::cib(&cluster).unwrap());
+        bench.write(&format!("{n}.cib.xml"), &whole_cib(&cluster));
         bench.write(&format!("{n}.pcs.xml"), &bench.read("empty.xml"));
     }
     // Each script asks crm_verify about its own result.

@@ -3,16 +3,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use cib_gen::{Cluster, render};
+use cib_gen::Cluster;
 
 use crate::bench::{Bench, Suite, in_both_suites};
 use crate::simulate::{promotable_on, simulate};
-use crate::{BOARDS, cluster, lan};
+use crate::{BOARDS, cluster, lan, whole_cib};
 
 in_both_suites!(
     on_aws_the_resources_are_listed_as_in_the_vendors_guide,
     on_a_lan_the_resources_are_listed_as_in_the_vendors_guide,
     what_is_ours_alone_comes_after_what_is_the_vendors,
+    what_drbd_thinks_is_shown_on_the_active_node,
 );
 
 /// "High Availability Installations on AWS", what `ha_ctl.sh show` prints there.
@@ -60,7 +61,7 @@ fn plain(list: &str) -> Vec<String> {
 /// What is listed when all nodes are there and everything has started.
 fn listed(suite: Suite, cluster: &Cluster) -> Vec<String> {
     let bench = Bench::of(suite);
-    bench.write("cib.xml", &render::cib(cluster).unwrap());
+    bench.write("cib.xml", &whole_cib(cluster));
     bench.lived_in("cib.xml", "cib.xml");
     let healthy = healthy(&bench, cluster);
     let shown = bench.run(&["crm_simulate", "--xml-file", healthy]);
@@ -70,13 +71,19 @@ fn listed(suite: Suite, cluster: &Cluster) -> Vec<String> {
     plain(list)
 }
 
-/// The file with the cluster of cib.xml, all its nodes, and the data at its best on the first.
-fn healthy(bench: &Bench, cluster: &Cluster) -> &'static str {
-    let nodes = &cluster.corosync.nodes;
-    let up = nodes.iter().map(|node| format!("--node-up={}", node.name));
+/// Leaves the cluster of cib.xml with all its nodes in up.xml.
+fn up(bench: &Bench, cluster: &Cluster) {
+    let nodes = cluster.corosync.nodes.iter();
+    let up = nodes.map(|node| format!("--node-up={}", node.name));
     let up: Vec<String> = up.chain(["--quorum=true".to_owned()]).collect();
     let events: Vec<&str> = up.iter().map(String::as_str).collect();
     simulate(bench, "cib.xml", &events, "up.xml");
+}
+
+/// The file with the cluster of cib.xml, all its nodes, and the data at its best on the first.
+fn healthy(bench: &Bench, cluster: &Cluster) -> &'static str {
+    let nodes = &cluster.corosync.nodes;
+    up(bench, cluster);
     if cluster.drbd.is_none() {
         return "up.xml";
     }
@@ -116,5 +123,23 @@ fn what_is_ours_alone_comes_after_what_is_the_vendors(suite: Suite) {
             !all.iter().any(|l| l.contains("Stopped")),
             "{suite}: {all:?}"
         );
+    }
+}
+
+/// drbd_attr starts before anything is promoted, wherever that will be.
+fn what_drbd_thinks_is_shown_on_the_active_node(suite: Suite) {
+    let cluster = lan("");
+    for node in &cluster.corosync.nodes {
+        let bench = Bench::of(suite);
+        bench.write("cib.xml", &whole_cib(&cluster));
+        bench.lived_in("cib.xml", "cib.xml");
+        up(&bench, &cluster);
+        promotable_on(&bench, "up.xml", "drbd_devpath", &node.name);
+        simulate(&bench, "up.xml", &[], "promoted.xml");
+        let rest = simulate(&bench, "promoted.xml", &[], "rest.xml");
+        for resource in ["pbx", "drbd_attr"] {
+            let at = rest.nodes.get(resource);
+            assert_eq!(at, Some(&node.name), "{resource} in {suite}: {}", rest.text);
+        }
     }
 }

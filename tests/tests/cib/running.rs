@@ -6,7 +6,7 @@
 use cib_gen::render;
 
 use crate::bench::{Bench, Suite, in_both_suites};
-use crate::{lan, xml};
+use crate::{lan, whole_cib, xml};
 
 in_both_suites!(
     where_sbd_runs_on_every_node_the_script_configures_it,
@@ -99,7 +99,7 @@ fn where_sbd_runs_on_every_node_the_script_configures_it(suite: Suite) {
     let (watchdog, configured): (Vec<&str>, Vec<&str>) =
         live.lines().partition(|l| l.contains("have-watchdog"));
     assert_eq!(watchdog.len(), 1, "{suite}: {live}");
-    let rendering = xml::configuration(&render::cib(&lan("")).unwrap());
+    let rendering = xml::configuration(&whole_cib(&lan("")));
     let rendering: Vec<&str> = rendering.lines().collect();
     assert_eq!(configured, rendering, "in {suite}");
 }

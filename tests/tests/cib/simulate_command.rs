@@ -59,6 +59,10 @@ fn everything_recovers_on_aws(suite: Suite) {
     );
     let back = line(&text, "ip-172-31-16-133 comes back after that ");
     assert!(back.starts_with("nothing moves "), "{back}");
+    assert!(
+        text.contains("\nnot judged: whether fencing switches the right machine"),
+        "{text}"
+    );
     let minority = line(&text, "ip-172-31-16-133, active, is in a minority ");
     assert!(minority.starts_with("everything stops "), "{minority}");
 }
@@ -67,6 +71,10 @@ fn everything_recovers_on_a_lan(suite: Suite) {
     let text = all_recovers(suite, LAN, &["--verbose"]);
     assert!(text.contains("\n      promote drbd_devpath on "), "{text}");
     assert!(text.contains("\n      fence pbx01 "), "{text}");
+    assert!(
+        text.contains("\nnot judged: whether /dev/watchdog resets a node"),
+        "{text}"
+    );
 }
 
 /// In one suite alone: the scheduler is asked more than a thousand times.
@@ -93,6 +101,7 @@ fn without_fencing_it_says_what_is_not_certain(suite: Suite) {
     );
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("WARNING: fencing: none"), "{said}");
+    assert!(!text.contains("not judged"), "{text}");
 }
 
 #[test]
