@@ -9,11 +9,15 @@ CARGO_DEB := $(CACHE)/tools/cargo-deb-$(CARGO_DEB_VERSION)/bin/cargo-deb
 NEXTEST_VERSION := 0.9.143
 # The one on PATH, if there is one: building it takes minutes.
 NEXTEST := $(or $(shell command -v cargo-nextest),$(CACHE)/tools/cargo-nextest-$(NEXTEST_VERSION)/bin/cargo-nextest)
-LAB := $(CARGO_TARGET_DIR)/release/lab
+# The lab waits more than it computes: as the tests build it, without the minutes of a release build.
+LAB := $(CARGO_TARGET_DIR)/debug/lab
 DEB := $(CARGO_TARGET_DIR)/debian/portsip-ha.deb
 # Tests that the Debian of the nodes makes a difference to.
 SUITES_DIFFER := binary(image) | binary(network) | binary(failover)
 AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
+# What is built for the package, but two agents, which are copies of a third.
+PROGRAMS := awsebs awsipsrcaddr pbx cib-gen portsip-ha-man
+LAB_PROGRAMS := lab measure bare-request
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
 
@@ -30,15 +34,16 @@ help:
 	@echo 'make lab    the command `lab`: make lab && $(LAB) --help'
 	@echo 'make clean  remove what was built, the node images too'
 
-demo: deb
+demo: deb lab
 	$(LAB) demo --deb $(DEB) $(if $(KEEP),--keep)
 
 test: lint deb $(NEXTEST)
+	$(NEXTEST) nextest run --locked --workspace --no-run
 	$(LAB) image
 	$(NEXTEST) nextest run --locked --workspace
 
 # The same main job on each Debian that nodes can have.
-test-suites: deb $(NEXTEST)
+test-suites: deb lab $(NEXTEST)
 	for suite in bookworm trixie; do \
 		SUITE=$$suite $(LAB) image && \
 		SUITE=$$suite $(NEXTEST) nextest run --locked --package lab -E '$(SUITES_DIFFER)' || exit 1; \
@@ -55,19 +60,26 @@ test-long: deb $(NEXTEST) test-suites
 	for run in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
 		$(NEXTEST) nextest run --locked --package lab -E 'binary(lab) | binary(vpc)' || exit 1; done
 
+# Measured by programs that cost little themselves, and beside the cib-gen of the package.
 bench: deb
-	$(LAB) bench-renderings $(if $(README),--readme $(README))
-	$(LAB) bench --deb $(DEB) $(if $(README),--readme $(README))
+	cargo build --locked --release --workspace $(addprefix --bin ,$(LAB_PROGRAMS))
+	$(PORTSIP_HA_BIN)/lab bench-renderings $(if $(README),--readme $(README))
+	$(PORTSIP_HA_BIN)/lab bench --deb $(DEB) $(if $(README),--readme $(README))
 
 lint: deps
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 
+# Each program with the AWS SDK takes minutes to link. Of the three agents with it, which are one program,
+# only awsebs is linked; the other two are copies.
 build: deps
-	cargo build --locked --release --workspace
+	cargo build --locked --release --workspace $(addprefix --bin ,$(PROGRAMS))
+	for agent in awseip awsvip; do \
+		cp --remove-destination $(PORTSIP_HA_BIN)/awsebs $(PORTSIP_HA_BIN)/$$agent || exit 1; done
 
-lab: build
+lab: deps
+	cargo build --locked --workspace $(addprefix --bin ,$(LAB_PROGRAMS))
 	@echo $(LAB)
 
 deb: build man $(CARGO_DEB)

@@ -5,6 +5,7 @@ mod call;
 
 use std::io::Write;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -51,6 +52,29 @@ fn meta_data_is_valid_and_bears_the_agents_name() {
             "{agent}: {}",
             String::from_utf8_lossy(&verdict.stderr)
         );
+    }
+}
+
+/// Three copies of one program are in the package.
+#[test]
+fn a_program_with_the_aws_sdk_is_the_agent_that_it_is_called_by() {
+    let called = |program, name: &str| {
+        let mut command = Command::new(binary(program));
+        command.arg0(name).arg("meta-data").output().unwrap()
+    };
+    for program in ["awsebs", "awseip", "awsvip"] {
+        for name in ["awsebs", "awseip", "awsvip"] {
+            let path = format!("/usr/lib/ocf/resource.d/portsip/{name}");
+            let output = called(program, &path);
+            let said = String::from_utf8_lossy(&output.stdout);
+            let agent = format!("<resource-agent name=\"{name}\"");
+            assert!(said.contains(&agent), "{program} as {name}: {output:?}");
+        }
+        let output = called(program, "/tmp/awsebs.old");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(said.contains("'/tmp/awsebs.old'"), "{said}");
+        assert!(said.contains("awsebs, awseip or awsvip"), "{said}");
     }
 }
 

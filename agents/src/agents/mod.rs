@@ -6,3 +6,22 @@ pub mod awseip;
 pub mod awsipsrcaddr;
 pub mod awsvip;
 pub mod pbx;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::ocf;
+
+/// Runs awsebs, awseip or awsvip: the one whose name the program was called by. For the package, a program
+/// with the AWS SDK takes minutes to link, so one is built and copied to the three names.
+pub fn with_aws_sdk() -> ExitCode {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&program).file_name().and_then(OsStr::to_str);
+    match name {
+        Some("awsebs") => ocf::main::<awsebs::AwsEbs>(),
+        Some("awseip") => ocf::main::<awseip::AwsEip>(),
+        Some("awsvip") => ocf::main::<awsvip::AwsVip>(),
+        _ => ocf::misnamed(&program, "awsebs, awseip or awsvip"),
+    }
+}

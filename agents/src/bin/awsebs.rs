@@ -1,4 +1,4 @@
 //! The agent awsebs, as Pacemaker calls it.
 fn main() -> std::process::ExitCode {
-    portsip_ha_agents::ocf::main::<portsip_ha_agents::agents::awsebs::AwsEbs>()
+    portsip_ha_agents::agents::with_aws_sdk()
 }

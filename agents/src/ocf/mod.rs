@@ -9,6 +9,7 @@ pub mod params;
 mod state;
 mod supervise;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -172,6 +173,13 @@ pub fn main<A: Agent>() -> std::process::ExitCode {
         None => return end(Exit::Arguments, Some(&usage(&A::DESCRIPTION))).into(),
     };
     run::<A>(action, started).into()
+}
+
+/// Ends a program whose name is not that of one of its agents.
+pub fn misnamed(program: &OsStr, agents: &str) -> std::process::ExitCode {
+    let program = program.display();
+    let reason = format!("the program was called as '{program}'; its name has to be {agents}");
+    end(Exit::Arguments, Some(&reason)).into()
 }
 
 fn usage(agent: &Description) -> String {
