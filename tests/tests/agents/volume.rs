@@ -228,6 +228,14 @@ fn a_right_that_is_given_late_is_waited_for() {
 }
 
 #[test]
+fn a_stop_after_a_start_that_was_not_allowed_does_not_wait_for_rights_again() {
+    let site = Site::new();
+    site.ec2.inject(Injection::of(CallFault::Denied));
+    let answer = site.agent(0, "awsebs", "stop").expect(0);
+    assert!(answer.took < Duration::from_secs(4), "{answer:?}");
+}
+
+#[test]
 fn a_clean_stop_that_is_not_described_yet_is_no_reason_to_refuse() {
     let site = Site::new();
     site.agent(0, "awsebs", "start").expect(0);

@@ -175,8 +175,8 @@ impl AwsEbs {
         let id = self.id();
         if volume.encrypted {
             Failure::installed(format!(
-                "{id} is encrypted and fell back to `available` twice: this node's role may lack kms:CreateGrant on its \
-                 KMS key (kms:Decrypt, kms:DescribeKey and kms:GenerateDataKeyWithoutPlaintext are needed too)"
+                "{id} is encrypted and fell back to `available` twice: this node's role may lack kms:CreateGrant on \
+                 its KMS key (kms:Decrypt, kms:DescribeKey and kms:GenerateDataKeyWithoutPlaintext are needed too)"
             ))
         } else {
             Failure::generic(format!(

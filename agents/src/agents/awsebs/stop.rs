@@ -40,8 +40,8 @@ impl AwsEbs {
         Ok(())
     }
 
-    /// Where the name alone says that the device is the volume, another volume may have the name by now, and must not be
-    /// unmounted.
+    /// Where the name alone says that the device is the volume, another volume may have the name by now, and must not
+    /// be unmounted.
     async fn forget_a_name_that_is_anothers(&self) -> Result<(), Failure> {
         if !self.device().is_some_and(|device| device.by_name) {
             return Ok(());
@@ -141,7 +141,13 @@ impl AwsEbs {
             .doing(&format!("asking EC2 where {} is", self.id()));
         loop {
             let look = async || until_known(patience, async || ec2.volume(self.id()).await).await;
-            let state = match self.allowed(look).await {
+            // A stop after a start that was not allowed anything must not wait for rights once more.
+            let answer = if surely_not_here {
+                look().await
+            } else {
+                self.allowed(look).await
+            };
+            let state = match answer {
                 Ok(volume) => volume.attachment_to(&here).map(|a| a.state),
                 Err(error) if error.meaning == Meaning::NotFound => None,
                 Err(error) => {

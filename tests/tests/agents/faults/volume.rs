@@ -106,7 +106,7 @@ fn somebody_detaches() -> Seen {
     acts(&site, &["monitor", "monitor 5", "monitor 10"])
 }
 
-/// A start on the first node while the second has the volume and runs; `given` is what the first one's environment says.
+/// A start on the first node while the second has the volume and runs; `given` changes the first one's environment.
 fn taken_over(given: &str) -> Seen {
     let site = Site::new();
     site.agent(1, AGENT, "start").expect(0);
