@@ -143,6 +143,21 @@ pub(super) fn older_than(services: &[Container], version: &str) -> Option<(Vec<S
     Some((names.collect(), oldest.to_owned()))
 }
 
+/// The containers of the vendor's programs that have another image than the newest of them. A tag moves, so two
+/// images may bear one tag and one version.
+pub(super) fn of_another_image(services: &[Container]) -> Vec<String> {
+    let programs = || {
+        services
+            .iter()
+            .filter(|it| PROGRAMS.contains(&it.service.as_str()))
+    };
+    let newest = programs().max_by_key(|it| it.created).map(|it| &it.image);
+    programs()
+        .filter(|it| Some(&it.image) != newest)
+        .map(|it| it.name.clone())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::condition::RunState;
@@ -243,5 +258,21 @@ mod tests {
         assert_eq!(older_than(&all, "22.4"), Some((names, "22.2.9".to_owned())));
         assert_eq!(older_than(&all, "22.2.1"), None);
         assert_eq!(older_than(&all, "unknown"), None);
+    }
+
+    #[test]
+    fn programs_of_another_image_than_the_newest_are_named() {
+        let image = |container: Container, image: &str| Container {
+            image: image.to_owned(),
+            ..container
+        };
+        let mut all = vec![
+            image(made("database", "portsip.database", 300, ""), "d"),
+            image(made("nats", "portsip.nats", 200, "22.4.0"), "b"),
+            image(made("ai", "portsip.ai", 100, "22.4.0"), "a"),
+        ];
+        assert_eq!(of_another_image(&all), ["portsip.ai"]);
+        all[2].image = "b".to_owned();
+        assert_eq!(of_another_image(&all), [""; 0]);
     }
 }

@@ -1,6 +1,8 @@
 //! What a start will do, found out before anything is changed: the containers that count, their order, and what
 //! has to be known to end them if Docker does not answer later.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::Instant;
@@ -8,10 +10,10 @@ use tokio::time::Instant;
 use super::AT_ONCE;
 use super::bring_up::{look, never_restart};
 use super::container::{Container, Inspection};
-use super::counted::{Leftover, counted, newest_version, older_than};
+use super::counted::{Leftover, counted, newest_version, of_another_image, older_than};
 use super::daemon::Daemon;
 use super::end::Known;
-use super::error::DockerError;
+use super::error::{DockerError, few};
 use super::order::Order;
 use super::stop::stop_one;
 
@@ -60,6 +62,13 @@ impl Plan {
     /// # Errors
     /// An image is older, or it is not of the version of the others.
     pub fn fits(&self, data: Option<&str>) -> Result<(), DockerError> {
+        let others = of_another_image(&self.containers);
+        if !others.is_empty() {
+            tracing::warn!(
+                "{}: their image is not that of the rest, the tag has moved: `docker compose create` makes them again",
+                few(&others)
+            );
+        }
         if let Some(data) = data {
             self.none_older_than(data, "the version of the data")?;
         }
@@ -138,7 +147,7 @@ pub(super) async fn plan(daemon: &Daemon, project: &str) -> Result<Plan, DockerE
 pub(super) async fn put_leftovers_aside(
     daemon: &Daemon,
     plan: &Plan,
-    grace: std::time::Duration,
+    grace: Duration,
     deadline: Instant,
 ) -> Result<(), DockerError> {
     let leftovers = plan.leftovers.iter().map(|it| (&it.container, true));
