@@ -71,7 +71,12 @@ fn own_id(element: &mut Element, taken: &mut BTreeSet<String>) {
     };
     let referred_to = !matches!(
         element.name.as_str(),
-        "nvpair" | "op" | "resource_set" | "instance_attributes" | "meta_attributes"
+        "nvpair"
+            | "op"
+            | "resource_set"
+            | "instance_attributes"
+            | "meta_attributes"
+            | "cluster_property_set"
     );
     if referred_to || taken.insert(id.clone()) {
         return;
