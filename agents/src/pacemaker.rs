@@ -43,14 +43,19 @@ pub async fn is_fencing_on(deadline: Deadline) -> Result<bool, String> {
     Ok(true)
 }
 
-/// The nodes on which the resource runs, as far as Pacemaker knows.
+/// The other nodes on which the resource runs, as far as Pacemaker knows. It counts a start that is under way as
+/// running, so this node is among those that it names while the resource starts here.
 ///
 /// # Errors
 /// Why Pacemaker can't be asked.
-pub async fn nodes_that_run(resource: &str, deadline: Deadline) -> Result<Vec<String>, String> {
+pub async fn other_nodes_that_run(resource: &str, deadline: Deadline) -> Result<Vec<String>, String> {
     let query = ["--resource", resource, "--locate"];
     let answer = ask(deadline, "crm_resource", &query).await?;
-    let nodes = located(&text(&answer.stdout));
+    let mut nodes = located(&text(&answer.stdout));
+    // Pacemaker's name for this node comes with each action.
+    if let Ok(here) = std::env::var("OCF_RESKEY_CRM_meta_on_node") {
+        nodes.retain(|node| *node != here);
+    }
     // The exit status for a resource that runs nowhere differs between versions.
     if answer.status.success() || text(&answer.stderr).contains("NOT running") {
         return Ok(nodes);

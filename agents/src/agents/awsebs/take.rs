@@ -142,7 +142,7 @@ impl AwsEbs {
                     " and may be writing, as fencing is off (stonith-enabled)".to_owned(),
                 ));
             }
-            let nodes = pacemaker::nodes_that_run(resource, deadline).await?;
+            let nodes = pacemaker::other_nodes_that_run(resource, deadline).await?;
             Ok((!nodes.is_empty()).then(|| {
                 format!(
                     ", and Pacemaker has {resource} running on {}",

@@ -131,7 +131,8 @@ fn refused(given: &str) -> Seen {
 }
 
 fn of_a_member() -> Seen {
-    taken_over(":")
+    // As Pacemaker calls it: it counts the start that it has just ordered as running.
+    taken_over("export OCF_RESKEY_CRM_meta_on_node=pbx01 RUNS_ON=pbx01")
 }
 
 fn of_nobody_known() -> Seen {
