@@ -146,8 +146,8 @@ fn hangs_in_a_start(pbx: &mut Pbx, table: &mut Table) {
     let starting = pbx.call("start").timeout(Duration::from_secs(20)).spawn();
     pbx.wait_for("[ -n \"$(docker ps --quiet)\" ]");
     pbx.host.engine.signal("STOP").unwrap();
-    let answer = starting.answer().expect(1);
-    table.row(fault, "pbx", "start", &answer, "portsip.");
+    // What it says depends on how far it came.
+    starting.answer().expect(1);
     let answers = [("stop", 1, "Docker hangs with an order to start a container")];
     rows(pbx, table, fault, &answers);
     pbx.host.engine.signal("CONT").unwrap();
@@ -156,31 +156,22 @@ fn hangs_in_a_start(pbx: &mut Pbx, table: &mut Table) {
     assert_eq!(pbx.host.running(), [""; 0]);
 }
 
-/// Nobody tells Docker that the process has ended.
+/// Nobody tells Docker that the process has ended. A container without health checks: a check that nobody waits for
+/// would keep the process from its end.
 fn believes(pbx: &mut Pbx, table: &mut Table) {
     pbx.call("start").run().expect(0);
     pbx.host.sh(
-        "for container in $(docker ps --quiet); do \
-             pid=$(docker inspect --format '{{.State.Pid}}' $container); \
-             shim=$(awk '{print $4}' /proc/$pid/stat); kill -STOP $shim; echo $shim >>/run/shims; \
-             id=$(docker inspect --format '{{.Id}}' $container); \
-             for process in /proc/[0-9]*; do \
-                 if grep -q $id $process/cgroup 2>/dev/null; then kill -KILL ${process#/proc/}; fi; done; done",
+        "docker ps --format '{{.Names}}' | grep -v gateway | xargs docker stop --time 5; \
+         pid=$(docker inspect --format '{{.State.Pid}}' portsip.gateway); \
+         awk '{print $4}' /proc/$pid/stat >/run/shim; kill -STOP $(cat /run/shim); kill -KILL $pid",
     );
-    let answers = [
-        ("monitor", 0, ""),
-        (
-            "probe",
-            7,
-            "Docker believes that some do, but none has a process",
-        ),
-    ];
-    let fault = "Docker believes that the containers run, but they have no process";
-    pbx.rows(table, fault, &answers);
+    let fault = "Docker believes that a container runs, but it has no process";
+    let meaning = "Docker believes that some do, but none has a process";
+    pbx.rows(table, fault, &[("probe", 7, meaning)]);
     let call = pbx.call("stop").timeout(Duration::from_secs(120));
     let answer = call.parameter("stop_grace", "1").run().expect(0);
     table.row(fault, "pbx", "stop", &answer, "");
-    pbx.host.sh("kill -CONT $(cat /run/shims); rm /run/shims");
+    pbx.host.sh("kill -CONT $(cat /run/shim)");
     pbx.wait_for("[ -z \"$(docker ps --quiet)\" ]");
 }
 
