@@ -51,6 +51,8 @@ pub(super) enum Place<'a> {
 pub(super) enum Untouched {
     Nothing,
     Service,
+    /// All but what nothing needs: that may come back to the active node, which it is to be near.
+    Needed,
     Everything,
 }
 
@@ -144,7 +146,7 @@ pub(super) fn fault(parts: &[Part], story: &Story, expected: &Expected<'_>) -> O
     .or_else(|| {
         let forgotten = story.forgotten.as_ref()?;
         let actions = forgotten.actions.iter();
-        touched(parts, &forgotten.before, actions, Untouched::Everything)
+        touched(parts, &forgotten.before, actions, Untouched::Needed)
             .map(|what| format!("when the failure has expired, {what} without need"))
     })
 }
@@ -156,13 +158,15 @@ fn touched<'a>(
     actions: impl Iterator<Item = &'a Action>,
     untouched: Untouched,
 ) -> Option<String> {
-    let meant = |instance: &Instance| match untouched {
-        Untouched::Nothing => false,
-        Untouched::Service => {
-            let part = parts.iter().find(|part| part.id == instance.resource);
-            part.is_some_and(|part| part.kind == Kind::Service) && works(&instance.role)
+    let meant = |instance: &Instance| {
+        let part = parts.iter().find(|part| part.id == instance.resource);
+        let is = |kind| part.is_some_and(|part| part.kind == kind);
+        match untouched {
+            Untouched::Nothing => false,
+            Untouched::Service => is(Kind::Service) && works(&instance.role),
+            Untouched::Needed => !is(Kind::Bystander),
+            Untouched::Everything => true,
         }
-        Untouched::Everything => true,
     };
     let ran: Vec<&Instance> = before.iter().filter(|i| meant(i)).collect();
     actions.into_iter().find_map(|action| match action {

@@ -125,7 +125,7 @@ fn aws(count: usize) -> impl Strategy<Value = String> {
 /// Ways of fencing on a LAN with so many nodes, by number.
 fn fencing(way: usize, count: usize) -> BoxedStrategy<String> {
     let options = (value(), value()).prop_map(|(user, script)| {
-        format!("fencing_options: \"username={user} password_script={script} lanplus=1\"\n")
+        format!("fencing_options: \"username={user} password_script={script}\"\n")
     });
     let options = (options, line("fencing_action", one_of(&["off", "reboot"])))
         .prop_map(|(options, action)| format!("{options}{action}"));
@@ -133,7 +133,10 @@ fn fencing(way: usize, count: usize) -> BoxedStrategy<String> {
         0 => line("fencing", Just("sbd".to_owned())).boxed(),
         1 => Just("fencing: none\n".to_owned()).boxed(),
         2 => options
-            .prop_map(|options| format!("fencing: fence_virsh\n{options}"))
+            .prop_map(|options| {
+                let options = options.replacen("username=", "ip=host username=", 1);
+                format!("fencing: fence_virsh\n{options}")
+            })
             .boxed(),
         _ => (
             options,
