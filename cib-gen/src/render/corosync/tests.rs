@@ -45,8 +45,20 @@ echo "pcs $*" >>"$PLAY/calls"
 case "$1 $2" in
 "cluster destroy") rm -f "$PLAY/corosync.conf" ;;
 "cluster corosync") cat "$PLAY/$3.conf" ;;
+"cluster enable" | "cluster start")
+    for word do
+        # One that is off fails what is asked of all of them, and of itself.
+        for off in $(cat "$PLAY/off" 2>/dev/null); do
+            if [ "$word" = "$off" ] || [ "$word" = --all ]; then
+                echo "Error: Unable to connect to $off" >&2
+                exit 1
+            fi
+        done
+    done
+    ;;
 esac
 "#;
+const SYSTEMCTL: &str = "#!/bin/sh\n[ -e \"$PLAY/enabled.$3\" ]\n";
 const PYTHON: &str = r#"#!/bin/sh
 cat >/dev/null
 echo "pcsd $2 $3" >>"$PLAY/calls"
@@ -64,7 +76,12 @@ impl Play {
     fn new() -> Play {
         let play = Play(tempfile::tempdir().unwrap());
         play.put("password", "secret\n");
-        for (name, program) in [("pcs", PCS), ("python3", PYTHON), ("cibadmin", CIBADMIN)] {
+        for (name, program) in [
+            ("pcs", PCS),
+            ("python3", PYTHON),
+            ("cibadmin", CIBADMIN),
+            ("systemctl", SYSTEMCTL),
+        ] {
             play.put(name, program);
             let path = play.0.path().join(name);
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -99,6 +116,7 @@ impl Play {
                 &format!("{path}/corosync.conf"),
             )
             .replace("/var/lib/pacemaker/cib/cib.xml", &format!("{path}/cib.xml"))
+            .replace("/etc/default/sbd", &format!("{path}/default-sbd"))
             .replace("/dev/watchdog", &format!("{path}/watchdog"));
         Command::new("sh")
             .args(["-c", &script])
@@ -229,9 +247,7 @@ fn a_second_run_leaves_an_sbd_that_is_right_alone() {
 fn an_sbd_that_is_not_right_in_a_cluster_that_runs_is_left_alone_too_and_the_steps_are_named() {
     for wrong in [
         "running disabled /dev/watchdog 5",
-        "running enabled /dev/watchdog1 5",
-        "running enabled /dev/watchdog 15",
-        "running enabled no-watchdog no-timeout",
+        "running disabled no-watchdog no-timeout",
         "stopped disabled /dev/watchdog 5",
     ] {
         let play = lan_of([RIGHT, wrong, RIGHT]);
@@ -256,6 +272,103 @@ fn an_sbd_that_is_not_right_in_a_cluster_that_runs_is_left_alone_too_and_the_ste
             "{calls:?}"
         );
     }
+}
+
+#[test]
+fn another_device_or_timeout_of_an_sbd_that_is_enabled_is_accepted() {
+    for (sbd, note) in [
+        ("running enabled /dev/watchdog1 5", None),
+        ("running enabled no-watchdog no-timeout", None),
+        ("stopped enabled /dev/watchdog1 5", None),
+        (
+            "running enabled /dev/watchdog 8",
+            Some("on: pbx01 (8 s) pbx02 (8 s) pbx03 (8 s)."),
+        ),
+        (
+            "running enabled /dev/watchdog1 15",
+            Some("stonith-watchdog-timeout=30s"),
+        ),
+        (
+            "running enabled /dev/watchdog 2",
+            Some("stonith-watchdog-timeout=10s"),
+        ),
+    ] {
+        let play = lan_of([sbd; 3]);
+        let output = play.run(&Cluster::of(&sites::lan("")));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{sbd}: {said}");
+        assert_eq!(said.contains("watchdog timeout"), note.is_some(), "{said}");
+        assert!(said.contains(note.unwrap_or_default()), "{sbd}: {said}");
+        let calls = play.calls();
+        assert!(!calls.iter().any(|c| c.contains("sbd enable")), "{calls:?}");
+    }
+}
+
+#[test]
+fn where_sbd_is_enabled_its_own_device_has_to_be_there() {
+    let play = lan_of([RIGHT; 3]);
+    let watchdog = play.0.path().join("watchdog");
+    fs::remove_file(&watchdog).unwrap();
+    play.put("watchdog1", "");
+    play.put(
+        "default-sbd",
+        &format!("SBD_WATCHDOG_DEV=\"{}1\"\n", watchdog.display()),
+    );
+    let lan = Cluster::of(&sites::lan(""));
+    assert_eq!(play.run(&lan).status.code(), Some(1));
+    play.put("enabled.sbd.service", "");
+    let output = play.run(&lan);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn where_sbd_is_enabled_on_some_nodes_those_keep_what_they_have() {
+    let stopped = "stopped disabled no-watchdog no-timeout";
+    let play = lan_of([stopped, "stopped enabled /dev/other 9", stopped]);
+    let output = play.run(&Cluster::of(&sites::lan("")));
+    assert!(output.status.success(), "{output:?}");
+    let calls = fs::read_to_string(play.0.path().join("calls")).unwrap();
+    let wanted = "/watchdog watchdog=/dev/other@pbx02 SBD_WATCHDOG_TIMEOUT=9\n";
+    assert!(calls.contains(wanted), "{calls}");
+}
+
+#[test]
+fn a_node_that_is_off_keeps_no_other_from_starting_and_is_named() {
+    let play = lan_of([RIGHT, "", RIGHT]);
+    play.put("off", "pbx02\n");
+    let output = play.run(&Cluster::of(&sites::lan("")));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("see above: pbx02. It runs on: pbx01 pbx03."),
+        "{said}"
+    );
+    let calls = fs::read_to_string(play.0.path().join("calls")).unwrap();
+    let started = "pcs cluster start pbx01 pbx03 --wait=120\n";
+    assert!(calls.contains(started), "{calls}");
+
+    play.put("off", "pbx01 pbx02 pbx03\n");
+    let output = play.run(&Cluster::of(&sites::lan("")));
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no node could be told"), "{said}");
+}
+
+/// Pacemaker compares names without regard to case; pcs knows a node by the name that it was given.
+#[test]
+fn names_of_nodes_may_differ_in_case() {
+    let play = lan_of([RIGHT; 3]);
+    let conf = fs::read_to_string(play.0.path().join("corosync.conf")).unwrap();
+    play.put("corosync.conf", &conf.replace("pbx02", "PBX02"));
+    play.put("PBX02.sbd", RIGHT);
+    let output = play.run(&Cluster::of(&sites::lan("")));
+    assert!(output.status.success(), "{output:?}");
+    assert!(play.calls().contains(&"pcsd sbd PBX02".to_owned()));
+
+    play.put("corosync.conf", &conf.replace("ha_cluster", "HA_cluster"));
+    let output = play.run(&Cluster::of(&sites::lan("")));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("in another cluster already"), "{said}");
 }
 
 #[test]
