@@ -190,7 +190,7 @@ fn what_may_be_the_users_stays_by_both_in_the_same_way(suite: Suite) {
         (
             cluster(""),
             cluster("fencing: none\n"),
-            &["resource update ebs device=/dev/sdg --force"],
+            &["resource update ebs device=/dev/sdg"],
             &["/dev/sdg"],
         ),
     ] {
