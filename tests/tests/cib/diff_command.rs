@@ -164,7 +164,7 @@ fn what_may_be_the_users_stays_by_both_in_the_same_way(suite: Suite) {
     let all = "subnet_cidr: 192.168.1.0/24\nsip_transport: tls\nsip_port: 5071\nweb_port: 8443\n";
     let set = [
         "stonith update fencing-pbx01 password=hush power_timeout=40 pcmk_delay_max=9s",
-        "stonith level add 1 pbx01 fencing-pbx01",
+        "stonith level add 1 pbx01 fencing-pbx01 --force",
         "constraint location fencing-pbx01 avoids pbx01",
         "tag create boards fencing-pbx01 fencing-pbx02",
         "resource update vip nic=eth1",
