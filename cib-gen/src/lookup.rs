@@ -148,7 +148,7 @@ pub(crate) fn look_for_hindrances(
     };
     vec![format!(
         "NOTE: not looked at: whether fencing may stop the instances, and whether each has a way to EC2 \
-         after that: {why}. Nothing else is missing. With --offline EC2 is not asked"
+         after that: {why}. The output is complete. With --offline EC2 is not asked"
     )]
 }
 

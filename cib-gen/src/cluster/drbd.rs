@@ -92,6 +92,13 @@ fn net(fenced: bool) -> Vec<Setting> {
                 "tenths of a second that a peer has to answer; less than the other two",
             ),
             because(
+                "ko-count",
+                47,
+                "times `timeout` that a write may take on a standby before that standby is dropped: \
+                 42 s, as with DRBD's own timeout and count. A disk that stalls for some seconds is \
+                 no lost peer",
+            ),
+            because(
                 "connect-int",
                 2,
                 "seconds between attempts to connect: how long a pause outlasts an outage of the \

@@ -4,6 +4,7 @@
 mod aws;
 mod drbd;
 mod lan;
+pub(crate) mod notes;
 pub(crate) mod owned;
 mod parts;
 

@@ -1,10 +1,10 @@
 //! The CIB as it would be after the script of pcs commands (render/opening.sh): what is there is
-//! brought to what is wanted, what is missing is added, what an earlier vars.yml asked for goes, all
-//! else stays. A test compares it with what pcs makes.
+//! brought to what is wanted, what is missing is added, devices and constraints of ours that vars.yml no
+//! longer asks for go, all else stays. A test compares it with what pcs makes.
 
 use std::collections::BTreeSet;
 
-use super::{refuse, remove};
+use super::{refuse, remove, watchdog};
 use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
 use crate::render;
 use crate::xml::{Element, Error};
@@ -25,10 +25,17 @@ pub(super) fn merge(
     let mut merged = cib.clone();
     let configuration = merged.child_or_new("configuration");
     remove::devices(cluster, configuration);
+    let stays = |property: &Setting| {
+        property.name == render::WATCHDOG_TIMEOUT
+            && watchdog::timeout(configuration)
+                .is_some_and(|value| watchdog::is_enough(value, &property.value))
+    };
+    let properties = cluster.properties.iter();
+    let properties: Vec<Setting> = properties.filter(|p| !stays(p)).cloned().collect();
     settings(
         configuration.child_or_new("crm_config"),
         ("cluster_property_set", "cib-bootstrap-options"),
-        &cluster.properties,
+        &properties,
     );
     settings(
         section(configuration, "rsc_defaults"),
@@ -184,17 +191,20 @@ fn set_of<'a>(element: &'a mut Element, name: &str, id: &str) -> &'a mut Element
     &mut element.children[at]
 }
 
-/// A primitive gets the parameters that are wanted, loses those that an earlier vars.yml asked for, and
-/// keeps others. Where an operation differs, all that have the name of one that is wanted are written
-/// anew.
+/// A primitive gets the parameters that are wanted, loses those that only cib-gen writes and that do harm,
+/// and keeps others. Where an operation differs, all that have the name of one that is wanted are written
+/// anew. A fencing device may get another agent: what refers to it stays.
 fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
+    if let Agent::Stonith { name } = &model.agent {
+        there.set("type", name);
+    }
     let sets = (
         "instance_attributes",
         format!("{}-instance_attributes", model.id),
     );
     settings(there, (sets.0, &sets.1), &model.parameters);
     for set in there.children.iter_mut().filter(|set| set.name == sets.0) {
-        let stays = |pair: &Element| !pair.get("name").is_some_and(|n| model.no_longer_asks(n));
+        let stays = |pair: &Element| !pair.get("name").is_some_and(|n| model.deletes(n));
         set.children.retain(stays);
     }
     let (has, wants) = (operations(there), operations(wanted));

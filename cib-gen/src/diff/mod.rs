@@ -3,8 +3,10 @@
 
 mod effects;
 mod merge;
+mod notes;
 mod refuse;
 mod remove;
+mod watchdog;
 mod words;
 
 use std::fmt::Write;
@@ -20,6 +22,8 @@ pub struct Diff {
     pub refusals: Vec<String>,
     /// What it would change, a line for each.
     pub changes: Vec<String>,
+    /// What it would leave, and what only a person can do.
+    pub notes: Vec<String>,
     /// The CIB as it would be then; where it would refuse, as it is.
     pub cib: Element,
 }
@@ -36,11 +40,13 @@ impl Diff {
             Ok(new) => Ok(Diff {
                 refusals: Vec::new(),
                 changes: words::changes(&old, &new)?,
+                notes: notes::notes(cluster, &old, &new)?,
                 cib: new,
             }),
             Err(refusals) => Ok(Diff {
                 refusals,
                 changes: Vec::new(),
+                notes: Vec::new(),
                 cib: old,
             }),
         }
@@ -68,19 +74,23 @@ impl Diff {
             return text;
         }
         if self.changes.is_empty() {
-            return "nothing would change\n".to_owned();
-        }
-        for change in &self.changes {
-            let _ = writeln!(text, "{change}");
-        }
-        text.push('\n');
-        match transitions {
-            Some((without, with)) => {
-                for effect in effects::effects(without, with) {
-                    let _ = writeln!(text, "{effect}");
-                }
+            text += "nothing would change\n";
+        } else {
+            for change in &self.changes {
+                let _ = writeln!(text, "{change}");
             }
-            None => text += "the CIB does not say what runs: nothing is known of restarts\n",
+            text.push('\n');
+            match transitions {
+                Some((without, with)) => {
+                    for effect in effects::effects(without, with) {
+                        let _ = writeln!(text, "{effect}");
+                    }
+                }
+                None => text += "the CIB does not say what runs: nothing is known of restarts\n",
+            }
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "\nnote: {note}");
         }
         text
     }

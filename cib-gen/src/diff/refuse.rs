@@ -2,6 +2,7 @@
 
 use super::merge::{agent_of, find, has_agent, is_clone_of};
 use super::remove::is_our_device;
+use super::watchdog;
 use crate::cluster::{Agent, Cluster, Resource};
 use crate::render;
 use crate::xml::{Element, Error};
@@ -64,7 +65,9 @@ fn nodes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
         refusals.extend(other.map(|node| {
             format!(
                 "the cluster has a node '{node}', which vars.yml does not name: nothing could fence it. \
-                 `sudo pcs cluster node remove {node}` takes it out of the cluster"
+                 Write it into vars.yml (pbx0{}_...). Or, if it has left for good, \
+                 `sudo pcs cluster node remove {node}` takes it out of the cluster",
+                members.len() + 1
             )
         }));
     }
@@ -79,12 +82,12 @@ fn no_watchdog(cluster: &Cluster, configuration: &Element) -> Option<String> {
         .flat_map(Element::all)
         .filter(|pair| pair.name == "nvpair")
         .collect();
-    let has = |name: &str| properties.iter().find(|pair| pair.is("name", name));
+    let runs = properties
+        .iter()
+        .any(|pair| pair.is("name", "have-watchdog") && pair.is("value", "true"));
     let lives = (configuration.child("nodes")).is_some_and(|nodes| nodes.child("node").is_some());
-    let refuses = cluster.corosync.watchdog.is_some()
-        && lives
-        && has(render::WATCHDOG_TIMEOUT).is_none()
-        && !has("have-watchdog").is_some_and(|pair| pair.is("value", "true"));
+    let refuses =
+        cluster.corosync.watchdog.is_some() && lives && !watchdog::guards(configuration) && !runs;
     refuses.then(|| {
         "SBD does not run in the cluster (have-watchdog is not true): \
          `cib-gen --format corosync vars.yml | sudo sh` sets it up, or says how"

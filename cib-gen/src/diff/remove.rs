@@ -1,18 +1,15 @@
-//! What an earlier vars.yml asked for, bears a name of ours, and is no longer wanted.
+//! Fencing devices and constraints that bear a name of ours and are no longer wanted.
 
-use super::merge::has_agent;
 use crate::cluster::{Cluster, owned};
 use crate::xml::Element;
 
-/// Takes out the fencing devices of ours that the cluster has no more, or has with another agent.
+/// Takes out the fencing devices of ours that the cluster has no more.
 pub(super) fn devices(cluster: &Cluster, configuration: &mut Element) {
     let Some(resources) = configuration.child("resources") else {
         return;
     };
-    let is_wanted = |device: &Element| {
-        (cluster.primitives())
-            .any(|wanted| device.is("id", &wanted.id) && has_agent(device, &wanted.agent))
-    };
+    let is_wanted =
+        |device: &Element| (cluster.primitives()).any(|wanted| device.is("id", &wanted.id));
     let all = resources.all().into_iter();
     let gone: Vec<String> = all
         .filter(|element| is_our_device(element) && !is_wanted(element))

@@ -17,6 +17,18 @@ fn lan_with(more: &str) -> Cluster {
     Cluster::of(&(vars.resolve(&Known::default())).unwrap_or_else(|e| panic!("{e}")))
 }
 
+/// The vendor's file for AWS.
+fn aws_with(more: &str) -> Cluster {
+    let vars = include_str!("../../tests/vars-vendor.yml");
+    let vars = Vars::parse("vars.yml", &format!("{vars}{more}")).unwrap_or_else(|e| panic!("{e}"));
+    let node = |n: u8| format!("pbx0{n}=172.31.16.13{}", n + 2).parse().unwrap();
+    let known = Known {
+        given: vec![node(1), node(2), node(3)],
+        ..Known::default()
+    };
+    Cluster::of(&vars.resolve(&known).unwrap_or_else(|e| panic!("{e}")))
+}
+
 /// A management board for each node.
 const BOARDS: &str = "fencing: fence_ipmilan\nfencing_options: username=a lanplus=1\n\
     pbx01_fencing_options: ip=192.168.1.231\npbx02_fencing_options: ip=192.168.1.232\n\
@@ -146,6 +158,10 @@ fn a_node_that_no_device_would_know_is_refused() {
     let said = refusals(&boards, &more);
     assert!(
         said.contains("'pbx04'") && said.contains("pcs cluster node remove pbx04"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Write it into vars.yml (pbx04_...). Or, if it has left for good"),
         "{said}"
     );
     // A watchdog resets every node.

@@ -51,8 +51,9 @@ pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) ->
         ),
         (
             Trouble::NoWay,
-            "it has no public address, and its subnet leads to EC2 neither by a NAT gateway nor by a VPC \
-             endpoint: the agents can not reach EC2 there",
+            "it has no public address, and neither a NAT gateway nor a VPC endpoint for EC2 was seen in \
+             this VPC: the agents can not reach EC2 there, unless the nodes reach it through a proxy or \
+             an endpoint of another VPC",
         ),
     ] {
         let ids: Vec<&str> = (facts.nodes.iter())

@@ -62,10 +62,9 @@ pub fn corosync(cluster: &Cluster) -> String {
     );
     match &corosync.watchdog {
         None => script += "    fi\n",
-        Some(watchdog) => script += &sbd(watchdog, &names),
+        Some(watchdog) => script += &sbd(watchdog),
     }
-    script += "    pcs cluster enable --all\n";
-    script += "    pcs cluster start --all --wait=120\n";
+    script += "    everywhere\n";
     script +=
         "}\n\n# The whole script has been read when this line is: half a script does nothing.\n";
     script += "main </dev/null\n";
@@ -74,18 +73,15 @@ pub fn corosync(cluster: &Cluster) -> String {
 
 /// The rest of the question whether this node is a member of the cluster: SBD is enabled where the
 /// cluster does not run, and left alone where it is enabled already.
-fn sbd(watchdog: &Watchdog, names: &[String]) -> String {
+fn sbd(watchdog: &Watchdog) -> String {
     let Watchdog { device, timeout } = watchdog;
     let device = quoted(device);
-    let enable = format!(
-        "        pcs stonith sbd enable watchdog={device} SBD_WATCHDOG_TIMEOUT={timeout}\n"
-    );
+    let enable = format!("        enable_sbd {device} {timeout}\n");
     let why = format!(
         "SBD without a disk: a node that has lost the others, or whose Pacemaker or kernel hangs, \
          feeds {device} no more and is reset {timeout} s later."
     );
-    let names = names.join(" ");
-    let is_set_up = format!("    elif ! sbd_is_set_up {device} {timeout} {names}; then\n");
+    let is_set_up = format!("    elif ! sbd_is_set_up {timeout} $(members); then\n");
     [
         indented(8, &comment(&why)),
         enable.clone(),

@@ -49,16 +49,45 @@ in_another() {
 }
 
 # member CLUSTER "name: NODE"...
-# Whether this node is in the cluster already: name and nodes are those of vars.yml.
+# Whether this node is in the cluster already: name and nodes are those of vars.yml. Pacemaker compares
+# names of nodes without regard to case.
 member() {
     cluster=$1
     shift
     [ -e "$corosync_conf" ] || return 1
     ! sample <"$corosync_conf" || return 1
-    for line in "cluster_name: $cluster" "$@"; do
-        sed 's/^[[:space:]]*//; s/[[:space:]]*$//' "$corosync_conf" | grep -Fxq -e "$line" ||
+    lines=$(sed 's/^[[:space:]]*//; s/[[:space:]]*$//' "$corosync_conf")
+    printf '%s\n' "$lines" | grep -Fxq -e "cluster_name: $cluster" ||
+        in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed."
+    for line do
+        printf '%s\n' "$lines" | grep -Fixq -e "$line" ||
             in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed."
     done
+}
+
+# The names of this cluster's nodes as pcs knows them, which may differ in case from those of vars.yml.
+members() {
+    sed -n -E 's/^[[:space:]]*name:[[:space:]]*([^[:space:]]+)[[:space:]]*$/\1/p' "$corosync_conf"
+}
+
+# Has every node start the cluster, now and with the machine. A node that is off keeps no other from it.
+everywhere() {
+    if pcs cluster enable --all; then
+        pcs cluster start --all --wait=120
+        return
+    fi
+    answered='' silent=''
+    for name in $(members); do
+        if pcs cluster enable "$name" >/dev/null 2>&1; then
+            answered="$answered $name"
+        else
+            silent="$silent $name"
+        fi
+    done
+    [ -n "$answered" ] || fail "no node could be told to start the cluster, see above."
+    # Names have no spaces.
+    pcs cluster start $answered --wait=120 || fail "the cluster did not start on all of:$answered, see above. Not told to start it:$silent."
+    [ -z "$silent" ] || fail "these nodes could not be told to start the cluster, see above:$silent. It runs on:$answered. When they are back, run this again."
 }
 
 # Takes this node out of the sample's cluster. This comes before anything is asked of pcs: in a

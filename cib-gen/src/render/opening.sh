@@ -2,8 +2,9 @@
 # Run it as root on one node of the running cluster:  cib-gen vars.yml | sudo sh
 # It edits a copy of the configuration and pushes it in one step at the end; if anything
 # fails before, nothing has changed. It can be run again: what is as written here is left
-# alone, what differs is brought to it, what an earlier vars.yml asked for is deleted and
-# named, everything else (standby, disabled resources, other constraints) stays.
+# alone, what differs is brought to it. cib-gen's own fencing devices and constraints that
+# vars.yml no longer asks for are deleted and named. Everything else (standby, disabled
+# resources, other constraints, other parameters) stays; other parameters are named.
 #
 # With CIB_GEN_FILE=cib.xml it edits that file instead, and needs no cluster.
 set -eu
@@ -63,8 +64,25 @@ nodes() {
 no_other_nodes() {
     for member in $members; do
         among "$member" "$@" ||
-            fail "the cluster has a node '$member', which vars.yml does not name: nothing could fence it. 'pcs cluster node remove $member' takes it out of the cluster. Nothing was changed."
+            fail "the cluster has a node '$member', which vars.yml does not name: nothing could fence it. Write it into vars.yml (pbx0$(($# + 1))_...). Or, if it has left for good, 'pcs cluster node remove $member' takes it out of the cluster. Nothing was changed."
     done
+}
+
+# seconds TIME: a time as Pacemaker reads it; 0 if there is none, -1 if it can not be read.
+seconds() {
+    if [ -z "$1" ]; then
+        echo 0
+        return
+    fi
+    number=$(printf '%s\n' "$1" | sed -n -E 's/^ *(-?)0*([0-9]+).*/\1\2/p')
+    case $number:$1 in
+    :*) number=-1 ;;
+    *ms | *msec) number=$((number / 1000)) ;;
+    *us | *usec) number=0 ;;
+    *m | *min) number=$((number * 60)) ;;
+    *h | *hr) number=$((number * 3600)) ;;
+    esac
+    echo "$number"
 }
 
 # Whether a schema of Pacemaker is older than another.
@@ -120,10 +138,12 @@ resource() {
         ;;
     esac
     there="resources//primitive[@id='$id'][$type]"
-    # A device of another agent was asked for by an earlier vars.yml.
+    # An earlier vars.yml asked for a device of another agent. The device stays, because fencing levels,
+    # constraints and tags may name it; pcs has no command for this.
     if [ "$command" = stonith ] && ! has "$there" && has "resources//primitive[@id='$id' and @class='stonith']"; then
         note "the fencing device $id becomes $agent"
-        edit stonith delete "$id"
+        CIB_file=$new cibadmin --modify --xpath "/cib/configuration/resources//primitive[@id='$id']" \
+            --xml-text "<primitive id=\"$id\" type=\"${agent#*:}\"/>"
     fi
     if absent "$id"; then
         case $command in
@@ -203,6 +223,7 @@ operation() {
 }
 
 # without ID PARAMETER...
+# What nobody but cib-gen writes, and does harm when it is left.
 without() {
     id=$1
     shift
@@ -213,25 +234,32 @@ without() {
     done
 }
 
-# only ID PARAMETER...
-# A fencing device has no other parameters than these, and what Pacemaker was told about it.
-only() {
+# kept ID PARAMETER...
+# What else is set on a resource may be somebody's own. It stays, and is named at the end, without its
+# value, which may be a secret.
+theirs=
+kept() {
     id=$1
     shift
-    for name in $(values "resources//primitive[@id='$id']/instance_attributes/nvpair" name); do
-        case $name in
-        pcmk_*) ;;
-        *) printf '%s\n' "$@" | grep -Fqx -e "$name" || without "$id" "$name" ;;
-        esac
+    for name in $(values "resources//primitive[@id='$id']/instance_attributes[not(rule) and not(@id-ref)]/nvpair" name); do
+        printf '%s\n' "$@" | grep -Fqx -e "$name" || theirs="$theirs
+    sudo pcs $command update $id $name="
     done
 }
 
+# name_kept "WHY"
+name_kept() {
+    [ -z "$theirs" ] || note "$1$theirs"
+}
+
 # no_devices ID...
+# --force: newer pcs does not delete what it takes for the last means of fencing. What fences from
+# now on is written already.
 no_devices() {
     for id do
         has "resources//primitive[@id='$id' and @class='stonith']" || continue
         note "the fencing device $id is no longer asked for and is deleted"
-        edit stonith delete "$id"
+        edit stonith delete "$id" --force
     done
 }
 
@@ -295,16 +323,31 @@ constraint() {
 }
 
 # watchdog DEVICE TIMEOUT NODE...
-# A node whose Pacemaker is told of a watchdog timeout and has no SBD running stops at once.
+# A node whose Pacemaker is told of a watchdog timeout and has no SBD running stops at once. A node is
+# taken for dead when that time is over, so it is never made shorter.
 watchdog() {
     device=$1 timeout=$2
     shift 2
-    has "crm_config/cluster_property_set/nvpair[@name='stonith-watchdog-timeout' and @value='$timeout']" &&
+    least=$(seconds "$timeout")
+    if [ -z "${CIB_GEN_FILE:-}" ]; then
+        # SBD may have been given more time, for a slow watchdog.
+        of_sbd=$(sed -n 's/^SBD_WATCHDOG_TIMEOUT=//p' /etc/default/sbd 2>/dev/null | tr -d "\"' ") || of_sbd=
+        twice=$((2 * $(seconds "$of_sbd")))
+        [ "$twice" -le "$least" ] || least=$twice timeout=${twice}s
+    fi
+    property="crm_config/cluster_property_set/nvpair[@name='stonith-watchdog-timeout']"
+    value=$(values "$property" value | head -n 1)
+    # A negative one stands for twice SBD's own timeout.
+    now=$(seconds "$value")
+    if [ "$now" -ge "$least" ] || [ "$now" -lt 0 ]; then
+        [ "$now" -eq "$least" ] || note "stonith-watchdog-timeout $value stays: it is not shorter than $timeout"
         return 0
+    fi
     if [ -n "${CIB_GEN_FILE:-}" ]; then
         # pcs would ask whether SBD is enabled on this machine, which need not be a node.
+        id=$(values "$property" id | head -n 1)
         CIB_file=$new crm_attribute --type crm_config --name stonith-watchdog-timeout \
-            --id cib-bootstrap-options-stonith-watchdog-tim --update "$timeout"
+            --id "${id:-cib-bootstrap-options-stonith-watchdog-tim}" --update "$timeout"
         return
     fi
     said=$(pcs stonith sbd status 2>&1) || said="pcs stonith sbd status failed: $said"
@@ -312,7 +355,29 @@ watchdog() {
     for name do
         printf '%s\n' "$said" | grep -Fiqx -e "$name: YES | YES | YES" || without="$without $name"
     done
-    [ -n "$without" ] || return 0
+    if [ -z "$without" ]; then
+        edit property set "stonith-watchdog-timeout=$timeout"
+        return
+    fi
     printf '%s\n' "$said" >&2
     fail "SBD is not installed, enabled and running on:$without. A node without it would stop at once. 'cib-gen --format corosync vars.yml | sudo sh' enables it, or says how; it needs $device on every node (where there is no hardware for it: sudo systemctl enable --now portsip-ha-softdog). Or name a fence agent in vars.yml. Nothing was changed."
+}
+
+# no_watchdog "WHAT TO DO"
+# SBD that an earlier vars.yml asked for ends only with the cluster.
+no_watchdog() {
+    value=$(values "crm_config/cluster_property_set/nvpair[@name='stonith-watchdog-timeout']" value | head -n 1)
+    [ "$(seconds "$value")" -eq 0 ] || note "$1"
+}
+
+# drbd_file FENCING ACTION "WHAT TO DO"
+# What DRBD does without quorum depends on fencing, and is in a file of each node, not in the cluster.
+drbd_file() {
+    file=/etc/drbd.d/pbxdata.res
+    opposite=true
+    [ "$1" = false ] || opposite=false
+    if has "crm_config/cluster_property_set[not(rule)]/nvpair[@name='stonith-enabled' and @value='$opposite']" ||
+        { [ -z "${CIB_GEN_FILE:-}" ] && [ -e "$file" ] && ! grep -Eq "^[[:space:]]*on-no-quorum[[:space:]]+$2;" "$file"; }; then
+        note "$3"
+    fi
 }

@@ -11,7 +11,7 @@ use super::{
     DEFAULTS, SCHEMA, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option,
     is_colocation, operation_options, promoted_option,
 };
-use crate::cluster::{Agent, Cluster, Constraint, Primitive, Resource, Setting, owned};
+use crate::cluster::{Agent, Cluster, Constraint, Primitive, Resource, Setting, notes, owned};
 
 /// What the script does before and after its commands.
 const OPENING: &str = include_str!("opening.sh");
@@ -36,22 +36,13 @@ pub fn pcs(cluster: &Cluster) -> String {
     if fenced {
         line(&mut script, &format!("no_other_nodes {}", nodes.join(" ")));
     }
-    let timeout = cluster
-        .properties
-        .iter()
-        .find(|p| p.name == WATCHDOG_TIMEOUT);
-    if let (Some(watchdog), Some(timeout)) = (&cluster.corosync.watchdog, timeout) {
-        let command = [
-            "watchdog",
-            &quoted(watchdog.device),
-            &quoted(&timeout.value),
-        ];
-        line(
-            &mut script,
-            &format!("{} {}", command.join(" "), nodes.join(" ")),
-        );
-    }
-    settings(&mut script, "properties", &cluster.properties);
+    drbd_file(&mut script, cluster);
+    watchdog(&mut script, cluster, &nodes.join(" "));
+    let properties: Vec<Setting> = (cluster.properties.iter())
+        .filter(|property| property.name != WATCHDOG_TIMEOUT)
+        .cloned()
+        .collect();
+    settings(&mut script, "properties", &properties);
     settings(
         &mut script,
         &format!("defaults {DEFAULTS}"),
@@ -84,6 +75,41 @@ fn indented(script: &mut String, comments: &str) {
     for comment in comments.lines() {
         line(script, comment);
     }
+}
+
+/// A note, if DRBD's file is one of another way of fencing. It compares with what is configured, so it comes
+/// before the properties.
+fn drbd_file(script: &mut String, cluster: &Cluster) {
+    let Some(drbd) = &cluster.drbd else {
+        return;
+    };
+    let mut options = drbd.sections.iter().flat_map(|section| &section.options);
+    let action = options.find(|option| option.name == "on-no-quorum");
+    let fenced = (cluster.properties.iter()).find(|property| property.name == "stonith-enabled");
+    if let (Some(action), Some(fenced)) = (action, fenced) {
+        let (fenced, action) = (quoted(&fenced.value), quoted(&action.value));
+        let command = format!(
+            "drbd_file {fenced} {action} \\\n        {}",
+            quoted(notes::DRBD_FILE)
+        );
+        line(script, &command);
+    }
+}
+
+/// The watchdog's timeout, which is set only where SBD runs; or a note, if one is set and not asked for.
+fn watchdog(script: &mut String, cluster: &Cluster, nodes: &str) {
+    let mut properties = cluster.properties.iter();
+    let timeout = properties.find(|property| property.name == WATCHDOG_TIMEOUT);
+    let (Some(watchdog), Some(timeout)) = (&cluster.corosync.watchdog, timeout) else {
+        line(script, &format!("no_watchdog {}", quoted(notes::SBD_STAYS)));
+        return;
+    };
+    script.push('\n');
+    if let Some(why) = timeout.why {
+        indented(script, &comment(&format!("{}: {why}.", timeout.name)));
+    }
+    let (device, timeout) = (quoted(watchdog.device), quoted(&timeout.value));
+    line(script, &format!("watchdog {device} {timeout} {nodes}"));
 }
 
 fn settings(script: &mut String, command: &str, settings: &[Setting]) {
@@ -137,7 +163,7 @@ fn primitive(script: &mut String, resource: &Primitive, clone: Option<(&str, &[S
         }
     }
     line(script, &command);
-    no_longer_asked_for(script, resource);
+    not_asked_for(script, resource);
     metas(script, &resource.id, &resource.meta);
     if let Some((id, meta)) = clone {
         line(
@@ -148,23 +174,17 @@ fn primitive(script: &mut String, resource: &Primitive, clone: Option<(&str, &[S
     }
 }
 
-/// Parameters that an earlier vars.yml asked for.
-fn no_longer_asked_for(script: &mut String, resource: &Primitive) {
+/// Parameters that are there and that vars.yml does not ask for.
+fn not_asked_for(script: &mut String, resource: &Primitive) {
     let id = quoted(&resource.id);
-    let optional = resource.optional_parameters().iter();
-    let gone: Vec<&str> = optional
-        .copied()
-        .filter(|name| resource.no_longer_asks(name))
-        .collect();
+    let gone = resource.harmful_when_left().iter();
+    let gone: Vec<&str> = gone.copied().filter(|name| !resource.asks(name)).collect();
     if !gone.is_empty() {
         line(script, &format!("without {id} {}", gone.join(" ")));
     }
-    if resource.has_only_what_is_asked_for() {
-        let names: Vec<String> = (resource.parameters.iter())
-            .map(|parameter| quoted(&parameter.name))
-            .collect();
-        line(script, &format!("only {id} {}", names.join(" ")));
-    }
+    let names = resource.parameters.iter().map(|p| quoted(&p.name));
+    let words: Vec<String> = std::iter::once(format!("kept {id}")).chain(names).collect();
+    line(script, &words.join(" "));
 }
 
 /// Fencing devices and constraints of ours that the cluster no longer has.
@@ -184,6 +204,7 @@ fn no_longer_wanted(script: &mut String, cluster: &Cluster) {
     if !constraints.is_empty() {
         line(script, &format!("no_constraints {}", constraints.join(" ")));
     }
+    line(script, &format!("name_kept {}", quoted(notes::KEPT)));
 }
 
 /// Meta attributes of a resource or a clone, if it has any.

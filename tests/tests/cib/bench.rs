@@ -57,7 +57,10 @@ const AGENTS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("awsvip", &["secondary_private_ip", "region"]),
-    ("awsebs", &["volume_id", "region"]),
+    (
+        "awsebs",
+        &["volume_id", "region", "cluster_instances", "device"],
+    ),
     ("awsipsrcaddr", &["ipaddress"]),
     (
         "pbx",

@@ -14,6 +14,8 @@ in_both_suites!(
     after_the_script_nothing_would_change,
     what_it_compares_with_is_what_the_script_makes,
     what_is_no_longer_asked_for_goes_by_both_in_the_same_way,
+    what_may_be_the_users_stays_by_both_in_the_same_way,
+    a_longer_time_for_the_watchdog_stays_and_sbd_that_is_left_is_named,
     resource_defaults_with_a_rule_stay_and_ours_stand_beside_them,
     it_says_what_would_change_and_what_would_restart,
     what_the_script_would_refuse_it_says,
@@ -121,8 +123,6 @@ const HYPERVISORS: &str = "fencing: fence_virsh\nfencing_options: username=fenci
     pbx03_fencing_options: ip=192.168.1.232\n";
 
 fn what_is_no_longer_asked_for_goes_by_both_in_the_same_way(suite: Suite) {
-    let all = "subnet_cidr: 192.168.1.0/24\nsip_transport: tls\nsip_port: 5071\nweb_port: 8443\n";
-    let slower = BOARDS.replace("lanplus=1", "lanplus=1 cipher=3 power_wait=4");
     let theirs = [
         "constraint location fencing avoids pbx01",
         "constraint order fencing then pbx",
@@ -135,18 +135,18 @@ fn what_is_no_longer_asked_for_goes_by_both_in_the_same_way(suite: Suite) {
             &["id=\"fencing\""][..],
         ),
         (lan(BOARDS), lan("fencing: none\n"), &[], &["fence_ipmilan"]),
+        (lan(BOARDS), lan(""), &[], &["fence_ipmilan"]),
         (
             lan(BOARDS),
             lan(HYPERVISORS),
             &[],
-            &["fence_ipmilan", "lanplus", "pbx03:3"],
+            &["fence_ipmilan", "pbx03:3"],
         ),
-        (lan(&slower), lan(BOARDS), &[], &["cipher", "power_wait"]),
         (
-            lan(all),
-            lan(""),
+            cluster(""),
+            cluster("fencing: none\n"),
             &[],
-            &["cidr_netmask", "sip_transport", "sip_port", "web_port"],
+            &["cluster_instances", "fence_aws"],
         ),
     ] {
         let bench = Bench::of(suite);
@@ -157,6 +157,80 @@ fn what_is_no_longer_asked_for_goes_by_both_in_the_same_way(suite: Suite) {
         for gone in gone {
             assert!(!cib.contains(gone), "{suite}: {gone} is still there: {cib}");
         }
+    }
+}
+
+fn what_may_be_the_users_stays_by_both_in_the_same_way(suite: Suite) {
+    let all = "subnet_cidr: 192.168.1.0/24\nsip_transport: tls\nsip_port: 5071\nweb_port: 8443\n";
+    let set = [
+        "stonith update fencing-pbx01 password=hush power_timeout=40 pcmk_delay_max=9s",
+        "stonith level add 1 pbx01 fencing-pbx01 --force",
+        "constraint location fencing-pbx01 avoids pbx01",
+        "tag create boards fencing-pbx01 fencing-pbx02",
+        "resource update vip nic=eth1",
+    ];
+    let stays = [
+        "hush",
+        "power_timeout",
+        "pcmk_delay_max",
+        "fencing-level",
+        "boards",
+        "eth1",
+    ];
+    let redfish = BOARDS.replace("fence_ipmilan", "fence_redfish");
+    for (before, after, set, stays) in [
+        (lan(BOARDS), lan(BOARDS), &set[..], &stays[..]),
+        (lan(BOARDS), lan(&redfish), &set, &stays),
+        (
+            lan(all),
+            lan(""),
+            &[],
+            &["cidr_netmask", "sip_transport", "sip_port", "web_port"],
+        ),
+        (
+            cluster(""),
+            cluster("fencing: none\n"),
+            &["resource update ebs device=/dev/sdg"],
+            &["/dev/sdg"],
+        ),
+    ] {
+        let bench = Bench::of(suite);
+        made(&bench, &before);
+        bench.change("cib.xml", set);
+        let said = same(&bench, &after);
+        assert!(
+            said.contains("kept, though vars.yml does not ask"),
+            "{said}"
+        );
+        assert!(!said.contains("hush"), "{suite}: {said}");
+        let cib = bench.read("cib.xml");
+        for stays in stays {
+            assert!(cib.contains(stays), "{suite}: {stays} is gone: {cib}");
+        }
+    }
+}
+
+fn a_longer_time_for_the_watchdog_stays_and_sbd_that_is_left_is_named(suite: Suite) {
+    for (value, stays) in [("30000ms", true), ("-1", true), ("3s", false), ("0", false)] {
+        let bench = Bench::of(suite);
+        made(&bench, &lan(""));
+        let right = bench.read("cib.xml");
+        let other = right.replace(
+            "name=\"stonith-watchdog-timeout\" value=\"10s\"",
+            &format!("name=\"stonith-watchdog-timeout\" value=\"{value}\""),
+        );
+        assert_ne!(other, right);
+        bench.write("cib.xml", &other);
+        let said = same(&bench, &lan(""));
+        assert_eq!(said.contains(" stays: it is"), stays, "{value}: {said}");
+    }
+    for more in [BOARDS, "fencing: none\n"] {
+        let bench = Bench::of(suite);
+        made(&bench, &lan(""));
+        let said = same(&bench, &lan(more));
+        assert!(said.contains("sudo pcs stonith sbd disable"), "{said}");
+        let said = same(&bench, &lan(more));
+        assert!(said.contains("sudo pcs stonith sbd disable"), "{said}");
     }
 }
 
@@ -178,11 +252,18 @@ fn resource_defaults_with_a_rule_stay_and_ours_stand_beside_them(suite: Suite) {
     );
 }
 
-/// Runs the script on cib.xml, and compares what it makes with what the library says it would.
-fn same(bench: &Bench, cluster: &Cluster) {
+/// Runs the script on cib.xml, and compares what it makes, and its notes, with what the library says. What
+/// the script said.
+fn same(bench: &Bench, cluster: &Cluster) -> String {
     let before = bench.read("cib.xml");
     let diff = Diff::of(cluster, &before).unwrap();
-    bench.pcs(&render::pcs(cluster), "cib.xml");
+    let output = bench.try_pcs(&render::pcs(cluster), "cib.xml");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success(),
+        "from {before}\n{}: {said}",
+        bench.suite
+    );
     let by_pcs = xml::meaning(&bench.read("cib.xml"));
     let by_us = xml::meaning(&diff.cib.to_string());
     assert!(
@@ -192,6 +273,15 @@ fn same(bench: &Bench, cluster: &Cluster) {
     );
     let changed = xml::meaning(&before) != by_pcs;
     assert_eq!(changed, !diff.changes.is_empty(), "{:?}", diff.changes);
+    for note in &diff.notes {
+        let line = format!("cib-gen: {note}\n");
+        assert!(
+            said.contains(&line),
+            "{}: no `{line}` in {said}",
+            bench.suite
+        );
+    }
+    said
 }
 
 /// The cluster with everything running, in up.xml.

@@ -70,6 +70,7 @@ fn every_node_reads_the_file_as_it_was_meant(suite: Suite) {
                 "protocol C;",
                 "ping-int 1;",
                 "timeout 9;",
+                "ko-count 47;",
                 "connect-int 2;",
                 "rr-conflict retry-connect;",
                 "after-sb-0pri discard-zero-changes;",
@@ -113,7 +114,7 @@ fn without_fencing_writes_fail_and_do_not_wait(suite: Suite) {
     );
     let text = plain(&output);
     assert!(text.contains("on-no-quorum io-error;"), "{suite}: {text}");
-    for other in ["suspend", "ping-int", "timeout", "connect-int"] {
+    for other in ["suspend", "ping-int", "timeout", "ko-count", "connect-int"] {
         assert!(!text.contains(other), "{suite}: {text}");
     }
 }

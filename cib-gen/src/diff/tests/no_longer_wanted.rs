@@ -116,55 +116,182 @@ fn what_speaks_of_a_device_goes_with_it_and_nothing_else_does() {
     }
 }
 
-#[test]
-fn parameters_that_are_no_longer_asked_for_go_and_the_users_stay() {
-    let before =
-        "sip_transport: tcp\nsip_port: 5070\nweb_port: 8443\nsubnet_cidr: 192.168.1.0/24\n";
-    let cib = made(&lan_with(before)).replace(
-        "<nvpair id=\"vip-instance_attributes-ip\"",
-        "<nvpair id=\"n\" name=\"nic\" value=\"eth1\"/><nvpair id=\"vip-instance_attributes-ip\"",
-    );
-    assert!(cib.contains("eth1"));
-    let diff = changed(&lan(), &cib);
-    assert_eq!(
-        diff.changes,
-        [
-            "vip: cidr_netmask 24: deleted",
-            "src_pkt_ip: cidr_netmask 24: deleted",
-            "pbx: sip_port 5070: deleted",
-            "pbx: sip_transport tcp: deleted",
-            "pbx: web_port 8443: deleted",
-        ]
-    );
-    assert!(diff.cib.to_string().contains("eth1"));
+/// A CIB with a parameter that nobody asks for.
+fn with_parameter(cib: &str, of: &str, name: &str, value: &str) -> String {
+    let set = format!("<instance_attributes id=\"{of}-instance_attributes\">");
+    let pair = format!("<nvpair id=\"x-{of}-{name}\" name=\"{name}\" value=\"{value}\"/>");
+    assert_eq!(cib.matches(&set).count(), 1, "{of}");
+    cib.replace(&set, &format!("{set}{pair}"))
 }
 
 #[test]
-fn options_of_a_device_come_from_vars_yml_alone() {
-    let before = BOARDS.replace("ip=192.168.1.232", "ip=192.168.1.232 plug=2 cipher=3");
-    let cib = made(&lan_with(&before)).replace(
-        "<nvpair id=\"fencing-pbx02-instance_attributes-username\"",
-        "<nvpair id=\"d\" name=\"pcmk_delay_max\" value=\"9s\"/>\
-         <nvpair id=\"fencing-pbx02-instance_attributes-username\"",
+fn parameters_that_are_not_asked_for_stay_and_are_named_without_their_values() {
+    let before =
+        "sip_transport: tcp\nsip_port: 5070\nweb_port: 8443\nsubnet_cidr: 192.168.1.0/24\n";
+    let cib = with_parameter(&made(&lan_with(before)), "vip", "nic", "eth1");
+    let diff = changed(&lan(), &cib);
+    assert_eq!(diff.changes, Vec::<String>::new());
+    let [note] = &diff.notes[..] else {
+        panic!("{:?}", diff.notes);
+    };
+    for command in [
+        "vip cidr_netmask=",
+        "vip nic=",
+        "src_pkt_ip cidr_netmask=",
+        "pbx sip_transport=",
+        "pbx sip_port=",
+        "pbx web_port=",
+    ] {
+        let line = format!("\n    sudo pcs resource update {command}");
+        assert_eq!(note.matches(&line).count(), 1, "{line} in {note}");
+    }
+    assert_eq!(note.lines().count(), 7, "{note}");
+    assert!(
+        diff.text(None)
+            .starts_with("nothing would change\n\nnote: kept")
     );
-    let diff = changed(&lan_with(BOARDS), &cib);
+    assert!(!diff.text(None).contains("eth1"));
+    assert!(diff.is_empty());
+}
+
+#[test]
+fn what_somebody_has_told_a_device_stays_and_no_password_is_said() {
+    let mut cib = made(&lan_with(BOARDS));
+    for (name, value) in [
+        ("password", "hush"),
+        ("power_timeout", "40"),
+        ("pcmk_delay_max", "9s"),
+    ] {
+        cib = with_parameter(&cib, "fencing-pbx01", name, value);
+    }
+    let other = BOARDS.replace("fence_ipmilan", "fence_redfish");
+    for (cluster, changes) in [(lan_with(BOARDS), 0), (lan_with(&other), 3)] {
+        let diff = changed(&cluster, &cib);
+        assert_eq!(diff.changes.len(), changes, "{:?}", diff.changes);
+        let text = diff.text(None);
+        for name in ["password", "power_timeout", "pcmk_delay_max"] {
+            let command = format!("    sudo pcs stonith update fencing-pbx01 {name}=\n");
+            assert!(text.contains(&command), "{text}");
+        }
+        assert!(!text.contains("hush"), "{text}");
+        assert!(diff.cib.to_string().contains("value=\"hush\""));
+    }
+}
+
+/// It would switch another machine off.
+#[test]
+fn the_plug_of_an_earlier_vars_yml_goes_and_other_options_stay() {
+    let before = BOARDS.replace("ip=192.168.1.232", "ip=192.168.1.232 plug=2 cipher=3");
+    let diff = changed(&lan_with(BOARDS), &made(&lan_with(&before)));
     assert_eq!(
         diff.changes,
         [
             "fencing-pbx02: pcmk_host_list pbx02: new",
-            "fencing-pbx02: cipher 3: deleted",
             "fencing-pbx02: pcmk_host_map pbx02:2: deleted",
         ]
     );
-    assert!(diff.cib.to_string().contains("pcmk_delay_max"));
+    assert!(diff.cib.to_string().contains("cipher"));
 }
 
 #[test]
-fn a_device_of_another_agent_is_made_anew() {
+fn the_instances_of_the_volume_go_where_nothing_fences_and_its_device_stays() {
+    let cib = with_parameter(&made(&aws_with("")), "ebs", "device", "/dev/sdg");
+    let diff = changed(&aws_with("fencing: none\n"), &cib);
+    let gone = |change: &String| change.starts_with("ebs: ") && change.ends_with(": deleted");
+    let gone: Vec<&String> = diff.changes.iter().filter(|change| gone(change)).collect();
+    assert_eq!(gone.len(), 1, "{:?}", diff.changes);
+    assert!(gone[0].contains("cluster_instances"), "{gone:?}");
+    let note = diff.notes.concat();
+    assert!(
+        note.contains("sudo pcs resource update ebs device="),
+        "{note}"
+    );
+}
+
+#[test]
+fn a_device_of_another_agent_keeps_what_refers_to_it() {
     let other = BOARDS.replace("fence_ipmilan", "fence_redfish");
-    let diff = changed(&lan_with(&other), &made(&lan_with(BOARDS)));
-    for n in 1..=3 {
-        let line = format!("fencing-pbx0{n}: stonith:fence_ipmilan -> stonith:fence_redfish");
-        assert!(diff.changes.contains(&line), "{:?}", diff.changes);
+    let more = [
+        (
+            "constraints",
+            "<rsc_location id=\"l1\" rsc=\"fencing-pbx01\" node=\"pbx01\" score=\"-1\"/>",
+        ),
+        (
+            "configuration",
+            "<fencing-topology><fencing-level id=\"f1\" target=\"pbx01\" index=\"1\" \
+             devices=\"fencing-pbx01\"/></fencing-topology>\
+             <tags><tag id=\"t1\"><obj_ref id=\"fencing-pbx01\"/></tag></tags>",
+        ),
+    ];
+    let diff = changed(&lan_with(&other), &with(&lan_with(BOARDS), &more));
+    let lines =
+        (1..=3).map(|n| format!("fencing-pbx0{n}: stonith:fence_ipmilan -> stonith:fence_redfish"));
+    assert_eq!(diff.changes, lines.collect::<Vec<_>>());
+    for stays in ["\"l1\"", "\"f1\"", "\"t1\""] {
+        assert!(diff.cib.to_string().contains(stays), "{stays} is gone");
+    }
+}
+
+#[test]
+fn sbd_that_is_not_asked_for_any_more_is_named_with_the_steps() {
+    let with_sbd = made(&lan());
+    for more in [BOARDS, "fencing: none\n"] {
+        let notes = changed(&lan_with(more), &with_sbd).notes.concat();
+        for step in [
+            "pcs stonith sbd disable",
+            "pcs cluster stop --all",
+            "pcs cluster start --all",
+        ] {
+            assert!(notes.contains(step), "{more}: {notes}");
+        }
+    }
+    // `pcs stonith sbd disable` leaves this.
+    let ended = with_sbd.replace("timeout\" value=\"10s\"", "timeout\" value=\"0\"");
+    assert_ne!(ended, with_sbd);
+    let notes = changed(&lan_with(BOARDS), &ended).notes;
+    assert_eq!(notes, Vec::<String>::new());
+}
+
+#[test]
+fn a_longer_time_for_the_watchdog_stays() {
+    let with = |value: &str| {
+        let from = "timeout\" value=\"10s\"";
+        assert!(made(&lan()).contains(from));
+        made(&lan()).replace(from, &format!("timeout\" value=\"{value}\""))
+    };
+    for stays in ["20s", "16", "1min", "30000ms", "-1", "PT20S"] {
+        let diff = changed(&lan(), &with(stays));
+        assert_eq!(diff.changes, Vec::<String>::new(), "{stays}");
+        let note = format!("stonith-watchdog-timeout {stays} stays: it is not shorter than 10s");
+        assert_eq!(diff.notes, [note]);
+    }
+    for same in ["10", "10000ms"] {
+        let diff = changed(&lan(), &with(same));
+        assert!(diff.changes.is_empty() && diff.notes.is_empty(), "{diff:?}");
+    }
+    for short in ["9s", "0", "5000ms", "5000000us"] {
+        let line = format!("property stonith-watchdog-timeout: {short} -> 10s");
+        assert_eq!(changed(&lan(), &with(short)).changes, [line]);
+    }
+}
+
+#[test]
+fn a_change_of_fencing_names_the_file_of_drbd() {
+    let file = "cib-gen --format drbd vars.yml | sudo tee /etc/drbd.d/pbxdata.res";
+    let none = lan_with("fencing: none\n");
+    for (before, after, named) in [
+        (lan_with(BOARDS), &none, true),
+        (none.clone(), &lan_with(BOARDS), true),
+        (none.clone(), &none, false),
+        (lan(), &lan_with(BOARDS), false),
+        (aws_with(""), &aws_with("fencing: none\n"), false),
+    ] {
+        let notes = changed(after, &made(&before)).notes.concat();
+        assert_eq!(notes.contains(file), named, "{notes}");
+        assert_eq!(
+            notes.contains("sudo drbdadm adjust pbxdata"),
+            named,
+            "{notes}"
+        );
     }
 }
