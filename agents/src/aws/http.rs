@@ -123,13 +123,21 @@ mod tests {
         let all = Matcher::builder().all("http://proxy.example.com:3128");
         assert!(is_behind(&all.build(), EC2));
         let http = Matcher::builder().http("http://proxy.example.com:3128");
-        assert!(!is_behind(&http.build(), EC2), "HTTP_PROXY is not for https");
+        assert!(
+            !is_behind(&http.build(), EC2),
+            "HTTP_PROXY is not for https"
+        );
         assert!(!is_behind(&Matcher::builder().build(), EC2));
     }
 
     #[test]
     fn no_proxy_excepts_the_endpoint() {
-        for except in ["*", "amazonaws.com", "localhost, .amazonaws.com", "ec2.us-west-1.amazonaws.com"] {
+        for except in [
+            "*",
+            "amazonaws.com",
+            "localhost, .amazonaws.com",
+            "ec2.us-west-1.amazonaws.com",
+        ] {
             assert!(!is_behind(&proxies().no(except).build(), EC2), "{except}");
         }
         for other in ["localhost", "169.254.169.254", "aws.com"] {

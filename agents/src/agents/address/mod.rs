@@ -219,8 +219,8 @@ async fn not_shown(address: &impl Address) -> Health {
         Ok(false) => Health::Stopped(format!("{}, nor has EC2 it here", address.absence())),
         Err(error) => {
             let age = seen.age();
-            let gone = seen.witness() == Some(Witness::Metadata)
-                && age.is_some_and(|age| age > FORGETFUL);
+            let gone =
+                seen.witness() == Some(Witness::Metadata) && age.is_some_and(|age| age > FORGETFUL);
             if gone {
                 return Health::Stopped(format!("{}; {error}", address.absence()));
             }
