@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 mod process;
 #[cfg(test)]
@@ -71,11 +72,21 @@ impl From<String> for User {
 }
 
 /// Who holds the device and may let it go. Looking into all of /proc can hang (at a file of a dead NFS server), so it
-/// is given up after `limit`.
+/// is given up after `limit`, with those who were found until then.
 pub fn passing(device: &Device, limit: Duration) -> Vec<User> {
+    let end = Instant::now() + limit;
     let device = device.clone();
-    let looked = device::within(limit, move || Kernel::default().users_of(&device.numbers()));
-    looked.unwrap_or_default()
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        Kernel::default().users_of(&device.numbers(), &|user| drop(tell.send(user)));
+    });
+    let mut found = Vec::new();
+    while found.len() < ENOUGH
+        && let Ok(user) = told.recv_timeout(end.saturating_duration_since(Instant::now()))
+    {
+        found.push(user);
+    }
+    found
 }
 
 impl Kernel {
@@ -135,53 +146,60 @@ impl Kernel {
         found
     }
 
-    /// Who has the device mounted in another mount namespace, has a file of it open, or the device itself.
-    fn users_of(&self, numbers: &[String]) -> Vec<User> {
-        let own = fs::read_link(self.proc.join("self/ns/mnt")).ok();
+    /// Who has the device mounted in another mount namespace, has a file of it open, or the device itself. What is found
+    /// soonest is told first.
+    fn users_of(&self, numbers: &[String], tell: &dyn Fn(User)) {
         let own_mounts = mounts::mounts_of(&self.proc.join("self")).unwrap_or_default();
         let mut devices: BTreeSet<String> = numbers.iter().cloned().collect();
         let is_here = |mount: &&mounts::Mount| mount.is_on(numbers);
-        devices.extend(own_mounts.iter().filter(is_here).map(|m| m.device.clone()));
-        let mut found: Vec<User> = own_mounts
-            .iter()
-            .filter(is_here)
-            .flat_map(|mount| below(mount, &own_mounts, numbers))
-            .map(User::from)
-            .collect();
+        let mut found = 0;
+        let mut tell = |user| {
+            found += 1;
+            tell(user);
+        };
+        for mount in own_mounts.iter().filter(is_here) {
+            devices.insert(mount.device.clone());
+            for other in below(mount, &own_mounts, numbers) {
+                tell(User::from(other));
+            }
+        }
+        let own = fs::read_link(self.proc.join("self/ns/mnt")).ok();
         let mut namespaces: BTreeSet<PathBuf> = own.into_iter().collect();
+        let mut others = Vec::new();
         for process in Process::all(&self.proc, &self.containers) {
-            if found.len() >= ENOUGH {
-                break;
+            let is_new = |namespace| namespaces.insert(namespace);
+            if !process.mount_namespace().is_some_and(is_new) {
+                others.push(process);
+                continue;
             }
-            if let Some(namespace) = process.mount_namespace()
-                && namespaces.insert(namespace)
-            {
-                let mounts = process.mounts();
-                let here: Vec<_> = mounts.iter().filter(is_here).collect();
-                if let Some(mount) = here.first() {
-                    devices.extend(here.iter().map(|mount| mount.device.clone()));
-                    let point = mount.point.display();
-                    found.push(User {
-                        name: format!("{process}, which has it mounted on {point}"),
-                        kept: process.kept(),
-                    });
-                    continue;
-                }
-            }
+            let mounts = process.mounts();
+            let here: Vec<_> = mounts.iter().filter(is_here).collect();
+            let Some(mount) = here.first() else {
+                others.push(process);
+                continue;
+            };
+            devices.extend(here.iter().map(|mount| mount.device.clone()));
+            let point = mount.point.display();
+            tell(User {
+                name: format!("{process}, which has it mounted on {point}"),
+                kept: process.kept(),
+            });
+        }
+        for process in others {
             if let Some(file) = process.uses(&devices) {
-                found.push(format!("{process}, which uses {}", file.display()).into());
+                tell(format!("{process}, which uses {}", file.display()).into());
             }
         }
-        if found.is_empty() {
-            // Such as those of snapd: nothing shows what is mounted in one that no process is in.
-            let kept = own_mounts.iter().filter(|m| m.root.starts_with("mnt:"));
-            let kept = kept.filter(|mount| mount.root.to_string_lossy().starts_with("mnt:["));
-            found.extend(kept.take(ENOUGH).map(|mount| {
-                let point = mount.point.display();
-                format!("perhaps the mount namespace that is kept at {point}").into()
-            }));
+        if found > 0 {
+            return;
         }
-        found
+        // Such as those of snapd: nothing shows what is mounted in one that no process is in.
+        for mount in &own_mounts {
+            if mount.root.to_string_lossy().starts_with("mnt:[") {
+                let point = mount.point.display();
+                tell(format!("perhaps the mount namespace that is kept at {point}").into());
+            }
+        }
     }
 }
 

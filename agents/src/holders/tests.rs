@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
+
 use super::process::container;
 use super::*;
 
@@ -149,13 +151,18 @@ fn only_a_container_that_docker_keeps_running_surely_stays() {
     ] {
         let (_root, kernel) = kernel();
         in_a_container(&kernel, policy, manually_stopped, pending);
-        let found = kernel.users_of(&[VOLUME.to_owned()]);
+        let found = RefCell::new(Vec::new());
+        kernel.users_of(&[VOLUME.to_owned()], &|user| found.borrow_mut().push(user));
         let user = User {
             name: "container exporter: exporter (pid 4242), which has it mounted on /data"
                 .to_owned(),
             kept: kept.then(|| "docker stop exporter".to_owned()),
         };
-        assert_eq!(found, [user], "{policy}, {manually_stopped}, {pending}");
+        assert_eq!(
+            found.into_inner(),
+            [user],
+            "{policy}, {manually_stopped}, {pending}"
+        );
     }
 }
 
