@@ -1,6 +1,7 @@
 //! Who holds a block device that is to leave: kernel drivers on top of it, swap, loop devices, other mount
 //! namespaces, processes. Only looks; whoever stops the volume decides what to do about it.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -152,9 +153,9 @@ impl Kernel {
         let own_mounts = mounts::mounts_of(&self.proc.join("self")).unwrap_or_default();
         let mut devices: BTreeSet<String> = numbers.iter().cloned().collect();
         let is_here = |mount: &&mounts::Mount| mount.is_on(numbers);
-        let mut found = 0;
-        let mut tell = |user| {
-            found += 1;
+        let found = Cell::new(false);
+        let tell = |user| {
+            found.set(true);
             tell(user);
         };
         for mount in own_mounts.iter().filter(is_here) {
@@ -190,7 +191,7 @@ impl Kernel {
                 tell(format!("{process}, which uses {}", file.display()).into());
             }
         }
-        if found > 0 {
+        if found.get() {
             return;
         }
         // Such as those of snapd: nothing shows what is mounted in one that no process is in.

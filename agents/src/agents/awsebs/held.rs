@@ -74,7 +74,7 @@ impl AwsEbs {
             return Err(self.held_for_good(&lasting.join("; "), wait));
         }
         if wait.look <= Instant::now() {
-            let limit = LOOK.min(self.call.deadline.remaining() / 4);
+            let limit = LOOK.min(self.call.deadline.remaining() / 2);
             let seen = holders::passing(device, limit);
             if seen != wait.seen {
                 tracing::warn!("{} waits for {}", wait.what, who(&seen));
