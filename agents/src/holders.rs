@@ -1,11 +1,13 @@
 //! Who holds a block device that is to leave: kernel drivers on top of it, swap, loop devices, other mount
 //! namespaces, processes. Only looks; whoever stops the volume decides what to do about it.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 mod process;
 #[cfg(test)]
@@ -26,6 +28,8 @@ struct Kernel {
     /// /sys/class/block.
     block: PathBuf,
     proc: PathBuf,
+    /// Where Docker keeps what it knows of its containers.
+    containers: PathBuf,
 }
 
 impl Default for Kernel {
@@ -34,6 +38,7 @@ impl Default for Kernel {
             devices: "/sys/dev/block".into(),
             block: "/sys/class/block".into(),
             proc: "/proc".into(),
+            containers: "/var/lib/docker/containers".into(),
         }
     }
 }
@@ -52,12 +57,37 @@ pub fn lasting(device: &Device) -> Vec<String> {
     found
 }
 
-/// The processes and containers that hold the device, and file systems mounted below it: what may end by itself.
-/// Looking into all of /proc can hang (at a file of a dead NFS server), so it is given up after `limit`.
-pub fn passing(device: &Device, limit: Duration) -> Vec<String> {
+/// A process or a container that holds the device, or a file system that is mounted below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// For people.
+    pub name: String,
+    /// Why it surely does not end by itself, if so, and what ends it; most do.
+    pub kept: Option<String>,
+}
+
+impl From<String> for User {
+    fn from(name: String) -> Self {
+        Self { name, kept: None }
+    }
+}
+
+/// Who holds the device and may let it go. Looking into all of /proc can hang (at a file of a dead NFS server), so it
+/// is given up after `limit`, with those who were found until then.
+pub fn passing(device: &Device, limit: Duration) -> Vec<User> {
+    let end = Instant::now() + limit;
     let device = device.clone();
-    let looked = device::within(limit, move || Kernel::default().users_of(&device.numbers()));
-    looked.unwrap_or_default()
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        Kernel::default().users_of(&device.numbers(), &|user| drop(tell.send(user)));
+    });
+    let mut found = Vec::new();
+    while found.len() < ENOUGH
+        && let Ok(user) = told.recv_timeout(end.saturating_duration_since(Instant::now()))
+    {
+        found.push(user);
+    }
+    found
 }
 
 impl Kernel {
@@ -80,6 +110,7 @@ impl Kernel {
 
     /// proc(5), swaps: `Filename Type Size Used Priority`.
     fn swaps_on(&self, numbers: &[String]) -> Vec<String> {
+        let mounts = mounts::mounts_of(&self.proc.join("self")).unwrap_or_default();
         let table = fs::read_to_string(self.proc.join("swaps")).unwrap_or_default();
         let paths = table
             .lines()
@@ -87,7 +118,7 @@ impl Kernel {
             .filter_map(|line| line.split_whitespace().next());
         paths
             .map(|path| mounts::unescaped(path.as_bytes()))
-            .filter(|path| fs::metadata(path).is_ok_and(|file| is_on(&file, numbers)))
+            .filter(|path| is_on(path, &mounts, numbers))
             .map(|path| format!("swap (swapoff {})", path.display()))
             .collect()
     }
@@ -103,16 +134,8 @@ impl Kernel {
                 let file = says("backing_file")?;
                 let file = PathBuf::from(file.trim_end_matches('\n'));
                 let clears_itself = says("autoclear")?.trim() == "1";
-                let is_here = match fs::metadata(&file) {
-                    Ok(file) => is_on(&file, numbers),
-                    // It has been deleted since.
-                    Err(_) => mounts
-                        .iter()
-                        .rfind(|mount| file.starts_with(&mount.point))
-                        .is_some_and(|mount| mount.is_on(numbers)),
-                };
                 let name = entry.file_name().to_string_lossy().into_owned();
-                (is_here && !clears_itself).then(|| {
+                (!clears_itself && is_on(&file, &mounts, numbers)).then(|| {
                     format!(
                         "loop device /dev/{name} over {} (losetup --detach /dev/{name})",
                         file.display()
@@ -124,51 +147,60 @@ impl Kernel {
         found
     }
 
-    /// Who has the device mounted in another mount namespace, has a file of it open, or the device itself.
-    fn users_of(&self, numbers: &[String]) -> Vec<String> {
-        let own = fs::read_link(self.proc.join("self/ns/mnt")).ok();
+    /// Who has the device mounted in another mount namespace, has a file of it open, or the device itself. What is found
+    /// soonest is told first.
+    fn users_of(&self, numbers: &[String], tell: &dyn Fn(User)) {
         let own_mounts = mounts::mounts_of(&self.proc.join("self")).unwrap_or_default();
         let mut devices: BTreeSet<String> = numbers.iter().cloned().collect();
         let is_here = |mount: &&mounts::Mount| mount.is_on(numbers);
-        devices.extend(own_mounts.iter().filter(is_here).map(|m| m.device.clone()));
-        let mut found: Vec<String> = own_mounts
-            .iter()
-            .filter(is_here)
-            .flat_map(|mount| below(mount, &own_mounts, numbers))
-            .collect();
+        let found = Cell::new(false);
+        let tell = |user| {
+            found.set(true);
+            tell(user);
+        };
+        for mount in own_mounts.iter().filter(is_here) {
+            devices.insert(mount.device.clone());
+            for other in below(mount, &own_mounts, numbers) {
+                tell(User::from(other));
+            }
+        }
+        let own = fs::read_link(self.proc.join("self/ns/mnt")).ok();
         let mut namespaces: BTreeSet<PathBuf> = own.into_iter().collect();
-        for process in Process::all(&self.proc) {
-            if found.len() >= ENOUGH {
-                break;
+        let mut others = Vec::new();
+        for process in Process::all(&self.proc, &self.containers) {
+            let is_new = |namespace| namespaces.insert(namespace);
+            if !process.mount_namespace().is_some_and(is_new) {
+                others.push(process);
+                continue;
             }
-            if let Some(namespace) = process.mount_namespace()
-                && namespaces.insert(namespace)
-            {
-                let mounts = process.mounts();
-                let here: Vec<_> = mounts.iter().filter(is_here).collect();
-                if let Some(mount) = here.first() {
-                    devices.extend(here.iter().map(|mount| mount.device.clone()));
-                    let point = mount.point.display();
-                    found.push(format!("{process}, which has it mounted on {point}"));
-                    continue;
-                }
-            }
+            let mounts = process.mounts();
+            let here: Vec<_> = mounts.iter().filter(is_here).collect();
+            let Some(mount) = here.first() else {
+                others.push(process);
+                continue;
+            };
+            devices.extend(here.iter().map(|mount| mount.device.clone()));
+            let point = mount.point.display();
+            tell(User {
+                name: format!("{process}, which has it mounted on {point}"),
+                kept: process.kept(),
+            });
+        }
+        for process in others {
             if let Some(file) = process.uses(&devices) {
-                found.push(format!("{process}, which uses {}", file.display()));
+                tell(format!("{process}, which uses {}", file.display()).into());
             }
         }
-        if found.is_empty() {
-            // Such as those of snapd: nothing shows what is mounted in one that no process is in.
-            let kept = own_mounts.iter().filter(|m| m.root.starts_with("mnt:"));
-            let kept = kept.filter(|mount| mount.root.to_string_lossy().starts_with("mnt:["));
-            found.extend(kept.take(ENOUGH).map(|mount| {
-                format!(
-                    "perhaps the mount namespace that is kept at {}",
-                    mount.point.display()
-                )
-            }));
+        if found.get() {
+            return;
         }
-        found
+        // Such as those of snapd: nothing shows what is mounted in one that no process is in.
+        for mount in &own_mounts {
+            if mount.root.to_string_lossy().starts_with("mnt:[") {
+                let point = mount.point.display();
+                tell(format!("perhaps the mount namespace that is kept at {point}").into());
+            }
+        }
     }
 }
 
@@ -189,10 +221,16 @@ fn below(mount: &mounts::Mount, all: &[mounts::Mount], numbers: &[String]) -> Ve
         .collect()
 }
 
-/// Whether a file is on one of these devices, or is one of them.
-fn is_on(file: &Metadata, numbers: &[String]) -> bool {
-    numbers.contains(&device::number(file.dev()))
-        || file.file_type().is_block_device() && numbers.contains(&device::number(file.rdev()))
+/// Whether a file is on one of these devices, or is one of them. Only what is in /dev is looked at: to look at a file
+/// of a dead NFS server can take for ever.
+fn is_on(file: &Path, mounts: &[mounts::Mount], numbers: &[String]) -> bool {
+    let is_one = || {
+        fs::metadata(file).is_ok_and(|file| {
+            file.file_type().is_block_device() && numbers.contains(&device::number(file.rdev()))
+        })
+    };
+    let below = mounts.iter().rfind(|mount| file.starts_with(&mount.point));
+    file.starts_with("/dev") && is_one() || below.is_some_and(|mount| mount.is_on(numbers))
 }
 
 /// What a driver's disk is, and how it is taken away.

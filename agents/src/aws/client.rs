@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
@@ -109,16 +110,30 @@ impl Ec2 {
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(client) = http::client(CONNECT) {
-            loader = loader.http_client(client);
+        let mut config = loader.load().await;
+        if let Some(client) = http::client(CONNECT, &endpoint(&config, &region)) {
+            config = config.into_builder().http_client(client).build();
         }
         Ok(Self {
-            sdk: aws_sdk_ec2::Client::new(&loader.load().await),
+            sdk: aws_sdk_ec2::Client::new(&config),
             region,
             credentials,
             dry_run: None,
         })
     }
+}
+
+/// Where EC2 is asked: what is configured, else the region's own endpoint
+/// (<https://docs.aws.amazon.com/general/latest/gr/ec2-service.html>).
+fn endpoint(config: &SdkConfig, region: &str) -> String {
+    let configured = std::env::var("AWS_ENDPOINT_URL_EC2").ok();
+    let configured = configured.or_else(|| config.endpoint_url().map(str::to_owned));
+    let domain = if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    };
+    configured.unwrap_or_else(|| format!("https://ec2.{region}.{domain}"))
 }
 
 /// The region that the environment, the profile or the metadata service names.

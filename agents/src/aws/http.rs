@@ -16,16 +16,17 @@ use aws_smithy_types::body::SdkBody;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::source;
 
-/// The client; none when a proxy is to be asked, or when there are no certificate authorities: the SDK has its
-/// own words for that.
-pub(super) fn client(connect: Duration) -> Option<SharedHttpClient> {
-    if through_a_proxy() {
+/// The client; none when a proxy is to be asked for `endpoint`, or when there are no certificate authorities: the SDK
+/// has its own words for that.
+pub(super) fn client(connect: Duration, endpoint: &str) -> Option<SharedHttpClient> {
+    if is_behind(&Matcher::from_env(), endpoint) {
         return None;
     }
     let tls = HttpsConnectorBuilder::new()
@@ -39,11 +40,10 @@ pub(super) fn client(connect: Duration) -> Option<SharedHttpClient> {
     Some(http_client_fn(move |_, _| over.clone()))
 }
 
-fn through_a_proxy() -> bool {
-    ["HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY"]
-        .iter()
-        .flat_map(|name| [(*name).to_owned(), name.to_lowercase()])
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+/// Whether the SDK would ask one of these proxies: it takes them from the environment by the same rules.
+fn is_behind(proxies: &Matcher, endpoint: &str) -> bool {
+    let endpoint = endpoint.parse::<Uri>();
+    endpoint.is_ok_and(|endpoint| proxies.intercept(&endpoint).is_some())
 }
 
 #[derive(Debug, Clone)]
@@ -104,5 +104,44 @@ impl Service<Uri> for FromAnySource {
             }
             Err(last)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EC2: &str = "https://ec2.us-west-1.amazonaws.com";
+
+    fn proxies() -> hyper_util::client::proxy::matcher::Builder {
+        Matcher::builder().https("http://proxy.example.com:3128")
+    }
+
+    #[test]
+    fn only_a_proxy_that_is_for_the_endpoint_counts() {
+        assert!(is_behind(&proxies().build(), EC2));
+        let all = Matcher::builder().all("http://proxy.example.com:3128");
+        assert!(is_behind(&all.build(), EC2));
+        let http = Matcher::builder().http("http://proxy.example.com:3128");
+        assert!(
+            !is_behind(&http.build(), EC2),
+            "HTTP_PROXY is not for https"
+        );
+        assert!(!is_behind(&Matcher::builder().build(), EC2));
+    }
+
+    #[test]
+    fn no_proxy_excepts_the_endpoint() {
+        for except in [
+            "*",
+            "amazonaws.com",
+            "localhost, .amazonaws.com",
+            "ec2.us-west-1.amazonaws.com",
+        ] {
+            assert!(!is_behind(&proxies().no(except).build(), EC2), "{except}");
+        }
+        for other in ["localhost", "169.254.169.254", "aws.com"] {
+            assert!(is_behind(&proxies().no(other).build(), EC2), "{other}");
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
+
 use crate::device;
 use crate::mounts::{self, Mount};
 
@@ -13,12 +15,14 @@ use crate::mounts::{self, Mount};
 pub(super) struct Process {
     /// Its directory in /proc.
     directory: PathBuf,
+    /// Docker's directory of containers.
+    containers: PathBuf,
     pid: u32,
 }
 
 impl Process {
     /// All but this one, in the order of their ids.
-    pub(super) fn all(proc: &Path) -> Vec<Self> {
+    pub(super) fn all(proc: &Path, containers: &Path) -> Vec<Self> {
         let mut all: Vec<Self> = fs::read_dir(proc)
             .into_iter()
             .flatten()
@@ -26,7 +30,12 @@ impl Process {
             .filter_map(|entry| {
                 let pid = entry.file_name().to_str()?.parse().ok()?;
                 let directory = entry.path();
-                (pid != std::process::id()).then_some(Self { directory, pid })
+                let containers = containers.to_owned();
+                (pid != std::process::id()).then_some(Self {
+                    directory,
+                    containers,
+                    pid,
+                })
             })
             .collect();
         all.sort_by_key(|process| process.pid);
@@ -77,22 +86,55 @@ impl Process {
         })
     }
 
-    /// The container or the service that its control group says.
-    fn place(&self) -> Option<String> {
+    /// The path of its control group.
+    fn group(&self) -> Option<String> {
         let groups = self.read("cgroup");
-        let path = groups
+        groups
             .lines()
             .filter_map(|line| line.splitn(3, ':').nth(2))
-            .max_by_key(|path| path.len())?;
-        if let Some(id) = container(path) {
+            .max_by_key(|path| path.len())
+            .map(str::to_owned)
+    }
+
+    /// The container or the service that its control group says.
+    fn place(&self) -> Option<String> {
+        let path = self.group()?;
+        if let Some(id) = container(&path) {
             let short = id.get(..12)?;
-            return Some(match name_in_docker(id) {
-                Some(name) => format!("container {name}"),
+            return Some(match Container::of(&self.containers, id) {
+                Some(known) => format!("container {}", known.name()),
                 None => format!("container {short}"),
             });
         }
         let service = path.rsplit('/').find(|part| part.ends_with(".service"))?;
         Some(service.to_owned())
+    }
+
+    /// What to do about it, if it is sure that it does not end by itself: Docker starts its container again whenever it
+    /// ends, and nobody is stopping it.
+    pub(super) fn kept(&self) -> Option<String> {
+        let path = self.group()?;
+        let container = Container::of(&self.containers, container(&path)?)?;
+        (container.is_kept() && !self.is_ending())
+            .then(|| format!("docker stop {}", container.name()))
+    }
+
+    /// proc(5), status: whether it has ended, or a signal to end is on its way to it.
+    fn is_ending(&self) -> bool {
+        let status = self.read("status");
+        let says = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.map(str::trim)
+        };
+        let to_end = [Signal::SIGKILL, Signal::SIGTERM].map(|signal| 1_u64 << (signal as u32 - 1));
+        let is_told = |name| {
+            let pending = says(name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+            // What can't be read may be ending.
+            pending.is_none_or(|mask| to_end.iter().any(|signal| mask & signal != 0))
+        };
+        says("State:").is_none_or(|state| state.starts_with(['Z', 'X']))
+            || is_told("SigPnd:")
+            || is_told("ShdPnd:")
     }
 }
 
@@ -115,14 +157,47 @@ pub(super) fn container(group: &str) -> Option<&str> {
         .find(|word| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// The name that Docker has for it, where Docker's data are in their usual place.
-fn name_in_docker(id: &str) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Container {
-        #[serde(rename = "Name")]
-        name: String,
+/// What Docker's own files say of a container, where they are in their usual place.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    name: String,
+    /// Set when a person or a program begins to stop it, until it is started again.
+    has_been_manually_stopped: bool,
+    #[serde(skip)]
+    policy: String,
+}
+
+impl Container {
+    fn of(containers: &Path, id: &str) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Host {
+            restart_policy: Policy,
+        }
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Policy {
+            name: String,
+        }
+        let about = containers.join(id);
+        let container: Self =
+            serde_json::from_slice(&fs::read(about.join("config.v2.json")).ok()?).ok()?;
+        let host = fs::read(about.join("hostconfig.json")).unwrap_or_default();
+        let host: Option<Host> = serde_json::from_slice(&host).ok();
+        Some(Self {
+            policy: host.map_or_else(String::new, |host| host.restart_policy.name),
+            ..container
+        })
     }
-    let about = fs::read(format!("/var/lib/docker/containers/{id}/config.v2.json")).ok()?;
-    let container: Container = serde_json::from_slice(&about).ok()?;
-    Some(container.name.trim_start_matches('/').to_owned())
+
+    fn name(&self) -> &str {
+        self.name.trim_start_matches('/')
+    }
+
+    /// Whether Docker starts it again whenever it ends.
+    fn is_kept(&self) -> bool {
+        !self.has_been_manually_stopped
+            && ["always", "unless-stopped"].contains(&self.policy.as_str())
+    }
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
+
 use super::process::container;
 use super::*;
 
@@ -10,6 +12,7 @@ fn kernel() -> (tempfile::TempDir, Kernel) {
         devices: root.path().join("devices"),
         block: root.path().join("block"),
         proc: root.path().join("proc"),
+        containers: root.path().join("containers"),
     };
     for directory in [&kernel.devices, &kernel.block, &kernel.proc] {
         fs::create_dir(directory).unwrap();
@@ -28,9 +31,14 @@ fn stacked(kernel: &Kernel) -> Vec<String> {
     found
 }
 
-/// The number of the file system that `path` is on.
-fn under(path: &Path) -> Vec<String> {
-    vec![device::number(fs::metadata(path).unwrap().dev())]
+const VOLUME: &str = "259:1";
+
+/// What a process sees mounted: the volume on /data, and a server's files on /nfs, at which nobody may look.
+fn mounted(kernel: &Kernel, process: &str) {
+    let lines = "22 1 252:1 / / rw - ext4 /dev/vda1 rw\n\
+                 30 22 259:1 / /data rw - xfs /dev/nvme1n1 rw\n\
+                 31 22 0:50 / /nfs rw - nfs4 server:/ rw\n";
+    write(&kernel.proc.join(process).join("mountinfo"), lines);
 }
 
 #[test]
@@ -73,41 +81,89 @@ fn other_drivers_are_named_too() {
 
 #[test]
 fn swap_on_the_device_is_found_and_other_swap_is_not() {
-    let (root, kernel) = kernel();
-    let file = root.path().join("a swap file");
-    write(&file, "");
-    let path = file.display().to_string().replace(' ', "\\040");
-    let head = "Filename\tType\tSize\tUsed\tPriority\n";
-    write(
-        &kernel.proc.join("swaps"),
-        &format!("{head}{path} file 1024 0 -2\n"),
-    );
-    let numbers = under(root.path());
-    let named = format!("swap (swapoff {})", file.display());
-    assert_eq!(kernel.swaps_on(&numbers), [named]);
+    let (_root, kernel) = kernel();
+    mounted(&kernel, "self");
+    let table = "Filename\tType\tSize\tUsed\tPriority\n\
+                 /data/a\\040swap\\040file file 1024 0 -2\n/nfs/swap file 1024 0 -3\n/swap file 1024 0 -4\n";
+    write(&kernel.proc.join("swaps"), table);
+    let found = kernel.swaps_on(&[VOLUME.to_owned()]);
+    assert_eq!(found, ["swap (swapoff /data/a swap file)"]);
     assert!(kernel.swaps_on(&["0:0".to_owned()]).is_empty());
 }
 
 #[test]
 fn a_loop_device_counts_unless_it_clears_itself() {
-    let (root, kernel) = kernel();
-    let file = root.path().join("image");
-    write(&file, "");
-    for (name, autoclear) in [("loop0", "0\n"), ("loop1", "1\n")] {
+    let (_root, kernel) = kernel();
+    mounted(&kernel, "self");
+    for (name, file, autoclear) in [
+        ("loop0", "/data/image", "0\n"),
+        ("loop1", "/data/image", "1\n"),
+        ("loop2", "/nfs/image", "0\n"),
+        ("loop3", "/data/gone (deleted)", "0\n"),
+    ] {
         let about = kernel.block.join(name).join("loop");
-        write(
-            &about.join("backing_file"),
-            &format!("{}\n", file.display()),
-        );
+        write(&about.join("backing_file"), &format!("{file}\n"));
         write(&about.join("autoclear"), autoclear);
     }
-    let found = kernel.loops_on(&under(root.path()));
-    let named = format!(
-        "loop device /dev/loop0 over {} (losetup --detach /dev/loop0)",
-        file.display()
-    );
-    assert_eq!(found, [named]);
+    let found = kernel.loops_on(&[VOLUME.to_owned()]);
+    let named = [
+        "loop device /dev/loop0 over /data/image (losetup --detach /dev/loop0)",
+        "loop device /dev/loop3 over /data/gone (deleted) (losetup --detach /dev/loop3)",
+    ];
+    assert_eq!(found, named);
     assert!(kernel.loops_on(&["0:0".to_owned()]).is_empty());
+}
+
+const CONTAINER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A process of a container that has the volume mounted.
+fn in_a_container(kernel: &Kernel, policy: &str, manually_stopped: bool, pending: &str) {
+    let process = kernel.proc.join("4242");
+    mounted(kernel, "4242");
+    fs::create_dir_all(process.join("ns")).unwrap();
+    std::os::unix::fs::symlink("mnt:[4026532]", process.join("ns/mnt")).unwrap();
+    write(&process.join("comm"), "exporter\n");
+    let group = format!("0::/system.slice/docker-{CONTAINER}.scope\n");
+    write(&process.join("cgroup"), &group);
+    let status = format!("State:\tS (sleeping)\nSigPnd:\t0000000000000000\nShdPnd:\t{pending}\n");
+    write(&process.join("status"), &status);
+    let about = kernel.containers.join(CONTAINER);
+    let config = format!(r#"{{"Name":"/exporter","HasBeenManuallyStopped":{manually_stopped}}}"#);
+    write(&about.join("config.v2.json"), &config);
+    let host = format!(r#"{{"RestartPolicy":{{"Name":"{policy}","MaximumRetryCount":0}}}}"#);
+    write(&about.join("hostconfig.json"), &host);
+}
+
+#[test]
+fn only_a_container_that_docker_keeps_running_surely_stays() {
+    const NONE: &str = "0000000000000000";
+    const SIGTERM: &str = "0000000000004000";
+    const SIGKILL: &str = "0000000000000100";
+    for (policy, manually_stopped, pending, kept) in [
+        ("always", false, NONE, true),
+        ("unless-stopped", false, NONE, true),
+        ("unless-stopped", true, NONE, false),
+        ("always", false, SIGTERM, false),
+        ("always", false, SIGKILL, false),
+        ("on-failure", false, NONE, false),
+        ("no", false, NONE, false),
+        ("", false, NONE, false),
+    ] {
+        let (_root, kernel) = kernel();
+        in_a_container(&kernel, policy, manually_stopped, pending);
+        let found = RefCell::new(Vec::new());
+        kernel.users_of(&[VOLUME.to_owned()], &|user| found.borrow_mut().push(user));
+        let user = User {
+            name: "container exporter: exporter (pid 4242), which has it mounted on /data"
+                .to_owned(),
+            kept: kept.then(|| "docker stop exporter".to_owned()),
+        };
+        assert_eq!(
+            found.into_inner(),
+            [user],
+            "{policy}, {manually_stopped}, {pending}"
+        );
+    }
 }
 
 #[test]

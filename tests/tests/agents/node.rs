@@ -245,6 +245,10 @@ impl<W: World + 'static> Site<W> {
                 format!("http://{metadata}"),
             ),
             ("AWS_ENDPOINT_URL_EC2", format!("http://{api}")),
+            (
+                "OCF_RESKEY_CRM_meta_on_node",
+                site::INSTANCES[node].hostname.to_owned(),
+            ),
             ("OCF_RESKEY_volume_id", site::VOLUME_ID.to_owned()),
             (
                 "OCF_RESKEY_cluster_instances",

@@ -10,10 +10,12 @@ test -z "$NO_PACEMAKER" || { echo "Could not connect to the CIB" >&2; exit 102; 
 echo "${STONITH_ENABLED:-true}"
 "#;
 
-/// The resource runs on RUNS_ON, or nowhere.
+/// The resource runs on the node that asks, as Pacemaker counts the start that it has just ordered as running, and on
+/// RUNS_ON.
 const RESOURCE: &str = r#"#!/bin/sh
-test -n "$RUNS_ON" || { echo "resource $2 is NOT running" >&2; exit 0; }
-echo "resource $2 is running on: $RUNS_ON"
+nodes="$OCF_RESKEY_CRM_meta_on_node $RUNS_ON"
+test "$nodes" != " " || { echo "resource $2 is NOT running" >&2; exit 0; }
+for node in $nodes; do echo "resource $2 is running on: $node"; done
 "#;
 
 /// Puts them into a directory, which is to be the first in an agent's PATH.

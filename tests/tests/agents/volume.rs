@@ -255,10 +255,10 @@ fn a_clean_stop_that_is_not_described_yet_is_no_reason_to_refuse() {
 #[test]
 fn a_profile_in_roots_home_is_found_without_home_being_set() {
     let site = Site::new();
-    let script = "cp $AGENT /run/portsip-ha/agent; home=$(getent passwd 0 | cut -d: -f6); mount -t tmpfs tmpfs $home; \
+    let script = "cp $AGENT /run/portsip-ha/awsebs; home=$(getent passwd 0 | cut -d: -f6); mount -t tmpfs tmpfs $home; \
                   mkdir $home/.aws; printf '[ha]\\naws_access_key_id=%s\\naws_secret_access_key=secret\\n' $ID > $home/.aws/credentials; \
                   printf '[profile ha]\\nregion=us-west-1\\n' > $home/.aws/config; \
-                  export OCF_RESKEY_profile=ha OCF_RESKEY_CRM_meta_timeout=8000; exec /run/portsip-ha/agent start";
+                  export OCF_RESKEY_profile=ha OCF_RESKEY_CRM_meta_timeout=8000; exec /run/portsip-ha/awsebs start";
     let with = |id: &str| site.inside(0, "awsebs", &format!("ID={id}; {script}"));
     let wrong = with("AKIDWRONG").expect(1);
     assert!(wrong.says("AuthFailure"), "{wrong:?}");

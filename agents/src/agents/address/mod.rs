@@ -26,8 +26,8 @@ const STOP: Duration = Duration::from_secs(12);
 const FOLLOW: Duration = Duration::from_secs(5);
 /// How long EC2 may take to say what the metadata does not know.
 const SECOND_OPINION: Duration = Duration::from_secs(8);
-/// How long the metadata has to say that an address has gone until it is believed without EC2. It has
-/// been seen to forget addresses for a moment.
+/// How long the metadata has to say that an address which it showed before has gone until it is believed without
+/// EC2. It has been seen to forget addresses for a moment.
 const FORGETFUL: Duration = Duration::from_secs(120);
 
 /// An address that EC2 moves between instances.
@@ -217,14 +217,20 @@ async fn not_shown(address: &impl Address) -> Health {
             Health::Running
         }
         Ok(false) => Health::Stopped(format!("{}, nor has EC2 it here", address.absence())),
-        Err(error) => match seen.age() {
-            Some(age) if age <= FORGETFUL => Health::Degraded(format!(
-                "{}, but it was here {} s ago; {error}",
-                address.absence(),
-                age.as_secs()
-            )),
-            _ => Health::Stopped(format!("{}; {error}", address.absence())),
-        },
+        Err(error) => {
+            let age = seen.age();
+            let gone =
+                seen.witness() == Some(Witness::Metadata) && age.is_some_and(|age| age > FORGETFUL);
+            if gone {
+                return Health::Stopped(format!("{}; {error}", address.absence()));
+            }
+            // Metadata that never showed the address is no evidence against it, and nobody else can be asked.
+            let seen = match age {
+                Some(age) => format!("it was here {} s ago", age.as_secs()),
+                None => "nothing tells when it was last seen here".to_owned(),
+            };
+            Health::Degraded(format!("{}, but {seen}; {error}", address.absence()))
+        }
     }
 }
 

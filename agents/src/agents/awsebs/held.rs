@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::AwsEbs;
 use crate::device::Device;
-use crate::holders;
+use crate::holders::{self, User};
 use crate::ocf::Failure;
 
 /// How long something that does not let go by itself may be on its way out: a mapping whose removal is deferred, swap
@@ -23,7 +23,9 @@ pub(super) struct Wait {
     what: String,
     lasting_since: Option<Instant>,
     look: Instant,
-    seen: Vec<String>,
+    seen: Vec<User>,
+    /// Who was seen and is kept running by somebody, so that it is useless to wait for it.
+    kept_since: Option<Instant>,
 }
 
 impl Wait {
@@ -33,7 +35,22 @@ impl Wait {
             lasting_since: None,
             look: Instant::now() + FIRST,
             seen: Vec::new(),
+            kept_since: None,
         }
+    }
+
+    /// Who does not let go by itself, if somebody was seen for longer than a moment.
+    fn kept(&mut self) -> Option<String> {
+        let kept = self.seen.iter().find_map(|user| {
+            let how = user.kept.as_ref()?;
+            Some(format!("{} ({how})", user.name))
+        });
+        if kept.is_none() {
+            self.kept_since = None;
+            return None;
+        }
+        let since = *self.kept_since.get_or_insert_with(Instant::now);
+        kept.filter(|_| since.elapsed() >= GRACE)
     }
 
     /// Whether this is a wait to do the same.
@@ -54,21 +71,24 @@ impl AwsEbs {
             .elapsed()
             > GRACE
         {
-            return Err(Failure::generic(format!(
-                "{} is held by {}, which does not go by itself: {} is not possible",
-                self.id(),
-                lasting.join("; "),
-                wait.what
-            )));
+            return Err(self.held_for_good(&lasting.join("; "), wait));
         }
         if wait.look <= Instant::now() {
-            let limit = LOOK.min(self.call.deadline.remaining() / 4);
+            let limit = LOOK.min(self.call.deadline.remaining() / 2);
             let seen = holders::passing(device, limit);
             if seen != wait.seen {
                 tracing::warn!("{} waits for {}", wait.what, who(&seen));
             }
             wait.seen = seen;
-            wait.look = Instant::now() + AGAIN;
+            if let Some(kept) = wait.kept() {
+                return Err(self.held_for_good(&kept, wait));
+            }
+            let pause = if wait.kept_since.is_some() {
+                GRACE
+            } else {
+                AGAIN
+            };
+            wait.look = Instant::now() + pause;
             self.call.steps.doing(&format!(
                 "waiting until {} can be let go by {}",
                 self.id(),
@@ -76,6 +96,14 @@ impl AwsEbs {
             ));
         }
         Ok(())
+    }
+
+    fn held_for_good(&self, holder: &str, wait: &Wait) -> Failure {
+        Failure::generic(format!(
+            "{} is held by {holder}, which does not go by itself: {} is not possible",
+            self.id(),
+            wait.what
+        ))
     }
 
     /// The end of the stop when nobody has let go in time.
@@ -91,10 +119,11 @@ impl AwsEbs {
     }
 }
 
-fn who(seen: &[String]) -> String {
+fn who(seen: &[User]) -> String {
     if seen.is_empty() {
         "nobody who can be seen (look at lsblk and /proc/*/mountinfo)".to_owned()
     } else {
-        seen.join("; ")
+        let names: Vec<_> = seen.iter().map(|user| user.name.as_str()).collect();
+        names.join("; ")
     }
 }

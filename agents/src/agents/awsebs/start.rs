@@ -73,16 +73,18 @@ impl AwsEbs {
             let here = self.instance(patience).await?;
             let ec2 = self.connect(patience).await?;
             let look = async || until_known(patience, async || ec2.volume(self.id()).await).await;
-            let volume = self.allowed(look).await?;
-            Ok::<_, AwsError>((here, ec2, volume))
+            let volume = if live {
+                look().await
+            } else {
+                self.allowed(look).await
+            };
+            Ok::<_, AwsError>((here, ec2, volume?))
         };
         steps.doing(&format!("asking EC2 where {} is", self.id()));
         let (here, ec2, mut volume) = match known.await {
             Ok(known) => known,
-            Err(error)
-                if error.is_unknown() && self.live_device().is_some() && !self.may_leave() =>
-            {
-                tracing::warn!("{error}; but the device is here");
+            Err(error) if self.is_here_all_the_same(&error) => {
+                tracing::warn!("{error}; but the device is here, and that counts");
                 return Ok(());
             }
             Err(error) => return Err(self.failed(&error)),
@@ -160,6 +162,20 @@ impl AwsEbs {
             volume = until_known(deadline, async || ec2.volume(self.id()).await)
                 .await
                 .map_err(|error| self.failed(&error).while_doing(&doing))?;
+        }
+    }
+
+    /// Whether the device is here to stay, whatever kept EC2 from saying so: silence, a right that is missing, or a
+    /// region or credentials for which there is no such volume.
+    fn is_here_all_the_same(&self, error: &AwsError) -> bool {
+        let Some(device) = self.live_device().filter(|_| !self.may_leave()) else {
+            return false;
+        };
+        match error.meaning {
+            Meaning::Unknown | Meaning::Forbidden => true,
+            // A name alone may be another volume's by now.
+            Meaning::NotFound => !device.by_name,
+            _ => false,
         }
     }
 

@@ -83,18 +83,14 @@ fn behind(table: &mut Table, agent: &'static str) {
             "the instance metadata ... here, but it was here ... RequestLimitExceeded",
         ),
     );
-    let answer = site.inside(0, agent, "touch -d '3 minutes ago' /run/portsip-ha/*; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor");
-    let fault = "it has not shown what was here, nor has EC2 answered, for two minutes";
-    row(
-        table,
-        fault,
-        "monitor",
-        &answer,
-        (
-            7,
-            "the instance metadata ... here; EC2 says RequestLimitExceeded",
-        ),
-    );
+    let answer = monitor_after(&site, agent, "touch -d '3 hours ago' /run/portsip-ha/*");
+    let fault = "it never showed what is here, and EC2 has been throttled for hours";
+    row(table, fault, "monitor", &answer, (190, "it was here"));
+    let answer = monitor_after(&site, agent, "rm /run/portsip-ha/*");
+    let fault =
+        "it does not show what is here, EC2 is throttled, and nothing on the node tells of it";
+    let right = (190, "nothing tells when it was last seen here");
+    row(table, fault, "monitor", &answer, right);
 
     let fault = "it never showed what is stopped now";
     site.ec2.clear_faults();
@@ -107,9 +103,7 @@ fn behind(table: &mut Table, agent: &'static str) {
     site.ec2.clear_faults();
     site.agent(0, agent, "start").expect(0);
     site.ec2.inject(Injection::of(MetadataFault::Down));
-    let forgotten =
-        "rm /run/portsip-ha/*; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor";
-    let answer = site.inside(0, agent, forgotten);
+    let answer = monitor_after(&site, agent, "rm /run/portsip-ha/*");
     let fault = "down, and nothing on the node tells of the resource";
     row(
         table,
@@ -118,11 +112,10 @@ fn behind(table: &mut Table, agent: &'static str) {
         &answer,
         (190, "nothing tells when it was last seen here"),
     );
-    let old = "touch -d '3 hours ago' /run/portsip-ha/*; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor";
     site.ec2.clear_faults();
     site.agent(0, agent, "monitor").expect(0);
     site.ec2.inject(Injection::of(MetadataFault::Down));
-    let answer = site.inside(0, agent, old);
+    let answer = monitor_after(&site, agent, "touch -d '3 hours ago' /run/portsip-ha/*");
     row(
         table,
         "down for longer than doubt_limit",
@@ -139,6 +132,18 @@ fn behind(table: &mut Table, agent: &'static str) {
     let answer = act_every(&site, agent, "monitor", "10000");
     let fault = "none: somebody has moved the address to another instance";
     row(table, fault, "monitor", &answer, (7, "nor has EC2 it here"));
+    let fault = "it shows no more what it showed before, and EC2 is throttled";
+    site.ec2.inject(Injection::of(CallFault::Throttled));
+    let answer = monitor_after(&site, agent, "touch /run/portsip-ha/*");
+    row(table, fault, "monitor", &answer, (190, "it was here"));
+    let answer = monitor_after(&site, agent, "touch -d '3 minutes ago' /run/portsip-ha/*");
+    let fault = "it has not shown what it showed before, nor has EC2 answered, for two minutes";
+    let right = (
+        7,
+        "the instance metadata ... here; EC2 says RequestLimitExceeded",
+    );
+    row(table, fault, "monitor", &answer, right);
+    site.ec2.clear_faults();
     site.agent(0, agent, "stop").expect(0);
     site.assign_vip(INSTANCES[0].eni);
     site.agent(0, agent, "start").expect(0);
@@ -159,6 +164,13 @@ fn act_every(site: &Site, agent: &str, verb: &str, interval: &str) -> Answer {
         agent,
         &format!("export OCF_RESKEY_CRM_meta_interval={interval}; exec $AGENT {verb}"),
     )
+}
+
+/// A recurring monitor, after a change of what the node keeps.
+fn monitor_after(site: &Site, agent: &str, change: &str) -> Answer {
+    let script =
+        format!("{change}; export OCF_RESKEY_CRM_meta_interval=10000; exec $AGENT monitor");
+    site.inside(0, agent, &script)
 }
 
 /// Whether EC2 has the agent's address at an instance.

@@ -131,8 +131,7 @@ fn refused(given: &str) -> Seen {
 }
 
 fn of_a_member() -> Seen {
-    // As Pacemaker calls it: it counts the start that it has just ordered as running.
-    taken_over("export OCF_RESKEY_CRM_meta_on_node=pbx01 RUNS_ON=pbx01")
+    taken_over("true")
 }
 
 fn of_nobody_known() -> Seen {
@@ -214,6 +213,53 @@ fn in_another_namespace() -> Seen {
     )
 }
 
+/// With Docker's own files about it, and in a control group of its name.
+fn by_a_container() -> Seen {
+    let seen = held_by(
+        "id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef; mount -t tmpfs tmpfs /var/lib; \
+         about=/var/lib/docker/containers/$id; mkdir -p $about; \
+         echo '{\"Name\":\"/exporter\",\"HasBeenManuallyStopped\":false}' > $about/config.v2.json; \
+         echo '{\"RestartPolicy\":{\"Name\":\"always\"}}' > $about/hostconfig.json; \
+         group=/sys/fs/cgroup; test -d $group/freezer && group=$group/freezer; mkdir -p $group/$id; \
+         unshare --mount sleep 60 & holder=$!; echo $holder > $group/$id/cgroup.procs; \
+         end() { kill $holder; until rmdir $group/$id; do sleep 0.1; done; }; \
+         until [ $(readlink /proc/$holder/ns/mnt) != $(readlink /proc/self/ns/mnt) ]; do sleep 0.1; done",
+    );
+    let took = seen[0].1.took;
+    assert!(
+        took < SHORT - Duration::from_secs(1),
+        "waited in vain: {seen:?}"
+    );
+    seen
+}
+
+/// A start of what is here, as after an interrupted stop, while EC2 answers otherwise than usual.
+fn here_and_denied() -> Seen {
+    let site = Site::new();
+    site.agent(0, AGENT, "start").expect(0);
+    site.ec2.inject(Injection::of(CallFault::Denied));
+    acts(&site, &["start"])
+}
+
+fn here_and_unknown_to_ec2() -> Seen {
+    let [site, elsewhere] = [Site::new(), Site::new()];
+    let volume = "vol-0c0c0c0c0c0c0c0c0";
+    site.ec2.add_volume(volume, site::ZONE).unwrap();
+    let given = format!(
+        "export AWS_ACCESS_KEY_ID=AKIDLAB AWS_SECRET_ACCESS_KEY=secret OCF_RESKEY_volume_id={volume}; "
+    );
+    let script = format!("{given} exec $AGENT start");
+    site.inside(0, AGENT, &script).expect(0);
+    // As with another region or other credentials.
+    let there = elsewhere.environment(0);
+    let api = there
+        .iter()
+        .find(|(name, _)| name.contains("ENDPOINT_URL_EC2"));
+    let (name, api) = api.unwrap();
+    let script = format!("{given} export {name}={api}; exec $AGENT start");
+    vec![("start", site.inside(0, AGENT, &script))]
+}
+
 fn by_a_file() -> Seen {
     held_by("sleep 60 > $DATA/file & holder=$!; end() { kill $holder; }")
 }
@@ -234,7 +280,7 @@ fn by_a_loop_device() -> Seen {
     );
     let took = seen[0].1.took;
     // It never goes by itself.
-    assert!(took < SHORT / 2 + NOISE, "waited {took:?} in vain");
+    assert!(took < SHORT / 2 + NOISE, "waited in vain: {seen:?}");
     seen
 }
 
@@ -283,6 +329,9 @@ const JUST_TAKEN: &str =
     "its device name was taken a moment ago, and descriptions do not show it yet";
 const FALLS_BACK: &str = "attaching falls back to `available`, as without a right to the KMS key";
 const NAMESPACE: &str = "it is mounted in another mount namespace";
+const CONTAINER: &str = "a container that Docker keeps running has it mounted";
+const HERE_DENIED: &str = "its device is here, and EC2 does not allow to ask for it";
+const HERE_UNKNOWN: &str = "its device is here, and EC2 does not know it, as in another region";
 const FILE: &str = "a process has a file on it open";
 const LAZY: &str = "a process has a file on it open, and it is unmounted lazily";
 const BELOW: &str = "another file system is mounted below it";
@@ -308,7 +357,7 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
         ("it is in another zone", "start") => (5, "InvalidVolume.ZoneMismatch"),
         ("it is in another zone", "validate-all 10") => (5, "us-west-1a"),
         ("there is no such volume", "start" | "validate-all 10") => (5, "InvalidVolume.NotFound"),
-        (MEMBER | STOPPED | JUST_TAKEN, _) => (0, ""),
+        (MEMBER | STOPPED | JUST_TAKEN | HERE_DENIED | HERE_UNKNOWN, _) => (0, ""),
         (NOBODY, _) => (1, "which runs and may be writing: without fencing"),
         (STRANGER, _) => (1, "which runs and is not one of cluster_instances"),
         (NO_FENCING, _) => (1, "which runs and may be writing, as fencing is off"),
@@ -319,6 +368,10 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
         ),
         (FALLS_BACK, _) => (5, "kms:CreateGrant"),
         (NAMESPACE, _) => (1, "is held by sleep (pid ... which has it mounted on"),
+        (CONTAINER, _) => (
+            1,
+            "is held by container exporter: sleep ... (docker stop exporter)",
+        ),
         (FILE | LAZY, _) => (1, "is held by sleep (pid ... which uses"),
         (BELOW, _) => (1, "is held by the file system mounted below it"),
         (LOOP, _) => (1, "is held by loop device ... losetup --detach"),
@@ -332,7 +385,7 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
 
 #[test]
 fn a_volume_that_gets_stuck_is_told_and_never_forced() {
-    let cases: [Case; 25] = [
+    let cases: [Case; 28] = [
         ("stays attaching", stays_attaching),
         ("attached, but no device", no_device),
         ("detaching stays busy", stays_busy_at_the_stop),
@@ -353,11 +406,14 @@ fn a_volume_that_gets_stuck_is_told_and_never_forced() {
         (JUST_TAKEN, name_just_taken),
         (FALLS_BACK, falls_back),
         (NAMESPACE, in_another_namespace),
+        (CONTAINER, by_a_container),
         (FILE, by_a_file),
         (LAZY, by_a_lazily_unmounted_file),
         (BELOW, by_a_file_system_below),
         (LOOP, by_a_loop_device),
         (NO_NOTE, without_its_note),
+        (HERE_DENIED, here_and_denied),
+        (HERE_UNKNOWN, here_and_unknown_to_ec2),
     ];
     let jobs = cases.iter().map(|(name, case)| move || (*name, case()));
     let seen = in_parallel(jobs.collect());
