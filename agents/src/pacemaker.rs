@@ -48,7 +48,10 @@ pub async fn is_fencing_on(deadline: Deadline) -> Result<bool, String> {
 ///
 /// # Errors
 /// Why Pacemaker can't be asked.
-pub async fn other_nodes_that_run(resource: &str, deadline: Deadline) -> Result<Vec<String>, String> {
+pub async fn other_nodes_that_run(
+    resource: &str,
+    deadline: Deadline,
+) -> Result<Vec<String>, String> {
     let query = ["--resource", resource, "--locate"];
     let answer = ask(deadline, "crm_resource", &query).await?;
     let mut nodes = located(&text(&answer.stdout));
