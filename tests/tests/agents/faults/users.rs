@@ -29,6 +29,44 @@ pub(super) fn foreign(pbx: &mut Pbx, table: &mut Table) {
     pbx.host.sh("docker rm --force backup");
 }
 
+pub(super) fn foreign_beside(pbx: &mut Pbx, table: &mut Table) {
+    pbx.call("start").run().expect(0);
+    pbx.host.sh(
+        "docker run --detach --name backup --network host --volume portsip_pbx:/data portsip/pbx:22 sleep infinity",
+    );
+    let held = "the container backup of others has /var/lib/portsip mounted: stop it";
+    let answers = [("monitor", 0, ""), ("monitor 10", 190, held)];
+    let fault = "a container of somebody else came to use the data beside the PBX";
+    pbx.rows(table, fault, &answers);
+    pbx.host.sh("docker rm --force backup");
+    pbx.rows(
+        table,
+        "it is gone",
+        &[("monitor 10", 0, ""), ("stop", 0, "")],
+    );
+}
+
+/// As what sends logs to another place.
+pub(super) fn reader(pbx: &mut Pbx, table: &mut Table) {
+    pbx.host.sh(
+        "docker run --detach --name shipper --network host --volume portsip_pbx:/data:ro portsip/pbx:22 sleep infinity",
+    );
+    let nothing = "no container of project portsip runs";
+    let held = "the container shipper of others has /var/lib/portsip mounted: stop it";
+    let answers = [
+        ("probe", 7, nothing),
+        ("start", 0, ""),
+        ("monitor", 0, ""),
+        ("monitor 10", 190, held),
+        ("stop", 0, ""),
+        ("monitor", 7, nothing),
+    ];
+    let fault = "a container of somebody else reads the data";
+    pbx.rows(table, fault, &answers);
+    assert_eq!(pbx.host.running(), ["shipper"], "it is not ours to stop");
+    pbx.host.sh("docker rm --force shipper");
+}
+
 /// As node_exporter and cadvisor are run.
 pub(super) fn bystander(pbx: &mut Pbx, table: &mut Table) {
     pbx.host.sh(
@@ -38,6 +76,11 @@ pub(super) fn bystander(pbx: &mut Pbx, table: &mut Table) {
         ("probe", 7, "no container of project portsip runs"),
         ("start", 0, ""),
         ("probe", 0, ""),
+        (
+            "monitor 10",
+            190,
+            "the container exporter of others has /var/lib/portsip mounted: mount ... with `rslave`",
+        ),
         ("stop", 0, ""),
         ("probe", 7, "no container of project portsip runs"),
     ];
