@@ -13,7 +13,7 @@ use super::users;
 
 #[test]
 fn containers() {
-    let faults: [fn(&mut Pbx, &mut Table); 30] = [
+    let faults: [fn(&mut Pbx, &mut Table); 31] = [
         nothing_is_wrong,
         one_off,
         not_mounted,
@@ -37,6 +37,7 @@ fn containers() {
         users::foreign_beside,
         users::reader,
         users::bystander,
+        users::private_tree,
         answers::hang,
         answers::no_address,
         answers::late,
