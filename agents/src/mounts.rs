@@ -20,8 +20,16 @@ pub struct Mount {
     pub root: PathBuf,
     /// Where it is mounted.
     pub point: PathBuf,
+    /// Whether files can be written through this mount.
+    pub writable: bool,
+    /// Whether it takes part in what is mounted and unmounted elsewhere (`shared` or `master`).
+    pub follows: bool,
+    /// The type of the file system.
+    pub kind: String,
     /// What is mounted, as given to mount(2).
     pub source: PathBuf,
+    /// The options of the file system, separated by commas.
+    pub options: String,
 }
 
 /// The mounts of this process's namespace, in the order in which they were made.
@@ -59,15 +67,29 @@ impl Mount {
 /// `36 35 98:0 /root /point options [optional fields] - type source super-options`
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|b| *b == b' ');
-    let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
+    let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+    let has = |options: &[u8], word: &[u8]| options.split(|b| *b == b',').any(|it| it == word);
+    let device = text(fields.nth(2)?);
     let root = unescaped(fields.next()?);
     let point = unescaped(fields.next()?);
-    let source = fields.skip_while(|field| *field != b"-").nth(2)?;
+    let writable = !has(fields.next()?, b"ro");
+    let mut follows = false;
+    loop {
+        let field = fields.next()?;
+        if field == b"-" {
+            break;
+        }
+        follows |= field.starts_with(b"shared:") || field.starts_with(b"master:");
+    }
     Some(Mount {
         device,
         root,
         point,
-        source: unescaped(source),
+        writable,
+        follows,
+        kind: text(fields.next()?),
+        source: unescaped(fields.next()?),
+        options: fields.next().map(text).unwrap_or_default(),
     })
 }
 
@@ -89,6 +111,14 @@ pub(crate) fn unescaped(field: &[u8]) -> PathBuf {
         }
     }
     PathBuf::from(OsString::from_vec(bytes))
+}
+
+/// The mounts in the text of a mountinfo.
+#[cfg(test)]
+pub(crate) fn parsed(text: &str) -> Vec<Mount> {
+    text.lines()
+        .filter_map(|line| parse(line.as_bytes()))
+        .collect()
 }
 
 /// The mount that `path` shows: the last one made on exactly that path.
@@ -117,13 +147,37 @@ mod tests {
         assert_eq!(plain.root, Path::new("/"));
         assert_eq!(plain.point, Path::new("/var/lib/portsip"));
         assert_eq!(plain.source, Path::new("/dev/nvme1n1"));
+        assert_eq!(
+            (plain.kind.as_str(), plain.options.as_str()),
+            ("xfs", "rw,attr2")
+        );
+        assert!(plain.writable && !plain.follows);
         let shared = parse(b"36 35 259:1 / /a rw shared:1 master:2 - xfs /dev/nvme1n1 rw").unwrap();
         assert_eq!(shared.source, Path::new("/dev/nvme1n1"));
     }
 
     #[test]
+    fn a_mount_that_is_read_only_and_one_that_follows_another_are_told() {
+        let line = b"36 35 259:1 / /a ro,noatime master:2 - xfs /dev/nvme1n1 rw,errors=remount-ro";
+        let mount = parse(line).unwrap();
+        assert!(!mount.writable && mount.follows);
+        let line = b"36 35 259:1 / /a rw,noro unbindable - xfs /dev/nvme1n1 ro";
+        let mount = parse(line).unwrap();
+        assert!(mount.writable && !mount.follows);
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_is_read() {
+        let mount = parse(b"36 35 7:0 /\xff /mnt/\xe4 rw - ext4 /dev/loop0 rw").unwrap();
+        assert_eq!(mount.root.as_os_str().as_encoded_bytes(), b"/\xff");
+        assert_eq!(mount.point.as_os_str().as_encoded_bytes(), b"/mnt/\xe4");
+    }
+
+    #[test]
     fn escaped_characters_are_read() {
-        let mount = parse(b"36 35 7:0 / /mnt/a\\040b\\134c rw - ext4 /dev/loop0 rw").unwrap();
+        let mount =
+            parse(b"36 35 7:0 /a\\040b /mnt/a\\040b\\134c rw - ext4 /dev/loop0 rw").unwrap();
+        assert_eq!(mount.root, Path::new("/a b"));
         assert_eq!(mount.point, Path::new("/mnt/a b\\c"));
     }
 

@@ -11,6 +11,9 @@ use serde::Deserialize;
 pub(super) struct Version {
     pub(super) version: String,
     pub(super) api_version: String,
+    /// The oldest version of the API that is understood.
+    #[serde(default, rename = "MinAPIVersion")]
+    pub(super) min_api_version: Option<String>,
 }
 
 /// One of `GET /containers/json`.
@@ -147,6 +150,16 @@ mod tests {
         assert_eq!(log_text(framed), "no space\n");
         assert_eq!(log_text(b"no space\n"), "no space\n");
         assert_eq!(log_text(b"\x01\0\0\0\0\0\0\x09cut"), "cut");
+    }
+
+    #[test]
+    fn the_versions_of_the_api_are_read_with_and_without_an_oldest_one() {
+        let text = r#"{"Version":"29.0.1","ApiVersion":"1.52","MinAPIVersion":"1.44"}"#;
+        let read: Version = serde_json::from_str(text).unwrap();
+        assert_eq!(read.min_api_version.as_deref(), Some("1.44"));
+        let text = r#"{"Version":"29.0.1","ApiVersion":"1.52"}"#;
+        let read: Version = serde_json::from_str(text).unwrap();
+        assert_eq!(read.min_api_version, None);
     }
 
     #[test]

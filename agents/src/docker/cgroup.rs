@@ -5,18 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::signal;
+use crate::mounts::{Mount, mounts};
 
 /// A mounted hierarchy.
 #[derive(Debug, PartialEq, Eq)]
 struct Hierarchy {
     /// Which group is at the mount point.
-    root: String,
+    root: PathBuf,
     point: PathBuf,
 }
 
 /// Kills the processes: by their group (Linux 5.14 and later, cgroup v2), and each by itself.
 pub(super) fn kill(id: &str, processes: &[i32]) {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = mounts().unwrap_or_default();
     let unified = hierarchy(&mounts, None);
     let frozen_by = hierarchy(&mounts, Some("freezer"));
     for process in processes {
@@ -37,7 +38,7 @@ pub(super) fn kill(id: &str, processes: &[i32]) {
 
 /// Wakes the processes of a container that is paused.
 pub(super) fn thaw(id: &str, process: i32) {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = mounts().unwrap_or_default();
     let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
     let unified = hierarchy(&mounts, None);
     if let Some(group) = group_of(&groups, "", id, unified.as_ref()) {
@@ -49,21 +50,17 @@ pub(super) fn thaw(id: &str, process: i32) {
     }
 }
 
-/// Where cgroup v2 is mounted, or this controller of v1 (`/proc/self/mountinfo`, proc(5)).
-fn hierarchy(mounts: &str, controller: Option<&str>) -> Option<Hierarchy> {
-    mounts.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut before = before.split(' ');
-        let root = before.nth(3)?.to_owned();
-        let point = PathBuf::from(before.next()?);
-        let mut after = after.split(' ');
-        let kind = after.next()?;
-        let options = after.nth(1)?;
-        let is_it = match controller {
-            None => kind == "cgroup2",
-            Some(name) => kind == "cgroup" && options.split(',').any(|option| option == name),
-        };
-        is_it.then_some(Hierarchy { root, point })
+/// Where cgroup v2 is mounted, or this controller of v1.
+fn hierarchy(mounts: &[Mount], controller: Option<&str>) -> Option<Hierarchy> {
+    let found = mounts.iter().find(|mount| match controller {
+        None => mount.kind == "cgroup2",
+        Some(name) => {
+            mount.kind == "cgroup" && mount.options.split(',').any(|option| option == name)
+        }
+    })?;
+    Some(Hierarchy {
+        root: found.root.clone(),
+        point: found.point.clone(),
     })
 }
 
@@ -98,6 +95,7 @@ fn group_of(
 mod tests {
     use super::super::processes::tests::id;
     use super::*;
+    use crate::mounts::parsed;
 
     const V1: &str = "\
 30 24 0:26 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
@@ -108,12 +106,12 @@ mod tests {
     fn the_group_of_the_container_itself_is_found_in_both_hierarchies() {
         let a = id('a');
         let groups = format!("7:freezer:/docker/{a}\n0::/docker/{a}/below\n");
-        let unified = hierarchy(V1, None).unwrap();
+        let unified = hierarchy(&parsed(V1), None).unwrap();
         assert_eq!(
             group_of(&groups, "", &a, Some(&unified)).unwrap(),
             Path::new("/sys/fs/cgroup/unified/docker").join(&a)
         );
-        let freezer = hierarchy(V1, Some("freezer")).unwrap();
+        let freezer = hierarchy(&parsed(V1), Some("freezer")).unwrap();
         assert_eq!(
             group_of(&groups, "freezer", &a, Some(&freezer)).unwrap(),
             Path::new("/sys/fs/cgroup/freezer/docker").join(&a)
@@ -122,7 +120,7 @@ mod tests {
 
     #[test]
     fn no_other_group_is_taken_for_it() {
-        let unified = hierarchy(V1, None).unwrap();
+        let unified = hierarchy(&parsed(V1), None).unwrap();
         for groups in [
             "0::/system.slice/docker.service\n",
             "0::/\n",
@@ -136,7 +134,7 @@ mod tests {
             );
         }
         let elsewhere = Hierarchy {
-            root: "/node1".to_owned(),
+            root: "/node1".into(),
             ..unified
         };
         let groups = format!("0::/docker/{}\n", id('a'));
@@ -148,7 +146,13 @@ mod tests {
         let line = "30 24 0:26 /node1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let group = format!("0::/node1/docker/{}\n", id('a'));
         assert_eq!(
-            group_of(&group, "", &id('a'), hierarchy(line, None).as_ref()).unwrap(),
+            group_of(
+                &group,
+                "",
+                &id('a'),
+                hierarchy(&parsed(line), None).as_ref()
+            )
+            .unwrap(),
             Path::new("/sys/fs/cgroup/docker").join(id('a'))
         );
     }

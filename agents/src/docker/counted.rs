@@ -29,7 +29,7 @@ const PROGRAMS: [&str; 16] = [
     "loadbalancer",
     "ai",
 ];
-const DATABASE: &str = "database";
+pub(super) const DATABASE: &str = "database";
 /// What earlier versions had: before 22.3, in the place of `ai`.
 const FORMER: [&str; 1] = ["databoard"];
 

@@ -55,7 +55,10 @@ impl Daemon {
         let asked = daemon.ask("reach Docker".to_owned(), Limit::Answer, "/version");
         let said: answer::Version = asked.await?;
         daemon.version = said.version;
-        daemon.api = format!("/v{}", spoken(&said.api_version));
+        daemon.api = format!(
+            "/v{}",
+            spoken(&said.api_version, said.min_api_version.as_deref())
+        );
         Ok(daemon)
     }
 
@@ -93,11 +96,10 @@ impl Daemon {
         Ok(answer?.map(Inspection::from_answer))
     }
 
-    /// The name of a container. Best effort.
-    pub(super) async fn name_of(&self, id: &str) -> Option<String> {
-        let answer = self.inspected(id, id).await.ok()??;
-        let name = answer.name.trim_start_matches('/');
-        (!name.is_empty()).then(|| name.to_owned())
+    /// The name of a container, or none if there is none with this id.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<String>, DockerError> {
+        let answer = self.inspected(id, id).await?;
+        Ok(answer.map(|it| it.name.trim_start_matches('/').to_owned()))
     }
 
     async fn inspected(
@@ -269,14 +271,18 @@ fn said_in(body: &[u8]) -> String {
     shortened(&text)
 }
 
-/// The version of the API to speak with a daemon that speaks this one.
-fn spoken(theirs: &str) -> String {
-    let numbers = theirs.split_once('.');
-    let numbers = numbers.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    match numbers {
-        Some(numbers) if numbers >= API => format!("{}.{}", API.0, API.1),
-        _ => theirs.to_owned(),
+/// The version of the API to speak with a daemon that understands those from `oldest` to `newest`.
+fn spoken(newest: &str, oldest: Option<&str>) -> String {
+    let wanted = oldest.and_then(numbers).map_or(API, |it| API.max(it));
+    match numbers(newest) {
+        Some(newest) if newest >= wanted => format!("{}.{}", wanted.0, wanted.1),
+        _ => newest.to_owned(),
     }
+}
+
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Why a container has ended, by its events.
@@ -327,9 +333,19 @@ mod tests {
 
     #[test]
     fn each_docker_is_spoken_to_in_a_version_that_it_knows() {
-        assert_eq!(spoken("1.41"), "1.41");
-        assert_eq!(spoken("1.45"), "1.44");
-        assert_eq!(spoken("1.52"), "1.44");
+        for (newest, oldest, wanted) in [
+            ("1.41", None, "1.41"),
+            ("1.41", Some("1.12"), "1.41"),
+            ("1.45", Some("1.24"), "1.44"),
+            ("1.52", None, "1.44"),
+            ("1.52", Some("1.44"), "1.44"),
+            ("1.60", Some("1.48"), "1.48"),
+            ("2.3", Some("2.0"), "2.0"),
+            ("1.52", Some("soon"), "1.44"),
+            ("next", Some("1.44"), "next"),
+        ] {
+            assert_eq!(spoken(newest, oldest), wanted, "{newest}, {oldest:?}");
+        }
     }
 
     fn events(lines: &[(&str, &str, i64)]) -> Vec<Event> {

@@ -59,6 +59,8 @@ pub struct Seen {
     pub state: ProjectState,
     /// The ids of the containers that count.
     pub ids: Vec<String>,
+    /// All containers, also those that do not count.
+    pub all: Vec<Known>,
 }
 
 impl Project {
@@ -80,11 +82,12 @@ impl Project {
     ///
     /// When the daemon can not be reached.
     pub async fn state(&self, services: &[String]) -> Result<Seen, DockerError> {
-        let all = self.daemon.list(&self.name).await?;
-        let counted = counted::counted(all).services;
-        let ids = counted.iter().map(|it| it.id.clone()).collect();
+        let containers = self.daemon.list(&self.name).await?;
+        let all = containers.iter().map(|it| Known::named(it, 0)).collect();
+        let counted = counted::counted(containers);
+        let ids = counted.services.iter().map(|it| it.id.clone()).collect();
         let state = ProjectState::of(&counted, services);
-        Ok(Seen { state, ids })
+        Ok(Seen { state, ids, all })
     }
 
     /// Checks what [`Project::plan`] needs, and changes nothing.
@@ -149,9 +152,13 @@ impl Project {
         self.by(deadline, "start", start).await
     }
 
-    /// The name of any container. Best effort.
-    pub async fn name_of(&self, id: &str) -> Option<String> {
-        self.daemon.name_of(id).await
+    /// The name of any container, or none if Docker does not know it.
+    ///
+    /// # Errors
+    ///
+    /// When Docker does not tell.
+    pub async fn find(&self, id: &str) -> Result<Option<String>, DockerError> {
+        self.daemon.find(id).await
     }
 
     /// Stops all containers, those of `docker compose run` and what is left over too, each when what depends on it

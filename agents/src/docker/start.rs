@@ -92,7 +92,7 @@ pub(super) async fn start(
         working: 0,
     };
     launch.run().await?;
-    let now = counted(daemon.list(project).await?).services;
+    let now = counted(daemon.list(project).await?);
     let state = ProjectState::of(&now, &plan.services());
     DockerError::all(faults_after_start(project, state))
 }
@@ -112,6 +112,10 @@ fn faults_after_start(project: &str, state: ProjectState) -> Vec<DockerError> {
             }
             Vec::new()
         }
+        ProjectState::TwoDatabases { names } => names
+            .into_iter()
+            .map(|name| fault(name, "is not the only database that runs".to_owned()))
+            .collect(),
         ProjectState::Partly { not_running, .. } => not_running
             .into_iter()
             .map(|(name, how)| fault(name, format!("was started and does not run: {how}")))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::condition::{Health, RunState};
 use super::container::{Condition, Container};
-use super::counted::is_vendors;
+use super::counted::{Counted, DATABASE, is_vendors};
 
 /// Whether a project runs as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,11 @@ pub enum ProjectState {
     Stopped,
     /// Everything runs and no health check has failed.
     Running,
+    /// More than one container of the database runs. Two servers on the same data destroy them.
+    TwoDatabases {
+        /// The names of the containers.
+        names: Vec<String>,
+    },
     /// Something runs, and of these services there is no container.
     Incomplete {
         /// The names of the services.
@@ -34,9 +39,9 @@ pub enum ProjectState {
         /// The names of the containers.
         names: Vec<String>,
     },
-    /// Nothing is known to be wrong, but Docker says something that is not known of some containers.
+    /// What has to run does, but a container runs that should not, or Docker says something that is not known.
     Unclear {
-        /// What it says of which.
+        /// What is so, of which container.
         what: Vec<String>,
     },
 }
@@ -44,7 +49,12 @@ pub enum ProjectState {
 impl ProjectState {
     /// Judges a list of containers, to which all of `services` belong. One that others wait for to
     /// complete need not run when it has ended with code 0.
-    pub(super) fn of(containers: &[Container], services: &[String]) -> Self {
+    pub(super) fn of(counted: &Counted, services: &[String]) -> Self {
+        let names = databases(counted);
+        if names.len() > 1 {
+            return Self::TwoDatabases { names };
+        }
+        let containers = &counted.services;
         if containers.is_empty() {
             return Self::Absent;
         }
@@ -64,7 +74,10 @@ impl ProjectState {
             .iter()
             .filter(|it| it.health == Health::Unhealthy)
             .collect();
-        let unclear: Vec<String> = containers.iter().filter_map(unclear).collect();
+        let left_over = left_over(counted);
+        let unclear: Vec<String> = left_over
+            .chain(containers.iter().filter_map(unclear))
+            .collect();
         if !not_running.is_empty() {
             let running = containers
                 .iter()
@@ -92,6 +105,29 @@ impl ProjectState {
             (true, true) => Self::Running,
         }
     }
+}
+
+/// The containers of the database that run.
+fn databases(counted: &Counted) -> Vec<String> {
+    let left_over = counted.leftovers.iter().map(|it| &it.container);
+    let all = counted.services.iter().chain(left_over);
+    let of_it = all.filter(|it| it.service == DATABASE && it.state.is_live());
+    of_it.map(|it| it.name.clone()).collect()
+}
+
+/// What is left over and runs beside the container that counts.
+fn left_over(counted: &Counted) -> impl Iterator<Item = String> {
+    let live = counted
+        .leftovers
+        .iter()
+        .filter(|it| it.container.state.is_live());
+    live.map(|it| {
+        let name = &it.container.name;
+        format!(
+            "{name} {} and is left over: it {}",
+            it.container.state, it.why
+        )
+    })
 }
 
 /// A word of Docker about a container that is not known.
@@ -130,6 +166,7 @@ fn must_complete(container: &Container, containers: &[Container]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counted::Leftover;
     use super::super::order::tests::container;
     use super::*;
 
@@ -146,7 +183,24 @@ mod tests {
     }
 
     fn of(containers: &[Container]) -> ProjectState {
-        ProjectState::of(containers, &[])
+        judged(containers, &[], &[])
+    }
+
+    /// `left_over` are older containers of services.
+    fn judged(
+        containers: &[Container],
+        left_over: &[Container],
+        services: &[String],
+    ) -> ProjectState {
+        let left_over = left_over.iter().map(|container| Leftover {
+            container: container.clone(),
+            why: "is older".to_owned(),
+        });
+        let counted = Counted {
+            services: containers.to_vec(),
+            leftovers: left_over.collect(),
+        };
+        ProjectState::of(&counted, services)
     }
 
     const UP: (RunState, &str) = (RunState::Running, "Up 5 seconds");
@@ -226,7 +280,7 @@ mod tests {
             ),
             container("ai", ""),
         ];
-        let state = ProjectState::of(&all, &["ai".into(), "voicemail".into()]);
+        let state = judged(&all, &[], &["ai".into(), "voicemail".into()]);
         let missing = vec!["nats".into(), "voicemail".into()];
         assert_eq!(state, ProjectState::Incomplete { missing });
     }
@@ -248,5 +302,53 @@ mod tests {
         assert_eq!(of(&all), ProjectState::Running);
         all[0].status = "Exited (1) 3 seconds ago".into();
         assert!(matches!(of(&all), ProjectState::Partly { .. }));
+    }
+
+    #[test]
+    fn a_container_that_is_left_over_and_runs_is_named() {
+        let mut old = container("gateway", "");
+        old.name = "portsip.old".to_owned();
+        let now = [container("gateway", ""), container("nats", "")];
+        let ProjectState::Unclear { what } = judged(&now, std::slice::from_ref(&old), &[]) else {
+            panic!("two containers of one service run");
+        };
+        assert!(
+            what[0].starts_with("portsip.old runs and is left over"),
+            "{what:?}"
+        );
+        old.state = RunState::Exited;
+        assert_eq!(judged(&now, &[old], &[]), ProjectState::Running);
+    }
+
+    #[test]
+    fn beside_one_that_is_left_over_and_runs_nothing_is_started_again() {
+        let state = judged(&project(&[UP, ENDED]), &project(&[UP]), &[]);
+        assert!(
+            matches!(state, ProjectState::Partly { ended: None, .. }),
+            "{state:?}"
+        );
+    }
+
+    #[test]
+    fn two_databases_are_worse_than_anything_else() {
+        let database = |name: &str, state: RunState| Container {
+            name: name.to_owned(),
+            state,
+            ..container("database", "")
+        };
+        let mut now = project(&[UP, ENDED]);
+        now.push(database("new", RunState::Running));
+        let names = vec!["new".to_owned(), "old".to_owned()];
+        for state in [RunState::Running, RunState::Paused, RunState::Restarting] {
+            let both = judged(&now, &[database("old", state)], &[]);
+            assert_eq!(
+                both,
+                ProjectState::TwoDatabases {
+                    names: names.clone()
+                }
+            );
+        }
+        let one = judged(&now, &[database("old", RunState::Exited)], &[]);
+        assert!(matches!(one, ProjectState::Partly { .. }), "{one:?}");
     }
 }

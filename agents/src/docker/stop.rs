@@ -57,19 +57,19 @@ pub(super) async fn stop(
     let mut believed = Vec::new();
     for (container, found) in inspect_all(daemon, &containers).await {
         match found {
-            Ok(Some(found)) if found.state.is_live() => believed.push((container, found.state)),
+            Ok(Some(found)) if found.state.is_live() => believed.push((container, found)),
             Ok(_) => {}
             Err(error) => left.push(error),
         }
     }
     let with_processes = end_what_is_left(&containers, &known, deadline).await;
-    for (container, state) in believed {
+    for (container, found) in believed {
         let Container { name, id, .. } = &containers[container];
         if with_processes.contains(id) {
             continue;
         }
-        // Docker may start the one that is being restarted again, and who knows of a state that is not known.
-        if matches!(state, RunState::Restarting | RunState::Unknown(_)) {
+        let state = &found.state;
+        if may_start_again(&found) {
             left.push(still(name, format!("{state} after it was stopped")));
         } else {
             tracing::warn!("Docker believes that {name} {state}, but it has no process");
@@ -99,6 +99,13 @@ fn still(name: &str, what: String) -> DockerError {
     }
 }
 
+/// Whether Docker may start a container without processes by itself: the one that it is about to restart, and who
+/// knows of a state that is not known. Not if its restart policy is `no`.
+fn may_start_again(found: &Inspection) -> bool {
+    found.restart_policy != RestartPolicy::No
+        && matches!(found.state, RunState::Restarting | RunState::Unknown(_))
+}
+
 /// Kills what has processes, whatever Docker says of it. Returns the ids of those that have some still.
 async fn end_what_is_left(
     containers: &[Container],
@@ -111,7 +118,7 @@ async fn end_what_is_left(
         .filter(|it| processes.contains_key(&it.id))
         .map(|it| {
             let known = known.iter().find(|known| known.id == it.id);
-            known.cloned().unwrap_or_else(|| Known::named(it, 0))
+            known.map_or_else(|| Known::named(it, 0), Known::without_own_grace)
         })
         .collect();
     if left.is_empty() {
@@ -211,9 +218,9 @@ pub(super) async fn stop_one(
         return Ok(());
     }
     tracing::warn!("{error}; {} is ended without Docker", container.name);
-    // It may have had its stop signal and its grace, or not.
+    // It may have had its stop signal and its grace, or not. What it asks for itself is in the grace already.
     let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 3);
-    match end(std::slice::from_ref(known), grace, deadline)
+    match end(&[known.without_own_grace()], grace, deadline)
         .await
         .as_slice()
     {
@@ -232,6 +239,14 @@ impl Known {
         }
     }
 
+    /// The same, to be killed as soon as the caller says, whatever the container asks for.
+    fn without_own_grace(&self) -> Self {
+        Self {
+            stop_timeout: None,
+            ..self.clone()
+        }
+    }
+
     /// What an inspection tells.
     pub(super) fn of(container: &Container, found: &Inspection, depth: usize) -> Self {
         Self {
@@ -243,8 +258,47 @@ impl Known {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::answer::Inspected;
+    use super::super::processes::tests::id;
     use super::*;
+
+    fn found(state: &str, policy: &str) -> Inspection {
+        let answer = serde_json::json!({
+            "State": { "Status": state },
+            "HostConfig": { "RestartPolicy": { "Name": policy } },
+        });
+        Inspection::from_answer(serde_json::from_value::<Inspected>(answer).unwrap())
+    }
+
+    #[test]
+    fn only_a_container_that_docker_may_restart_keeps_a_stop_from_success() {
+        for (state, policy, may) in [
+            ("restarting", "always", true),
+            ("hibernating", "unless-stopped", true),
+            ("restarting", "no", false),
+            ("hibernating", "no", false),
+            ("running", "always", false),
+        ] {
+            assert_eq!(
+                may_start_again(&found(state, policy)),
+                may,
+                "{state} {policy}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_had_its_own_grace_is_not_given_it_again() {
+        let known = Known {
+            stop_timeout: Some(90),
+            ..Known::by_id(&id('a'))
+        };
+        let now = known.without_own_grace();
+        assert_eq!(grace_of(Duration::ZERO, now.stop_timeout), Duration::ZERO);
+        assert_eq!((now.id, now.stop_signal), (known.id, known.stop_signal));
+    }
 
     #[test]
     fn the_grace_is_shared_with_what_is_stopped_later() {

@@ -1,24 +1,28 @@
 //! The directory with the PBX's data: whether the volume is mounted there, of what version the data are, and which
 //! containers use them. That is seen in the mounts of the containers' processes, whatever Docker says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::docker::processes::{Processes, live_threads};
+use crate::mounts::{Mount, mounted_on, mounts, mounts_of};
 use crate::ocf::Failure;
 
 /// Where the version of the data is, below the directory. `initdt` writes it.
 const VERSION: &str = "pbx/VERSION";
 
-/// A line of a mountinfo (proc(5)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mount {
-    device: String,
-    /// Which directory of the file system is mounted.
-    root: PathBuf,
-    point: PathBuf,
+/// What a container has of the data, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Access {
+    /// It was given a larger tree of the node, as monitoring programs are given `/`, and does not see when the volume
+    /// is unmounted on the node. It does nothing with the data, but the volume can't be detached.
+    Holds,
+    /// It has the data mounted read-only.
+    Reads,
+    /// It can change the data.
+    Writes,
 }
 
 /// The directory with the data, where the volume is mounted.
@@ -36,13 +40,12 @@ impl Data {
     /// # Errors
     /// The volume is not mounted there.
     pub(super) fn at(path: &Path) -> Result<Self, Failure> {
-        let node = mounts(Path::new("/proc/self"))
+        let node = mounts()
             .map_err(|error| Failure::generic(format!("read the list of mounts: {error}")))?;
         // What links lead to is what is mounted. A path that is not there is caught below.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let mounted_on = |point: &Path| node.iter().rfind(|mount| mount.point == point);
-        let root = mounted_on(Path::new("/"));
-        match mounted_on(&real) {
+        let root = mounted_on(&node, Path::new("/"));
+        match mounted_on(&node, &real) {
             Some(mount) if root.is_none_or(|root| root.device != mount.device) => Ok(Self {
                 path: path.to_owned(),
                 mount: mount.clone(),
@@ -82,29 +85,46 @@ impl Data {
     }
 
     /// The ids of the containers that have some of the data mounted.
-    pub(super) fn users(&self, processes: &Processes) -> BTreeSet<String> {
+    pub(super) fn users(&self, processes: &Processes) -> BTreeMap<String, Access> {
         let mut known = BTreeMap::new();
-        let mut uses = |process: i32| {
+        let mut access_of = |process: &i32| {
             let directory = PathBuf::from(format!("/proc/{process}"));
             // The namespaces of a thread that lives: the first may have ended.
             let thread = live_threads(&directory).next()?;
             let namespace = fs::read_link(thread.join("ns/mnt")).ok()?;
-            let uses = known
-                .entry(namespace)
-                .or_insert_with(|| mounts(&thread).is_ok_and(|theirs| self.is_used_by(&theirs)));
-            Some(*uses)
+            if let Some(access) = known.get(&namespace) {
+                return *access;
+            }
+            let access = self.access_by(&mounts_of(&thread).ok()?);
+            known.insert(namespace, access);
+            access
         };
-        let used_by = |(_, of): &(&String, &Vec<i32>)| of.iter().any(|it| uses(*it) == Some(true));
-        let users = processes.iter().filter(used_by);
-        users.map(|(id, _)| id.clone()).collect()
+        let mut users = BTreeMap::new();
+        for (id, of_this) in processes {
+            if let Some(access) = of_this.iter().filter_map(&mut access_of).max() {
+                users.insert(id.clone(), access);
+            }
+        }
+        users
     }
 
-    fn is_used_by(&self, theirs: &[Mount]) -> bool {
-        theirs
+    /// What a container with these mounts has of the data.
+    fn access_by(&self, theirs: &[Mount]) -> Option<Access> {
+        let of_the_data = theirs
             .iter()
             .filter(|mount| mount.device == self.mount.device)
-            .filter(|mount| mount.root.starts_with(&self.mount.root))
-            .any(|mount| !self.comes_with_a_tree(mount, theirs))
+            .filter(|mount| mount.root.starts_with(&self.mount.root));
+        let access = of_the_data.filter_map(|mount| {
+            if self.comes_with_a_tree(mount, theirs) {
+                // One that follows is unmounted with the node's.
+                (!mount.follows).then_some(Access::Holds)
+            } else if mount.writable {
+                Some(Access::Writes)
+            } else {
+                Some(Access::Reads)
+            }
+        });
+        access.max()
     }
 
     /// Whether a container has a mount only because it was given a larger tree of the node, as monitoring programs are
@@ -135,47 +155,22 @@ impl Data {
     }
 }
 
-/// The mounts that a process or a thread sees.
-fn mounts(process: &Path) -> io::Result<Vec<Mount>> {
-    let text = fs::read_to_string(process.join("mountinfo"))?;
-    Ok(text.lines().filter_map(parse).collect())
-}
-
-/// `36 35 98:0 /root /point options ...`
-fn parse(line: &str) -> Option<Mount> {
-    let mut fields = line.split(' ').skip(2);
-    Some(Mount {
-        device: fields.next()?.to_owned(),
-        root: unescaped(fields.next()?),
-        point: unescaped(fields.next()?),
-    })
-}
-
-/// The kernel writes blanks in paths as three octal digits.
-fn unescaped(field: &str) -> PathBuf {
-    let blanks = [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ];
-    let text = blanks.iter().fold(field.to_owned(), |text, (code, blank)| {
-        text.replace(code, blank)
-    });
-    PathBuf::from(text)
-}
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    /// Device, root, point.
-    fn list(lines: &[(&str, &str, &str)]) -> Vec<Mount> {
+    use crate::mounts::parsed;
+
+    /// Device, root, point; the options of each mount.
+    fn list_with(options: &str, lines: &[(&str, &str, &str)]) -> Vec<Mount> {
         let lines = lines.iter().map(|(device, root, point)| {
-            parse(&format!("36 35 {device} {root} {point} rw - xfs /dev/x rw")).unwrap()
+            format!("36 35 {device} {root} {point} {options} - xfs /dev/x rw\n")
         });
-        lines.collect()
+        parsed(&lines.collect::<String>())
+    }
+
+    fn list(lines: &[(&str, &str, &str)]) -> Vec<Mount> {
+        list_with("rw", lines)
     }
 
     /// A node with a volume, as Docker's local volumes mount it once more.
@@ -192,48 +187,69 @@ mod tests {
         }
     }
 
-    fn uses(theirs: &[(&str, &str, &str)]) -> bool {
-        let mut all = vec![("0:50", "/", "/")];
-        all.extend(theirs);
-        data().is_used_by(&list(&all))
+    fn access_with(options: &str, theirs: &[(&str, &str, &str)]) -> Option<Access> {
+        let mut all = list(&[("0:50", "/", "/")]);
+        all.extend(list_with(options, theirs));
+        data().access_by(&all)
+    }
+
+    fn access(theirs: &[(&str, &str, &str)]) -> Option<Access> {
+        access_with("rw", theirs)
     }
 
     #[test]
     fn a_container_with_a_part_of_the_data_uses_them() {
-        assert!(uses(&[("259:1", "/pbx", "/var/lib/portsip/pbx")]));
-        assert!(uses(&[("259:1", "/", "/var/lib/portsip")]));
-        assert!(uses(&[("259:1", "/pbx/log", "/logs")]));
-        // Beside a tree of the node.
-        assert!(uses(&[("8:1", "/", "/rootfs"), ("259:1", "/pbx", "/data")]));
+        for theirs in [
+            &[("259:1", "/pbx", "/var/lib/portsip/pbx")][..],
+            &[("259:1", "/", "/var/lib/portsip")],
+            &[("259:1", "/pbx/log", "/logs")],
+            // Beside a tree of the node.
+            &[("8:1", "/", "/rootfs"), ("259:1", "/pbx", "/data")],
+        ] {
+            assert_eq!(access(theirs), Some(Access::Writes), "{theirs:?}");
+            let read_only = access_with("ro,noatime", theirs);
+            assert_eq!(read_only, Some(Access::Reads), "{theirs:?}");
+        }
     }
 
     #[test]
-    fn a_container_with_a_tree_of_the_node_does_not() {
-        assert!(!uses(&[
-            ("8:1", "/", "/rootfs"),
-            ("259:1", "/", "/rootfs/var/lib/portsip"),
-            (
-                "259:1",
-                "/pbx",
-                "/rootfs/var/lib/docker/volumes/portsip_pbx/_data"
-            ),
-        ]));
-        assert!(!uses(&[
-            ("8:1", "/var", "/host/var"),
-            ("259:1", "/", "/host/var/lib/portsip"),
-        ]));
-        assert!(!uses(&[
-            ("8:1", "/var/lib/docker", "/var/lib/docker"),
-            ("259:1", "/pbx", "/var/lib/docker/volumes/portsip_pbx/_data"),
-        ]));
+    fn one_mount_that_can_be_written_is_enough() {
+        let mut theirs = list_with("ro", &[("259:1", "/pbx/log", "/logs")]);
+        theirs.extend(list(&[("259:1", "/pbx/tmp", "/tmp")]));
+        theirs.extend(list_with("ro", &[("259:1", "/pbx", "/data")]));
+        assert_eq!(data().access_by(&theirs), Some(Access::Writes));
+    }
+
+    #[test]
+    fn a_container_with_a_tree_of_the_node_only_holds_the_volume_unless_it_follows_the_node() {
+        for theirs in [
+            &[
+                ("8:1", "/", "/rootfs"),
+                ("259:1", "/", "/rootfs/var/lib/portsip"),
+                (
+                    "259:1",
+                    "/pbx",
+                    "/rootfs/var/lib/docker/volumes/portsip_pbx/_data",
+                ),
+            ][..],
+            &[
+                ("8:1", "/var", "/host/var"),
+                ("259:1", "/", "/host/var/lib/portsip"),
+            ],
+            &[
+                ("8:1", "/var/lib/docker", "/var/lib/docker"),
+                ("259:1", "/pbx", "/var/lib/docker/volumes/portsip_pbx/_data"),
+            ],
+        ] {
+            assert_eq!(access(theirs), Some(Access::Holds), "{theirs:?}");
+            assert_eq!(access_with("ro master:7", theirs), None, "{theirs:?}");
+        }
     }
 
     #[test]
     fn a_container_with_other_file_systems_does_not() {
-        assert!(!uses(&[
-            ("8:1", "/etc/hosts", "/etc/hosts"),
-            ("259:2", "/", "/srv")
-        ]));
+        let theirs = [("8:1", "/etc/hosts", "/etc/hosts"), ("259:2", "/", "/srv")];
+        assert_eq!(access(&theirs), None);
     }
 
     #[test]
@@ -249,13 +265,7 @@ mod tests {
         };
         let mine = list(&[("8:2", "/cache/volume/pbx", "/data")]);
         let other = list(&[("8:2", "/cache/docker/hosts", "/etc/hosts")]);
-        assert!(data.is_used_by(&mine) && !data.is_used_by(&other));
-    }
-
-    #[test]
-    fn blanks_in_paths_are_read() {
-        let mount = parse("36 35 7:0 /a\\040b /mnt/c\\134d rw - ext4 /dev/loop0 rw").unwrap();
-        assert_eq!(mount.root, Path::new("/a b"));
-        assert_eq!(mount.point, Path::new("/mnt/c\\d"));
+        assert_eq!(data.access_by(&mine), Some(Access::Writes));
+        assert_eq!(data.access_by(&other), None);
     }
 }

@@ -5,6 +5,7 @@ mod data;
 mod managed;
 mod monitor;
 mod note;
+mod others;
 mod present;
 mod service;
 mod start;
@@ -56,7 +57,7 @@ impl Agent for Pbx {
     const DESCRIPTION: Description = Description {
         name: "pbx",
         short: "PortSIP PBX in Docker containers",
-        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that; then it waits for SIP and the web portal to answer. It is refused while an image is older than the data, or another container uses the data. A stop goes the other way, without Docker if that does not work, and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy. If one container has ended by itself and no other depends on it, a recurring monitor starts it again (190), once in ten minutes; anything else is a failure. With OCF_CHECK_LEVEL=10 it also asks SIP and the web portal. What has answered since the start and answers no more is a failure; what has never answered since the start is shown (190) and not acted on. If Docker does not answer, the agent judges by the processes on the node. Of each service, only the newest container counts. A start needs Docker 20.10.27 or later.",
+        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that; then it waits for SIP and the web portal to answer. It is refused while an image is older than the data, or another container can write the data. A stop goes the other way, without Docker if that does not work, and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy. If one container has ended by itself and no other depends on it, a recurring monitor starts it again (190), once in ten minutes; anything else is a failure. With OCF_CHECK_LEVEL=10 it also asks SIP and the web portal, and shows (190) which containers of others keep the volume on this node. What has answered since the start and answers no more is a failure; what has never answered since the start is shown (190) and not acted on. If Docker does not answer, the agent judges by the processes on the node. Of each service, only the newest container counts. A start needs Docker 20.10.27 or later.",
         actions: &[
             Advice::timeout("start", 300),
             Advice::timeout("stop", 180),

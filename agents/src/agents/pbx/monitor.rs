@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use super::Pbx;
-use super::data::Data;
+use super::data::{Access, Data};
 use super::managed::is_managed;
 use super::note::{Started, since_boot};
+use super::others::others;
 use super::present::names;
 use crate::docker::{DockerError, Project, ProjectState, Seen, processes};
 use crate::ocf::Health;
@@ -30,13 +31,13 @@ impl Pbx {
             Ok(answer) => answer,
             Err(error) => return self.judge_by_processes(&error, started).await,
         };
-        if self.call.probe
-            && let Some(health) = self.probe(&project, &seen).await
-        {
+        if let Some(health) = self.ask_processes(&project, &seen, &started).await {
             return health;
         }
         match seen.state {
-            ProjectState::Running if self.call.in_depth() => self.ask_services(started).await,
+            ProjectState::Running | ProjectState::Unclear { .. } if self.call.in_depth() => {
+                self.look_in_depth(&project, seen, started).await
+            }
             ProjectState::Partly {
                 ended: Some(ref id),
                 ..
@@ -51,7 +52,8 @@ impl Pbx {
             )),
             ProjectState::Stopped => Health::Stopped(self.nothing_runs()),
             ProjectState::Unclear { .. } => Health::Degraded(reason_of(&seen.state)),
-            ProjectState::Incomplete { .. }
+            ProjectState::TwoDatabases { .. }
+            | ProjectState::Incomplete { .. }
             | ProjectState::Partly { .. }
             | ProjectState::Unhealthy { .. } => Health::Broken(reason_of(&seen.state)),
         }
@@ -61,29 +63,45 @@ impl Pbx {
         format!("no container of project {} runs", self.parameters.project)
     }
 
-    /// What the processes say to a probe that Docker does not.
-    async fn probe(&self, project: &Project, seen: &Seen) -> Option<Health> {
-        let processes = processes::of_containers();
-        let with_processes = seen.ids.iter().find(|id| processes.contains_key(*id));
+    /// What the processes say that Docker does not: to a probe, and when Docker says that nothing runs.
+    async fn ask_processes(
+        &self,
+        project: &Project,
+        seen: &Seen,
+        started: &Started,
+    ) -> Option<Health> {
         let says_stopped = matches!(seen.state, ProjectState::Absent | ProjectState::Stopped);
-        match (says_stopped, with_processes) {
-            (false, Some(_)) => return None,
-            (true, Some(id)) => {
-                let name = self.name_of(project, id).await;
+        if !says_stopped && !self.call.probe {
+            return None;
+        }
+        let processes = processes::of_containers();
+        if !says_stopped && seen.ids.iter().any(|id| processes.contains_key(id)) {
+            return None;
+        }
+        let present = self.present(started);
+        let mut ours = [present.pbx, present.one_offs].concat();
+        for known in &seen.all {
+            if processes.contains_key(&known.id) && !ours.iter().any(|it| it.id == known.id) {
+                ours.push(known.clone());
+            }
+        }
+        if !ours.is_empty() {
+            return Some(Health::Broken(format!(
+                "processes of {} run, although the PBX does not",
+                names(&ours)
+            )));
+        }
+        if let Ok(data) = Data::at(&self.parameters.data_path) {
+            let others = others(&data, |_| false);
+            // The PBX writes.
+            let writer = others.iter().find(|(_, access)| *access == Access::Writes);
+            if let Some((id, _)) = writer {
                 return Some(Health::Broken(format!(
-                    "{name} has processes, although Docker says that nothing of the PBX runs"
+                    "something uses {}, although the PBX does not run: the container {}",
+                    self.parameters.data_path.display(),
+                    self.name_of(project, id).await
                 )));
             }
-            (_, None) => {}
-        }
-        let data = Data::at(&self.parameters.data_path).ok();
-        let users = data.map(|data| data.users(&processes)).unwrap_or_default();
-        if let Some(id) = users.first() {
-            let name = self.name_of(project, id).await;
-            let path = self.parameters.data_path.display();
-            return Some(Health::Broken(format!(
-                "something uses {path}, although the PBX does not run: the container {name}"
-            )));
         }
         (!says_stopped).then(|| {
             Health::Stopped(format!(
@@ -93,12 +111,20 @@ impl Pbx {
         })
     }
 
-    async fn name_of(&self, project: &Project, id: &str) -> String {
-        let name = self.within(self.call.deadline.remaining() / 2, async {
-            Ok(project.name_of(id).await)
-        });
-        let name = name.await.ok().flatten();
-        name.unwrap_or_else(|| id.chars().take(12).collect())
+    /// At level 10, when the containers run.
+    async fn look_in_depth(&self, project: &Project, seen: Seen, started: Started) -> Health {
+        let mut shown = match seen.state {
+            ProjectState::Unclear { what } => what,
+            _ => Vec::new(),
+        };
+        if let Ok(data) = Data::at(&self.parameters.data_path) {
+            let is_ours = |id: &str| {
+                let mut ours = seen.all.iter().chain(&started.containers);
+                ours.any(|it| it.id == id)
+            };
+            shown.extend(self.held_by_others(&data, project, is_ours).await);
+        }
+        also(&shown, self.ask_services(started).await)
     }
 
     /// Starts the one container that has ended again, if that is allowed. `broken` is what is wrong now.
@@ -170,9 +196,13 @@ impl Pbx {
                 "{error}; no process of a container is on this node"
             ));
         }
-        let seen = format!("{error}; but processes of {} run", names(&running));
+        let mut seen = format!("{error}; but processes of {} run", names(&running));
         if !self.call.in_depth() {
             return Health::Degraded(seen);
+        }
+        if !present.others.is_empty() {
+            let names: Vec<String> = present.others.iter().map(|it| it.name.clone()).collect();
+            seen = format!("{seen}; {}", self.holders(&names, Access::Reads));
         }
         match self.ask_services(started).await {
             Health::Broken(reason) => Health::Broken(format!("{error}; {reason}")),
@@ -182,9 +212,27 @@ impl Pbx {
     }
 }
 
+/// What is to be shown beside what the services say. A failure comes first.
+fn also(shown: &[String], health: Health) -> Health {
+    if shown.is_empty() {
+        return health;
+    }
+    let shown = shown.join("; ");
+    match health {
+        Health::Running => Health::Degraded(shown),
+        Health::Degraded(reason) => Health::Degraded(format!("{shown}; {reason}")),
+        Health::Broken(reason) => Health::Broken(format!("{reason}; {shown}")),
+        Health::Stopped(seen) => Health::Stopped(seen),
+    }
+}
+
 /// What is wrong, in a sentence.
 fn reason_of(state: &ProjectState) -> String {
     match state {
+        ProjectState::TwoDatabases { names } => format!(
+            "two databases run on the same data, which destroys them: {}",
+            names.join(", ")
+        ),
         ProjectState::Incomplete { missing } => format!(
             "there is no container any more of {}: make it with `docker compose create --no-recreate`",
             missing.join(", ")
@@ -203,5 +251,23 @@ fn reason_of(state: &ProjectState) -> String {
         ProjectState::Unhealthy { names } => format!("unhealthy: {}", names.join(", ")),
         ProjectState::Unclear { what } => what.join("; "),
         ProjectState::Absent | ProjectState::Stopped | ProjectState::Running => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_does_not_hide_a_failure() {
+        let shown = ["shipper holds the volume".to_owned()];
+        let degraded = |text: &str| Health::Degraded(text.to_owned());
+        assert_eq!(also(&[], Health::Running), Health::Running);
+        let held = "shipper holds the volume";
+        assert_eq!(also(&shown, Health::Running), degraded(held));
+        let both = degraded("shipper holds the volume; no SIP");
+        assert_eq!(also(&shown, degraded("no SIP")), both);
+        let broken = Health::Broken("no SIP; shipper holds the volume".to_owned());
+        assert_eq!(also(&shown, Health::Broken("no SIP".to_owned())), broken);
     }
 }

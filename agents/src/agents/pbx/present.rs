@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Pbx;
-use super::data::Data;
+use super::data::{Access, Data};
 use super::note::Started;
 use crate::docker::{Kept, Known, processes};
 
@@ -45,6 +45,11 @@ impl Pbx {
         let users = Data::at(&self.parameters.data_path)
             .map(|data| data.users(&processes))
             .unwrap_or_default();
+        let users = users
+            .into_iter()
+            .filter(|(_, access)| *access != Access::Holds)
+            .map(|(id, _)| id)
+            .collect();
         let noted = |id: &String| started.containers.iter().find(|it| it.id == *id);
         let not_noted = processes.keys().filter(|id| noted(id).is_none());
         let kept = Kept::about(not_noted, &self.parameters.project);

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Pbx;
-use super::data::Data;
+use super::data::{Access, Data};
 use super::note::Started;
-use crate::docker::{DockerError, OrderError, Plan, Project, processes};
+use super::others::others;
+use crate::docker::{DockerError, OrderError, Plan, Project};
 use crate::ocf::{Exit, Failure};
 
 /// How long a start waits for a Docker that does not answer: at boot it comes up after Pacemaker. Longer, and another
@@ -37,6 +38,21 @@ impl From<Failure> for Obstacle {
     }
 }
 
+/// Since when Docker has not answered.
+#[derive(Debug, Default)]
+struct Away(Option<Instant>);
+
+impl Away {
+    fn answered(&mut self) {
+        self.0 = None;
+    }
+
+    /// It has not answered now either. Whether that is so for too long.
+    fn is_too_long(&mut self, now: Instant) -> bool {
+        now.duration_since(*self.0.get_or_insert(now)) >= BOOT
+    }
+}
+
 impl Pbx {
     pub(super) async fn start_all(&self) -> Result<(), Failure> {
         let data = Data::at(&self.parameters.data_path)?;
@@ -46,20 +62,22 @@ impl Pbx {
             self.parameters.project
         ));
         let mut tries = TRIES;
-        let mut away_since = None;
+        let mut away = Away::default();
         loop {
-            let error = match self.start_once(&data).await {
+            let error = match self.start_once(&data, &mut away).await {
                 Ok(()) => return Ok(()),
                 Err(Obstacle::Other(failure)) => return Err(failure),
                 Err(Obstacle::Docker(error)) => error,
             };
             if error.is_unreachable() {
                 // What runs already is left alone.
-                let since = *away_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= BOOT || !deadline.sleep(LOOK).await {
+                if away.is_too_long(Instant::now()) || !deadline.sleep(LOOK).await {
                     return Err(Failure::generic(error.to_string()));
                 }
-            } else if error.is_internal() && tries > 0 {
+                continue;
+            }
+            away.answered();
+            if error.is_internal() && tries > 0 {
                 tracing::warn!("{error}; trying again");
                 tries -= 1;
                 if !deadline.sleep(NEXT_TRY).await {
@@ -71,12 +89,14 @@ impl Pbx {
         }
     }
 
-    async fn start_once(&self, data: &Data) -> Result<(), Obstacle> {
+    async fn start_once(&self, data: &Data, away: &mut Away) -> Result<(), Obstacle> {
         let deadline = self.call.deadline;
         let project = self.connect(BOOT).await?;
+        // Only this tells that Docker is back: one that hangs may still say what its version is.
         let plan = project.plan(deadline.end()).await?;
+        away.answered();
         plan.fits(data.version()?.as_deref())?;
-        self.nobody_else_uses(data, &project, &plan).await?;
+        self.nobody_else_writes(data, &project, &plan).await?;
         let mut started = Started::by_plan(&plan);
         // Without it, a stop could not end the containers when Docker does not answer.
         self.must_note(&started)?;
@@ -87,30 +107,31 @@ impl Pbx {
         self.note(&started);
         done?;
         tracing::info!("the containers of project {} run", self.parameters.project);
+        let ours = plan.all_ids();
+        let is_ours = |id: &str| ours.iter().any(|it| it == id);
+        if let Some(held) = self.held_by_others(data, &project, is_ours).await {
+            tracing::warn!("{held}");
+        }
         started.answered = self.wait_for_answers().await;
         self.note(&started);
         Ok(())
     }
 
-    /// Two programs that write the same data would destroy them.
-    async fn nobody_else_uses(
+    /// Two programs that write the same data would destroy them. One that only reads does not.
+    async fn nobody_else_writes(
         &self,
         data: &Data,
         project: &Project,
         plan: &Plan,
     ) -> Result<(), Failure> {
         let ours = plan.all_ids();
-        let users = data.users(&processes::of_containers());
-        let Some(other) = users.iter().find(|id| !ours.contains(id)) else {
+        let others = others(data, |id| ours.iter().any(|it| it == id));
+        let Some((other, _)) = others.iter().find(|(_, access)| *access == Access::Writes) else {
             return Ok(());
         };
-        let short = &other[..12];
-        let name = project
-            .name_of(other)
-            .await
-            .unwrap_or_else(|| short.to_owned());
         Err(Failure::generic(format!(
-            "the container {name} uses {} and is not of project {}: stop it before the PBX starts here",
+            "the container {} uses {} and is not of project {}: stop it before the PBX starts here",
+            self.name_of(project, other).await,
             self.parameters.data_path.display(),
             self.parameters.project
         )))
@@ -130,5 +151,25 @@ fn failure_of(error: &DockerError) -> Failure {
     Failure {
         exit,
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_without_docker_begins_anew_after_every_answer() {
+        let began = Instant::now();
+        let after = |seconds| began + Duration::from_secs(seconds);
+        let mut away = Away::default();
+        for seconds in [0, 20, 44] {
+            assert!(!away.is_too_long(after(seconds)), "{seconds} s");
+        }
+        away.answered();
+        for seconds in [60, 90, 104] {
+            assert!(!away.is_too_long(after(seconds)), "{seconds} s");
+        }
+        assert!(away.is_too_long(after(105)));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Pbx;
 use super::note::Started;
 use super::present::names;
-use crate::docker::{self, DockerError};
+use crate::docker::{self, DockerError, Known};
 use crate::ocf::Failure;
 
 /// How long Docker may be away before the containers are ended without it: it may only be restarting.
@@ -25,17 +25,19 @@ impl Pbx {
         let started: Started = self.started.load().unwrap_or_default();
         let patience = Instant::now() + RESTART.min(deadline.remaining() / 4);
         loop {
-            let Err(error) = self.stop_with_docker().await else {
-                tracing::info!("no container of project {project} runs");
-                self.started.remove();
-                return Ok(());
+            let done = match self.stop_with_docker(&started).await {
+                Ok(left) => self.end_unknown_to_docker(&left).await,
+                Err(error) => {
+                    let may_be_back = error.is_unreachable() && Instant::now() < patience;
+                    if may_be_back && !self.present(&started).all().is_empty() {
+                        deadline.sleep(LOOK).await;
+                        continue;
+                    }
+                    self.end_without_docker(&error, &started).await
+                }
             };
-            let may_be_back = error.is_unreachable() && Instant::now() < patience;
-            if may_be_back && !self.present(&started).all().is_empty() {
-                deadline.sleep(LOOK).await;
-                continue;
-            }
-            let Err(reason) = self.end_without_docker(&error, &started).await else {
+            let Err(reason) = done else {
+                tracing::info!("no container of project {project} runs");
                 self.started.remove();
                 return Ok(());
             };
@@ -46,12 +48,46 @@ impl Pbx {
         }
     }
 
-    /// Keeps a part of the time, for what has to be ended without Docker.
-    async fn stop_with_docker(&self) -> Result<(), DockerError> {
+    /// Keeps a part of the time, for what has to be ended without Docker. Returns what runs on, because this Docker
+    /// does not know it: after a change of its data-root, or when the files of a container are gone.
+    async fn stop_with_docker(&self, started: &Started) -> Result<Vec<Known>, DockerError> {
         let left = self.call.deadline.remaining();
         let project = self.connect(left / 4).await?;
         let until = Instant::now() + left * 3 / 4;
-        project.stop(self.parameters.stop_grace, until).await
+        project.stop(self.parameters.stop_grace, until).await?;
+        let mut present = self.present(started);
+        for known in std::mem::take(&mut present.unknown) {
+            // One that Docker knows and has not stopped is of others.
+            if project.find(&known.id).await?.is_none() {
+                present.unknown.push(known);
+            }
+        }
+        Ok(present.all())
+    }
+
+    /// Returns why the PBX may still run.
+    async fn end_unknown_to_docker(&self, running: &[Known]) -> Result<(), String> {
+        let why = "Docker has stopped the PBX and does not know of these";
+        let left = self.end(running, why).await;
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "processes of {} still run, even after SIGKILL; Docker does not know of them",
+            names(&left)
+        ))
+    }
+
+    /// Ends containers in their order and with their own signals. Returns those that still have processes.
+    async fn end(&self, running: &[Known], why: &str) -> Vec<Known> {
+        if running.is_empty() {
+            return Vec::new();
+        }
+        let doing = format!("ending {} without Docker", names(running));
+        tracing::warn!("{why}; {doing}");
+        self.call.steps.acting(&doing);
+        let until = self.call.deadline.end().into();
+        docker::end(running, self.parameters.stop_grace, until).await
     }
 
     /// `error` is why Docker did not do it. Returns why the PBX may still run.
@@ -61,14 +97,7 @@ impl Pbx {
         started: &Started,
     ) -> Result<(), String> {
         let running = self.present(started).all();
-        if !running.is_empty() {
-            let doing = format!("ending {} without Docker", names(&running));
-            tracing::warn!("{error}; {doing}");
-            self.call.steps.acting(&doing);
-        }
-        let grace = self.parameters.stop_grace;
-        let until = self.call.deadline.end().into();
-        let left = docker::end(&running, grace, until).await;
+        let left = self.end(&running, &error.to_string()).await;
         if !left.is_empty() {
             return Err(format!(
                 "processes of {} still run, even after SIGKILL; {error}",

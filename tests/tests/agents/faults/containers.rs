@@ -13,7 +13,7 @@ use super::users;
 
 #[test]
 fn containers() {
-    let faults: [fn(&mut Pbx, &mut Table); 27] = [
+    let faults: [fn(&mut Pbx, &mut Table); 31] = [
         nothing_is_wrong,
         one_off,
         not_mounted,
@@ -30,10 +30,14 @@ fn containers() {
         deaf_to_sigterm,
         longer_grace,
         leftovers::duplicate,
+        leftovers::two_databases,
         leftovers::versions,
         leftovers::optional_dependency,
         users::foreign,
+        users::foreign_beside,
+        users::reader,
         users::bystander,
+        users::private_tree,
         answers::hang,
         answers::no_address,
         answers::late,
@@ -80,11 +84,15 @@ fn one_off(pbx: &mut Pbx, table: &mut Table) {
         table,
         fault,
         &[
-            ("monitor", 7, "no container of project portsip runs"),
+            (
+                "monitor",
+                1,
+                "processes of forgotten run, although the PBX does not",
+            ),
             (
                 "probe",
                 1,
-                "something uses /var/lib/portsip, although the PBX does not run: the container forgotten",
+                "processes of forgotten run, although the PBX does not",
             ),
         ],
     );

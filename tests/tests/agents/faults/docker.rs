@@ -13,11 +13,12 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn docker() {
-    let faults: [fn(&mut Pbx, &mut Table); 11] = [
+    let faults: [fn(&mut Pbx, &mut Table); 12] = [
         stopped,
         away_at_a_start,
         killed,
         data_elsewhere,
+        forgets,
         hangs,
         hangs_in_a_start,
         believes,
@@ -137,6 +138,46 @@ fn data_elsewhere(pbx: &mut Pbx, table: &mut Table) {
         pbx.host.engine.start_again().unwrap();
         pbx.host.sh("docker start other");
     }
+    pbx.host.sh("docker rm --force other");
+}
+
+/// The daemon comes back with other data, as after a change of its data-root: it lists nothing, and ends nothing.
+fn forgets(pbx: &mut Pbx, table: &mut Table) {
+    pbx.host
+        .sh("docker run --detach --name other --network host portsip/pbx:22 sleep infinity");
+    pbx.call("start").run().expect(0);
+    pbx.host.engine.signal("KILL").unwrap();
+    pbx.host
+        .sh("mv /var/lib/docker/containers /var/lib/docker/hidden");
+    pbx.host.engine.start_again().unwrap();
+    assert_eq!(pbx.host.running(), [""; 0]);
+    let seen = "processes of ... portsip.database ... run, although the PBX does not";
+    let answers = [
+        ("monitor", 1, seen),
+        ("monitor 10", 1, seen),
+        ("probe", 1, seen),
+        ("start", 5, "project portsip has no containers here"),
+        ("stop", 0, ""),
+        (
+            "monitor",
+            7,
+            "there are no containers of project portsip here",
+        ),
+        (
+            "probe",
+            7,
+            "there are no containers of project portsip here",
+        ),
+    ];
+    let fault = "the daemon comes back without its data, the containers run";
+    pbx.rows(table, fault, &answers);
+    pbx.host.sh(ENDED_IN_ORDER);
+    pbx.host.sh("pgrep -x sleep >/dev/null");
+    pbx.host.engine.signal("TERM").unwrap();
+    pbx.host.sh(
+        "rm -rf /var/lib/docker/containers; mv /var/lib/docker/hidden /var/lib/docker/containers",
+    );
+    pbx.host.engine.start_again().unwrap();
     pbx.host.sh("docker rm --force other");
 }
 

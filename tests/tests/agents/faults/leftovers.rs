@@ -33,7 +33,14 @@ pub(super) fn duplicate(pbx: &mut Pbx, table: &mut Table) {
     assert_eq!(running.len(), CONTAINERS.len(), "{running:?}");
     pbx.host.sh("docker start portsip.gateway");
     let fault = "the container that is left over runs too";
-    pbx.rows(table, fault, &[("monitor", 0, ""), ("start", 0, "")]);
+    let left_over = "portsip.gateway runs and is left over: it is older than";
+    let answers = [
+        ("monitor", 190, left_over),
+        ("monitor 10", 190, left_over),
+        ("start", 0, ""),
+        ("monitor", 0, ""),
+    ];
+    pbx.rows(table, fault, &answers);
     let running = pbx.host.running();
     assert!(
         !running.iter().any(|it| it == "portsip.gateway"),
@@ -49,13 +56,39 @@ pub(super) fn duplicate(pbx: &mut Pbx, table: &mut Table) {
         fault,
         &[
             (
+                "monitor",
+                1,
+                "processes of portsip.gateway run, although the PBX does not",
+            ),
+            (
                 "probe",
                 1,
-                "something uses /var/lib/portsip ... portsip.gateway",
+                "processes of portsip.gateway run, although the PBX does not",
             ),
             ("stop", 0, ""),
         ],
     );
+    pbx.renew();
+}
+
+/// The newer container is no server, so that the data of the test stay whole.
+pub(super) fn two_databases(pbx: &mut Pbx, table: &mut Table) {
+    pbx.call("start").run().expect(0);
+    pbx.host.sh(
+        "docker run --detach --name portsip.database2 --network host \
+         --label com.docker.compose.project=portsip --label com.docker.compose.service=database \
+         portsip/pbx:22 sleep infinity",
+    );
+    let two = "two databases run on the same data ... portsip.database2";
+    let answers = [
+        ("monitor", 1, two),
+        ("monitor 10", 1, two),
+        ("probe", 1, two),
+        ("stop", 0, ""),
+        ("monitor", 7, "no container of project portsip runs"),
+    ];
+    pbx.rows(table, "two containers of the database run", &answers);
+    assert_eq!(pbx.host.running(), [""; 0]);
     pbx.renew();
 }
 
