@@ -183,7 +183,10 @@ impl Kernel {
             let point = mount.point.display();
             tell(User {
                 name: format!("{process}, which has it mounted on {point}"),
-                kept: process.kept(),
+                // A mount that follows the node's goes with it.
+                kept: process
+                    .kept()
+                    .filter(|_| !here.iter().all(|mount| mount.follows)),
             });
         }
         for process in others {

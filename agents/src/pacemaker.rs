@@ -4,6 +4,8 @@
 use std::process::Output;
 use std::time::Duration;
 
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
 use tokio::process::Command;
 
 use crate::ocf::Deadline;
@@ -46,6 +48,9 @@ pub async fn is_fencing_on(deadline: Deadline) -> Result<bool, String> {
 /// The other nodes on which the resource runs, as far as Pacemaker knows. It counts a start that is under way as
 /// running, so this node is among those that it names while the resource starts here.
 ///
+/// A node that was stopped in maintenance is offline in good order, and what ran there runs on. Only the history of the
+/// node's actions tells; Pacemaker deletes it when the node is fenced.
+///
 /// # Errors
 /// Why Pacemaker can't be asked.
 pub async fn other_nodes_that_run(
@@ -55,15 +60,76 @@ pub async fn other_nodes_that_run(
     let query = ["--resource", resource, "--locate"];
     let answer = ask(deadline, "crm_resource", &query).await?;
     let mut nodes = located(&text(&answer.stdout));
+    // The exit status for a resource that runs nowhere differs between versions.
+    if !answer.status.success() && !text(&answer.stderr).contains("NOT running") {
+        return Err(failed("crm_resource", &answer));
+    }
+    let answer = ask(deadline, "cibadmin", &["--query", "--scope", "status"]).await?;
+    if !answer.status.success() {
+        return Err(failed("cibadmin", &answer));
+    }
+    nodes.extend(last_seen_running(&text(&answer.stdout), resource)?);
     // Pacemaker's name for this node comes with each action.
     if let Ok(here) = std::env::var("OCF_RESKEY_CRM_meta_on_node") {
         nodes.retain(|node| *node != here);
     }
-    // The exit status for a resource that runs nowhere differs between versions.
-    if answer.status.success() || text(&answer.stderr).contains("NOT running") {
-        return Ok(nodes);
+    nodes.sort();
+    nodes.dedup();
+    Ok(nodes)
+}
+
+/// The nodes on which the last action that has ended shows the resource running.
+fn last_seen_running(status: &str, resource: &str) -> Result<Vec<String>, String> {
+    let mut reader = Reader::from_str(status);
+    let mut node = None;
+    let mut is_ours = false;
+    let mut last: Option<(i64, bool)> = None;
+    let mut nodes = Vec::new();
+    loop {
+        let event = reader
+            .read_event()
+            .map_err(|error| format!("cibadmin's answer: {error}"))?;
+        match &event {
+            Event::Eof => return Ok(nodes),
+            Event::Start(element) | Event::Empty(element) => match element.name().as_ref() {
+                "node_state" => node = attribute(element, "uname"),
+                "lrm_resource" => {
+                    is_ours = attribute(element, "id").as_deref() == Some(resource);
+                    last = None;
+                }
+                "lrm_rsc_op" if is_ours => {
+                    let call: i64 = attribute(element, "call-id")
+                        .and_then(|id| id.parse().ok())
+                        .unwrap_or(-1);
+                    if call >= 0 && last.is_none_or(|(before, _)| before <= call) {
+                        last = Some((call, shows_running(element)));
+                    }
+                }
+                _ => {}
+            },
+            Event::End(end) if end.name().as_ref() == "lrm_resource" => {
+                if last.take().is_some_and(|(_, runs)| runs) {
+                    nodes.extend(node.clone());
+                }
+                is_ours = false;
+            }
+            _ => {}
+        }
     }
-    Err(failed("crm_resource", &answer))
+}
+
+/// A stop that failed leaves the resource running; "not running" and "not installed" are the other answers.
+fn shows_running(action: &BytesStart<'_>) -> bool {
+    let code = attribute(action, "rc-code").unwrap_or_default();
+    match attribute(action, "operation").as_deref() {
+        Some("stop") => code != "0",
+        _ => !matches!(code.as_str(), "5" | "7"),
+    }
+}
+
+fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+    let value = element.try_get_attribute(name).ok()??.value;
+    Some(value.into_owned())
 }
 
 /// `resource ebs is running on: pbx01`, a line for each node, in newer versions with a mark before it.
@@ -97,8 +163,39 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_action_tells_where_the_resource_was_left() {
+        let node = |name: &str, actions: &[(&str, i64, &str)]| {
+            let actions: String = actions
+                .iter()
+                .map(|(operation, call, code)| {
+                    format!(
+                        r#"<lrm_rsc_op operation="{operation}" call-id="{call}" rc-code="{code}"/>"#
+                    )
+                })
+                .collect();
+            format!(
+                r#"<node_state uname="{name}"><lrm><lrm_resources><lrm_resource id="pbx"><lrm_rsc_op operation="start" call-id="90" rc-code="0"/></lrm_resource><lrm_resource id="ebs">{actions}</lrm_resource></lrm_resources></lrm></node_state>"#
+            )
+        };
+        let runs = |actions: &[(&str, i64, &str)]| {
+            let status = format!("<status>{}</status>", node("pbx01", actions));
+            last_seen_running(&status, "ebs").unwrap() == ["pbx01"]
+        };
+        assert!(runs(&[("monitor", 12, "0"), ("start", 10, "0")]));
+        assert!(runs(&[("start", 10, "0"), ("monitor", 12, "190")]));
+        assert!(runs(&[("start", 10, "0"), ("stop", 13, "1")]));
+        assert!(!runs(&[("start", 10, "0"), ("stop", 13, "0")]));
+        assert!(!runs(&[("monitor", 4, "7")]));
+        assert!(!runs(&[("monitor", 4, "7"), ("start", -1, "193")]));
+        assert!(!runs(&[]));
+        let empty = r#"<status><node_state uname="pbx01"/></status>"#;
+        assert!(last_seen_running(empty, "ebs").unwrap().is_empty());
+    }
 
     #[test]
     fn where_a_resource_runs_is_read_from_each_version() {

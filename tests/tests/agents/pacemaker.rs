@@ -18,9 +18,23 @@ test "$nodes" != " " || { echo "resource $2 is NOT running" >&2; exit 0; }
 for node in $nodes; do echo "resource $2 is running on: $node"; done
 "#;
 
+/// The status section of the CIB: the history of LEFT_ON has a start of the resource that nothing followed.
+const STATUS: &str = r#"#!/bin/sh
+test -n "$LEFT_ON" || { echo "<status/>"; exit 0; }
+cat <<END
+<status><node_state uname="$LEFT_ON" crmd="offline"><lrm><lrm_resources><lrm_resource id="${OCF_RESOURCE_INSTANCE:-awsebs}">
+<lrm_rsc_op operation="start" call-id="10" rc-code="0" op-status="0"/>
+</lrm_resource></lrm_resources></lrm></node_state></status>
+END
+"#;
+
 /// Puts them into a directory, which is to be the first in an agent's PATH.
 pub(crate) fn stand_in(directory: &Path) {
-    for (tool, script) in [("crm_attribute", ATTRIBUTE), ("crm_resource", RESOURCE)] {
+    for (tool, script) in [
+        ("crm_attribute", ATTRIBUTE),
+        ("crm_resource", RESOURCE),
+        ("cibadmin", STATUS),
+    ] {
         let path = directory.join(tool);
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();

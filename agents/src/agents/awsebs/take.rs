@@ -115,7 +115,8 @@ impl AwsEbs {
     ///
     /// EC2 may unplug a volume from a running instance without asking it, so that a mounted one is torn off. So it has
     /// to be known that the instance is done with it. With fencing, Pacemaker starts the resource here only after it
-    /// was stopped there or the instance was fenced; if it runs, it has been started again since.
+    /// was stopped there or the instance was fenced; if it runs, it has been started again since. Only a node on which
+    /// Pacemaker was stopped in maintenance runs on with what it had.
     async fn may_write(&self, holder: &InstanceId) -> Option<String> {
         if self.parameters.force_detach {
             return None;

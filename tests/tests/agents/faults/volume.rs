@@ -150,6 +150,10 @@ fn while_it_runs_there() -> Seen {
     refused("export RUNS_ON=pbx02")
 }
 
+fn stopped_in_maintenance() -> Seen {
+    refused("export LEFT_ON=pbx02")
+}
+
 fn without_pacemaker() -> Seen {
     refused("export NO_PACEMAKER=yes")
 }
@@ -329,6 +333,8 @@ const STRANGER: &str = "a running instance that is not of the cluster has it";
 const NO_FENCING: &str = "a running instance of the cluster has it, and fencing was turned off";
 const RUNS_THERE: &str =
     "a running instance of the cluster has it, where Pacemaker has the resource running";
+const LEFT_THERE: &str =
+    "a running instance of the cluster has it, where Pacemaker was stopped in maintenance";
 const NO_PACEMAKER: &str = "a running instance of the cluster has it, and Pacemaker is not there";
 const STOPPED: &str = "a stopped instance that is not of the cluster has it";
 const JUST_TAKEN: &str =
@@ -367,7 +373,9 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
         (NOBODY, _) => (1, "which runs and may be writing: without fencing"),
         (STRANGER, _) => (1, "which runs and is not one of cluster_instances"),
         (NO_FENCING, _) => (1, "which runs and may be writing, as fencing is off"),
-        (RUNS_THERE, _) => (1, "which runs, and Pacemaker has awsebs running on pbx02"),
+        (RUNS_THERE | LEFT_THERE, _) => {
+            (1, "which runs, and Pacemaker has awsebs running on pbx02")
+        }
         (NO_PACEMAKER, _) => (
             1,
             "Pacemaker can not be asked ... Could not connect to the CIB",
@@ -391,7 +399,7 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
 
 #[test]
 fn a_volume_that_gets_stuck_is_told_and_never_forced() {
-    let cases: [Case; 28] = [
+    let cases: [Case; 29] = [
         ("stays attaching", stays_attaching),
         ("attached, but no device", no_device),
         ("detaching stays busy", stays_busy_at_the_stop),
@@ -407,6 +415,7 @@ fn a_volume_that_gets_stuck_is_told_and_never_forced() {
         (STRANGER, of_a_stranger),
         (NO_FENCING, without_fencing),
         (RUNS_THERE, while_it_runs_there),
+        (LEFT_THERE, stopped_in_maintenance),
         (NO_PACEMAKER, without_pacemaker),
         (STOPPED, of_a_stopped_stranger),
         (JUST_TAKEN, name_just_taken),
