@@ -91,6 +91,7 @@ impl Directory {
         volumes: &BTreeMap<Slot, Volume>,
     ) -> Result<(), Error> {
         let dir = self.0.display();
+        // systemd's 90 s are not enough for pcsd to start on a kernel without KVM, beside others on a busy machine.
         let mut lines = format!(
             "mem={MEMORY_MIB}M\n\
              umid=node\n\
@@ -104,6 +105,7 @@ impl Directory {
              vec0:transport=tap,ifname={port},depth=128,gro=1,mac={mac}\n\
              con=null\n\
              con0=null,fd:2\n\
+             systemd.default_timeout_start_sec=300\n\
              systemd.show_status=error\n\
              systemd.log_color=0\n",
             base = base.display(),
