@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::processes::ids_in;
 use super::signal;
 use crate::mounts::{Mount, mounts};
 
@@ -22,6 +23,10 @@ pub(super) fn kill(id: &str, processes: &[i32]) {
     let frozen_by = hierarchy(&mounts, Some("freezer"));
     for process in processes {
         let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+        // The process may have ended since it was listed, and its number may be another's by now.
+        if !ids_in(&groups).iter().any(|it| it == id) {
+            continue;
+        }
         if let Some(group) = group_of(&groups, "", id, unified.as_ref()) {
             // Where the file is missing, the signal below does it.
             let _ = fs::write(group.join("cgroup.kill"), "1");
@@ -101,6 +106,21 @@ mod tests {
 30 24 0:26 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
 31 24 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer
 ";
+
+    #[test]
+    fn a_process_that_is_not_of_the_container_is_not_killed() {
+        let mut other = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        kill(&id('a'), &[other.id().try_into().unwrap()]);
+        // SIGKILL would end it in no time.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let ended = other.try_wait().unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!(ended, None);
+    }
 
     #[test]
     fn the_group_of_the_container_itself_is_found_in_both_hierarchies() {

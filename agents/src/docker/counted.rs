@@ -1,12 +1,14 @@
 //! Which containers are the PBX, and which are left over from before an update. Pure.
 //!
-//! Only the newest container of a service counts. Others stay behind when `docker compose` is interrupted while it
+//! Only the newest container of a service counts, to a monitor also an older one that runs while the newest was never
+//! started. Others stay behind when `docker compose` is interrupted while it
 //! replaces a container, or when somebody makes a second one. A service that a newer PBX does not have any more
 //! (`databoard`) leaves a container of an older image than the rest.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::condition::RunState;
 use super::container::Container;
 use super::version::compare;
 
@@ -50,32 +52,62 @@ pub(super) struct Leftover {
     pub(super) why: String,
 }
 
+/// Whether a PBX of some version has this service.
+pub(super) fn was_ever_vendors(service: &str) -> bool {
+    is_vendors(service) || FORMER.contains(&service)
+}
+
 /// Whether the PBX is none without this service.
 pub(super) fn is_vendors(service: &str) -> bool {
     service == DATABASE || PROGRAMS.contains(&service)
 }
 
-/// Tells the containers that count from the others. Those of `docker compose run` are neither.
+/// Tells the containers that a start starts from the others. Those of `docker compose run` are neither.
 pub(super) fn counted(all: Vec<Container>) -> Counted {
-    let mut newest: BTreeMap<String, Container> = BTreeMap::new();
-    let mut leftovers = Vec::new();
+    told_apart(all, |of_service| of_service.len() - 1)
+}
+
+/// Tells the containers of which the PBX consists as it runs from the others. A newer container that was never
+/// started does not count beside one that runs: the next start takes it.
+pub(super) fn counted_as_it_runs(all: Vec<Container>) -> Counted {
+    told_apart(all, |of_service| {
+        let newest = of_service.len() - 1;
+        let runs = |it: &Container| it.state.is_live();
+        match of_service[newest].state {
+            RunState::Created => of_service.iter().rposition(runs).unwrap_or(newest),
+            _ => newest,
+        }
+    })
+}
+
+/// `choose` gets the containers of one service, the oldest first, and returns the position of the one that counts.
+fn told_apart(all: Vec<Container>, choose: impl Fn(&[Container]) -> usize) -> Counted {
+    let mut by_service: BTreeMap<String, Vec<Container>> = BTreeMap::new();
     for container in all.into_iter().filter(|container| !container.one_off) {
-        let service = container.service.clone();
-        let Some(other) = newest.remove(&service) else {
-            newest.insert(service, container);
-            continue;
-        };
-        let (newer, older) = newer_first(container, other);
-        leftovers.push(Leftover {
-            why: format!(
-                "is older than {}, which is the container of {service} too",
-                newer.name
-            ),
-            container: older,
-        });
-        newest.insert(service, newer);
+        let of_service = by_service.entry(container.service.clone()).or_default();
+        of_service.push(container);
     }
-    let mut services: Vec<Container> = newest.into_values().collect();
+    let mut services = Vec::new();
+    let mut leftovers = Vec::new();
+    for (service, mut of_service) in by_service {
+        // Of two that were made in the same second, the one that runs is last.
+        of_service.sort_by_cached_key(|it| (it.created, it.state.is_live(), it.id.clone()));
+        let position = choose(&of_service);
+        let counts = of_service.remove(position);
+        let others = of_service.into_iter().enumerate();
+        leftovers.extend(others.map(|(at, container)| Leftover {
+            why: if at < position {
+                format!(
+                    "is older than {}, which is the container of {service} too",
+                    counts.name
+                )
+            } else {
+                format!("was never started, and {} of {service} runs", counts.name)
+            },
+            container,
+        }));
+        services.push(counts);
+    }
     if let Some(version) = newest_version(&services) {
         let (former, current) = services
             .into_iter()
@@ -89,16 +121,6 @@ pub(super) fn counted(all: Vec<Container>) -> Counted {
     Counted {
         services,
         leftovers,
-    }
-}
-
-/// Two containers of one service. Of two that were made in the same second, the one that runs.
-fn newer_first(one: Container, other: Container) -> (Container, Container) {
-    let key = |it: &Container| (it.created, it.state.is_live(), it.id.clone());
-    if key(&one) > key(&other) {
-        (one, other)
-    } else {
-        (other, one)
     }
 }
 
@@ -160,7 +182,6 @@ pub(super) fn of_another_image(services: &[Container]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::condition::RunState;
     use super::super::order::tests::container;
     use super::*;
 
@@ -215,6 +236,34 @@ mod tests {
         };
         for all in [vec![runs.clone(), ended.clone()], vec![ended, runs]] {
             assert_eq!(names(&counted(all).services), ["portsip.ai"]);
+        }
+    }
+
+    #[test]
+    fn a_newer_container_that_was_never_started_counts_only_for_a_start() {
+        let of = |name: &str, created: i64, state: RunState| Container {
+            state,
+            ..made("ai", name, created, "")
+        };
+        let new = || of("new", 300, RunState::Created);
+        let old = || of("old", 100, RunState::Running);
+        let ended = || of("ended", 200, RunState::Exited);
+        for all in [
+            vec![new(), old()],
+            vec![old(), ended(), new()],
+            vec![new(), ended(), old()],
+        ] {
+            assert_eq!(names(&counted(all.clone()).services), ["new"]);
+            let now = counted_as_it_runs(all);
+            assert_eq!(names(&now.services), ["old"]);
+            assert!(!now.leftovers.iter().any(|it| it.container.state.is_live()));
+        }
+        for (all, counts) in [
+            (vec![new(), ended()], "new"),
+            (vec![ended(), old()], "ended"),
+            (vec![old(), of("newer", 200, RunState::Paused)], "newer"),
+        ] {
+            assert_eq!(names(&counted_as_it_runs(all).services), [counts]);
         }
     }
 

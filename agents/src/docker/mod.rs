@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
+use condition::RunState;
 use daemon::Daemon;
 
 pub use end::{Known, end};
@@ -59,6 +60,10 @@ pub struct Seen {
     pub state: ProjectState,
     /// The ids of the containers that count.
     pub ids: Vec<String>,
+    /// The ids of those of them that run.
+    pub running: Vec<String>,
+    /// Whether they run as a whole, whatever was started before.
+    pub is_whole: bool,
     /// All containers, also those that do not count.
     pub all: Vec<Known>,
 }
@@ -76,7 +81,7 @@ impl Project {
         })
     }
 
-    /// Whether the project runs as a whole. All of `services` belong to it. One request.
+    /// Whether the project runs as a whole. All of `services` belonged to it at the start. One request.
     ///
     /// # Errors
     ///
@@ -84,10 +89,19 @@ impl Project {
     pub async fn state(&self, services: &[String]) -> Result<Seen, DockerError> {
         let containers = self.daemon.list(&self.name).await?;
         let all = containers.iter().map(|it| Known::named(it, 0)).collect();
-        let counted = counted::counted(containers);
+        let counted = counted::counted_as_it_runs(containers);
         let ids = counted.services.iter().map(|it| it.id.clone()).collect();
-        let state = ProjectState::of(&counted, services);
-        Ok(Seen { state, ids, all })
+        let running = counted
+            .services
+            .iter()
+            .filter(|it| it.state == RunState::Running);
+        Ok(Seen {
+            state: ProjectState::of(&counted, services),
+            ids,
+            running: running.map(|it| it.id.clone()).collect(),
+            is_whole: ProjectState::of(&counted, &[]) == ProjectState::Running,
+            all,
+        })
     }
 
     /// Checks what [`Project::plan`] needs, and changes nothing.
@@ -130,6 +144,16 @@ impl Project {
             start::start(&self.daemon, &self.name, plan, deadline.into()).await
         };
         self.by(deadline, "start", start).await
+    }
+
+    /// Sets the restart policy of the plan's containers to `no`, and changes nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Docker does not do it for one of them.
+    pub async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result<(), DockerError> {
+        let work = plan::never_restart_any(&self.daemon, plan, deadline.into());
+        self.by(deadline, "update", work).await
     }
 
     /// The container with this id, if it has ended by itself, nothing depends on it, and what it depends on is

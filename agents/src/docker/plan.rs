@@ -142,6 +142,18 @@ pub(super) async fn plan(daemon: &Daemon, project: &str) -> Result<Plan, DockerE
     })
 }
 
+/// Sets the restart policy of every container that counts to `no`.
+pub(super) async fn never_restart_any(
+    daemon: &Daemon,
+    plan: &Plan,
+    deadline: Instant,
+) -> Result<(), DockerError> {
+    for (container, found) in plan.containers.iter().zip(&plan.found) {
+        never_restart(daemon, container, found, deadline).await?;
+    }
+    Ok(())
+}
+
 /// Keeps what is not part of the PBX from running beside it: leftovers are stopped, and Docker never starts
 /// them or a container of `docker compose run` by itself.
 pub(super) async fn put_leftovers_aside(

@@ -12,14 +12,24 @@ const PROC: &str = "/proc";
 /// The process ids of containers, by the container's id.
 pub(crate) type Processes = BTreeMap<String, Vec<i32>>;
 
-/// All containers on this node that have processes.
+/// All containers on this node that have processes, whoever runs them.
 pub(crate) fn of_containers() -> Processes {
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    found_in(Path::new(PROC), &ids_in(&own).into_iter().collect())
+    found_in(Path::new(PROC), &own(), |_| true)
 }
 
-/// `own` are containers in which this process is itself.
-fn found_in(proc: &Path, own: &BTreeSet<String>) -> Processes {
+/// Those that Docker may run, by the names of their groups. Podman, CRI-O and containerd give other names.
+pub(crate) fn of_docker() -> Processes {
+    found_in(Path::new(PROC), &own(), is_dockers)
+}
+
+/// The containers in which this process is itself.
+fn own() -> BTreeSet<String> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    ids_in(&own).into_iter().collect()
+}
+
+/// `own` are containers in which this process is itself. Of the others, those whose group's name `counts`.
+fn found_in(proc: &Path, own: &BTreeSet<String>, counts: impl Fn(&str) -> bool) -> Processes {
     let mut found = Processes::new();
     for process in pids(proc) {
         let directory = proc.join(process.to_string());
@@ -27,26 +37,41 @@ fn found_in(proc: &Path, own: &BTreeSet<String>) -> Processes {
             continue;
         };
         // The outermost: what is within a container is of the container.
-        let id = ids_in(&groups).into_iter().find(|id| !own.contains(id));
-        if let Some(id) = id
+        let group = groups_in(&groups).find(|(_, id)| !own.contains(*id));
+        if let Some((name, id)) = group
+            && counts(name)
             && is_alive(&directory)
         {
-            found.entry(id).or_default().push(process);
+            found.entry(id.to_owned()).or_default().push(process);
         }
     }
     found
 }
 
 /// The ids of containers in a `/proc/PID/cgroup`, the outermost first.
-fn ids_in(groups: &str) -> Vec<String> {
-    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+pub(super) fn ids_in(groups: &str) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
-    for id in paths.flat_map(|path| path.split('/').filter_map(id_in)) {
+    for (_, id) in groups_in(groups) {
         if !ids.iter().any(|known| known == id) {
             ids.push(id.to_owned());
         }
     }
     ids
+}
+
+/// The groups of containers in a `/proc/PID/cgroup`, each with its name and the container's id.
+fn groups_in(groups: &str) -> impl Iterator<Item = (&str, &str)> {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let names = paths.flat_map(|path| path.split('/'));
+    names.filter_map(|name| Some((name, id_in(name)?)))
+}
+
+/// Whether Docker gives such a name to a group. The kernel adds a word when the group was removed.
+fn is_dockers(name: &str) -> bool {
+    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+    let scope = name.strip_prefix("docker-");
+    let id = scope.map_or(Some(name), |it| it.strip_suffix(".scope"));
+    id.is_some_and(|id| id_in(id) == Some(id))
 }
 
 /// The id in the name of a group: `docker-ID.scope`, `ID`.
@@ -180,7 +205,7 @@ pub(crate) mod tests {
         process(proc.path(), 9, &format!("0::/docker/{c}\n"), &["S"]);
         // Not everything in /proc is a process.
         fs::create_dir(proc.path().join("sys")).unwrap();
-        let mut found = found_in(proc.path(), &BTreeSet::from([c]));
+        let mut found = found_in(proc.path(), &BTreeSet::from([c]), |_| true);
         for processes in found.values_mut() {
             processes.sort_unstable();
         }
@@ -202,8 +227,35 @@ pub(crate) mod tests {
             &format!("0::/docker/{}\n", id('b')),
             &["Z", "D"],
         );
-        let found = found_in(proc.path(), &BTreeSet::new());
+        let found = found_in(proc.path(), &BTreeSet::new(), |_| true);
         assert_eq!(found.keys().collect::<Vec<_>>(), [&id('b')]);
+    }
+
+    #[test]
+    fn the_containers_of_docker_are_told_from_those_of_others_by_the_name_of_the_group() {
+        let proc = tempfile::tempdir().unwrap();
+        let [a, b, c, d] = ['a', 'b', 'c', 'd'].map(id);
+        let groups = [
+            format!("0::/system.slice/docker-{a}.scope\n"),
+            format!("0::/docker/{b}\n"),
+            format!("0::/pbx.slice/{c} (deleted)\n"),
+            format!("0::/machine.slice/libpod-{d}.scope/container\n"),
+            format!("0::/machine.slice/libpod-{d}.scope/docker/{a}\n"),
+            format!("0::/libpod_parent/libpod-{d}\n"),
+            format!("0::/machine.slice/libpod-conmon-{d}.scope\n"),
+            format!("0::/kubepods.slice/cri-containerd-{d}.scope\n"),
+            format!("0::/kubepods.slice/crio-{d}.scope\n"),
+            format!("0::/system.slice/docker-{d}\n"),
+        ];
+        for (number, groups) in (1..).zip(&groups) {
+            process(proc.path(), number, groups, &["S"]);
+        }
+        let own = BTreeSet::new();
+        let of_docker = found_in(proc.path(), &own, is_dockers);
+        let expected = [(a.clone(), vec![1]), (b.clone(), vec![2]), (c, vec![3])];
+        assert_eq!(of_docker, Processes::from(expected));
+        let all = found_in(proc.path(), &own, |_| true);
+        assert_eq!(all[&d].len(), 7, "{all:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::bring_up::{bring_up, failed, limit_of_order, look, stay};
 use super::condition::{Health, RunState};
 use super::container::{Condition, Container, Dependency, Inspection};
-use super::counted::counted;
+use super::counted::counted_as_it_runs;
 use super::daemon::{Daemon, End, end_by_events};
 use super::error::DockerError;
 use super::signal;
@@ -41,7 +41,7 @@ pub(super) async fn ended(
     project: &str,
     id: &str,
 ) -> Result<Result<Ended, String>, DockerError> {
-    let containers = counted(daemon.list(project).await?).services;
+    let containers = counted_as_it_runs(daemon.list(project).await?).services;
     let Some(container) = containers.iter().find(|it| it.id == id) else {
         return Ok(Err("was removed meanwhile".to_owned()));
     };

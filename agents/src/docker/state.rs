@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::condition::{Health, RunState};
 use super::container::{Condition, Container};
-use super::counted::{Counted, DATABASE, is_vendors};
+use super::counted::{Counted, DATABASE, Leftover, is_vendors, was_ever_vendors};
 
 /// Whether a project runs as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub enum ProjectState {
 }
 
 impl ProjectState {
-    /// Judges a list of containers, to which all of `services` belong. One that others wait for to
-    /// complete need not run when it has ended with code 0.
+    /// Judges a list of containers, to which all of `services` belonged at the start. One that others wait for to
+    /// complete, or that somebody has added and no other needs, need not run when it has ended with code 0.
     pub(super) fn of(counted: &Counted, services: &[String]) -> Self {
         let names = databases(counted);
         if names.len() > 1 {
@@ -68,7 +68,7 @@ impl ProjectState {
         let not_running: Vec<_> = containers
             .iter()
             .filter(|it| !matches!(it.state, RunState::Running | RunState::Unknown(_)))
-            .filter(|it| !(it.completed() && must_complete(it, containers)))
+            .filter(|it| !(it.completed() && may_complete(it, containers)))
             .collect();
         let unhealthy: Vec<_> = containers
             .iter()
@@ -77,6 +77,7 @@ impl ProjectState {
         let left_over = left_over(counted);
         let unclear: Vec<String> = left_over
             .chain(containers.iter().filter_map(unclear))
+            .chain(gone(counted, services))
             .collect();
         if !not_running.is_empty() {
             let running = containers
@@ -142,31 +143,60 @@ fn unclear(container: &Container) -> Option<String> {
     }
 }
 
-/// Which of `services`, and of the vendor's that others depend on, have no container.
+/// Which services of the vendor's have no container, of `services` and of those that others depend on.
 fn missing(containers: &[Container], services: &[String]) -> Vec<String> {
     let needed = containers
         .iter()
         .flat_map(|container| container.depends_on.iter().flatten())
-        .map(|dependency| &dependency.service)
-        .filter(|service| is_vendors(service));
-    let known: BTreeSet<&String> = services.iter().chain(needed).collect();
+        .map(|dependency| &dependency.service);
+    let known = services.iter().chain(needed);
+    let known: BTreeSet<&String> = known.filter(|service| is_vendors(service)).collect();
     let there: BTreeSet<&String> = containers.iter().map(|it| &it.service).collect();
     known.difference(&there).map(ToString::to_string).collect()
 }
 
-fn must_complete(container: &Container, containers: &[Container]) -> bool {
-    containers
+/// Which of `services` the PBX can do without and have no container that counts. An update may have dropped them.
+fn gone(counted: &Counted, services: &[String]) -> Vec<String> {
+    let counts = |service: &str| counted.services.iter().any(|it| it.service == service);
+    let of_leftover = |service: &str| {
+        let mut leftovers = counted.leftovers.iter();
+        leftovers.find(|it| it.container.service == service)
+    };
+    let gone = services
         .iter()
-        .flat_map(|other| other.depends_on.iter().flatten())
-        .any(|dependency| {
-            dependency.service == container.service
-                && dependency.condition == Condition::CompletedSuccessfully
-        })
+        .filter(|it| !is_vendors(it) && !counts(it))
+        // One that runs is told as such.
+        .filter(|it| !of_leftover(it).is_some_and(|it| it.container.state.is_live()));
+    gone.map(|service| match of_leftover(service) {
+        Some(Leftover { container, why }) => format!(
+            "{} does not count any more: it {why}; remove it with `docker rm {}`",
+            container.name, container.name
+        ),
+            None => format!(
+                "there is no container any more of {service}, which the last start started; the PBX runs without it"
+            ),
+    })
+    .collect()
+}
+
+/// Whether a container may have ended with code 0: it does one thing and ends.
+fn may_complete(container: &Container, containers: &[Container]) -> bool {
+    let service = &container.service;
+    let dependencies = containers
+        .iter()
+        .flat_map(|it| it.depends_on.iter().flatten());
+    let mut needed_as = dependencies
+        .filter(|it| it.service == *service)
+        .map(|it| it.condition)
+        .peekable();
+    if needed_as.peek().is_none() {
+        return !was_ever_vendors(service);
+    }
+    needed_as.any(|condition| condition == Condition::CompletedSuccessfully)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::counted::Leftover;
     use super::super::order::tests::container;
     use super::*;
 
@@ -205,7 +235,8 @@ mod tests {
 
     const UP: (RunState, &str) = (RunState::Running, "Up 5 seconds");
     const NEW: (RunState, &str) = (RunState::Created, "Created");
-    const ENDED: (RunState, &str) = (RunState::Exited, "Exited (0) 3 seconds ago");
+    const ENDED: (RunState, &str) = (RunState::Exited, "Exited (1) 3 seconds ago");
+    const DONE: (RunState, &str) = (RunState::Exited, "Exited (0) 3 seconds ago");
 
     #[test]
     fn all_or_nothing() {
@@ -280,9 +311,51 @@ mod tests {
             ),
             container("ai", ""),
         ];
-        let state = judged(&all, &[], &["ai".into(), "voicemail".into()]);
+        let state = judged(&all, &[], &["ai".into(), "crm".into(), "voicemail".into()]);
         let missing = vec!["nats".into(), "voicemail".into()];
         assert_eq!(state, ProjectState::Incomplete { missing });
+    }
+
+    #[test]
+    fn a_service_that_the_pbx_can_do_without_is_shown_when_its_container_is_gone() {
+        let all = project(&[UP]);
+        let databoard = Container {
+            state: RunState::Exited,
+            ..container("databoard", "")
+        };
+        for (left_over, service, says) in [
+            (&[][..], "crm", "no container any more of crm"),
+            (&[][..], "databoard", "no container any more of databoard"),
+            (
+                &[databoard][..],
+                "databoard",
+                "portsip.databoard does not count any more: it is older",
+            ),
+        ] {
+            let services = ["s0".to_owned(), service.to_owned()];
+            let ProjectState::Unclear { what } = judged(&all, left_over, &services) else {
+                panic!("{service} is gone");
+            };
+            assert_eq!(what.len(), 1, "{what:?}");
+            assert!(what[0].contains(says), "{what:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_somebody_has_added_may_do_one_thing_and_end() {
+        let mut all = project(&[UP, DONE]);
+        assert_eq!(of(&all), ProjectState::Running);
+        all[0].depends_on = container("app", "s1:service_started:false").depends_on;
+        let needed = of(&all);
+        assert!(matches!(needed, ProjectState::Partly { .. }), "{needed:?}");
+        for service in ["ai", "databoard"] {
+            let mut all = project(&[UP, DONE]);
+            all[1].service = service.to_owned();
+            let state = of(&all);
+            assert!(matches!(state, ProjectState::Partly { .. }), "{state:?}");
+        }
+        let failed = of(&project(&[UP, ENDED]));
+        assert!(matches!(failed, ProjectState::Partly { .. }), "{failed:?}");
     }
 
     #[test]
@@ -297,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_container_that_had_to_complete_need_not_run() {
-        let mut all = project(&[ENDED]);
+        let mut all = project(&[DONE]);
         all.push(container("app", "s0:service_completed_successfully:false"));
         assert_eq!(of(&all), ProjectState::Running);
         all[0].status = "Exited (1) 3 seconds ago".into();

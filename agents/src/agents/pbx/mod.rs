@@ -7,6 +7,7 @@ mod monitor;
 mod note;
 mod others;
 mod present;
+mod renew;
 mod service;
 mod start;
 mod stop;

@@ -18,7 +18,7 @@ const ONCE_IN: Duration = Duration::from_secs(600);
 impl Pbx {
     pub(super) async fn look_at_all(&self) -> Health {
         self.call.steps.doing("asking Docker for the containers");
-        let started: Started = self.started.load().unwrap_or_default();
+        let mut started: Started = self.started.load().unwrap_or_default();
         // At level 10 others are asked too, the more so when Docker does not answer.
         let share = if self.call.in_depth() { 2 } else { 1 };
         let limit = self.call.deadline.remaining() / share;
@@ -34,6 +34,8 @@ impl Pbx {
         if let Some(health) = self.ask_processes(&project, &seen, &started).await {
             return health;
         }
+        self.note_new_containers(&project, &seen, &mut started)
+            .await;
         match seen.state {
             ProjectState::Running | ProjectState::Unclear { .. } if self.call.in_depth() => {
                 self.look_in_depth(&project, seen, started).await

@@ -40,6 +40,12 @@ impl Started {
         }
     }
 
+    /// Other containers run than those that were started. What has answered and what was repaired is as it was.
+    pub(super) fn now_has(&mut self, services: Vec<String>, containers: Vec<Known>) {
+        self.services = services;
+        self.containers = containers;
+    }
+
     /// After an order to Docker: it is no longer open, unless the error says that it may be.
     pub(super) fn was_answered(&mut self, answer: &Result<(), DockerError>) {
         if !answer.as_ref().is_err_and(DockerError::leaves_orders) {

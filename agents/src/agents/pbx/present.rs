@@ -1,7 +1,7 @@
 //! Which containers of the PBX have processes on this node, found without Docker: by what a start has noted, by
 //! what Docker keeps on disk, and by who uses the data.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::Pbx;
 use super::data::{Access, Data};
@@ -15,9 +15,10 @@ pub(super) struct Present {
     pub(super) pbx: Vec<Known>,
     /// Those of `docker compose run`: they use the data, and are no part of what runs.
     pub(super) one_offs: Vec<Known>,
-    /// Those of which nothing is known but that they use the data. They may be of the PBX.
+    /// Those of which nothing is known but that they can write the data, when no start has noted what the PBX is.
+    /// They may be of the PBX.
     pub(super) unknown: Vec<Known>,
-    /// Those of others that use the data.
+    /// All others that use the data. They are never ended.
     pub(super) others: Vec<Known>,
 }
 
@@ -45,10 +46,15 @@ impl Pbx {
         let users = Data::at(&self.parameters.data_path)
             .map(|data| data.users(&processes))
             .unwrap_or_default();
+        // Which may be ours is asked after that: one that ends in between is no user any more.
+        let of_docker = processes::of_docker();
         let users = users
             .into_iter()
             .filter(|(_, access)| *access != Access::Holds)
-            .map(|(id, _)| id)
+            .map(|(id, access)| {
+                let may_be_ours = access == Access::Writes && of_docker.contains_key(&id);
+                (id, may_be_ours)
+            })
             .collect();
         let noted = |id: &String| started.containers.iter().find(|it| it.id == *id);
         let not_noted = processes.keys().filter(|id| noted(id).is_none());
@@ -57,9 +63,10 @@ impl Pbx {
     }
 }
 
+/// `users` use the data; of each, whether it is such that it may be of the PBX.
 fn told_apart(
     ids: impl Iterator<Item = String>,
-    users: &BTreeSet<String>,
+    users: &BTreeMap<String, bool>,
     started: &Started,
     kept: Kept,
 ) -> Present {
@@ -69,17 +76,19 @@ fn told_apart(
         ..Present::default()
     };
     let mut others = kept.others;
+    let is_noted = !started.containers.is_empty();
     for id in ids {
         let is_it = |known: &Known| known.id == id;
         if let Some(noted) = started.containers.iter().find(|it| is_it(it)) {
             present.pbx.push(noted.clone());
-        } else if users.contains(&id)
+        } else if let Some(may_be_ours) = users.get(&id)
             && !present.pbx.iter().any(is_it)
             && !present.one_offs.iter().any(is_it)
         {
             match others.iter().position(is_it) {
                 Some(at) => present.others.push(others.swap_remove(at)),
-                None => present.unknown.push(Known::by_id(&id)),
+                None if *may_be_ours && !is_noted => present.unknown.push(Known::by_id(&id)),
+                None => present.others.push(Known::by_id(&id)),
             }
         }
     }
@@ -113,16 +122,26 @@ mod tests {
             ..Kept::default()
         };
         let ids = ['a', 'c', 'd', 'e', 'f', '0'].map(id);
-        let users = ['a', 'c', 'e', 'f'].map(id).into_iter().collect();
+        let users = BTreeMap::from(['a', 'c', 'e', 'f'].map(|it| (id(it), true)));
         let present = told_apart(ids.into_iter(), &users, &started, kept);
         assert_eq!(names(&present.pbx), "portsip.nats");
         assert_eq!(names(&present.one_offs), "portsip.initdt");
-        assert_eq!(names(&present.others), "backup");
-        assert_eq!(names(&present.unknown), "container ffffffffffff");
-        let stopped = names(&present.all());
-        assert_eq!(
-            stopped,
-            "portsip.nats, portsip.initdt, container ffffffffffff"
+        assert_eq!(names(&present.others), "backup, container ffffffffffff");
+        assert_eq!(names(&present.all()), "portsip.nats, portsip.initdt");
+    }
+
+    #[test]
+    fn without_a_note_one_of_docker_that_can_write_the_data_may_be_of_the_pbx() {
+        let ids = ['a', 'b', 'c'].map(id);
+        let users = BTreeMap::from([(id('a'), true), (id('b'), false)]);
+        let present = told_apart(
+            ids.into_iter(),
+            &users,
+            &Started::default(),
+            Kept::default(),
         );
+        assert_eq!(names(&present.unknown), "container aaaaaaaaaaaa");
+        assert_eq!(names(&present.others), "container bbbbbbbbbbbb");
+        assert_eq!(names(&present.all()), "container aaaaaaaaaaaa");
     }
 }

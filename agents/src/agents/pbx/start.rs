@@ -6,7 +6,7 @@ use super::Pbx;
 use super::data::{Access, Data};
 use super::note::Started;
 use super::others::others;
-use crate::docker::{DockerError, OrderError, Plan, Project};
+use crate::docker::{DockerError, Plan, Project};
 use crate::ocf::{Exit, Failure};
 
 /// How long a start waits for a Docker that does not answer: at boot it comes up after Pacemaker. Longer, and another
@@ -140,12 +140,11 @@ impl Pbx {
 
 fn failure_of(error: &DockerError) -> Failure {
     let exit = match error {
-        // Other nodes have a Docker and containers of their own.
+        // Other nodes have a Docker and containers of their own, with labels that another Compose may have written.
         DockerError::TooOld { .. }
         | DockerError::NoContainers { .. }
         | DockerError::OldImage { .. }
-        | DockerError::Order(OrderError::Unknown { .. }) => Exit::Installed,
-        DockerError::Order(_) => Exit::Configured,
+        | DockerError::Order(_) => Exit::Installed,
         _ => Exit::Generic,
     };
     Failure {
@@ -157,6 +156,7 @@ fn failure_of(error: &DockerError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::OrderError;
 
     #[test]
     fn the_time_without_docker_begins_anew_after_every_answer() {
@@ -171,5 +171,19 @@ mod tests {
             assert!(!away.is_too_long(after(seconds)), "{seconds} s");
         }
         assert!(away.is_too_long(after(105)));
+    }
+
+    #[test]
+    fn labels_that_give_no_order_are_a_fault_of_this_node_alone() {
+        for error in [
+            OrderError::Cycle(vec!["nats".into(), "ai".into(), "nats".into()]),
+            OrderError::Label {
+                service: "ai".into(),
+                part: "nats:service_happy".into(),
+            },
+        ] {
+            let failure = failure_of(&error.into());
+            assert_eq!(failure.exit, Exit::Installed, "{}", failure.reason);
+        }
     }
 }

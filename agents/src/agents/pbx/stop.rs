@@ -38,6 +38,14 @@ impl Pbx {
             };
             let Err(reason) = done else {
                 tracing::info!("no container of project {project} runs");
+                let others = self.present(&started).others;
+                if !others.is_empty() {
+                    tracing::warn!(
+                        "{} are not known to be of the PBX, and were not ended; while they use {}, it can't be unmounted",
+                        names(&others),
+                        self.parameters.data_path.display()
+                    );
+                }
                 self.started.remove();
                 return Ok(());
             };

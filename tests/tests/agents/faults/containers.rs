@@ -13,7 +13,7 @@ use super::users;
 
 #[test]
 fn containers() {
-    let faults: [fn(&mut Pbx, &mut Table); 31] = [
+    let faults: [fn(&mut Pbx, &mut Table); 33] = [
         nothing_is_wrong,
         one_off,
         not_mounted,
@@ -30,6 +30,8 @@ fn containers() {
         deaf_to_sigterm,
         longer_grace,
         leftovers::duplicate,
+        leftovers::made_anew,
+        leftovers::does_one_thing,
         leftovers::two_databases,
         leftovers::versions,
         leftovers::optional_dependency,

@@ -71,6 +71,48 @@ pub(super) fn duplicate(pbx: &mut Pbx, table: &mut Table) {
     pbx.renew();
 }
 
+/// As after `docker compose up` in maintenance.
+pub(super) fn made_anew(pbx: &mut Pbx, table: &mut Table) {
+    const NEW: &str = "0123456789ab_portsip.gateway";
+    let policy = || {
+        let format = "docker inspect --format '{{.HostConfig.RestartPolicy.Name}}'";
+        pbx.host.sh(&format!("{format} {NEW}")).trim().to_owned()
+    };
+    pbx.pacemaker(Some(false));
+    pbx.call("start").run().expect(0);
+    pbx.host.sh(SECOND);
+    let fault = "a container was made anew beside the one that runs, and not started";
+    pbx.rows(table, fault, &[("monitor", 0, ""), ("monitor 10", 0, "")]);
+    pbx.host.sh(&format!(
+        "docker rm --force portsip.gateway; docker update --restart=always {NEW}; docker start {NEW}"
+    ));
+    let fault = "a container was made anew and runs, and Pacemaker does not manage the PBX";
+    pbx.rows(table, fault, &[("monitor", 0, "")]);
+    assert_eq!(policy(), "always", "somebody works on it");
+    pbx.pacemaker(Some(true));
+    let fault = "a container was made anew and runs";
+    pbx.rows(table, fault, &[("monitor", 0, "")]);
+    assert_eq!(policy(), "no", "Docker would start it at boot");
+    pbx.host.sh(&format!(
+        "grep -q $(docker inspect --format '{{{{.Id}}}}' {NEW}) /run/portsip-ha/pbx-*.json"
+    ));
+    pbx.call("stop").run().expect(0);
+    pbx.renew();
+}
+
+pub(super) fn does_one_thing(pbx: &mut Pbx, table: &mut Table) {
+    pbx.host.sh("docker create --name once --network host \
+         --label com.docker.compose.project=portsip --label com.docker.compose.service=once \
+         portsip/pbx:22 true");
+    let fault = "a container that no other needs does one thing and ends with code 0";
+    pbx.rows(table, fault, &[("start", 0, ""), ("monitor", 0, "")]);
+    pbx.host.sh("docker rm --force once");
+    let gone = "there is no container any more of once";
+    let fault = "a container that is not the vendor's was removed";
+    pbx.rows(table, fault, &[("monitor", 190, gone), ("stop", 0, "")]);
+    pbx.renew();
+}
+
 /// The newer container is no server, so that the data of the test stay whole.
 pub(super) fn two_databases(pbx: &mut Pbx, table: &mut Table) {
     pbx.call("start").run().expect(0);
