@@ -102,6 +102,8 @@ fn another_address_or_another_elastic_ip_is_not_it() {
     };
     let service = metadata("172.31.16.133", &[("54.183.20.133", "172.31.16.133")]);
     probe(&service).run().expect(7);
+    let degraded = resource.monitor(&service).expect(190).reason();
+    assert!(degraded.contains("nothing tells when"), "{degraded}");
     // 172.31.16.130 is not 172.31.16.13, nor is 54.151.30.9 the same as 54.151.30.99.
     set(
         &service,
