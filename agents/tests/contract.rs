@@ -13,6 +13,10 @@ use call::{AGENTS, Call, Metadata, binary};
 
 const VOLUME: &str = "vol-0e06e1e9da3c49b67";
 
+/// An action's timeout where a test asks that the agent is not killed by it. An agent keeps back a tenth
+/// to end in time: 2 s, where a busy machine was seen to need 1.2 s to end a process.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
 /// All that the agents need to know.
 fn with_parameters(call: Call) -> Call {
     call.parameter("volume_id", VOLUME)
@@ -240,18 +244,18 @@ fn a_stop_on_a_node_that_never_had_it_succeeds_even_if_nobody_can_be_asked() {
 
 #[test]
 fn a_start_that_can_ask_nobody_fails_with_a_reason_before_its_timeout() {
-    for (agent, _) in AGENTS {
-        let call = with_parameters(Call::of(agent, "start")).parameter("CRM_meta_timeout", "3000");
-        let answer = call.run().expect(1);
-        assert!(
-            !answer.reason().is_empty(),
-            "{agent} gave no reason: {answer:?}"
-        );
-        assert!(
-            answer.took < Duration::from_secs(3),
-            "{agent} would have been killed: {answer:?}"
-        );
-    }
+    std::thread::scope(|scope| {
+        for (agent, _) in AGENTS {
+            scope.spawn(move || {
+                let answer = with_parameters(Call::of(agent, "start"))
+                    .parameter("CRM_meta_timeout", "20000")
+                    .run()
+                    .expect(1);
+                assert!(!answer.reason().is_empty(), "{agent}: {answer:?}");
+                assert!(answer.took < TIMEOUT, "{agent}: {answer:?}");
+            });
+        }
+    });
 }
 
 #[test]
@@ -264,11 +268,11 @@ fn an_action_whose_call_never_returns_says_what_it_was_doing() {
     let answer = with_parameters(Call::of("awsebs", "start"))
         .set("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.endpoint)
         .set("AWS_CONFIG_FILE", pipe.to_str().unwrap())
-        .parameter("CRM_meta_timeout", "3000")
+        .parameter("CRM_meta_timeout", "20000")
         .run()
         .expect(1);
     assert!(answer.reason().contains(VOLUME), "{answer:?}");
-    assert!(answer.took < Duration::from_secs(3), "{answer:?}");
+    assert!(answer.took < TIMEOUT, "{answer:?}");
 }
 
 #[test]
@@ -302,7 +306,7 @@ fn a_docker_that_hangs_does_not_make_a_monitor_late() {
     let alone = [&alone[..], &[binary("pbx")]].concat();
     let answer = with_parameters(Call::through(&alone, "monitor"))
         .parameter("docker_socket", socket.to_str().unwrap())
-        .parameter("CRM_meta_timeout", "2000")
+        .parameter("CRM_meta_timeout", "20000")
         .run()
         .expect(7);
     let ended = SystemTime::now();
@@ -315,5 +319,5 @@ fn a_docker_that_hangs_does_not_make_a_monitor_late() {
     let took = ended
         .duration_since(SystemTime::UNIX_EPOCH + began)
         .unwrap();
-    assert!(took < Duration::from_secs(2), "{took:?}: {answer:?}");
+    assert!(took < TIMEOUT, "{took:?}: {answer:?}");
 }

@@ -106,10 +106,11 @@ fn a_stop_where_another_node_has_the_volume_takes_nothing_from_it() {
 fn a_device_that_does_not_appear_fails_the_start_with_a_reason_in_time() {
     let site = Site::new();
     site.ec2.inject(Injection::of(VolumeFault::NoDevice));
-    let script = "export OCF_RESKEY_CRM_meta_timeout=6000; exec $AGENT start";
+    // Of 20 s the agent keeps back 2, which a busy machine may need to end a process.
+    let script = "export OCF_RESKEY_CRM_meta_timeout=20000; exec $AGENT start";
     let answer = site.inside(0, "awsebs", script).expect(1);
     assert!(answer.says("vol0e06e1e9da3c49b67"), "{answer:?}");
-    assert!(answer.took < Duration::from_secs(6), "{answer:?}");
+    assert!(answer.took < Duration::from_secs(20), "{answer:?}");
     site.agent(0, "awsebs", "stop").expect(0);
 }
 
