@@ -114,7 +114,7 @@ checkout:
 	@test "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" = "$(CURDIR)" || \
 	for profile in dev release; do \
 		cargo clean --quiet --locked --profile $$profile \
-			-p portsip-ha-agents -p cib-gen -p lab -p portsip-ha-man || exit 1; done
+			-p portsip-ha-agents -p cib-gen -p ec2 -p lab -p portsip-ha-man || exit 1; done
 	@echo "$(CURDIR)" >$(CARGO_TARGET_DIR)/checkout
 
 clean:

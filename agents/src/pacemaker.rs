@@ -8,7 +8,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use tokio::process::Command;
 
-use crate::ocf::Deadline;
+use ec2::Deadline;
 
 /// An answer takes some tens of milliseconds.
 const LIMIT: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ mod netns;
 use std::net::Ipv4Addr;
 
 use netns::{DHCP, Namespace};
-use portsip_ha_agents::meaning::Meaning;
+use nix::errno::Errno;
 use portsip_ha_agents::netlink::{Kernel, NetlinkError, Route, Write};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(172, 31, 16, 130);
@@ -79,7 +79,7 @@ fn a_route_like_another_has_all_of_it_but_destination_and_source() {
         "128.0.0.0/1 via 172.31.16.1 src 172.31.16.130 mtu 9001"
     );
     let again = write(&namespace, &half, Write::New).unwrap_err();
-    assert_eq!(again.meaning(), Meaning::InUse, "{again}");
+    assert_eq!(again.errno(), Some(Errno::EEXIST), "{again}");
     assert_eq!(namespace.routes("default"), before);
 }
 
@@ -168,7 +168,7 @@ fn a_source_that_is_not_an_address_of_this_host_is_refused() {
     let namespace = Namespace::new();
     namespace.ip(DHCP);
     let error = write(&namespace, &half(&namespace), Write::New).unwrap_err();
-    assert_eq!(error.meaning(), Meaning::InvalidValue);
+    assert_eq!(error.errno(), Some(Errno::EINVAL));
     assert_eq!(
         error.to_string(),
         "cannot add the route 128.0.0.0/1 via 172.31.16.1 src 172.31.16.130 mtu 9001: \
@@ -199,5 +199,5 @@ fn the_kernel_says_which_source_it_would_choose_and_that_there_is_no_way() {
             .await
             .unwrap_err()
     });
-    assert_eq!(error.meaning(), Meaning::Forbidden, "{error}");
+    assert_eq!(error.errno(), Some(Errno::EPERM), "{error}");
 }

@@ -1,5 +1,5 @@
 //! The names that vars.yml holds, each a type that is checked once, when it is read:
-//! EC2 ids, node names, regions, paths and image references.
+//! node names, paths and image references. The ids of EC2 are those of the crate `ec2`.
 
 /// A checked text: a newtype whose only way in is its check.
 macro_rules! checked_text {
@@ -34,6 +34,7 @@ use std::str::FromStr;
 use crate::mistake::Code;
 
 pub use ebs::EbsDevice;
+pub use ec2::{AccountId, AllocationId, InstanceId, InterfaceId, Region, VolumeId};
 pub use fencing::{FenceAgent, FencingOptions, Target};
 pub use storage::{DiskPath, Size};
 
@@ -65,45 +66,14 @@ impl Malformed {
     }
 }
 
-/// The kinds of id that people mix up.
-const KINDS: &[(&str, &str)] = &[
-    ("i-", "an instance id"),
-    ("vol-", "a volume id"),
-    ("eipalloc-", "the allocation id of an Elastic IP"),
-    ("eipassoc-", "the id of an Elastic IP's association"),
-    ("eni-", "a network interface id"),
-    ("subnet-", "a subnet id"),
-    ("snap-", "a snapshot id"),
-    ("ami-", "an image id"),
-];
-
-/// Checks an EC2 id: the prefix, then 8 (before 2016) or 17 hexadecimal digits.
-fn ec2_id(text: &str, prefix: &str, kind: &str) -> Result<String, Malformed> {
-    let example = format!(
-        "{kind}: `{prefix}` and 17 hexadecimal digits (8 for old ones), such as {prefix}0123456789abcdef0"
-    );
-    let Some(digits) = text.strip_prefix(prefix) else {
-        return Err(match KINDS.iter().find(|(p, _)| text.starts_with(p)) {
-            Some((_, other)) => Malformed::coded(
-                Code::OtherKind,
-                format!("`{text}` is {other}, not {kind}"),
-                example,
-            ),
-            None => Malformed::new(format!("`{text}` is not {kind}"), example),
-        });
-    };
-    if let Some(c) = digits.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f')) {
-        return Err(Malformed::new(
-            format!("`{text}` is not {kind}: `{c}` is not one of 0-9 and a-f"),
-            example,
-        ));
-    }
-    match digits.len() {
-        8 | 17 => Ok(text.to_owned()),
-        n => Err(Malformed::new(
-            format!("`{text}` is not {kind}: it has {n} hexadecimal digits after `{prefix}`"),
-            example,
-        )),
+impl From<ec2::Malformed> for Malformed {
+    fn from(error: ec2::Malformed) -> Malformed {
+        let code = if error.other_kind {
+            Code::OtherKind
+        } else {
+            Code::Malformed
+        };
+        Malformed::coded(code, error.found, error.help)
     }
 }
 
@@ -117,24 +87,6 @@ fn only(text: &str, others: &str) -> bool {
 fn digits(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
 }
-
-checked_text!(
-    /// An EC2 instance: `i-08807c762627239b8`.
-    InstanceId,
-    |text| ec2_id(text, "i-", "an instance id")
-);
-
-checked_text!(
-    /// An EBS volume: `vol-0e06e1e9da3c49b67`.
-    VolumeId,
-    |text| ec2_id(text, "vol-", "a volume id")
-);
-
-checked_text!(
-    /// The allocation of an Elastic IP: `eipalloc-02c7cf64a5cd449cf`.
-    AllocationId,
-    |text| ec2_id(text, "eipalloc-", "the allocation id of an Elastic IP")
-);
 
 checked_text!(
     /// A node's name in the cluster: its host name, as `uname -n` prints it (RFC 1123).
@@ -155,38 +107,6 @@ checked_text!(
     }
 );
 
-checked_text!(
-    /// An AWS region: `us-west-1`.
-    Region,
-    |text| {
-        let parts: Vec<&str> = text.split('-').collect();
-        let letters = |p: &&str| !p.is_empty() && p.chars().all(|c| c.is_ascii_lowercase());
-        let good = match parts.as_slice() {
-            [names @ .., number] => {
-                names.len() >= 2
-                    && names.iter().all(letters)
-                    && !number.is_empty()
-                    && number.chars().all(|c| c.is_ascii_digit())
-            }
-            [] => false,
-        };
-        if good {
-            return Ok(text.to_owned());
-        }
-        let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase());
-        Err(match zone.filter(|z| Region::from_str(z).is_ok()) {
-            Some(region) => Malformed::new(
-                format!("`{text}` is an availability zone, not a region"),
-                region,
-            ),
-            None => Malformed::new(
-                format!("`{text}` is not an AWS region"),
-                "a region such as us-west-1",
-            ),
-        })
-    }
-);
-
 impl NodeName {
     /// Whether Pacemaker takes both for one node: it compares names without regard to case.
     pub fn is_same(&self, other: &NodeName) -> bool {
@@ -194,14 +114,12 @@ impl NodeName {
     }
 }
 
-impl VolumeId {
-    /// The link that udev's stock rules make for the volume on Nitro instances.
-    pub fn nvme_link(&self) -> DevicePath {
-        let serial = self.0.replacen("vol-", "vol", 1);
-        DevicePath(format!(
-            "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"
-        ))
-    }
+/// The link that udev's stock rules make for a volume on Nitro instances.
+pub fn nvme_link(volume: &VolumeId) -> DevicePath {
+    DevicePath(format!(
+        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
+        volume.serial()
+    ))
 }
 
 /// Absolute, without `.` and `..`, of characters that no agent splits or expands.
@@ -270,31 +188,6 @@ checked_text!(
     }
 );
 
-/// Checks an id that only EC2 writes. What it looks like is EC2's business; it must only not mean more
-/// than itself where it is written: in an ARN, `*`, `?` and `:` do.
-fn answered_id(text: &str) -> Result<String, Malformed> {
-    if !text.is_empty() && only(text, "-_") {
-        Ok(text.to_owned())
-    } else {
-        Err(Malformed::new(
-            format!("`{text}` is not an id"),
-            "letters, digits and hyphens",
-        ))
-    }
-}
-
-checked_text!(
-    /// A network interface of EC2.
-    InterfaceId,
-    answered_id
-);
-
-checked_text!(
-    /// An AWS account.
-    AccountId,
-    answered_id
-);
-
 checked_text!(
     /// The path of a file on the machine where the operator works.
     FilePath,
@@ -311,51 +204,6 @@ checked_text!(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_have_8_or_17_digits() {
-        assert!("i-08807c762627239b8".parse::<InstanceId>().is_ok());
-        assert!("i-0880abcd".parse::<InstanceId>().is_ok());
-        for bad in [
-            "i-",
-            "i-08807c76262723",
-            "i-08807c762627239b89",
-            "i-08807C762627239b8",
-            "08807c762627239b8",
-        ] {
-            assert!(bad.parse::<InstanceId>().is_err(), "{bad} was accepted");
-        }
-    }
-
-    #[test]
-    fn an_id_of_another_kind_is_called_by_its_kind() {
-        let error = "i-08807c762627239b8".parse::<VolumeId>().unwrap_err();
-        assert_eq!(
-            error.found,
-            "`i-08807c762627239b8` is an instance id, not a volume id"
-        );
-    }
-
-    #[test]
-    fn ids_that_only_ec2_writes_are_taken_as_they_are() {
-        for good in ["eni-0a1f3c5e", "eni-0a1f3c5e7b9d2f4010000", "eni_new-9Z"] {
-            assert_eq!(good.parse::<InterfaceId>().unwrap().to_string(), good);
-        }
-        for bad in ["", "*", "eni-?", "eni-0:instance/i-0", "eni-0\""] {
-            assert!(bad.parse::<InterfaceId>().is_err(), "{bad} was accepted");
-            assert!(bad.parse::<AccountId>().is_err(), "{bad} was accepted");
-        }
-    }
-
-    #[test]
-    fn a_zone_is_told_from_a_region() {
-        assert!("us-gov-east-1".parse::<Region>().is_ok());
-        let error = "us-west-1c".parse::<Region>().unwrap_err();
-        assert_eq!(error.write, "us-west-1");
-        for bad in ["", "-", "us-west", "us west-1", "us-west-1'"] {
-            assert!(bad.parse::<Region>().is_err(), "{bad} was accepted");
-        }
-    }
 
     #[test]
     fn names_and_paths_hold_nothing_that_a_shell_or_agent_would_read() {
@@ -384,7 +232,7 @@ mod tests {
     fn the_link_is_the_one_udev_makes() {
         let volume: VolumeId = "vol-0e06e1e9da3c49b67".parse().unwrap();
         assert_eq!(
-            volume.nvme_link().to_string(),
+            nvme_link(&volume).to_string(),
             "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67"
         );
     }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use cib_gen::Vars;
 use cib_gen::cli::Format;
-use cib_gen::ids::{InstanceId, Malformed, Region};
+use cib_gen::ids::{InstanceId, Malformed};
 use cib_gen::nodes::{FoundAddress, FoundNode, FoundVolume, Known};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
-use portsip_ha_agents::aws::{self, AwsError, NodeFacts, SiteFacts, describe_site};
+use ec2::{AwsError, NodeFacts, SiteFacts, describe_site};
 
 /// EC2 could not be asked, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,10 +105,10 @@ pub(crate) fn look_up(
         })
     });
     if let Some(account) = facts.account {
-        known.account = Some(ours(&"the owner of the instances", &account)?);
+        known.account = Some(checked(&"the owner of the instances", &account)?);
     }
     if known.region.is_none() {
-        known.region = Some(ours(&"the region", &facts.region)?);
+        known.region = Some(checked(&"the region", &facts.region)?);
     }
     Ok(Some(warnings))
 }
@@ -170,20 +170,17 @@ async fn ask(
     addresses: bool,
 ) -> Result<SiteFacts, Error> {
     let region = vars.region().or(known.region.as_ref());
-    let region = region.map(Region::to_string);
     // The same id twice is a mistake that is shown later.
-    let mut ids = Vec::<aws::InstanceId>::new();
-    for instance in &vars.instances() {
-        let id = theirs(instance)?;
+    let mut ids = Vec::<InstanceId>::new();
+    for id in vars.instances() {
         if !ids.contains(&id) {
             ids.push(id);
         }
     }
-    let allocation: aws::AllocationId = theirs(&written.eip_allocation_id.value)?;
-    let allocation = addresses.then_some(&allocation);
+    let allocation = addresses.then_some(&written.eip_allocation_id.value);
     let fencing = written.fencing.as_ref().map(|fencing| fencing.value);
     let fenced = fencing.is_none_or(|word| word == AwsFencingWord::Aws);
-    Ok(describe_site(region.as_deref(), profile, &ids, allocation, fenced).await?)
+    Ok(describe_site(region, profile, &ids, allocation, fenced).await?)
 }
 
 /// An instance as a person knows it: `pbx02 (i-03411641c37513049)`.
@@ -199,7 +196,7 @@ fn found(node: &NodeFacts) -> Result<FoundNode, Error> {
     let of = &node.instance_id;
     let volumes = node.volumes.iter();
     Ok(FoundNode {
-        instance: ours(of, of.as_str())?,
+        instance: of.clone(),
         instance_type: node.instance_type.clone(),
         volumes: volumes
             .map(|(volume, device)| FoundVolume {
@@ -207,25 +204,22 @@ fn found(node: &NodeFacts) -> Result<FoundNode, Error> {
                 device: device.clone(),
             })
             .collect(),
-        name: ours(of, &node.hostname)?,
+        name: checked(of, &node.hostname)?,
         address: node.private_ip,
         secondary: node.secondary.clone(),
         interface: match &node.interface {
-            Some(interface) => Some(ours(of, interface)?),
+            Some(interface) => Some(checked(of, interface)?),
             None => None,
         },
         subnet: node.subnet_cidr,
     })
 }
 
-/// An id of vars.yml as the one who asks EC2 has it.
-fn theirs<T: FromStr<Err = aws::Malformed>>(id: &impl ToString) -> Result<T, Error> {
-    let text = id.to_string();
-    text.parse().map_err(|e| Error::answer(&text, e))
-}
-
-/// What EC2 says, as vars.yml could have said it.
-fn ours<T: FromStr<Err = Malformed>>(about: &impl ToString, text: &str) -> Result<T, Error> {
+/// A text of EC2's, checked.
+fn checked<T: FromStr<Err: Into<Malformed>>>(
+    about: &impl ToString,
+    text: &str,
+) -> Result<T, Error> {
     text.parse()
-        .map_err(|e: Malformed| Error::answer(about.to_string(), e))
+        .map_err(|error: T::Err| Error::answer(about.to_string(), error.into()))
 }

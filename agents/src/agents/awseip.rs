@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::address::{self, Address, Sighting};
-use crate::aws::{
-    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, trust_the_bundle,
-    until_allowed, until_known,
-};
-use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health};
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health};
+use ec2::Deadline;
+use ec2::ErrorKind;
+use ec2::{
+    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, retry_denied,
+    retry_transient, trust_the_bundle,
+};
 
 parameters! {
     /// The parameters of awseip.
@@ -94,27 +95,27 @@ impl Agent for AwsEip {
         self.call.wait(async {
             let deadline = self.call.deadline;
             let connected = address::connect(self, deadline).await;
-            let (interface, ec2) = connected.map_err(|error| error.failure())?;
+            let (interface, ec2) = connected.map_err(Failure::from)?;
             let address = self.look_up(&ec2, deadline).await?;
             let rehearsal = async {
                 let (ec2, parameters) = (ec2.rehearsing(), &self.parameters);
-                let associated = until_known(deadline, async || {
+                let associated = retry_transient(deadline, async || {
                     let private = parameters.private_ip_address;
                     ec2.associate(&parameters.allocation_id, &interface, private)
                         .await
                 });
                 match AwsError::permits(associated.await) {
                     // The private address comes here with the resource before this one.
-                    Err(error) if error.meaning == Meaning::InvalidValue => {}
+                    Err(error) if error.kind == ErrorKind::InvalidValue => {}
                     answer => answer?,
                 }
                 let Some(association) = address.association else {
                     return Ok(());
                 };
                 let ended = async || ec2.disassociate(&association.id).await;
-                AwsError::permits(until_known(deadline, ended).await)
+                AwsError::permits(retry_transient(deadline, ended).await)
             };
-            rehearsal.await.map_err(|error| error.failure())
+            rehearsal.await.map_err(Failure::from)
         })
     }
 }
@@ -182,7 +183,7 @@ impl Address for AwsEip {
     ) -> Result<(), AwsError> {
         self.call.steps.doing("asking EC2 where the Elastic IP is");
         let allocation = &self.parameters.allocation_id;
-        let address = until_known(deadline, async || ec2.elastic_ip(allocation).await).await?;
+        let address = retry_transient(deadline, async || ec2.elastic_ip(allocation).await).await?;
         let Some(association) = address
             .association
             .filter(|a| a.is(interface, self.parameters.private_ip_address))
@@ -192,7 +193,7 @@ impl Address for AwsEip {
         };
         let ending = format!("ending {} of {allocation}", association.id);
         self.call.steps.acting(&ending);
-        until_known(deadline, async || ec2.disassociate(&association.id).await).await
+        retry_transient(deadline, async || ec2.disassociate(&association.id).await).await
     }
 }
 
@@ -206,9 +207,9 @@ impl AwsEip {
     /// The Elastic IP, if it is the one that was meant.
     async fn look_up(&self, ec2: &Ec2, deadline: Deadline) -> Result<ElasticIp, Failure> {
         let allocation = &self.parameters.allocation_id;
-        let address = until_allowed(deadline, async || ec2.elastic_ip(allocation).await)
+        let address = retry_denied(deadline, async || ec2.elastic_ip(allocation).await)
             .await
-            .map_err(|error| error.failure())?;
+            .map_err(Failure::from)?;
         match (self.parameters.elastic_ip, address.public) {
             (Some(meant), Some(public)) if meant != public => Err(Failure::configured(format!(
                 "{allocation} is {public}, not {meant}: correct allocation_id or elastic_ip"
@@ -225,14 +226,14 @@ impl AwsEip {
             "associating {allocation} with {private} on {interface}, wherever it is"
         ));
         loop {
-            let answer = until_allowed(deadline, async || {
+            let answer = retry_denied(deadline, async || {
                 ec2.associate(allocation, interface, private).await
             })
             .await;
             match answer {
                 Ok(()) => return Ok(()),
                 // The private address may still be on its way to this interface.
-                Err(error) if error.meaning == Meaning::InvalidValue => {
+                Err(error) if error.kind == ErrorKind::InvalidValue => {
                     tracing::info!("{error}; waiting for {private}");
                     if !deadline.sleep(ON_ITS_WAY).await {
                         return Err(Failure::generic(format!(
@@ -240,7 +241,7 @@ impl AwsEip {
                         )));
                     }
                 }
-                Err(error) => return Err(error.failure()),
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -4,12 +4,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::address::{self, Address, Sighting};
-use crate::aws::{
-    AwsError, Ec2, InterfaceId, Metadata, Region, trust_the_bundle, until_allowed, until_known,
-};
-use crate::meaning::Meaning;
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Agent, Call, Deadline, Description, Exit, Failure, Health};
+use crate::ocf::{Advice, Agent, Call, Description, Exit, Failure, Health};
+use ec2::Deadline;
+use ec2::ErrorKind;
+use ec2::{
+    AwsError, Ec2, InterfaceId, Metadata, Region, retry_denied, retry_transient, trust_the_bundle,
+};
 
 parameters! {
     /// The parameters of awsvip. Those that ocf:heartbeat:awsvip has too have its names.
@@ -85,9 +86,9 @@ impl Agent for AwsVip {
             let asked = async {
                 let (interface, ec2) = address::connect(self, deadline).await?;
                 let has = async || ec2.has_address(&interface, self.address()).await;
-                until_known(deadline, has).await
+                retry_transient(deadline, has).await
             };
-            asked.await.map(drop).map_err(|error| error.failure())
+            asked.await.map(drop).map_err(Failure::from)
         })
     }
 }
@@ -137,10 +138,10 @@ impl Address for AwsVip {
         self.call.steps.acting(&format!(
             "assigning {address} to {interface}, wherever it is"
         ));
-        let assigned = until_allowed(deadline, async || ec2.assign(interface, address).await).await;
-        assigned.map_err(|error| match error.meaning {
-            Meaning::InvalidValue => self.refused(&error),
-            _ => error.failure(),
+        let assigned = retry_denied(deadline, async || ec2.assign(interface, address).await).await;
+        assigned.map_err(|error| match error.kind {
+            ErrorKind::InvalidValue => self.refused(&error),
+            _ => error.into(),
         })
     }
 
@@ -154,7 +155,7 @@ impl Address for AwsVip {
         self.call
             .steps
             .acting(&format!("taking {address} from {interface}"));
-        until_known(deadline, async || ec2.unassign(interface, address).await).await
+        retry_transient(deadline, async || ec2.unassign(interface, address).await).await
     }
 }
 
@@ -183,7 +184,7 @@ impl AwsVip {
             let interface = metadata.interface()?;
             Ok((interface.subnet()?, interface.primary()?))
         };
-        let (subnet, primary) = asked().map_err(|error: AwsError| error.failure())?;
+        let (subnet, primary) = asked().map_err(|error: AwsError| Failure::from(error))?;
         let address = self.address();
         let wrong = |what: &str| {
             Err(Failure::installed(format!(

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Device, block_device};
-use crate::aws::VolumeId;
+use ec2::VolumeId;
 
 const BLOCK: &str = "/sys/class/block";
 const HYPERVISOR: &str = "/sys/hypervisor/type";

@@ -16,7 +16,6 @@ use super::container::{Container, Inspection, shortened};
 use super::error::DockerError;
 use super::http::{escaped, request};
 use super::version::is_too_old;
-use crate::meaning::Meaning;
 
 /// How long a question may take that Docker answers from memory.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -111,7 +110,7 @@ impl Daemon {
         let answer = self.ask(format!("look at {name}"), Limit::Answer, &path);
         match answer.await {
             Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.meaning() == Meaning::NotFound => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }

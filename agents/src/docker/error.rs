@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use super::order::OrderError;
 use super::version::OLDEST;
-use crate::meaning::Meaning;
-
 /// How many errors are spelled out in one sentence.
 const SHOWN: usize = 3;
 
@@ -102,31 +100,18 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    /// What it means. Of several that nothing was learned, if that is so of any of them.
-    pub fn meaning(&self) -> Meaning {
+    /// Whether nothing could be learned because the daemon did not answer. Of several, if that is so of any.
+    pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => Meaning::of_docker(None),
-            Self::Refused { status, .. } => Meaning::of_docker(Some(*status)),
-            Self::NotUnderstood { .. } | Self::OutOfTime { .. } => Meaning::WrongState,
-            Self::NoContainers { .. } => Meaning::NotFound,
-            Self::Order(_) => Meaning::InvalidValue,
-            Self::TooOld { .. }
-            | Self::Container { .. }
-            | Self::OldImage { .. }
-            | Self::NotStarted(_) => Meaning::WrongState,
-            Self::Several(errors) => {
-                if errors.iter().any(Self::is_unreachable) {
-                    Meaning::Unknown
-                } else {
-                    Meaning::WrongState
-                }
-            }
+            Self::Unreachable { .. } => true,
+            Self::Several(errors) => errors.iter().any(Self::is_unreachable),
+            _ => false,
         }
     }
 
-    /// Whether nothing could be learned because the daemon did not answer.
-    pub fn is_unreachable(&self) -> bool {
-        self.meaning() == Meaning::Unknown
+    /// Whether Docker has none of what it was asked for.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
     }
 
     /// Whether Docker itself failed. One that was just restarted does so for a moment, while it still cleans up.

@@ -12,9 +12,7 @@ use rtnetlink::{Error, Handle};
 pub use addresses::Address;
 pub use routes::{NextHop, Route, Write};
 
-use crate::meaning::Meaning;
-
-/// The kernel could not be asked, or refused. [`NetlinkError::meaning`] says what it means.
+/// The kernel could not be asked, or refused. [`NetlinkError::errno`] says why.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing}: {said}")]
 pub struct NetlinkError {
@@ -36,11 +34,9 @@ impl NetlinkError {
         }
     }
 
-    /// What it means.
-    pub fn meaning(&self) -> Meaning {
-        self.said.raw_os_error().map_or(Meaning::Unknown, |code| {
-            Meaning::of_kernel(Errno::from_raw(code))
-        })
+    /// The kernel's error (netlink(7), rtnetlink(7)); none if the kernel was not reached.
+    pub fn errno(&self) -> Option<Errno> {
+        self.said.raw_os_error().map(Errno::from_raw)
     }
 }
 

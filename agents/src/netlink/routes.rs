@@ -17,7 +17,7 @@ use rtnetlink::packet_core::{
 };
 
 use super::{Kernel, NetlinkError};
-use crate::meaning::Meaning;
+use nix::errno::Errno;
 
 /// One way by which packets leave this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,7 +241,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// What the kernel said. [`Meaning::InUse`] means that such a route is there already.
+    /// What the kernel said. `EEXIST` means that such a route is there already.
     pub async fn write_route(&self, route: &Route, how: Write) -> Result<(), NetlinkError> {
         let flag = match how {
             Write::New => NLM_F_EXCL,
@@ -268,9 +268,7 @@ impl Kernel {
             .await
             .map_err(|error| NetlinkError::new(format!("delete the route {route}"), error));
         match done {
-            Err(error) if matches!(error.meaning(), Meaning::WrongState | Meaning::NotFound) => {
-                Ok(())
-            }
+            Err(error) if error.errno().is_some_and(is_gone) => Ok(()),
             done => done,
         }
     }
@@ -294,7 +292,7 @@ impl Kernel {
         let answer = answer
             .map_err(|error| NetlinkError::new(format!("ask for the way to {destination}"), error));
         match answer {
-            Err(error) if error.meaning() == Meaning::WrongState => Ok(None),
+            Err(error) if error.errno().is_some_and(is_gone) => Ok(None),
             Err(error) => Err(error),
             Ok(answer) => Ok(answer.and_then(|message| {
                 message
@@ -320,4 +318,12 @@ impl Kernel {
         }
         Ok(())
     }
+}
+
+/// Whether the route, its interface or the way out has gone meanwhile.
+fn is_gone(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::ESRCH | Errno::ENETDOWN | Errno::ENETUNREACH | Errno::ENODEV | Errno::ENXIO
+    )
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ec2::{AwsError, ErrorKind};
+
 /// Exit codes. <https://github.com/ClusterLabs/OCF-spec/blob/main/ra/1.1/resource-agent-api.md>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -74,6 +76,33 @@ impl Failure {
     }
 }
 
+/// How a start ends that cannot go on because of EC2. Never as a wrong configuration (6), which stops the
+/// resource on all nodes: whoever answers sees this node, its region and account, and this moment.
+impl From<ErrorKind> for Exit {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::NotFound
+            | ErrorKind::Forbidden
+            | ErrorKind::WrongZone
+            | ErrorKind::NoRoom => Self::Installed,
+            ErrorKind::Unknown
+            | ErrorKind::InUse
+            | ErrorKind::WrongState
+            | ErrorKind::InvalidValue
+            | ErrorKind::WouldSucceed => Self::Generic,
+        }
+    }
+}
+
+impl From<AwsError> for Failure {
+    fn from(error: AwsError) -> Self {
+        Self {
+            exit: error.kind.into(),
+            reason: error.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
@@ -101,6 +130,31 @@ impl Health {
             Health::Stopped(seen) => (Exit::NotRunning, Some(seen)),
             Health::Broken(reason) => (Exit::Generic, Some(reason)),
             Health::Degraded(reason) => (Exit::Degraded, Some(reason)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_is_a_configuration_error_and_what_may_pass_is_tried_again_here() {
+        for kind in [
+            ErrorKind::Unknown,
+            ErrorKind::InUse,
+            ErrorKind::WrongState,
+            ErrorKind::InvalidValue,
+        ] {
+            assert_eq!(Exit::from(kind), Exit::Generic, "{kind:?}");
+        }
+        for kind in [
+            ErrorKind::NotFound,
+            ErrorKind::Forbidden,
+            ErrorKind::WrongZone,
+            ErrorKind::NoRoom,
+        ] {
+            assert_eq!(Exit::from(kind), Exit::Installed, "{kind:?}");
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn start(agent: &str, resource: &str) {
     };
     let heard = Targets::new()
         .with_target("portsip_ha_agents", ours)
+        .with_target("ec2", ours)
         .with_default(LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer()
         .without_time()

@@ -1,10 +1,10 @@
 //! The contract between Pacemaker and an agent: arguments, parameters, meta-data, exit codes,
 //! reasons and deadlines. An agent implements `Agent` and thinks about none of these.
 
-mod deadline;
+pub(crate) mod deadline;
 mod exit;
 mod log;
-mod metadata;
+mod meta_data;
 pub mod params;
 mod state;
 mod supervise;
@@ -13,11 +13,11 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-pub use deadline::Deadline;
 pub use exit::{Exit, Failure, Health};
 pub use state::StateFile;
 pub use supervise::Steps;
 
+use ec2::Deadline;
 use params::{Parameters, Reader};
 
 /// What an agent says about itself.
@@ -160,7 +160,7 @@ pub fn main<A: Agent>() -> std::process::ExitCode {
         Some(RELOAD_AGENT) => Action::ReloadAgent,
         Some("validate-all") => Action::ValidateAll,
         Some("meta-data") => {
-            let document = metadata::document(&A::DESCRIPTION, A::Parameters::DECLARED);
+            let document = meta_data::document(&A::DESCRIPTION, A::Parameters::DECLARED);
             return print(document).into();
         }
         Some("usage" | "help" | "--help" | "-h") => {
@@ -245,9 +245,9 @@ fn run<A: Agent>(action: Action, started: Instant) -> u8 {
     if only_parameters {
         return Exit::Success.code();
     }
-    supervise::supervised(Deadline::of_supervisor(started, timeout), |steps| {
+    supervise::supervised(deadline::of_supervisor(started, timeout), |steps| {
         let call = Call {
-            deadline: Deadline::of_action(started, timeout),
+            deadline: deadline::of_action(started, timeout),
             probe: action == Action::Monitor
                 && number("OCF_RESKEY_CRM_meta_interval").unwrap_or(0) == 0,
             check_level,

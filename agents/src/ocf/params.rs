@@ -174,6 +174,13 @@ macro_rules! parsed_values {
 }
 pub(crate) use parsed_values;
 
+parsed_values! {
+    ec2::AllocationId: "string";
+    ec2::InstanceIds: "string";
+    ec2::Region: "string";
+    ec2::VolumeId: "string";
+}
+
 impl Value for Ipv4Addr {
     const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {

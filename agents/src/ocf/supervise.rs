@@ -14,8 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getppid, pipe};
 
-use super::deadline::Deadline;
 use super::exit::{Exit, Failure};
+use ec2::Deadline;
 
 /// Before the exit code in the last note.
 const ENDED: &str = "\u{4}";

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::storage::partition_of;
-use super::{DevicePath, Malformed, VolumeId};
+use super::{DevicePath, Malformed, VolumeId, nvme_link};
 use crate::mistake::Code;
 
 /// What `ebs_device` says of the volume's device.
@@ -34,7 +34,7 @@ impl EbsDevice {
     /// Whether a link is by the id of this volume; other forms name no volume.
     pub fn is_of(&self, volume: &VolumeId) -> bool {
         match self {
-            EbsDevice::Link(link) => link == &volume.nvme_link(),
+            EbsDevice::Link(link) => link == &nvme_link(volume),
             EbsDevice::Asked(_) | EbsDevice::Xen(_) => true,
         }
     }

@@ -2,7 +2,7 @@
 
 use cib_gen::ids::{EbsDevice, InstanceId};
 use cib_gen::vars::AwsVars;
-use portsip_ha_agents::aws::{Gone, NodeFacts, SiteFacts};
+use ec2::{Gone, NodeFacts, SiteFacts};
 
 use super::named;
 
@@ -140,8 +140,8 @@ mod tests {
 
     use cib_gen::Vars;
     use cib_gen::vars::Topology;
-    use portsip_ha_agents::aws::{AwsError, ElasticIp, Outlook, PublicAddress};
-    use portsip_ha_agents::meaning::Meaning;
+    use ec2::ErrorKind;
+    use ec2::{AwsError, ElasticIp, Outlook, PublicAddress};
 
     use super::*;
 
@@ -245,7 +245,7 @@ mod tests {
         assert!(protected[0].contains("pbx02") && protected[0].contains("--no-disable-api-stop"));
         assert!(protected[1].contains("pbx03") && protected[1].contains("Replacing a node"));
         let denied = said(all, "", |facts| {
-            let refused = AwsError::new(Meaning::Forbidden, "look whether", "EC2 says no");
+            let refused = AwsError::new(ErrorKind::Forbidden, "look whether", "EC2 says no");
             facts.outlook.not_seen.push(refused);
         });
         assert!(denied[0].contains("could not look") && denied[0].contains("EC2 says no"));

@@ -248,7 +248,7 @@ fn elastic_ip(
 /// How the volume is called on the nodes, which must all be of the kind that ebs_device is for.
 fn volume_device(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> VolumeDevice {
     let volume = &aws.ebs_volume_id;
-    let by_id = volume.value.nvme_link();
+    let by_id = crate::ids::nvme_link(&volume.value);
     let Some(written) = &aws.ebs_device else {
         if let Some(xen) = known.found.iter().find(|node| is_xen(&node.instance_type)) {
             mistakes.push(Mistake::at(

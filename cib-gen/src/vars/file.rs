@@ -54,7 +54,7 @@ impl Keys {
     }
 
     /// The value of a key, if the file has it and it can be read.
-    fn optional<T: FromStr<Err = Malformed>>(&mut self, name: &str) -> Option<At<T>> {
+    fn optional<T: FromStr<Err: Into<Malformed>>>(&mut self, name: &str) -> Option<At<T>> {
         let value = self.found.get(name)?.clone();
         let text = match &value.value {
             read::Value::Text(text) => text,
@@ -71,7 +71,8 @@ impl Keys {
         };
         match text.parse() {
             Ok(parsed) => Some(value.with(parsed)),
-            Err(Malformed { code, found, write }) => {
+            Err(error) => {
+                let Malformed { code, found, write } = error.into();
                 let found = format!("{name}: {found}");
                 self.mistakes.push(Mistake::at(code, &value, found, write));
                 None
@@ -81,7 +82,7 @@ impl Keys {
 
     /// The same for a key that must be there. What is missing or malformed is a mistake, and has
     /// a value that stands in for it while the rest is looked at.
-    fn required<T: FromStr<Err = Malformed>>(&mut self, name: &str) -> Option<At<T>> {
+    fn required<T: FromStr<Err: Into<Malformed>>>(&mut self, name: &str) -> Option<At<T>> {
         if !self.found.contains_key(name) {
             self.mistakes.push(Mistake::at(
                 Code::Missing,

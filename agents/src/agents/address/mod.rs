@@ -12,9 +12,13 @@ use serde::de::DeserializeOwned;
 pub(super) use sighting::Sighting;
 use sighting::Witness;
 
-use crate::aws::{AwsError, Ec2, InterfaceId, LAG, Metadata, Region, until_expected, until_known};
-use crate::meaning::Meaning;
-use crate::ocf::{Call, Deadline, Failure, Health};
+use crate::ocf::{Call, Failure, Health};
+use ec2::Deadline;
+use ec2::ErrorKind;
+use ec2::{
+    AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InterfaceId, Metadata, Region, retry_transient,
+    retry_until,
+};
 
 /// How often the metadata is asked while it has to follow.
 const POLL: Duration = Duration::from_millis(50);
@@ -80,7 +84,7 @@ pub(super) fn start(address: &impl Address) -> Result<(), Failure> {
 async fn bring_here(address: &impl Address) -> Result<Witness, Failure> {
     let (call, deadline) = (address.call(), address.call().deadline);
     let connected = connect(address, deadline).await;
-    let (interface, ec2) = connected.map_err(|error| error.failure())?;
+    let (interface, ec2) = connected.map_err(Failure::from)?;
     let is_here = async || address.is_at(&interface, &ec2).await;
     address.move_to(&interface, &ec2).await?;
     loop {
@@ -91,7 +95,7 @@ async fn bring_here(address: &impl Address) -> Result<Witness, Failure> {
             return Ok(Witness::Metadata);
         }
         // https://github.com/aws/amazon-vpc-cni-k8s/issues/2497 and 3019: it lags, or never shows it.
-        let asked = until_known(deadline.at_most(LAG), is_here).await;
+        let asked = retry_transient(deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW), is_here).await;
         if matches!(asked, Ok(true)) {
             warn_of_lag(address);
             return Ok(Witness::Ec2);
@@ -117,7 +121,9 @@ async fn bring_here(address: &impl Address) -> Result<Witness, Failure> {
 async fn is_shown_soon(address: &impl Address) -> bool {
     let deadline = address.call().deadline;
     // What is left has to do for EC2's word.
-    let patience = LAG.min(deadline.remaining() / 2).max(SHORTEST_WAIT);
+    let patience = EVENTUAL_CONSISTENCY_WINDOW
+        .min(deadline.remaining() / 2)
+        .max(SHORTEST_WAIT);
     let patience = deadline.at_most(patience);
     loop {
         if address.is_shown().unwrap_or(false) {
@@ -191,7 +197,7 @@ async fn confirm(address: &impl Address) -> Health {
     let asked = async {
         let (interface, ec2) = connect(address, deadline).await?;
         let is_here = async || address.is_at(&interface, &ec2).await;
-        until_expected(deadline, |here| *here, is_here).await
+        retry_until(deadline, |here| *here, is_here).await
     };
     match asked.await {
         Ok(true) => Health::Running,
@@ -244,7 +250,7 @@ async fn second_opinion(address: &impl Address) -> Result<bool, AwsError> {
     };
     let silence = || {
         AwsError::new(
-            Meaning::Unknown,
+            ErrorKind::Unknown,
             "find the address",
             "EC2 did not answer in time",
         )
@@ -282,7 +288,7 @@ pub(super) async fn connect(
         .call()
         .steps
         .doing("asking the instance metadata for the interface");
-    let interface = until_known(deadline, async || {
+    let interface = retry_transient(deadline, async || {
         Metadata::connect_by(deadline)?.interface()?.id()
     })
     .await?;

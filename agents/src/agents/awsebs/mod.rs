@@ -13,14 +13,15 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::aws::{
-    AwsError, Ec2, InstanceId, InstanceIds, Metadata, Region, VolumeId, trust_the_bundle,
-    until_known,
-};
 use crate::device::{self, Device};
-use crate::meaning::Meaning;
 use crate::ocf::params::{Value, parameters};
-use crate::ocf::{Advice, Agent, Call, Deadline, Description, Failure, Health, StateFile};
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
+use ec2::Deadline;
+use ec2::ErrorKind;
+use ec2::{
+    AwsError, Ec2, InstanceId, InstanceIds, Metadata, Region, VolumeId, retry_transient,
+    trust_the_bundle,
+};
 
 parameters! {
     /// The parameters of awsebs.
@@ -203,7 +204,7 @@ impl AwsEbs {
         loop {
             match call().await {
                 Err(error)
-                    if error.meaning == Meaning::Forbidden
+                    if error.kind == ErrorKind::Forbidden
                         && self.denied_until.sleep(DENIED_RETRY).await =>
                 {
                     tracing::warn!("{error}; asking again, as the right may just have been given");
@@ -216,12 +217,12 @@ impl AwsEbs {
     /// How an action ends because of an error. What EC2 does not know or refuses here it may know and take on another
     /// node, with other credentials or in another region.
     fn failed(&self, error: &AwsError) -> Failure {
-        match error.meaning {
-            Meaning::NotFound => Failure::installed(format!(
+        match error.kind {
+            ErrorKind::NotFound => Failure::installed(format!(
                 "{error}. Check volume_id, the region, and whose credentials this node has"
             )),
-            Meaning::InvalidValue => Failure::installed(error.to_string()),
-            _ => error.failure(),
+            ErrorKind::InvalidValue => Failure::installed(error.to_string()),
+            _ => error.clone().into(),
         }
     }
 
@@ -232,7 +233,7 @@ impl AwsEbs {
         if let Ok(id) = tag.trim().parse() {
             return Ok(id);
         }
-        until_known(deadline, async || {
+        retry_transient(deadline, async || {
             Metadata::connect_by(deadline)?.instance_id()
         })
         .await
@@ -249,8 +250,8 @@ fn or_look_again(answer: Result<(), AwsError>) -> Result<(), AwsError> {
     match answer {
         Err(error)
             if matches!(
-                error.meaning,
-                Meaning::Unknown | Meaning::WrongState | Meaning::InUse | Meaning::NotFound
+                error.kind,
+                ErrorKind::Unknown | ErrorKind::WrongState | ErrorKind::InUse | ErrorKind::NotFound
             ) =>
         {
             tracing::info!("{error}; looking again");

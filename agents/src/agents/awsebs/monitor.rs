@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use super::AwsEbs;
-use crate::aws::{AttachmentState, AwsError, Volume, until_expected};
 use crate::device::Device;
 use crate::ocf::{Failure, Health};
+use ec2::{AttachmentState, AwsError, Volume, retry_until};
 
 /// From this `OCF_CHECK_LEVEL` on a block is read from the disk. EC2 is not asked for it, so
 /// that it can be looked for every minute without a call that can be throttled.
@@ -86,7 +86,7 @@ impl AwsEbs {
         let here = self.instance(deadline).await?;
         let ec2 = self.connect(deadline).await?;
         let attached = |volume: &Volume| volume.attachment_to(&here).is_some();
-        let volume = until_expected(deadline, attached, async || ec2.volume(self.id()).await);
+        let volume = retry_until(deadline, attached, async || ec2.volume(self.id()).await);
         let volume = volume.await?;
         Ok(volume
             .attachment_to(&here)
@@ -104,7 +104,7 @@ mod tests {
 
     use super::super::AwsEbsParameters;
     use super::*;
-    use crate::ocf::{Agent, Call, Deadline, Steps};
+    use crate::ocf::{Agent, Call, Steps};
 
     fn monitor(check_level: u32, timeout: Duration) -> AwsEbs {
         let parameters = AwsEbsParameters {
@@ -116,7 +116,7 @@ mod tests {
             region: None,
         };
         let call = Call {
-            deadline: Deadline::of_action(Instant::now(), timeout),
+            deadline: crate::ocf::deadline::of_action(Instant::now(), timeout),
             probe: false,
             check_level,
             resource: "ebs".to_owned(),

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::take::Asked;
 use super::{ASK, AwsEbs, Begun, DeviceName, LOOK, or_look_again, since};
-use crate::aws::{
-    Attachment, AttachmentState, AwsError, Ec2, InstanceId, LAG, Usable, Volume, until_known,
-};
 use crate::device;
-use crate::meaning::Meaning;
 use crate::ocf::Failure;
+use ec2::ErrorKind;
+use ec2::{
+    Attachment, AttachmentState, AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, Usable,
+    Volume, retry_transient,
+};
 
 /// How often EC2 may take an attachment on and drop it.
 const DROPPED: u32 = 2;
@@ -65,14 +66,15 @@ impl AwsEbs {
         let live = self.live_device().is_some() && !self.may_leave();
         // With the device at hand, EC2 is asked whether it is about to leave, but not for long.
         let patience = if live {
-            deadline.at_most(LAG)
+            deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW)
         } else {
             deadline
         };
         let known = async {
             let here = self.instance(patience).await?;
             let ec2 = self.connect(patience).await?;
-            let look = async || until_known(patience, async || ec2.volume(self.id()).await).await;
+            let look =
+                async || retry_transient(patience, async || ec2.volume(self.id()).await).await;
             let volume = if live {
                 look().await
             } else {
@@ -143,7 +145,7 @@ impl AwsEbs {
                     let pause = match self.attach(&ec2, &here).await? {
                         Attaching::Begun => {
                             taken_on += 1;
-                            LAG
+                            EVENTUAL_CONSISTENCY_WINDOW
                         }
                         Attaching::NotYet => STILL,
                     };
@@ -159,7 +161,7 @@ impl AwsEbs {
                     deadline.limit().as_secs()
                 )));
             }
-            volume = until_known(deadline, async || ec2.volume(self.id()).await)
+            volume = retry_transient(deadline, async || ec2.volume(self.id()).await)
                 .await
                 .map_err(|error| self.failed(&error).while_doing(&doing))?;
         }
@@ -171,10 +173,10 @@ impl AwsEbs {
         let Some(device) = self.live_device().filter(|_| !self.may_leave()) else {
             return false;
         };
-        match error.meaning {
-            Meaning::Unknown | Meaning::Forbidden => true,
+        match error.kind {
+            ErrorKind::Unknown | ErrorKind::Forbidden => true,
             // A name alone may be another volume's by now.
-            Meaning::NotFound => !device.by_name,
+            ErrorKind::NotFound => !device.by_name,
             _ => false,
         }
     }
@@ -182,7 +184,7 @@ impl AwsEbs {
     /// Whether a stop has asked EC2 to detach the volume, and descriptions may not show it yet.
     fn may_leave(&self) -> bool {
         let detached = self.begun().and_then(|begun| begun.detached);
-        detached.is_some_and(|moment| since(moment) < LAG)
+        detached.is_some_and(|moment| since(moment) < EVENTUAL_CONSISTENCY_WINDOW)
     }
 
     /// Why EC2 has dropped what it had taken on. It says nothing about it; with a KMS key that may not be used, this is
@@ -218,14 +220,17 @@ impl AwsEbs {
                 Err(error) => error,
             };
             let is_final = matches!(
-                error.meaning,
-                Meaning::Forbidden | Meaning::WrongZone | Meaning::NoRoom | Meaning::InvalidValue
+                error.kind,
+                ErrorKind::Forbidden
+                    | ErrorKind::WrongZone
+                    | ErrorKind::NoRoom
+                    | ErrorKind::InvalidValue
             );
             // Refused for good, so nothing is on its way that a stop would have to wait for.
             if is_final && before.as_ref().is_none_or(|before| before.seen) {
                 self.state.remove();
             }
-            if error.meaning != Meaning::InvalidValue {
+            if error.kind != ErrorKind::InvalidValue {
                 or_look_again(Err(error)).map_err(|error| self.failed(&error))?;
                 return Ok(Attaching::NotYet);
             }
@@ -242,8 +247,9 @@ impl AwsEbs {
         tried: &[DeviceName],
         refusal: &AwsError,
     ) -> Result<DeviceName, Failure> {
-        let names =
-            async || until_known(self.call.deadline, async || ec2.device_names(here).await).await;
+        let names = async || {
+            retry_transient(self.call.deadline, async || ec2.device_names(here).await).await
+        };
         let taken = self.allowed(names).await;
         let taken = taken.map_err(|error| self.failed(&error))?;
         let is_taken = |name: &DeviceName| taken.iter().any(|other| name.is(other));

@@ -6,12 +6,15 @@ use nix::errno::Errno;
 
 use super::held::Wait;
 use super::{ASK, AwsEbs, Begun, LOOK, or_look_again, since};
-use crate::aws::{AttachmentState, AwsError, Ec2, InstanceId, LAG, until_known};
 use crate::device::Device;
 use crate::holders;
-use crate::meaning::Meaning;
 use crate::mounts;
-use crate::ocf::{Deadline, Failure};
+use crate::ocf::Failure;
+use ec2::Deadline;
+use ec2::ErrorKind;
+use ec2::{
+    AttachmentState, AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, retry_transient,
+};
 
 /// How long EC2 is asked about a volume that is not to be seen here.
 const NOTHING_HERE: Duration = Duration::from_secs(8);
@@ -140,7 +143,8 @@ impl AwsEbs {
             .steps
             .doing(&format!("asking EC2 where {} is", self.id()));
         loop {
-            let look = async || until_known(patience, async || ec2.volume(self.id()).await).await;
+            let look =
+                async || retry_transient(patience, async || ec2.volume(self.id()).await).await;
             // A stop after a start that was not allowed anything must not wait for rights once more.
             let answer = if surely_not_here {
                 look().await
@@ -149,7 +153,7 @@ impl AwsEbs {
             };
             let state = match answer {
                 Ok(volume) => volume.attachment_to(&here).map(|a| a.state),
-                Err(error) if error.meaning == Meaning::NotFound => None,
+                Err(error) if error.kind == ErrorKind::NotFound => None,
                 Err(error) => {
                     let surely_not_here = surely_not_here && !attached_says_ec2;
                     return self.ec2_does_not_answer(error, surely_not_here, last_seen);
@@ -177,7 +181,14 @@ impl AwsEbs {
             if to_ask && again.is_none_or(|again| again <= Instant::now()) {
                 let taken = self.request_detach(&ec2, &here).await?;
                 accepted |= taken;
-                again = Some(Instant::now() + if taken { LAG } else { REFUSED });
+                again = Some(
+                    Instant::now()
+                        + if taken {
+                            EVENTUAL_CONSISTENCY_WINDOW
+                        } else {
+                            REFUSED
+                        },
+                );
             }
             // With what was last seen, for when the time is up in the midst of the next question.
             let id = self.id();
@@ -231,8 +242,9 @@ impl AwsEbs {
             .steps
             .acting(&format!("detaching {} from {here}", self.id()));
         self.note_detaching();
-        let detach =
-            async || until_known(deadline, async || ec2.detach(self.id(), here, false).await).await;
+        let detach = async || {
+            retry_transient(deadline, async || ec2.detach(self.id(), here, false).await).await
+        };
         let answer = self.allowed(detach).await;
         let taken = answer.is_ok();
         or_look_again(answer).map_err(|error| Failure::generic(error.to_string()))?;

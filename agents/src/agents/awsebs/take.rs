@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::{AwsEbs, or_look_again};
-use crate::aws::{Attachment, AttachmentState, Ec2, InstanceId, LAG, Power, until_known};
 use crate::ocf::Failure;
 use crate::pacemaker;
+use ec2::{
+    Attachment, AttachmentState, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, Power,
+    retry_transient,
+};
 
 /// How long a holder that runs may be `busy` before it counts as refusing. EC2 says `busy` for a moment
 /// too while a volume that nobody uses leaves.
@@ -43,11 +46,11 @@ impl AwsEbs {
         let in_vain = asked.again.is_some_and(|again| again <= now);
         let leaving = attachment.state == AttachmentState::Detaching;
         if !busy && !in_vain && (leaving || asked.again.is_some()) {
-            asked.again.get_or_insert(now + LAG);
+            asked.again.get_or_insert(now + EVENTUAL_CONSISTENCY_WINDOW);
             return Ok(());
         }
         let power = self
-            .allowed(async || until_known(deadline, async || ec2.power(holder).await).await)
+            .allowed(async || retry_transient(deadline, async || ec2.power(holder).await).await)
             .await
             .map_err(|error| self.failed(&error))?;
         if power == Power::Off {
@@ -60,7 +63,12 @@ impl AwsEbs {
             Power::GoingDown => return Ok(()),
             // Nothing writes any more, so force loses nothing. But it is rarely needed, and one word of EC2 that it is
             // off can be old: it may have been started since.
-            Power::Off => (busy || in_vain) && asked.off.is_some_and(|since| since.elapsed() > LAG),
+            Power::Off => {
+                (busy || in_vain)
+                    && asked
+                        .off
+                        .is_some_and(|since| since.elapsed() > EVENTUAL_CONSISTENCY_WINDOW)
+            }
             Power::On if busy => {
                 let since = *asked.busy.get_or_insert(now);
                 if !self.parameters.force_detach {
@@ -79,7 +87,9 @@ impl AwsEbs {
                 if let Some(why) = self.may_write(holder).await {
                     let since = *asked.may_write.get_or_insert(now);
                     // A stop there may just have ended, and descriptions may not show it yet.
-                    if leaving || since.elapsed() < LAG.min(deadline.limit() / 2) {
+                    if leaving
+                        || since.elapsed() < EVENTUAL_CONSISTENCY_WINDOW.min(deadline.limit() / 2)
+                    {
                         return Ok(());
                     }
                     return Err(Failure::generic(format!(
@@ -105,7 +115,11 @@ impl AwsEbs {
         let answer = self
             .allowed(async || ec2.detach(self.id(), holder, force).await)
             .await;
-        let pause = if answer.is_ok() { LAG } else { REFUSED };
+        let pause = if answer.is_ok() {
+            EVENTUAL_CONSISTENCY_WINDOW
+        } else {
+            REFUSED
+        };
         asked.force = force;
         asked.again = Some(Instant::now() + pause);
         or_look_again(answer).map_err(|error| self.failed(&error))

@@ -1,9 +1,9 @@
 //! Validate: the volume and this instance fit together, and EC2 would do what is needed.
 
 use super::AwsEbs;
-use crate::aws::{AwsError, Metadata, until_known};
-use crate::meaning::Meaning;
 use crate::ocf::Failure;
+use ec2::ErrorKind;
+use ec2::{AwsError, Metadata, retry_transient};
 
 impl AwsEbs {
     pub(super) async fn could_be_attached(&self) -> Result<(), Failure> {
@@ -13,10 +13,10 @@ impl AwsEbs {
         let known = async {
             let here = self.instance(deadline).await?;
             let zone =
-                until_known(deadline, async || Metadata::connect_by(deadline)?.zone()).await?;
+                retry_transient(deadline, async || Metadata::connect_by(deadline)?.zone()).await?;
             let ec2 = self.connect(deadline).await?;
             steps.doing(&format!("asking EC2 about {}", self.id()));
-            let volume = until_known(deadline, async || ec2.volume(self.id()).await).await?;
+            let volume = retry_transient(deadline, async || ec2.volume(self.id()).await).await?;
             Ok::<_, AwsError>((here, zone, ec2, volume))
         };
         let (here, zone, ec2, volume) = known.await.map_err(|error| self.failed(&error))?;
@@ -32,13 +32,13 @@ impl AwsEbs {
         }
         steps.doing("asking EC2 whether the volume may be attached and detached");
         let rehearsal = async {
-            until_known(deadline, async || ec2.power(&here).await).await?;
+            retry_transient(deadline, async || ec2.power(&here).await).await?;
             let ec2 = ec2.rehearsing();
             let device = self.parameters.device.to_string();
             let attached = async || ec2.attach(self.id(), &here, &device).await;
-            permitted(until_known(deadline, attached).await)?;
+            permitted(retry_transient(deadline, attached).await)?;
             let detached = async || ec2.detach(self.id(), &here, false).await;
-            permitted(until_known(deadline, detached).await)
+            permitted(retry_transient(deadline, detached).await)
         };
         rehearsal
             .await
@@ -51,8 +51,8 @@ fn permitted(rehearsal: Result<(), AwsError>) -> Result<(), AwsError> {
     match AwsError::permits(rehearsal) {
         Err(error)
             if matches!(
-                error.meaning,
-                Meaning::InUse | Meaning::WrongState | Meaning::InvalidValue
+                error.kind,
+                ErrorKind::InUse | ErrorKind::WrongState | ErrorKind::InvalidValue
             ) =>
         {
             Ok(())

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::meaning::Meaning;
 use crate::netlink::{Kernel, NetlinkError, Route, Write, name_of};
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
+use nix::errno::Errno;
 use wanted::PROTOCOL;
 
 parameters! {
@@ -380,7 +380,7 @@ impl AwsIpSrcAddr {
                 "the default route sends from {address}, which another agent has written there: adding {beside}"
             ));
             match kernel.write_route(&beside, Write::Append).await {
-                Err(error) if error.meaning() != Meaning::InUse => tracing::warn!("{error}"),
+                Err(error) if error.errno() != Some(Errno::EEXIST) => tracing::warn!("{error}"),
                 _ => {}
             }
         }

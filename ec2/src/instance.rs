@@ -2,10 +2,10 @@
 
 use aws_sdk_ec2::types::{Instance, InstanceStateName};
 
-use super::client::Ec2;
-use super::error::AwsError;
-use super::ids::InstanceId;
-use crate::meaning::Meaning;
+use crate::client::Ec2;
+use crate::error::AwsError;
+use crate::ids::InstanceId;
+use crate::error::ErrorKind;
 
 /// Whether an instance can still write to its volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Ec2 {
     pub async fn power(&self, instance: &InstanceId) -> Result<Power, AwsError> {
         let answer = match self.instance(instance).await {
             Ok(answer) => answer,
-            Err(error) if error.meaning == Meaning::NotFound => return Ok(Power::Off),
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Power::Off),
             Err(error) => return Err(error),
         };
         Ok(match answer.state().and_then(|state| state.name()) {
@@ -37,7 +37,7 @@ impl Ec2 {
         })
     }
 
-    pub(super) async fn instance(&self, id: &InstanceId) -> Result<Instance, AwsError> {
+    pub(crate) async fn instance(&self, id: &InstanceId) -> Result<Instance, AwsError> {
         let doing = format!("look up {id} in {}", self.region);
         let call = self
             .sdk
@@ -51,6 +51,6 @@ impl Ec2 {
             .into_iter()
             .flat_map(|reservation| reservation.instances.unwrap_or_default())
             .find(|instance| instance.instance_id() == Some(id.as_str()))
-            .ok_or_else(|| AwsError::new(Meaning::NotFound, &doing, "EC2 knows none of that id"))
+            .ok_or_else(|| AwsError::new(ErrorKind::NotFound, &doing, "EC2 knows none of that id"))
     }
 }

@@ -1,17 +1,79 @@
-//! An error of EC2 or of the instance metadata, in words, with what it means.
+//! An error of EC2 or of the instance metadata: its kind, and what a person reads. EC2's error codes get their
+//! kind here and nowhere else.
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::meaning::Meaning;
-use crate::ocf::Failure;
+
+/// What class of error it is. What EC2 does not list here says nothing about the resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Nothing was learned about what was asked for: throttled, a server error, no answer in
+    /// time, no valid credentials. Asking again may help.
+    Unknown,
+    /// What was asked for does not exist.
+    NotFound,
+    /// The volume is attached, or the address associated, elsewhere.
+    InUse,
+    /// Not possible in the state that it is in now.
+    WrongState,
+    /// A value is refused; by EC2 also for "that device name is taken" and "that address is not (yet)
+    /// on that interface".
+    InvalidValue,
+    /// The volume and the instance are in different zones.
+    WrongZone,
+    /// The instance can hold no more volumes or addresses.
+    NoRoom,
+    /// Who asks is known and not allowed to.
+    Forbidden,
+    /// It would have been allowed and possible: the answer to a dry run.
+    WouldSucceed,
+}
+
+impl ErrorKind {
+    /// The kind of an error code of EC2. <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
+    pub fn from_code(code: &str) -> Self {
+        match code {
+            "DryRunOperation" => Self::WouldSucceed,
+            "UnauthorizedOperation"
+            | "AccessDenied"
+            | "AccessDeniedException"
+            | "OperationNotPermitted" => Self::Forbidden,
+            "VolumeInUse" | "Resource.AlreadyAssociated" | "InvalidIPAddress.InUse" => Self::InUse,
+            "IncorrectState" | "IncorrectInstanceState" => Self::WrongState,
+            "InvalidVolume.ZoneMismatch" => Self::WrongZone,
+            "AttachmentLimitExceeded"
+            | "PrivateIpAddressLimitExceeded"
+            | "InsufficientFreeAddressesInSubnet" => Self::NoRoom,
+            "InvalidParameterValue"
+            | "InvalidParameterCombination"
+            | "InvalidParameter"
+            | "MissingParameter"
+            | "InvalidDevice.InUse" => Self::InvalidValue,
+            _ if code.ends_with(".NotFound") || code.ends_with(".Malformed") => Self::NotFound,
+            // Throttled, 5xx, expired or unknown credentials, and whatever EC2 may say one day:
+            // none of it says anything about the resource.
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Of an HTTP status of the instance metadata; none if there was no answer.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>
+    pub fn from_metadata_status(status: Option<u16>) -> Self {
+        match status {
+            Some(404) => Self::NotFound,
+            // 401 is a token that has ended, 403 a service that was turned off: neither tells of the address.
+            _ => Self::Unknown,
+        }
+    }
+}
 
 /// An error of EC2, with what was being done. The cause comes first: Pacemaker keeps about 127 characters.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{said} (trying to {doing})")]
 pub struct AwsError {
-    /// What it means.
-    pub meaning: Meaning,
+    /// Its kind.
+    pub kind: ErrorKind,
     /// EC2's code, where it gave one.
     pub code: Option<String>,
     doing: String,
@@ -20,9 +82,9 @@ pub struct AwsError {
 
 impl AwsError {
     /// An error of our own making.
-    pub fn new(meaning: Meaning, doing: impl Into<String>, said: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, doing: impl Into<String>, said: impl Into<String>) -> Self {
         Self {
-            meaning,
+            kind,
             code: None,
             doing: doing.into(),
             said: said.into(),
@@ -30,13 +92,13 @@ impl AwsError {
     }
 
     /// What the SDK returned for an operation; `doing` is "attach vol-1 to i-1", `key` whose credentials were used.
-    pub(super) fn from_sdk<E, R>(doing: &str, error: &SdkError<E, R>, key: &str) -> Self
+    pub(crate) fn from_sdk<E, R>(doing: &str, error: &SdkError<E, R>, key: &str) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
         let code = error.code().map(str::to_owned);
-        let meaning = code.as_deref().map_or(Meaning::Unknown, Meaning::of_ec2);
+        let kind = code.as_deref().map_or(ErrorKind::Unknown, ErrorKind::from_code);
         let said = match (&code, error) {
             (Some(code), _) => refusal(code, error.message().unwrap_or_default(), key),
             (None, SdkError::TimeoutError(_)) => "EC2 did not answer in time".to_owned(),
@@ -49,18 +111,10 @@ impl AwsError {
             (None, _) => format!("no usable answer from EC2: {}", root(error)),
         };
         Self {
-            meaning,
+            kind,
             code,
             doing: doing.to_owned(),
             said,
-        }
-    }
-
-    /// How a start ends because of it.
-    pub fn failure(&self) -> Failure {
-        Failure {
-            exit: self.meaning.of_start(),
-            reason: self.to_string(),
         }
     }
 
@@ -70,14 +124,14 @@ impl AwsError {
     /// What stands against it.
     pub fn permits(rehearsal: Result<(), Self>) -> Result<(), Self> {
         match rehearsal {
-            Err(error) if error.meaning == Meaning::WouldSucceed => Ok(()),
+            Err(error) if error.kind == ErrorKind::WouldSucceed => Ok(()),
             answer => answer,
         }
     }
 
     /// Whether it says nothing about the resource.
     pub fn is_unknown(&self) -> bool {
-        self.meaning == Meaning::Unknown
+        self.kind == ErrorKind::Unknown
     }
 
     /// Whether IAM does not allow the call.
@@ -150,7 +204,7 @@ fn user_in(message: &str) -> Option<&str> {
 }
 
 /// The first cause, in its own words. What is around it in the SDK's errors says only where it passed through.
-pub(super) fn root(error: &dyn std::error::Error) -> String {
+pub(crate) fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -190,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_cause_comes_before_what_was_being_done() {
-        let error = AwsError::new(Meaning::Unknown, "look up vol-1", "EC2 did not answer");
+        let error = AwsError::new(ErrorKind::Unknown, "look up vol-1", "EC2 did not answer");
         assert_eq!(
             error.to_string(),
             "EC2 did not answer (trying to look up vol-1)"

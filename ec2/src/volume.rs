@@ -2,10 +2,10 @@
 
 use aws_sdk_ec2::types::{VolumeAttachmentState, VolumeState};
 
-use super::client::Ec2;
-use super::error::AwsError;
-use super::ids::{InstanceId, VolumeId};
-use crate::meaning::Meaning;
+use crate::client::Ec2;
+use crate::error::AwsError;
+use crate::ids::{InstanceId, VolumeId};
+use crate::error::ErrorKind;
 
 /// A volume as EC2 describes it, which can be seconds behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Ec2 {
             .volumes()
             .iter()
             .find(|volume| volume.volume_id() == Some(id.as_str()))
-            .ok_or_else(|| AwsError::new(Meaning::NotFound, &doing, "EC2 knows none of that id"))?;
+            .ok_or_else(|| AwsError::new(ErrorKind::NotFound, &doing, "EC2 knows none of that id"))?;
         let mut attachments = Vec::new();
         for attachment in volume.attachments() {
             let state = match attachment.state() {
@@ -103,7 +103,7 @@ impl Ec2 {
                 .and_then(InstanceId::from_answer)
                 .ok_or_else(|| {
                     let said = "EC2 shows an attachment and not to which instance";
-                    AwsError::new(Meaning::Unknown, &doing, said)
+                    AwsError::new(ErrorKind::Unknown, &doing, said)
                 })?;
             attachments.push(Attachment {
                 instance,

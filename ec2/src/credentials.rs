@@ -18,8 +18,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 
-use super::error::root;
-use super::metadata::Metadata;
+use crate::error::root;
+use crate::metadata::Metadata;
 
 /// How long one source may take: a profile may ask STS, or run a program.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// The sources for one client, and what they gave.
 #[derive(Debug, Clone)]
-pub(super) struct CredentialSources {
+pub(crate) struct CredentialSources {
     sources: Arc<Vec<Source>>,
     found: Arc<Mutex<Option<Found>>>,
 }
@@ -60,7 +60,7 @@ enum Nothing {
 
 impl CredentialSources {
     /// Those of a profile alone, if there is one. `names` is what the files are called.
-    pub(super) fn of(
+    pub(crate) fn of(
         profile: Option<&str>,
         region: &str,
         files: &ProfileFiles,
@@ -96,7 +96,7 @@ impl CredentialSources {
     ///
     /// # Errors
     /// What each source said; what is broken comes first.
-    pub(super) async fn get(&self) -> Result<Credentials, String> {
+    pub(crate) async fn get(&self) -> Result<Credentials, String> {
         if let Some(found) = self.found().filter(|found| lasts(&found.credentials)) {
             return Ok(found.credentials);
         }
@@ -128,7 +128,7 @@ impl CredentialSources {
     }
 
     /// Whose credentials were used, for people: a key is no secret, but its end is enough.
-    pub(super) fn whose(&self) -> String {
+    pub(crate) fn whose(&self) -> String {
         match self.found() {
             Some(found) => {
                 let key = found.credentials.access_key_id();

@@ -16,14 +16,14 @@ use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 
-use super::credentials::CredentialSources;
-use super::error::AwsError;
-use super::http;
-use super::ids::Region;
-use super::metadata::Metadata;
-use super::retry::until_known;
-use crate::meaning::Meaning;
-use crate::ocf::Deadline;
+use crate::credentials::CredentialSources;
+use crate::error::AwsError;
+use crate::http;
+use crate::ids::Region;
+use crate::metadata::Metadata;
+use crate::retry::retry_transient;
+use crate::error::ErrorKind;
+use crate::deadline::Deadline;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -48,12 +48,12 @@ pub fn trust_the_bundle() {
 /// EC2 in one region.
 #[derive(Debug, Clone)]
 pub struct Ec2 {
-    pub(super) sdk: aws_sdk_ec2::Client,
+    pub(crate) sdk: aws_sdk_ec2::Client,
     /// The region that is asked.
     pub region: String,
     credentials: CredentialSources,
     /// `DryRun` of the calls that change something; none where they are meant.
-    pub(super) dry_run: Option<bool>,
+    pub(crate) dry_run: Option<bool>,
 }
 
 impl Ec2 {
@@ -66,8 +66,8 @@ impl Ec2 {
         region: Option<&Region>,
         profile: Option<&str>,
     ) -> Result<Self, AwsError> {
-        until_known(deadline, async || {
-            Self::connect(region.map(Region::as_str), profile).await
+        retry_transient(deadline, async || {
+            Self::connect(region, profile).await
         })
         .await
     }
@@ -87,10 +87,10 @@ impl Ec2 {
     ///
     /// # Errors
     /// `Unknown` when no region is configured and the metadata service gives no answer.
-    pub async fn connect(region: Option<&str>, profile: Option<&str>) -> Result<Self, AwsError> {
+    pub async fn connect(region: Option<&Region>, profile: Option<&str>) -> Result<Self, AwsError> {
         let (files, names) = profile_files();
         let region = match region {
-            Some(region) => region.to_owned(),
+            Some(region) => region.to_string(),
             None => find_region(&files, profile, &names).await?,
         };
         let credentials = CredentialSources::of(profile, &region, &files, &names);
@@ -156,7 +156,7 @@ async fn find_region(
         .and_then(|metadata| metadata.region())
         .map_err(|error| {
             AwsError::new(
-                error.meaning,
+                error.kind,
                 format!(
                     "find the region, which neither `region`, the environment nor {names} names"
                 ),
@@ -218,7 +218,7 @@ fn profile_files() -> (ProfileFiles, String) {
 
 impl Ec2 {
     /// Makes a call; an error says whose credentials they were, or why there are none.
-    pub(super) async fn once<T, E, R>(
+    pub(crate) async fn once<T, E, R>(
         &self,
         call: impl Future<Output = Result<T, aws_smithy_runtime_api::client::result::SdkError<E, R>>>,
         doing: &str,
@@ -229,7 +229,7 @@ impl Ec2 {
     {
         // The SDK would ask for them too, and pack what is wrong into five layers.
         if let Err(said) = self.credentials.get().await {
-            return Err(AwsError::new(Meaning::Unknown, doing, said));
+            return Err(AwsError::new(ErrorKind::Unknown, doing, said));
         }
         call.await
             .map_err(|error| AwsError::from_sdk(doing, &error, &self.credentials.whose()))

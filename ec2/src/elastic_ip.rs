@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use super::client::Ec2;
-use super::error::AwsError;
-use super::ids::{AllocationId, AssociationId, InterfaceId};
-use crate::meaning::Meaning;
+use crate::client::Ec2;
+use crate::error::AwsError;
+use crate::ids::{AllocationId, AssociationId, InterfaceId};
+use crate::error::ErrorKind;
 
 /// An Elastic IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Ec2 {
             .addresses()
             .iter()
             .find(|address| address.allocation_id() == Some(allocation.as_str()))
-            .ok_or_else(|| AwsError::new(Meaning::NotFound, &doing, "EC2 knows none of that id"))?;
+            .ok_or_else(|| AwsError::new(ErrorKind::NotFound, &doing, "EC2 knows none of that id"))?;
         let id = address.association_id();
         let association = id
             .and_then(AssociationId::from_answer)
@@ -106,7 +106,7 @@ impl Ec2 {
             .once(call, &format!("disassociate {association}"))
             .await
         {
-            Err(error) if error.meaning == Meaning::NotFound => Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
             answer => answer.map(drop),
         }
     }
@@ -131,7 +131,7 @@ impl Ec2 {
             .network_interfaces()
             .iter()
             .find(|found| found.network_interface_id() == Some(interface.as_str()))
-            .ok_or_else(|| AwsError::new(Meaning::NotFound, &doing, "EC2 knows none of that id"))?;
+            .ok_or_else(|| AwsError::new(ErrorKind::NotFound, &doing, "EC2 knows none of that id"))?;
         Ok(found.private_ip_addresses().iter().any(|private| {
             private
                 .private_ip_address()
@@ -175,7 +175,7 @@ impl Ec2 {
             .once(call, &format!("take {address} from {interface}"))
             .await
         {
-            Err(error) if error.meaning == Meaning::InvalidValue => Ok(()),
+            Err(error) if error.kind == ErrorKind::InvalidValue => Ok(()),
             answer => answer.map(drop),
         }
     }

@@ -14,7 +14,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The sources that are tried for a destination, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Sources {
+pub(crate) enum Sources {
     /// Whatever the kernel chooses: only one address can be meant.
     AnyOne,
     /// The addresses of the interface by which the kernel would send.
@@ -31,7 +31,7 @@ impl Sources {
     ///
     /// # Errors
     /// This node has no way there.
-    pub(super) fn towards(to: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn towards(to: SocketAddr) -> io::Result<Self> {
         let SocketAddr::V4(to) = to else {
             return Ok(Self::AnyOne);
         };
@@ -86,7 +86,7 @@ impl Sources {
 ///
 /// # Errors
 /// What the last attempt came to, and from which addresses there were attempts.
-pub(super) fn connect(to: SocketAddr, until: Instant) -> io::Result<TcpStream> {
+pub(crate) fn connect(to: SocketAddr, until: Instant) -> io::Result<TcpStream> {
     let sources = Sources::towards(to)
         .map_err(|error| io::Error::new(error.kind(), format!("no way to {}: {error}", to.ip())))?;
     let list = sources.list();

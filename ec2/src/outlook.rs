@@ -10,12 +10,12 @@ use aws_sdk_ec2::types::{
     RouteTable, VpcEndpoint,
 };
 
-use super::client::Ec2;
-use super::error::AwsError;
-use super::ids::InstanceId;
-use super::retry::until_known;
-use super::site::NodeFacts;
-use crate::ocf::Deadline;
+use crate::client::Ec2;
+use crate::error::AwsError;
+use crate::ids::InstanceId;
+use crate::retry::retry_transient;
+use crate::describe_site::NodeFacts;
+use crate::deadline::Deadline;
 
 /// How long all looks may take: what they tell is worth a moment of a person's time, and no more.
 const LONGEST: Duration = Duration::from_secs(8);
@@ -42,7 +42,7 @@ pub struct PublicAddress {
 }
 
 impl PublicAddress {
-    pub(super) fn of(association: &InstanceNetworkInterfaceAssociation) -> Option<Self> {
+    pub(crate) fn of(association: &InstanceNetworkInterfaceAssociation) -> Option<Self> {
         Some(Self {
             address: association.public_ip()?.parse().ok()?,
             // API reference, InstanceNetworkInterfaceAssociation: the owner of what EC2 lends is `amazon`.
@@ -53,7 +53,7 @@ impl PublicAddress {
 
 impl Outlook {
     /// Looks. Stop protection matters where EC2 has to stop a lost node.
-    pub(super) async fn of(
+    pub(crate) async fn of(
         ec2: &Ec2,
         deadline: Deadline,
         nodes: &[NodeFacts],
@@ -63,7 +63,7 @@ impl Outlook {
         let mut outlook = Self::default();
         for node in nodes.iter().filter(|_| fenced) {
             let id = &node.instance_id;
-            match until_known(deadline, async || ec2.is_stop_protected(id).await).await {
+            match retry_transient(deadline, async || ec2.is_stop_protected(id).await).await {
                 Ok(true) => outlook.stop_protected.push(id.clone()),
                 Ok(false) => {}
                 Err(error) => {
@@ -122,7 +122,7 @@ impl Ec2 {
         subnet: &str,
     ) -> Result<bool, AwsError> {
         let of_vpc = || Filter::builder().name("vpc-id").values(vpc).build();
-        let tables = until_known(deadline, async || {
+        let tables = retry_transient(deadline, async || {
             let call = self.sdk.describe_route_tables().filters(of_vpc()).send();
             let doing = format!("look up the routes of {vpc}");
             let answer = self.once(call, &doing).await?;
@@ -131,7 +131,7 @@ impl Ec2 {
         if leaves_by_other_than_a_public_address(&tables.await?, subnet) {
             return Ok(true);
         }
-        let endpoints = until_known(deadline, async || {
+        let endpoints = retry_transient(deadline, async || {
             let call = self.sdk.describe_vpc_endpoints().filters(of_vpc()).send();
             let doing = format!("look up the endpoints of {vpc}");
             let answer = self.once(call, &doing).await?;

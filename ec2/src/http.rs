@@ -21,11 +21,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::source;
+use crate::source;
 
 /// The client; none when a proxy is to be asked for `endpoint`, or when there are no certificate authorities: the SDK
 /// has its own words for that.
-pub(super) fn client(connect: Duration, endpoint: &str) -> Option<SharedHttpClient> {
+pub(crate) fn client(connect: Duration, endpoint: &str) -> Option<SharedHttpClient> {
     if is_behind(&Matcher::from_env(), endpoint) {
         return None;
     }

@@ -16,8 +16,8 @@ use ureq::unversioned::resolver::DefaultResolver;
 
 use super::error::AwsError;
 use super::ids::{InstanceId, InterfaceId};
-use crate::meaning::Meaning;
-use crate::ocf::Deadline;
+use crate::error::ErrorKind;
+use crate::deadline::Deadline;
 use transport::Direct;
 
 /// The service is on the machine that the instance runs on. An answer takes a millisecond; what takes
@@ -136,7 +136,7 @@ impl Metadata {
     fn get(&self, path: &str) -> Result<String, AwsError> {
         self.find(path)?.ok_or_else(|| {
             AwsError::new(
-                Meaning::Unknown,
+                ErrorKind::Unknown,
                 format!("read {path}"),
                 "the instance metadata has no such item (404)",
             )
@@ -148,7 +148,7 @@ impl Metadata {
         of(&self.get(path)?).ok_or_else(|| {
             let doing = format!("read {path}");
             AwsError::new(
-                Meaning::Unknown,
+                ErrorKind::Unknown,
                 doing,
                 "the instance metadata has an empty item",
             )
@@ -162,7 +162,7 @@ impl Metadata {
     fn read<T: FromStr<Err: Display>>(&self, path: &str, text: &str) -> Result<T, AwsError> {
         text.parse().map_err(|error: T::Err| {
             AwsError::new(
-                Meaning::Unknown,
+                ErrorKind::Unknown,
                 format!("read {path}"),
                 format!("the instance metadata says something strange: {error}"),
             )
@@ -180,8 +180,8 @@ impl Metadata {
         }
         match answer {
             Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(error) => match meaning(&error) {
-                Meaning::NotFound => Ok(None),
+            Err(error) => match kind(&error) {
+                ErrorKind::NotFound => Ok(None),
                 _ => Err(self.no_answer(&format!("read {path}"), &error)),
             },
         }
@@ -200,7 +200,7 @@ impl Metadata {
             ureq::Error::Io(error) => format!("the instance metadata can not be asked: {error}"),
             other => format!("the instance metadata can not be asked: {other}"),
         };
-        AwsError::new(Meaning::Unknown, format!("{doing} at {}", self.base), said)
+        AwsError::new(ErrorKind::Unknown, format!("{doing} at {}", self.base), said)
     }
 
     fn ask(&self, url: &str) -> Result<String, ureq::Error> {
@@ -296,8 +296,8 @@ fn lists(lines: &str, address: Ipv4Addr) -> bool {
     lines.lines().any(|line| line.trim().parse() == Ok(address))
 }
 
-fn meaning(error: &ureq::Error) -> Meaning {
-    Meaning::of_metadata(match error {
+fn kind(error: &ureq::Error) -> ErrorKind {
+    ErrorKind::from_metadata_status(match error {
         ureq::Error::StatusCode(status) => Some(*status),
         _ => None,
     })

@@ -10,13 +10,13 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-use crate::aws::source;
+use crate::source;
 
 /// Makes the connections.
 #[derive(Debug)]
-pub(super) struct Direct {
+pub(crate) struct Direct {
     /// When it is given up.
-    pub(super) until: Instant,
+    pub(crate) until: Instant,
 }
 
 impl Connector for Direct {
@@ -47,7 +47,7 @@ impl Connector for Direct {
 }
 
 /// A connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffers: LazyBuffers,
     until: Instant,

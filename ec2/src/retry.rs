@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::error::AwsError;
-use crate::meaning::Meaning;
-use crate::ocf::Deadline;
+use crate::error::AwsError;
+use crate::error::ErrorKind;
+use crate::deadline::Deadline;
 
 const FIRST: Duration = Duration::from_millis(200);
 /// Throttled calls are taken from a bucket that fills slowly, and others draw from it too.
@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(8);
 ///
 /// # Errors
 /// The call's, other than `Unknown` as long as there is time.
-pub async fn until_known<T>(
+pub async fn retry_transient<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
@@ -29,7 +29,7 @@ pub async fn until_known<T>(
             Err(_) => {
                 return Err(last.unwrap_or_else(|| {
                     AwsError::new(
-                        Meaning::Unknown,
+                        ErrorKind::Unknown,
                         "ask EC2",
                         "no answer in the time that was left",
                     )
@@ -54,18 +54,18 @@ pub async fn until_known<T>(
 const DENIED: Duration = Duration::from_secs(60);
 const DENIED_POLL: Duration = Duration::from_secs(1);
 
-/// As [`until_known`], but a denial counts only when it has lasted, for half of the time that is left
+/// As [`retry_transient`], but a denial counts only when it has lasted, for half of the time that is left
 /// at most. For what a start has to do.
 ///
 /// # Errors
-/// As [`until_known`].
-pub async fn until_allowed<T>(
+/// As [`retry_transient`].
+pub async fn retry_denied<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
     let patience = deadline.at_most(DENIED.min(deadline.remaining() / 2));
     loop {
-        match until_known(deadline, &call).await {
+        match retry_transient(deadline, &call).await {
             Err(error) if error.is_denial() && !patience.is_over() => {
                 tracing::info!("{error}; asking again");
                 patience.sleep(DENIED_POLL).await;
@@ -77,23 +77,23 @@ pub async fn until_allowed<T>(
 
 /// How long EC2's descriptions may be behind the facts.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html> gives no figure.
-pub const LAG: Duration = Duration::from_secs(5);
-const LAG_POLL: Duration = Duration::from_secs(1);
+pub const EVENTUAL_CONSISTENCY_WINDOW: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The first answer that is as expected, or the one that EC2 still gives when its
 /// descriptions can no longer be behind.
 ///
 /// # Errors
-/// As [`until_known`].
-pub async fn until_expected<T>(
+/// As [`retry_transient`].
+pub async fn retry_until<T>(
     deadline: Deadline,
     expected: impl Fn(&T) -> bool,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
-    let patience = deadline.at_most(LAG);
+    let patience = deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW);
     loop {
-        let answer = until_known(deadline, &call).await?;
-        if expected(&answer) || !patience.sleep(LAG_POLL).await {
+        let answer = retry_transient(deadline, &call).await?;
+        if expected(&answer) || !patience.sleep(POLL_INTERVAL).await {
             return Ok(answer);
         }
     }

@@ -6,8 +6,8 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use serde::Deserialize;
 
 use super::Metadata;
-use crate::aws::error::AwsError;
-use crate::meaning::Meaning;
+use crate::error::AwsError;
+use crate::error::ErrorKind;
 
 const ROLES: &str = "iam/security-credentials/";
 
@@ -29,7 +29,7 @@ impl Metadata {
     ///
     /// # Errors
     /// `Unknown` when the service gives no answer, or says that there are none.
-    pub(in crate::aws) fn role_credentials(&self) -> Result<Option<Credentials>, AwsError> {
+    pub(crate) fn role_credentials(&self) -> Result<Option<Credentials>, AwsError> {
         let roles = self.find(ROLES)?.unwrap_or_default();
         let Some(role) = roles.lines().next().map(str::trim) else {
             return Ok(None);
@@ -37,7 +37,7 @@ impl Metadata {
         let text = self.get(&format!("{ROLES}{role}"))?;
         read(&text).map(Some).map_err(|said| {
             let doing = format!("read the credentials of the role {role}");
-            AwsError::new(Meaning::Unknown, doing, said)
+            AwsError::new(ErrorKind::Unknown, doing, said)
         })
     }
 }

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Reservation};
 use ipnet::Ipv4Net;
 
-use super::address::ElasticIp;
-use super::client::Ec2;
-use super::error::AwsError;
-use super::ids::{AllocationId, InstanceId};
-use super::outlook::{Outlook, PublicAddress};
-use super::retry::until_known;
-use crate::meaning::Meaning;
-use crate::ocf::Deadline;
+use crate::elastic_ip::ElasticIp;
+use crate::client::Ec2;
+use crate::error::AwsError;
+use crate::ids::{AllocationId, InstanceId, Region};
+use crate::outlook::{Outlook, PublicAddress};
+use crate::retry::retry_transient;
+use crate::error::ErrorKind;
+use crate::deadline::Deadline;
 
 /// What EC2 knows of a site.
 #[derive(Debug, Clone)]
@@ -81,15 +81,15 @@ const LOOK_UP: Duration = Duration::from_secs(15);
 /// # Errors
 /// EC2's. An instance that is not among the answers is no error, but [`Gone`].
 pub async fn describe_site(
-    region: Option<&str>,
+    region: Option<&Region>,
     profile: Option<&str>,
     ids: &[InstanceId],
     allocation: Option<&AllocationId>,
     fenced: bool,
 ) -> Result<SiteFacts, AwsError> {
     let ec2 = Ec2::connect(region, profile).await?;
-    let deadline = Deadline::of_action(Instant::now(), LOOK_UP);
-    let reservations = until_known(deadline, async || ec2.reservations(ids).await).await?;
+    let deadline = Deadline::after(Instant::now(), LOOK_UP);
+    let reservations = retry_transient(deadline, async || ec2.reservations(ids).await).await?;
     let mut facts = SiteFacts {
         nodes: Vec::new(),
         gone: Vec::new(),
@@ -121,7 +121,7 @@ pub async fn describe_site(
         node.subnet_cidr = subnets.get(&node.subnet_id).copied();
     }
     if let Some(id) = allocation {
-        facts.elastic_ip = Some(until_known(deadline, async || ec2.elastic_ip(id).await).await?);
+        facts.elastic_ip = Some(retry_transient(deadline, async || ec2.elastic_ip(id).await).await?);
     }
     facts.outlook = Outlook::of(&ec2, deadline, &facts.nodes, fenced).await;
     Ok(facts)
@@ -135,7 +135,7 @@ fn is(instance: &Instance, name: &InstanceStateName) -> bool {
 fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
     let missing = |what: &str| {
         AwsError::new(
-            Meaning::WrongState,
+            ErrorKind::WrongState,
             format!("look up {id}"),
             format!("it has no {what}"),
         )
