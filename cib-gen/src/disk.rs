@@ -14,7 +14,7 @@ pub(crate) fn look_at(known: &Known, vars: &Vars) -> Option<FoundDisk> {
     };
     let here = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     let node = here.trim();
-    let written = vars.nodes.iter().filter_map(|n| n.hostname.as_ref());
+    let written = vars.shared.hostnames.iter().flatten();
     let mut names = (written.map(|name| name.value.to_string()))
         .chain(known.given.iter().map(|given| given.name.to_string()));
     if !names.any(|name| name == node) {

@@ -11,8 +11,8 @@ macro_rules! checked_text {
         impl FromStr for $name {
             type Err = Malformed;
             fn from_str(text: &str) -> Result<Self, Malformed> {
-                let check: fn(&str) -> Result<String, Malformed> = $check;
-                check(text).map($name)
+                let check: fn(&str) -> Result<(), Malformed> = $check;
+                check(text).map(|()| $name(text.to_owned()))
             }
         }
 
@@ -24,8 +24,8 @@ macro_rules! checked_text {
     };
 }
 
-mod ebs;
-mod fencing;
+mod ebs_device;
+mod fence_agent;
 mod storage;
 
 use std::fmt;
@@ -33,35 +33,35 @@ use std::str::FromStr;
 
 use crate::mistake::Code;
 
-pub use ebs::EbsDevice;
+pub use ebs_device::EbsDevice;
 pub use ec2::{AccountId, AllocationId, InstanceId, InterfaceId, Region, VolumeId};
-pub use fencing::{FenceAgent, FencingOptions, Target};
+pub use fence_agent::{FenceAgent, FencingOptions, Target};
 pub use storage::{DiskPath, Size};
 
 /// Why a text is not what it should be, and what one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found}; write: {write}")]
+#[error("{found}; help: {help}")]
 pub struct Malformed {
     /// Which kind of mistake it is.
     pub code: Code,
     /// What is wrong with the text.
     pub found: String,
-    /// What to write.
-    pub write: String,
+    /// What to write instead.
+    pub help: String,
 }
 
 impl Malformed {
     /// A text that is not what it should be.
-    pub fn new(found: impl Into<String>, write: impl Into<String>) -> Malformed {
-        Malformed::coded(Code::Malformed, found, write)
+    pub fn new(found: impl Into<String>, help: impl Into<String>) -> Malformed {
+        Malformed::coded(Code::Malformed, found, help)
     }
 
     /// The same, where the kind of mistake is one of its own.
-    pub fn coded(code: Code, found: impl Into<String>, write: impl Into<String>) -> Malformed {
+    pub fn coded(code: Code, found: impl Into<String>, help: impl Into<String>) -> Malformed {
         Malformed {
             code,
             found: found.into(),
-            write: write.into(),
+            help: help.into(),
         }
     }
 }
@@ -97,11 +97,11 @@ checked_text!(
         };
         // 64 is what uname(2) can hold.
         if text.len() <= 64 && text.split('.').all(label) {
-            Ok(text.to_owned())
+            Ok(())
         } else {
             Err(Malformed::new(
                 format!("`{text}` is not a host name"),
-                "the host name as `uname -n` prints it on the node, such as ip-172-31-16-133",
+                "write the host name as `uname -n` prints it on the node, such as ip-172-31-16-133",
             ))
         }
     }
@@ -136,11 +136,11 @@ checked_text!(
     DevicePath,
     |text| {
         if plain_path(text) && text.starts_with("/dev/") {
-            Ok(text.to_owned())
+            Ok(())
         } else {
             Err(Malformed::new(
                 format!("`{text}` is not the path of a device"),
-                "a path below /dev, such as /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0",
+                "write a path below /dev, such as /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0",
             ))
         }
     }
@@ -153,11 +153,11 @@ checked_text!(
         const SYSTEM: &[&str] = &["bin", "boot", "dev", "etc", "lib", "proc", "run", "sbin", "sys", "usr"];
         let top = text.split('/').nth(1).unwrap_or_default();
         if plain_path(text) && text.matches('/').count() > 1 && !SYSTEM.contains(&top) {
-            Ok(text.to_owned())
+            Ok(())
         } else {
             Err(Malformed::new(
-                format!("`{text}` can not be the data directory"),
-                "an absolute path of a directory of its own, without a slash at the end, such as /var/lib/portsip",
+                format!("`{text}` cannot be the data directory"),
+                "write the absolute path of a directory of its own, without a slash at the end, such as /var/lib/portsip",
             ))
         }
     }
@@ -167,7 +167,7 @@ checked_text!(
     /// A container image with its tag or digest: `portsip/pbx:22`.
     ImageName,
     |text| {
-        let example = "an image with its tag, such as portsip/pbx:22";
+        let example = "write an image with its tag, such as portsip/pbx:22";
         if text.is_empty() || !only(text, "./:_@-") || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return Err(Malformed::new(
                 format!("`{text}` is not the name of a container image"),
@@ -184,7 +184,7 @@ checked_text!(
                 example,
             ));
         }
-        Ok(text.to_owned())
+        Ok(())
     }
 );
 
@@ -193,9 +193,9 @@ checked_text!(
     FilePath,
     |text| {
         if text.is_empty() || text.chars().any(char::is_control) {
-            Err(Malformed::new("the path is empty or has control characters", "the path of a file"))
+            Err(Malformed::new("the path is empty or has control characters", "write the path of a file"))
         } else {
-            Ok(text.to_owned())
+            Ok(())
         }
     }
 );

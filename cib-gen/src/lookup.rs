@@ -39,7 +39,7 @@ pub(crate) enum Error {
         /// Which nodes, and why.
         nodes: String,
     },
-    /// It answered what can not be.
+    /// It answered what cannot be.
     #[error("EC2 says of {about}: {reason}")]
     Answer {
         /// Of which instance.
@@ -77,7 +77,7 @@ pub(crate) fn look_up(
     let nodes = vars.lacks_nodes() && known.given.is_empty();
     let narrows = match format {
         Format::IamPolicy => true,
-        Format::SecurityGroup => written.vpc_cidr.is_none() && vars.subnet_cidr.is_none(),
+        Format::SecurityGroup => written.vpc_cidr.is_none() && vars.shared.subnet_cidr.is_none(),
         _ => false,
     };
     if !(nodes || narrows || vars.lacks_addresses()) {
@@ -135,7 +135,7 @@ pub(crate) fn look_for_hindrances(
         Ok(Ok(Ok(facts))) => {
             let gone = warnings::gone(&instances, &facts);
             return vec![format!(
-                "WARNING: EC2 in {} has no instance for {gone}. It can not be fenced: replace the node \
+                "WARNING: EC2 in {} has no instance for {gone}. It cannot be fenced: replace the node \
                  (README, \"Replacing a node\")",
                 facts.region
             )];

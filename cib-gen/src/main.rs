@@ -164,7 +164,7 @@ fn write(text: &str) -> Result<(), Failure> {
 /// The site that a vars.yml and the options describe. Some renderings need to know more of it.
 fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
     let (name, bytes) = read(&args.vars_file)?;
-    let vars = Vars::parse_bytes(&name, &bytes)?;
+    let vars = Vars::parse(&name, &bytes)?;
     let mut known = Known {
         given: args.nodes.clone(),
         region: args.region.clone(),

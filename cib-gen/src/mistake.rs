@@ -1,4 +1,4 @@
-//! Mistakes in what the user wrote: where, what was found, and what to write instead.
+//! Mistakes in what the user wrote: where, what was found, and what to do.
 //! They are collected, so that one run shows all of them.
 
 use std::fmt;
@@ -78,11 +78,11 @@ macro_rules! codes {
 codes! {
     NotText = "E01", "the file is not UTF-8 text";
     TooLarge = "E02", "the file is too large to be a vars.yml";
-    NotYaml = "E03", "the file can not be read as lines of `key: value`";
+    NotYaml = "E03", "the file cannot be read as lines of `key: value`";
     Twice = "E04", "a key is written twice";
-    UnknownKey = "E05", "a key that no guide has, most often misspelt";
+    UnknownKey = "E05", "an unknown key, most often misspelt";
     OtherSystem = "E06", "a key of the other system, or of an older guide";
-    Secret = "E07", "a secret where it could be read: no password belongs into vars.yml";
+    Secret = "E07", "a password in vars.yml, where others can read it";
     Missing = "E08", "a key that is needed is missing";
     Empty = "E09", "a key without a value";
     Malformed = "E10", "a value that is not what the key needs";
@@ -90,18 +90,18 @@ codes! {
     NoTag = "E12", "an image without a tag";
     Partition = "E13", "a partition where a whole disk belongs";
     DiskTooSmall = "E14", "a size larger than the disk";
-    NodeCount = "E15", "a number of nodes that can not work: 3, 5, 7 or 9 can";
+    NodeCount = "E15", "a number of nodes other than 3, 5, 7 or 9";
     UnknownNode = "E16", "a node whose name or address is not known";
     SameNode = "E17", "two nodes with the same instance, name, address or fencing target";
     VipTaken = "E18", "the virtual address is the address of a node";
     VipOutside = "E19", "the virtual address is not a usable address of the subnet";
     VipPublic = "E20", "a public address as virtual address";
-    NotElastic = "E21", "an Elastic IP that is not one";
+    NotElastic = "E21", "an address that is not the Elastic IP of the allocation";
     OtherSubnet = "E22", "a node outside the subnet of the others";
     Contradiction = "E23", "two keys that contradict each other";
     NoSystem = "E24", "neither the keys of the AWS system nor those of the LAN system";
-    NotHere = "E25", "a rendering that this site does not have, or lacks something for";
-    UnknownAddress = "E26", "an address that neither the file nor EC2 says";
+    NotHere = "E25", "a rendering that does not exist for this site, or for which something is not known";
+    UnknownAddress = "E26", "an address that is neither in the file nor known from EC2";
 }
 
 /// One mistake.
@@ -113,8 +113,8 @@ pub struct Mistake {
     pub place: Option<At<()>>,
     /// What was found.
     pub found: String,
-    /// What to write instead.
-    pub write: String,
+    /// What to do.
+    pub help: String,
 }
 
 impl Mistake {
@@ -123,29 +123,27 @@ impl Mistake {
         code: Code,
         place: &At<T>,
         found: impl Into<String>,
-        write: impl Into<String>,
+        help: impl Into<String>,
     ) -> Self {
         Mistake {
-            code,
             place: Some(place.with(())),
-            found: found.into(),
-            write: write.into(),
+            ..Mistake::elsewhere(code, found, help)
         }
     }
 
     /// A mistake that is not in the file.
-    pub fn elsewhere(code: Code, found: impl Into<String>, write: impl Into<String>) -> Self {
+    pub fn elsewhere(code: Code, found: impl Into<String>, help: impl Into<String>) -> Self {
         Mistake {
             code,
             place: None,
             found: found.into(),
-            write: write.into(),
+            help: help.into(),
         }
     }
 }
 
 /// The text that was read and its name, kept to show the lines that mistakes are in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
     /// The file's name as the user gave it.
     pub name: String,
@@ -163,26 +161,14 @@ pub struct Mistakes {
 impl Mistakes {
     /// Sorts the mistakes into the order of the file; those without a place come last.
     pub(crate) fn new(source: Source, mut list: Vec<Mistake>) -> Self {
-        list.sort_by_key(|m| {
-            m.place
-                .as_ref()
-                .map_or((1, None), |p| (0, Some(p.position)))
-        });
+        let place = |m: &Mistake| m.place.as_ref().map(|place| place.position);
+        list.sort_by_key(|m| (m.place.is_none(), place(m)));
         Mistakes { source, list }
     }
 
     /// One mistake that is not in a file.
     pub(crate) fn elsewhere(mistake: Mistake) -> Self {
-        let source = Source {
-            name: String::new(),
-            text: String::new(),
-        };
-        Mistakes::new(source, vec![mistake])
-    }
-
-    /// The list alone.
-    pub(crate) fn into_list(self) -> Vec<Mistake> {
-        self.list
+        Mistakes::new(Source::default(), vec![mistake])
     }
 
     /// The mistakes, in the order of the file.
@@ -197,16 +183,12 @@ impl fmt::Display for Mistakes {
             if n > 0 {
                 writeln!(f)?;
             }
-            writeln!(
-                f,
-                "error[{}]: {}",
-                mistake.code.code(),
-                printable(&mistake.found)
-            )?;
+            let (code, found) = (mistake.code.code(), printable(&mistake.found));
+            writeln!(f, "error[{code}]: {found}")?;
             if let Some(place) = &mistake.place {
                 mark(f, &self.source, place, mistake.code)?;
             }
-            writeln!(f, "  write: {}", printable(&shortened(&mistake.write)))?;
+            writeln!(f, "  help: {}", printable(&shortened(&mistake.help)))?;
         }
         Ok(())
     }
@@ -224,67 +206,56 @@ fn mark(f: &mut fmt::Formatter<'_>, source: &Source, place: &At<()>, code: Code)
     let Some(text) = source.text.lines().nth(line - 1) else {
         return Ok(());
     };
-    // What should not be in the file need not be on the screen as well.
+    // A secret that should not be in the file must not be on the screen either.
     if code == Code::Secret {
         return Ok(());
     }
     let text: Vec<char> = printable(text).chars().collect();
-    let end = text.len().max(column);
-    // Of a long line what is around the place.
-    let from = if end > SHOWN {
+    // Of a long line, the part around the place.
+    let long = text.len().max(column) > SHOWN;
+    let from = if long {
         (column - 1).saturating_sub(SHOWN / 3)
     } else {
         0
     };
     let to = (from + SHOWN).min(text.len());
     let shown: String = text.get(from..to).unwrap_or_default().iter().collect();
-    let (before, after) = (
-        if from > 0 { "..." } else { "" },
-        if to < text.len() { "..." } else { "" },
-    );
-    let number = line.to_string();
+    let before = if from > 0 { "..." } else { "" };
+    let after = if to < text.len() { "..." } else { "" };
     let room = to.saturating_sub(column - 1).max(1);
     let marker = "^".repeat(place.width.clamp(1, room));
+    let number = line.to_string();
+    let (margin, indent) = (number.len(), before.len() + column - 1 - from);
     writeln!(f, "  {number} | {before}{shown}{after}")?;
-    writeln!(
-        f,
-        "  {:1$} | {2:3$}{marker}",
-        "",
-        number.len(),
-        "",
-        before.len() + column - 1 - from
-    )
+    writeln!(f, "  {:margin$} | {:indent$}{marker}", "", "")
 }
 
 /// How much of a message is shown: a value can be as long as the file.
 const MESSAGE: usize = 600;
 
-/// The text with control characters replaced one for one, so that a file can not drive the
+/// The text with control characters replaced one for one, so that a file cannot drive the
 /// terminal and the marker stays under its column.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+    let printable = |c: char| match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(printable).collect()
 }
 
 /// The text, its middle left out where it is too long to read.
 fn shortened(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
-    if characters.len() <= MESSAGE {
+    let Some(left_out) = characters.len().checked_sub(MESSAGE).filter(|n| *n > 0) else {
         return text.to_owned();
-    }
-    let (start, end) = (
-        &characters[..MESSAGE / 2],
-        &characters[characters.len() - MESSAGE / 2..],
-    );
+    };
+    let (start, rest) = characters.split_at(MESSAGE / 2);
+    let end = &rest[left_out..];
     format!(
         "{} ... {}",
-        start.iter().collect::<String>(),
-        end.iter().collect::<String>()
+        String::from_iter(start),
+        String::from_iter(end)
     )
 }
 

@@ -19,8 +19,8 @@ pub struct GivenNode {
 impl std::str::FromStr for GivenNode {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let write = "NAME=ADDRESS for each node, such as ip-172-31-16-133=172.31.16.133";
-        let wrong = |found: String| Malformed::new(found, write);
+        let help = "write NAME=ADDRESS for each node, such as ip-172-31-16-133=172.31.16.133";
+        let wrong = |found: String| Malformed::new(found, help);
         let (name, address) = text
             .split_once('=')
             .ok_or_else(|| wrong(format!("`{text}` has no `=`")))?;

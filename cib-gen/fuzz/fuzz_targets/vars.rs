@@ -19,8 +19,8 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn write(bytes: &[u8]) -> Result<(), Mistakes> {
-    let vars = Vars::parse_bytes("vars.yml", bytes)?;
-    let given = (1..=vars.nodes.len()).filter_map(|n| format!("n{n}=10.9.8.{n}").parse().ok());
+    let vars = Vars::parse("vars.yml", bytes)?;
+    let given = (1..=vars.node_count()).filter_map(|n| format!("n{n}=10.9.8.{n}").parse().ok());
     let known = Known {
         given: given.collect(),
         ..Known::default()

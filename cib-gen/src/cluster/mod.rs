@@ -1,12 +1,12 @@
 //! The cluster as Pacemaker's terms: resources, constraints, properties. Everything is
 //! decided here; a rendering only writes it down.
 
-mod aws;
-mod drbd;
-mod lan;
+mod aws_cluster;
+mod builders;
+mod drbd_resource;
+mod lan_cluster;
 pub(crate) mod notes;
 pub(crate) mod owned;
-mod parts;
 
 use std::net::Ipv4Addr;
 
@@ -273,13 +273,13 @@ impl Cluster {
     pub fn of(site: &Site) -> Cluster {
         match &site.place {
             Place::Aws(place) => {
-                let mut cluster = aws::cluster(site, place);
+                let mut cluster = aws_cluster::cluster(site, place);
                 if place.region.is_none() {
                     cluster.warnings.push(NO_REGION.to_owned());
                 }
                 cluster
             }
-            Place::Lan(place) => lan::cluster(site, place),
+            Place::Lan(place) => lan_cluster::cluster(site, place),
         }
     }
 

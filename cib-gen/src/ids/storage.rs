@@ -10,20 +10,20 @@ checked_text!(
     /// A whole disk of the nodes that becomes the storage of the PBX's data.
     DiskPath,
     |text| {
-        let example = "the path of the whole disk, such as /dev/sdb";
+        let example = "write the path of the whole disk, such as /dev/sdb";
         let device: DevicePath = text.parse()?;
         let name = device.0.rsplit('/').next().unwrap_or_default();
         match partition_of(name) {
             Some(disk) => Err(Malformed::coded(
                 Code::Partition,
                 format!("`{text}` is a partition"),
-                format!("{}{disk}, if nothing else is on that disk", &text[..text.len() - name.len()]),
+                format!("write {}{disk}, if nothing else is on that disk", &text[..text.len() - name.len()]),
             )),
             None if device.0.starts_with("/dev/drbd") => Err(Malformed::new(
-                format!("`{text}` is what DRBD makes, not what it stores on"),
+                format!("`{text}` is a device that DRBD makes, not a disk that DRBD stores on"),
                 example,
             )),
-            None => Ok(text.to_owned()),
+            None => Ok(()),
         }
     }
 );
@@ -77,7 +77,7 @@ impl fmt::Display for Size {
 impl FromStr for Size {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let example = "a number with G (GiB), M (MiB) or T (TiB) after it, some less than the disk has, such as 36G";
+        let example = "write a number with G (GiB), M (MiB) or T (TiB) after it, a little less than the disk has, such as 36G";
         let wrong = |found: String| Malformed::new(found, example);
         let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let shift = match text[number.len()..].to_ascii_lowercase().as_str() {
@@ -85,7 +85,7 @@ impl FromStr for Size {
             "g" | "gb" | "gib" => 30,
             "t" | "tb" | "tib" => 40,
             "" => return Err(wrong(format!("`{text}` has no unit"))),
-            unit => return Err(wrong(format!("`{unit}` is no unit of a size"))),
+            unit => return Err(wrong(format!("`{unit}` is not a unit of a size"))),
         };
         let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
         // 1024 times a million TiB still fits.

@@ -33,7 +33,7 @@ pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) ->
         .collect();
     warn(
         &leaving,
-        "EC2 is terminating it. It never comes back, and it can not be fenced: replace the node \
+        "EC2 is terminating it. It never comes back, and it cannot be fenced: replace the node \
          (README, \"Replacing a node\")",
     );
     for (trouble, text) in [
@@ -41,18 +41,18 @@ pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) ->
             Trouble::Lent,
             "its public address is lent by EC2 and goes when the instance is stopped; fencing stops a \
              node while it has the cluster's Elastic IP, and then EC2 lends it no other. The node comes \
-             back without a way to EC2, as a standby that can not take over",
+             back without a way to EC2, as a standby that cannot take over",
         ),
         (
             Trouble::Moves,
             "its only public address is the cluster's own Elastic IP, which moves away with the PBX. \
-             Then it has no way to EC2 and can not take over again. Associate that Elastic IP with the \
+             Then it has no way to EC2 and cannot take over again. Associate that Elastic IP with the \
              virtual address only",
         ),
         (
             Trouble::NoWay,
             "it has no public address, and neither a NAT gateway nor a VPC endpoint for EC2 was seen in \
-             this VPC: the agents can not reach EC2 there, unless the nodes reach it through a proxy or \
+             this VPC: the agents cannot reach EC2 there, unless the nodes reach it through a proxy or \
              an endpoint of another VPC",
         ),
     ] {

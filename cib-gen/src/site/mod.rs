@@ -1,21 +1,21 @@
 //! The site: everything decided that does not depend on Pacemaker. Names and addresses of
-//! the nodes are known here, and what contradicts itself has been refused.
+//! the nodes are known here, and keys that contradict each other have been refused.
 
-mod aws;
-mod fencing;
-mod lan;
+mod aws_site;
+mod lan_fencing;
+mod lan_site;
 
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::ids::{DataPath, ImageName, InstanceId, NodeName, Region};
+use crate::ids::{DataPath, ImageName, NodeName};
 use crate::mistake::{At, Code, Mistake, Mistakes};
 use crate::nodes::{FoundNode, GivenNode, Known};
-use crate::vars::{NodeVars, SipTransport, Topology, Vars};
+use crate::vars::{Draft, SipTransport, Topology, Vars};
 
-pub use aws::{AwsFencing, AwsSite, VolumeDevice};
-pub use lan::{LanFencing, LanSite};
+pub use aws_site::{AwsFencing, AwsSite, VolumeDevice};
+pub use lan_site::{LanFencing, LanSite};
 
 /// Where the vendor keeps the data of the PBX.
 const DATA_PATH: &str = "/var/lib/portsip";
@@ -59,43 +59,31 @@ pub struct Pbx {
     pub image: ImageName,
     /// Its data, and where the volume is mounted.
     pub data_path: DataPath,
-    /// Over what it is asked whether it answers SIP.
+    /// How it is asked whether it answers SIP.
     pub sip_transport: SipTransport,
-    /// The port of that transport; `None` where SIP is not asked.
+    /// The port of that transport; `None` where SIP is not tested.
     pub sip_port: Option<u16>,
     /// The port of its web portal.
     pub web_port: u16,
 }
 
 impl Vars {
-    /// The instances, in the order of the nodes; none on a LAN.
-    pub fn instances(&self) -> Vec<InstanceId> {
-        match &self.topology {
-            Topology::Aws(aws) => aws.instance_ids.iter().map(|id| id.value.clone()).collect(),
-            Topology::Lan(_) => Vec::new(),
-        }
-    }
-
-    /// The region that vars.yml names.
-    pub fn region(&self) -> Option<&Region> {
-        match &self.topology {
-            Topology::Aws(aws) => aws.region.as_ref().map(|region| &region.value),
-            Topology::Lan(_) => None,
-        }
-    }
-
-    /// Whether a name or an address of a node is not in the file: then it must come from
-    /// `--nodes` or from EC2.
-    pub fn lacks_nodes(&self) -> bool {
-        let known = |node: &NodeVars| node.hostname.is_some() && node.private_ip.is_some();
-        !self.nodes.iter().all(known)
-    }
-
-    /// Whether an address of the cluster is not in the file: then it must come from EC2.
-    pub fn lacks_addresses(&self) -> bool {
-        match &self.topology {
-            Topology::Aws(aws) => aws.private_vip_address.is_none() || aws.eip_address.is_none(),
-            Topology::Lan(_) => false,
+    /// Reads the bytes of a file called `name`.
+    ///
+    /// # Errors
+    /// Every mistake in it: also keys that contradict each other, which only a site shows.
+    pub fn parse(name: &str, bytes: impl AsRef<[u8]>) -> Result<Vars, Mistakes> {
+        let Draft {
+            source,
+            vars,
+            mut mistakes,
+        } = Draft::read(name, bytes.as_ref());
+        match vars {
+            Some(vars) if mistakes.is_empty() => Ok(vars),
+            vars => {
+                mistakes.extend(vars.into_iter().flat_map(contradictions));
+                Err(Mistakes::new(source, mistakes))
+            }
         }
     }
 
@@ -103,63 +91,67 @@ impl Vars {
     /// `--nodes`, then EC2.
     ///
     /// # Errors
-    /// What is still unknown, and what contradicts itself.
+    /// What is still unknown, and keys that contradict each other.
     pub fn resolve(&self, known: &Known) -> Result<Site, Mistakes> {
         let mut mistakes = Vec::new();
-        let count = self.nodes.len();
-        if !known.given.is_empty() && known.given.len() != count {
-            mistakes.push(Mistake::elsewhere(
-                Code::NodeCount,
-                match known.given.len() {
-                    1 => format!("--nodes names 1 node of {count}"),
-                    n => format!("--nodes names {n} nodes, and vars.yml is about {count}"),
-                },
-                format!("none, or {count} in the order pbx01, pbx02, pbx03"),
-            ));
+        let (count, given) = (self.node_count(), known.given.len());
+        if given != 0 && given != count {
+            let found = format!("--nodes names {given} of the {count} nodes of vars.yml");
+            let help = format!(
+                "name all {count} in the order pbx01, pbx02 and so on, or leave out --nodes"
+            );
+            mistakes.push(Mistake::elsewhere(Code::NodeCount, found, help));
         }
         let nodes: Vec<(Node, Written)> = (0..count)
             .filter_map(|n| self.node(n, known, &mut mistakes))
             .collect();
         different(&nodes, &mut mistakes);
         let place = match &self.topology {
-            Topology::Aws(vars) => {
-                aws::place(self, vars, &nodes, known, &mut mistakes).map(Place::Aws)
+            Topology::Aws(aws) => {
+                aws_site::place(self, aws, &nodes, known, &mut mistakes).map(Place::Aws)
             }
-            Topology::Lan(vars) => {
-                lan::place(self, vars, &nodes, known, &mut mistakes).map(Place::Lan)
+            Topology::Lan(lan) => {
+                lan_site::place(self, lan, &nodes, known, &mut mistakes).map(Place::Lan)
             }
         };
-        let data_path = match &self.data_path {
-            Some(path) => Ok(path.value.clone()),
-            None => DATA_PATH.parse(),
-        };
-        let sip_transport = self.sip_transport.as_ref().map(|t| t.value);
-        let sip_transport = sip_transport.unwrap_or_default();
-        if let Some(port) = &self.sip_port
-            && sip_transport == SipTransport::None
-        {
-            mistakes.push(Mistake::at(
-                Code::Contradiction,
-                port,
-                "`sip_port` means nothing with `sip_transport: none`",
-                "nothing; delete this line, or name the transport of that port",
-            ));
-        }
-        let sip_port = self.sip_port.as_ref().map(|port| port.value);
-        match (place, data_path) {
-            (Some(place), Ok(data_path)) if mistakes.is_empty() => Ok(Site {
+        let pbx = self.pbx(&mut mistakes);
+        match (place, pbx) {
+            (Some(place), Some(pbx)) if mistakes.is_empty() => Ok(Site {
                 nodes: nodes.into_iter().map(|(node, _)| node).collect(),
                 place,
-                pbx: Pbx {
-                    image: self.pbx_image.value.clone(),
-                    data_path,
-                    sip_transport,
-                    sip_port: sip_port.or(sip_transport.port()),
-                    web_port: self.web_port.as_ref().map_or(WEB_PORT, |port| port.value),
-                },
+                pbx,
             }),
             _ => Err(Mistakes::new(self.source.clone(), mistakes)),
         }
+    }
+
+    fn pbx(&self, mistakes: &mut Vec<Mistake>) -> Option<Pbx> {
+        let shared = &self.shared;
+        let transport = shared
+            .sip_transport
+            .as_ref()
+            .map_or(SipTransport::Udp, |t| t.value);
+        if let Some(port) = &shared.sip_port
+            && transport == SipTransport::None
+        {
+            let found = "`sip_port` has no effect with `sip_transport: none`";
+            let help = "delete this line, or name the transport of that port";
+            mistakes.push(Mistake::at(Code::Contradiction, port, found, help));
+        }
+        let sip_port = shared.sip_port.as_ref().map(|port| port.value.get());
+        Some(Pbx {
+            image: shared.pbx_image.value.clone(),
+            data_path: match &shared.data_path {
+                Some(path) => path.value.clone(),
+                None => DATA_PATH.parse().ok()?,
+            },
+            sip_transport: transport,
+            sip_port: sip_port.or(transport.port()),
+            web_port: shared
+                .web_port
+                .as_ref()
+                .map_or(WEB_PORT, |port| port.value.get()),
+        })
     }
 
     /// One node from the three sources.
@@ -169,22 +161,25 @@ impl Vars {
         known: &Known,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<(Node, Written)> {
-        let vars = &self.nodes[n];
+        let (hostname, private_ip) = (&self.shared.hostnames[n], &self.shared.private_ips[n]);
         let id = match &self.topology {
             Topology::Aws(aws) => Some(&aws.instance_ids[n]),
             Topology::Lan(_) => None,
         };
         let given: Option<&GivenNode> = known.given.get(n);
-        let found: Option<&FoundNode> = known
-            .found
-            .iter()
-            .find(|found| id.is_some_and(|id| id.value == found.instance));
-        let name = (vars.hostname.as_ref().map(|h| h.value.clone()))
+        let is_it = |found: &&FoundNode| id.is_some_and(|id| id.value == found.instance);
+        let found = known.found.iter().find(is_it);
+        let name = (hostname.as_ref().map(|h| h.value.clone()))
             .or_else(|| given.map(|g| g.name.clone()))
             .or_else(|| found.map(|f| f.name.clone()));
-        let address = (vars.private_ip.as_ref().map(|a| a.value))
+        let address = (private_ip.as_ref().map(|a| a.value))
             .or_else(|| given.map(|g| g.address))
             .or_else(|| found.map(|f| f.address));
+        let at_name = hostname.as_ref().map(|h| h.with(()));
+        let at_address = private_ip.as_ref().map(|a| a.with(()));
+        let at_node = (id.map(|id| id.with(())))
+            .or(at_name.clone())
+            .or(at_address.clone());
         let number = n + 1;
         let hostname = format!("pbx0{number}_hostname: (what `uname -n` prints there)");
         let private_ip = format!("pbx0{number}_private_ip: (its address)");
@@ -197,62 +192,73 @@ impl Vars {
             (Some(_), None) => Some(("address", private_ip)),
             (Some(_), Some(_)) => None,
         };
-        let instance = id.map(|id| id.with(()));
-        let written = Written {
-            node: (instance.clone())
-                .or_else(|| vars.hostname.as_ref().map(|h| h.with(())))
-                .or_else(|| vars.private_ip.as_ref().map(|a| a.with(()))),
-            name: vars.hostname.as_ref().map(|h| h.with(())),
-            address: vars.private_ip.as_ref().map(|a| a.with(())),
-        };
         if let Some((what, keys)) = unknown {
             let of = id.map_or(String::new(), |id| format!(" ({})", id.value));
             let ask = if id.is_some() {
-                "; or leave out --offline to ask EC2"
+                ", or leave out --offline to ask EC2"
             } else {
                 ""
             };
-            mistakes.push(written.mistake(
-                Code::UnknownNode,
-                None,
-                format!("{what} of pbx0{number}{of} can not be told from this file"),
-                format!("{keys}; or give --nodes{ask}"),
-            ));
+            let found = format!("the {what} of pbx0{number}{of} is not in this file");
+            let help = format!("add {keys}, or give --nodes{ask}");
+            mistakes.push(mistake_at(Code::UnknownNode, &at_node, found, help));
         }
-        let node = Node {
-            name: name?,
-            address: address?,
+        let written = Written {
+            name: at_name.or(at_node.clone()),
+            address: at_address.or(at_node),
         };
-        Some((node, written))
+        Some((
+            Node {
+                name: name?,
+                address: address?,
+            },
+            written,
+        ))
     }
 }
 
-/// Where what is known of a node was written, as far as it was in the file.
+/// The contradictions in a file that has other mistakes too, so that one run shows all of them. What is
+/// not known need not be asked for yet.
+fn contradictions(mut vars: Vars) -> Vec<Mistake> {
+    let hostnames = &mut vars.shared.hostnames;
+    let written: Vec<String> = (hostnames
+        .iter()
+        .flatten()
+        .map(|name| name.value.to_string()))
+    .collect();
+    for (n, hostname) in hostnames.iter_mut().enumerate() {
+        let name = format!("pbx0{}", n + 1);
+        if hostname.is_none() && !written.contains(&name) {
+            *hostname = name.parse().ok().map(At::nowhere);
+        }
+    }
+    let in_file = |mistake: &&Mistake| {
+        let nowhere = mistake.place.as_ref().is_none_or(At::is_nowhere);
+        !nowhere && !matches!(mistake.code, Code::UnknownNode | Code::UnknownAddress)
+    };
+    match vars.resolve(&Known::default()) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().filter(in_file).cloned().collect(),
+    }
+}
+
+/// Where the name and the address of a node were written, or else where the node is first spoken of.
 struct Written {
-    /// Where the node is first spoken of.
-    node: Option<At<()>>,
     name: Option<At<()>>,
     address: Option<At<()>>,
 }
 
-impl Written {
-    /// A mistake at a place of the node's, or else where the node is first spoken of.
-    fn mistake(
-        &self,
-        code: Code,
-        place: Option<&At<()>>,
-        found: impl Into<String>,
-        write: impl Into<String>,
-    ) -> Mistake {
-        match place.or(self.node.as_ref()) {
-            Some(place) => Mistake::at(code, place, found, write),
-            None => Mistake::elsewhere(code, found, write),
-        }
-    }
-
-    /// A mistake in the node's address, or else where the node is first spoken of.
-    fn address_mistake(&self, code: Code, found: String, write: &str) -> Mistake {
-        self.mistake(code, self.address.as_ref(), found, write)
+/// A mistake at a place in the file, if there is one.
+fn mistake_at(
+    code: Code,
+    place: &Option<At<()>>,
+    found: String,
+    help: impl Into<String>,
+) -> Mistake {
+    let place = place.clone();
+    Mistake {
+        place,
+        ..Mistake::elsewhere(code, found, help)
     }
 }
 
@@ -260,35 +266,29 @@ impl Written {
 /// the same node.
 fn different(nodes: &[(Node, Written)], mistakes: &mut Vec<Mistake>) {
     for (n, (node, written)) in nodes.iter().enumerate() {
+        let Node { name, address } = node;
         let earlier = || nodes[..n].iter().map(|(node, _)| node);
-        if let Some(same) = earlier().find(|e| e.name.is_same(&node.name)) {
-            let found = if same.name == node.name {
-                format!("{} is already the name of another node", node.name)
-            } else {
-                format!(
-                    "{} is already the name of another node, {}: Pacemaker does not tell capitals from small letters",
-                    node.name, same.name
-                )
-            };
-            mistakes.push(written.mistake(
-                Code::SameNode,
-                written.name.as_ref(),
-                found,
-                "a name of its own for each node",
-            ));
+        if let Some(same) = earlier().find(|e| e.name.is_same(name)) {
+            let mut found = format!("{name} is already the name of another node");
+            if same.name != *name {
+                found += &format!(
+                    ", {}: Pacemaker does not tell capitals from small letters",
+                    same.name
+                );
+            }
+            let help = "give each node a name of its own";
+            mistakes.push(mistake_at(Code::SameNode, &written.name, found, help));
         }
-        if earlier().any(|e| e.address == node.address) {
-            mistakes.push(written.address_mistake(
-                Code::SameNode,
-                format!("{} is already the address of another node", node.address),
-                "the address of this node",
-            ));
+        if earlier().any(|e| e.address == *address) {
+            let found = format!("{address} is already the address of another node");
+            let help = "write the address of this node";
+            mistakes.push(mistake_at(Code::SameNode, &written.address, found, help));
         }
     }
 }
 
-/// The virtual address is nobody's, private, and with all nodes in the subnet where that is
-/// known. `reserved` says which addresses of a subnet can not be used.
+/// The virtual address is no node's own, it is private, and it is in one subnet with all nodes where the
+/// subnet is known. `reserved` says which addresses of a subnet cannot be used.
 fn virtual_address(
     vip: &At<Ipv4Addr>,
     nodes: &[(Node, Written)],
@@ -296,62 +296,42 @@ fn virtual_address(
     reserved: fn(Ipv4Net, Ipv4Addr) -> Option<&'static str>,
     mistakes: &mut Vec<Mistake>,
 ) {
-    let free = "a private address of the nodes' subnet that nothing else uses";
+    let help = "write a private address of the nodes' subnet that nothing else uses";
     let address = vip.value;
     if let Some((node, _)) = nodes.iter().find(|(node, _)| node.address == address) {
-        mistakes.push(Mistake::at(
-            Code::VipTaken,
-            vip,
-            format!("{address} is the address of the node {}", node.name),
-            free,
-        ));
+        let found = format!("{address} is the address of the node {}", node.name);
+        mistakes.push(Mistake::at(Code::VipTaken, vip, found, help));
     }
     let Some(subnet) = subnet else {
         if !private(address) {
-            mistakes.push(Mistake::at(
-                Code::VipPublic,
-                vip,
-                format!("{address} is a public address"),
-                format!("{free}; or subnet_cidr, if the nodes really have public addresses"),
-            ));
+            let found = format!("{address} is a public address");
+            let help =
+                format!("{help}; or add subnet_cidr, if the nodes really have public addresses");
+            mistakes.push(Mistake::at(Code::VipPublic, vip, found, help));
         }
         return;
     };
-    if !subnet.contains(&address) {
-        mistakes.push(Mistake::at(
-            Code::VipOutside,
-            vip,
-            format!("{address} is outside the subnet {subnet}"),
-            free,
-        ));
-    } else if let Some(why) = reserved(subnet, address) {
-        mistakes.push(Mistake::at(
-            Code::VipOutside,
-            vip,
-            format!("{address} is reserved: {why}"),
-            free,
-        ));
-    }
-    for (node, written) in nodes {
-        if !subnet.contains(&node.address) {
-            mistakes.push(written.address_mistake(
-                Code::OtherSubnet,
-                format!("{} of {} is outside the subnet {subnet}", node.address, node.name),
-                "an address of the subnet; the nodes share one, so that an address can move between them",
-            ));
+    let outside = if subnet.contains(&address) {
+        reserved(subnet, address).map(|why| format!("{address} is reserved: {why}"))
+    } else {
+        Some(format!("{address} is outside the subnet {subnet}"))
+    };
+    mistakes.extend(outside.map(|found| Mistake::at(Code::VipOutside, vip, found, help)));
+    for (Node { name, address }, written) in nodes {
+        if !subnet.contains(address) {
+            let found = format!("{address} of {name} is outside the subnet {subnet}");
+            let help = "write an address of the subnet; the nodes share one, so that an address can move between them";
+            mistakes.push(mistake_at(Code::OtherSubnet, &written.address, found, help));
         }
     }
 }
 
-/// What `fencing_action` means nothing beside.
-fn no_action(vars: &Vars, with: &str, mistakes: &mut Vec<Mistake>) {
-    if let Some(action) = &vars.fencing_action {
-        mistakes.push(Mistake::at(
-            Code::Contradiction,
-            action,
-            format!("`fencing_action` means nothing with `fencing: {with}`"),
-            "nothing; delete this line, or name what fences",
-        ));
+/// `fencing_action` has no effect where no device fences.
+fn refuse_action(vars: &Vars, word: &str, mistakes: &mut Vec<Mistake>) {
+    if let Some(action) = &vars.shared.fencing_action {
+        let found = format!("`fencing_action` has no effect with `fencing: {word}`");
+        let help = "delete this line, or change `fencing`";
+        mistakes.push(Mistake::at(Code::Contradiction, action, found, help));
     }
 }
 

@@ -1,56 +1,31 @@
-//! `vars.yml` as it was written: every key with a type and a place, nothing derived.
-//! What several keys mean together is decided in [`crate::site`].
+//! `vars.yml` as it was written: every key with a type and a place, nothing derived. What several
+//! keys mean together is decided in `site`, which knows this module; this one does not know `site`.
 
-mod file;
+mod fields;
 mod keys;
 mod read;
-mod words;
+mod values;
 
 use std::net::Ipv4Addr;
-
-use ipnet::Ipv4Net;
+use std::num::NonZeroU16;
 
 use crate::ids::{
     AllocationId, DataPath, DiskPath, EbsDevice, FencingOptions, FilePath, ImageName, InstanceId,
     NodeName, Region, Size, VolumeId,
 };
-use crate::mistake::{At, Code, Mistake, Mistakes, Position, Source};
-use crate::nodes::Known;
+use crate::mistake::{At, Code, Mistake, Position, Source};
 
-use file::Keys;
-pub use keys::{KEYS, Key, MOST_NODES, names};
-pub use words::{AwsFencingWord, FencingAction, LanFencingWord, PrivipAgent, SipTransport};
+use fields::{Field, Fields};
+use keys::Key;
+pub(crate) use keys::MOST_NODES;
+pub use values::{AwsFencingWord, Cidr, FencingAction, LanFencingWord, PrivipAgent, SipTransport};
 
-/// What a file may have at most. The longest that makes sense has some five thousand bytes.
+/// What a file may have at most. The longest useful file has some five thousand bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
-
-/// Everything in the file, and the file itself, to show its lines.
-#[derive(Debug, Clone)]
-pub struct Vars {
-    pub(crate) source: Source,
-    /// What the system needs.
-    pub topology: Topology,
-    /// `pbx0N_hostname` and `pbx0N_private_ip`, in the order of the nodes.
-    pub nodes: Vec<NodeVars>,
-    /// `pbx_image`.
-    pub pbx_image: At<ImageName>,
-    /// `data_path`.
-    pub data_path: Option<At<DataPath>>,
-    /// `sip_transport`.
-    pub sip_transport: Option<At<SipTransport>>,
-    /// `sip_port`.
-    pub sip_port: Option<At<u16>>,
-    /// `web_port`.
-    pub web_port: Option<At<u16>>,
-    /// `subnet_cidr`.
-    pub subnet_cidr: Option<At<Ipv4Net>>,
-    /// `fencing_action`.
-    pub fencing_action: Option<At<FencingAction>>,
-}
 
 /// The two systems of the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum System {
+pub(crate) enum System {
     /// EC2 instances, an EBS volume, an Elastic IP.
     Aws,
     /// Machines of one LAN, DRBD, a virtual address.
@@ -66,171 +41,198 @@ pub enum Topology {
     Lan(Box<LanVars>),
 }
 
-/// What the file says of one node's name and address.
+/// Everything in the file, and the file itself, to show its lines.
 #[derive(Debug, Clone)]
-pub struct NodeVars {
-    /// `pbx0N_hostname`.
-    pub hostname: Option<At<NodeName>>,
-    /// `pbx0N_private_ip`.
-    pub private_ip: Option<At<Ipv4Addr>>,
+pub struct Vars {
+    pub(crate) source: Source,
+    /// The keys of the file's own system.
+    pub topology: Topology,
+    /// The keys that both systems have.
+    pub shared: SharedVars,
 }
 
-/// The keys of the AWS system.
-#[derive(Debug, Clone)]
-pub struct AwsVars {
-    /// `pbx01_instance_id` and so on.
-    pub instance_ids: Vec<At<InstanceId>>,
-    /// `private_vip_address`.
-    pub private_vip_address: Option<At<Ipv4Addr>>,
-    /// `eip_address`.
-    pub eip_address: Option<At<Ipv4Addr>>,
-    /// `eip_allocation_id`.
-    pub eip_allocation_id: At<AllocationId>,
-    /// `ebs_volume_id`.
-    pub ebs_volume_id: At<VolumeId>,
-    /// `ssh_private_key_file`.
-    pub ssh_private_key_file: At<FilePath>,
-    /// `vpc_cidr`.
-    pub vpc_cidr: Option<At<Ipv4Net>>,
-    /// `admin_cidr`.
-    pub admin_cidr: Option<At<Ipv4Net>>,
-    /// `region`.
-    pub region: Option<At<Region>>,
-    /// `ebs_device`.
-    pub ebs_device: Option<At<EbsDevice>>,
-    /// `fencing`.
-    pub fencing: Option<At<AwsFencingWord>>,
-    /// `privip_agent`.
-    pub privip_agent: Option<At<PrivipAgent>>,
+/// Declares the keys of vars.yml, each once: the field, its type, the key, and a value that would be
+/// accepted. The type says whether the key must be there (`At`) or may be (`Option<At>`), and whether
+/// every node has one (`Vec`). The example of a node's key ends with what is added to its number.
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident of $system:expr, {
+        $($field:ident: $type:ty = $key:literal, $example:literal;)+
+    })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone)]
+            pub struct $name {
+                $(#[doc = concat!("`", $key, "`.")] pub $field: $type,)+
+            }
+
+            impl $name {
+                fn read(fields: &mut Fields) -> Option<Self> {
+                    // Every key is read before a missing one ends this, so that all are checked.
+                    $(let $field = <$type>::read(fields, $key);)+
+                    Some($name { $($field: $field?,)+ })
+                }
+            }
+        )+
+
+        /// Every key that vars.yml may have.
+        const KEYS: &[Key] = &[$($(Key {
+            name: $key,
+            system: $system,
+            required: <$type>::REQUIRED,
+            example: $example,
+        },)+)+];
+    };
 }
 
-/// The keys of the LAN system.
-#[derive(Debug, Clone)]
-pub struct LanVars {
-    /// `vip`.
-    pub vip: At<Ipv4Addr>,
-    /// `pbx_datapath_disk`.
-    pub pbx_datapath_disk: At<DiskPath>,
-    /// `pbx_datapath_size`.
-    pub pbx_datapath_size: At<Size>,
-    /// `fencing`.
-    pub fencing: Option<At<LanFencingWord>>,
-    /// `fencing_options`.
-    pub fencing_options: Option<At<FencingOptions>>,
-    /// `pbx01_fencing_options` and so on, in the order of the nodes.
-    pub node_fencing_options: Vec<Option<At<FencingOptions>>>,
+keys! {
+    /// The keys of both systems.
+    SharedVars of None, {
+        hostnames: Vec<Option<At<NodeName>>> = "pbx0N_hostname", "pbx01";
+        private_ips: Vec<Option<At<Ipv4Addr>>> = "pbx0N_private_ip", "192.168.1.131";
+        pbx_image: At<ImageName> = "pbx_image", "portsip/pbx:22";
+        subnet_cidr: Option<At<Cidr>> = "subnet_cidr", "192.168.1.0/24";
+        fencing_action: Option<At<FencingAction>> = "fencing_action", "off";
+        data_path: Option<At<DataPath>> = "data_path", "/var/lib/portsip";
+        sip_transport: Option<At<SipTransport>> = "sip_transport", "tcp";
+        sip_port: Option<At<NonZeroU16>> = "sip_port", "5063";
+        web_port: Option<At<NonZeroU16>> = "web_port", "8887";
+    }
+
+    /// The keys of the AWS system.
+    AwsVars of Some(System::Aws), {
+        instance_ids: Vec<At<InstanceId>> = "pbx0N_instance_id", "i-08807c762627239b8";
+        private_vip_address: Option<At<Ipv4Addr>> = "private_vip_address", "172.31.16.130";
+        eip_address: Option<At<Ipv4Addr>> = "eip_address", "54.151.30.9";
+        eip_allocation_id: At<AllocationId> = "eip_allocation_id", "eipalloc-02c7cf64a5cd449cf";
+        ebs_volume_id: At<VolumeId> = "ebs_volume_id", "vol-0e06e1e9da3c49b67";
+        ssh_private_key_file: At<FilePath> =
+            "ssh_private_key_file", "/home/ubuntu/.ssh/aws-portsip-pbx-ha.pem";
+        vpc_cidr: Option<At<Cidr>> = "vpc_cidr", "172.31.0.0/16";
+        admin_cidr: Option<At<Cidr>> = "admin_cidr", "203.0.113.0/24";
+        region: Option<At<Region>> = "region", "us-west-1";
+        ebs_device: Option<At<EbsDevice>> =
+            "ebs_device", "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67";
+        fencing: Option<At<AwsFencingWord>> = "fencing", "none";
+        privip_agent: Option<At<PrivipAgent>> = "privip_agent", "ocf:portsip:awsvip";
+    }
+
+    /// The keys of the LAN system.
+    LanVars of Some(System::Lan), {
+        vip: At<Ipv4Addr> = "vip", "192.168.1.130";
+        pbx_datapath_disk: At<DiskPath> = "pbx_datapath_disk", "/dev/sdb";
+        pbx_datapath_size: At<Size> = "pbx_datapath_size", "36G";
+        fencing: Option<At<LanFencingWord>> = "fencing", "none";
+        fencing_options: Option<At<FencingOptions>> = "fencing_options", "lanplus=1 username=fencing";
+        node_fencing_options: Vec<Option<At<FencingOptions>>> =
+            "pbx0N_fencing_options", "ip=192.168.1.231";
+    }
 }
 
 impl Vars {
-    /// Reads the text of a file called `name`.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn parse(name: &str, text: &str) -> Result<Vars, Mistakes> {
+    /// How many nodes the cluster has.
+    pub fn node_count(&self) -> usize {
+        self.shared.hostnames.len()
+    }
+
+    /// The instances, in the order of the nodes; none on a LAN.
+    pub fn instances(&self) -> Vec<InstanceId> {
+        match &self.topology {
+            Topology::Aws(aws) => aws.instance_ids.iter().map(|id| id.value.clone()).collect(),
+            Topology::Lan(_) => Vec::new(),
+        }
+    }
+
+    /// The region that vars.yml names.
+    pub fn region(&self) -> Option<&Region> {
+        match &self.topology {
+            Topology::Aws(aws) => aws.region.as_ref().map(|region| &region.value),
+            Topology::Lan(_) => None,
+        }
+    }
+
+    /// Whether a name or an address of a node is not in the file: then it must come from
+    /// `--nodes` or from EC2.
+    pub fn lacks_nodes(&self) -> bool {
+        self.shared.hostnames.iter().any(Option::is_none)
+            || self.shared.private_ips.iter().any(Option::is_none)
+    }
+
+    /// Whether an address of the cluster is not in the file: then it must come from EC2.
+    pub fn lacks_addresses(&self) -> bool {
+        match &self.topology {
+            Topology::Aws(aws) => aws.private_vip_address.is_none() || aws.eip_address.is_none(),
+            Topology::Lan(_) => false,
+        }
+    }
+}
+
+/// A file as far as it can be read.
+pub(crate) struct Draft {
+    pub(crate) source: Source,
+    /// What the file says; in place of a required value that is missing or malformed, its example.
+    pub(crate) vars: Option<Vars>,
+    /// What is wrong with the keys, each looked at alone.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+impl Draft {
+    /// Reads the bytes of a file called `name`.
+    pub(crate) fn read(name: &str, bytes: &[u8]) -> Draft {
         // A byte order mark is not part of the first key.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        let too_large = bytes.len() > MOST_BYTES;
+        let text = if too_large {
+            "".into()
+        } else {
+            String::from_utf8_lossy(bytes)
+        };
         let source = Source {
             name: name.to_owned(),
-            text: text.to_owned(),
+            text: text.into_owned(),
         };
-        let (entries, mistakes) = if text.len() > MOST_BYTES {
-            (Vec::new(), vec![too_large()])
-        } else {
-            read::entries(text)
+        let (entries, mistakes) = match std::str::from_utf8(bytes) {
+            _ if too_large => (Vec::new(), vec![too_large_mistake()]),
+            Err(error) => (Vec::new(), vec![not_text(bytes, error.valid_up_to())]),
+            Ok(text) => read::entries(text),
         };
         // After a mistake that stopped the reader, every key would be called missing.
         if entries.is_empty() && !mistakes.is_empty() {
-            return Err(Mistakes::new(source, mistakes));
+            return Draft {
+                source,
+                vars: None,
+                mistakes,
+            };
         }
-        let mut keys = Keys::new(text, entries, mistakes);
-        // What is missing can be told only where it is known for what.
-        let known = !keys.mistakes.iter().any(|m| m.code == Code::NoSystem);
-        let vars = if known { keys.vars(&source) } else { None };
-        match vars {
-            Some(vars) if keys.mistakes.is_empty() => Ok(vars),
-            vars => {
-                keys.mistakes
-                    .extend(vars.iter().flat_map(Vars::contradictions));
-                Err(Mistakes::new(source, keys.mistakes))
-            }
-        }
-    }
-
-    /// What contradicts itself in a file that has other mistakes too, so that one run shows
-    /// all of them. What is not known need not be asked for yet.
-    fn contradictions(&self) -> Vec<Mistake> {
-        let mut named = self.clone();
-        let written: Vec<String> = (self.nodes.iter())
-            .filter_map(|node| Some(node.hostname.as_ref()?.value.to_string()))
-            .collect();
-        for (n, node) in named.nodes.iter_mut().enumerate() {
-            let name = format!("pbx0{}", n + 1);
-            if node.hostname.is_none() && !written.contains(&name) {
-                node.hostname = name.parse().ok().map(At::nowhere);
-            }
-        }
-        let unresolved = named.resolve(&Known::default()).err();
-        let mut mistakes = unresolved.map(Mistakes::into_list).unwrap_or_default();
-        mistakes.retain(|mistake| {
-            let nowhere = mistake.place.as_ref().is_none_or(At::is_nowhere);
-            !nowhere && !matches!(mistake.code, Code::UnknownNode | Code::UnknownAddress)
-        });
-        mistakes
-    }
-
-    /// The same for bytes as they came from a file.
-    ///
-    /// # Errors
-    /// Every mistake in them.
-    pub fn parse_bytes(name: &str, bytes: &[u8]) -> Result<Vars, Mistakes> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Vars::parse(name, text),
-            Err(error) if bytes.len() <= MOST_BYTES => {
-                let source = Source {
-                    name: name.to_owned(),
-                    text: String::from_utf8_lossy(bytes).into_owned(),
-                };
-                Err(Mistakes::new(
-                    source,
-                    vec![not_text(bytes, error.valid_up_to())],
-                ))
-            }
-            Err(_) => Err(Mistakes::new(
-                Source {
-                    name: name.to_owned(),
-                    text: String::new(),
-                },
-                vec![too_large()],
-            )),
+        let mut fields = Fields::new(&source.text, entries, mistakes);
+        let vars = fields.vars(&source);
+        Draft {
+            source,
+            vars,
+            mistakes: fields.mistakes,
         }
     }
 }
 
-fn too_large() -> Mistake {
+fn too_large_mistake() -> Mistake {
     Mistake::elsewhere(
         Code::TooLarge,
         format!(
-            "the file has more than {} KiB: this is no vars.yml",
+            "the file has more than {} KiB: this is not a vars.yml",
             MOST_BYTES / 1024
         ),
-        "the path of vars.yml: some ten lines of `key: value`",
+        "give the path of vars.yml, a file of some ten lines `key: value`",
     )
 }
 
-/// The bytes before the one that is no UTF-8 are, so its line and column can be told.
+/// Everything before the first byte that is not UTF-8 is text, so the line and column are known.
 fn not_text(bytes: &[u8], good: usize) -> Mistake {
     let before = String::from_utf8_lossy(&bytes[..good]);
+    let line = before.rsplit('\n').next().unwrap_or_default();
     let place = At {
         value: (),
         position: Position {
             line: before.matches('\n').count() + 1,
-            column: before
-                .rsplit('\n')
-                .next()
-                .unwrap_or_default()
-                .chars()
-                .count()
-                + 1,
+            column: line.chars().count() + 1,
         },
         width: 1,
     };
@@ -238,7 +240,7 @@ fn not_text(bytes: &[u8], good: usize) -> Mistake {
         Code::NotText,
         &place,
         format!("this is not UTF-8 text: byte {:#04x}", bytes[good]),
-        "a plain text file in UTF-8",
+        "save the file as plain text in UTF-8",
     )
 }
 

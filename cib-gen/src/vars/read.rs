@@ -1,7 +1,11 @@
 //! YAML to keys and values with their places. What the keys mean is not known here.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{
+    DefaultMessageFormatter, DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, MessageFormatter,
+    Spanned,
+};
 
 use crate::mistake::{At, Code, Mistake, Position};
 
@@ -21,8 +25,10 @@ pub(super) struct Entry {
     pub(super) value: At<Value>,
 }
 
+type Pair = (Spanned<String>, Spanned<Option<String>>);
+
 /// The pairs of a mapping in the order of the file.
-struct Pairs(Vec<(Spanned<String>, Spanned<Option<String>>)>);
+struct Pairs(Vec<Pair>);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -50,30 +56,27 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Reads the file. A list or a table where a word belongs is a mistake, and the rest is read without it; text that
-/// is no YAML leaves no entries.
+/// Reads the file. A list or a table where a word belongs is a mistake, and the rest is read without it; text
+/// that is not YAML leaves no entries.
 pub(super) fn entries(text: &str) -> (Vec<Entry>, Vec<Mistake>) {
     let mut mistakes = Vec::new();
     let mut unreadable_lines = Vec::new();
     let mut rest = text.to_owned();
     let pairs = loop {
-        match parse(&rest) {
+        let error = match parse(&rest) {
             Ok(pairs) => break pairs,
-            Err(error) => {
-                mistakes.push(unreadable(text, &error));
-                let line = error.location().map(|location| location.line() as usize);
-                match line
-                    .filter(|_| is_no_word(&error))
-                    .map(|line| without_value(&rest, line))
-                {
-                    // Each round has one line less that can be wrong.
-                    Some((line, without)) if without != rest => {
-                        unreadable_lines.push(line);
-                        rest = without;
-                    }
-                    _ => break Vec::new(),
-                }
+            Err(error) => error,
+        };
+        mistakes.push(unreadable(text, &error));
+        // Each round has one line less that can be wrong.
+        match (error.location().filter(|_| is_list_or_table(&error)))
+            .map(|location| without_value(&rest, location.line() as usize))
+        {
+            Some((line, without)) if without != rest => {
+                unreadable_lines.push(line);
+                rest = without;
             }
+            _ => break Vec::new(),
         }
     };
     let mut entries: Vec<Entry> = Vec::new();
@@ -97,11 +100,9 @@ pub(super) fn entries(text: &str) -> (Vec<Entry>, Vec<Mistake>) {
     (entries, mistakes)
 }
 
-type ReadPairs = Vec<(Spanned<String>, Spanned<Option<String>>)>;
-
-fn parse(text: &str) -> Result<ReadPairs, serde_saphyr::Error> {
+fn parse(text: &str) -> Result<Vec<Pair>, Error> {
     let options = serde_saphyr::options! {
-        // All are read; a key that is there already is said to be.
+        // All are read, so that each second one can be shown.
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         merge_keys: MergeKeyPolicy::Error,
         // No guide has anchors, and a few lines of them can stand for gigabytes. A node is a key
@@ -163,39 +164,47 @@ fn word(text: &str, line: usize, column: usize) -> &str {
 }
 
 fn twice(key: &At<String>, first: &Entry) -> Mistake {
-    let name = &key.value;
     let line = first.key.position.line;
-    let found = format!("`{name}` is written twice; the first time in line {line}");
-    Mistake::at(Code::Twice, key, found, "one of the two lines")
+    let found = format!(
+        "`{}` is written twice; the first time in line {line}",
+        key.value
+    );
+    Mistake::at(Code::Twice, key, found, "delete one of the two lines")
 }
 
 /// Whether the reader stopped at a list or a table where a word belongs.
-fn is_no_word(error: &serde_saphyr::Error) -> bool {
-    error.to_string().contains("expected string scalar")
+fn is_list_or_table(error: &Error) -> bool {
+    // The only words that are read are keys and values.
+    matches!(
+        error,
+        Error::Unexpected {
+            expected: "string scalar",
+            ..
+        }
+    )
 }
 
-fn unreadable(text: &str, error: &serde_saphyr::Error) -> Mistake {
-    // The place is shown below the message, so it need not be in it.
-    let said = one_line(&error.to_string());
-    let said = said.split(" at line ").next().unwrap_or_default();
-    // The reader's words where there are no better ones.
-    let found = match said {
-        s if s.contains("budget breached: Anchors") || s.contains("budget breached: Aliases") => {
-            "`&` and `*` begin an anchor and an alias in YAML, and vars.yml has none".to_owned()
-        }
-        _ if is_no_word(error) => "a list or a table stands where a word belongs".to_owned(),
-        s if s.contains("budget breached") => {
+fn unreadable(text: &str, error: &Error) -> Mistake {
+    let found = match error {
+        _ if is_list_or_table(error) => "a list or a table stands where a word belongs".to_owned(),
+        Error::Budget {
+            breach: BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. },
+            ..
+        } => "`&` and `*` begin an anchor and an alias in YAML, which vars.yml cannot have"
+            .to_owned(),
+        Error::Budget { .. } => {
             "this is too much for a vars.yml: too deep, or too many keys".to_owned()
         }
-        s => format!("this can not be read: {s}"),
+        // The place is shown below the message, so the message need not have it.
+        other => {
+            let message = DefaultMessageFormatter.format_message(other);
+            let words: Vec<&str> = message.split_whitespace().collect();
+            format!("this cannot be read as YAML: {}", words.join(" "))
+        }
     };
-    let write = "a line `key: value` for each key, for example `pbx_image: portsip/pbx:22`";
+    let help = "write a line `key: value` for each key, for example `pbx_image: portsip/pbx:22`";
     match error.location() {
-        Some(location) => Mistake::at(Code::NotYaml, &at(text, location, ()), found, write),
-        None => Mistake::elsewhere(Code::NotYaml, found, write),
+        Some(location) => Mistake::at(Code::NotYaml, &at(text, location, ()), found, help),
+        None => Mistake::elsewhere(Code::NotYaml, found, help),
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

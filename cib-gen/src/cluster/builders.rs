@@ -1,9 +1,10 @@
-//! What the clusters of both systems are put together from.
+//! Resources, settings and operations that the clusters of both systems have, and short ways to write them.
 
 use std::net::Ipv4Addr;
 
 use super::{
-    Action, Agent, Constraint, ConstraintKind, Member, Operation, Primitive, ResourceSet, Setting,
+    Action, Agent, Constraint, ConstraintKind, Member, OnFail, Operation, Primitive, ResourceSet,
+    Setting,
 };
 use crate::site::{Node, Site, WEB_PORT};
 use crate::vars::SipTransport;
@@ -23,21 +24,14 @@ pub(super) fn members(site: &Site) -> Vec<Member> {
 /// Meta attributes that hold for every resource, wherever the cluster is.
 pub(super) fn resource_defaults() -> Vec<Setting> {
     vec![
-        because(
-            "resource-stickiness",
-            100,
-            "a node that comes back does not take the PBX back: every move cuts calls",
-        ),
-        because(
-            "migration-threshold",
-            3,
+        setting("resource-stickiness", 100)
+            .because("a node that comes back does not take the PBX back: every move cuts calls"),
+        setting("migration-threshold", 3).because(
             "two failures of a monitor are repaired on the node, the third moves everything",
         ),
-        because(
-            "failure-timeout",
-            "600s",
-            "ten minutes without a failure and the node counts as good again; Pacemaker \
-             sets its own timer for it, so cluster-recheck-interval stays as it is",
+        setting("failure-timeout", "600s").because(
+            "ten minutes without a failure and the node counts as good again; Pacemaker sets \
+             its own timer for it, so cluster-recheck-interval stays as it is",
         ),
     ]
 }
@@ -45,16 +39,11 @@ pub(super) fn resource_defaults() -> Vec<Setting> {
 /// Properties that hold wherever the cluster is.
 pub(super) fn properties() -> Vec<Setting> {
     vec![
-        because(
-            "no-quorum-policy",
-            "stop",
-            "a node that sees no majority stops everything: the others have taken over",
-        ),
-        because(
-            "load-threshold",
-            "1000%",
-            "on a busy node Pacemaker would run one operation after the other, and a failover is \
-             when a node is busy",
+        setting("no-quorum-policy", "stop")
+            .because("a node that sees no majority stops everything: the others have taken over"),
+        setting("load-threshold", "1000%").because(
+            "on a busy node Pacemaker would run one operation after the other, and a failover \
+             is when a node is busy",
         ),
     ]
 }
@@ -68,7 +57,7 @@ pub(super) fn pbx(site: &Site, vip: Ipv4Addr) -> Primitive {
         setting("ip_address", vip),
         setting("data_path", &pbx.data_path),
     ];
-    if pbx.sip_transport != SipTransport::default() {
+    if pbx.sip_transport != SipTransport::Udp {
         parameters.push(setting("sip_transport", pbx.sip_transport));
     }
     if let Some(port) = pbx.sip_port
@@ -105,6 +94,24 @@ pub(super) fn file_system(site: &Site, device: &str) -> Primitive {
         ],
         meta: Vec::new(),
         operations: start_stop_monitor(120, 120, 10, 40),
+    }
+}
+
+/// A resource without meta attributes of its own.
+pub(super) fn primitive(
+    id: &str,
+    agent: Agent,
+    why: &'static str,
+    parameters: Vec<Setting>,
+    operations: Vec<Operation>,
+) -> Primitive {
+    Primitive {
+        id: id.into(),
+        agent,
+        why,
+        parameters,
+        meta: Vec::new(),
+        operations,
     }
 }
 
@@ -194,10 +201,11 @@ pub(super) fn setting(name: &str, value: impl ToString) -> Setting {
     }
 }
 
-pub(super) fn because(name: &str, value: impl ToString, why: &'static str) -> Setting {
-    Setting {
-        why: Some(why),
-        ..setting(name, value)
+impl Setting {
+    /// The setting, and why it has this value.
+    pub(super) fn because(self, why: &'static str) -> Setting {
+        let why = Some(why);
+        Setting { why, ..self }
     }
 }
 
@@ -206,5 +214,13 @@ pub(super) fn operation(action: Action, timeout: u32) -> Operation {
         action,
         timeout,
         on_fail: None,
+    }
+}
+
+/// A monitor whose failure is shown and not acted on.
+pub(super) fn ignored(operation: Operation) -> Operation {
+    Operation {
+        on_fail: Some(OnFail::Ignore),
+        ..operation
     }
 }

@@ -1,17 +1,18 @@
 //! What is special to a site in EC2.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Node, Written, no_action, private, virtual_address};
+use super::{Node, Written, private, refuse_action, virtual_address};
 use crate::ids::{
     AccountId, AllocationId, DevicePath, EbsDevice, FilePath, InstanceId, InterfaceId, Region,
-    VolumeId,
+    VolumeId, nvme_link,
 };
 use crate::mistake::{At, Code, Mistake};
-use crate::nodes::{FoundNode, Known};
-use crate::vars::{AwsFencingWord, AwsVars, FencingAction, PrivipAgent, Vars};
+use crate::nodes::Known;
+use crate::vars::{AwsFencingWord, AwsVars, Cidr, FencingAction, PrivipAgent, Vars};
 
 /// A site in EC2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,16 +85,14 @@ pub(super) fn place(
     let elastic_ip = elastic_ip(aws, vip.as_ref(), known, mistakes);
     let fencing = fencing(vars, aws, mistakes);
     let device = volume_device(aws, known, mistakes);
-    let interfaces: Option<Vec<InterfaceId>> = aws
-        .instance_ids
-        .iter()
-        .map(|id| {
-            let found = known.found.iter().find(|f| f.instance == id.value)?;
-            found.interface.clone()
-        })
-        .collect();
+    let interface = |id: &At<InstanceId>| {
+        let found = known.found.iter().find(|found| found.instance == id.value);
+        found.and_then(|found| found.interface.clone())
+    };
+    let interfaces: Option<Vec<InterfaceId>> = aws.instance_ids.iter().map(interface).collect();
+    let cidr = |written: &Option<At<Cidr>>| written.as_ref().map(|cidr| cidr.value.0);
     Some(AwsSite {
-        instances: aws.instance_ids.iter().map(|id| id.value.clone()).collect(),
+        instances: vars.instances(),
         interfaces: interfaces.unwrap_or_default(),
         account: known.account.clone(),
         vip: vip?.value,
@@ -101,18 +100,12 @@ pub(super) fn place(
         allocation: aws.eip_allocation_id.value.clone(),
         volume: aws.ebs_volume_id.value.clone(),
         device,
-        region: match &aws.region {
-            Some(region) => Some(region.value.clone()),
-            None => known.region.clone(),
-        },
+        region: vars.region().or(known.region.as_ref()).cloned(),
         subnet,
-        vpc: aws.vpc_cidr.as_ref().map(|c| c.value),
-        admin: aws.admin_cidr.as_ref().map(|c| c.value),
+        vpc: cidr(&aws.vpc_cidr),
+        admin: cidr(&aws.admin_cidr),
         fencing,
-        privip_agent: aws
-            .privip_agent
-            .as_ref()
-            .map_or_else(Default::default, |a| a.value),
+        privip_agent: (aws.privip_agent.as_ref()).map_or(PrivipAgent::Portsip, |a| a.value),
         ssh_private_key_file: aws.ssh_private_key_file.value.clone(),
     })
 }
@@ -121,12 +114,9 @@ pub(super) fn place(
 fn one_node_each(aws: &AwsVars, mistakes: &mut Vec<Mistake>) {
     for (n, id) in aws.instance_ids.iter().enumerate() {
         if aws.instance_ids[..n].iter().any(|e| e.value == id.value) {
-            mistakes.push(Mistake::at(
-                Code::SameNode,
-                id,
-                format!("{} is already another node", id.value),
-                "the id of another instance; every node is one of its own",
-            ));
+            let found = format!("{} is already another node", id.value);
+            let help = "write the id of another instance; each node has its own";
+            mistakes.push(Mistake::at(Code::SameNode, id, found, help));
         }
     }
 }
@@ -138,27 +128,31 @@ fn subnet(
     known: &Known,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Ipv4Net> {
-    if let Some(cidr) = &vars.subnet_cidr {
-        return Some(cidr.value);
+    if let Some(cidr) = &vars.shared.subnet_cidr {
+        return Some(cidr.value.0);
     }
-    let mut subnets: Vec<Ipv4Net> = known.found.iter().filter_map(|f| f.subnet).collect();
-    subnets.sort();
-    subnets.dedup();
+    let subnets: BTreeSet<Ipv4Net> = known.found.iter().filter_map(|f| f.subnet).collect();
     if subnets.len() > 1 {
-        let list: Vec<String> = subnets.iter().map(Ipv4Net::to_string).collect();
+        let found = format!(
+            "the instances are in {} subnets: {}",
+            subnets.len(),
+            list(&subnets)
+        );
+        let help = "name instances of one subnet, so that an address can move between them";
         mistakes.push(Mistake::at(
             Code::OtherSubnet,
             &aws.instance_ids[0],
-            format!(
-                "the instances are in {} subnets: {}",
-                list.len(),
-                list.join(", ")
-            ),
-            "instances of one subnet, so that an address can move between them",
+            found,
+            help,
         ));
         return None;
     }
-    subnets.pop()
+    subnets.into_iter().next()
+}
+
+fn list<T: ToString>(items: &BTreeSet<T>) -> String {
+    let texts: Vec<String> = items.iter().map(T::to_string).collect();
+    texts.join(", ")
 }
 
 /// The virtual address. Newer guides do not name it: then it is the private address that the
@@ -168,37 +162,33 @@ fn vip(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> Option<At<I
         return Some(vip.clone());
     }
     let at = &aws.eip_allocation_id;
-    let write =
-        "private_vip_address: a private address of the nodes' subnet that nothing else uses";
     let primary = |address: &Ipv4Addr| known.found.iter().any(|f| f.address == *address);
     let associated = known.elastic_ip.as_ref().and_then(|e| e.private);
-    let mut secondary: Vec<Ipv4Addr> = known
+    if let Some(address) = associated.filter(|address| !primary(address)) {
+        return Some(at.with(address));
+    }
+    let secondary: BTreeSet<Ipv4Addr> = known
         .found
         .iter()
-        .flat_map(|f| f.secondary.clone())
+        .flat_map(|f| f.secondary.iter().copied())
         .collect();
-    secondary.sort();
-    secondary.dedup();
-    match (associated.filter(|a| !primary(a)), secondary.as_slice()) {
-        (Some(address), _) | (None, &[address]) => Some(at.with(address)),
-        (None, addresses) => {
-            let why = match addresses {
-                _ if known.found.is_empty() => "EC2 was not asked".to_owned(),
-                [] => "the Elastic IP is associated with no secondary address, and the instances have none".to_owned(),
-                several => {
-                    let list: Vec<String> = several.iter().map(Ipv4Addr::to_string).collect();
-                    format!("the instances have several secondary addresses: {}", list.join(", "))
-                }
-            };
-            mistakes.push(Mistake::at(
-                Code::UnknownAddress,
-                at,
-                format!("the virtual address is not in the file and can not be told: {why}"),
-                write,
-            ));
-            None
+    let why = match secondary.first() {
+        Some(address) if secondary.len() == 1 => return Some(at.with(*address)),
+        Some(_) => format!(
+            "the instances have several secondary addresses: {}",
+            list(&secondary)
+        ),
+        None if known.found.is_empty() => "EC2 was not asked".to_owned(),
+        None => {
+            "the Elastic IP is associated with no secondary address, and the instances have none"
+                .to_owned()
         }
-    }
+    };
+    let found = format!("the virtual address is not in the file, and EC2 cannot tell it: {why}");
+    let help =
+        "add private_vip_address: a private address of the nodes' subnet that nothing else uses";
+    mistakes.push(Mistake::at(Code::UnknownAddress, at, found, help));
+    None
 }
 
 /// The Elastic IP. Newer guides name only its allocation: then it is what EC2 says.
@@ -208,134 +198,105 @@ fn elastic_ip(
     known: &Known,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Ipv4Addr> {
-    let found = known.elastic_ip.as_ref().map(|e| e.public);
+    let allocation = &aws.eip_allocation_id;
+    let actual = known.elastic_ip.as_ref().map(|e| e.public);
     let Some(eip) = &aws.eip_address else {
-        if found.is_none() {
-            mistakes.push(Mistake::at(
-                Code::UnknownAddress,
-                &aws.eip_allocation_id,
-                "the address of the Elastic IP is not in the file, and EC2 was not asked",
-                "eip_address: the public address that belongs to eip_allocation_id; or leave out --offline to ask EC2",
-            ));
+        if actual.is_none() {
+            let found = "the address of the Elastic IP is not in the file, and EC2 was not asked";
+            let help = "add eip_address: the public address that belongs to eip_allocation_id; or leave out --offline to ask EC2";
+            mistakes.push(Mistake::at(Code::UnknownAddress, allocation, found, help));
         }
-        return found;
+        return actual;
     };
-    let public = "the public address that belongs to eip_allocation_id";
-    if private(eip.value) || vip.is_some_and(|vip| vip.value == eip.value) {
+    let address = eip.value;
+    if private(address) || vip.is_some_and(|vip| vip.value == address) {
+        let found = format!("{address} is not an Elastic IP: it is a private address");
+        let help = "write the public address that belongs to eip_allocation_id";
+        mistakes.push(Mistake::at(Code::NotElastic, eip, found, help));
+    } else if let Some(actual) = actual.filter(|actual| *actual != address) {
+        let found = format!("{address} is not the address of {}", allocation.value);
         mistakes.push(Mistake::at(
             Code::NotElastic,
             eip,
-            format!(
-                "{} is not an Elastic IP: it is a private address",
-                eip.value
-            ),
-            public,
-        ));
-    } else if found.is_some_and(|found| found != eip.value) {
-        mistakes.push(Mistake::at(
-            Code::NotElastic,
-            eip,
-            format!(
-                "{} is not the address of {}",
-                eip.value, aws.eip_allocation_id.value
-            ),
-            found.map_or_else(String::new, |a| a.to_string()),
+            found,
+            format!("write {actual}"),
         ));
     }
-    Some(eip.value)
+    Some(address)
 }
 
 /// How the volume is called on the nodes, which must all be of the kind that ebs_device is for.
 fn volume_device(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> VolumeDevice {
     let volume = &aws.ebs_volume_id;
-    let by_id = crate::ids::nvme_link(&volume.value);
-    let Some(written) = &aws.ebs_device else {
-        if let Some(xen) = known.found.iter().find(|node| is_xen(&node.instance_type)) {
-            mistakes.push(Mistake::at(
-                Code::Malformed,
-                volume,
-                no_link(xen),
-                "ebs_device: /dev/xvdf; or use instances of a newer type",
-            ));
-        }
-        return VolumeDevice {
-            mounted: by_id,
-            attached_as: None,
-        };
-    };
-    if !written.value.is_of(&volume.value) {
-        mistakes.push(Mistake::at(
-            Code::Contradiction,
-            written,
-            format!("this is the link of another volume than {}", volume.value),
-            format!("nothing; delete this line, or write {by_id}"),
-        ));
-    }
-    let here = match &written.value {
-        EbsDevice::Xen(name) => {
-            not_on_these(written, volume, known, mistakes);
+    let by_id = nvme_link(&volume.value);
+    let (place, help, attached_as) = match aws.ebs_device.as_ref().map(|at| (at, &at.value)) {
+        Some((at, EbsDevice::Xen(name))) => {
+            only_xen(at, volume, known, mistakes);
             return VolumeDevice {
                 mounted: name.clone(),
                 attached_as: Some(name.clone()),
             };
         }
-        EbsDevice::Link(_) => None,
-        EbsDevice::Asked(name) => Some(name.clone()),
+        Some((at, device)) => {
+            if !device.is_of(&volume.value) {
+                let found = format!("this is the link of another volume than {}", volume.value);
+                let help = format!("delete this line, or write {by_id}");
+                mistakes.push(Mistake::at(Code::Contradiction, at, found, help));
+            }
+            let asked = match device {
+                EbsDevice::Asked(name) => Some(name.clone()),
+                EbsDevice::Link(_) | EbsDevice::Xen(_) => None,
+            };
+            (
+                at.with(()),
+                "write /dev/xvdf, or another letter up to /dev/xvdp",
+                asked,
+            )
+        }
+        None => (
+            volume.with(()),
+            "add ebs_device: /dev/xvdf; or use instances of a newer type",
+            None,
+        ),
     };
     if let Some(xen) = known.found.iter().find(|node| is_xen(&node.instance_type)) {
-        mistakes.push(Mistake::at(
-            Code::Malformed,
-            written,
-            no_link(xen),
-            "/dev/xvdf, or another letter up to /dev/xvdp",
-        ));
+        let (id, kind) = (&xen.instance, &xen.instance_type);
+        let found =
+            format!("{id} is a Xen instance ({kind}), where no volume has a link by its id");
+        mistakes.push(Mistake::at(Code::Malformed, &place, found, help));
     }
     VolumeDevice {
         mounted: by_id,
-        attached_as: here,
+        attached_as,
     }
 }
 
-fn no_link(xen: &FoundNode) -> String {
-    let (id, kind) = (&xen.instance, &xen.instance_type);
-    format!("{id} is a Xen instance ({kind}), where no volume has a link by its id")
-}
-
-/// What speaks against the name that a Xen instance shows the volume by.
-fn not_on_these(
-    written: &At<EbsDevice>,
-    volume: &At<VolumeId>,
-    known: &Known,
-    mistakes: &mut Vec<Mistake>,
-) {
-    let name = written.value.to_string();
+/// Refuses the name that a Xen instance shows the volume by, where it is not that volume's name.
+fn only_xen(at: &At<EbsDevice>, volume: &At<VolumeId>, known: &Known, mistakes: &mut Vec<Mistake>) {
+    let name = at.value.to_string();
     for node in known.found.iter().filter(|n| !n.instance_type.is_empty()) {
         let (id, kind) = (&node.instance, &node.instance_type);
         if !is_xen(kind) {
-            mistakes.push(Mistake::at(
-                Code::Malformed,
-                written,
-                format!("{id} is no Xen instance ({kind}): no device is called {name} there"),
-                "nothing; delete this line, or write /dev/sdf to /dev/sdp to have EC2 asked for that name",
-            ));
+            let found =
+                format!("{id} is not a Xen instance ({kind}): no device is called {name} there");
+            let help =
+                "delete this line, or write /dev/sdf to /dev/sdp for a device name of your choice";
+            mistakes.push(Mistake::at(Code::Malformed, at, found, help));
         }
         let taken = node.volumes.iter().find(|other| {
             other.volume != volume.value.to_string()
                 && EbsDevice::xen_name(&other.device).as_ref() == Some(&name)
         });
         if let Some(other) = taken {
-            mistakes.push(Mistake::at(
-                Code::Malformed,
-                written,
-                format!("{name} is another volume on {id}: {}", other.volume),
-                "a name from /dev/xvdf to /dev/xvdp that no volume of the nodes has",
-            ));
+            let found = format!("{name} is another volume on {id}: {}", other.volume);
+            let help = "write a name from /dev/xvdf to /dev/xvdp that no volume of the nodes has";
+            mistakes.push(Mistake::at(Code::Malformed, at, found, help));
         }
     }
 }
 
-/// Whether instances of a type run on Xen (EC2 User Guide, "Instances built on Xen"). No new ones
-/// come; whatever is not here runs on Nitro.
+/// Whether instances of a type run on Xen (EC2 User Guide, "Instances built on Xen"). AWS adds no
+/// new Xen types; whatever is not here runs on Nitro.
 fn is_xen(instance_type: &str) -> bool {
     const FAMILIES: &[&str] = &[
         "c1", "c3", "c4", "cc2", "cr1", "d2", "f1", "g2", "g3", "g3s", "h1", "hs1", "i2", "i3",
@@ -347,14 +308,13 @@ fn is_xen(instance_type: &str) -> bool {
 }
 
 fn fencing(vars: &Vars, aws: &AwsVars, mistakes: &mut Vec<Mistake>) -> AwsFencing {
-    let word = aws.fencing.as_ref().map(|f| f.value);
-    match word.unwrap_or(AwsFencingWord::Aws) {
-        AwsFencingWord::Aws => {
-            let action = vars.fencing_action.as_ref().map(|a| a.value);
-            AwsFencing::Ec2(action.unwrap_or(FencingAction::Off))
+    match aws.fencing.as_ref().map(|word| word.value) {
+        None | Some(AwsFencingWord::Aws) => {
+            let action = vars.shared.fencing_action.as_ref();
+            AwsFencing::Ec2(action.map_or(FencingAction::Off, |action| action.value))
         }
-        AwsFencingWord::None => {
-            no_action(vars, "none", mistakes);
+        Some(AwsFencingWord::None) => {
+            refuse_action(vars, "none", mistakes);
             AwsFencing::None
         }
     }

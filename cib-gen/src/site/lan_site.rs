@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Node, Written, fencing, virtual_address};
+use super::{Node, Written, lan_fencing, virtual_address};
 use crate::ids::{DiskPath, FenceAgent, FencingOptions, Size};
 use crate::mistake::{Code, Mistake};
 use crate::nodes::Known;
@@ -54,7 +54,7 @@ pub(super) fn place(
     known: &Known,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<LanSite> {
-    let subnet = vars.subnet_cidr.as_ref().map(|c| c.value);
+    let subnet = vars.shared.subnet_cidr.as_ref().map(|c| c.value.0);
     virtual_address(&lan.vip, nodes, subnet, reserved, mistakes);
     fits(lan, known, mistakes);
     Some(LanSite {
@@ -62,7 +62,7 @@ pub(super) fn place(
         subnet,
         disk: lan.pbx_datapath_disk.value.clone(),
         size: lan.pbx_datapath_size.value.clone(),
-        fencing: fencing::of(vars, lan, nodes, mistakes)?,
+        fencing: lan_fencing::of(vars, lan, nodes, mistakes)?,
     })
 }
 
@@ -76,21 +76,17 @@ fn fits(lan: &LanVars, known: &Known, mistakes: &mut Vec<Mistake>) {
     let size = &lan.pbx_datapath_size;
     let usable = disk.bytes.saturating_sub(LVM);
     if size.value.bytes() > usable {
-        mistakes.push(Mistake::at(
-            Code::DiskTooSmall,
-            size,
-            format!(
-                "{} is more than {} has on {}: {} MiB, of which LVM takes up to 8",
-                size.value,
-                lan.pbx_datapath_disk.value,
-                disk.node,
-                disk.bytes >> 20
-            ),
-            format!(
-                "{}M or less, and no more than the smallest disk of the nodes has",
-                usable >> 20
-            ),
-        ));
+        let (device, node) = (&lan.pbx_datapath_disk.value, &disk.node);
+        let found = format!(
+            "{} is more than {device} on {node} can hold: it has {} MiB, of which LVM takes up to 8",
+            size.value,
+            disk.bytes >> 20
+        );
+        let help = format!(
+            "write {}M or less, and no more than the smallest disk of the nodes has",
+            usable >> 20
+        );
+        mistakes.push(Mistake::at(Code::DiskTooSmall, size, found, help));
     }
 }
 

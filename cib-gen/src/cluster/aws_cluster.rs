@@ -1,13 +1,12 @@
 //! The cluster of an AWS site: an Elastic IP, a secondary private address and an EBS volume
 //! that follow the PBX, and EC2 as the fencing device.
 
-use super::parts::{
-    NAME, because, chain, closer, every, file_system, heartbeat, members, operation, pbx, portsip,
-    properties, resource_defaults, seconds, setting, start_stop_monitor,
+use super::builders::{
+    NAME, chain, closer, every, file_system, heartbeat, ignored, members, operation, pbx, portsip,
+    primitive, properties, resource_defaults, seconds, setting, start_stop_monitor,
 };
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, OnFail, Operation, Primitive,
-    Resource, Setting,
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Resource, Setting,
 };
 use crate::ids::Region;
 use crate::site::{AwsFencing, AwsSite, Site};
@@ -31,9 +30,7 @@ pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
         AwsFencing::Ec2(action) => {
             resources.push(fencing(site, place, action));
             vec![
-                because(
-                    "stonith-enabled",
-                    true,
+                setting("stonith-enabled", true).because(
                     "nothing is taken over from a lost node before EC2 says that it is stopped",
                 ),
                 setting("stonith-timeout", seconds(FENCED)),
@@ -48,7 +45,7 @@ pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
                  vars.yml to have EC2 stop a lost node first."
                     .to_owned(),
             );
-            vec![because("stonith-enabled", false, "fencing: none")]
+            vec![setting("stonith-enabled", false).because("fencing: none")]
         }
     };
     Cluster {
@@ -56,12 +53,10 @@ pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
         corosync: Corosync {
             name: NAME,
             nodes: members(site),
-            totem: vec![because(
-                "token",
-                3000,
+            totem: vec![setting("token", 3000).because(
                 "Corosync's own default, written down so that an upgrade does not change it. An \
-                 instance can stand still for a second or two while its host is looked after, and \
-                 a node that is fenced for that costs minutes; a shorter token wins seconds",
+                 instance can stand still for a second or two while its host is looked after, \
+                 and a node that is fenced for that costs minutes; a shorter token wins seconds",
             )],
             watchdog: None,
         },
@@ -94,12 +89,11 @@ fn privip(site: &AwsSite) -> Primitive {
         },
         PrivipAgent::Heartbeat => {
             parameters.push(setting("api_delay", 0));
-            let mut operations = start_stop_monitor(60, 60, 30, 30);
-            for operation in &mut operations {
-                if matches!(operation.action, Action::Monitor { .. }) {
-                    operation.on_fail = Some(OnFail::Ignore);
-                }
-            }
+            let operations = vec![
+                operation(Action::Start, 60),
+                operation(Action::Stop, 60),
+                ignored(operation(every(30), 30)),
+            ];
             Primitive {
                 id: "privip".into(),
                 agent: heartbeat("awsvip"),
@@ -118,40 +112,34 @@ fn privip(site: &AwsSite) -> Primitive {
 }
 
 fn addresses(site: &AwsSite) -> Vec<Primitive> {
-    let region = site.region.as_ref();
+    let eip = vec![
+        setting("allocation_id", &site.allocation),
+        setting("elastic_ip", site.elastic_ip),
+        setting("private_ip_address", site.vip),
+    ];
     vec![
-        Primitive {
-            id: "eip".into(),
-            agent: portsip("awseip"),
-            why: "the Elastic IP, associated with the virtual address",
-            parameters: with_region(
-                vec![
-                    setting("allocation_id", &site.allocation),
-                    setting("elastic_ip", site.elastic_ip),
-                    setting("private_ip_address", site.vip),
-                ],
-                region,
-            ),
-            meta: Vec::new(),
-            operations: start_stop_monitor(60, 60, 10, 30),
-        },
+        primitive(
+            "eip",
+            portsip("awseip"),
+            "the Elastic IP, associated with the virtual address",
+            with_region(eip, site.region.as_ref()),
+            start_stop_monitor(60, 60, 10, 30),
+        ),
         privip(site),
-        Primitive {
-            id: "vip".into(),
-            agent: heartbeat("IPaddr2"),
-            why: "the virtual address, on the node's interface",
-            parameters: vec![setting("ip", site.vip), setting("cidr_netmask", 32)],
-            meta: Vec::new(),
-            operations: start_stop_monitor(30, 30, 10, 20),
-        },
-        Primitive {
-            id: "src_pkt_ip".into(),
-            agent: portsip("awsipsrcaddr"),
-            why: "the virtual address as the source of what the node sends",
-            parameters: vec![setting("ipaddress", site.vip)],
-            meta: Vec::new(),
-            operations: start_stop_monitor(30, 30, 10, 20),
-        },
+        primitive(
+            "vip",
+            heartbeat("IPaddr2"),
+            "the virtual address, on the node's interface",
+            vec![setting("ip", site.vip), setting("cidr_netmask", 32)],
+            start_stop_monitor(30, 30, 10, 20),
+        ),
+        primitive(
+            "src_pkt_ip",
+            portsip("awsipsrcaddr"),
+            "the virtual address as the source of what the node sends",
+            vec![setting("ipaddress", site.vip)],
+            start_stop_monitor(30, 30, 10, 20),
+        ),
     ]
 }
 
@@ -164,11 +152,10 @@ fn volume(site: &AwsSite) -> Primitive {
     }
     if let AwsFencing::Ec2(_) = site.fencing {
         let instances: Vec<String> = site.instances.iter().map(ToString::to_string).collect();
-        parameters.push(because(
-            "cluster_instances",
-            instances.join(" "),
-            "a start takes the volume from one of these although it runs: Pacemaker starts ebs only when \
-             that node has stopped it or was fenced. Without fencing nothing makes sure of that",
+        parameters.push(setting("cluster_instances", instances.join(" ")).because(
+            "a start takes the volume from one of these although it runs: Pacemaker starts ebs \
+             only when that node has stopped it or was fenced. Without fencing nothing makes \
+             sure of that",
         ));
     }
     Primitive {
@@ -184,43 +171,42 @@ fn volume(site: &AwsSite) -> Primitive {
 }
 
 fn fencing(site: &Site, place: &AwsSite, action: FencingAction) -> Primitive {
-    let region = place.region.as_ref();
     let map: Vec<String> = (site.nodes.iter().zip(&place.instances))
         .map(|(node, instance)| format!("{}:{instance}", node.name))
         .collect();
-    let mut parameters = with_region(
-        vec![
-            setting("pcmk_host_map", map.join(";")),
-            setting("power_timeout", STOPPED),
-            setting("pcmk_off_timeout", seconds(FENCED)),
-            setting("pcmk_off_retries", 60),
-            setting("pcmk_monitor_timeout", seconds(120)),
-            setting("pcmk_status_timeout", seconds(120)),
-        ],
-        region,
-    );
-    parameters.push(setting("pcmk_reboot_retries", 60));
-    let why = match action {
-        FencingAction::Off => {
-            parameters.push(setting("pcmk_reboot_timeout", seconds(FENCED)));
-            parameters.push(setting("pcmk_reboot_action", "off"));
+    let parameters = vec![
+        setting("pcmk_host_map", map.join(";")),
+        setting("power_timeout", STOPPED),
+        setting("pcmk_off_timeout", seconds(FENCED)),
+        setting("pcmk_off_retries", 60),
+        setting("pcmk_monitor_timeout", seconds(120)),
+        setting("pcmk_status_timeout", seconds(120)),
+    ];
+    let mut parameters = with_region(parameters, place.region.as_ref());
+    let (timeout, why) = match action {
+        FencingAction::Off => (
+            FENCED,
             "EC2 stops a lost node. Recovery begins at `stopped` and waits for no start; the \
              node stays off until somebody starts it (fencing_action: reboot has it started, and \
              recovery wait for that). fence_aws gives up at once while the instance is between \
-             two states, so Pacemaker tries again and again within the time limit. That EC2 can \
-             not be reached is shown and not acted on: a device that is stopped for it would \
-             fence no more when EC2 is back"
-        }
-        FencingAction::Reboot => {
-            parameters.push(setting("pcmk_reboot_timeout", seconds(FENCED_AND_STARTED)));
-            parameters.push(setting("pcmk_reboot_action", "reboot"));
-            "EC2 stops a lost node and starts it again; recovery waits for both \
-             (fencing_action: off would wait for `stopped` alone). fence_aws gives up at once \
-             while the instance is between two states, so Pacemaker tries again and again \
-             within the time limit. That EC2 can not be reached is shown and not acted on: a \
-             device that is stopped for it would fence no more when EC2 is back"
-        }
+             two states, so Pacemaker tries again and again within the time limit. That EC2 cannot \
+             be reached is shown and not acted on: a device that is stopped for it would fence no \
+             more when EC2 is back",
+        ),
+        FencingAction::Reboot => (
+            FENCED_AND_STARTED,
+            "EC2 stops a lost node and starts it again; recovery waits for both (fencing_action: \
+             off would wait for `stopped` alone). fence_aws gives up at once while the instance is \
+             between two states, so Pacemaker tries again and again within the time limit. That \
+             EC2 cannot be reached is shown and not acted on: a device that is stopped for it would \
+             fence no more when EC2 is back",
+        ),
     };
+    parameters.extend([
+        setting("pcmk_reboot_retries", 60),
+        setting("pcmk_reboot_timeout", seconds(timeout)),
+        setting("pcmk_reboot_action", action),
+    ]);
     Primitive {
         id: "fencing".into(),
         agent: Agent::Stonith {
@@ -231,10 +217,7 @@ fn fencing(site: &Site, place: &AwsSite, action: FencingAction) -> Primitive {
         meta: Vec::new(),
         operations: vec![
             operation(Action::Start, 120),
-            Operation {
-                on_fail: Some(OnFail::Ignore),
-                ..operation(every(300), 120)
-            },
+            ignored(operation(every(300), 120)),
         ],
     }
 }
@@ -244,7 +227,7 @@ fn constraints() -> Vec<Constraint> {
         chain(
             "portsip-together",
             ConstraintKind::Together,
-            "all on one node: what can not run there takes the others with it. Not a \
+            "all on one node: what cannot run there takes the others with it. Not a \
              group, which would start one after the other what can start at once",
             &[
                 "ebs",

@@ -57,16 +57,16 @@ impl fmt::Display for EbsDevice {
 impl FromStr for EbsDevice {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let write = "nothing; delete this line, and the volume's link by its id is used. On Xen instances: \
-                     /dev/xvdf to /dev/xvdp. To have EC2 asked for a name of your choice: /dev/sdf to /dev/sdp";
-        let wrong = |why: &str| Malformed::new(format!("`{text}` {why}"), write);
+        let help = "delete this line to use the volume's link by its id. On Xen instances write /dev/xvdf to \
+                    /dev/xvdp. For a device name of your choice write /dev/sdf to /dev/sdp";
+        let wrong = |why: &str| Malformed::new(format!("`{text}` {why}"), help);
         let path: DevicePath = text
             .parse()
-            .map_err(|malformed: Malformed| Malformed::new(malformed.found, write))?;
+            .map_err(|malformed: Malformed| Malformed::new(malformed.found, help))?;
         let name = text.rsplit('/').next().unwrap_or_default();
         if partition_of(name).is_some() {
             let found = format!("`{text}` is a partition; the file system is on the volume itself");
-            return Err(Malformed::coded(Code::Partition, found, write));
+            return Err(Malformed::coded(Code::Partition, found, help));
         }
         if let Some(serial) = text.strip_prefix(LINKS) {
             let volume = serial.replacen("vol", "vol-", 1).parse::<VolumeId>();
@@ -88,7 +88,7 @@ impl FromStr for EbsDevice {
             }
         }
         Err(wrong(
-            "does not say which volume it is: after the next attachment or start, another volume can \
+            "does not name one volume for good: after the next attachment or start, another volume can \
              have that name",
         ))
     }
@@ -131,7 +131,7 @@ mod tests {
             "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06",
         ] {
             let said = bad.parse::<EbsDevice>().unwrap_err();
-            assert!(said.write.contains("/dev/xvdf"), "{bad}: {said}");
+            assert!(said.help.contains("/dev/xvdf"), "{bad}: {said}");
         }
     }
 

@@ -1,14 +1,14 @@
 //! The cluster of a LAN site: the data on DRBD, promoted on one node, a virtual address that
 //! follows it, and a watchdog or a fence agent.
 
-use super::drbd::{self, DATA, DEVICE};
-use super::parts::{
-    NAME, because, chain, every, file_system, heartbeat, members, operation, pbx, promoted,
+use super::builders::{
+    NAME, chain, every, file_system, heartbeat, ignored, members, operation, pbx, promoted,
     properties, resource_defaults, seconds, set, setting, start_stop_monitor,
 };
+use super::drbd_resource::{self, DATA};
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, OnFail, Operation, Primitive,
-    Promotable, Resource, Role, Setting, Watchdog,
+    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Promotable, Resource,
+    Role, Setting, Watchdog,
 };
 use crate::ids::{FenceAgent, FencingOptions};
 use crate::site::{LanFencing, LanSite, Site};
@@ -21,22 +21,18 @@ const WATCHDOG: u32 = 5;
 
 /// The cluster.
 pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
+    let mut primitives = vec![
+        address(place),
+        source(place),
+        file_system(site, drbd_resource::DEVICE),
+        pbx(site, place.vip),
+    ];
+    primitives.extend(devices(site, &place.fencing));
     let mut resources = vec![
         Resource::Primitive(attributes()),
         Resource::Promotable(data(site)),
     ];
-    let primitives = [
-        address(place),
-        source(place),
-        file_system(site, DEVICE),
-        pbx(site, place.vip),
-    ];
-    resources.extend(primitives.map(Resource::Primitive));
-    resources.extend(
-        devices(site, &place.fencing)
-            .into_iter()
-            .map(Resource::Primitive),
-    );
+    resources.extend(primitives.into_iter().map(Resource::Primitive));
     let watchdog = (place.fencing == LanFencing::Watchdog).then_some(Watchdog {
         device: "/dev/watchdog",
         timeout: WATCHDOG,
@@ -46,16 +42,14 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
         corosync: Corosync {
             name: NAME,
             nodes: members(site),
-            totem: vec![because(
-                "token",
-                2000,
+            totem: vec![setting("token", 2000).because(
                 "a machine on a LAN does not stand still, and its switches find another way \
                  within a second (RSTP): a node that has been silent for longer is lost. \
                  Corosync's own default, 3000, loses more than two seconds in every failover",
             )],
             watchdog,
         },
-        drbd: Some(drbd::resource(site, place)),
+        drbd: Some(drbd_resource::resource(site, place)),
         properties: fencing_properties(&place.fencing)
             .into_iter()
             .chain(properties())
@@ -68,12 +62,6 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
 
 /// What DRBD thinks of its data, where an operator can see it.
 fn attributes() -> Primitive {
-    let mut operations = start_stop_monitor(20, 20, 60, 20);
-    for operation in &mut operations {
-        if matches!(operation.action, Action::Monitor { .. } | Action::Stop) {
-            operation.on_fail = Some(OnFail::Ignore);
-        }
-    }
     Primitive {
         id: "drbd_attr".into(),
         agent: Agent::Ocf {
@@ -83,13 +71,15 @@ fn attributes() -> Primitive {
         why: "what DRBD thinks of the active node's data, as a node attribute (pcs status --full). \
               Nothing depends on it, so nothing is moved for it, and no node is fenced",
         parameters: Vec::new(),
-        meta: vec![because(
-            "resource-stickiness",
-            0,
-            "it starts before anything is promoted, and then follows the promoted copy; with the \
-             default it would stay where it started, and could hold a promotion there",
+        meta: vec![setting("resource-stickiness", 0).because(
+            "it starts before anything is promoted, and then follows the promoted copy; with \
+             the default it would stay where it started, and could hold a promotion there",
         )],
-        operations,
+        operations: vec![
+            operation(Action::Start, 20),
+            ignored(operation(Action::Stop, 20)),
+            ignored(operation(every(60), 20)),
+        ],
     }
 }
 
@@ -124,11 +114,7 @@ fn data(site: &Site) -> Promotable {
         meta: vec![
             setting("clone-max", site.nodes.len()),
             setting("clone-node-max", 1),
-            because(
-                "notify",
-                true,
-                "DRBD's agent counts on being told what its peers do",
-            ),
+            setting("notify", true).because("DRBD's agent counts on being told what its peers do"),
             setting("promotable", true),
             setting("promoted-max", 1),
             setting("promoted-node-max", 1),
@@ -152,12 +138,11 @@ fn address(site: &LanSite) -> Primitive {
 fn source(site: &LanSite) -> Primitive {
     let mut parameters = vec![setting("ipaddress", site.vip)];
     parameters.extend(netmask(site));
-    parameters.push(because(
-        "metric",
-        1_000_000,
-        "the agent also writes a route to the LAN with the virtual address as its source. With a \
-         metric of its own that one stands behind the kernel's; without, it would take its place, \
-         and a node that loses the virtual address would lose its way to the LAN and be fenced",
+    parameters.push(setting("metric", 1_000_000).because(
+        "the agent also writes a route to the LAN with the virtual address as its source. With \
+         a metric of its own that one stands behind the kernel's; without, it would take its \
+         place, and a node that loses the virtual address would lose its way to the LAN and be \
+         fenced",
     ));
     Primitive {
         id: "src_pkt_ip".into(),
@@ -188,73 +173,55 @@ fn devices(site: &Site, fencing: &LanFencing) -> Vec<Primitive> {
     let names: Vec<String> = site.nodes.iter().map(|n| n.name.to_string()).collect();
     if of_nodes.is_empty() {
         let hosts = names.join(" ");
-        return vec![device(
-            "fencing".into(),
-            agent,
-            *action,
-            &hosts,
-            options,
-            None,
-        )];
+        return vec![device("fencing", agent, *action, &hosts, options, None)];
     }
-    let pairs = names.iter().zip(of_nodes);
-    pairs
-        .enumerate()
+    let nodes = names.iter().zip(of_nodes).enumerate();
+    nodes
         .map(|(n, (name, own))| {
             let id = format!("fencing-pbx0{}", n + 1);
-            device(id, agent, *action, name, options, Some(own))
+            device(&id, agent, *action, name, options, Some(own))
         })
         .collect()
 }
 
 fn device(
-    id: String,
+    id: &str,
     agent: &FenceAgent,
     action: FencingAction,
     hosts: &str,
     options: &FencingOptions,
     own: Option<&FencingOptions>,
 ) -> Primitive {
-    let mut parameters = vec![setting("pcmk_host_list", hosts)];
     // What the device calls the node, where it is not the node's name.
-    if let Some((_, plug)) = own.and_then(|own| own.iter().find(|(name, _)| *name == "plug")) {
-        parameters = vec![setting("pcmk_host_map", format!("{hosts}:{plug}"))];
-    }
+    let target = match own.and_then(|own| own.get("plug")) {
+        Some(plug) => setting("pcmk_host_map", format!("{hosts}:{plug}")),
+        None => setting("pcmk_host_list", hosts),
+    };
+    let own = own.into_iter().flat_map(FencingOptions::iter);
     let written = options
         .iter()
-        .chain(own.into_iter().flat_map(FencingOptions::iter));
-    parameters.extend(
-        written
-            .filter(|(name, _)| *name != "plug")
-            .map(|(name, value)| setting(name, value)),
-    );
-    parameters.push(match action {
-        FencingAction::Off => because(
-            "pcmk_reboot_action",
-            "off",
-            "a fenced node stays off until somebody starts it",
-        ),
-        FencingAction::Reboot => because(
-            "pcmk_reboot_action",
-            "reboot",
-            "a fenced node is started again, and its copy of the data catches up",
-        ),
-    });
+        .chain(own)
+        .filter(|(name, _)| *name != "plug");
+    let mut parameters = vec![target];
+    parameters.extend(written.map(|(name, value)| setting(name, value)));
+    parameters.push(setting("pcmk_reboot_action", action).because(match action {
+        FencingAction::Off => "a fenced node stays off until somebody starts it",
+        FencingAction::Reboot => {
+            "a fenced node is started again, and its copy of the data catches up"
+        }
+    }));
     Primitive {
-        id,
+        id: id.into(),
         agent: Agent::Stonith {
             name: agent.to_string(),
         },
-        why: "what turns a lost node off. That the device can not be reached is shown and not \
+        why: "what turns a lost node off. That the device cannot be reached is shown and not \
               acted on: a device that is stopped for it would fence no more when it is back",
         parameters,
         meta: Vec::new(),
         operations: vec![
             operation(Action::Start, 60),
-            Operation {
-                on_fail: Some(OnFail::Ignore),
-                ..operation(every(300), 60)
-            },
+            ignored(operation(every(300), 60)),
         ],
     }
 }
@@ -262,23 +229,17 @@ fn device(
 fn fencing_properties(fencing: &LanFencing) -> Vec<Setting> {
     match fencing {
         LanFencing::Watchdog => vec![
-            because(
-                "stonith-enabled",
-                true,
+            setting("stonith-enabled", true).because(
                 "nothing is taken over from a lost node before its watchdog must have reset it",
             ),
-            because(
-                "stonith-watchdog-timeout",
-                seconds(2 * WATCHDOG),
-                "twice the time after which a watchdog that is not fed resets its node",
-            ),
+            setting("stonith-watchdog-timeout", seconds(2 * WATCHDOG))
+                .because("twice the time after which a watchdog that is not fed resets its node"),
         ],
-        LanFencing::Agent { .. } => vec![because(
-            "stonith-enabled",
-            true,
-            "nothing is taken over from a lost node before the fencing device says that it is off",
+        LanFencing::Agent { .. } => vec![setting("stonith-enabled", true).because(
+            "nothing is taken over from a lost node before the fencing device says that it is \
+             off",
         )],
-        LanFencing::None => vec![because("stonith-enabled", false, "fencing: none")],
+        LanFencing::None => vec![setting("stonith-enabled", false).because("fencing: none")],
     }
 }
 
@@ -301,7 +262,7 @@ fn constraints() -> Vec<Constraint> {
         Constraint {
             id: "portsip-together",
             kind: ConstraintKind::Together,
-            why: "all on the node where the data is promoted: what can not run there takes the \
+            why: "all on the node where the data is promoted: what cannot run there takes the \
                   others with it. Not a group, which would start one after the other what can \
                   start at once",
             sets: vec![
