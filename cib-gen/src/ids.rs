@@ -77,10 +77,23 @@ impl From<ec2::Malformed> for Malformed {
     }
 }
 
+/// Accepts a text, or says what is wrong with it.
+fn accept(good: bool, text: &str, wrong: &str, help: &str) -> Result<(), Malformed> {
+    if good {
+        return Ok(());
+    }
+    Err(Malformed::new(format!("`{text}` {wrong}"), help))
+}
+
 /// Letters and digits, and the given others.
 fn only(text: &str, others: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+}
+
+/// Whether a list of words with spaces between them has the word.
+fn listed(list: &str, word: &str) -> bool {
+    list.split(' ').any(|listed| listed == word)
 }
 
 /// One digit or more, and nothing else.
@@ -96,14 +109,9 @@ checked_text!(
             !l.is_empty() && l.len() <= 63 && only(l, "-") && !l.starts_with('-') && !l.ends_with('-')
         };
         // 64 is what uname(2) can hold.
-        if text.len() <= 64 && text.split('.').all(label) {
-            Ok(())
-        } else {
-            Err(Malformed::new(
-                format!("`{text}` is not a host name"),
-                "write the host name as `uname -n` prints it on the node, such as ip-172-31-16-133",
-            ))
-        }
+        let good = text.len() <= 64 && text.split('.').all(label);
+        let help = "write the host name as `uname -n` prints it on the node, such as ip-172-31-16-133";
+        accept(good, text, "is not a host name", help)
     }
 );
 
@@ -135,14 +143,9 @@ checked_text!(
     /// The path of a block device.
     DevicePath,
     |text| {
-        if plain_path(text) && text.starts_with("/dev/") {
-            Ok(())
-        } else {
-            Err(Malformed::new(
-                format!("`{text}` is not the path of a device"),
-                "write a path below /dev, such as /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0",
-            ))
-        }
+        let good = plain_path(text) && text.starts_with("/dev/");
+        let help = "write a path below /dev, such as /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0";
+        accept(good, text, "is not the path of a device", help)
     }
 );
 
@@ -150,16 +153,11 @@ checked_text!(
     /// Where the volume is mounted and the PBX keeps its data.
     DataPath,
     |text| {
-        const SYSTEM: &[&str] = &["bin", "boot", "dev", "etc", "lib", "proc", "run", "sbin", "sys", "usr"];
+        const SYSTEM: &str = "bin boot dev etc lib proc run sbin sys usr";
         let top = text.split('/').nth(1).unwrap_or_default();
-        if plain_path(text) && text.matches('/').count() > 1 && !SYSTEM.contains(&top) {
-            Ok(())
-        } else {
-            Err(Malformed::new(
-                format!("`{text}` cannot be the data directory"),
-                "write the absolute path of a directory of its own, without a slash at the end, such as /var/lib/portsip",
-            ))
-        }
+        let good = plain_path(text) && text.matches('/').count() > 1 && !listed(SYSTEM, top);
+        let help = "write the absolute path of a directory of its own, without a slash at the end, such as /var/lib/portsip";
+        accept(good, text, "cannot be the data directory", help)
     }
 );
 
@@ -168,12 +166,8 @@ checked_text!(
     ImageName,
     |text| {
         let example = "write an image with its tag, such as portsip/pbx:22";
-        if text.is_empty() || !only(text, "./:_@-") || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-            return Err(Malformed::new(
-                format!("`{text}` is not the name of a container image"),
-                example,
-            ));
-        }
+        let good = only(text, "./:_@-") && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        accept(good, text, "is not the name of a container image", example)?;
         // A colon before the last slash is the port of a registry.
         let last = text.rsplit('/').next().unwrap_or_default();
         let (name, tag) = last.split_once(['@', ':']).unwrap_or((last, ""));
@@ -192,11 +186,8 @@ checked_text!(
     /// The path of a file on the machine where the operator works.
     FilePath,
     |text| {
-        if text.is_empty() || text.chars().any(char::is_control) {
-            Err(Malformed::new("the path is empty or has control characters", "write the path of a file"))
-        } else {
-            Ok(())
-        }
+        let good = !text.is_empty() && !text.chars().any(char::is_control);
+        accept(good, text, "is empty or has control characters", "write the path of a file")
     }
 );
 

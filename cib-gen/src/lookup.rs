@@ -9,7 +9,7 @@ use std::time::Duration;
 use cib_gen::Vars;
 use cib_gen::cli::Format;
 use cib_gen::ids::{InstanceId, Malformed};
-use cib_gen::nodes::{FoundAddress, FoundNode, FoundVolume, Known};
+use cib_gen::nodes::{FoundAddress, FoundNode, Known};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
 use ec2::{AwsError, NodeFacts, SiteFacts, describe_site};
 
@@ -19,19 +19,19 @@ pub(crate) enum Error {
     /// It did not answer, or refused to.
     #[error(
         "could not ask EC2 for what the file does not say: {0}\n  \
-         Names and addresses of the nodes can also be given with --nodes or written into the file \
+         help: give names and addresses of the nodes with --nodes, or write them into the file \
          (pbx01_hostname, pbx01_private_ip, ..., private_vip_address, eip_address); with --offline \
-         EC2 is not asked. --region names the region to ask."
+         EC2 is not asked. --region names the region to ask"
     )]
     Ec2(#[from] AwsError),
     /// An instance can be no node.
     #[error(
         "EC2 in {region} has no instance for {nodes}\n  \
-         A terminated instance never comes back, and fencing fails for it: start another one in its \
-         place and write its id into the file (README, \"Replacing a node\"). An id that EC2 does not \
+         help: start another instance in place of a terminated one, which never comes back and cannot be \
+         fenced, and write its id into the file (README, \"Replacing a node\"). An id that EC2 does not \
          know was terminated more than an hour ago, or it is of another region or account, or \
          misspelt: --region and --profile say where and as whom to ask. With --offline and --nodes \
-         EC2 is not asked."
+         EC2 is not asked"
     )]
     Gone {
         /// The region.
@@ -40,7 +40,7 @@ pub(crate) enum Error {
         nodes: String,
     },
     /// It answered what cannot be.
-    #[error("EC2 says of {about}: {reason}")]
+    #[error("EC2's answer about {about} cannot be used: {reason}")]
     Answer {
         /// Of which instance.
         about: String,
@@ -48,7 +48,7 @@ pub(crate) enum Error {
         reason: String,
     },
     /// The runtime that carries the requests.
-    #[error("could not begin to ask EC2: {0}")]
+    #[error("could not start the runtime for the request to EC2: {0}")]
     Runtime(#[from] std::io::Error),
 }
 
@@ -99,9 +99,7 @@ pub(crate) fn look_up(
     known.elastic_ip = facts.elastic_ip.and_then(|address| {
         Some(FoundAddress {
             public: address.public?,
-            private: address
-                .association
-                .and_then(|association| association.private),
+            private: address.association.and_then(|a| a.private),
         })
     });
     if let Some(account) = facts.account {
@@ -140,7 +138,7 @@ pub(crate) fn look_for_hindrances(
                 facts.region
             )];
         }
-        // Without the advice of one who needs the answer.
+        // Without the help for a user who needs the answer.
         Ok(Ok(Err(Error::Ec2(error)))) => error.to_string(),
         Ok(Ok(Err(error))) => error.to_string(),
         Ok(Err(_)) => format!("EC2 did not answer within {} s", LONGEST.as_secs()),
@@ -194,23 +192,16 @@ fn named(instances: &[InstanceId], id: &str) -> String {
 /// The facts of an instance, as the site is put together from.
 fn found(node: &NodeFacts) -> Result<FoundNode, Error> {
     let of = &node.instance_id;
-    let volumes = node.volumes.iter();
     Ok(FoundNode {
         instance: of.clone(),
         instance_type: node.instance_type.clone(),
-        volumes: volumes
-            .map(|(volume, device)| FoundVolume {
-                volume: volume.clone(),
-                device: device.clone(),
-            })
-            .collect(),
+        volumes: node.volumes.clone(),
         name: checked(of, &node.hostname)?,
         address: node.private_ip,
         secondary: node.secondary.clone(),
-        interface: match &node.interface {
-            Some(interface) => Some(checked(of, interface)?),
-            None => None,
-        },
+        interface: (node.interface.as_deref())
+            .map(|id| checked(of, id))
+            .transpose()?,
         subnet: node.subnet_cidr,
     })
 }

@@ -40,8 +40,9 @@ pub struct FoundNode {
     pub instance: InstanceId,
     /// Its type: `c5.xlarge`.
     pub instance_type: String,
-    /// The volumes that are attached to it now.
-    pub volumes: Vec<FoundVolume>,
+    /// The volumes that are attached to it now, by their ids, and the device name that each was attached by,
+    /// such as `/dev/sdf`.
+    pub volumes: Vec<(String, String)>,
     /// The first part of its private DNS name, which is its host name.
     pub name: NodeName,
     /// Primary private address.
@@ -52,15 +53,6 @@ pub struct FoundNode {
     pub interface: Option<InterfaceId>,
     /// The addresses of its subnet, where they were asked for.
     pub subnet: Option<Ipv4Net>,
-}
-
-/// A volume of an instance, as EC2 wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundVolume {
-    /// Its id.
-    pub volume: String,
-    /// The device name that it was attached by: `/dev/sdf`.
-    pub device: String,
 }
 
 /// What EC2 knows of the Elastic IP.

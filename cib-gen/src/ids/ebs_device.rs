@@ -75,17 +75,15 @@ impl FromStr for EbsDevice {
                 Err(_) => Err(wrong("is not the link of a volume by its id")),
             };
         }
-        let outside = "is not a name for a data volume";
-        for (prefix, form) in [
+        let forms = [
             ("/dev/sd", EbsDevice::Asked as fn(DevicePath) -> EbsDevice),
             ("/dev/xvd", EbsDevice::Xen),
-        ] {
-            if text.starts_with(prefix) {
-                return match letter(text, prefix) {
-                    Some(letter) if LETTERS.contains(&letter) => Ok(form(path)),
-                    _ => Err(wrong(outside)),
-                };
-            }
+        ];
+        if let Some((prefix, form)) = forms.iter().find(|(prefix, _)| text.starts_with(prefix)) {
+            return match letter(text, prefix) {
+                Some(letter) if LETTERS.contains(&letter) => Ok(form(path)),
+                _ => Err(wrong("is not a name for a data volume")),
+            };
         }
         Err(wrong(
             "does not name one volume for good: after the next attachment or start, another volume can \

@@ -3,22 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Malformed, only};
+use super::{Malformed, accept, listed, only};
 use crate::mistake::Code;
 
 checked_text!(
     /// A fence agent: `fence_ipmilan`.
     FenceAgent,
     |text| {
-        let good = text.strip_prefix("fence_").is_some_and(|rest| !rest.is_empty() && only(rest, "_-"));
-        if good {
-            Ok(())
-        } else {
-            Err(Malformed::new(
-                format!("`{text}` is not a way of fencing"),
-                "write `sbd` (the default: a watchdog), the name of a fence agent such as `fence_ipmilan`, or `none` for a cluster that can lose data",
-            ))
-        }
+        let name = text.strip_prefix("fence_").unwrap_or_default();
+        let help = "write `sbd` (the default: a watchdog), the name of a fence agent such as `fence_ipmilan`, \
+                    or `none` for a cluster that can lose data";
+        accept(!name.is_empty() && only(name, "_-"), text, "is not a way of fencing", help)
     }
 );
 
@@ -51,11 +46,6 @@ const NAMES: &str = "fence_docker fence_kubevirt fence_ldom fence_lpar fence_nut
     fence_rhevm fence_sbd fence_scsi fence_vbox fence_virsh fence_virt fence_vmware \
     fence_vmware_rest fence_vmware_soap fence_vmware_vcloud fence_xenapi fence_xvm \
     fence_zvm fence_zvmip";
-
-/// Whether a list of words with spaces between them has the word.
-fn listed(list: &str, word: &str) -> bool {
-    list.split(' ').any(|listed| listed == word)
-}
 
 impl FenceAgent {
     /// How its devices know which machine is meant. Source: the agents of ClusterLabs/fence-agents.
@@ -123,7 +113,8 @@ impl FromStr for FencingOptions {
 
 /// The name and the value of one option.
 fn option(word: &str) -> Result<(&str, &str), Malformed> {
-    let example = "write NAME=VALUE words with spaces between them, such as `ip=192.168.1.231 username=fencing password_script=/etc/portsip-ha/bmc-password lanplus=1`";
+    let example = "write NAME=VALUE words with spaces between them, such as `ip=192.168.1.231 \
+                   username=fencing password_script=/etc/portsip-ha/bmc-password lanplus=1`";
     let Some((name, value)) = word.split_once('=') else {
         return Err(Malformed::new(format!("`{word}` has no `=`"), example));
     };
@@ -151,7 +142,8 @@ fn option(word: &str) -> Result<(&str, &str), Malformed> {
     if listed(OWN, name) {
         return Err(Malformed::new(
             format!("`{name}` is written by cib-gen"),
-            "delete it; `plug` in pbx01_fencing_options and so on says what the device calls a node, and `fencing_action` what the device does to it",
+            "delete it; `plug` in pbx01_fencing_options and so on says what the device calls a node, \
+             and `fencing_action` what the device does to it",
         ));
     }
     // It goes into pcmk_host_map, which `:` and `;` divide.

@@ -283,12 +283,12 @@ fn only_xen(at: &At<EbsDevice>, volume: &At<VolumeId>, known: &Known, mistakes: 
                 "delete this line, or write /dev/sdf to /dev/sdp for a device name of your choice";
             mistakes.push(Mistake::at(Code::Malformed, at, found, help));
         }
-        let taken = node.volumes.iter().find(|other| {
-            other.volume != volume.value.to_string()
-                && EbsDevice::xen_name(&other.device).as_ref() == Some(&name)
+        let taken = node.volumes.iter().find(|(other, device)| {
+            *other != volume.value.to_string()
+                && EbsDevice::xen_name(device).as_ref() == Some(&name)
         });
-        if let Some(other) = taken {
-            let found = format!("{name} is another volume on {id}: {}", other.volume);
+        if let Some((other, _)) = taken {
+            let found = format!("{name} is another volume on {id}: {other}");
             let help = "write a name from /dev/xvdf to /dev/xvdp that no volume of the nodes has";
             mistakes.push(Mistake::at(Code::Malformed, at, found, help));
         }

@@ -48,7 +48,7 @@ impl<T: FromStr<Err: IntoMalformed>> Field for At<T> {
                 Code::Missing,
                 &fields.end.clone(),
                 found,
-                format!("add the line `{line}`"),
+                format!("add a line such as `{line}`"),
             );
         }
         let stand_in = || Some(At::nowhere(keys::stand_in(name)?.parse().ok()?));
@@ -144,7 +144,7 @@ impl Fields {
             read::Value::Text(text) => text,
             read::Value::Unreadable => return None,
             read::Value::Nothing => {
-                let help = format!("write `{}`, for example", keys::line(name));
+                let help = format!("write a value, such as `{}`", keys::line(name));
                 self.mistake(Code::Empty, &value, format!("`{name}` has no value"), help);
                 return None;
             }

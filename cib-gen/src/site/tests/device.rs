@@ -1,7 +1,6 @@
 //! How the volume is called on the nodes.
 
 use super::*;
-use crate::nodes::FoundVolume;
 
 const LINK: &str = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67";
 
@@ -11,10 +10,7 @@ fn instances(kind: &str) -> Known {
     for node in &mut found {
         node.instance_type = kind.to_owned();
     }
-    found[1].volumes = vec![FoundVolume {
-        volume: "vol-00000000000000001".to_owned(),
-        device: "/dev/sdg".to_owned(),
-    }];
+    found[1].volumes = vec![("vol-00000000000000001".to_owned(), "/dev/sdg".to_owned())];
     Known {
         found,
         ..Known::default()
