@@ -73,7 +73,7 @@ impl From<ec2::Malformed> for Malformed {
         } else {
             Code::Malformed
         };
-        Malformed::coded(code, error.found, error.help)
+        Malformed::coded(code, error.found, format!("write {}", error.help))
     }
 }
 
@@ -144,7 +144,8 @@ checked_text!(
     DevicePath,
     |text| {
         let good = plain_path(text) && text.starts_with("/dev/");
-        let help = "write a path below /dev, such as /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0";
+        let help = "write a path below /dev, such as \
+                    /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0";
         accept(good, text, "is not the path of a device", help)
     }
 );
@@ -156,7 +157,8 @@ checked_text!(
         const SYSTEM: &str = "bin boot dev etc lib proc run sbin sys usr";
         let top = text.split('/').nth(1).unwrap_or_default();
         let good = plain_path(text) && text.matches('/').count() > 1 && !listed(SYSTEM, top);
-        let help = "write the absolute path of a directory of its own, without a slash at the end, such as /var/lib/portsip";
+        let help = "write the absolute path of a directory of its own, such as /var/lib/portsip, without a \
+                    slash at the end";
         accept(good, text, "cannot be the data directory", help)
     }
 );

@@ -77,7 +77,8 @@ impl fmt::Display for Size {
 impl FromStr for Size {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let example = "write a number with G (GiB), M (MiB) or T (TiB) after it, a little less than the disk has, such as 36G";
+        let example = "write a number with G (GiB), M (MiB) or T (TiB) after it, such as 36G: a little less \
+                       than the disk has";
         let wrong = |found: String| Malformed::new(found, example);
         let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let shift = match text[number.len()..].to_ascii_lowercase().as_str() {

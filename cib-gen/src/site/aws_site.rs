@@ -184,7 +184,7 @@ fn vip(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> Option<At<I
                 .to_owned()
         }
     };
-    let found = format!("the virtual address is not in the file, and EC2 cannot tell it: {why}");
+    let found = format!("the virtual address is neither in the file nor known from EC2: {why}");
     let help =
         "add private_vip_address: a private address of the nodes' subnet that nothing else uses";
     mistakes.push(Mistake::at(Code::UnknownAddress, at, found, help));
@@ -203,7 +203,8 @@ fn elastic_ip(
     let Some(eip) = &aws.eip_address else {
         if actual.is_none() {
             let found = "the address of the Elastic IP is not in the file, and EC2 was not asked";
-            let help = "add eip_address: the public address that belongs to eip_allocation_id; or leave out --offline to ask EC2";
+            let help = "add eip_address: the public address that belongs to eip_allocation_id; \
+                        or leave out --offline to ask EC2";
             mistakes.push(Mistake::at(Code::UnknownAddress, allocation, found, help));
         }
         return actual;

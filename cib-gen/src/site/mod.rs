@@ -96,7 +96,10 @@ impl Vars {
         let mut mistakes = Vec::new();
         let (count, given) = (self.node_count(), known.given.len());
         if given != 0 && given != count {
-            let found = format!("--nodes names {given} of the {count} nodes of vars.yml");
+            let found = match given {
+                1 => format!("--nodes names 1 node of {count}"),
+                _ => format!("--nodes names {given} nodes, and vars.yml has {count}"),
+            };
             let help = format!(
                 "name all {count} in the order pbx01, pbx02 and so on, or leave out --nodes"
             );
@@ -185,7 +188,7 @@ impl Vars {
         let private_ip = format!("pbx0{number}_private_ip: (its address)");
         let unknown = match (&name, &address) {
             (None, None) => Some((
-                "host name and address",
+                "host name and no address",
                 format!("{hostname} and {private_ip}"),
             )),
             (None, Some(_)) => Some(("host name", hostname)),
@@ -199,7 +202,7 @@ impl Vars {
             } else {
                 ""
             };
-            let found = format!("the {what} of pbx0{number}{of} is not in this file");
+            let found = format!("pbx0{number}{of} has no {what} in this file");
             let help = format!("add {keys}, or give --nodes{ask}");
             mistakes.push(mistake_at(Code::UnknownNode, &at_node, found, help));
         }
@@ -320,7 +323,8 @@ fn virtual_address(
     for (Node { name, address }, written) in nodes {
         if !subnet.contains(address) {
             let found = format!("{address} of {name} is outside the subnet {subnet}");
-            let help = "write an address of the subnet; the nodes share one, so that an address can move between them";
+            let help =
+                "write an address of the subnet, which all nodes share so that an address can move";
             mistakes.push(mistake_at(Code::OtherSubnet, &written.address, found, help));
         }
     }

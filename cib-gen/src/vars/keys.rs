@@ -38,7 +38,7 @@ const OLD: &[(&str, Old)] = &[
     (
         "db_pwd",
         Old::Password(
-            "the database's password belongs into the file database_password beside the compose file",
+            "the database's password belongs into the file database_password beside the compose file, readable by root alone",
         ),
     ),
 ];
@@ -152,10 +152,7 @@ pub(super) fn foreign(key: &At<String>, system: System) -> Mistake {
         _ => None,
     };
     let help = match instead {
-        Some(instead) => format!(
-            "delete this line; the {this} system has `{}`",
-            line(instead)
-        ),
+        Some(instead) => format!("delete this line; the {this} system has `{instead}`"),
         None => "delete this line".to_owned(),
     };
     Mistake::at(Code::OtherSystem, key, found, help)
@@ -167,7 +164,7 @@ pub(super) fn unknown(key: &At<String>) -> Mistake {
     let old = OLD.iter().find(|(old, _)| old == name).map(|(_, old)| old);
     let (code, found, help) = if let Some(Old::Renamed(now)) = old {
         let found = format!("`{name}` is the name that older guides had for `{now}`");
-        (Code::OtherSystem, found, format!("write `{}`", line(now)))
+        (Code::OtherSystem, found, format!("rename it to `{now}`"))
     } else if let Some(Old::Password(place)) = old {
         let found = format!("`{name}` is a password, and whoever reads this file knows it");
         (Code::Secret, found, format!("delete this line; {place}"))
@@ -178,7 +175,7 @@ pub(super) fn unknown(key: &At<String>) -> Mistake {
     } else {
         let found = format!("`{name}` is not a key of vars.yml");
         let help = match nearest(name) {
-            Some(near) => format!("a key with a similar name exists: `{}`", line(&near)),
+            Some(near) => format!("a key with a similar name exists: `{near}`"),
             None => {
                 let mut names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
                 names.sort_unstable();

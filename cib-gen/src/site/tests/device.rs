@@ -60,7 +60,7 @@ fn a_name_that_the_nodes_do_not_have_is_refused() {
             "ebs_device: /dev/xvdf\n",
             "i3.metal",
             "E10",
-            "is no Xen instance",
+            "is not a Xen instance",
         ),
         (
             "ebs_device: /dev/xvdg\n",
