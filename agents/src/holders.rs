@@ -43,9 +43,9 @@ impl Default for Kernel {
     }
 }
 
-/// What holds the device and does not let go by itself, so that it is useless to wait: `LVM logical volume
-/// vg-data (lvchange --activate n /dev/mapper/vg-data)`.
-pub fn lasting(device: &Device) -> Vec<String> {
+/// The drivers, swap and loop devices that hold the device: `LVM logical volume vg-data (lvchange --activate n
+/// /dev/mapper/vg-data)`. They do not end by themselves, so it is useless to wait for them.
+pub fn drivers(device: &Device) -> Vec<String> {
     let kernel = Kernel::default();
     let numbers = device.numbers();
     let mut found = Vec::new();
@@ -60,21 +60,21 @@ pub fn lasting(device: &Device) -> Vec<String> {
 /// A process or a container that holds the device, or a file system that is mounted below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// For people.
+    /// Its name, for people.
     pub name: String,
-    /// Why it surely does not end by itself, if so, and what ends it; most do.
-    pub kept: Option<String>,
+    /// What ends it, if it is known not to end by itself.
+    pub remedy: Option<String>,
 }
 
 impl From<String> for User {
     fn from(name: String) -> Self {
-        Self { name, kept: None }
+        Self { name, remedy: None }
     }
 }
 
-/// Who holds the device and may let it go. Looking into all of /proc can hang (at a file of a dead NFS server), so it
-/// is given up after `limit`, with those who were found until then.
-pub fn passing(device: &Device, limit: Duration) -> Vec<User> {
+/// The processes that use the device, and file systems mounted below it. They may end by themselves. A search of /proc
+/// can hang (at a file of a dead NFS server), so it is given up after `limit` with those who were found until then.
+pub fn users(device: &Device, limit: Duration) -> Vec<User> {
     let end = Instant::now() + limit;
     let device = device.clone();
     let (tell, told) = mpsc::channel();
@@ -183,9 +183,9 @@ impl Kernel {
             let point = mount.point.display();
             tell(User {
                 name: format!("{process}, which has it mounted on {point}"),
-                // A mount that follows the node's goes with it.
-                kept: process
-                    .kept()
+                // A mount that follows the node's is unmounted with it.
+                remedy: process
+                    .remedy()
                     .filter(|_| !here.iter().all(|mount| mount.follows)),
             });
         }

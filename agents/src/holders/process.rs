@@ -110,12 +110,12 @@ impl Process {
         Some(service.to_owned())
     }
 
-    /// What to do about it, if it is sure that it does not end by itself: Docker starts its container again whenever it
-    /// ends, and nobody is stopping it.
-    pub(super) fn kept(&self) -> Option<String> {
+    /// What ends the process for good, if Docker starts its container again whenever it ends and nobody is stopping
+    /// the container.
+    pub(super) fn remedy(&self) -> Option<String> {
         let path = self.group()?;
         let container = Container::of(&self.containers, container(&path)?)?;
-        (container.is_kept() && !self.is_ending())
+        (container.is_restarted() && !self.is_ending())
             .then(|| format!("docker stop {}", container.name()))
     }
 
@@ -196,7 +196,7 @@ impl Container {
     }
 
     /// Whether Docker starts it again whenever it ends.
-    fn is_kept(&self) -> bool {
+    fn is_restarted(&self) -> bool {
         !self.has_been_manually_stopped
             && ["always", "unless-stopped"].contains(&self.policy.as_str())
     }
