@@ -1,5 +1,5 @@
-//! Who holds a block device that is to leave: kernel drivers on top of it, swap, loop devices, other mount
-//! namespaces, processes. Only looks; whoever stops the volume decides what to do about it.
+//! Who holds a block device that is to be detached: kernel drivers on top of it, swap, loop devices, other mount
+//! namespaces, processes. Nothing is decided or changed here; `awsebs/unmount.rs` does.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ use crate::device::{self, Device};
 use crate::mounts;
 use process::Process;
 
-/// As many as a reason can name.
-const ENOUGH: usize = 4;
+/// As many as a message can name.
+const LONGEST_LIST: usize = 4;
 
-/// Where the kernel shows what is looked for.
+/// The directories in which the kernel and Docker show what is looked for.
 #[derive(Debug, Clone)]
 struct Kernel {
     /// /sys/dev/block: disks and partitions by their numbers.
@@ -82,7 +82,7 @@ pub fn users(device: &Device, limit: Duration) -> Vec<User> {
         Kernel::default().users_of(&device.numbers(), &|user| drop(tell.send(user)));
     });
     let mut found = Vec::new();
-    while found.len() < ENOUGH
+    while found.len() < LONGEST_LIST
         && let Ok(user) = told.recv_timeout(end.saturating_duration_since(Instant::now()))
     {
         found.push(user);

@@ -204,6 +204,8 @@ impl<'a> Detachment<'a> {
         let connect = async || {
             agent.call.steps.doing("asking which instance this is");
             let here = agent.instance(patience).await?;
+            let step = format!("asking EC2 where {} is", agent.id());
+            agent.call.steps.doing(&step);
             Ok((here, agent.connect(patience).await?))
         };
         Self {
@@ -274,9 +276,11 @@ impl<'a> Detachment<'a> {
             } else {
                 ask().await
             };
-            Ok::<_, AwsError>(volume?
-                .attachment_to(here)
-                .map(|attachment| attachment.state))
+            Ok::<_, AwsError>(
+                volume?
+                    .attachment_to(here)
+                    .map(|attachment| attachment.state),
+            )
         };
         self.silence = None;
         match answer.await {

@@ -1,13 +1,11 @@
-//! awsipsrcaddr: the virtual address as the source of what the node sends to the Internet, by
-//! routes of our own. Routes of others are read, never written.
+//! awsipsrcaddr: the virtual address is the source of what the node sends to the Internet, by routes of this agent.
+//! Routes of others are read, never written. Which routes there should be is in `wanted.rs`.
 //!
-//! There are two ways to win over default routes of any metric: a table of our own with a rule, or
-//! two routes that are more specific, to half of the Internet each. We take the second, because
-//! when an address is removed from the host, Linux deletes the routes with that source from the
-//! main table only (`fib_sync_down_addr`, net/ipv4/fib_semantics.c); those in another table would go
-//! on sending from an address that is no longer here. Also, systemd-networkd deletes foreign rules of
-//! the whole host, but foreign routes only of the interfaces that it manages (networkd.conf(5),
-//! ManageForeignRoutingPolicyRules= and ManageForeignRoutes=).
+//! Two routes, each to half of the Internet, win over default routes of any metric. A table with a rule would too. But
+//! when an address is removed from the host, Linux deletes the routes with that source from the main table only
+//! (`fib_sync_down_addr`, net/ipv4/fib_semantics.c), and systemd-networkd deletes foreign rules of the whole host, but
+//! foreign routes only of the interfaces that it manages (networkd.conf(5), ManageForeignRoutingPolicyRules= and
+//! ManageForeignRoutes=).
 
 mod wanted;
 
@@ -33,14 +31,14 @@ parameters! {
 }
 
 /// How long a start waits for a default route: a DHCP client may just be starting.
-const START_WAIT: Duration = Duration::from_secs(5);
-/// How long a monitor does: a restart of systemd-networkd is over sooner.
-const MONITOR_WAIT: Duration = Duration::from_secs(3);
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a monitor waits: a restart of systemd-networkd is over sooner.
+const MONITOR_TIMEOUT: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Addresses of the lower and of the upper half of the Internet. The kernel is asked for the way
 /// there, and nothing is sent. Two of each, because somebody may have a route to one of them;
-/// no public name servers, because we ourselves have routes to those that the node asks.
+/// no public name servers, because this agent adds routes to those that the node asks.
 const OUTSIDE: [[Ipv4Addr; 2]; 2] = [
     [Ipv4Addr::new(52, 0, 0, 1), Ipv4Addr::new(90, 0, 0, 1)],
     // Of documentation (RFC 5737), which has nothing in the lower half.
@@ -58,7 +56,7 @@ pub struct AwsIpSrcAddr {
     started: StateFile,
 }
 
-/// That a start has succeeded, and no stop since: only then does a monitor make routes.
+/// The note that a start has begun, and no stop since: only then does a monitor add routes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Started {}
 
@@ -68,7 +66,7 @@ enum Obstacle {
     NoAddress(String),
     /// There is no interface of the name that was given.
     NoInterface(String),
-    /// What may pass: no default route, or the kernel refused.
+    /// No default route, or the kernel refused: this may pass.
     Route(String),
 }
 
@@ -90,7 +88,7 @@ impl Agent for AwsIpSrcAddr {
     const DESCRIPTION: Description = Description {
         name: "awsipsrcaddr",
         short: "Source address of what leaves for the Internet",
-        long: "Makes the virtual address the source of what this node sends to the Internet. It adds two routes, 0.0.0.0/1 and 128.0.0.0/1, with the gateway, interface and MTU of the default route that is in use on the interface with the address. They win over default routes of any metric. Connected subnets and more specific routes keep their source. Further routes keep the node's own source for 169.254.0.0/16 (instance metadata) and for the node's name servers. All of these have the protocol number 145 (`ip route show proto 145`). Routes of others are never changed, so DHCP clients and network managers may renew theirs at any time. The monitor asks the kernel which source it would choose. It follows a changed gateway, interface or MTU of the default route and puts back what somebody has removed, with a line in the log. What it cannot mend, it shows as degraded (190); it never fails. Stop deletes the routes. When the address is removed from the node, the kernel deletes the routes that send from it.",
+        long: "Makes the virtual address the source of what this node sends to the Internet. It adds two routes, 0.0.0.0/1 and 128.0.0.0/1, with the gateway, interface and MTU of the default route that is in use on the interface with the address. They win over default routes of any metric. Connected subnets and more specific routes keep their source. Further routes keep the node's own source for 169.254.0.0/16 (instance metadata) and for the node's name servers. All of these have the protocol number 145 (`ip route show proto 145`). Routes of others are never changed, so DHCP clients and network managers may renew theirs at any time. The monitor asks the kernel which source it would choose. It follows a changed gateway, interface or MTU of the default route and puts back what somebody has removed, with a line in the log. What it cannot repair, it reports as degraded (190); it never fails. Stop deletes the routes. When the address is removed from the node, the kernel deletes the routes that send from it.",
         actions: &[
             Advice::timeout("start", 30),
             Advice::timeout("stop", 30),
@@ -112,7 +110,7 @@ impl Agent for AwsIpSrcAddr {
         // Before the routes: a start that is cut short has made some.
         self.started.save(&Started {})?;
         self.call.wait(async {
-            self.establish(START_WAIT)
+            self.establish(START_TIMEOUT)
                 .await
                 .map_err(|obstacle| match obstacle {
                     Obstacle::NoAddress(reason) => Failure::generic(format!(
@@ -133,13 +131,13 @@ impl Agent for AwsIpSrcAddr {
         if self.call.probe {
             return self.call.wait(self.look());
         }
-        // The address's own resource tells when it is gone, and a route can be mended: nothing
-        // that is seen here is worth a restart of the PBX.
+        // The address's own resource reports when the address is gone, and a route can be repaired. So nothing that is
+        // seen here is worth a restart of the PBX.
         self.call.wait(async {
             if !self.was_started().await? {
                 return self.look().await;
             }
-            Ok(match self.establish(MONITOR_WAIT).await {
+            Ok(match self.establish(MONITOR_TIMEOUT).await {
                 Ok(()) => Health::Running,
                 Err(obstacle) => Health::Degraded(obstacle.reason()),
             })
@@ -156,7 +154,7 @@ impl Agent for AwsIpSrcAddr {
 }
 
 impl AwsIpSrcAddr {
-    /// Makes what is missing or differs until the kernel chooses the address, or `limit` is over.
+    /// Adds and corrects routes until the kernel chooses the address as source, or `limit` is over.
     async fn establish(&self, limit: Duration) -> Result<(), Obstacle> {
         self.call.steps.doing("reading addresses and routes");
         let kernel = Kernel::open()?;
@@ -191,8 +189,7 @@ impl AwsIpSrcAddr {
                 let wanted = wanted::routes(address, model, &addresses, &present, &servers);
                 self.change(kernel, &present, &wanted, interface).await?;
             }
-            // A DHCP client has taken its route away: until it brings the next, what there was
-            // is the best guess.
+            // A DHCP client removed its route. Until it adds the next one, the routes of before are the best guess.
             None if wanted::has_both_halves(&present, address) => {}
             None => {
                 return Err(Obstacle::Route(format!(
@@ -207,7 +204,7 @@ impl AwsIpSrcAddr {
         }
     }
 
-    /// Adds, replaces and deletes routes of ours until they are `wanted`.
+    /// Adds, replaces and deletes this resource's routes until they are `wanted`.
     async fn change(
         &self,
         kernel: &Kernel,
@@ -215,31 +212,27 @@ impl AwsIpSrcAddr {
         wanted: &[Route],
         interface: u32,
     ) -> Result<(), NetlinkError> {
-        let ours = wanted::of_resource(present, self.parameters.ipaddress);
-        let mut first = Vec::new();
+        let mut kept: Vec<&Route> = Vec::new();
         let mut surplus = Vec::new();
-        for route in ours {
-            let is_wanted = wanted.iter().any(|w| w.destination == route.destination);
-            let is_first = first
-                .iter()
-                .all(|other: &&Route| other.destination != route.destination);
-            if is_wanted && is_first {
-                first.push(route);
+        let is_to = |route: &Route, other: &Route| route.destination == other.destination;
+        for route in wanted::of_resource(present, self.parameters.ipaddress) {
+            let is_wanted = wanted.iter().any(|other| is_to(other, route));
+            if is_wanted && !kept.iter().any(|other| is_to(other, route)) {
+                kept.push(route);
             } else {
                 surplus.push(route);
             }
         }
+        let how = |route: &Route| match kept.iter().find(|other| is_to(other, route)) {
+            None => Some(Write::New),
+            Some(old) if *old == route => None,
+            Some(_) => Some(Write::Replace),
+        };
         let changes: Vec<_> = wanted
             .iter()
-            .filter_map(
-                |route| match first.iter().find(|o| o.destination == route.destination) {
-                    None => Some((route, Write::New)),
-                    Some(old) if *old == route => None,
-                    Some(_) => Some((route, Write::Replace)),
-                },
-            )
+            .filter_map(|route| Some((route, how(route)?)))
             .collect();
-        self.tell(&changes, &surplus, interface);
+        self.log_changes(&changes, &surplus, interface);
         for route in surplus {
             kernel.delete_route(route).await?;
         }
@@ -250,7 +243,7 @@ impl AwsIpSrcAddr {
     }
 
     /// One line for all that is about to change.
-    fn tell(&self, changes: &[(&Route, Write)], surplus: &[&Route], interface: u32) {
+    fn log_changes(&self, changes: &[(&Route, Write)], surplus: &[&Route], interface: u32) {
         let list = |how: Write| {
             let routes = changes.iter().filter(|(_, h)| *h == how);
             routes.map(|(route, _)| route.to_string()).collect()
@@ -274,7 +267,7 @@ impl AwsIpSrcAddr {
         }
     }
 
-    /// Where the kernel would send to the Internet from another address, what it says; none if all is well.
+    /// What the kernel says if packets to the Internet would not leave from the address; none if all is well.
     async fn other_source(&self, kernel: &Kernel) -> Result<Option<String>, NetlinkError> {
         let address = self.parameters.ipaddress;
         for [outside, another] in OUTSIDE {
@@ -293,8 +286,8 @@ impl AwsIpSrcAddr {
         Ok(None)
     }
 
-    /// Whether what a monitor looks at was started here: by us, or by an agent that ours takes the
-    /// place of, when packets do leave from the address.
+    /// Whether the resource was started here: by this agent, or by an agent of the same name that it replaces. Packets
+    /// leave from the address then.
     async fn was_started(&self) -> Result<bool, Failure> {
         if self.started.load::<Started>().is_some() {
             return Ok(true);
@@ -303,7 +296,7 @@ impl AwsIpSrcAddr {
         Ok(self.other_source(&kernel).await.map_err(failed)?.is_none())
     }
 
-    /// A probe, or a monitor of what was never started: what is there, and nothing is changed.
+    /// For a probe, and for a monitor of what was never started: reports what is there and changes nothing.
     async fn look(&self) -> Result<Health, Failure> {
         let address = self.parameters.ipaddress;
         let kernel = Kernel::open().map_err(failed)?;
@@ -326,24 +319,24 @@ impl AwsIpSrcAddr {
         let mut pause = Duration::ZERO;
         loop {
             let present = kernel.routes().await.map_err(failed)?;
-            let ours = wanted::of_resource(&present, address);
-            if ours.is_empty() {
+            let own = wanted::of_resource(&present, address);
+            if own.is_empty() {
                 self.secure_default_route(&kernel, &present).await;
                 return Ok(());
             }
             if !self.call.deadline.sleep(pause).await {
                 return Err(Failure::generic(format!(
                     "the route {} keeps coming back",
-                    ours[0]
+                    own[0]
                 )));
             }
             pause = POLL_INTERVAL;
-            let names: Vec<String> = ours.iter().map(ToString::to_string).collect();
+            let names: Vec<String> = own.iter().map(ToString::to_string).collect();
             self.call
                 .steps
                 .acting(&format!("deleting {}", names.join(", ")));
-            // As long as those to the Internet are there, the others keep metadata apart from them.
-            let (halves, rest): (Vec<_>, Vec<_>) = ours
+            // The routes to the Internet go first: the others keep metadata apart from them.
+            let (halves, rest): (Vec<_>, Vec<_>) = own
                 .into_iter()
                 .partition(|route| wanted::is_half_of(route, address));
             for route in halves.into_iter().chain(rest) {
@@ -352,9 +345,9 @@ impl AwsIpSrcAddr {
         }
     }
 
-    /// The agents of this name that ours takes the place of write the address into the default
-    /// route itself. With the address the kernel would delete that route, and the node would be cut
-    /// off until its DHCP client renews it; so there has to be one with the node's own source.
+    /// The agents of this name that this one replaces write the address into the default route itself. With the
+    /// address the kernel would delete that route, and the node would be cut off until its DHCP client renews it. So
+    /// there has to be a default route with the node's own source.
     async fn secure_default_route(&self, kernel: &Kernel, present: &[Route]) {
         let address = self.parameters.ipaddress;
         let defaults = || present.iter().filter(|route| route.is_default());
