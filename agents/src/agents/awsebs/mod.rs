@@ -31,9 +31,9 @@ parameters! {
         device: DeviceName = default("/dev/sdf"), "device name to ask for",
             "The device name that EC2 is asked for, /dev/sdf to /dev/sdp or /dev/xvdf to /dev/xvdp. On Nitro instances the kernel names the device as it likes, and it is found by the volume's serial number; if another volume of the instance has the name, the next free one is taken. On Xen instances the device is /dev/xvdf where /dev/sdf is asked for; if another volume has the name, a start fails, since who mounts by name would mount that one.";
         cluster_instances: InstanceIds = optional, reloadable, "instances of the cluster, if it fences",
-            "The ids of the cluster's instances, with spaces between them. A start detaches the volume, without force, from an instance that runs only if it is one of these, Pacemaker's fencing is on (stonith-enabled), and Pacemaker does not take the resource to be running on another node: then that instance has stopped the resource, or was fenced and started again. From any other instance that runs the volume is not taken. So it is given only in a cluster with fencing; cib-gen sees to that. From stopped instances the volume is always taken.";
-        force_detach: bool = default("false"), reloadable, "whether to take the volume from a running instance by all means",
-            "Whether a start may detach the volume from any instance that runs, and by force if that instance does not let it go. What that instance has not written yet is lost, and it may not notice that it lost the volume. From stopped instances the volume is always taken.";
+            "The ids of the cluster's instances, with spaces between them. Give them only in a cluster with fencing; cib-gen does. A start then detaches the volume from a running instance, without force, if the instance is one of these, fencing is on (stonith-enabled), and the resource runs on no other node as far as Pacemaker knows: that instance stopped the resource, or was fenced and started again. The volume is not detached from any other running instance. From a stopped instance it always is.";
+        force_detach: bool = default("false"), reloadable, "detach from a running instance, by force if needed",
+            "Whether a start may detach the volume from any running instance, by force if the attachment stays busy. Data that the instance has not written yet is lost, and the instance may not notice that its volume is gone. From a stopped instance the volume is always detached.";
         profile: String = optional, reloadable, "profile of the AWS configuration",
             "A profile of root's AWS configuration. Without one, the environment is used, else root's default profile, else the instance role.";
         region: Region = optional, reloadable, "AWS region",
@@ -119,7 +119,7 @@ impl Agent for AwsEbs {
     const DESCRIPTION: Description = Description {
         name: "awsebs",
         short: "EBS volume attached to this EC2 instance",
-        long: "Attaches an EBS volume to this EC2 instance and waits until its device is there. Takes the volume from an instance that is stopped or terminated. From an instance that runs it is taken only if that is known to use it no more: see cluster_instances. A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=5 it also reads a block from the disk past the page cache, and with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
+        long: "Attaches an EBS volume to this EC2 instance and waits for its device. If the volume is attached to a stopped or terminated instance, it is detached there first; if that instance runs, only when it is known to use the volume no more (see cluster_instances). A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=5 it also reads a block from the disk past the page cache, and with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
         actions: &[
             Advice::timeout("start", 180),
             Advice::timeout("stop", 180),
@@ -219,7 +219,10 @@ impl AwsEbs {
 
     /// Two nodes could mount such a volume at the same time.
     fn multi_attach(&self) -> Failure {
-        Failure::configured(format!("{} has Multi-Attach on: turn it off", self.id()))
+        Failure::configured(format!(
+            "{} has Multi-Attach on; help: turn it off",
+            self.id()
+        ))
     }
 }
 

@@ -92,7 +92,7 @@ impl AwsEbs {
             }
             if volume.state == Usable::Never {
                 return Err(Failure::configured(format!(
-                    "{id} is deleted or in the state `error`; look at it in the EC2 console"
+                    "{id} is deleted or in the state `error`; help: look at it in the EC2 console"
                 )));
             }
             let step = Step::next(&volume, &here);
@@ -187,8 +187,8 @@ impl AwsEbs {
             ))
         } else {
             Failure::generic(format!(
-                "{id} fell back to `available` twice while it was being attached to {here}, and EC2 gives no reason. \
-                 Look at the volume and the instance in the EC2 console"
+                "{id} fell back to `available` twice while it was being attached to {here}, and EC2 gives no reason; \
+                 help: look at the volume and the instance in the EC2 console"
             ))
         }
     }
@@ -302,8 +302,8 @@ impl AwsEbs {
                     _ => "has been asked to attach",
                 };
                 return Err(Failure::generic(format!(
-                    "EC2 {said} {id} to {here}, but no device with the serial number {} appeared within {} s. \
-                     Look at the kernel's log; detaching it, or a reboot of the instance, may help",
+                    "EC2 {said} {id} to {here}, but no device with the serial number {} appeared within {} s; \
+                     help: look at the kernel's log, detach the volume or reboot the instance",
                     id.serial(),
                     deadline.limit().as_secs()
                 )));

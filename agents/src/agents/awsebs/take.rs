@@ -222,12 +222,12 @@ impl AwsEbs {
         Failure::generic(if holder == Holder::Busy {
             format!(
                 "{id} is in use on {instance}, which is running: EC2 says the attachment is busy. \
-                 Unmount it there or stop {instance}; nothing was taken by force"
+                 Nothing was detached by force; help: unmount it there or stop {instance}"
             )
         } else {
             format!(
-                "{id} is attached to {instance}, which runs{why}. Nothing was changed. Detach the volume there \
-                 or stop {instance}, then: pcs resource cleanup {}",
+                "{id} is attached to {instance}, which runs{why}. Nothing was changed; help: detach the volume \
+                 there or stop {instance}, then run `pcs resource cleanup {}`",
                 self.call.resource
             )
         })

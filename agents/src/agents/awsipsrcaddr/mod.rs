@@ -61,26 +61,34 @@ pub struct AwsIpSrcAddr {
 struct Started {}
 
 /// Why packets to the Internet do not leave from the address.
-enum Obstacle {
-    /// The address is not on this node.
-    NoAddress(String),
-    /// There is no interface of the name that was given.
-    NoInterface(String),
-    /// No default route, or the kernel refused: this may pass.
-    Route(String),
+struct Obstacle {
+    failure: Failure,
+    /// Whether it may pass: no default route, or the kernel refused.
+    may_pass: bool,
 }
 
 impl Obstacle {
-    fn reason(self) -> String {
-        match self {
-            Self::NoAddress(reason) | Self::NoInterface(reason) | Self::Route(reason) => reason,
-        }
+    fn passing(reason: String) -> Self {
+        let failure = Failure::generic(reason);
+        let may_pass = true;
+        Self { failure, may_pass }
+    }
+
+    fn lasting(failure: Failure) -> Self {
+        let may_pass = false;
+        Self { failure, may_pass }
     }
 }
 
 impl From<NetlinkError> for Obstacle {
     fn from(error: NetlinkError) -> Self {
-        Self::Route(error.to_string())
+        Self::passing(error.to_string())
+    }
+}
+
+impl From<NetlinkError> for Failure {
+    fn from(error: NetlinkError) -> Self {
+        Self::generic(error.to_string())
     }
 }
 
@@ -109,17 +117,7 @@ impl Agent for AwsIpSrcAddr {
     fn start(&self) -> Result<(), Failure> {
         // Before the routes: a start that is cut short has made some.
         self.started.save(&Started {})?;
-        self.call.wait(async {
-            self.establish(START_TIMEOUT)
-                .await
-                .map_err(|obstacle| match obstacle {
-                    Obstacle::NoAddress(reason) => Failure::generic(format!(
-                        "{reason}: the resource that puts it there has to start first"
-                    )),
-                    Obstacle::NoInterface(reason) => Failure::installed(reason),
-                    Obstacle::Route(reason) => Failure::generic(reason),
-                })
-        })
+        self.call.wait(self.establish(START_TIMEOUT))
     }
 
     fn stop(&self) -> Result<(), Failure> {
@@ -139,14 +137,14 @@ impl Agent for AwsIpSrcAddr {
             }
             Ok(match self.establish(MONITOR_TIMEOUT).await {
                 Ok(()) => Health::Running,
-                Err(obstacle) => Health::Degraded(obstacle.reason()),
+                Err(failure) => Health::Degraded(failure.reason),
             })
         })
     }
 
     fn validate(&self) -> Result<(), Failure> {
         match &self.parameters.interface {
-            Some(name) => index_of(name).map(drop).map_err(Failure::installed),
+            Some(name) => index_of(name).map(drop),
             // Which it is can be known when the address is there.
             None => Ok(()),
         }
@@ -155,17 +153,18 @@ impl Agent for AwsIpSrcAddr {
 
 impl AwsIpSrcAddr {
     /// Adds and corrects routes until the kernel chooses the address as source, or `limit` is over.
-    async fn establish(&self, limit: Duration) -> Result<(), Obstacle> {
+    async fn establish(&self, limit: Duration) -> Result<(), Failure> {
         self.call.steps.doing("reading addresses and routes");
         let kernel = Kernel::open()?;
         let deadline = self.call.deadline.at_most(limit);
         loop {
-            let obstacle = match self.attempt(&kernel).await {
-                Err(Obstacle::Route(reason)) => reason,
-                done => return done,
-            };
-            if !deadline.sleep(POLL_INTERVAL).await {
-                return Err(Obstacle::Route(obstacle));
+            match self.attempt(&kernel).await {
+                Ok(()) => return Ok(()),
+                Err(Obstacle { failure, may_pass }) => {
+                    if !may_pass || !deadline.sleep(POLL_INTERVAL).await {
+                        return Err(failure);
+                    }
+                }
             }
         }
     }
@@ -174,12 +173,12 @@ impl AwsIpSrcAddr {
         let address = self.parameters.ipaddress;
         let addresses = kernel.addresses().await?;
         let Some(carrier) = addresses.iter().find(|a| a.ip() == address) else {
-            return Err(Obstacle::NoAddress(format!(
-                "no interface of this node has {address}"
-            )));
+            return Err(Obstacle::lasting(Failure::generic(format!(
+                "no interface of this node has {address}: the resource that puts it there has to start first"
+            ))));
         };
         let interface = match &self.parameters.interface {
-            Some(name) => index_of(name).map_err(Obstacle::NoInterface)?,
+            Some(name) => index_of(name).map_err(Obstacle::lasting)?,
             None => carrier.interface,
         };
         let present = kernel.routes().await?;
@@ -192,15 +191,13 @@ impl AwsIpSrcAddr {
             // A DHCP client removed its route. Until it adds the next one, the routes of before are the best guess.
             None if wanted::has_both_halves(&present, address) => {}
             None => {
-                return Err(Obstacle::Route(format!(
-                    "{} has no default route",
-                    name_of(interface)
-                )));
+                let name = name_of(interface);
+                return Err(Obstacle::passing(format!("{name} has no default route")));
             }
         }
         match self.other_source(kernel).await? {
             None => Ok(()),
-            Some(reason) => Err(Obstacle::Route(reason)),
+            Some(reason) => Err(Obstacle::passing(reason)),
         }
     }
 
@@ -292,21 +289,21 @@ impl AwsIpSrcAddr {
         if self.started.load::<Started>().is_some() {
             return Ok(true);
         }
-        let kernel = Kernel::open().map_err(failed)?;
-        Ok(self.other_source(&kernel).await.map_err(failed)?.is_none())
+        let kernel = Kernel::open()?;
+        Ok(self.other_source(&kernel).await?.is_none())
     }
 
     /// For a probe, and for a monitor of what was never started: reports what is there and changes nothing.
     async fn look(&self) -> Result<Health, Failure> {
         let address = self.parameters.ipaddress;
-        let kernel = Kernel::open().map_err(failed)?;
-        let routes = kernel.routes().await.map_err(failed)?;
+        let kernel = Kernel::open()?;
+        let routes = kernel.routes().await?;
         if !routes.iter().any(|r| wanted::is_half_of(r, address)) {
             return Ok(Health::Stopped(format!(
                 "there is no route of this agent (protocol {PROTOCOL}) with the source {address}"
             )));
         }
-        Ok(match self.other_source(&kernel).await.map_err(failed)? {
+        Ok(match self.other_source(&kernel).await? {
             None => Health::Running,
             Some(reason) => Health::Degraded(reason),
         })
@@ -315,10 +312,10 @@ impl AwsIpSrcAddr {
     async fn remove_routes(&self) -> Result<(), Failure> {
         let address = self.parameters.ipaddress;
         self.call.steps.doing("reading the routes");
-        let kernel = Kernel::open().map_err(failed)?;
+        let kernel = Kernel::open()?;
         let mut pause = Duration::ZERO;
         loop {
-            let present = kernel.routes().await.map_err(failed)?;
+            let present = kernel.routes().await?;
             let own = wanted::of_resource(&present, address);
             if own.is_empty() {
                 self.secure_default_route(&kernel, &present).await;
@@ -340,7 +337,7 @@ impl AwsIpSrcAddr {
                 .into_iter()
                 .partition(|route| wanted::is_half_of(route, address));
             for route in halves.into_iter().chain(rest) {
-                kernel.delete_route(route).await.map_err(failed)?;
+                kernel.delete_route(route).await?;
             }
         }
     }
@@ -380,11 +377,7 @@ impl AwsIpSrcAddr {
     }
 }
 
-fn index_of(name: &str) -> Result<u32, String> {
+fn index_of(name: &str) -> Result<u32, Failure> {
     nix::net::if_::if_nametoindex(name)
-        .map_err(|errno| format!("find the network interface {name}: {errno}"))
-}
-
-fn failed(error: NetlinkError) -> Failure {
-    Failure::generic(error.to_string())
+        .map_err(|errno| Failure::installed(format!("find the network interface {name}: {errno}")))
 }
