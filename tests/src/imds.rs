@@ -157,7 +157,11 @@ impl Service {
         ]);
         if let Some(primary) = own.primary.private.first() {
             tree.extend([document("meta-data/local-ipv4", &primary.to_string())]);
-            let public = own.primary.public.iter().find(|(_, private)| private == primary);
+            let public = own
+                .primary
+                .public
+                .iter()
+                .find(|(_, private)| private == primary);
             tree.extend(
                 public.map(|(public, _)| document("meta-data/public-ipv4", &public.to_string())),
             );
@@ -243,7 +247,12 @@ fn interface_documents(
         ("vpc-id", site::VPC_ID.to_owned()),
     ];
     if !interface.public.is_empty() {
-        let publics = lines(&mut interface.public.iter().map(|(public, _)| public.to_string()));
+        let publics = lines(
+            &mut interface
+                .public
+                .iter()
+                .map(|(public, _)| public.to_string()),
+        );
         documents.push(("public-ipv4s", publics));
     }
     let directory = format!("meta-data/network/interfaces/macs/{}", interface.mac);

@@ -34,8 +34,8 @@ use std::time::Instant;
 pub(crate) use credentials::{RoleCredentials, random};
 pub use events::{Event, Happening};
 pub use fault::{CallFault, Fault, Injection, Life, MetadataFault, Standing, VolumeFault};
-pub(crate) use snapshot::{Identity, OwnInterface};
 pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
+pub(crate) use snapshot::{Identity, OwnInterface};
 pub use state::{AttachmentState, InstanceState, VolumeState};
 pub use timing::Timing;
 

@@ -153,9 +153,10 @@ impl State {
 
     pub(super) fn identity(&self, id: &InstanceId) -> Option<Identity> {
         let instance = self.instances.get(id)?;
-        let others = self.interfaces.iter().filter(|(own, interface)| {
-            interface.instance == *id && **own != instance.interface
-        });
+        let others = self
+            .interfaces
+            .iter()
+            .filter(|(own, interface)| interface.instance == *id && **own != instance.interface);
         let primary = self.own_interface(&instance.interface)?;
         Some(Identity {
             launched: instance.launched,
@@ -163,7 +164,9 @@ impl State {
             subnet: self.subnet.id.to_string(),
             subnet_cidr: self.subnet.cidr.to_string(),
             primary,
-            others: others.filter_map(|(own, _)| self.own_interface(own)).collect(),
+            others: others
+                .filter_map(|(own, _)| self.own_interface(own))
+                .collect(),
         })
     }
 
@@ -176,7 +179,9 @@ impl State {
             mac: interface.mac,
             hostname: private_dns(interface.primary),
             private: delivered.private.get(id).cloned().unwrap_or_default(),
-            public: public.map(|(public, (_, private))| (*public, *private)).collect(),
+            public: public
+                .map(|(public, (_, private))| (*public, *private))
+                .collect(),
         })
     }
 }
