@@ -61,9 +61,6 @@ impl Device {
     }
 
     /// Its size in bytes; 0 when there is nothing behind it any more.
-    ///
-    /// # Errors
-    /// When it can't be opened.
     pub fn size(&self) -> io::Result<u64> {
         File::open(&self.path)?.seek(SeekFrom::End(0))
     }
@@ -73,8 +70,7 @@ impl Device {
         self.size().is_ok_and(|size| size > 0)
     }
 
-    /// Whether there is certainly no disk behind it any more. An error that says nothing about
-    /// the disk leaves it open.
+    /// Whether there is certainly no disk behind it any more. Other errors say nothing about the disk.
     pub fn is_gone(&self) -> bool {
         match self.size() {
             Ok(size) => size == 0,
@@ -86,9 +82,6 @@ impl Device {
     }
 
     /// Whether a mounted file system, here or in another mount namespace, or something else holds it.
-    ///
-    /// # Errors
-    /// When it can't be opened for another reason.
     pub fn is_held(&self) -> io::Result<bool> {
         match OpenOptions::new()
             .read(true)
@@ -101,9 +94,8 @@ impl Device {
         }
     }
 
-    /// Writes out what the kernel still holds back, to the disk itself.
+    /// Writes what the kernel still has in memory to the disk itself.
     ///
-    /// # Errors
     /// EIO when the disk does not take it.
     pub fn flush(&self) -> io::Result<()> {
         OpenOptions::new().write(true).open(&self.path)?.sync_all()
@@ -112,7 +104,6 @@ impl Device {
     /// Reads a block from the disk, past the page cache, on a thread that is left behind if the disk
     /// does not answer within `limit`.
     ///
-    /// # Errors
     /// The disk's, and `TimedOut`.
     pub fn read_block(&self, limit: Duration) -> io::Result<()> {
         let path = self.path.clone();

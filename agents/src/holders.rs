@@ -1,5 +1,5 @@
-//! Who holds a block device that is to leave: kernel drivers on top of it, swap, loop devices, other mount
-//! namespaces, processes. Only looks; whoever stops the volume decides what to do about it.
+//! Who holds a block device that is to be detached: kernel drivers on top of it, swap, loop devices, other mount
+//! namespaces, processes. Nothing is decided or changed here; `awsebs/unmount.rs` does.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ use crate::device::{self, Device};
 use crate::mounts;
 use process::Process;
 
-/// As many as a reason can name.
-const ENOUGH: usize = 4;
+/// As many as a message can name.
+const LONGEST_LIST: usize = 4;
 
-/// Where the kernel shows what is looked for.
+/// The directories in which the kernel and Docker show what is looked for.
 #[derive(Debug, Clone)]
 struct Kernel {
     /// /sys/dev/block: disks and partitions by their numbers.
@@ -43,9 +43,9 @@ impl Default for Kernel {
     }
 }
 
-/// What holds the device and does not let go by itself, so that it is useless to wait: `LVM logical volume
-/// vg-data (lvchange --activate n /dev/mapper/vg-data)`.
-pub fn lasting(device: &Device) -> Vec<String> {
+/// The drivers, swap and loop devices that hold the device: `LVM logical volume vg-data (lvchange --activate n
+/// /dev/mapper/vg-data)`. They do not end by themselves, so it is useless to wait for them.
+pub fn drivers(device: &Device) -> Vec<String> {
     let kernel = Kernel::default();
     let numbers = device.numbers();
     let mut found = Vec::new();
@@ -60,21 +60,21 @@ pub fn lasting(device: &Device) -> Vec<String> {
 /// A process or a container that holds the device, or a file system that is mounted below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// For people.
+    /// Its name, for people.
     pub name: String,
-    /// Why it surely does not end by itself, if so, and what ends it; most do.
-    pub kept: Option<String>,
+    /// What ends it, if it is known not to end by itself.
+    pub remedy: Option<String>,
 }
 
 impl From<String> for User {
     fn from(name: String) -> Self {
-        Self { name, kept: None }
+        Self { name, remedy: None }
     }
 }
 
-/// Who holds the device and may let it go. Looking into all of /proc can hang (at a file of a dead NFS server), so it
-/// is given up after `limit`, with those who were found until then.
-pub fn passing(device: &Device, limit: Duration) -> Vec<User> {
+/// The processes that use the device, and file systems mounted below it. They may end by themselves. A search of /proc
+/// can hang (at a file of a dead NFS server), so it is given up after `limit` with those who were found until then.
+pub fn users(device: &Device, limit: Duration) -> Vec<User> {
     let end = Instant::now() + limit;
     let device = device.clone();
     let (tell, told) = mpsc::channel();
@@ -82,7 +82,7 @@ pub fn passing(device: &Device, limit: Duration) -> Vec<User> {
         Kernel::default().users_of(&device.numbers(), &|user| drop(tell.send(user)));
     });
     let mut found = Vec::new();
-    while found.len() < ENOUGH
+    while found.len() < LONGEST_LIST
         && let Ok(user) = told.recv_timeout(end.saturating_duration_since(Instant::now()))
     {
         found.push(user);
@@ -183,9 +183,9 @@ impl Kernel {
             let point = mount.point.display();
             tell(User {
                 name: format!("{process}, which has it mounted on {point}"),
-                // A mount that follows the node's goes with it.
-                kept: process
-                    .kept()
+                // A mount that follows the node's is unmounted with it.
+                remedy: process
+                    .remedy()
                     .filter(|_| !here.iter().all(|mount| mount.follows)),
             });
         }

@@ -33,17 +33,13 @@ pub struct Mount {
 }
 
 /// The mounts of this process's namespace, in the order in which they were made.
-///
-/// # Errors
-/// When /proc can't be read.
 pub fn mounts() -> io::Result<Vec<Mount>> {
     mounts_of(Path::new("/proc/self"))
 }
 
 /// The mounts of the namespace of a process, by its directory in /proc.
 ///
-/// # Errors
-/// When it can't be read; the process may have ended.
+/// When the file cannot be read: the process may have ended.
 pub fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
     let text = fs::read(process.join("mountinfo"))?;
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
@@ -128,7 +124,6 @@ pub fn mounted_on<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
 
 /// Unmounts `point`, if nothing uses it.
 ///
-/// # Errors
 /// EBUSY when something does.
 pub fn unmount(point: &Path) -> io::Result<()> {
     umount2(point, MntFlags::UMOUNT_NOFOLLOW).map_err(io::Error::from)

@@ -1,7 +1,7 @@
 //! What the cluster is asked, with Pacemaker's own tools on this node. An agent does not wait long for
 //! them: Pacemaker waits for the agent.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use quick_xml::Reader;
@@ -11,15 +11,12 @@ use tokio::process::Command;
 use ec2::Deadline;
 
 /// An answer takes some tens of milliseconds.
-const LIMIT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The properties that turn fencing on and off. Pacemaker 3.0.2 took on the second name and still knows the first.
 const FENCING: [&str; 2] = ["stonith-enabled", "fencing-enabled"];
 
 /// Whether the cluster fences nodes that it has lost.
-///
-/// # Errors
-/// Why Pacemaker can't be asked.
 pub async fn is_fencing_on(deadline: Deadline) -> Result<bool, String> {
     for name in FENCING {
         let query = [
@@ -45,14 +42,20 @@ pub async fn is_fencing_on(deadline: Deadline) -> Result<bool, String> {
     Ok(true)
 }
 
+/// The cluster's status as `crm_mon` writes it in XML.
+pub async fn status(deadline: Deadline) -> Result<String, String> {
+    let answer = ask(deadline, "crm_mon", &["--one-shot", "--output-as=xml"]).await?;
+    if !answer.status.success() {
+        return Err(failed("crm_mon", &answer));
+    }
+    Ok(text(&answer.stdout))
+}
+
 /// The other nodes on which the resource runs, as far as Pacemaker knows. It counts a start that is under way as
 /// running, so this node is among those that it names while the resource starts here.
 ///
 /// A node that was stopped in maintenance is offline in good order, and what ran there runs on. Only the history of the
 /// node's actions tells; Pacemaker deletes it when the node is fenced.
-///
-/// # Errors
-/// Why Pacemaker can't be asked.
 pub async fn other_nodes_that_run(
     resource: &str,
     deadline: Deadline,
@@ -82,7 +85,7 @@ pub async fn other_nodes_that_run(
 fn last_seen_running(status: &str, resource: &str) -> Result<Vec<String>, String> {
     let mut reader = Reader::from_str(status);
     let mut node = None;
-    let mut is_ours = false;
+    let mut is_resource = false;
     let mut last: Option<(i64, bool)> = None;
     let mut nodes = Vec::new();
     loop {
@@ -94,10 +97,10 @@ fn last_seen_running(status: &str, resource: &str) -> Result<Vec<String>, String
             Event::Start(element) | Event::Empty(element) => match element.name().as_ref() {
                 "node_state" => node = attribute(element, "uname"),
                 "lrm_resource" => {
-                    is_ours = attribute(element, "id").as_deref() == Some(resource);
+                    is_resource = attribute(element, "id").as_deref() == Some(resource);
                     last = None;
                 }
-                "lrm_rsc_op" if is_ours => {
+                "lrm_rsc_op" if is_resource => {
                     let call: i64 = attribute(element, "call-id")
                         .and_then(|id| id.parse().ok())
                         .unwrap_or(-1);
@@ -111,7 +114,7 @@ fn last_seen_running(status: &str, resource: &str) -> Result<Vec<String>, String
                 if last.take().is_some_and(|(_, runs)| runs) {
                     nodes.extend(node.clone());
                 }
-                is_ours = false;
+                is_resource = false;
             }
             _ => {}
         }
@@ -127,7 +130,7 @@ fn shows_running(action: &BytesStart<'_>) -> bool {
     }
 }
 
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+pub(crate) fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let value = element.try_get_attribute(name).ok()??.value;
     Some(value.into_owned())
 }
@@ -144,9 +147,10 @@ fn located(text: &str) -> Vec<String> {
 async fn ask(deadline: Deadline, tool: &str, arguments: &[&str]) -> Result<Output, String> {
     let answer = Command::new(tool)
         .args(arguments)
+        .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    match tokio::time::timeout(deadline.at_most(LIMIT).remaining(), answer).await {
+    match tokio::time::timeout(deadline.at_most(TIMEOUT).remaining(), answer).await {
         Ok(answer) => answer.map_err(|error| format!("{tool}: {error}")),
         Err(_) => Err(format!("{tool} gave no answer in time")),
     }

@@ -327,7 +327,7 @@ fn a_lost_address_is_shown_and_stop_succeeds() {
     let monitor = node.monitor().expect(190);
     assert_eq!(
         monitor.reason(),
-        "no interface of this node has 172.31.16.130"
+        "no interface of this node has 172.31.16.130: the resource that puts it there has to start first"
     );
     node.probe().expect(7);
     let start = node.start().expect(1);

@@ -54,20 +54,20 @@ pub async fn retry_transient<T>(
 const DENIED: Duration = Duration::from_secs(60);
 const DENIED_POLL: Duration = Duration::from_secs(1);
 
-/// As [`retry_transient`], but a denial counts only when it has lasted, for half of the time that is left
-/// at most. For what a start has to do.
+/// Makes a call again while IAM denies it, for half of the time that is left at most: the permission may just have
+/// been given. Errors of other kinds are the caller's to retry.
 ///
 /// # Errors
-/// As [`retry_transient`].
+/// The call's.
 pub async fn retry_denied<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
     let patience = deadline.at_most(DENIED.min(deadline.remaining() / 2));
     loop {
-        match retry_transient(deadline, &call).await {
+        match call().await {
             Err(error) if error.is_denial() && !patience.is_over() => {
-                tracing::info!("{error}; asking again");
+                tracing::warn!("{error}; retrying, as the permission may just have been given");
                 patience.sleep(DENIED_POLL).await;
             }
             answer => return answer,

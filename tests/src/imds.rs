@@ -19,7 +19,7 @@ use time::macros::format_description;
 
 use crate::connection::Connections;
 use crate::ec2::ids::InstanceId;
-use crate::ec2::{Ec2, Identity, MetadataFault, OWNER, locked, random};
+use crate::ec2::{Ec2, Identity, MetadataFault, OWNER, OwnInterface, locked, random};
 use crate::site;
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -149,20 +149,27 @@ impl Service {
             document("meta-data/instance-id", &self.instance),
             document("meta-data/placement/region", site::REGION),
             document("meta-data/placement/availability-zone", site::ZONE),
-            document("meta-data/mac", own.mac),
+            document("meta-data/mac", own.primary.mac),
             document("meta-data/local-hostname", &own.hostname),
             document("meta-data/hostname", &own.hostname),
             document("meta-data/services/domain", "amazonaws.com"),
             document("meta-data/services/partition", "aws"),
         ]);
-        if let Some(primary) = own.private.first() {
+        if let Some(primary) = own.primary.private.first() {
             tree.extend([document("meta-data/local-ipv4", &primary.to_string())]);
-            let public = own.public.iter().find(|(_, private)| private == primary);
+            let public = own
+                .primary
+                .public
+                .iter()
+                .find(|(_, private)| private == primary);
             tree.extend(
                 public.map(|(public, _)| document("meta-data/public-ipv4", &public.to_string())),
             );
         }
-        tree.extend(interface_documents(&own));
+        let interfaces = std::iter::once(&own.primary).chain(&own.others);
+        for (index, interface) in interfaces.enumerate() {
+            tree.extend(interface_documents(&own, interface, index));
+        }
         tree.extend(self.role_documents(&id));
         tree.extend([document(
             "dynamic/instance-identity/document",
@@ -209,7 +216,7 @@ impl Service {
             "instanceId": self.instance,
             "instanceType": "c5.xlarge",
             "pendingTime": launched.format(&Rfc3339).unwrap_or_default(),
-            "privateIp": own.private.first().map(ToString::to_string),
+            "privateIp": own.primary.private.first().map(ToString::to_string),
             "region": site::REGION,
             "version": "2017-09-30",
         });
@@ -218,33 +225,42 @@ impl Service {
 }
 
 /// `meta-data/network/interfaces/macs/MAC/...`.
-fn interface_documents(own: &Identity) -> Vec<(String, String)> {
+fn interface_documents(
+    own: &Identity,
+    interface: &OwnInterface,
+    index: usize,
+) -> Vec<(String, String)> {
     let lines =
         |addresses: &mut dyn Iterator<Item = String>| addresses.collect::<Vec<_>>().join("\n");
     let mut documents = vec![
-        ("interface-id", own.interface.to_string()),
-        ("mac", own.mac.to_owned()),
-        ("device-number", "0".to_owned()),
-        ("local-hostname", own.hostname.clone()),
+        ("interface-id", interface.id.to_string()),
+        ("mac", interface.mac.to_owned()),
+        ("device-number", index.to_string()),
+        ("local-hostname", interface.hostname.clone()),
         (
             "local-ipv4s",
-            lines(&mut own.private.iter().map(ToString::to_string)),
+            lines(&mut interface.private.iter().map(ToString::to_string)),
         ),
         ("owner-id", OWNER.to_owned()),
         ("subnet-id", own.subnet.clone()),
         ("subnet-ipv4-cidr-block", own.subnet_cidr.clone()),
         ("vpc-id", site::VPC_ID.to_owned()),
     ];
-    if !own.public.is_empty() {
-        let publics = lines(&mut own.public.iter().map(|(public, _)| public.to_string()));
+    if !interface.public.is_empty() {
+        let publics = lines(
+            &mut interface
+                .public
+                .iter()
+                .map(|(public, _)| public.to_string()),
+        );
         documents.push(("public-ipv4s", publics));
     }
-    let directory = format!("meta-data/network/interfaces/macs/{}", own.mac);
+    let directory = format!("meta-data/network/interfaces/macs/{}", interface.mac);
     let mut tree: Vec<_> = documents
         .into_iter()
         .map(|(name, value)| (format!("{directory}/{name}"), value))
         .collect();
-    tree.extend(own.public.iter().map(|(public, private)| {
+    tree.extend(interface.public.iter().map(|(public, private)| {
         let path = format!("{directory}/ipv4-associations/{public}");
         (path, private.to_string())
     }));

@@ -1,48 +1,32 @@
-//! awsvip: the secondary private address, assigned to this instance's interface.
+//! awsvip: the secondary private address, assigned to an interface of this instance.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
-use super::address::{self, Address, Sighting};
+use super::address::{Address, AddressAgent, Location, Shared, address_parameters};
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Agent, Call, Description, Exit, Failure, Health};
-use ec2::Deadline;
-use ec2::ErrorKind;
-use ec2::{
-    AwsError, Ec2, InterfaceId, Metadata, Region, retry_denied, retry_transient, trust_the_bundle,
-};
+use crate::ocf::{Advice, Description, Exit, Failure};
+use ec2::{AwsError, ErrorKind, Interface, retry_denied, retry_transient};
 
-parameters! {
+/// The agent.
+pub(super) type AwsVip = AddressAgent<AwsVipParameters>;
+
+address_parameters! {
     /// The parameters of awsvip. Those that ocf:heartbeat:awsvip has too have its names.
     struct AwsVipParameters {
         secondary_private_ip: Ipv4Addr = required, unique, "address to assign",
-            "The virtual address: a free private address of the instances' subnet, which is assigned to the primary network interface of this instance.";
-        profile: String = optional, reloadable, "profile of the AWS configuration",
-            "A profile of root's AWS configuration. Without one, the environment is used, else root's default profile, else the instance role.";
-        region: Region = optional, reloadable, "AWS region",
-            "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
-        doubt_limit: Duration = default("3600"), reloadable, "seconds without metadata before a monitor complains",
-            "How many seconds the instance metadata may give no answer before the monitor's reason says that this lasts too long. However long it lasts, the monitor reports the resource as degraded (190) and never as failed.";
+            "The virtual address: a free private address of the subnet, which is assigned to a network interface of this instance.";
     }
 }
 
-/// Subnets have these addresses for EC2 itself: the first four and the last.
+/// In each subnet EC2 reserves the first four addresses and the last.
 /// <https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html>
 const RESERVED_FIRST: u32 = 4;
 
-/// The agent.
-#[derive(Debug)]
-pub struct AwsVip {
-    parameters: AwsVipParameters,
-    call: Call,
-    seen: Sighting<Ipv4Addr>,
-}
-
-impl Agent for AwsVip {
+impl Address for AwsVipParameters {
     const DESCRIPTION: Description = Description {
         name: "awsvip",
         short: "Secondary private address on EC2",
-        long: "Assigns a secondary private address to the primary network interface of this EC2 instance, and takes it over from whichever instance has it; an Elastic IP that is associated with it comes along. A start ends when the instance metadata shows the address here, or, where the metadata lags, when EC2 does. The monitor asks the instance metadata, and EC2 only when the metadata does not show the address, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=10 it always asks EC2 too. Takes the place of ocf:heartbeat:awsvip and needs no AWS CLI. It does not configure the address on the node: that is ocf:heartbeat:IPaddr2. Needs ec2:AssignPrivateIpAddresses, ec2:UnassignPrivateIpAddresses and ec2:DescribeNetworkInterfaces.",
+        long: "Assigns a secondary private address to a network interface of this EC2 instance: the primary one, or the one in the parameter interface. The address is taken over from whichever instance has it, and an Elastic IP that is associated with it moves along. A start ends when the instance metadata shows the address here or, where the metadata is late, when EC2 does. The monitor asks the instance metadata, and EC2 only when the metadata does not show the address, so that throttling or an outage of EC2's API fails nothing. With OCF_CHECK_LEVEL=10 it always asks EC2 too. The agent replaces ocf:heartbeat:awsvip and needs no AWS CLI. It does not configure the address on the node: that is ocf:heartbeat:IPaddr2. Needs ec2:AssignPrivateIpAddresses, ec2:UnassignPrivateIpAddresses and ec2:DescribeNetworkInterfaces.",
         actions: &[
             Advice::timeout("start", 60),
             Advice::timeout("stop", 60),
@@ -50,123 +34,70 @@ impl Agent for AwsVip {
             Advice::monitor(10, 30, 60),
         ],
     };
-    type Parameters = AwsVipParameters;
+    type Identity = Ipv4Addr;
 
-    fn new(parameters: AwsVipParameters, call: Call) -> Self {
-        trust_the_bundle();
-        let seen = Sighting::of(
-            Self::DESCRIPTION.name,
-            &call.resource,
-            parameters.secondary_private_ip,
-        );
-        Self {
-            parameters,
-            call,
-            seen,
-        }
+    fn identity(&self) -> Ipv4Addr {
+        self.secondary_private_ip
     }
 
-    fn start(&self) -> Result<(), Failure> {
-        address::start(self)
-    }
-
-    fn stop(&self) -> Result<(), Failure> {
-        address::stop(self)
-    }
-
-    fn monitor(&self) -> Result<Health, Failure> {
-        address::monitor(self)
-    }
-
-    fn validate(&self) -> Result<(), Failure> {
-        self.fits_the_subnet()?;
-        // Of the two calls that change something EC2 has no rehearsal.
-        self.call.wait(async {
-            let deadline = self.call.deadline;
-            let asked = async {
-                let (interface, ec2) = address::connect(self, deadline).await?;
-                let has = async || ec2.has_address(&interface, self.address()).await;
-                retry_transient(deadline, has).await
-            };
-            asked.await.map(drop).map_err(Failure::from)
-        })
-    }
-}
-
-impl Address for AwsVip {
-    type Seen = Ipv4Addr;
-
-    fn call(&self) -> &Call {
-        &self.call
-    }
-
-    fn seen(&self) -> &Sighting<Ipv4Addr> {
-        &self.seen
-    }
-
-    fn doubt_limit(&self) -> Duration {
-        self.parameters.doubt_limit
-    }
-
-    fn account(&self) -> (Option<&Region>, Option<&str>) {
-        let profile = self.parameters.profile.as_deref();
-        (self.parameters.region.as_ref(), profile)
+    fn shared(&self) -> Shared<'_> {
+        self.shared_parameters()
     }
 
     fn name(&self) -> String {
-        self.address().to_string()
+        self.secondary_private_ip.to_string()
     }
 
-    fn is_shown(&self) -> Result<bool, AwsError> {
-        let metadata = Metadata::connect_by(self.call.deadline)?;
-        metadata.interface()?.has(self.address())
+    fn is_shown(&self, interface: &Interface<'_>) -> Result<bool, AwsError> {
+        interface.has(self.secondary_private_ip)
     }
 
     fn absence(&self) -> String {
-        format!(
-            "the instance metadata does not show {} here",
-            self.address()
-        )
+        let address = self.secondary_private_ip;
+        format!("the instance metadata does not show {address} here")
     }
 
-    async fn is_at(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<bool, AwsError> {
-        ec2.has_address(interface, self.address()).await
+    async fn is_at(&self, at: &Location<'_>) -> Result<bool, AwsError> {
+        at.ec2
+            .has_address(&at.interface, self.secondary_private_ip)
+            .await
     }
 
-    async fn move_to(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<(), Failure> {
-        let (address, deadline) = (self.address(), self.call.deadline);
-        self.call.steps.acting(&format!(
+    async fn move_to(&self, at: &Location<'_>) -> Result<(), Failure> {
+        let (address, interface) = (self.secondary_private_ip, &at.interface);
+        at.call.steps.acting(&format!(
             "assigning {address} to {interface}, wherever it is"
         ));
-        let assigned = retry_denied(deadline, async || ec2.assign(interface, address).await).await;
-        assigned.map_err(|error| match error.kind {
-            ErrorKind::InvalidValue => self.refused(&error),
+        let assign = async || at.ec2.assign(interface, address).await;
+        let assigned = retry_denied(at.deadline, async || {
+            retry_transient(at.deadline, &assign).await
+        });
+        assigned.await.map_err(|error| match error.kind {
+            ErrorKind::InvalidValue => self.refused(at, &error),
             _ => error.into(),
         })
     }
 
-    async fn take_from(
-        &self,
-        interface: &InterfaceId,
-        ec2: &Ec2,
-        deadline: Deadline,
-    ) -> Result<(), AwsError> {
-        let address = self.address();
-        self.call
-            .steps
-            .acting(&format!("taking {address} from {interface}"));
-        retry_transient(deadline, async || ec2.unassign(interface, address).await).await
+    async fn take_from(&self, at: &Location<'_>) -> Result<(), AwsError> {
+        let (address, interface) = (self.secondary_private_ip, &at.interface);
+        let step = format!("taking {address} from {interface}");
+        at.call.steps.acting(&step);
+        let unassign = async || at.ec2.unassign(interface, address).await;
+        retry_transient(at.deadline, unassign).await
+    }
+
+    /// EC2 has no dry run for the two calls that change something.
+    async fn rehearse(&self, at: &Location<'_>) -> Result<(), Failure> {
+        self.fits_the_subnet(at)?;
+        retry_transient(at.deadline, async || self.is_at(at).await).await?;
+        Ok(())
     }
 }
 
-impl AwsVip {
-    fn address(&self) -> Ipv4Addr {
-        self.parameters.secondary_private_ip
-    }
-
-    /// The address may be wrong for this node, or taken at this moment.
-    fn refused(&self, error: &AwsError) -> Failure {
-        match self.fits_the_subnet() {
+impl AwsVipParameters {
+    /// The address may be wrong for this node, or used by another instance at this moment.
+    fn refused(&self, at: &Location<'_>, error: &AwsError) -> Failure {
+        match self.fits_the_subnet(at) {
             Err(failure) if failure.exit == Exit::Installed => Failure {
                 reason: format!("{}; {error}", failure.reason),
                 ..failure
@@ -177,18 +108,14 @@ impl AwsVip {
         }
     }
 
-    /// That the address can be one of this instance's at all.
-    fn fits_the_subnet(&self) -> Result<(), Failure> {
-        let asked = || {
-            let metadata = Metadata::connect_by(self.call.deadline)?;
-            let interface = metadata.interface()?;
-            Ok((interface.subnet()?, interface.primary()?))
-        };
-        let (subnet, primary) = asked().map_err(|error: AwsError| Failure::from(error))?;
-        let address = self.address();
+    /// That the address can be one of the interface's.
+    fn fits_the_subnet(&self, at: &Location<'_>) -> Result<(), Failure> {
+        let (subnet, primary) =
+            at.in_metadata(|interface| Ok((interface.subnet()?, interface.primary()?)))?;
+        let address = self.secondary_private_ip;
         let wrong = |what: &str| {
             Err(Failure::installed(format!(
-                "secondary_private_ip {address} {what}: choose a free address of the subnet {subnet}"
+                "secondary_private_ip {address} {what}; help: choose a free address of the subnet {subnet}"
             )))
         };
         if !subnet.contains(&address) {
@@ -196,7 +123,7 @@ impl AwsVip {
         }
         let place = address.to_bits() - subnet.network().to_bits();
         if place < RESERVED_FIRST || address == subnet.broadcast() {
-            return wrong("is one that EC2 keeps for itself in every subnet");
+            return wrong("is one that EC2 reserves in every subnet");
         }
         if address == primary {
             return wrong("is this instance's own primary address");

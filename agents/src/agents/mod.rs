@@ -1,10 +1,10 @@
 //! The agents. Each has a folder or file of its own and a binary of its own name.
 
 mod address;
-pub mod awsebs;
-pub mod awseip;
+mod awsebs;
+mod awseip;
 pub mod awsipsrcaddr;
-pub mod awsvip;
+mod awsvip;
 pub mod pbx;
 
 use std::ffi::OsStr;

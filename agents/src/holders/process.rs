@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::device;
 use crate::mounts::{self, Mount};
@@ -102,7 +103,7 @@ impl Process {
         if let Some(id) = container(&path) {
             let short = id.get(..12)?;
             return Some(match Container::of(&self.containers, id) {
-                Some(known) => format!("container {}", known.name()),
+                Some(known) => format!("container {}", known.name),
                 None => format!("container {short}"),
             });
         }
@@ -110,13 +111,13 @@ impl Process {
         Some(service.to_owned())
     }
 
-    /// What to do about it, if it is sure that it does not end by itself: Docker starts its container again whenever it
-    /// ends, and nobody is stopping it.
-    pub(super) fn kept(&self) -> Option<String> {
+    /// What ends the process for good, if Docker starts its container again whenever it ends and nobody is stopping
+    /// the container.
+    pub(super) fn remedy(&self) -> Option<String> {
         let path = self.group()?;
         let container = Container::of(&self.containers, container(&path)?)?;
-        (container.is_kept() && !self.is_ending())
-            .then(|| format!("docker stop {}", container.name()))
+        (container.is_restarted && !self.is_ending())
+            .then(|| format!("docker stop {}", container.name))
     }
 
     /// proc(5), status: whether it has ended, or a signal to end is on its way to it.
@@ -129,7 +130,7 @@ impl Process {
         let to_end = [Signal::SIGKILL, Signal::SIGTERM].map(|signal| 1_u64 << (signal as u32 - 1));
         let is_told = |name| {
             let pending = says(name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
-            // What can't be read may be ending.
+            // A process whose status cannot be read may be ending.
             pending.is_none_or(|mask| to_end.iter().any(|signal| mask & signal != 0))
         };
         says("State:").is_none_or(|state| state.starts_with(['Z', 'X']))
@@ -158,46 +159,25 @@ pub(super) fn container(group: &str) -> Option<&str> {
 }
 
 /// What Docker's own files say of a container, where they are in their usual place.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Container {
     name: String,
-    /// Set when a person or a program begins to stop it, until it is started again.
-    has_been_manually_stopped: bool,
-    #[serde(skip)]
-    policy: String,
+    /// Whether Docker starts it again whenever it ends.
+    is_restarted: bool,
 }
 
 impl Container {
     fn of(containers: &Path, id: &str) -> Option<Self> {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Host {
-            restart_policy: Policy,
-        }
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Policy {
-            name: String,
-        }
-        let about = containers.join(id);
-        let container: Self =
-            serde_json::from_slice(&fs::read(about.join("config.v2.json")).ok()?).ok()?;
-        let host = fs::read(about.join("hostconfig.json")).unwrap_or_default();
-        let host: Option<Host> = serde_json::from_slice(&host).ok();
+        let read = |file: &str| -> Option<Value> {
+            serde_json::from_slice(&fs::read(containers.join(id).join(file)).ok()?).ok()
+        };
+        let config = read("config.v2.json")?;
+        let host = read("hostconfig.json").unwrap_or_default();
+        // Set when a person or a program begins to stop it, until it is started again.
+        let is_stopped = config["HasBeenManuallyStopped"].as_bool()?;
+        let policy = host["RestartPolicy"]["Name"].as_str().unwrap_or_default();
         Some(Self {
-            policy: host.map_or_else(String::new, |host| host.restart_policy.name),
-            ..container
+            name: config["Name"].as_str()?.trim_start_matches('/').to_owned(),
+            is_restarted: !is_stopped && ["always", "unless-stopped"].contains(&policy),
         })
-    }
-
-    fn name(&self) -> &str {
-        self.name.trim_start_matches('/')
-    }
-
-    /// Whether Docker starts it again whenever it ends.
-    fn is_kept(&self) -> bool {
-        !self.has_been_manually_stopped
-            && ["always", "unless-stopped"].contains(&self.policy.as_str())
     }
 }

@@ -139,7 +139,7 @@ fn only_a_container_that_docker_keeps_running_surely_stays() {
     const NONE: &str = "0000000000000000";
     const SIGTERM: &str = "0000000000004000";
     const SIGKILL: &str = "0000000000000100";
-    for (policy, manually_stopped, pending, kept) in [
+    for (policy, manually_stopped, pending, restarted) in [
         ("always", false, NONE, true),
         ("unless-stopped", false, NONE, true),
         ("unless-stopped", true, NONE, false),
@@ -156,7 +156,7 @@ fn only_a_container_that_docker_keeps_running_surely_stays() {
         let user = User {
             name: "container exporter: exporter (pid 4242), which has it mounted on /data"
                 .to_owned(),
-            kept: kept.then(|| "docker stop exporter".to_owned()),
+            remedy: restarted.then(|| "docker stop exporter".to_owned()),
         };
         assert_eq!(
             found.into_inner(),

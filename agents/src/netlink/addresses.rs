@@ -48,10 +48,6 @@ impl Address {
 impl Kernel {
     /// All IPv4 addresses of this host, those of one interface in the order in which the
     /// kernel considers them as a source.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel cannot be asked.
     pub async fn addresses(&self) -> Result<Vec<Address>, NetlinkError> {
         let mut request = self.handle.address().get();
         request.message_mut().header.family = AddressFamily::Inet;

@@ -48,10 +48,6 @@ pub struct Kernel {
 
 impl Kernel {
     /// Opens the socket. It needs a runtime, which serves it until this is dropped.
-    ///
-    /// # Errors
-    ///
-    /// When there can be no such socket.
     pub fn open() -> Result<Self, NetlinkError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(|said| NetlinkError {
             doing: "open a netlink socket".to_owned(),

@@ -7,14 +7,14 @@ use futures_util::{StreamExt, TryStreamExt};
 use ipnet::Ipv4Net;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
-    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
+    RouteNextHopFlags, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::Error;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
     NetlinkMessage, NetlinkPayload,
 };
+use rtnetlink::{Error, RouteMessageBuilder};
 
 use super::{Kernel, NetlinkError};
 use nix::errno::Errno;
@@ -125,32 +125,28 @@ impl Route {
 
     /// The route as the kernel wants to be told. Several next hops cannot be told.
     fn to_message(&self) -> RouteMessage {
-        let mut message = RouteMessage::default();
-        let header = &mut message.header;
-        header.address_family = AddressFamily::Inet;
-        header.destination_prefix_length = self.destination.prefix_len();
-        header.tos = self.tos;
-        header.table = RouteHeader::RT_TABLE_MAIN;
-        header.protocol = RouteProtocol::from(self.protocol);
-        header.scope = self.scope;
-        header.kind = RouteType::Unicast;
-        let attributes = &mut message.attributes;
-        attributes.push(RouteAttribute::Destination(RouteAddress::Inet(
-            self.destination.addr(),
-        )));
-        attributes.push(RouteAttribute::Priority(self.metric));
+        let mut builder = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(self.destination.addr(), self.destination.prefix_len())
+            .tos(self.tos)
+            .protocol(self.protocol.into())
+            .scope(self.scope)
+            .priority(self.metric);
         if let Some(source) = self.source {
-            attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(source)));
+            builder = builder.pref_source(source);
         }
-        if !self.settings.is_empty() {
-            attributes.push(RouteAttribute::Metrics(self.settings.clone()));
-        }
+        let mut gateway = None;
         if let [hop] = self.hops.as_slice() {
-            attributes.push(RouteAttribute::Oif(hop.interface));
-            attributes.extend(hop.gateway.clone());
+            builder = builder.output_interface(hop.interface);
             if hop.onlink {
-                message.header.flags |= RouteFlags::Onlink;
+                builder = builder.onlink();
             }
+            gateway.clone_from(&hop.gateway);
+        }
+        let mut message = builder.build();
+        message.attributes.extend(gateway);
+        if !self.settings.is_empty() {
+            let settings = RouteAttribute::Metrics(self.settings.clone());
+            message.attributes.push(settings);
         }
         message
     }
@@ -220,10 +216,6 @@ pub enum Write {
 impl Kernel {
     /// The unicast routes of the main table; those to one destination in the order in which
     /// the kernel considers them.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel cannot be asked.
     pub async fn routes(&self) -> Result<Vec<Route>, NetlinkError> {
         let mut ask = RouteMessage::default();
         ask.header.address_family = AddressFamily::Inet;
@@ -238,8 +230,6 @@ impl Kernel {
     }
 
     /// Writes a route with one next hop.
-    ///
-    /// # Errors
     ///
     /// What the kernel said. `EEXIST` means that such a route is there already.
     pub async fn write_route(&self, route: &Route, how: Write) -> Result<(), NetlinkError> {
@@ -257,10 +247,6 @@ impl Kernel {
 
     /// Deletes exactly this route. With its interface or its source address the kernel has deleted it
     /// itself; that is no error.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel said.
     pub async fn delete_route(&self, route: &Route) -> Result<(), NetlinkError> {
         let request = self.handle.route().del(route.to_message());
         let done = request
@@ -275,10 +261,6 @@ impl Kernel {
 
     /// The source address that the kernel would choose for a packet to `destination` of a program
     /// that has chosen none; none if there is no way there. Nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel cannot be asked.
     pub async fn source_towards(
         &self,
         destination: Ipv4Addr,

@@ -117,6 +117,8 @@ macro_rules! parameters {
         $field:ident: $type:ty = $presence:ident $(($default:literal))?, $($mark:ident,)* $short:literal, $long:literal;
     )+}) => {
         $(#[$doc])*
+        // As visible as the agent.
+        #[allow(unreachable_pub)]
         #[derive(Debug, Clone)]
         pub struct $Name {$(
             #[doc = $long]

@@ -133,6 +133,12 @@ impl Metadata {
         })
     }
 
+    /// The network interface with this MAC address.
+    pub fn interface_of(&self, mac: String) -> Interface<'_> {
+        let metadata = self;
+        Interface { mac, metadata }
+    }
+
     fn get(&self, path: &str) -> Result<String, AwsError> {
         self.find(path)?.ok_or_else(|| {
             AwsError::new(

@@ -27,14 +27,15 @@ mod transition;
 mod xml;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 pub(crate) use credentials::{RoleCredentials, random};
 pub use events::{Event, Happening};
 pub use fault::{CallFault, Fault, Injection, Life, MetadataFault, Standing, VolumeFault};
-pub(crate) use snapshot::Identity;
 pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
+pub(crate) use snapshot::{Identity, OwnInterface};
 pub use state::{AttachmentState, InstanceState, VolumeState};
 pub use timing::Timing;
 
@@ -44,7 +45,7 @@ use error::ApiError;
 use events::EventLog;
 use fault::{Faults, Struck};
 use history::Remembered;
-use ids::{InstanceId, VolumeId};
+use ids::{InstanceId, InterfaceId, VolumeId};
 use state::{Delivered, State};
 use transition::StopMode;
 
@@ -120,6 +121,22 @@ impl Ec2 {
     pub fn add_volume(&self, id: &str, zone: &'static str) -> Result<(), ApiError> {
         let id = VolumeId::parse(id)?;
         locked(&self.state).add_volume(id, zone);
+        Ok(())
+    }
+
+    /// Gives an instance another network interface, with a primary address of its own.
+    ///
+    /// # Errors
+    /// When an id is malformed.
+    pub fn add_interface(
+        &self,
+        instance: &str,
+        interface: &str,
+        mac: &'static str,
+        primary: Ipv4Addr,
+    ) -> Result<(), ApiError> {
+        let (instance, id) = (InstanceId::parse(instance)?, InterfaceId::parse(interface)?);
+        locked(&self.state).add_interface(instance, id, mac, primary);
         Ok(())
     }
 

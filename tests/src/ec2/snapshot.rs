@@ -67,12 +67,21 @@ pub struct HolderSnapshot {
 /// An instance as its metadata shows it: addresses as delivered, which lag behind the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    pub(crate) interface: InterfaceId,
-    pub(crate) mac: &'static str,
     pub(crate) launched: SystemTime,
     pub(crate) hostname: String,
     pub(crate) subnet: String,
     pub(crate) subnet_cidr: String,
+    pub(crate) primary: OwnInterface,
+    /// Further interfaces, in the order of their device indexes.
+    pub(crate) others: Vec<OwnInterface>,
+}
+
+/// An interface of an instance, as its metadata shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnInterface {
+    pub(crate) id: InterfaceId,
+    pub(crate) mac: &'static str,
+    pub(crate) hostname: String,
     /// Primary first.
     pub(crate) private: Vec<Ipv4Addr>,
     /// Public to private.
@@ -131,10 +140,9 @@ impl State {
         let mut network = Network::default();
         for (interface, addresses) in &delivered.private {
             if let Some(interface) = self.interfaces.get(interface) {
-                let addresses = addresses.iter().copied().collect();
-                network
-                    .private
-                    .insert(interface.instance.to_string(), addresses);
+                let instance = interface.instance.to_string();
+                let all = network.private.entry(instance).or_default();
+                all.extend(addresses.iter().copied());
             }
         }
         for (public, (_, private)) in &delivered.public {
@@ -145,24 +153,33 @@ impl State {
 
     pub(super) fn identity(&self, id: &InstanceId) -> Option<Identity> {
         let instance = self.instances.get(id)?;
-        let interface = self.interfaces.get(&instance.interface)?;
-        let delivered = &self.delivered;
+        let others = self
+            .interfaces
+            .iter()
+            .filter(|(own, interface)| interface.instance == *id && **own != instance.interface);
+        let primary = self.own_interface(&instance.interface)?;
         Some(Identity {
-            interface: instance.interface.clone(),
-            mac: interface.mac,
             launched: instance.launched,
-            hostname: private_dns(interface.primary),
+            hostname: primary.hostname.clone(),
             subnet: self.subnet.id.to_string(),
             subnet_cidr: self.subnet.cidr.to_string(),
-            private: delivered
-                .private
-                .get(&instance.interface)
-                .cloned()
-                .unwrap_or_default(),
-            public: delivered
-                .public
-                .iter()
-                .filter(|(_, (at, _))| *at == instance.interface)
+            primary,
+            others: others
+                .filter_map(|(own, _)| self.own_interface(own))
+                .collect(),
+        })
+    }
+
+    fn own_interface(&self, id: &InterfaceId) -> Option<OwnInterface> {
+        let interface = self.interfaces.get(id)?;
+        let delivered = &self.delivered;
+        let public = delivered.public.iter().filter(|(_, (at, _))| at == id);
+        Some(OwnInterface {
+            id: id.clone(),
+            mac: interface.mac,
+            hostname: private_dns(interface.primary),
+            private: delivered.private.get(id).cloned().unwrap_or_default(),
+            public: public
                 .map(|(public, (_, private))| (*public, *private))
                 .collect(),
         })

@@ -309,6 +309,25 @@ impl State {
         self.volumes.insert(id, volume);
     }
 
+    pub(super) fn add_interface(
+        &mut self,
+        instance: InstanceId,
+        id: InterfaceId,
+        mac: &'static str,
+        primary: Ipv4Addr,
+    ) {
+        let interface = Interface {
+            instance,
+            mac,
+            primary,
+            secondary: Vec::new(),
+            lent_public: None,
+            lends_no_more: true,
+        };
+        self.interfaces.insert(id, interface);
+        self.delivered = self.deliverable();
+    }
+
     /// Numbers attachments, associations and lent addresses.
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;

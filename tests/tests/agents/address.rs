@@ -3,7 +3,10 @@
 use lab::ec2::Happening;
 use lab::site::{EIP, EIP_ALLOCATION, INSTANCES};
 
-use crate::node::Site;
+use crate::node::{Answer, Site};
+
+/// A second interface of the first node, which the kernel calls ens6.
+const SECOND: (&str, &str) = ("eni-0a1f3c5e7b9d2f411", "06:1f:3c:5e:7b:11");
 
 fn interface_of_the_eip(site: &Site) -> Option<String> {
     let answer = site.call("DescribeAddresses", &[("AllocationId.1", EIP_ALLOCATION)]);
@@ -175,5 +178,59 @@ fn an_address_that_can_not_be_this_instances_is_left_to_other_nodes() {
     for (address, code) in [("10.0.0.7", 5), ("172.31.16.134", 1)] {
         let answer = with(address, "start", code);
         assert!(answer.says("InvalidParameterValue"), "{answer:?}");
+    }
+}
+
+fn with_second_interface() -> Site {
+    let site = Site::new();
+    let (eni, mac) = SECOND;
+    let primary = std::net::Ipv4Addr::new(172, 31, 16, 140);
+    let added = site.ec2.add_interface(INSTANCES[0].id, eni, mac, primary);
+    added.unwrap();
+    site
+}
+
+/// An action of an agent with the parameter `interface`, where the kernel has the second interface as ens6.
+fn on_interface(site: &Site, interface: &str, agent: &str, action: &str) -> Answer {
+    let script = format!(
+        "mount -t tmpfs tmpfs /sys; mkdir -p /sys/class/net/ens6; echo {} > /sys/class/net/ens6/address; \
+         export OCF_RESKEY_interface={interface} OCF_CHECK_LEVEL=10; exec $AGENT {action}",
+        SECOND.1
+    );
+    site.inside(0, agent, &script)
+}
+
+#[test]
+fn the_addresses_go_to_the_interface_that_the_user_named() {
+    let site = with_second_interface();
+    let vip = lab::site::VIP.to_string();
+    for agent in ["awsvip", "awseip"] {
+        on_interface(&site, "ens6", agent, "monitor").expect(7);
+        on_interface(&site, "ens6", agent, "validate-all").expect(0);
+        on_interface(&site, "ens6", agent, "start").expect(0);
+        on_interface(&site, "ens6", agent, "monitor").expect(0);
+    }
+    let id = [("NetworkInterfaceId.1", SECOND.0)];
+    let second = site.call("DescribeNetworkInterfaces", &id);
+    assert!(second.contains(&vip), "{second}");
+    assert_eq!(interface_of_the_eip(&site).as_deref(), Some(SECOND.0));
+    // On the primary interface there is nothing.
+    site.agent(0, "awsvip", "monitor").expect(7);
+    for agent in ["awseip", "awsvip"] {
+        on_interface(&site, "ens6", agent, "stop").expect(0);
+        on_interface(&site, "ens6", agent, "monitor").expect(7);
+    }
+    assert_eq!(holder_of_the_vip(&site), None);
+}
+
+#[test]
+fn an_interface_that_the_node_does_not_have_is_named() {
+    let site = with_second_interface();
+    for agent in ["awsvip", "awseip"] {
+        on_interface(&site, "ens7", agent, "monitor").expect(7);
+        let start = on_interface(&site, "ens7", agent, "start").expect(5);
+        assert!(start.says("no network interface ens7"), "{start:?}");
+        on_interface(&site, "ens7", agent, "stop").expect(0);
+        on_interface(&site, "../ens6", agent, "start").expect(6);
     }
 }

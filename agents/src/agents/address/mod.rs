@@ -1,297 +1,404 @@
-//! What the agents of an address have in common. The instance metadata says whether the address is here. It can
-//! be silent, and it can lag behind EC2, for minutes or for good: then EC2's own description decides. When both
-//! are silent, what counts is that the address was here when it was last seen.
+//! What the agents of an address have in common. The instance metadata says whether the address is here. The
+//! metadata can be silent, and it can be behind EC2, for minutes or for good: then EC2's own description decides.
+//! When both are silent, what counts is that the address was here when it was last seen.
 
-mod sighting;
+mod interface;
+mod last_seen;
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(super) use sighting::Sighting;
-use sighting::Witness;
+pub(super) use interface::InterfaceName;
+pub(super) use last_seen::LastSeen;
+use last_seen::Witness;
 
-use crate::ocf::{Call, Failure, Health};
-use ec2::Deadline;
-use ec2::ErrorKind;
+use crate::ocf::params::Parameters;
+use crate::ocf::{Agent, Call, Description, Failure, Health};
 use ec2::{
-    AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InterfaceId, Metadata, Region, retry_transient,
-    retry_until,
+    AwsError, Deadline, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, Interface, InterfaceId,
+    Metadata, Region, retry_transient, retry_until, trust_the_bundle,
 };
 
-/// How often the metadata is asked while it has to follow.
-const POLL: Duration = Duration::from_millis(50);
-/// How long it has at least, each time.
-const SHORTEST_WAIT: Duration = Duration::from_millis(500);
-/// A stop doesn't wait longer for EC2: the next start takes the address over anyway.
-const STOP: Duration = Duration::from_secs(12);
+/// How often the metadata is asked while it has to follow EC2.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the metadata has at least to follow, each time.
+const SHORTEST_METADATA_WAIT: Duration = Duration::from_millis(500);
+/// How long a stop tries: the next start takes the address over anyway.
+const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a stop waits for the metadata to follow.
-const FOLLOW: Duration = Duration::from_secs(5);
-/// How long EC2 may take to say what the metadata does not know.
-const SECOND_OPINION: Duration = Duration::from_secs(8);
-/// How long the metadata has to say that an address which it showed before has gone until it is believed without
-/// EC2. It has been seen to forget addresses for a moment.
-const FORGETFUL: Duration = Duration::from_secs(120);
+const STOP_METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long EC2 may take to answer what the metadata does not show.
+const EC2_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long ago the metadata showed an address that it shows no more, until it is believed without EC2. It has been
+/// seen to lose addresses for a moment.
+const METADATA_DOUBT: Duration = Duration::from_secs(120);
 
-/// An address that EC2 moves between instances.
-pub(super) trait Address {
-    /// What tells it from what another configuration saw.
-    type Seen: Serialize + DeserializeOwned + PartialEq;
+/// Declares the parameters of an agent of an address: its own, then those that all of them have.
+macro_rules! address_parameters {
+    ($(#[$doc:meta])* struct $Name:ident {$($own:tt)*}) => {
+        parameters! {
+            $(#[$doc])*
+            struct $Name {
+                $($own)*
+                interface: crate::agents::address::InterfaceName = optional, "network interface",
+                    "The network interface of this instance that carries the private address, by the kernel's name (`ip link`), such as ens6. It has to be the same name on each node. Without one, the instance's primary interface (device index 0).";
+                profile: String = optional, reloadable, "profile of the AWS configuration",
+                    "A profile of root's AWS configuration. Without one, the environment is used, else root's default profile, else the instance role.";
+                region: ec2::Region = optional, reloadable, "AWS region",
+                    "The region. Without one, that of the AWS configuration, else the one that the instance runs in.";
+                doubt_limit: std::time::Duration = default("3600"), reloadable, "seconds without metadata before a monitor complains",
+                    "How many seconds the instance metadata may give no answer before the monitor's reason says that this lasts too long. However long it lasts, the monitor reports the resource as degraded (190) and never as failed.";
+            }
+        }
 
-    fn call(&self) -> &Call;
-    fn seen(&self) -> &Sighting<Self::Seen>;
-    /// How long the metadata may be silent before a monitor complains of it.
-    fn doubt_limit(&self) -> Duration;
-    /// The region and the profile of the AWS configuration.
-    fn account(&self) -> (Option<&Region>, Option<&str>);
+        impl $Name {
+            fn shared_parameters(&self) -> crate::agents::address::Shared<'_> {
+                crate::agents::address::Shared {
+                    interface: self.interface.as_ref(),
+                    profile: self.profile.as_deref(),
+                    region: self.region.as_ref(),
+                    doubt_limit: self.doubt_limit,
+                }
+            }
+        }
+    };
+}
+pub(super) use address_parameters;
+
+/// The values of the parameters that all agents of an address have.
+pub(super) struct Shared<'a> {
+    pub(super) interface: Option<&'a InterfaceName>,
+    pub(super) profile: Option<&'a str>,
+    pub(super) region: Option<&'a Region>,
+    pub(super) doubt_limit: Duration,
+}
+
+/// An address that EC2 moves between instances, by its parameters.
+pub(super) trait Address: Parameters {
+    /// What the agent says about itself.
+    const DESCRIPTION: Description;
+    /// What tells the address from that of another configuration.
+    type Identity: Serialize + DeserializeOwned + PartialEq;
+
+    fn identity(&self) -> Self::Identity;
+    fn shared(&self) -> Shared<'_>;
     /// What people call it.
     fn name(&self) -> String;
-    /// Whether the metadata shows it on this instance.
-    fn is_shown(&self) -> Result<bool, AwsError>;
+    /// Whether the metadata shows it on this interface.
+    fn is_shown(&self, interface: &Interface<'_>) -> Result<bool, AwsError>;
     /// What the metadata shows when it does not.
     fn absence(&self) -> String;
     /// Whether EC2 has it on this interface.
-    async fn is_at(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<bool, AwsError>;
+    async fn is_at(&self, at: &Location<'_>) -> Result<bool, AwsError>;
     /// Has EC2 move it to this interface.
-    async fn move_to(&self, interface: &InterfaceId, ec2: &Ec2) -> Result<(), Failure>;
+    async fn move_to(&self, at: &Location<'_>) -> Result<(), Failure>;
     /// Has EC2 take it from this interface, and from no other.
-    async fn take_from(
+    async fn take_from(&self, at: &Location<'_>) -> Result<(), AwsError>;
+    /// Checks that EC2 would move it to this interface, and changes nothing.
+    async fn rehearse(&self, at: &Location<'_>) -> Result<(), Failure>;
+}
+
+/// An interface of this instance, EC2, and until when it is asked.
+pub(super) struct Location<'a> {
+    pub(super) interface: InterfaceId,
+    pub(super) ec2: Ec2,
+    pub(super) deadline: Deadline,
+    pub(super) call: &'a Call,
+    pub(super) name: Option<&'a InterfaceName>,
+}
+
+impl Location<'_> {
+    /// What `read` gives of the interface in the instance metadata.
+    pub(super) fn in_metadata<T>(
         &self,
-        interface: &InterfaceId,
-        ec2: &Ec2,
-        deadline: Deadline,
-    ) -> Result<(), AwsError>;
-}
-
-/// Start: nothing is done for what is here.
-pub(super) fn start(address: &impl Address) -> Result<(), Failure> {
-    let (call, seen) = (address.call(), address.seen());
-    let shown = address.is_shown().unwrap_or(false);
-    if shown && seen.age().is_some() {
-        return Ok(());
-    }
-    let witness = call.wait(async {
-        // What was stopped here a moment ago may still be shown. Without EC2's word it is taken for true.
-        if shown && !matches!(second_opinion(address).await, Ok(false)) {
-            return Ok(Witness::Metadata);
-        }
-        bring_here(address).await
-    })?;
-    seen.note(witness)
-}
-
-async fn bring_here(address: &impl Address) -> Result<Witness, Failure> {
-    let (call, deadline) = (address.call(), address.call().deadline);
-    let connected = connect(address, deadline).await;
-    let (interface, ec2) = connected.map_err(Failure::from)?;
-    let is_here = async || address.is_at(&interface, &ec2).await;
-    address.move_to(&interface, &ec2).await?;
-    loop {
-        call.steps
-            .doing("waiting for the instance metadata to show the address");
-        if is_shown_soon(address).await {
-            tracing::info!("{} is here, says the instance metadata", address.name());
-            return Ok(Witness::Metadata);
-        }
-        // https://github.com/aws/amazon-vpc-cni-k8s/issues/2497 and 3019: it lags, or never shows it.
-        let asked = retry_transient(deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW), is_here).await;
-        if matches!(asked, Ok(true)) {
-            warn_of_lag(address);
-            return Ok(Witness::Ec2);
-        }
-        if deadline.is_over() {
-            let ec2_says = match asked {
-                Err(error) => error.to_string(),
-                Ok(_) => "EC2 does not describe it here".to_owned(),
-            };
-            return Err(Failure::generic(format!(
-                "{}, after EC2 was told to have it here; {ec2_says}",
-                address.absence()
-            )));
-        }
-        if matches!(asked, Ok(false)) {
-            // What EC2 described before may have been of the past.
-            address.move_to(&interface, &ec2).await?;
-        }
+        read: impl FnOnce(&Interface<'_>) -> Result<T, AwsError>,
+    ) -> Result<T, AwsError> {
+        let metadata = Metadata::connect_by(self.deadline)?;
+        read(&interface::in_metadata(&metadata, self.name)?)
     }
 }
 
-/// Whether the metadata shows it while it usually follows.
-async fn is_shown_soon(address: &impl Address) -> bool {
-    let deadline = address.call().deadline;
-    // What is left has to do for EC2's word.
-    let patience = EVENTUAL_CONSISTENCY_WINDOW
-        .min(deadline.remaining() / 2)
-        .max(SHORTEST_WAIT);
-    let patience = deadline.at_most(patience);
-    loop {
-        if address.is_shown().unwrap_or(false) {
-            return true;
-        }
-        if !patience.sleep(POLL).await {
-            return false;
+/// The agent of an address.
+#[derive(Debug)]
+pub(super) struct AddressAgent<A: Address> {
+    address: A,
+    call: Call,
+    last_seen: LastSeen<A::Identity>,
+}
+
+impl<A: Address> Agent for AddressAgent<A> {
+    const DESCRIPTION: Description = A::DESCRIPTION;
+    type Parameters = A;
+
+    fn new(address: A, call: Call) -> Self {
+        trust_the_bundle();
+        let agent = Self::DESCRIPTION.name;
+        Self {
+            last_seen: LastSeen::of(agent, &call.resource, address.identity()),
+            address,
+            call,
         }
     }
-}
 
-fn warn_of_lag(address: &impl Address) {
-    tracing::warn!(
-        "{}, but EC2 has it here, and that counts",
-        address.absence()
-    );
-}
-
-/// Stop: best effort, since the next start takes the address over. What is not here needs no call; without
-/// an answer EC2 is asked.
-pub(super) fn stop(address: &impl Address) -> Result<(), Failure> {
-    let (call, seen) = (address.call(), address.seen());
-    // What the metadata did not show before, it may show later.
-    let gone = matches!(address.is_shown(), Ok(false)) && seen.witness() != Some(Witness::Ec2);
-    if !gone {
-        // Where it was never seen it is worth less of the time that a failover takes.
-        let patience = if seen.age().is_none() { STOP / 4 } else { STOP };
-        call.wait(async {
-            let deadline = call.deadline.at_most(patience);
-            let given_up = async {
-                let (interface, ec2) = connect(address, deadline).await?;
-                address.take_from(&interface, &ec2, deadline).await
-            };
-            if let Err(error) = given_up.await {
-                tracing::warn!("{error}; it is left here, the next start takes it over");
-                return Ok(());
+    /// Nothing is done for an address that is here. An Elastic IP moves with its private address, so often it is.
+    fn start(&self) -> Result<(), Failure> {
+        let shown = self.is_shown().unwrap_or(false);
+        if shown && self.last_seen.age().is_some() {
+            return Ok(());
+        }
+        let witness = self.call.wait(async {
+            // The metadata may still show what was stopped here a moment ago. If EC2 is silent, it is believed.
+            if shown && !matches!(self.ask_ec2().await, Ok(false)) {
+                return Ok(Witness::Metadata);
             }
-            let follow = call.deadline.at_most(FOLLOW);
-            while matches!(address.is_shown(), Ok(true)) && follow.sleep(POLL).await {}
-            Ok(())
+            self.bring_here().await
         })?;
+        self.last_seen.note(witness)
     }
-    seen.forget();
-    Ok(())
-}
 
-/// Monitor: what the metadata shows, and in depth what EC2 says too.
-pub(super) fn monitor(address: &impl Address) -> Result<Health, Failure> {
-    let (call, seen) = (address.call(), address.seen());
-    match address.is_shown() {
-        Ok(true) => {
-            if seen.witness() == Some(Witness::Ec2) {
-                tracing::info!("the instance metadata shows {} now", address.name());
-            }
-            seen.note_if_possible(Witness::Metadata);
-            if call.in_depth() {
-                return call.wait(async { Ok(confirm(address).await) });
-            }
-            Ok(Health::Running)
-        }
-        // A probe of what was never here needs no call.
-        Ok(false) if call.probe && seen.age().is_none() => Ok(Health::Stopped(address.absence())),
-        Ok(false) => call.wait(async { Ok(not_shown(address).await) }),
-        Err(error) => Ok(in_doubt(address, &error)),
-    }
-}
-
-/// Where EC2 says that it is, after the metadata showed it here.
-async fn confirm(address: &impl Address) -> Health {
-    let deadline = address.call().deadline;
-    let asked = async {
-        let (interface, ec2) = connect(address, deadline).await?;
-        let is_here = async || address.is_at(&interface, &ec2).await;
-        retry_until(deadline, |here| *here, is_here).await
-    };
-    match asked.await {
-        Ok(true) => Health::Running,
-        Ok(false) => Health::Stopped(format!("EC2 has {} elsewhere or nowhere", address.name())),
-        // Also when EC2 does not know it, or does not allow to ask: a wrong region or wrong credentials
-        // are no reason to stop what is here.
-        Err(error) => Health::Degraded(format!(
-            "{error}; but the instance metadata shows {} here",
-            address.name()
-        )),
-    }
-}
-
-/// What a monitor answers when the metadata does not show what was here.
-async fn not_shown(address: &impl Address) -> Health {
-    let seen = address.seen();
-    match second_opinion(address).await {
-        Ok(true) => {
-            if seen.witness() != Some(Witness::Ec2) {
-                warn_of_lag(address);
-            }
-            seen.note_if_possible(Witness::Ec2);
-            Health::Running
-        }
-        Ok(false) => Health::Stopped(format!("{}, nor has EC2 it here", address.absence())),
-        Err(error) => {
-            let age = seen.age();
-            let gone =
-                seen.witness() == Some(Witness::Metadata) && age.is_some_and(|age| age > FORGETFUL);
-            if gone {
-                return Health::Stopped(format!("{}; {error}", address.absence()));
-            }
-            // Metadata that never showed the address is no evidence against it, and nobody else can be asked.
-            let seen = match age {
-                Some(age) => format!("it was here {} s ago", age.as_secs()),
-                None => "nothing tells when it was last seen here".to_owned(),
+    /// Best effort, since the next start takes the address over. An address that is not here needs no call.
+    fn stop(&self) -> Result<(), Failure> {
+        // The metadata may show later what it did not show before.
+        let is_gone =
+            matches!(self.is_shown(), Ok(false)) && self.last_seen.witness() != Some(Witness::Ec2);
+        if !is_gone {
+            // A failover waits for the stop. An address that was never seen here is worth less of its time.
+            let was_seen = self.last_seen.age().is_some();
+            let patience = if was_seen {
+                STOP_TIMEOUT
+            } else {
+                STOP_TIMEOUT / 4
             };
-            Health::Degraded(format!("{}, but {seen}; {error}", address.absence()))
+            self.call.wait(async {
+                let given_up = async {
+                    let at = self.locate(self.call.deadline.at_most(patience)).await?;
+                    self.address.take_from(&at).await
+                };
+                if let Err(error) = given_up.await {
+                    tracing::warn!("{error}; the next start takes the address over from here");
+                    return Ok(());
+                }
+                let follow = self.call.deadline.at_most(STOP_METADATA_TIMEOUT);
+                while matches!(self.is_shown(), Ok(true)) && follow.sleep(POLL_INTERVAL).await {}
+                Ok(())
+            })?;
         }
+        self.last_seen.remove();
+        Ok(())
+    }
+
+    /// What the metadata shows, and in depth what EC2 says too.
+    fn monitor(&self) -> Result<Health, Failure> {
+        match self.is_shown() {
+            Ok(true) => {
+                if self.last_seen.witness() == Some(Witness::Ec2) {
+                    let name = self.address.name();
+                    tracing::info!("the instance metadata shows {name} now");
+                }
+                self.last_seen.note_if_possible(Witness::Metadata);
+                if self.call.in_depth() {
+                    return self.call.wait(async { Ok(self.confirm().await) });
+                }
+                Ok(Health::Running)
+            }
+            // A probe of what was never here needs no call.
+            Ok(false) if self.call.probe && self.last_seen.age().is_none() => {
+                Ok(Health::Stopped(self.address.absence()))
+            }
+            Ok(false) => self.call.wait(async { Ok(self.not_shown().await) }),
+            Err(error) => Ok(self.metadata_is_silent(&error)),
+        }
+    }
+
+    fn validate(&self) -> Result<(), Failure> {
+        self.call.wait(async {
+            let at = self.locate(self.call.deadline).await?;
+            self.address.rehearse(&at).await
+        })
     }
 }
 
-/// What EC2 says, asked once.
-async fn second_opinion(address: &impl Address) -> Result<bool, AwsError> {
-    let deadline = address.call().deadline.at_most(SECOND_OPINION);
-    address.call().steps.doing("asking EC2 for the address");
-    let asked = async {
-        let (interface, ec2) = connect(address, deadline).await?;
-        address.is_at(&interface, &ec2).await
-    };
-    let silence = || {
-        AwsError::new(
-            ErrorKind::Unknown,
-            "find the address",
-            "EC2 did not answer in time",
-        )
-    };
-    tokio::time::timeout(deadline.remaining(), asked)
-        .await
-        .unwrap_or_else(|_| Err(silence()))
-}
+impl<A: Address> AddressAgent<A> {
+    /// Whether the metadata shows the address on its interface. An interface that this node does not have carries
+    /// none.
+    fn is_shown(&self) -> Result<bool, AwsError> {
+        let metadata = Metadata::connect_by(self.call.deadline)?;
+        match interface::in_metadata(&metadata, self.address.shared().interface) {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            interface => self.address.is_shown(&interface?),
+        }
+    }
 
-/// What a monitor answers when the metadata says nothing. A recurring one looks at what was started here: that
-/// nobody can be asked is no reason to stop it. A probe of a node that has never seen it says that it is not
-/// here: were that wrong, the start elsewhere would take the address over.
-fn in_doubt(address: &impl Address, error: &AwsError) -> Health {
-    // What follows from it first: Pacemaker keeps no more than 127 characters.
-    let seen = match address.seen().age() {
-        Some(age) if age <= address.doubt_limit() => format!("it was here {} s ago", age.as_secs()),
-        Some(age) => format!(
-            "it was here {} s ago, longer than doubt_limit",
-            age.as_secs()
-        ),
-        None if address.call().probe => {
+    /// The interface of the address, and EC2.
+    async fn locate(&self, deadline: Deadline) -> Result<Location<'_>, AwsError> {
+        let step = "asking the instance metadata for the interface";
+        self.call.steps.doing(step);
+        let shared = self.address.shared();
+        let interface = retry_transient(deadline, async || {
+            let metadata = Metadata::connect_by(deadline)?;
+            interface::in_metadata(&metadata, shared.interface)?.id()
+        });
+        Ok(Location {
+            interface: interface.await?,
+            ec2: Ec2::connect_by(deadline, shared.region, shared.profile).await?,
+            deadline,
+            call: &self.call,
+            name: shared.interface,
+        })
+    }
+
+    async fn bring_here(&self) -> Result<Witness, Failure> {
+        let deadline = self.call.deadline;
+        let at = self.locate(deadline).await?;
+        self.address.move_to(&at).await?;
+        loop {
+            let step = "waiting for the instance metadata to show the address";
+            self.call.steps.doing(step);
+            if self.is_shown_soon().await {
+                let name = self.address.name();
+                tracing::info!("{name} is here, says the instance metadata");
+                return Ok(Witness::Metadata);
+            }
+            // https://github.com/aws/amazon-vpc-cni-k8s/issues/2497 and 3019: the metadata is late, or never shows it.
+            let patience = deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW);
+            let asked = retry_transient(patience, async || self.address.is_at(&at).await).await;
+            if matches!(asked, Ok(true)) {
+                self.warn_of_late_metadata();
+                return Ok(Witness::Ec2);
+            }
+            if deadline.is_over() {
+                let ec2_says = match asked {
+                    Err(error) => error.to_string(),
+                    Ok(_) => "EC2 does not describe it here".to_owned(),
+                };
+                return Err(Failure::generic(format!(
+                    "{}, after EC2 was told to have it here; {ec2_says}",
+                    self.address.absence()
+                )));
+            }
+            if matches!(asked, Ok(false)) {
+                // What EC2 described before the move may have been old.
+                self.address.move_to(&at).await?;
+            }
+        }
+    }
+
+    /// Whether the metadata shows the address within the time in which it usually follows.
+    async fn is_shown_soon(&self) -> bool {
+        let deadline = self.call.deadline;
+        // EC2 is asked in the other half of the time that is left.
+        let patience = EVENTUAL_CONSISTENCY_WINDOW
+            .min(deadline.remaining() / 2)
+            .max(SHORTEST_METADATA_WAIT);
+        let patience = deadline.at_most(patience);
+        loop {
+            if self.is_shown().unwrap_or(false) {
+                return true;
+            }
+            if !patience.sleep(POLL_INTERVAL).await {
+                return false;
+            }
+        }
+    }
+
+    fn warn_of_late_metadata(&self) {
+        let absence = self.address.absence();
+        tracing::warn!("{absence}, but EC2 has it here, and that counts");
+    }
+
+    /// Where EC2 says that the address is, after the metadata showed it here.
+    async fn confirm(&self) -> Health {
+        let deadline = self.call.deadline;
+        let name = self.address.name();
+        let asked = async {
+            let at = self.locate(deadline).await?;
+            retry_until(
+                deadline,
+                |here| *here,
+                async || self.address.is_at(&at).await,
+            )
+            .await
+        };
+        match asked.await {
+            Ok(true) => Health::Running,
+            Ok(false) => Health::Stopped(format!("EC2 has {name} elsewhere or nowhere")),
+            // Also when EC2 does not know the address or denies the call: a wrong region or wrong credentials are
+            // no reason to stop what is here.
+            Err(error) => Health::Degraded(format!(
+                "{error}; but the instance metadata shows {name} here"
+            )),
+        }
+    }
+
+    /// What a monitor answers when the metadata does not show what was here.
+    async fn not_shown(&self) -> Health {
+        let (absence, seen) = (self.address.absence(), &self.last_seen);
+        match self.ask_ec2().await {
+            Ok(true) => {
+                if seen.witness() != Some(Witness::Ec2) {
+                    self.warn_of_late_metadata();
+                }
+                seen.note_if_possible(Witness::Ec2);
+                Health::Running
+            }
+            Ok(false) => Health::Stopped(format!("{absence}, nor has EC2 it here")),
+            Err(error) => {
+                let age = seen.age();
+                let is_believed = seen.witness() == Some(Witness::Metadata)
+                    && age.is_some_and(|age| age > METADATA_DOUBT);
+                if is_believed {
+                    return Health::Stopped(format!("{absence}; {error}"));
+                }
+                // Metadata that never showed the address is no evidence against it, and nobody else can be asked.
+                Health::Degraded(format!("{absence}, but {}; {error}", last_seen(age)))
+            }
+        }
+    }
+
+    /// Whether EC2 has the address here, asked once.
+    async fn ask_ec2(&self) -> Result<bool, AwsError> {
+        let deadline = self.call.deadline.at_most(EC2_TIMEOUT);
+        self.call.steps.doing("asking EC2 for the address");
+        let asked = async {
+            let at = self.locate(deadline).await?;
+            self.address.is_at(&at).await
+        };
+        let silence = "EC2 did not answer in time";
+        tokio::time::timeout(deadline.remaining(), asked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(AwsError::new(
+                    ErrorKind::Unknown,
+                    "find the address",
+                    silence,
+                ))
+            })
+    }
+
+    /// What a monitor answers when the metadata gives no answer. A recurring monitor looks at what was started here:
+    /// that nobody can be asked is no reason to stop it. A probe of a node that has never seen the address says that
+    /// it is not here: were that wrong, the start elsewhere would take the address over.
+    fn metadata_is_silent(&self, error: &AwsError) -> Health {
+        let age = self.last_seen.age();
+        if age.is_none() && self.call.probe {
             return Health::Stopped(format!("nothing says that it was started here: {error}"));
         }
-        None => "nothing tells when it was last seen here".to_owned(),
-    };
-    Health::Degraded(format!("{seen}; now: {error}"))
+        let is_long = age.is_some_and(|age| age > self.address.shared().doubt_limit);
+        let complaint = if is_long {
+            ", longer than doubt_limit"
+        } else {
+            ""
+        };
+        // What follows from it first: Pacemaker keeps no more than 127 characters.
+        Health::Degraded(format!("{}{complaint}; now: {error}", last_seen(age)))
+    }
 }
 
-/// This instance's interface, and EC2.
-pub(super) async fn connect(
-    address: &impl Address,
-    deadline: Deadline,
-) -> Result<(InterfaceId, Ec2), AwsError> {
-    address
-        .call()
-        .steps
-        .doing("asking the instance metadata for the interface");
-    let interface = retry_transient(deadline, async || {
-        Metadata::connect_by(deadline)?.interface()?.id()
-    })
-    .await?;
-    let (region, profile) = address.account();
-    Ok((interface, Ec2::connect_by(deadline, region, profile).await?))
+fn last_seen(age: Option<Duration>) -> String {
+    age.map_or_else(
+        || "nothing tells when it was last seen here".to_owned(),
+        |age| format!("it was here {} s ago", age.as_secs()),
+    )
 }

@@ -1,10 +1,12 @@
-//! awsebs: the EBS volume, attached to this instance. What it is; the verbs are in their files.
+//! awsebs: the EBS volume, attached to this instance. Its parameters and what its actions share are here, each
+//! action has a file. Whether the volume may be detached is decided in `stop.rs` (from this instance) and in
+//! `take.rs` (from another one).
 
-mod held;
 mod monitor;
 mod start;
 mod stop;
 mod take;
+mod unmount;
 mod validate;
 
 use std::fs;
@@ -16,11 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::device::{self, Device};
 use crate::ocf::params::{Value, parameters};
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
-use ec2::Deadline;
-use ec2::ErrorKind;
 use ec2::{
-    AwsError, Ec2, InstanceId, InstanceIds, Metadata, Region, VolumeId, retry_transient,
-    trust_the_bundle,
+    AwsError, Deadline, Ec2, ErrorKind, InstanceId, InstanceIds, Metadata, Region, VolumeId,
+    retry_transient, trust_the_bundle,
 };
 
 parameters! {
@@ -31,9 +31,9 @@ parameters! {
         device: DeviceName = default("/dev/sdf"), "device name to ask for",
             "The device name that EC2 is asked for, /dev/sdf to /dev/sdp or /dev/xvdf to /dev/xvdp. On Nitro instances the kernel names the device as it likes, and it is found by the volume's serial number; if another volume of the instance has the name, the next free one is taken. On Xen instances the device is /dev/xvdf where /dev/sdf is asked for; if another volume has the name, a start fails, since who mounts by name would mount that one.";
         cluster_instances: InstanceIds = optional, reloadable, "instances of the cluster, if it fences",
-            "The ids of the cluster's instances, with spaces between them. A start detaches the volume, without force, from an instance that runs only if it is one of these, Pacemaker's fencing is on (stonith-enabled), and Pacemaker does not take the resource to be running on another node: then that instance has stopped the resource, or was fenced and started again. From any other instance that runs the volume is not taken. So it is given only in a cluster with fencing; cib-gen sees to that. From stopped instances the volume is always taken.";
-        force_detach: bool = default("false"), reloadable, "whether to take the volume from a running instance by all means",
-            "Whether a start may detach the volume from any instance that runs, and by force if that instance does not let it go. What that instance has not written yet is lost, and it may not notice that it lost the volume. From stopped instances the volume is always taken.";
+            "The ids of the cluster's instances, with spaces between them. Give them only in a cluster with fencing; cib-gen does. A start then detaches the volume from a running instance, without force, if the instance is one of these, fencing is on (stonith-enabled), and the resource runs on no other node as far as Pacemaker knows: that instance stopped the resource, or was fenced and started again. The volume is not detached from any other running instance. From a stopped instance it always is.";
+        force_detach: bool = default("false"), reloadable, "detach from a running instance, by force if needed",
+            "Whether a start may detach the volume from any running instance, by force if the attachment stays busy. Data that the instance has not written yet is lost, and the instance may not notice that its volume is gone. From a stopped instance the volume is always detached.";
         profile: String = optional, reloadable, "profile of the AWS configuration",
             "A profile of root's AWS configuration. Without one, the environment is used, else root's default profile, else the instance role.";
         region: Region = optional, reloadable, "AWS region",
@@ -44,7 +44,7 @@ parameters! {
 /// A device name that EC2 takes for a data volume.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceName(char);
+pub(super) struct DeviceName(char);
 
 impl DeviceName {
     /// The names, in the order in which they are tried.
@@ -83,43 +83,35 @@ impl Value for DeviceName {
 }
 
 /// How often the kernel is asked for the device.
-const LOOK: Duration = Duration::from_millis(50);
-/// How often EC2 is asked while something is on its way there.
-const ASK: Duration = Duration::from_millis(300);
-
-/// IAM is eventually consistent: a right that was just given is denied for a while
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html>). So a denied call is made again for so
-/// long, if half of the action's time is not less.
-const DENIED: Duration = Duration::from_secs(60);
-const DENIED_RETRY: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often EC2 is asked about the volume while an action waits for a change.
+const EC2_POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// The agent.
 #[derive(Debug)]
-pub struct AwsEbs {
+pub(super) struct AwsEbs {
     parameters: AwsEbsParameters,
     call: Call,
     state: StateFile,
-    /// Until when a denied call is made again.
-    denied_until: Deadline,
 }
 
-/// What was asked of EC2 from here. Its descriptions may not tell of it for some seconds.
+/// An attachment that this node requested. EC2's descriptions may not show it for some seconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Begun {
+struct PendingAttachment {
     volume: String,
-    /// The name under which EC2 has said that the volume is attached here, by which Xen shows the device. Empty
-    /// until EC2 has said so: a name that was only asked for can be another volume's.
+    /// The name under which EC2 said that the volume is attached here: Xen shows the device by it. Empty until EC2
+    /// said so, since another volume can have the name that was asked for.
     device: String,
     /// Whether the device was seen. Until then it may still appear.
     seen: bool,
-    /// When the attachment was asked for, or seen in a description.
+    /// When the attachment was requested, or seen in a description.
     attached: SystemTime,
-    /// When a stop asked for the end of the attachment.
+    /// When a stop requested the detachment.
     detached: Option<SystemTime>,
 }
 
-/// The time since `moment`; zero if the clock was set back. Zero makes a caller wait longer, which is safe.
-fn since(moment: SystemTime) -> Duration {
+/// The time since `moment`. If the clock went backwards it is zero: the caller only waits longer.
+fn elapsed_since(moment: SystemTime) -> Duration {
     moment.elapsed().unwrap_or_default()
 }
 
@@ -127,7 +119,7 @@ impl Agent for AwsEbs {
     const DESCRIPTION: Description = Description {
         name: "awsebs",
         short: "EBS volume attached to this EC2 instance",
-        long: "Attaches an EBS volume to this EC2 instance and waits until its device is there. Takes the volume from an instance that is stopped or terminated. From an instance that runs it is taken only if that is known to use it no more: see cluster_instances. A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=5 it also reads a block from the disk past the page cache, and with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
+        long: "Attaches an EBS volume to this EC2 instance and waits for its device. If the volume is attached to a stopped or terminated instance, it is detached there first; if that instance runs, only when it is known to use the volume no more (see cluster_instances). A stop unmounts what is mounted from the volume, flushes and detaches it, and succeeds only if this instance can no longer write to it. The monitor asks the kernel, not EC2, so that throttling or an outage of EC2's API fails nothing; with OCF_CHECK_LEVEL=5 it also reads a block from the disk past the page cache, and with OCF_CHECK_LEVEL=10 it asks EC2 too. Needs ec2:DescribeVolumes, ec2:DescribeInstances, ec2:AttachVolume and ec2:DetachVolume.",
         actions: &[
             Advice::timeout("start", 180),
             Advice::timeout("stop", 180),
@@ -141,12 +133,10 @@ impl Agent for AwsEbs {
     fn new(parameters: AwsEbsParameters, call: Call) -> Self {
         trust_the_bundle();
         let state = StateFile::of(Self::DESCRIPTION.name, &call.resource);
-        let denied_until = call.deadline.at_most(DENIED.min(call.deadline.limit() / 2));
         Self {
             parameters,
             call,
             state,
-            denied_until,
         }
     }
 
@@ -159,7 +149,7 @@ impl Agent for AwsEbs {
     }
 
     fn monitor(&self) -> Result<Health, Failure> {
-        self.look_after()
+        self.look()
     }
 
     fn validate(&self) -> Result<(), Failure> {
@@ -172,15 +162,18 @@ impl AwsEbs {
         &self.parameters.volume_id
     }
 
-    fn begun(&self) -> Option<Begun> {
+    fn pending_attachment(&self) -> Option<PendingAttachment> {
         self.state
-            .load::<Begun>()
-            .filter(|begun| begun.volume == self.id().as_str())
+            .load::<PendingAttachment>()
+            .filter(|pending| pending.volume == self.id().as_str())
     }
 
     fn device(&self) -> Option<Device> {
-        let begun = self.begun();
-        device::find(self.id(), begun.as_ref().map(|begun| begun.device.as_str()))
+        let pending = self.pending_attachment();
+        device::find(
+            self.id(),
+            pending.as_ref().map(|pending| pending.device.as_str()),
+        )
     }
 
     /// The device, if there is a disk behind it.
@@ -199,34 +192,19 @@ impl AwsEbs {
         Ec2::connect_by(deadline, region, profile).await
     }
 
-    /// What a call of EC2 gives, once it is allowed if the right for it may just have been given.
-    async fn allowed<T>(&self, call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
-        loop {
-            match call().await {
-                Err(error)
-                    if error.kind == ErrorKind::Forbidden
-                        && self.denied_until.sleep(DENIED_RETRY).await =>
-                {
-                    tracing::warn!("{error}; asking again, as the right may just have been given");
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    /// How an action ends because of an error. What EC2 does not know or refuses here it may know and take on another
-    /// node, with other credentials or in another region.
+    /// The failure of an action because of an error of EC2. Another node may have other credentials and another
+    /// region, so a volume or value that EC2 refuses here is no reason to stop the resource everywhere.
     fn failed(&self, error: &AwsError) -> Failure {
         match error.kind {
             ErrorKind::NotFound => Failure::installed(format!(
-                "{error}. Check volume_id, the region, and whose credentials this node has"
+                "{error}; help: check volume_id, the region, and whose credentials this node has"
             )),
             ErrorKind::InvalidValue => Failure::installed(error.to_string()),
             _ => error.clone().into(),
         }
     }
 
-    /// The instance that this is: from the metadata, or from the firmware, where Nitro keeps it too.
+    /// This instance's id: from the firmware on Nitro, else from the instance metadata.
     async fn instance(&self, deadline: Deadline) -> Result<InstanceId, AwsError> {
         let tag =
             fs::read_to_string("/sys/devices/virtual/dmi/id/board_asset_tag").unwrap_or_default();
@@ -239,14 +217,18 @@ impl AwsEbs {
         .await
     }
 
-    /// Two nodes could mount such a volume at once, and nothing would stop them.
+    /// Two nodes could mount such a volume at the same time.
     fn multi_attach(&self) -> Failure {
-        Failure::configured(format!("{} has Multi-Attach on: turn it off", self.id()))
+        Failure::configured(format!(
+            "{} has Multi-Attach on; help: turn it off",
+            self.id()
+        ))
     }
 }
 
-/// What a call came to that may have crossed another: the next description tells.
-fn or_look_again(answer: Result<(), AwsError>) -> Result<(), AwsError> {
+/// Ignores an error that shows that the call may have raced with another one. The caller reads the volume's state
+/// again.
+fn ignore_race(answer: Result<(), AwsError>) -> Result<(), AwsError> {
     match answer {
         Err(error)
             if matches!(
@@ -254,7 +236,7 @@ fn or_look_again(answer: Result<(), AwsError>) -> Result<(), AwsError> {
                 ErrorKind::Unknown | ErrorKind::WrongState | ErrorKind::InUse | ErrorKind::NotFound
             ) =>
         {
-            tracing::info!("{error}; looking again");
+            tracing::info!("{error}; reading the state of the volume again");
             Ok(())
         }
         answer => answer,

@@ -8,14 +8,12 @@ use crate::device::Device;
 use crate::ocf::{Failure, Health};
 use ec2::{AttachmentState, AwsError, Volume, retry_until};
 
-/// From this `OCF_CHECK_LEVEL` on a block is read from the disk. EC2 is not asked for it, so
-/// that it can be looked for every minute without a call that can be throttled.
-const FROM_THE_DISK: u32 = 5;
-/// How long EC2 may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+/// From this `OCF_CHECK_LEVEL` on a block is read from the disk. EC2 is not asked, so that nothing is throttled.
+const READ_LEVEL: u32 = 5;
+const EC2_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl AwsEbs {
-    pub(super) fn look_after(&self) -> Result<Health, Failure> {
+    pub(super) fn look(&self) -> Result<Health, Failure> {
         let Some(device) = self.device() else {
             return Ok(Health::Stopped(format!(
                 "no device here has the serial number {}",
@@ -29,7 +27,7 @@ impl AwsEbs {
                 self.id()
             )),
             Err(error) => Health::Broken(format!("open {path} ({}): {error}", self.id())),
-            Ok(_) if self.call.check_level < FROM_THE_DISK => Health::Running,
+            Ok(_) if self.call.check_level < READ_LEVEL => Health::Running,
             Ok(_) => match self.read_from(&device) {
                 Err(broken) => Health::Broken(broken),
                 Ok(()) if self.call.in_depth() => {
@@ -40,8 +38,8 @@ impl AwsEbs {
         })
     }
 
-    /// Reads a block past the page cache, or says what is wrong with the disk. It counts as hung when the monitor's
-    /// time is over; if EC2 is to be asked too, when half of it is.
+    /// Reads a block past the page cache, or says what is wrong with the disk. The disk counts as hung after the
+    /// monitor's time, or after half of it if EC2 is asked too.
     fn read_from(&self, device: &Device) -> Result<(), String> {
         let path = device.path.display();
         self.call
@@ -67,7 +65,7 @@ impl AwsEbs {
         self.call
             .steps
             .doing(&format!("asking EC2 where {} is", self.id()));
-        match self.attached_says_ec2().await {
+        match self.attachment_state().await {
             Ok(Some(AttachmentState::Attached | AttachmentState::Attaching)) => Health::Running,
             Ok(Some(AttachmentState::Detaching | AttachmentState::Busy)) => Health::Broken(
                 format!("somebody is detaching {} from this instance", self.id()),
@@ -80,9 +78,9 @@ impl AwsEbs {
         }
     }
 
-    /// How far the volume's attachment to this instance is, if there is one.
-    pub(super) async fn attached_says_ec2(&self) -> Result<Option<AttachmentState>, AwsError> {
-        let deadline = self.call.deadline.at_most(ANSWER);
+    /// The state of the volume's attachment to this instance, if there is one.
+    pub(super) async fn attachment_state(&self) -> Result<Option<AttachmentState>, AwsError> {
+        let deadline = self.call.deadline.at_most(EC2_TIMEOUT);
         let here = self.instance(deadline).await?;
         let ec2 = self.connect(deadline).await?;
         let attached = |volume: &Volume| volume.attachment_to(&here).is_some();

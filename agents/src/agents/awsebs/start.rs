@@ -1,194 +1,183 @@
-//! Start: the volume is taken from where it is, if that is safe, attached here, and there.
+//! Start: the volume is taken from where it is (`take.rs`), attached to this instance, and its device awaited.
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::take::Asked;
-use super::{ASK, AwsEbs, Begun, DeviceName, LOOK, or_look_again, since};
+use super::take::Taking;
+use super::{
+    AwsEbs, DeviceName, EC2_POLL_INTERVAL, POLL_INTERVAL, PendingAttachment, elapsed_since,
+    ignore_race,
+};
 use crate::device;
 use crate::ocf::Failure;
-use ec2::ErrorKind;
 use ec2::{
-    Attachment, AttachmentState, AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, Usable,
-    Volume, retry_transient,
+    Attachment, AttachmentState, AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, InstanceId,
+    Usable, Volume, retry_denied, retry_transient,
 };
 
-/// How often EC2 may take an attachment on and drop it.
-const DROPPED: u32 = 2;
-/// How often a name may be refused that nobody is seen to have.
-const REFUSED: usize = 2;
-/// How often EC2 is asked whether an attachment is still on its way while the device is awaited.
-const STILL: Duration = Duration::from_secs(1);
+/// How often EC2 may accept an attach request and drop it.
+const DROPPED_LIMIT: u32 = 2;
+/// How often a device name may be refused that no other volume is seen to have.
+const REFUSED_NAMES_LIMIT: usize = 2;
+/// How often EC2 is asked about the attachment while the device is awaited.
+const ATTACHMENT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What to do next about the volume.
+/// What a start does next about the volume.
 #[derive(Debug, PartialEq, Eq)]
-enum Next<'a> {
-    /// It is coming or there: wait for the device.
+enum Step<'a> {
+    /// The attachment to this instance is coming or there.
     AwaitDevice,
-    /// It is leaving this instance, after a stop that was interrupted: wait until it has.
-    AwaitLeaving,
-    /// It is being created.
-    AwaitCreation,
-    /// Another instance has it.
+    /// An earlier stop is still detaching the volume from this instance.
+    AwaitDetached,
+    AwaitCreated,
+    /// Another instance has the volume.
     Take(&'a Attachment),
-    /// Nobody has it.
     Attach,
 }
 
-fn next<'a>(volume: &'a Volume, here: &InstanceId) -> Next<'a> {
-    if let Some(attachment) = volume.attachment_elsewhere(here) {
-        return Next::Take(attachment);
+impl Step<'_> {
+    fn next<'a>(volume: &'a Volume, here: &InstanceId) -> Step<'a> {
+        if let Some(attachment) = volume.attachment_elsewhere(here) {
+            return Step::Take(attachment);
+        }
+        match volume
+            .attachment_to(here)
+            .map(|attachment| attachment.state)
+        {
+            Some(AttachmentState::Attaching | AttachmentState::Attached) => Step::AwaitDevice,
+            Some(AttachmentState::Detaching | AttachmentState::Busy) => Step::AwaitDetached,
+            None if volume.state == Usable::NotYet => Step::AwaitCreated,
+            None => Step::Attach,
+        }
     }
-    match volume
-        .attachment_to(here)
-        .map(|attachment| attachment.state)
-    {
-        Some(AttachmentState::Attaching | AttachmentState::Attached) => Next::AwaitDevice,
-        Some(AttachmentState::Detaching | AttachmentState::Busy) => Next::AwaitLeaving,
-        None if volume.state == Usable::NotYet => Next::AwaitCreation,
-        None => Next::Attach,
-    }
-}
-
-/// What EC2 made of a request to attach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attaching {
-    /// It has taken it on.
-    Begun,
-    /// It has refused, as somebody still has the volume, or nothing is known.
-    NotYet,
 }
 
 impl AwsEbs {
     pub(super) async fn attach_here(&self) -> Result<(), Failure> {
         let deadline = self.call.deadline;
         let steps = &self.call.steps;
+        let id = self.id();
         steps.doing("asking which instance this is");
-        let live = self.live_device().is_some() && !self.may_leave();
-        // With the device at hand, EC2 is asked whether it is about to leave, but not for long.
-        let patience = if live {
+        let is_live = self.live_device().is_some() && !self.detach_may_be_pending();
+        // With a live device, EC2 is only asked whether the volume is about to be detached.
+        let patience = if is_live {
             deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW)
         } else {
             deadline
         };
-        let known = async {
+        let look_up = async {
             let here = self.instance(patience).await?;
+            steps.doing(&format!("asking EC2 where {id} is"));
             let ec2 = self.connect(patience).await?;
-            let look =
-                async || retry_transient(patience, async || ec2.volume(self.id()).await).await;
-            let volume = if live {
-                look().await
+            let ask = async || retry_transient(patience, async || ec2.volume(id).await).await;
+            let volume = if is_live {
+                ask().await
             } else {
-                self.allowed(look).await
+                retry_denied(patience, ask).await
             };
             Ok::<_, AwsError>((here, ec2, volume?))
         };
-        steps.doing(&format!("asking EC2 where {} is", self.id()));
-        let (here, ec2, mut volume) = match known.await {
-            Ok(known) => known,
-            Err(error) if self.is_here_all_the_same(&error) => {
+        let (here, ec2, mut volume) = match look_up.await {
+            Ok(found) => found,
+            Err(error) if self.is_attached_despite(&error) => {
                 tracing::warn!("{error}; but the device is here, and that counts");
                 return Ok(());
             }
             Err(error) => return Err(self.failed(&error)),
         };
-        let mut asked = Asked::default();
-        let mut taken_on = 0;
-        let mut doing;
+        let mut taking = Taking::default();
+        let mut accepted = 0;
         loop {
             if volume.multi_attach {
                 return Err(self.multi_attach());
             }
             if volume.state == Usable::Never {
                 return Err(Failure::configured(format!(
-                    "{} is deleted or in the state `error`; look at it in the EC2 console",
-                    self.id()
+                    "{id} is deleted or in the state `error`; help: look at it in the EC2 console"
                 )));
             }
-            match next(&volume, &here) {
-                Next::AwaitDevice | Next::Attach
-                    if self.may_leave() && self.live_device().is_some() =>
-                {
-                    doing = format!(
-                        "waiting for EC2 to show what became of an earlier detachment of {} from {here}",
-                        self.id()
-                    );
-                    steps.doing(&doing);
+            let step = Step::next(&volume, &here);
+            let settles = matches!(step, Step::AwaitDevice | Step::Attach)
+                && self.detach_may_be_pending()
+                && self.live_device().is_some();
+            let doing = match &step {
+                _ if settles => format!(
+                    "waiting for EC2 to show what became of an earlier detachment of {id} from {here}"
+                ),
+                Step::AwaitDevice => format!("waiting for the device of {id}"),
+                Step::AwaitDetached => {
+                    format!("waiting for an earlier detachment of {id} from {here} to end")
                 }
-                Next::AwaitDevice => {
-                    doing = format!("waiting for the device of {}", self.id());
-                    steps.doing(&doing);
+                Step::AwaitCreated => format!("waiting for {id} to be created"),
+                Step::Take(holder) => format!("waiting for {id} to leave {}", holder.instance),
+                Step::Attach => format!("attaching {id} to {here}"),
+            };
+            steps.doing(&doing);
+            match step {
+                _ if settles => {}
+                Step::AwaitDetached | Step::AwaitCreated => {}
+                Step::AwaitDevice => {
                     if self.device_appears(&ec2, &here, &volume, None).await? {
                         return Ok(());
                     }
                 }
-                Next::AwaitLeaving => {
-                    doing = format!(
-                        "waiting for an earlier detachment of {} from {here} to end",
-                        self.id()
-                    );
-                    steps.doing(&doing);
+                Step::Take(attachment) => self.take(&ec2, attachment, &mut taking).await?,
+                // EC2 accepts no second attachment beside a first. So what it accepted before is no more.
+                Step::Attach if accepted == DROPPED_LIMIT => {
+                    return Err(self.dropped(&volume, &here));
                 }
-                Next::AwaitCreation => {
-                    doing = format!("waiting for {} to be created", self.id());
-                    steps.doing(&doing);
-                }
-                Next::Take(attachment) => {
-                    doing = format!("waiting for {} to leave {}", self.id(), attachment.instance);
-                    steps.doing(&doing);
-                    self.take(&ec2, attachment, &mut asked).await?;
-                }
-                // EC2 takes no second attachment on while there is a first. So what it took on is no more.
-                Next::Attach if taken_on == DROPPED => return Err(self.dropped(&volume, &here)),
-                Next::Attach => {
-                    doing = format!("attaching {} to {here}", self.id());
+                Step::Attach => {
                     steps.acting(&doing);
-                    let pause = match self.attach(&ec2, &here).await? {
-                        Attaching::Begun => {
-                            taken_on += 1;
-                            EVENTUAL_CONSISTENCY_WINDOW
-                        }
-                        Attaching::NotYet => STILL,
+                    let pause = if self.request_attach(&ec2, &here).await? {
+                        accepted += 1;
+                        EVENTUAL_CONSISTENCY_WINDOW
+                    } else {
+                        ATTACHMENT_POLL_INTERVAL
                     };
-                    let told = Some(Instant::now() + pause);
-                    if self.device_appears(&ec2, &here, &volume, told).await? {
+                    let described_by = Some(Instant::now() + pause);
+                    if self
+                        .device_appears(&ec2, &here, &volume, described_by)
+                        .await?
+                    {
                         return Ok(());
                     }
                 }
             }
-            if !deadline.sleep(ASK).await {
+            if !deadline.sleep(EC2_POLL_INTERVAL).await {
                 return Err(Failure::generic(format!(
                     "still {doing} after {} s",
                     deadline.limit().as_secs()
                 )));
             }
-            volume = retry_transient(deadline, async || ec2.volume(self.id()).await)
+            volume = retry_transient(deadline, async || ec2.volume(id).await)
                 .await
                 .map_err(|error| self.failed(&error).while_doing(&doing))?;
         }
     }
 
-    /// Whether the device is here to stay, whatever kept EC2 from saying so: silence, a right that is missing, or a
-    /// region or credentials for which there is no such volume.
-    fn is_here_all_the_same(&self, error: &AwsError) -> bool {
-        let Some(device) = self.live_device().filter(|_| !self.may_leave()) else {
+    /// Whether the volume is attached here to stay, although EC2 did not say so: it was silent, a permission is
+    /// missing, or the region or the credentials are those of somebody who has no such volume.
+    fn is_attached_despite(&self, error: &AwsError) -> bool {
+        let Some(device) = self.live_device().filter(|_| !self.detach_may_be_pending()) else {
             return false;
         };
         match error.kind {
             ErrorKind::Unknown | ErrorKind::Forbidden => true,
-            // A name alone may be another volume's by now.
+            // Another volume may have the device name by now.
             ErrorKind::NotFound => !device.by_name,
             _ => false,
         }
     }
 
-    /// Whether a stop has asked EC2 to detach the volume, and descriptions may not show it yet.
-    fn may_leave(&self) -> bool {
-        let detached = self.begun().and_then(|begun| begun.detached);
-        detached.is_some_and(|moment| since(moment) < EVENTUAL_CONSISTENCY_WINDOW)
+    /// Whether a stop asked EC2 to detach the volume, and EC2's descriptions may not show that yet.
+    fn detach_may_be_pending(&self) -> bool {
+        let detached = self
+            .pending_attachment()
+            .and_then(|pending| pending.detached);
+        detached.is_some_and(|moment| elapsed_since(moment) < EVENTUAL_CONSISTENCY_WINDOW)
     }
 
-    /// Why EC2 has dropped what it had taken on. It says nothing about it; with a KMS key that may not be used, this is
-    /// all that is seen (<https://github.com/kubernetes/kubernetes/issues/62171>).
+    /// Why EC2 dropped an attachment that it had accepted. EC2 gives no reason. With a KMS key that may not be used,
+    /// this is all that is seen (<https://github.com/kubernetes/kubernetes/issues/62171>).
     fn dropped(&self, volume: &Volume, here: &InstanceId) -> Failure {
         let id = self.id();
         if volume.encrypted {
@@ -198,24 +187,25 @@ impl AwsEbs {
             ))
         } else {
             Failure::generic(format!(
-                "{id} fell back to `available` twice while it was being attached to {here}, and EC2 gives no reason. \
-                 Look at the volume and the instance in the EC2 console"
+                "{id} fell back to `available` twice while it was being attached to {here}, and EC2 gives no reason; \
+                 help: look at the volume and the instance in the EC2 console"
             ))
         }
     }
 
-    /// Asks EC2 to attach the volume, under the next name if that asked for is taken.
-    async fn attach(&self, ec2: &Ec2, here: &InstanceId) -> Result<Attaching, Failure> {
-        let before = self.begun();
+    /// Asks EC2 to attach the volume, under the next device name if the one asked for is taken. False if EC2 refused
+    /// because somebody still has the volume, or if no answer came.
+    async fn request_attach(&self, ec2: &Ec2, here: &InstanceId) -> Result<bool, Failure> {
+        let before = self.pending_attachment();
         let mut name = self.parameters.device.clone();
         let mut tried = Vec::new();
         loop {
             self.note("", false)?;
             let attach = async || ec2.attach(self.id(), here, &name.to_string()).await;
-            let error = match self.allowed(attach).await {
+            let error = match retry_denied(self.call.deadline, attach).await {
                 Ok(()) => {
                     self.note(&name.to_string(), false)?;
-                    return Ok(Attaching::Begun);
+                    return Ok(true);
                 }
                 Err(error) => error,
             };
@@ -226,20 +216,20 @@ impl AwsEbs {
                     | ErrorKind::NoRoom
                     | ErrorKind::InvalidValue
             );
-            // Refused for good, so nothing is on its way that a stop would have to wait for.
+            // Nothing is pending then that a stop would have to wait for.
             if is_final && before.as_ref().is_none_or(|before| before.seen) {
                 self.state.remove();
             }
             if error.kind != ErrorKind::InvalidValue {
-                or_look_again(Err(error)).map_err(|error| self.failed(&error))?;
-                return Ok(Attaching::NotYet);
+                ignore_race(Err(error)).map_err(|error| self.failed(&error))?;
+                return Ok(false);
             }
             tried.push(name);
             name = self.next_name(ec2, here, &tried, &error).await?;
         }
     }
 
-    /// The name to ask for after those that were refused.
+    /// The device name to ask for after those that were refused.
     async fn next_name(
         &self,
         ec2: &Ec2,
@@ -247,15 +237,15 @@ impl AwsEbs {
         tried: &[DeviceName],
         refusal: &AwsError,
     ) -> Result<DeviceName, Failure> {
-        let names = async || {
-            retry_transient(self.call.deadline, async || ec2.device_names(here).await).await
-        };
-        let taken = self.allowed(names).await;
-        let taken = taken.map_err(|error| self.failed(&error))?;
+        let deadline = self.call.deadline;
+        let taken = retry_denied(deadline, async || {
+            retry_transient(deadline, async || ec2.device_names(here).await).await
+        });
+        let taken = taken.await.map_err(|error| self.failed(&error))?;
         let is_taken = |name: &DeviceName| taken.iter().any(|other| name.is(other));
-        // A name that was taken a moment ago may not be described yet. If that is so twice, it is something else.
+        // EC2 may not describe yet that a name was taken a moment ago. Twice means another reason.
         let unseen = tried.iter().filter(|name| !is_taken(name)).count();
-        if unseen >= REFUSED {
+        if unseen >= REFUSED_NAMES_LIMIT {
             return Err(self.failed(refusal));
         }
         if device::is_xen() {
@@ -275,80 +265,84 @@ impl AwsEbs {
             })
     }
 
-    /// Waits for the device. False when EC2 does not say that it is coming; it has until `told`
-    /// to say so for the first time.
+    /// Waits for the device. False when EC2 says that no attachment is coming. EC2 has until `described_by` to
+    /// describe the attachment for the first time.
     async fn device_appears(
         &self,
         ec2: &Ec2,
         here: &InstanceId,
         volume: &Volume,
-        mut told: Option<Instant>,
+        mut described_by: Option<Instant>,
     ) -> Result<bool, Failure> {
         let deadline = self.call.deadline;
-        if let Some(attachment) = volume.attachment_to(here) {
+        let id = self.id();
+        let attachment = volume.attachment_to(here);
+        if let Some(attachment) = attachment {
             self.note(&attachment.device, false)?;
         }
         let mut asked = Instant::now();
-        let mut state = volume.attachment_to(here).map(|a| a.state);
+        let mut state = attachment.map(|attachment| attachment.state);
         loop {
-            let attached = state == Some(AttachmentState::Attached);
-            // What only has the right name may be there from before.
+            // A device that only has the right name may be another volume's until EC2 says `attached`.
+            let is_attached = state == Some(AttachmentState::Attached);
             let found = self.live_device();
-            if let Some(found) = found.filter(|found| !found.by_name || attached) {
-                tracing::info!("{} is here as {}", self.id(), found.path.display());
-                let device = self.begun().map_or_else(String::new, |begun| begun.device);
-                self.note(&device, true)?;
+            if let Some(found) = found.filter(|found| !found.by_name || is_attached) {
+                tracing::info!("{id} is here as {}", found.path.display());
+                let pending = self.pending_attachment();
+                self.note(
+                    &pending.map_or_else(String::new, |pending| pending.device),
+                    true,
+                )?;
                 return Ok(true);
             }
-            if !deadline.sleep(LOOK).await {
+            if !deadline.sleep(POLL_INTERVAL).await {
                 let said = match state {
                     Some(AttachmentState::Attached) => "has attached",
                     Some(AttachmentState::Attaching) => "is attaching",
                     _ => "has been asked to attach",
                 };
                 return Err(Failure::generic(format!(
-                    "EC2 {said} {} to {here}, but no device with the serial number {} appeared within {} s. \
-                     Look at the kernel's log; detaching it, or a reboot of the instance, may help",
-                    self.id(),
-                    self.id().serial(),
+                    "EC2 {said} {id} to {here}, but no device with the serial number {} appeared within {} s; \
+                     help: look at the kernel's log, detach the volume or reboot the instance",
+                    id.serial(),
                     deadline.limit().as_secs()
                 )));
             }
-            if asked.elapsed() < STILL {
+            if asked.elapsed() < ATTACHMENT_POLL_INTERVAL {
                 continue;
             }
             asked = Instant::now();
-            match ec2.volume(self.id()).await {
-                Ok(volume) => {
-                    self.note_name(&volume, here)?;
-                    match volume.attachment_to(here).map(|a| a.state) {
-                        None if told.is_some_and(|told| Instant::now() < told) => continue,
-                        now @ Some(AttachmentState::Attached | AttachmentState::Attaching) => {
-                            state = now;
-                        }
-                        _ => return Ok(false),
-                    }
-                    // EC2 has said it, so when it does not say it any more, it has changed.
-                    told = None;
+            let attachment = match ec2.volume(id).await {
+                Ok(volume) => volume.attachment_to(here).cloned(),
+                Err(error) => {
+                    tracing::info!("{error}; still waiting for the device");
+                    continue;
                 }
-                Err(error) => tracing::info!("{error}; still waiting for the device"),
+            };
+            match attachment {
+                None if described_by.is_some_and(|end| Instant::now() < end) => {}
+                Some(Attachment {
+                    state: now @ (AttachmentState::Attached | AttachmentState::Attaching),
+                    device,
+                    ..
+                }) => {
+                    if self
+                        .pending_attachment()
+                        .is_none_or(|pending| pending.device != device)
+                    {
+                        self.note(&device, false)?;
+                    }
+                    state = Some(now);
+                    // From now on a description without the attachment means that it has ended.
+                    described_by = None;
+                }
+                _ => return Ok(false),
             }
-        }
-    }
-
-    /// Notes the name under which EC2 says that the volume is attached here, if it was not known.
-    fn note_name(&self, volume: &Volume, here: &InstanceId) -> Result<(), Failure> {
-        let known = self.begun().map(|begun| begun.device);
-        match volume.attachment_to(here) {
-            Some(attachment) if known.as_ref() != Some(&attachment.device) => {
-                self.note(&attachment.device, false)
-            }
-            _ => Ok(()),
         }
     }
 
     fn note(&self, device: &str, seen: bool) -> Result<(), Failure> {
-        self.state.save(&Begun {
+        self.state.save(&PendingAttachment {
             volume: self.id().to_string(),
             device: device.to_owned(),
             seen,
@@ -387,18 +381,18 @@ mod tests {
     fn what_is_attached_here_is_not_attached_twice() {
         for state in [AttachmentState::Attaching, AttachmentState::Attached] {
             assert_eq!(
-                next(&volume(&[(HERE, state)]), &HERE.parse().unwrap()),
-                Next::AwaitDevice
+                Step::next(&volume(&[(HERE, state)]), &HERE.parse().unwrap()),
+                Step::AwaitDevice
             );
         }
     }
 
     #[test]
-    fn what_leaves_this_instance_is_let_go_first() {
+    fn what_is_being_detached_here_is_awaited_first() {
         for state in [AttachmentState::Detaching, AttachmentState::Busy] {
             assert_eq!(
-                next(&volume(&[(HERE, state)]), &HERE.parse().unwrap()),
-                Next::AwaitLeaving
+                Step::next(&volume(&[(HERE, state)]), &HERE.parse().unwrap()),
+                Step::AwaitDetached
             );
         }
     }
@@ -412,9 +406,12 @@ mod tests {
         ] {
             let volume = volume(&[(THERE, state)]);
             assert!(
-                matches!(next(&volume, &HERE.parse().unwrap()), Next::Take(a) if a.state == state)
+                matches!(Step::next(&volume, &HERE.parse().unwrap()), Step::Take(a) if a.state == state)
             );
         }
-        assert_eq!(next(&volume(&[]), &HERE.parse().unwrap()), Next::Attach);
+        assert_eq!(
+            Step::next(&volume(&[]), &HERE.parse().unwrap()),
+            Step::Attach
+        );
     }
 }

@@ -1,316 +1,383 @@
-//! Stop: unmounted, flushed, detached. Success means that this instance can no longer write to the volume.
+//! Stop: the volume is unmounted and flushed (`unmount.rs`), then detached from this instance. Here `decide` says
+//! from one `Observation` whether to request the detachment, to wait, or to end the stop. The loop only observes
+//! and acts.
 
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::errno::Errno;
-
-use super::held::Wait;
-use super::{ASK, AwsEbs, Begun, LOOK, or_look_again, since};
-use crate::device::Device;
-use crate::holders;
-use crate::mounts;
+use super::{
+    AwsEbs, EC2_POLL_INTERVAL, POLL_INTERVAL, PendingAttachment, elapsed_since, ignore_race,
+};
 use crate::ocf::Failure;
-use ec2::Deadline;
-use ec2::ErrorKind;
 use ec2::{
-    AttachmentState, AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, retry_transient,
+    AttachmentState, AwsError, Deadline, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, InstanceId,
+    retry_denied, retry_transient,
 };
 
-/// How long EC2 is asked about a volume that is not to be seen here.
-const NOTHING_HERE: Duration = Duration::from_secs(8);
-/// After this time a request to attach, made by an action that was killed, has reached EC2 or is lost, and
+#[cfg(test)]
+mod tests;
+
+/// How long EC2 is asked about a volume that this node does not seem to have.
+const ABSENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// After this time an attach request of an action that was killed has reached EC2 or is lost, and EC2's
 /// descriptions show it.
-const SETTLED: Duration = Duration::from_secs(10);
-/// How long after a refusal it is asked again: what is still attaching can't be detached yet.
-const REFUSED: Duration = Duration::from_secs(1);
-const RETRY: Duration = Duration::from_millis(100);
+const ATTACH_REQUEST_SETTLED: Duration = Duration::from_secs(10);
+/// When a refused detach request is sent again: EC2 detaches nothing that is still attaching.
+const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the kernel and EC2 showed at one moment of a stop, when nothing on this node uses the volume any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Observation {
+    device: DeviceState,
+    ec2: Ec2State,
+    /// Whether EC2 accepted a detach request of this stop.
+    detach_accepted: bool,
+    /// Whether a detach request may be sent: this stop sent none, or the last one showed no effect for long enough.
+    request_due: bool,
+}
+
+/// The volume's device in this node's kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DeviceState {
+    /// The kernel has the device: this node can write to the volume.
+    Present,
+    /// The kernel had the device during this stop, and has it no more.
+    Left,
+    /// The kernel did not have the device during this stop, and no attach request is pending.
+    Absent,
+    /// As `Absent`, but an interrupted start sent an attach request that EC2's descriptions may not show yet.
+    MayAppear,
+    /// As `MayAppear`, but so long ago that EC2's descriptions show the attachment if there is one.
+    Overdue,
+}
+
+/// The volume's attachment to this instance, as EC2 describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ec2State {
+    /// The volume is free, attached to another instance, or unknown to EC2.
+    NotAttached,
+    /// `detaching` or `busy`.
+    Detaching,
+    /// `attaching` or `attached`.
+    Attached,
+    /// No answer, and EC2 did not say `Attached` during this stop.
+    Silent,
+    /// No answer, after EC2 said `Attached` during this stop.
+    SilentAfterAttached,
+}
+
+/// What a stop does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Ask EC2 to detach the volume from this instance, and from no other.
+    RequestDetach,
+    /// Observe again in a moment.
+    Wait,
+    /// Exit code 0: this node can no longer write to the volume.
+    Succeed,
+    /// Exit code 1: this node may still write to the volume, so Pacemaker fences it.
+    Fail,
+}
+
+/// Decides what a stop does next. A stop may succeed only if this node can no longer write to the volume.
+///
+/// While EC2 is silent, only the kernel can show that. To delete the device from the kernel would not be enough: a
+/// rescan of the bus could bring it back, and how a Nitro NVMe device behaves then has not been tried. So a stop
+/// that sees the device while EC2 is silent fails.
+fn decide(seen: &Observation) -> Step {
+    use DeviceState::{Absent, Left, MayAppear, Overdue, Present};
+    use Ec2State::{Attached, Detaching, NotAttached, Silent, SilentAfterAttached};
+    let request_or_wait = if seen.request_due {
+        Step::RequestDetach
+    } else {
+        Step::Wait
+    };
+    match (seen.device, seen.ec2) {
+        // EC2 accepted the request and the device is gone. EC2's descriptions follow seconds later.
+        (Left, _) if seen.detach_accepted => Step::Succeed,
+        (Left | Absent, Silent) => Step::Succeed,
+        (_, Silent | SilentAfterAttached) => Step::Fail,
+        // Also without a device: it may still appear.
+        (_, Attached) => request_or_wait,
+        // EC2's description may be old. The kernel's device is not.
+        (Present, NotAttached) => request_or_wait,
+        (Present, Detaching) => Step::Wait,
+        // An accepted detach request shows that the attach request had reached EC2.
+        (MayAppear, NotAttached | Detaching) if !seen.detach_accepted => Step::Wait,
+        (Left | Absent | Overdue | MayAppear, NotAttached | Detaching) => Step::Succeed,
+    }
+}
 
 impl AwsEbs {
     pub(super) async fn detach_here(&self) -> Result<(), Failure> {
-        self.forget_a_name_that_is_anothers().await?;
+        self.forget_reused_device_name().await?;
         let device = self.present_device();
         if let Some(device) = &device {
-            self.unmount(device).await?;
-            self.await_free(device).await?;
-            self.flush(device)?;
+            self.unmount_and_flush(device).await?;
         }
-        self.detach_and_wait(device.is_some()).await?;
+        self.detach(device.is_some()).await?;
         if let Some(device) = device {
-            let was = device.path.display();
-            tracing::info!("{} is no longer here, where it was {was}", self.id());
+            let path = device.path.display();
+            tracing::info!("{} is detached, its device {path} is gone", self.id());
         }
         self.state.remove();
         Ok(())
     }
 
-    /// Where the name alone says that the device is the volume, another volume may have the name by now, and must not
+    /// On Xen only its name says that a device is the volume. Another volume may have the name by now, and must not
     /// be unmounted.
-    async fn forget_a_name_that_is_anothers(&self) -> Result<(), Failure> {
+    async fn forget_reused_device_name(&self) -> Result<(), Failure> {
         if !self.device().is_some_and(|device| device.by_name) {
             return Ok(());
         }
-        match (self.attached_says_ec2().await, self.begun()) {
-            (Ok(None), Some(begun)) => {
-                tracing::warn!("{} is no longer what is at {}", self.id(), begun.device);
+        match (self.attachment_state().await, self.pending_attachment()) {
+            (Ok(None), Some(pending)) => {
+                tracing::warn!("{} is no longer attached as {}", self.id(), pending.device);
                 let device = String::new();
-                self.state.save(&Begun { device, ..begun })
+                self.state.save(&PendingAttachment { device, ..pending })
             }
             _ => Ok(()),
         }
     }
 
-    /// Unmounts the device's file systems.
-    async fn unmount(&self, device: &Device) -> Result<(), Failure> {
-        let mut wait: Option<Wait> = None;
+    /// Observes and acts until `decide` ends the stop or the time is over. `was_present` is whether the kernel had
+    /// the device when the stop began.
+    async fn detach(&self, was_present: bool) -> Result<(), Failure> {
+        let mut detachment = Detachment::of(self, was_present).await;
         loop {
-            let numbers = device.numbers();
-            let mounts = mounts::mounts()
-                .map_err(|error| Failure::generic(format!("read the list of mounts: {error}")))?;
-            let Some(mount) = mounts.iter().rfind(|mount| mount.is_on(&numbers)) else {
-                return Ok(());
-            };
-            let what = format!("unmounting {}", mount.point.display());
-            self.call.steps.acting(&format!("{what} ({})", self.id()));
-            let Err(error) = mounts::unmount(&mount.point) else {
-                continue;
-            };
-            wait.take_if(|wait| !wait.is_for(&what));
-            let wait = wait.get_or_insert_with(|| Wait::new(what));
-            self.look_who_holds(device, wait)?;
-            if !self.call.deadline.sleep(RETRY).await {
-                return Err(self.still_held(device, wait, &error));
-            }
-        }
-    }
-
-    /// Waits until nothing holds the device: no mount in another namespace, no other driver.
-    async fn await_free(&self, device: &Device) -> Result<(), Failure> {
-        let mut wait = Wait::new("detaching the volume".to_owned());
-        loop {
-            match device.is_held() {
-                // A loop device does not hold what it writes to.
-                Ok(false) if holders::lasting(device).is_empty() => return Ok(()),
-                Ok(_) => {}
-                // Gone meanwhile, so nothing is held.
-                Err(_) if !device.is_live() => return Ok(()),
-                Err(error) => {
-                    return Err(Failure::generic(format!(
-                        "open {} ({}): {error}",
-                        device.path.display(),
-                        self.id()
-                    )));
+            match decide(&detachment.observe().await) {
+                Step::Succeed => {
+                    if let Some(error) = &detachment.silence {
+                        tracing::warn!("{error}; but this node has no device of {}", self.id());
+                    }
+                    return Ok(());
                 }
+                Step::Fail => return Err(detachment.failure()),
+                Step::Wait => {}
+                Step::RequestDetach => detachment.request().await?,
             }
-            self.look_who_holds(device, &mut wait)?;
-            if !self.call.deadline.sleep(RETRY).await {
-                return Err(self.still_held(device, &wait, &Errno::EBUSY));
-            }
-        }
-    }
-
-    /// Writes out what the kernel holds back.
-    fn flush(&self, device: &Device) -> Result<(), Failure> {
-        let path = device.path.display();
-        self.call.steps.doing(&format!("flushing {path}"));
-        match device.flush() {
-            Err(error) if device.is_live() => Err(Failure::generic(format!(
-                "flush {path} ({}): {error}",
-                self.id()
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    async fn detach_and_wait(&self, was_here: bool) -> Result<(), Failure> {
-        // A device that was seen and is gone has been taken away: nothing here can write. One that
-        // was never seen may still come, as long as EC2 may have got the request and not tell of it.
-        let coming = self.begun().filter(|begun| !was_here && !begun.seen);
-        let surely_not_here = !was_here && coming.is_none();
-        let mut patience = if surely_not_here {
-            self.call.deadline.at_most(NOTHING_HERE)
-        } else {
-            self.call.deadline
-        };
-        let (here, ec2) = match self.here_and_ec2(patience).await {
-            Err(error) => return self.ec2_does_not_answer(error, surely_not_here, None),
-            Ok(both) => both,
-        };
-        let mut attached_says_ec2 = false;
-        let mut again: Option<Instant> = None;
-        let mut accepted = false;
-        let mut last_seen = None;
-        self.call
-            .steps
-            .doing(&format!("asking EC2 where {} is", self.id()));
-        loop {
-            let look =
-                async || retry_transient(patience, async || ec2.volume(self.id()).await).await;
-            // A stop after a start that was not allowed anything must not wait for rights once more.
-            let answer = if surely_not_here {
-                look().await
-            } else {
-                self.allowed(look).await
-            };
-            let state = match answer {
-                Ok(volume) => volume.attachment_to(&here).map(|a| a.state),
-                Err(error) if error.kind == ErrorKind::NotFound => None,
-                Err(error) => {
-                    let surely_not_here = surely_not_here && !attached_says_ec2;
-                    return self.ec2_does_not_answer(error, surely_not_here, last_seen);
-                }
-            };
-            let is_here = self.present_device().is_some();
-            last_seen = Some(self.still_here(&here, state, is_here));
-            let to_stay = matches!(
-                state,
-                Some(AttachmentState::Attached | AttachmentState::Attaching)
+            let step = format!(
+                "waiting until {} is detached: {}",
+                self.id(),
+                detachment.known()
             );
-            if to_stay && !attached_says_ec2 {
-                attached_says_ec2 = true;
-                patience = self.call.deadline;
-            }
-            let settled = accepted
-                || coming
-                    .as_ref()
-                    .is_none_or(|begun| since(begun.attached) > SETTLED);
-            if !is_here && !to_stay && settled {
-                return Ok(());
-            }
-            // A description that shows nothing can be old, a device can't.
-            let to_ask = to_stay || state.is_none() && is_here;
-            if to_ask && again.is_none_or(|again| again <= Instant::now()) {
-                let taken = self.request_detach(&ec2, &here).await?;
-                accepted |= taken;
-                again = Some(
-                    Instant::now()
-                        + if taken {
-                            EVENTUAL_CONSISTENCY_WINDOW
-                        } else {
-                            REFUSED
-                        },
-                );
-            }
-            // With what was last seen, for when the time is up in the midst of the next question.
-            let id = self.id();
-            self.call.steps.doing(&match state {
-                Some(state) => format!(
-                    "waiting for {id} to leave {here}, where it is {} and this node could still write to it",
-                    word(state)
-                ),
-                None => format!("waiting for {id} to leave {here}"),
-            });
-            // The device's end is what counts. EC2 takes longer to say so.
-            let awaited = was_here && (accepted || !to_stay);
-            if awaited && self.leaves_within(ASK).await {
-                return Ok(());
-            }
-            if !patience.sleep(if awaited { LOOK } else { ASK }).await {
-                return Err(self.still_here(&here, state, is_here));
+            self.call.steps.doing(&step);
+            if !self.call.deadline.sleep(POLL_INTERVAL).await {
+                return Err(detachment.failure());
             }
         }
-    }
-
-    /// Which instance this is, and EC2.
-    async fn here_and_ec2(&self, deadline: Deadline) -> Result<(InstanceId, Ec2), AwsError> {
-        self.call.steps.doing("asking which instance this is");
-        let here = self.instance(deadline).await?;
-        Ok((here, self.connect(deadline).await?))
-    }
-
-    /// The end of a stop when EC2 does not answer, or not any more. Where there is no device, and none can come, that
-    /// is no failure.
-    fn ec2_does_not_answer(
-        &self,
-        error: AwsError,
-        surely_not_here: bool,
-        last_seen: Option<Failure>,
-    ) -> Result<(), Failure> {
-        if surely_not_here && self.present_device().is_none() {
-            tracing::warn!("{error}; but there is no such device here");
-            return Ok(());
-        }
-        Err(Failure::generic(match last_seen {
-            Some(seen) => format!("{seen}; {error}"),
-            None => format!("{error}; the volume may still be attached"),
-        }))
-    }
-
-    /// Asks for the end of the attachment; whether EC2 has taken that on.
-    async fn request_detach(&self, ec2: &Ec2, here: &InstanceId) -> Result<bool, Failure> {
-        let deadline = self.call.deadline;
-        self.call
-            .steps
-            .acting(&format!("detaching {} from {here}", self.id()));
-        self.note_detaching();
-        let detach = async || {
-            retry_transient(deadline, async || ec2.detach(self.id(), here, false).await).await
-        };
-        let answer = self.allowed(detach).await;
-        let taken = answer.is_ok();
-        or_look_again(answer).map_err(|error| Failure::generic(error.to_string()))?;
-        Ok(taken)
-    }
-
-    /// For a start that comes after this stop was interrupted.
-    fn note_detaching(&self) {
-        let now = SystemTime::now();
-        let begun = self.begun().unwrap_or_else(|| Begun {
-            volume: self.id().to_string(),
-            device: String::new(),
-            seen: self.present_device().is_some(),
-            attached: now,
-            detached: None,
-        });
-        let detached = Some(now);
-        if let Err(failure) = self.state.save(&Begun { detached, ..begun }) {
-            tracing::warn!("{failure}");
-        }
-    }
-
-    async fn leaves_within(&self, limit: Duration) -> bool {
-        let limit = self.call.deadline.at_most(limit);
-        loop {
-            if self.present_device().is_none() {
-                return true;
-            }
-            if !limit.sleep(LOOK).await {
-                return false;
-            }
-        }
-    }
-
-    fn still_here(
-        &self,
-        here: &InstanceId,
-        state: Option<AttachmentState>,
-        is_here: bool,
-    ) -> Failure {
-        let time = self.call.deadline.limit().as_secs();
-        let volume = self.id();
-        let is = match state {
-            Some(state) => word(state),
-            None if is_here => {
-                return Failure::generic(format!(
-                    "EC2 says that {volume} is not attached here, but its device is still there and alive after {time} s"
-                ));
-            }
-            None => {
-                return Failure::generic(format!(
-                    "a start that was interrupted asked EC2 to attach {volume} to {here}, and it is too early to believe that it will not come"
-                ));
-            }
-        };
-        Failure::generic(format!(
-            "{volume} is still {is} on {here} after {time} s, so this node could still write to it"
-        ))
     }
 }
 
-fn word(state: AttachmentState) -> &'static str {
-    match state {
-        AttachmentState::Busy => "busy",
-        AttachmentState::Detaching => "detaching",
-        AttachmentState::Attaching => "attaching",
-        AttachmentState::Attached => "attached",
+/// The work of a stop on the attachment, and what was seen of it.
+struct Detachment<'a> {
+    agent: &'a AwsEbs,
+    connected: Result<(InstanceId, Ec2), AwsError>,
+    /// The attachment that an earlier start requested and did not see. Without one, what is not here cannot appear.
+    pending: Option<PendingAttachment>,
+    /// Until when an answer of EC2 is awaited while it has not said that the volume is attached.
+    patience: Deadline,
+    /// Whether the kernel had the device at the last look, and at any during this stop.
+    is_present: bool,
+    was_present: bool,
+    /// EC2's last description of the attachment.
+    attachment: Option<Option<AttachmentState>>,
+    said_attached: bool,
+    /// Why the last question got no answer.
+    silence: Option<AwsError>,
+    next_question: Instant,
+    detach_accepted: bool,
+    next_request: Instant,
+}
+
+impl<'a> Detachment<'a> {
+    async fn of(agent: &'a AwsEbs, was_present: bool) -> Self {
+        // A device that a start saw and that is gone has been detached.
+        let pending = agent
+            .pending_attachment()
+            .filter(|pending| !was_present && !pending.seen);
+        let deadline = agent.call.deadline;
+        let patience = if was_present || pending.is_some() {
+            deadline
+        } else {
+            deadline.at_most(ABSENT_TIMEOUT)
+        };
+        let connect = async || {
+            agent.call.steps.doing("asking which instance this is");
+            let here = agent.instance(patience).await?;
+            let step = format!("asking EC2 where {} is", agent.id());
+            agent.call.steps.doing(&step);
+            Ok((here, agent.connect(patience).await?))
+        };
+        Self {
+            agent,
+            connected: connect().await,
+            pending,
+            patience,
+            is_present: was_present,
+            was_present,
+            attachment: None,
+            said_attached: false,
+            silence: None,
+            next_question: Instant::now(),
+            detach_accepted: false,
+            next_request: Instant::now(),
+        }
+    }
+
+    /// Looks at the kernel, and asks EC2 when it is time to.
+    async fn observe(&mut self) -> Observation {
+        if self.next_question <= Instant::now() {
+            self.ask_ec2().await;
+            self.next_question = Instant::now() + EC2_POLL_INTERVAL;
+        }
+        self.is_present = self.agent.present_device().is_some();
+        self.was_present |= self.is_present;
+        let device = match &self.pending {
+            _ if self.is_present => DeviceState::Present,
+            _ if self.was_present => DeviceState::Left,
+            None => DeviceState::Absent,
+            Some(pending) if elapsed_since(pending.attached) > ATTACH_REQUEST_SETTLED => {
+                DeviceState::Overdue
+            }
+            Some(_) => DeviceState::MayAppear,
+        };
+        let ec2 = match (&self.silence, self.attachment.flatten()) {
+            (Some(_), _) if self.said_attached => Ec2State::SilentAfterAttached,
+            (Some(_), _) => Ec2State::Silent,
+            (None, None) => Ec2State::NotAttached,
+            (None, Some(AttachmentState::Detaching | AttachmentState::Busy)) => Ec2State::Detaching,
+            (None, Some(AttachmentState::Attaching | AttachmentState::Attached)) => {
+                Ec2State::Attached
+            }
+        };
+        Observation {
+            device,
+            ec2,
+            detach_accepted: self.detach_accepted,
+            request_due: self.next_request <= Instant::now(),
+        }
+    }
+
+    async fn ask_ec2(&mut self) {
+        let id = self.agent.id();
+        let patience = if self.said_attached {
+            self.agent.call.deadline
+        } else {
+            self.patience
+        };
+        let step = format!("asking EC2 where {id} is: {}", self.known());
+        self.agent.call.steps.doing(&step);
+        let answer = async {
+            let (here, ec2) = self.connected.as_ref().map_err(Clone::clone)?;
+            let ask = async || retry_transient(patience, async || ec2.volume(id).await).await;
+            // A stop after a start that lacked permissions does not wait for them again.
+            let volume = if self.was_present || self.pending.is_some() {
+                retry_denied(patience, ask).await
+            } else {
+                ask().await
+            };
+            Ok::<_, AwsError>(
+                volume?
+                    .attachment_to(here)
+                    .map(|attachment| attachment.state),
+            )
+        };
+        self.silence = None;
+        match answer.await {
+            Ok(state) => self.attachment = Some(state),
+            Err(error) if error.kind == ErrorKind::NotFound => self.attachment = Some(None),
+            Err(error) => self.silence = Some(error),
+        }
+        self.said_attached |= matches!(
+            self.attachment,
+            Some(Some(AttachmentState::Attaching | AttachmentState::Attached))
+        );
+    }
+
+    /// Asks EC2 to detach the volume from this instance.
+    async fn request(&mut self) -> Result<(), Failure> {
+        let Ok((here, ec2)) = &self.connected else {
+            return Ok(());
+        };
+        let (agent, id) = (self.agent, self.agent.id());
+        let deadline = agent.call.deadline;
+        agent
+            .call
+            .steps
+            .acting(&format!("detaching {id} from {here}"));
+        agent.note_detach_request();
+        let answer = retry_denied(deadline, async || {
+            retry_transient(deadline, async || ec2.detach(id, here, false).await).await
+        });
+        let answer = answer.await;
+        let pause = if answer.is_ok() {
+            self.detach_accepted = true;
+            EVENTUAL_CONSISTENCY_WINDOW
+        } else {
+            REFUSED_RETRY_INTERVAL
+        };
+        ignore_race(answer).map_err(|error| Failure::generic(error.to_string()))?;
+        self.next_request = Instant::now() + pause;
+        self.next_question = Instant::now() + EC2_POLL_INTERVAL;
+        Ok(())
+    }
+
+    /// What is known about the attachment, for people.
+    fn known(&self) -> String {
+        let (Some(attachment), Ok((here, _))) = (self.attachment, &self.connected) else {
+            return "the volume may still be attached".to_owned();
+        };
+        let id = self.agent.id();
+        let state = match attachment {
+            Some(AttachmentState::Busy) => "busy",
+            Some(AttachmentState::Detaching) => "detaching",
+            Some(AttachmentState::Attaching) => "attaching",
+            Some(AttachmentState::Attached) => "attached",
+            None if self.is_present => {
+                return format!(
+                    "EC2 says that {id} is not attached here, but its device is still there and alive"
+                );
+            }
+            None => {
+                return format!(
+                    "a start that was interrupted asked EC2 to attach {id} to {here}, and the device may still appear"
+                );
+            }
+        };
+        format!("{id} is still {state} on {here}, so this node could still write to it")
+    }
+
+    fn failure(&self) -> Failure {
+        Failure::generic(match &self.silence {
+            Some(error) => format!("{}; {error}", self.known()),
+            None => format!(
+                "after {} s {}",
+                self.agent.call.deadline.limit().as_secs(),
+                self.known()
+            ),
+        })
+    }
+}
+
+impl AwsEbs {
+    /// For a start that comes after this stop was interrupted.
+    fn note_detach_request(&self) {
+        let now = SystemTime::now();
+        let pending = self
+            .pending_attachment()
+            .unwrap_or_else(|| PendingAttachment {
+                volume: self.id().to_string(),
+                device: String::new(),
+                seen: self.present_device().is_some(),
+                attached: now,
+                detached: None,
+            });
+        let detached = Some(now);
+        if let Err(failure) = self.state.save(&PendingAttachment {
+            detached,
+            ..pending
+        }) {
+            tracing::warn!("{failure}");
+        }
     }
 }

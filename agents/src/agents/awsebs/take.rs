@@ -1,173 +1,271 @@
-//! Taking the volume from another instance, if that can't be writing to it.
+//! Start, while another instance has the volume: `decide` says whether the volume may be detached there.
 
 use std::time::{Duration, Instant};
 
-use super::{AwsEbs, or_look_again};
+use super::{AwsEbs, ignore_race};
 use crate::ocf::Failure;
 use crate::pacemaker;
 use ec2::{
-    Attachment, AttachmentState, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, Power,
+    Attachment, AttachmentState, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, Power, retry_denied,
     retry_transient,
 };
 
-/// How long a holder that runs may be `busy` before it counts as refusing. EC2 says `busy` for a moment
-/// too while a volume that nobody uses leaves.
-const BUSY: Duration = Duration::from_secs(3);
-/// How soon it is asked again after a refusal.
-const REFUSED: Duration = Duration::from_secs(1);
+#[cfg(test)]
+mod tests;
 
-/// What was asked of another holder so far.
+/// How long the attachment to an instance that runs may be `busy` until the volume counts as in use there. EC2 says
+/// `busy` for a moment also while a volume is detached that nobody uses.
+const BUSY_WINDOW: Duration = Duration::from_secs(3);
+/// When a refused detach request is sent again.
+const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The taking of the volume from another instance, as far as it is.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
-    /// From when on it is asked again, if it shows no effect.
-    again: Option<Instant>,
-    /// Whether it was asked by force.
-    force: bool,
-    /// Since when it is busy.
-    busy: Option<Instant>,
-    /// Since when EC2 says that it is off, without a break.
-    off: Option<Instant>,
-    /// Since when it runs and may be writing, without a break.
-    may_write: Option<Instant>,
+pub(super) struct Taking {
+    /// What the holder is, and since when without a break.
+    holder: Option<(Holder, Instant)>,
+    request: DetachRequest,
+}
+
+/// The instance that has the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// Stopped or terminated: it writes nothing any more.
+    Off,
+    /// Stopping: it may still write, and the volume is free to take soon.
+    GoingDown,
+    /// It runs, and EC2 says that the attachment is `busy`.
+    Busy,
+    /// It runs and may be writing.
+    MayWrite,
+    /// It runs and is known to use the volume no more, or the user set force_detach.
+    Released,
+}
+
+/// The detach request for the holder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum DetachRequest {
+    #[default]
+    None,
+    /// Sent by this start, or by somebody else (not by force); it is sent again at `retry_at`.
+    Sent { force: bool, retry_at: Instant },
+}
+
+/// What was seen of the holder at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Observation {
+    holder: Holder,
+    /// Whether the holder has been in this state for as long as EC2's descriptions can be old.
+    for_long: bool,
+    attachment: AttachmentState,
+    request: RequestState,
+    /// The parameter force_detach.
+    force_detach: bool,
+}
+
+/// What became of the detach request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestState {
+    None,
+    /// Its effect may still show.
+    Pending {
+        force: bool,
+    },
+    /// It showed no effect for too long.
+    Overdue,
+}
+
+/// What a start does next about the holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Wait,
+    /// Ask EC2 to detach the volume from the holder.
+    Detach {
+        force: bool,
+    },
+    /// The holder may be writing: nothing is changed, and the start fails.
+    Refuse,
+}
+
+/// Decides what a start does about an instance that has the volume.
+///
+/// EC2 may unplug a mounted volume from a running instance without asking it. So the volume is detached only from an
+/// instance that is known to write no more, and by force only where nothing can be lost or the user asked for it.
+fn decide(seen: &Observation) -> Step {
+    let is_busy = seen.attachment == AttachmentState::Busy;
+    let force = match seen.holder {
+        // It may still be writing. When it is off, the volume is free to take.
+        Holder::GoingDown => return Step::Wait,
+        // Force loses nothing then. But it is rarely needed, and one description that says `stopped` can be old: the
+        // instance may have been started since.
+        Holder::Off => seen.for_long && (is_busy || seen.request == RequestState::Overdue),
+        Holder::Busy if seen.force_detach => true,
+        // A stop there may just have ended, and descriptions may not show it yet.
+        Holder::Busy | Holder::MayWrite if !seen.for_long => return Step::Wait,
+        Holder::MayWrite if seen.attachment == AttachmentState::Detaching => return Step::Wait,
+        Holder::Busy | Holder::MayWrite => return Step::Refuse,
+        Holder::Released => false,
+    };
+    if seen.request == (RequestState::Pending { force }) {
+        return Step::Wait;
+    }
+    Step::Detach { force }
+}
+
+impl Taking {
+    fn request_state(&self) -> RequestState {
+        match self.request {
+            DetachRequest::None => RequestState::None,
+            DetachRequest::Sent { retry_at, .. } if retry_at <= Instant::now() => {
+                RequestState::Overdue
+            }
+            DetachRequest::Sent { force, .. } => RequestState::Pending { force },
+        }
+    }
+
+    /// Notes the holder's state and returns how long it has lasted.
+    fn note(&mut self, holder: Holder) -> Duration {
+        match self.holder {
+            Some((before, since)) if before == holder => since.elapsed(),
+            _ => {
+                self.holder = Some((holder, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
 }
 
 impl AwsEbs {
-    /// Does what may be done to get the volume from another instance.
+    /// Does what may be done now to get the volume from another instance.
     pub(super) async fn take(
         &self,
         ec2: &Ec2,
         attachment: &Attachment,
-        asked: &mut Asked,
+        taking: &mut Taking,
     ) -> Result<(), Failure> {
         let deadline = self.call.deadline;
-        let holder = &attachment.instance;
-        let now = Instant::now();
-        let busy = attachment.state == AttachmentState::Busy;
-        let in_vain = asked.again.is_some_and(|again| again <= now);
-        let leaving = attachment.state == AttachmentState::Detaching;
-        if !busy && !in_vain && (leaving || asked.again.is_some()) {
-            asked.again.get_or_insert(now + EVENTUAL_CONSISTENCY_WINDOW);
-            return Ok(());
+        let instance = &attachment.instance;
+        let is_busy = attachment.state == AttachmentState::Busy;
+        if !is_busy {
+            match taking.request_state() {
+                RequestState::None if attachment.state == AttachmentState::Detaching => {
+                    taking.request = DetachRequest::Sent {
+                        force: false,
+                        retry_at: Instant::now() + EVENTUAL_CONSISTENCY_WINDOW,
+                    };
+                    return Ok(());
+                }
+                RequestState::Pending { .. } => return Ok(()),
+                RequestState::None | RequestState::Overdue => {}
+            }
         }
-        let power = self
-            .allowed(async || retry_transient(deadline, async || ec2.power(holder).await).await)
+        let power = async || retry_transient(deadline, async || ec2.power(instance).await).await;
+        let power = retry_denied(deadline, power)
             .await
             .map_err(|error| self.failed(&error))?;
-        if power == Power::Off {
-            asked.off.get_or_insert(now);
-        } else {
-            asked.off = None;
-        }
-        let force = match power {
-            // It may still be writing. When it is off, the volume is free to take.
-            Power::GoingDown => return Ok(()),
-            // Nothing writes any more, so force loses nothing. But it is rarely needed, and one word of EC2 that it is
-            // off can be old: it may have been started since.
-            Power::Off => {
-                (busy || in_vain)
-                    && asked
-                        .off
-                        .is_some_and(|since| since.elapsed() > EVENTUAL_CONSISTENCY_WINDOW)
-            }
-            Power::On if busy => {
-                let since = *asked.busy.get_or_insert(now);
-                if !self.parameters.force_detach {
-                    if since.elapsed() < BUSY {
-                        return Ok(());
-                    }
-                    return Err(Failure::generic(format!(
-                        "{} is in use on {holder}, which is running: EC2 says the attachment is busy. \
-                         Unmount it there or stop {holder}; nothing was taken by force",
-                        self.id()
-                    )));
+        let mut why = String::new();
+        let holder = match power {
+            Power::Off => Holder::Off,
+            Power::GoingDown => Holder::GoingDown,
+            Power::On if is_busy => Holder::Busy,
+            Power::On => match self.why_may_write(instance).await {
+                Some(reason) => {
+                    why = reason;
+                    Holder::MayWrite
                 }
-                true
-            }
-            Power::On => {
-                if let Some(why) = self.may_write(holder).await {
-                    let since = *asked.may_write.get_or_insert(now);
-                    // A stop there may just have ended, and descriptions may not show it yet.
-                    if leaving
-                        || since.elapsed() < EVENTUAL_CONSISTENCY_WINDOW.min(deadline.limit() / 2)
-                    {
-                        return Ok(());
-                    }
-                    return Err(Failure::generic(format!(
-                        "{} is attached to {holder}, which runs{why}. Nothing was changed. Detach the volume there \
-                         or stop {holder}, then: pcs resource cleanup {}",
-                        self.id(),
-                        self.call.resource
-                    )));
-                }
-                false
-            }
+                None => Holder::Released,
+            },
         };
-        asked.may_write = None;
-        if asked.again.is_some() && !in_vain && force == asked.force {
-            return Ok(());
+        let window = match holder {
+            Holder::Busy => BUSY_WINDOW,
+            Holder::MayWrite => EVENTUAL_CONSISTENCY_WINDOW.min(deadline.limit() / 2),
+            Holder::Off | Holder::GoingDown | Holder::Released => EVENTUAL_CONSISTENCY_WINDOW,
+        };
+        let step = decide(&Observation {
+            holder,
+            for_long: taking.note(holder) >= window,
+            attachment: attachment.state,
+            request: taking.request_state(),
+            force_detach: self.parameters.force_detach,
+        });
+        match step {
+            Step::Wait => Ok(()),
+            Step::Refuse => Err(self.refusal(holder, instance, &why)),
+            Step::Detach { force } => self.detach_from(ec2, instance, force, taking).await,
         }
-        tracing::info!(
-            "detaching {} from {holder}{}",
-            self.id(),
-            if force { " by force" } else { "" }
-        );
-        // Not repeated while nothing is known: by then the volume may be elsewhere.
-        let answer = self
-            .allowed(async || ec2.detach(self.id(), holder, force).await)
-            .await;
+    }
+
+    async fn detach_from(
+        &self,
+        ec2: &Ec2,
+        holder: &InstanceId,
+        force: bool,
+        taking: &mut Taking,
+    ) -> Result<(), Failure> {
+        let by_force = if force { " by force" } else { "" };
+        tracing::info!("detaching {} from {holder}{by_force}", self.id());
+        // Not retried when no answer comes: by then the volume may be elsewhere.
+        let detach = async || ec2.detach(self.id(), holder, force).await;
+        let answer = retry_denied(self.call.deadline, detach).await;
         let pause = if answer.is_ok() {
             EVENTUAL_CONSISTENCY_WINDOW
         } else {
-            REFUSED
+            REFUSED_RETRY_INTERVAL
         };
-        asked.force = force;
-        asked.again = Some(Instant::now() + pause);
-        or_look_again(answer).map_err(|error| self.failed(&error))
+        let retry_at = Instant::now() + pause;
+        taking.request = DetachRequest::Sent { force, retry_at };
+        ignore_race(answer).map_err(|error| self.failed(&error))
     }
 
-    /// Why an instance that runs may be writing to the volume; nothing if it can't be.
+    fn refusal(&self, holder: Holder, instance: &InstanceId, why: &str) -> Failure {
+        let id = self.id();
+        Failure::generic(if holder == Holder::Busy {
+            format!(
+                "{id} is in use on {instance}, which is running: EC2 says the attachment is busy. \
+                 Nothing was detached by force; help: unmount it there or stop {instance}"
+            )
+        } else {
+            format!(
+                "{id} is attached to {instance}, which runs{why}. Nothing was changed; help: detach the volume \
+                 there or stop {instance}, then run `pcs resource cleanup {}`",
+                self.call.resource
+            )
+        })
+    }
+
+    /// Why an instance that runs may be writing to the volume; none if it is known not to.
     ///
-    /// EC2 may unplug a volume from a running instance without asking it, so that a mounted one is torn off. So it has
-    /// to be known that the instance is done with it. With fencing, Pacemaker starts the resource here only after it
-    /// was stopped there or the instance was fenced; if it runs, it has been started again since. Only a node on which
-    /// Pacemaker was stopped in maintenance runs on with what it had.
-    async fn may_write(&self, holder: &InstanceId) -> Option<String> {
+    /// With fencing, Pacemaker starts the resource here only after it was stopped there or the instance was fenced. An
+    /// instance that runs was then started again since. Only a node on which Pacemaker was stopped in maintenance mode
+    /// still has what it had.
+    async fn why_may_write(&self, holder: &InstanceId) -> Option<String> {
         if self.parameters.force_detach {
             return None;
         }
+        let Some(members) = &self.parameters.cluster_instances else {
+            return Some(
+                " and may be writing: without fencing (cluster_instances) nobody knows".to_owned(),
+            );
+        };
+        if !members.contains(holder) {
+            let reason = " and is not one of cluster_instances, so it may be writing";
+            return Some(reason.to_owned());
+        }
         let deadline = self.call.deadline;
         let resource = &self.call.resource;
-        match &self.parameters.cluster_instances {
-            None => {
-                return Some(
-                    " and may be writing: without fencing (cluster_instances) nobody knows"
-                        .to_owned(),
-                );
-            }
-            Some(members) if !members.contains(holder) => {
-                return Some(
-                    " and is not one of cluster_instances, so it may be writing".to_owned(),
-                );
-            }
-            Some(_) => {}
-        }
-        let known = async {
+        let ask = async {
             if !pacemaker::is_fencing_on(deadline).await? {
-                return Ok(Some(
-                    " and may be writing, as fencing is off (stonith-enabled)".to_owned(),
-                ));
+                let reason = " and may be writing, as fencing is off (stonith-enabled)";
+                return Ok(Some(reason.to_owned()));
             }
             let nodes = pacemaker::other_nodes_that_run(resource, deadline).await?;
-            Ok((!nodes.is_empty()).then(|| {
-                format!(
-                    ", and Pacemaker has {resource} running on {}",
-                    nodes.join(", ")
-                )
-            }))
+            let names = nodes.join(", ");
+            let reason = || format!(", and Pacemaker has {resource} running on {names}");
+            Ok((!nodes.is_empty()).then(reason))
         };
-        known.await.unwrap_or_else(|error: String| {
+        ask.await.unwrap_or_else(|error: String| {
             Some(format!(
-                " and may be writing: Pacemaker can not be asked ({error})"
+                " and may be writing: Pacemaker cannot be asked ({error})"
             ))
         })
     }

@@ -1,13 +1,11 @@
-//! awsipsrcaddr: the virtual address as the source of what the node sends to the Internet, by
-//! routes of our own. Routes of others are read, never written.
+//! awsipsrcaddr: the virtual address is the source of what the node sends to the Internet, by routes of this agent.
+//! Routes of others are read, never written. Which routes there should be is in `wanted.rs`.
 //!
-//! There are two ways to win over default routes of any metric: a table of our own with a rule, or
-//! two routes that are more specific, to half of the Internet each. We take the second, because
-//! when an address is removed from the host, Linux deletes the routes with that source from the
-//! main table only (`fib_sync_down_addr`, net/ipv4/fib_semantics.c); those in another table would go
-//! on sending from an address that is no longer here. Also, systemd-networkd deletes foreign rules of
-//! the whole host, but foreign routes only of the interfaces that it manages (networkd.conf(5),
-//! ManageForeignRoutingPolicyRules= and ManageForeignRoutes=).
+//! Two routes, each to half of the Internet, win over default routes of any metric. A table with a rule would too. But
+//! when an address is removed from the host, Linux deletes the routes with that source from the main table only
+//! (`fib_sync_down_addr`, net/ipv4/fib_semantics.c), and systemd-networkd deletes foreign rules of the whole host, but
+//! foreign routes only of the interfaces that it manages (networkd.conf(5), ManageForeignRoutingPolicyRules= and
+//! ManageForeignRoutes=).
 
 mod wanted;
 
@@ -33,14 +31,14 @@ parameters! {
 }
 
 /// How long a start waits for a default route: a DHCP client may just be starting.
-const START_WAIT: Duration = Duration::from_secs(5);
-/// How long a monitor does: a restart of systemd-networkd is over sooner.
-const MONITOR_WAIT: Duration = Duration::from_secs(3);
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a monitor waits: a restart of systemd-networkd is over sooner.
+const MONITOR_TIMEOUT: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Addresses of the lower and of the upper half of the Internet. The kernel is asked for the way
 /// there, and nothing is sent. Two of each, because somebody may have a route to one of them;
-/// no public name servers, because we ourselves have routes to those that the node asks.
+/// no public name servers, because this agent adds routes to those that the node asks.
 const OUTSIDE: [[Ipv4Addr; 2]; 2] = [
     [Ipv4Addr::new(52, 0, 0, 1), Ipv4Addr::new(90, 0, 0, 1)],
     // Of documentation (RFC 5737), which has nothing in the lower half.
@@ -58,31 +56,39 @@ pub struct AwsIpSrcAddr {
     started: StateFile,
 }
 
-/// That a start has succeeded, and no stop since: only then does a monitor make routes.
+/// The note that a start has begun, and no stop since: only then does a monitor add routes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Started {}
 
 /// Why packets to the Internet do not leave from the address.
-enum Obstacle {
-    /// The address is not on this node.
-    NoAddress(String),
-    /// There is no interface of the name that was given.
-    NoInterface(String),
-    /// What may pass: no default route, or the kernel refused.
-    Route(String),
+struct Obstacle {
+    failure: Failure,
+    /// Whether it may pass: no default route, or the kernel refused.
+    may_pass: bool,
 }
 
 impl Obstacle {
-    fn reason(self) -> String {
-        match self {
-            Self::NoAddress(reason) | Self::NoInterface(reason) | Self::Route(reason) => reason,
-        }
+    fn passing(reason: String) -> Self {
+        let failure = Failure::generic(reason);
+        let may_pass = true;
+        Self { failure, may_pass }
+    }
+
+    fn lasting(failure: Failure) -> Self {
+        let may_pass = false;
+        Self { failure, may_pass }
     }
 }
 
 impl From<NetlinkError> for Obstacle {
     fn from(error: NetlinkError) -> Self {
-        Self::Route(error.to_string())
+        Self::passing(error.to_string())
+    }
+}
+
+impl From<NetlinkError> for Failure {
+    fn from(error: NetlinkError) -> Self {
+        Self::generic(error.to_string())
     }
 }
 
@@ -90,7 +96,7 @@ impl Agent for AwsIpSrcAddr {
     const DESCRIPTION: Description = Description {
         name: "awsipsrcaddr",
         short: "Source address of what leaves for the Internet",
-        long: "Makes the virtual address the source of what this node sends to the Internet. It adds two routes, 0.0.0.0/1 and 128.0.0.0/1, with the gateway, interface and MTU of the default route that is in use on the interface with the address. They win over default routes of any metric. Connected subnets and more specific routes keep their source. Further routes keep the node's own source for 169.254.0.0/16 (instance metadata) and for the node's name servers. All of these have the protocol number 145 (`ip route show proto 145`). Routes of others are never changed, so DHCP clients and network managers may renew theirs at any time. The monitor asks the kernel which source it would choose. It follows a changed gateway, interface or MTU of the default route and puts back what somebody has removed, with a line in the log. What it cannot mend, it shows as degraded (190); it never fails. Stop deletes the routes. When the address is removed from the node, the kernel deletes the routes that send from it.",
+        long: "Makes the virtual address the source of what this node sends to the Internet. It adds two routes, 0.0.0.0/1 and 128.0.0.0/1, with the gateway, interface and MTU of the default route that is in use on the interface with the address. They win over default routes of any metric. Connected subnets and more specific routes keep their source. Further routes keep the node's own source for 169.254.0.0/16 (instance metadata) and for the node's name servers. All of these have the protocol number 145 (`ip route show proto 145`). Routes of others are never changed, so DHCP clients and network managers may renew theirs at any time. The monitor asks the kernel which source it would choose. It follows a changed gateway, interface or MTU of the default route and puts back what somebody has removed, with a line in the log. What it cannot repair, it reports as degraded (190); it never fails. Stop deletes the routes. When the address is removed from the node, the kernel deletes the routes that send from it.",
         actions: &[
             Advice::timeout("start", 30),
             Advice::timeout("stop", 30),
@@ -111,17 +117,7 @@ impl Agent for AwsIpSrcAddr {
     fn start(&self) -> Result<(), Failure> {
         // Before the routes: a start that is cut short has made some.
         self.started.save(&Started {})?;
-        self.call.wait(async {
-            self.establish(START_WAIT)
-                .await
-                .map_err(|obstacle| match obstacle {
-                    Obstacle::NoAddress(reason) => Failure::generic(format!(
-                        "{reason}: the resource that puts it there has to start first"
-                    )),
-                    Obstacle::NoInterface(reason) => Failure::installed(reason),
-                    Obstacle::Route(reason) => Failure::generic(reason),
-                })
-        })
+        self.call.wait(self.establish(START_TIMEOUT))
     }
 
     fn stop(&self) -> Result<(), Failure> {
@@ -133,22 +129,22 @@ impl Agent for AwsIpSrcAddr {
         if self.call.probe {
             return self.call.wait(self.look());
         }
-        // The address's own resource tells when it is gone, and a route can be mended: nothing
-        // that is seen here is worth a restart of the PBX.
+        // The address's own resource reports when the address is gone, and a route can be repaired. So nothing that is
+        // seen here is worth a restart of the PBX.
         self.call.wait(async {
             if !self.was_started().await? {
                 return self.look().await;
             }
-            Ok(match self.establish(MONITOR_WAIT).await {
+            Ok(match self.establish(MONITOR_TIMEOUT).await {
                 Ok(()) => Health::Running,
-                Err(obstacle) => Health::Degraded(obstacle.reason()),
+                Err(failure) => Health::Degraded(failure.reason),
             })
         })
     }
 
     fn validate(&self) -> Result<(), Failure> {
         match &self.parameters.interface {
-            Some(name) => index_of(name).map(drop).map_err(Failure::installed),
+            Some(name) => index_of(name).map(drop),
             // Which it is can be known when the address is there.
             None => Ok(()),
         }
@@ -156,18 +152,19 @@ impl Agent for AwsIpSrcAddr {
 }
 
 impl AwsIpSrcAddr {
-    /// Makes what is missing or differs until the kernel chooses the address, or `limit` is over.
-    async fn establish(&self, limit: Duration) -> Result<(), Obstacle> {
+    /// Adds and corrects routes until the kernel chooses the address as source, or `limit` is over.
+    async fn establish(&self, limit: Duration) -> Result<(), Failure> {
         self.call.steps.doing("reading addresses and routes");
         let kernel = Kernel::open()?;
         let deadline = self.call.deadline.at_most(limit);
         loop {
-            let obstacle = match self.attempt(&kernel).await {
-                Err(Obstacle::Route(reason)) => reason,
-                done => return done,
-            };
-            if !deadline.sleep(POLL_INTERVAL).await {
-                return Err(Obstacle::Route(obstacle));
+            match self.attempt(&kernel).await {
+                Ok(()) => return Ok(()),
+                Err(Obstacle { failure, may_pass }) => {
+                    if !may_pass || !deadline.sleep(POLL_INTERVAL).await {
+                        return Err(failure);
+                    }
+                }
             }
         }
     }
@@ -176,12 +173,12 @@ impl AwsIpSrcAddr {
         let address = self.parameters.ipaddress;
         let addresses = kernel.addresses().await?;
         let Some(carrier) = addresses.iter().find(|a| a.ip() == address) else {
-            return Err(Obstacle::NoAddress(format!(
-                "no interface of this node has {address}"
-            )));
+            return Err(Obstacle::lasting(Failure::generic(format!(
+                "no interface of this node has {address}: the resource that puts it there has to start first"
+            ))));
         };
         let interface = match &self.parameters.interface {
-            Some(name) => index_of(name).map_err(Obstacle::NoInterface)?,
+            Some(name) => index_of(name).map_err(Obstacle::lasting)?,
             None => carrier.interface,
         };
         let present = kernel.routes().await?;
@@ -191,23 +188,20 @@ impl AwsIpSrcAddr {
                 let wanted = wanted::routes(address, model, &addresses, &present, &servers);
                 self.change(kernel, &present, &wanted, interface).await?;
             }
-            // A DHCP client has taken its route away: until it brings the next, what there was
-            // is the best guess.
+            // A DHCP client removed its route. Until it adds the next one, the routes of before are the best guess.
             None if wanted::has_both_halves(&present, address) => {}
             None => {
-                return Err(Obstacle::Route(format!(
-                    "{} has no default route",
-                    name_of(interface)
-                )));
+                let name = name_of(interface);
+                return Err(Obstacle::passing(format!("{name} has no default route")));
             }
         }
         match self.other_source(kernel).await? {
             None => Ok(()),
-            Some(reason) => Err(Obstacle::Route(reason)),
+            Some(reason) => Err(Obstacle::passing(reason)),
         }
     }
 
-    /// Adds, replaces and deletes routes of ours until they are `wanted`.
+    /// Adds, replaces and deletes this resource's routes until they are `wanted`.
     async fn change(
         &self,
         kernel: &Kernel,
@@ -215,31 +209,27 @@ impl AwsIpSrcAddr {
         wanted: &[Route],
         interface: u32,
     ) -> Result<(), NetlinkError> {
-        let ours = wanted::of_resource(present, self.parameters.ipaddress);
-        let mut first = Vec::new();
+        let mut kept: Vec<&Route> = Vec::new();
         let mut surplus = Vec::new();
-        for route in ours {
-            let is_wanted = wanted.iter().any(|w| w.destination == route.destination);
-            let is_first = first
-                .iter()
-                .all(|other: &&Route| other.destination != route.destination);
-            if is_wanted && is_first {
-                first.push(route);
+        let is_to = |route: &Route, other: &Route| route.destination == other.destination;
+        for route in wanted::of_resource(present, self.parameters.ipaddress) {
+            let is_wanted = wanted.iter().any(|other| is_to(other, route));
+            if is_wanted && !kept.iter().any(|other| is_to(other, route)) {
+                kept.push(route);
             } else {
                 surplus.push(route);
             }
         }
+        let how = |route: &Route| match kept.iter().find(|other| is_to(other, route)) {
+            None => Some(Write::New),
+            Some(old) if *old == route => None,
+            Some(_) => Some(Write::Replace),
+        };
         let changes: Vec<_> = wanted
             .iter()
-            .filter_map(
-                |route| match first.iter().find(|o| o.destination == route.destination) {
-                    None => Some((route, Write::New)),
-                    Some(old) if *old == route => None,
-                    Some(_) => Some((route, Write::Replace)),
-                },
-            )
+            .filter_map(|route| Some((route, how(route)?)))
             .collect();
-        self.tell(&changes, &surplus, interface);
+        self.log_changes(&changes, &surplus, interface);
         for route in surplus {
             kernel.delete_route(route).await?;
         }
@@ -250,7 +240,7 @@ impl AwsIpSrcAddr {
     }
 
     /// One line for all that is about to change.
-    fn tell(&self, changes: &[(&Route, Write)], surplus: &[&Route], interface: u32) {
+    fn log_changes(&self, changes: &[(&Route, Write)], surplus: &[&Route], interface: u32) {
         let list = |how: Write| {
             let routes = changes.iter().filter(|(_, h)| *h == how);
             routes.map(|(route, _)| route.to_string()).collect()
@@ -274,7 +264,7 @@ impl AwsIpSrcAddr {
         }
     }
 
-    /// Where the kernel would send to the Internet from another address, what it says; none if all is well.
+    /// What the kernel says if packets to the Internet would not leave from the address; none if all is well.
     async fn other_source(&self, kernel: &Kernel) -> Result<Option<String>, NetlinkError> {
         let address = self.parameters.ipaddress;
         for [outside, another] in OUTSIDE {
@@ -293,27 +283,27 @@ impl AwsIpSrcAddr {
         Ok(None)
     }
 
-    /// Whether what a monitor looks at was started here: by us, or by an agent that ours takes the
-    /// place of, when packets do leave from the address.
+    /// Whether the resource was started here: by this agent, or by an agent of the same name that it replaces. Packets
+    /// leave from the address then.
     async fn was_started(&self) -> Result<bool, Failure> {
         if self.started.load::<Started>().is_some() {
             return Ok(true);
         }
-        let kernel = Kernel::open().map_err(failed)?;
-        Ok(self.other_source(&kernel).await.map_err(failed)?.is_none())
+        let kernel = Kernel::open()?;
+        Ok(self.other_source(&kernel).await?.is_none())
     }
 
-    /// A probe, or a monitor of what was never started: what is there, and nothing is changed.
+    /// For a probe, and for a monitor of what was never started: reports what is there and changes nothing.
     async fn look(&self) -> Result<Health, Failure> {
         let address = self.parameters.ipaddress;
-        let kernel = Kernel::open().map_err(failed)?;
-        let routes = kernel.routes().await.map_err(failed)?;
+        let kernel = Kernel::open()?;
+        let routes = kernel.routes().await?;
         if !routes.iter().any(|r| wanted::is_half_of(r, address)) {
             return Ok(Health::Stopped(format!(
                 "there is no route of this agent (protocol {PROTOCOL}) with the source {address}"
             )));
         }
-        Ok(match self.other_source(&kernel).await.map_err(failed)? {
+        Ok(match self.other_source(&kernel).await? {
             None => Health::Running,
             Some(reason) => Health::Degraded(reason),
         })
@@ -322,39 +312,39 @@ impl AwsIpSrcAddr {
     async fn remove_routes(&self) -> Result<(), Failure> {
         let address = self.parameters.ipaddress;
         self.call.steps.doing("reading the routes");
-        let kernel = Kernel::open().map_err(failed)?;
+        let kernel = Kernel::open()?;
         let mut pause = Duration::ZERO;
         loop {
-            let present = kernel.routes().await.map_err(failed)?;
-            let ours = wanted::of_resource(&present, address);
-            if ours.is_empty() {
+            let present = kernel.routes().await?;
+            let own = wanted::of_resource(&present, address);
+            if own.is_empty() {
                 self.secure_default_route(&kernel, &present).await;
                 return Ok(());
             }
             if !self.call.deadline.sleep(pause).await {
                 return Err(Failure::generic(format!(
                     "the route {} keeps coming back",
-                    ours[0]
+                    own[0]
                 )));
             }
             pause = POLL_INTERVAL;
-            let names: Vec<String> = ours.iter().map(ToString::to_string).collect();
+            let names: Vec<String> = own.iter().map(ToString::to_string).collect();
             self.call
                 .steps
                 .acting(&format!("deleting {}", names.join(", ")));
-            // As long as those to the Internet are there, the others keep metadata apart from them.
-            let (halves, rest): (Vec<_>, Vec<_>) = ours
+            // The routes to the Internet go first: the others keep metadata apart from them.
+            let (halves, rest): (Vec<_>, Vec<_>) = own
                 .into_iter()
                 .partition(|route| wanted::is_half_of(route, address));
             for route in halves.into_iter().chain(rest) {
-                kernel.delete_route(route).await.map_err(failed)?;
+                kernel.delete_route(route).await?;
             }
         }
     }
 
-    /// The agents of this name that ours takes the place of write the address into the default
-    /// route itself. With the address the kernel would delete that route, and the node would be cut
-    /// off until its DHCP client renews it; so there has to be one with the node's own source.
+    /// The agents of this name that this one replaces write the address into the default route itself. With the
+    /// address the kernel would delete that route, and the node would be cut off until its DHCP client renews it. So
+    /// there has to be a default route with the node's own source.
     async fn secure_default_route(&self, kernel: &Kernel, present: &[Route]) {
         let address = self.parameters.ipaddress;
         let defaults = || present.iter().filter(|route| route.is_default());
@@ -387,11 +377,7 @@ impl AwsIpSrcAddr {
     }
 }
 
-fn index_of(name: &str) -> Result<u32, String> {
+fn index_of(name: &str) -> Result<u32, Failure> {
     nix::net::if_::if_nametoindex(name)
-        .map_err(|errno| format!("find the network interface {name}: {errno}"))
-}
-
-fn failed(error: NetlinkError) -> Failure {
-    Failure::generic(error.to_string())
+        .map_err(|errno| Failure::installed(format!("find the network interface {name}: {errno}")))
 }

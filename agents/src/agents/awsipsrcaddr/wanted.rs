@@ -1,5 +1,5 @@
-//! Which routes there should be, given what the kernel has. Nothing is asked or changed here but
-//! the list of name servers, which is read from two files.
+//! Which routes there should be, given those that the kernel has. Nothing is changed here; only the list of name
+//! servers is read, from two files.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -8,14 +8,14 @@ use ipnet::Ipv4Net;
 
 use crate::netlink::{Address, NextHop, Route};
 
-/// The mark of our routes: nobody else may touch them, and we touch no others. Neither the kernel
+/// Marks the routes of this agent: nobody else may change them, and the agent changes no others. Neither the kernel
 /// (include/uapi/linux/rtnetlink.h), nor iproute2 (etc/iproute2/rt_protos), nor FRR (186 to 199),
 /// OVN (84) or Calico (80) uses this number.
 pub(super) const PROTOCOL: u8 = 145;
 
-/// Higher than what others give their routes. Ours win over default routes because they are more
-/// specific, whatever the metric; somebody else's routes to the same destinations win over ours,
-/// such as those of a VPN that takes all traffic.
+/// Higher than the metric of other routes. The agent's routes win over default routes because they are more specific,
+/// whatever the metric. Other routes to the same destinations, such as those of a VPN that takes all traffic, win over
+/// the agent's.
 const METRIC: u32 = 100_000;
 
 /// The Internet in two halves: more specific than any default route, less than any other.
@@ -27,13 +27,13 @@ const HALVES: [Ipv4Net; 2] = [
 /// Where EC2 answers for instance metadata, time (.123) and names (.253).
 const LINK_LOCAL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
 
-/// Whether it is one of our routes that make `address` the source of what leaves.
+/// Whether it is one of the two routes that make `address` the source of packets to the Internet.
 pub(super) fn is_half_of(route: &Route, address: Ipv4Addr) -> bool {
     is_half(route) && route.source == Some(address)
 }
 
 fn is_half(route: &Route) -> bool {
-    is_ours(route) && HALVES.contains(&route.destination)
+    is_of_agent(route) && HALVES.contains(&route.destination)
 }
 
 /// Whether both halves are there.
@@ -45,12 +45,12 @@ pub(super) fn has_both_halves(routes: &[Route], address: Ipv4Addr) -> bool {
     })
 }
 
-fn is_ours(route: &Route) -> bool {
+fn is_of_agent(route: &Route) -> bool {
     route.protocol == PROTOCOL
 }
 
-/// The routes that a resource with this address has made. What keeps the node's own source
-/// belongs to all such resources, and goes with the last of them.
+/// The routes of the resource with this address. Routes that keep the node's own source belong to all such resources
+/// and are deleted with the last of them.
 pub(super) fn of_resource(routes: &[Route], address: Ipv4Addr) -> Vec<&Route> {
     let others = routes
         .iter()
@@ -58,7 +58,7 @@ pub(super) fn of_resource(routes: &[Route], address: Ipv4Addr) -> Vec<&Route> {
     routes
         .iter()
         .filter(|route| {
-            is_half_of(route, address) || (is_ours(route) && !is_half(route) && !others)
+            is_half_of(route, address) || (is_of_agent(route) && !is_half(route) && !others)
         })
         .collect()
 }
@@ -100,8 +100,8 @@ pub(super) fn routes(
     wanted
 }
 
-/// The address that the node sends from without us: what the default route prescribes, or what
-/// the kernel would choose, an address of the gateway's subnet first.
+/// The address that the node sends from without this agent: the one that the default route prescribes, or the one
+/// that the kernel would choose, an address of the gateway's subnet first.
 pub(super) fn own_source(
     address: Ipv4Addr,
     (model, hop): (&Route, &NextHop),
@@ -122,25 +122,24 @@ pub(super) fn own_source(
         .map(Address::ip)
 }
 
-/// Whether a route of somebody else's is more specific than our halves: a name server of the
-/// node's subnet. A route to the one address is left out of this: DHCP clients add and
-/// remove such, and with ours beside it nothing changes when they do.
+/// Whether another route to the name server is more specific than the halves, as for a name server of the node's
+/// subnet. A route to its address alone does not count: DHCP clients add and remove such routes, and with the agent's
+/// route beside it nothing changes when they do.
 fn has_other_way(server: Ipv4Addr, present: &[Route]) -> bool {
     present.iter().any(|route| {
-        !is_ours(route)
+        !is_of_agent(route)
             && (2..32).contains(&route.destination.prefix_len())
             && route.destination.contains(&server)
     })
 }
 
 /// The name servers of this node. A standby asks them from its own address too, so they answer
-/// that one. In a VPC it is the address after the network's first two (EC2 User Guide, "Amazon DNS
+/// that address. In a VPC the name server is the address after the network's first two (EC2 User Guide, "Amazon DNS
 /// server"), mostly outside of the node's subnet. Behind systemd-resolved /etc/resolv.conf names only
-/// the stub on this host; what that asks is in the other file (systemd-resolved.service(8)).
+/// the stub on this host; the servers that the stub asks are in the other file (systemd-resolved.service(8)).
 pub(super) fn name_servers() -> Vec<Ipv4Addr> {
     let mut all = Vec::new();
     for path in ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] {
-        // Without the file there is nothing to keep apart.
         for server in servers_in(&fs::read_to_string(path).unwrap_or_default()) {
             if !all.contains(&server) {
                 all.push(server);

@@ -76,7 +76,7 @@ pub(super) fn interface_elements(
                 ),
                 text("instanceId", &interface.instance),
                 text("instanceOwnerId", OWNER),
-                text("deviceIndex", 0),
+                text("deviceIndex", u8::from(!is_primary(state, id, interface))),
                 text("status", "attached"),
                 text("deleteOnTermination", true),
             ],
@@ -85,6 +85,11 @@ pub(super) fn interface_elements(
     elements.extend(association(state, interface, interface.primary));
     elements.push(list("privateIpAddressesSet", addresses));
     elements
+}
+
+fn is_primary(state: &State, id: &InterfaceId, interface: &Interface) -> bool {
+    let instance = state.instances.get(&interface.instance);
+    instance.is_some_and(|instance| instance.interface == *id)
 }
 
 /// The public address of a private one: an Elastic IP, or the one lent to the primary address.

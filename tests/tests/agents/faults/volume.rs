@@ -378,7 +378,7 @@ fn right(fault: &str, _: &str, action: &str) -> Right {
         }
         (NO_PACEMAKER, _) => (
             1,
-            "Pacemaker can not be asked ... Could not connect to the CIB",
+            "Pacemaker cannot be asked ... Could not connect to the CIB",
         ),
         (FALLS_BACK, _) => (5, "kms:CreateGrant"),
         (NAMESPACE, _) => (1, "is held by sleep (pid ... which has it mounted on"),

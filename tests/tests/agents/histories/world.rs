@@ -15,7 +15,7 @@ use crate::node::Site;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long descriptions lag at most.
-const LAG: Duration = Duration::from_secs(3);
+const EVENTUAL_CONSISTENCY_WINDOW: Duration = Duration::from_secs(3);
 
 /// All of it.
 pub(super) struct World {
@@ -254,7 +254,8 @@ impl World {
                         wrong.push(format!("a detaching by force from {holder}, which is {is}"));
                     }
                     // That it was started just now may not be described yet, and it has not mounted anything so soon.
-                    let known = *since == Duration::ZERO || *since + LAG < event.since_start;
+                    let known = *since == Duration::ZERO
+                        || *since + EVENTUAL_CONSISTENCY_WINDOW < event.since_start;
                     let by_another =
                         caller != holder && INSTANCES.iter().any(|other| other.id == caller);
                     if !self.fenced && is == "running" && known && by_another {

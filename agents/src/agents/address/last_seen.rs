@@ -1,4 +1,4 @@
-//! The record of when an address was last seen on this node, and by whom.
+//! The record of when an address was last seen on this node, and who showed it.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::ocf::{Failure, StateFile};
 
-/// The record of one resource. `T` tells what was seen, so that what another configuration
-/// saw is not taken for it.
+/// The record of one resource. `T` is what was seen, so that the record of another configuration is not taken for
+/// this one's.
 #[derive(Debug)]
-pub(crate) struct Sighting<T> {
+pub(crate) struct LastSeen<T> {
     file: StateFile,
     what: T,
 }
 
-/// Who has seen it here.
+/// Who showed the address here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Witness {
     /// The instance metadata, as usual.
@@ -24,46 +24,46 @@ pub(super) enum Witness {
     Ec2,
 }
 
-/// As it is written.
+/// The file's content.
 #[derive(Serialize, Deserialize)]
 struct Note<T> {
     what: T,
     witness: Witness,
 }
 
-impl<T: Serialize + DeserializeOwned + PartialEq> Sighting<T> {
-    pub(crate) fn of(agent: &str, resource: &str, what: T) -> Self {
+impl<T: Serialize + DeserializeOwned + PartialEq> LastSeen<T> {
+    pub(super) fn of(agent: &str, resource: &str, what: T) -> Self {
         Self {
             file: StateFile::of(agent, resource),
             what,
         }
     }
 
-    /// It is here now.
+    /// Notes that the address is here now.
     pub(super) fn note(&self, witness: Witness) -> Result<(), Failure> {
         let what = &self.what;
         self.file.save(&Note { what, witness })
     }
 
-    /// It is here now, which is no less true if that can't be kept.
+    /// As `note`. The address is here also if that cannot be written.
     pub(super) fn note_if_possible(&self, witness: Witness) {
         if let Err(failure) = self.note(witness) {
             tracing::warn!("{failure}");
         }
     }
 
-    /// It has been given up.
-    pub(super) fn forget(&self) {
+    /// Notes that a stop gave the address up.
+    pub(super) fn remove(&self) {
         self.file.remove();
     }
 
-    /// Who saw it here last, if anybody did.
+    /// Who showed the address here last, if anybody did.
     pub(super) fn witness(&self) -> Option<Witness> {
         let note: Note<T> = self.file.load()?;
         (note.what == self.what).then_some(note.witness)
     }
 
-    /// How long ago it was seen here, if ever.
+    /// How long ago the address was seen here, if ever.
     pub(super) fn age(&self) -> Option<Duration> {
         self.witness().and_then(|_| self.file.age())
     }

@@ -1,0 +1,79 @@
+//! The network interface that carries an address, as the user names it.
+
+use std::fs;
+use std::str::FromStr;
+
+use crate::ocf::params::parsed_values;
+use ec2::{AwsError, ErrorKind, Interface, Metadata};
+
+/// The kernel's longest name of a network interface (IFNAMSIZ, include/uapi/linux/if.h).
+const LONGEST_NAME: usize = 15;
+
+/// A network interface by the kernel's name: `ens6`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InterfaceName(String);
+
+impl FromStr for InterfaceName {
+    type Err = String;
+    /// The kernel's own rule (`dev_valid_name`, net/core/dev.c), and no `:`, which begins an alias.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_plain = |c: char| c.is_ascii_graphic() && !"/:".contains(c);
+        let is_name = !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_plain);
+        if is_name && ![".", ".."].contains(&text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "`{text}` is not the name of a network interface, such as ens6 (`ip link` lists them)"
+            ))
+        }
+    }
+}
+
+parsed_values! {
+    InterfaceName: "string";
+}
+
+impl InterfaceName {
+    /// Its MAC address; none if this node has no such interface.
+    fn mac(&self) -> Option<String> {
+        let text = fs::read_to_string(format!("/sys/class/net/{}/address", self.0)).ok()?;
+        Some(text.trim().to_owned())
+    }
+}
+
+/// The interface of that name in the instance metadata, or the primary one.
+///
+/// # Errors
+/// `NotFound` if this node has no such interface.
+pub(super) fn in_metadata<'a>(
+    metadata: &'a Metadata,
+    name: Option<&InterfaceName>,
+) -> Result<Interface<'a>, AwsError> {
+    let Some(name) = name else {
+        return metadata.interface();
+    };
+    let mac = name.mac().ok_or_else(|| {
+        let said = format!("this node has no network interface {}", name.0);
+        AwsError::new(
+            ErrorKind::NotFound,
+            "find the interface (parameter interface)",
+            said,
+        )
+    })?;
+    Ok(metadata.interface_of(mac))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_interface_is_one_that_the_kernel_takes() {
+        for name in ["ens6", "eth1", "enp0s31f6", "br-lan.100"] {
+            assert!(name.parse::<InterfaceName>().is_ok(), "{name}");
+        }
+        for wrong in ["", "..", "../eth0", "a b", "eth0:1", "an-interface-16c"] {
+            assert!(wrong.parse::<InterfaceName>().is_err(), "{wrong}");
+        }
+    }
+}
