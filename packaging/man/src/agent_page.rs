@@ -207,7 +207,7 @@ fn operations(actions: &[Action]) -> String {
         let usual = action.depth.as_deref().is_none_or(|depth| depth == "0");
         if usual && ["start", "stop", "monitor"].contains(&&*action.name) {
             operations += &format!(" {}", action.name);
-            for interval in &action.interval {
+            if let Some(interval) = &action.interval {
                 operations += &format!(" interval={interval}");
             }
             operations += &format!(" timeout={}", action.timeout);

@@ -1,7 +1,8 @@
 //! The text of each block: nodes, resources, fencing.
 
 use super::drawing::Paragraphs;
-use super::drawing::Style::{Heading, Plain, Small, State};
+use super::text::{HEADING, PLAIN, SMALL, STATE};
+
 use crate::cluster::{Agent, Cluster, Primitive, Promotable, Resource, Watchdog};
 use crate::render::{WATCHDOG_TIMEOUT, agent_name};
 use crate::site::{Place, Site};
@@ -26,11 +27,11 @@ pub(super) fn nodes(site: &Site, cluster: &Cluster) -> Vec<Paragraphs> {
     let nodes = cluster.corosync.nodes.iter().enumerate();
     let text = nodes.map(|(n, node)| {
         let mut text = vec![
-            (Heading, node.name.clone()),
-            (Plain, node.address.to_string()),
+            (HEADING, node.name.clone()),
+            (PLAIN, node.address.to_string()),
         ];
         if let Place::Aws(aws) = &site.place {
-            text.extend(aws.instances.get(n).map(|id| (Plain, id.to_string())));
+            text.extend(aws.instances.get(n).map(|id| (PLAIN, id.to_string())));
         }
         let state = match (n, &cluster.drbd) {
             (0, None) => "active",
@@ -38,7 +39,7 @@ pub(super) fn nodes(site: &Site, cluster: &Cluster) -> Vec<Paragraphs> {
             (_, None) => "standby",
             (_, Some(_)) => "standby: has a copy of the data",
         };
-        text.push((State, state.to_owned()));
+        text.push((STATE, state.to_owned()));
         text
     });
     text.collect()
@@ -48,15 +49,15 @@ pub(super) fn nodes(site: &Site, cluster: &Cluster) -> Vec<Paragraphs> {
 pub(super) fn resource(resource: &Resource) -> Paragraphs {
     let primitive = resource.primitive();
     let mut text = vec![
-        (Heading, resource.id().to_owned()),
-        (Small, agent_name(&primitive.agent)),
+        (HEADING, resource.id().to_owned()),
+        (SMALL, agent_name(&primitive.agent)),
     ];
     if let Resource::Promotable(_) = resource {
-        text.push((State, "promoted".to_owned()));
+        text.push((STATE, "promoted".to_owned()));
     }
     let shown = SHOWN_PARAMETERS.iter().filter_map(|name| {
         let value = parameter(primitive, name)?;
-        Some((Plain, format!("{name} {value}")))
+        Some((PLAIN, format!("{name} {value}")))
     });
     text.extend(shown.take(2));
     text
@@ -69,7 +70,7 @@ pub(super) fn clone(clone: &Promotable, cluster: &Cluster) -> Paragraphs {
         let (device, size, disk) = (drbd.device, &drbd.size, &drbd.disk);
         about += &format!(": {device} of {size} on {disk}, promoted on the active node");
     }
-    vec![(Heading, clone.id.to_owned()), (Small, about)]
+    vec![(HEADING, clone.id.to_owned()), (SMALL, about)]
 }
 
 fn parameter<'a>(primitive: &'a Primitive, name: &str) -> Option<&'a str> {
@@ -83,17 +84,22 @@ pub(super) fn is_fencing(primitive: &Primitive) -> bool {
     matches!(primitive.agent, Agent::Stonith { .. })
 }
 
+/// Every fencing device, and the watchdog.
+pub(super) fn fencing(cluster: &Cluster) -> Vec<Paragraphs> {
+    let devices = cluster.primitives().filter(|p| is_fencing(p));
+    let mut texts: Vec<Paragraphs> = devices.map(fencing_device).collect();
+    texts.extend((cluster.corosync.watchdog.iter()).map(|w| watchdog_text(w, cluster)));
+    texts
+}
+
 /// A fencing device, and what it does to which node.
-pub(super) fn fencing_device(device: &Primitive, cluster: &Cluster) -> Paragraphs {
-    // `name:plug;name:plug`, or `name name`.
+fn fencing_device(device: &Primitive) -> Paragraphs {
     let hosts = parameter(device, "pcmk_host_map").or(parameter(device, "pcmk_host_list"));
-    let hosts: Vec<&str> = (hosts.unwrap_or_default().split([';', ' ']))
-        .filter_map(|host| host.split(':').next())
-        .collect();
-    let mut nodes = cluster.corosync.nodes.iter();
-    let target = match nodes.all(|node| hosts.contains(&node.name.as_str())) {
-        true => "a lost node".to_owned(),
-        false => hosts.join(", "),
+    let hosts = hosts.unwrap_or_default();
+    // `name:plug;name:plug` or `name name` is every node; `name:plug` or `name` is one.
+    let target = match hosts.contains([';', ' ']) {
+        true => "a lost node",
+        false => hosts.split(':').next().unwrap_or_default(),
     };
     let effect = match parameter(device, "pcmk_reboot_action") {
         Some("off") => format!("turns {target} off; it stays off"),
@@ -102,24 +108,24 @@ pub(super) fn fencing_device(device: &Primitive, cluster: &Cluster) -> Paragraph
         None => format!("fences {target}"),
     };
     vec![
-        (Heading, device.id.clone()),
-        (Small, agent_name(&device.agent)),
-        (Plain, effect),
+        (HEADING, device.id.clone()),
+        (SMALL, agent_name(&device.agent)),
+        (PLAIN, effect),
     ]
 }
 
 /// The watchdog that every node has.
-pub(super) fn watchdog(watchdog: &Watchdog, cluster: &Cluster) -> Paragraphs {
+fn watchdog_text(watchdog: &Watchdog, cluster: &Cluster) -> Paragraphs {
     let seconds = watchdog.timeout;
     let effect = format!("resets a node that hangs or has lost the others, after {seconds}s");
     let mut text = vec![
-        (Heading, watchdog.device.to_owned()),
-        (Small, "SBD without a disk".to_owned()),
-        (Plain, effect),
+        (HEADING, watchdog.device.to_owned()),
+        (SMALL, "SBD without a disk".to_owned()),
+        (PLAIN, effect),
     ];
     let mut properties = cluster.properties.iter();
     let timeout = properties.find(|property| property.name == WATCHDOG_TIMEOUT);
     let takeover = timeout.map(|p| format!("other nodes take over after {}", p.value));
-    text.extend(takeover.map(|takeover| (Plain, takeover)));
+    text.extend(takeover.map(|takeover| (PLAIN, takeover)));
     text
 }

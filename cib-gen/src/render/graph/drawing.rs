@@ -1,13 +1,13 @@
-//! A picture before it is written: blocks with lines of text, and arrows. Nothing here knows what a
-//! cluster is. Lengths are whole pixels; x grows to the right, y grows downwards.
+//! A picture before it is written: blocks with lines of text, and arrows, and how they look. Nothing
+//! here knows what a cluster is. Lengths are whole pixels; x grows to the right, y grows downwards.
 
-use super::text_width::{clean, width, wrap};
+use super::text::{Style, clean, width, wrap};
 
 /// Space between the edge of a block and its text.
 pub(super) const PADDING: i32 = 12;
 
 /// A picture.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Drawing {
     pub(super) width: i32,
     pub(super) height: i32,
@@ -19,7 +19,7 @@ pub(super) struct Drawing {
 }
 
 /// A rectangle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Area {
     pub(super) x: i32,
     pub(super) y: i32,
@@ -42,121 +42,79 @@ impl Area {
     }
 }
 
-/// What a block stands for. `svg.rs` has the colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BlockKind {
-    /// Text without a frame.
-    Bare,
-    Warning,
-    ActiveNode,
-    StandbyNode,
-    /// Frame around the resources of the active node.
-    Together,
-    Resource,
-    /// A resource that runs on every node.
-    Clone,
-    Fencing,
-}
-
-/// A block. Its lines are placed from its top left corner.
-#[derive(Debug, Clone)]
+/// A block of text.
+#[derive(Debug)]
 pub(super) struct Block {
-    pub(super) kind: BlockKind,
+    pub(super) frame: Frame,
     pub(super) area: Area,
     /// The whole text in one line, for a screen reader.
     pub(super) name: String,
-    pub(super) lines: Vec<Line>,
+    /// Each with its baseline, counted from the top of the block.
+    pub(super) lines: Vec<(Style, i32, String)>,
 }
 
-/// A line of text: `x` is its left end, `y` its baseline.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub(super) style: Style,
-    pub(super) x: i32,
-    pub(super) y: i32,
-    pub(super) text: String,
-}
+/// Colour inside, colour, width and dashes of the edge.
+pub(super) type Frame = [&'static str; 4];
 
-/// Size and weight of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
-    Title,
-    /// The name of a section, a node or a resource.
-    Heading,
-    Plain,
-    Small,
-    /// The state of a node or a resource.
-    State,
-}
+/// Text without a frame.
+pub(super) const BARE: Frame = ["none", "none", "0", "none"];
+pub(super) const WARNING: Frame = ["#fce8e6", "#c5221f", "2", "none"];
+pub(super) const ACTIVE_NODE: Frame = ["#ceead6", "#188038", "2.5", "none"];
+pub(super) const STANDBY_NODE: Frame = ["#f1f3f4", "#80868b", "1.5", "none"];
+/// Holds the resources of the active node.
+pub(super) const TOGETHER: Frame = ["#f0f9f2", "#188038", "2", "7 4"];
+pub(super) const RESOURCE: Frame = ["#ffffff", "#1a56b0", "1.5", "none"];
+/// A resource that runs on every node.
+pub(super) const CLONE: Frame = ["#fff8e6", "#b06000", "1.5", "none"];
+pub(super) const FENCING: Frame = ["#f3e8fd", "#7627bb", "1.5", "none"];
 
-impl Style {
-    pub(super) fn size(self) -> i32 {
-        match self {
-            Style::Title => 22,
-            Style::Heading => 14,
-            Style::Plain => 12,
-            Style::Small | Style::State => 11,
-        }
-    }
-
-    pub(super) fn bold(self) -> bool {
-        !matches!(self, Style::Plain | Style::Small)
-    }
-
-    /// The width of a text in one line.
-    pub(super) fn width(self, text: &str) -> i32 {
-        width(text, self.size(), self.bold())
-    }
-}
-
-/// Text before it is broken into lines.
+/// Paragraphs before they are broken into lines.
 pub(super) type Paragraphs = Vec<(Style, String)>;
 
 impl Block {
     /// A block of this width, as high as its text needs. It stands at (0, 0) until it is moved.
-    pub(super) fn new(kind: BlockKind, text: &Paragraphs, width: i32) -> Block {
-        let padding = if kind == BlockKind::Bare { 0 } else { PADDING };
+    pub(super) fn new(frame: Frame, text: &Paragraphs, w: i32) -> Block {
+        let padding = padding(frame);
         let mut lines = Vec::new();
         let mut bottom = padding * 3 / 4;
         for (style, paragraph) in text {
-            let size = style.size();
-            for text in wrap(paragraph, width - 2 * padding, size, style.bold()) {
-                bottom += size * 7 / 5;
+            for line in wrap(paragraph, |line| width(line, *style) <= w - 2 * padding) {
+                bottom += style.0 * 7 / 5;
                 // Letters such as g reach below the baseline.
-                let (x, y, style) = (padding, bottom - size / 3, *style);
-                lines.push(Line { style, x, y, text });
+                lines.push((*style, bottom - style.0 / 3, line));
             }
         }
-        let (x, y, w, h) = (0, 0, width, bottom + padding);
         let name: Vec<String> = text.iter().map(|(_, text)| clean(text)).collect();
+        let (x, y, h, name) = (0, 0, bottom + padding, name.join(", "));
+        let area = Area { x, y, w, h };
         Block {
-            kind,
-            area: Area { x, y, w, h },
-            name: name.join(", "),
+            frame,
+            area,
+            name,
             lines,
         }
     }
 
     /// A block as wide as its longest paragraph, but not wider than this.
-    pub(super) fn fitting(kind: BlockKind, text: &Paragraphs, widest: i32) -> Block {
-        let widths = text.iter().map(|(style, text)| style.width(text));
+    pub(super) fn fitting(frame: Frame, text: &Paragraphs, widest: i32) -> Block {
+        let widths = text.iter().map(|(style, text)| width(text, *style));
         let width = widths.max().unwrap_or_default() + 2 * PADDING;
-        Block::new(kind, text, width.min(widest))
+        Block::new(frame, text, width.min(widest))
     }
 }
 
-/// An arrow. Its head is at the last point.
-#[derive(Debug)]
-pub(super) struct Arrow {
-    pub(super) kind: ArrowKind,
-    pub(super) points: Vec<(i32, i32)>,
+/// Space between the edge of a block and its text.
+pub(super) fn padding(frame: Frame) -> i32 {
+    if frame == BARE { 0 } else { PADDING }
 }
 
-/// What an arrow says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ArrowKind {
-    /// From a resource to the resource that starts after it. Curved.
-    ThenStarts,
-    /// From a node to the resources that run on it. Straight from point to point.
-    Runs,
-}
+/// An arrow through points. Its head is at the last point.
+pub(super) type Arrow = (Stroke, Vec<(i32, i32)>);
+
+/// Name, colour and width of an arrow.
+pub(super) type Stroke = [&'static str; 3];
+
+/// From a resource to the resource that starts after it.
+pub(super) const THEN_STARTS: Stroke = ["then-starts", "#1a56b0", "2"];
+/// From a node to the resources that run on it.
+pub(super) const RUNS: Stroke = ["runs", "#188038", "3"];

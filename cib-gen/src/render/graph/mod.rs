@@ -1,14 +1,14 @@
 //! `--format graph`: the cluster as an SVG picture for a runbook. `page.rs` places the sections from
 //! top to bottom with texts from `block_text.rs`; `start_order.rs` says which resource starts after
 //! which. The rest knows nothing of clusters and serves any picture: `tree_layout.rs` places blocks in
-//! columns, `drawing.rs` has blocks, lines of text and arrows, `svg.rs` writes them.
+//! columns, `drawing.rs` and `text.rs` have what it consists of, `svg.rs` writes it.
 
 mod block_text;
 mod drawing;
 mod page;
 mod start_order;
 mod svg;
-mod text_width;
+mod text;
 mod tree_layout;
 
 use crate::cluster::Cluster;

@@ -1,8 +1,8 @@
 //! The page from top to bottom: title, warnings, nodes, resources of the active node, other resources,
 //! fencing, legend.
 
-use super::drawing::Style::{Heading, Plain, Small, Title};
-use super::drawing::{Area, Arrow, ArrowKind, Block, BlockKind, Drawing, PADDING, Paragraphs};
+use super::drawing::*;
+use super::text::{ALARM, HEADING, PLAIN, SMALL, TITLE};
 use super::tree_layout::{self, GAP};
 use super::{block_text, start_order};
 use crate::cluster::{Cluster, ConstraintKind, Resource};
@@ -17,13 +17,14 @@ const LEFT: i32 = 56;
 const SECTION: i32 = 26;
 /// The narrowest page.
 const NARROWEST: i32 = 860;
-/// The widest block of a node or of a resource in the tree.
+/// The widest block in the tree of resources.
 const WIDEST: i32 = 300;
 /// The widest block outside the tree.
 const WIDEST_OUTSIDE: i32 = 440;
 
 /// The page so far, and where its next section begins.
-struct Page {
+struct Page<'a> {
+    cluster: &'a Cluster,
     y: i32,
     width: i32,
     drawing: Drawing,
@@ -33,69 +34,45 @@ struct Page {
 pub(super) fn drawing(site: &Site, cluster: &Cluster) -> Drawing {
     let bound = start_order::bound(cluster);
     let pairs = start_order::pairs(cluster, &bound);
-    let resource =
-        |r: &&Resource| Block::fitting(BlockKind::Resource, &block_text::resource(r), WIDEST);
+    let resource = |r: &&Resource| Block::fitting(RESOURCE, &block_text::resource(r), WIDEST);
     let mut tree: Vec<Block> = bound.iter().map(resource).collect();
     let tree_width = tree_layout::place(&mut tree, &pairs);
-
-    let width = NARROWEST.max(tree_width + 2 * PADDING);
-    let nodes = nodes(site, cluster, width);
-    let title = format!("{}: the cluster of a PortSIP PBX", cluster.corosync.name);
-    let (blocks, arrows, height) = (Vec::new(), Vec::new(), 0);
+    let width = NARROWEST.max(tree_width + 2 * PADDING) + GAP;
+    // A row of two to four nodes fills it to the pixel.
+    let width = (width + 11) / 12 * 12 - GAP;
     let mut page = Page {
+        cluster,
         y: MARGIN,
         width,
-        drawing: Drawing {
-            width: LEFT + width + MARGIN,
-            height,
-            title,
-            blocks,
-            arrows,
-        },
+        drawing: Drawing::default(),
     };
-    page.title(site, cluster);
+    page.title(site);
     for warning in &cluster.warnings {
-        let text = vec![(Plain, warning.clone())];
-        page.row(vec![Block::new(BlockKind::Warning, &text, width)], SECTION);
+        page.block(WARNING, &vec![(ALARM, warning.clone())], SECTION);
     }
-    let active = page.drawing.blocks.len();
-    page.row(nodes, SECTION);
-    let active = page.drawing.blocks[active].area;
+    let active = page.nodes(site);
     for resource in &cluster.resources {
         if let Resource::Promotable(clone) = resource {
-            let text = block_text::clone(clone, cluster);
-            page.row(vec![Block::new(BlockKind::Clone, &text, width)], SECTION);
+            page.block(CLONE, &block_text::clone(clone, cluster), SECTION);
         }
     }
-    page.together(cluster, active, tree, &pairs, tree_width);
-    page.other_resources(cluster, &bound);
-    page.fencing(cluster);
-    page.legend();
-    page.drawing.height = page.y + MARGIN;
-    page.drawing
-}
-
-/// A block for each node, all of one size, that fill rows of this width.
-fn nodes(site: &Site, cluster: &Cluster, width: i32) -> Vec<Block> {
-    let nodes = block_text::nodes(site, cluster);
-    let node = |(n, text): (usize, &Paragraphs), widest| match n {
-        0 => Block::fitting(BlockKind::ActiveNode, text, widest),
-        _ => Block::fitting(BlockKind::StandbyNode, text, widest),
-    };
-    let mut blocks: Vec<Block> = nodes.iter().enumerate().map(|n| node(n, WIDEST)).collect();
-    let max = |side: fn(&Area) -> i32| blocks.iter().map(|b| side(&b.area)).max().unwrap_or(1);
-    let (w, h) = (max(|area| area.w), max(|area| area.h));
-    let in_a_row = usize::try_from((width + GAP) / (w + GAP)).unwrap_or(1);
-    let rows = blocks.len().div_ceil(in_a_row.max(1));
-    let in_a_row = i32::try_from(blocks.len().div_ceil(rows.max(1))).unwrap_or(1);
-    for block in &mut blocks {
-        block.area.w = (width + GAP) / in_a_row.max(1) - GAP;
-        block.area.h = h;
+    let frame = page.together(tree, &pairs, tree_width);
+    let (x, from, to) = (LEFT - 22, active.middle(), frame.y + 2 * PADDING);
+    page.arrow(RUNS, vec![(LEFT, from), (x, from), (x, to), (LEFT, to)]);
+    page.other_resources(&bound);
+    page.fencing();
+    let legend = "Pacemaker chooses the active node; this picture shows the first node as active. A \
+        blue arrow leads to the resource that starts next. Resources stop in the opposite order.";
+    page.block(BARE, &vec![(SMALL, legend.to_owned())], MARGIN);
+    Drawing {
+        width: LEFT + width + MARGIN,
+        height: page.y,
+        title: format!("{}: the cluster of a PortSIP PBX", cluster.corosync.name),
+        ..page.drawing
     }
-    blocks
 }
 
-impl Page {
+impl Page<'_> {
     /// Places a block, and returns where it stands.
     fn place(&mut self, mut block: Block, x: i32, y: i32) -> Area {
         (block.area.x, block.area.y) = (x, y);
@@ -118,21 +95,20 @@ impl Page {
         self.y = bottom + space;
     }
 
-    /// Text over the whole width.
-    fn text(&mut self, text: &Paragraphs, space: i32) {
-        self.row(vec![Block::new(BlockKind::Bare, text, self.width)], space);
+    /// A block over the whole width.
+    fn block(&mut self, frame: Frame, text: &Paragraphs, space: i32) {
+        self.row(vec![Block::new(frame, text, self.width)], space);
     }
 
-    fn arrow(&mut self, kind: ArrowKind, points: Vec<(i32, i32)>) {
-        self.drawing.arrows.push(Arrow { kind, points });
+    fn arrow(&mut self, stroke: Stroke, points: Vec<(i32, i32)>) {
+        self.drawing.arrows.push((stroke, points));
     }
 
-    fn title(&mut self, site: &Site, cluster: &Cluster) {
+    fn title(&mut self, site: &Site) {
         let place = match &site.place {
-            Place::Aws(aws) => match &aws.region {
-                Some(region) => format!("EC2, {region}"),
-                None => "EC2".to_owned(),
-            },
+            Place::Aws(aws) => {
+                (aws.region.as_ref()).map_or("EC2".to_owned(), |r| format!("EC2, {r}"))
+            }
             Place::Lan(_) => "a LAN".to_owned(),
         };
         let (image, count) = (&site.pbx.image, site.nodes.len());
@@ -140,27 +116,40 @@ impl Page {
             "PortSIP PBX {image} on {count} nodes, {place}. {}.",
             heading()
         );
-        let name = cluster.corosync.name.to_owned();
-        self.text(&vec![(Title, name), (Plain, about)], SECTION);
+        let name = self.cluster.corosync.name.to_owned();
+        self.block(BARE, &vec![(TITLE, name), (PLAIN, about)], SECTION);
     }
 
-    /// A frame with the tree of resources that run on the active node, and the arrow from that node.
-    fn together(
-        &mut self,
-        cluster: &Cluster,
-        active: Area,
-        tree: Vec<Block>,
-        pairs: &[tree_layout::Pair],
-        tree_width: i32,
-    ) {
-        let mut text = vec![(Heading, "Together on the active node".to_owned())];
-        let mut constraints = cluster.constraints.iter();
+    /// The nodes, all of one size, in rows of at most four. Returns where the active node stands.
+    fn nodes(&mut self, site: &Site) -> Area {
+        let texts = block_text::nodes(site, self.cluster);
+        let rows = texts.len().div_ceil(4).max(1);
+        let in_a_row = i32::try_from(texts.len().div_ceil(rows)).unwrap_or(1);
+        let width = (self.width + GAP) / in_a_row.max(1) - GAP;
+        let nodes = texts
+            .iter()
+            .map(|text| Block::new(STANDBY_NODE, text, width));
+        let mut nodes: Vec<Block> = nodes.collect();
+        let height = nodes.iter().map(|node| node.area.h).max();
+        for node in &mut nodes {
+            node.area.h = height.unwrap_or_default();
+        }
+        let active = self.drawing.blocks.len();
+        self.row(nodes, SECTION);
+        self.drawing.blocks[active].frame = ACTIVE_NODE;
+        self.drawing.blocks[active].area
+    }
+
+    /// A frame with the tree of resources that run on the active node. Returns where it stands.
+    fn together(&mut self, tree: Vec<Block>, pairs: &[tree_layout::Pair], tree_width: i32) -> Area {
+        let mut text = vec![(HEADING, "Together on the active node".to_owned())];
+        let mut constraints = self.cluster.constraints.iter();
         let together = constraints.find(|c| c.kind == ConstraintKind::Together);
-        text.extend(together.map(|c| (Small, format!("{}: {}", c.id, c.why))));
-        let mut frame = Block::new(BlockKind::Together, &text, self.width);
-        let top = self.y + frame.area.h;
+        text.extend(together.map(|c| (SMALL, format!("{}: {}", c.id, c.why))));
+        let mut frame = Block::new(TOGETHER, &text, self.width);
+        let top = self.y + frame.area.h + PADDING / 2;
         let bottom = tree.iter().map(|block| block.area.bottom()).max();
-        frame.area.h += bottom.unwrap_or_default() + PADDING;
+        frame.area.h += bottom.unwrap_or_default() + 2 * PADDING;
         let frame = self.place(frame, LEFT, self.y);
         self.y = frame.bottom() + SECTION;
 
@@ -173,59 +162,46 @@ impl Page {
         for &(from, to) in pairs {
             let (from, to) = (areas[from], areas[to]);
             let points = vec![(from.right(), from.middle()), (to.x, to.middle())];
-            self.arrow(ArrowKind::ThenStarts, points);
+            self.arrow(THEN_STARTS, points);
         }
-        let (x, from, to) = (LEFT - 22, active.middle(), frame.y + 2 * PADDING);
-        let points = vec![(LEFT, from), (x, from), (x, to), (LEFT, to)];
-        self.arrow(ArrowKind::Runs, points);
+        frame
     }
 
     /// A heading, and blocks below it.
     fn section(&mut self, title: &str, blocks: Vec<Block>) {
-        self.text(&vec![(Heading, title.to_owned())], PADDING / 2);
+        self.block(BARE, &vec![(HEADING, title.to_owned())], PADDING / 2);
         self.row(blocks, SECTION);
     }
 
     /// Resources that no mandatory constraint names.
-    fn other_resources(&mut self, cluster: &Cluster, bound: &[&Resource]) {
+    fn other_resources(&mut self, bound: &[&Resource]) {
+        let other = |r: &&Resource| !bound.contains(r) && !block_text::is_fencing(r.primitive());
         let mut blocks = Vec::new();
-        for resource in &cluster.resources {
-            if bound.contains(&resource) || block_text::is_fencing(resource.primitive()) {
-                continue;
-            }
+        for resource in self.cluster.resources.iter().filter(other) {
             let mut text = block_text::resource(resource);
-            let constraints = cluster.constraints.iter();
+            let constraints = self.cluster.constraints.iter();
             for near in constraints.filter(|c| start_order::names(c, resource.id())) {
                 let last = near.sets.last().and_then(|set| set.resources.last());
                 if let (ConstraintKind::Near { score }, Some(with)) = (near.kind, last) {
-                    text.push((Plain, format!("prefers the node of {with} (score {score})")));
+                    text.push((PLAIN, format!("prefers the node of {with} (score {score})")));
                 }
             }
-            blocks.push(Block::fitting(BlockKind::Resource, &text, WIDEST_OUTSIDE));
+            blocks.push(Block::fitting(RESOURCE, &text, WIDEST_OUTSIDE));
         }
         if !blocks.is_empty() {
             self.section("Other resources: no resource waits for them", blocks);
         }
     }
 
-    fn fencing(&mut self, cluster: &Cluster) {
-        let devices = cluster.primitives().filter(|p| block_text::is_fencing(p));
-        let devices = devices.map(|device| block_text::fencing_device(device, cluster));
-        let watchdog = cluster.corosync.watchdog.iter();
-        let watchdog = watchdog.map(|watchdog| block_text::watchdog(watchdog, cluster));
-        let block = |text| Block::fitting(BlockKind::Fencing, &text, WIDEST_OUTSIDE);
-        let mut blocks: Vec<Block> = devices.chain(watchdog).map(block).collect();
+    fn fencing(&mut self) {
+        let text = block_text::fencing(self.cluster);
+        let block = |text| Block::fitting(FENCING, text, WIDEST_OUTSIDE);
+        let mut blocks: Vec<Block> = text.iter().map(block).collect();
         if blocks.is_empty() {
             let risk = "nothing turns a lost node off before another node takes over";
-            let text = vec![(Heading, "none".to_owned()), (Plain, risk.to_owned())];
-            blocks.push(Block::fitting(BlockKind::Warning, &text, WIDEST_OUTSIDE));
+            let text = vec![(HEADING, "none".to_owned()), (ALARM, risk.to_owned())];
+            blocks.push(Block::fitting(WARNING, &text, WIDEST_OUTSIDE));
         }
         self.section("Fencing", blocks);
-    }
-
-    fn legend(&mut self) {
-        let text = "Pacemaker chooses the active node; this picture shows the first node as active. \
-            A blue arrow leads to the resource that starts next. Resources stop in the opposite order.";
-        self.text(&vec![(Small, text.to_owned())], 0);
     }
 }

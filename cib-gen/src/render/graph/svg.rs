@@ -1,9 +1,9 @@
-//! Writes a drawing as SVG. Text of the cluster gets into the document only through `escape`;
-//! everything else is a number or a constant of this file.
+//! Writes a drawing as SVG. Text gets into the document only through `escape`; everything else is a
+//! number or a constant.
 
 use quick_xml::escape::escape;
 
-use super::drawing::{Arrow, ArrowKind, Block, BlockKind, Drawing, Line, Style};
+use super::drawing::{Arrow, Block, Drawing, RUNS, Stroke, THEN_STARTS, padding};
 
 const FONTS: &str = "Helvetica, Arial, 'DejaVu Sans', sans-serif";
 
@@ -11,8 +11,7 @@ const FONTS: &str = "Helvetica, Arial, 'DejaVu Sans', sans-serif";
 pub(super) fn svg(drawing: &Drawing) -> String {
     let (width, height) = (drawing.width, drawing.height);
     let title = escape(&drawing.title);
-    let arrow_kinds = [ArrowKind::ThenStarts, ArrowKind::Runs];
-    let heads: String = arrow_kinds.into_iter().map(head).collect();
+    let heads: String = [THEN_STARTS, RUNS].into_iter().map(head).collect();
     let blocks: String = drawing.blocks.iter().map(block).collect();
     let arrows: String = drawing.arrows.iter().map(arrow).collect();
     format!(
@@ -27,25 +26,19 @@ pub(super) fn svg(drawing: &Drawing) -> String {
     )
 }
 
-/// Fill, stroke, stroke width, dashes.
-fn frame(kind: BlockKind) -> [&'static str; 4] {
-    match kind {
-        BlockKind::Bare => ["none", "none", "0", "none"],
-        BlockKind::Warning => ["#fce8e6", "#c5221f", "2", "none"],
-        BlockKind::ActiveNode => ["#ceead6", "#188038", "2.5", "none"],
-        BlockKind::StandbyNode => ["#f1f3f4", "#80868b", "1.5", "none"],
-        BlockKind::Together => ["#f0f9f2", "#188038", "2", "7 4"],
-        BlockKind::Resource => ["#ffffff", "#1a56b0", "1.5", "none"],
-        BlockKind::Clone => ["#fff8e6", "#b06000", "1.5", "none"],
-        BlockKind::Fencing => ["#f3e8fd", "#7627bb", "1.5", "none"],
-    }
-}
-
 fn block(block: &Block) -> String {
     let (x, y, w, h) = (block.area.x, block.area.y, block.area.w, block.area.h);
-    let [fill, stroke, stroke_width, dashes] = frame(block.kind);
+    let [fill, stroke, stroke_width, dashes] = block.frame;
     let title = escape(&block.name);
-    let lines: String = block.lines.iter().map(|l| line(l, block.kind)).collect();
+    let left = padding(block.frame);
+    let mut lines = String::new();
+    for ((size, weight, colour), baseline, text) in &block.lines {
+        let text = escape(text);
+        lines += &format!(
+            r#"<text x="{left}" y="{baseline}" font-size="{size}" font-weight="{weight}" fill="{colour}">{text}</text>
+"#
+        );
+    }
     format!(
         r#"<g transform="translate({x} {y})">
 <title>{title}</title>
@@ -55,32 +48,7 @@ fn block(block: &Block) -> String {
     )
 }
 
-fn line(line: &Line, kind: BlockKind) -> String {
-    let (x, y, size) = (line.x, line.y, line.style.size());
-    let weight = if line.style.bold() { "bold" } else { "normal" };
-    let colour = match (line.style, kind) {
-        (_, BlockKind::Warning) => "#a50e0e",
-        (Style::State, BlockKind::ActiveNode) => "#0d652d",
-        (Style::Small | Style::State, _) => "#5f6368",
-        (Style::Title | Style::Heading | Style::Plain, _) => "#202124",
-    };
-    let text = escape(&line.text);
-    format!(
-        r#"<text x="{x}" y="{y}" font-size="{size}" font-weight="{weight}" fill="{colour}">{text}</text>
-"#
-    )
-}
-
-/// Name, colour and width of an arrow's line.
-fn arrow_line(kind: ArrowKind) -> [&'static str; 3] {
-    match kind {
-        ArrowKind::ThenStarts => ["then-starts", "#1a56b0", "2"],
-        ArrowKind::Runs => ["runs", "#188038", "3"],
-    }
-}
-
-fn head(kind: ArrowKind) -> String {
-    let [id, colour, _] = arrow_line(kind);
+fn head([id, colour, _]: Stroke) -> String {
     format!(
         r#"<marker id="{id}" viewBox="0 0 10 10" refX="10" refY="5" markerUnits="userSpaceOnUse" markerWidth="11" markerHeight="11" orient="auto">
 <path d="M 0 0 L 10 5 L 0 10 z" fill="{colour}"/>
@@ -89,20 +57,19 @@ fn head(kind: ArrowKind) -> String {
     )
 }
 
-fn arrow(arrow: &Arrow) -> String {
-    let [id, colour, width] = arrow_line(arrow.kind);
-    let mut path = String::new();
-    for (n, &(x, y)) in arrow.points.iter().enumerate() {
-        path += &match (n.checked_sub(1).map(|n| arrow.points[n]), arrow.kind) {
-            (None, _) => format!("M {x} {y}"),
-            (Some(_), ArrowKind::Runs) => format!(" L {x} {y}"),
-            // Both ends are level, so that the curve enters a block at a right angle.
-            (Some((from_x, from_y)), ArrowKind::ThenStarts) => {
-                let half = (from_x + x) / 2;
-                format!(" C {half} {from_y} {half} {y} {x} {y}")
-            }
-        };
-    }
+/// Two points are joined by a curve that leaves and enters a block at a right angle; more points by
+/// straight lines.
+fn arrow(([id, colour, width], points): &Arrow) -> String {
+    let path = match points[..] {
+        [(from_x, from_y), (x, y)] => {
+            let half = (from_x + x) / 2;
+            format!("M {from_x} {from_y} C {half} {from_y} {half} {y} {x} {y}")
+        }
+        _ => {
+            let points = points.iter().map(|(x, y)| format!("{x} {y}"));
+            format!("M {}", points.collect::<Vec<_>>().join(" L "))
+        }
+    };
     format!(
         r#"<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round" marker-end="url(#{id})"/>
 "#

@@ -4,8 +4,9 @@ use insta::assert_snapshot;
 use quick_xml::events::Event;
 
 use super::super::sites::{aws, aws_of, lan, lan_of};
-use super::drawing::{Area, Block, BlockKind, Drawing, Line};
+use super::drawing::{Area, Block, Drawing, TOGETHER, padding};
 use super::page::drawing;
+use super::text::{Style, width};
 use super::*;
 use crate::cluster::{ConstraintKind, Resource};
 
@@ -70,7 +71,7 @@ fn words(svg: &str) -> Vec<String> {
 
 /// Whether other blocks stand in a block.
 fn holds(block: &Block) -> bool {
-    block.kind == BlockKind::Together
+    block.frame == TOGETHER
 }
 
 fn apart(a: Area, b: Area) -> bool {
@@ -154,21 +155,17 @@ fn every_order_is_an_arrow_or_follows_from_some() {
 #[test]
 fn an_arrow_points_to_the_right_from_one_block_to_another() {
     for (name, picture) in pictures() {
-        let curves = picture
-            .arrows
-            .iter()
-            .filter(|arrow| arrow.points.len() == 2);
-        for arrow in curves {
-            let [(from_x, from_y), (to_x, to_y)] = arrow.points[..] else {
-                panic!("{name}: {arrow:?}");
+        for (_, points) in &picture.arrows {
+            let [(from_x, from_y), (to_x, to_y)] = points[..] else {
+                continue;
             };
-            assert!(from_x < to_x, "{name}: {arrow:?}");
+            assert!(from_x < to_x, "{name}: {points:?}");
             let at = |edge: fn(Area) -> i32, x, y| {
                 let mut blocks = picture.blocks.iter().filter(|b| !holds(b));
                 blocks.any(|b| edge(b.area) == x && b.area.middle() == y)
             };
-            assert!(at(Area::right, from_x, from_y), "{name}: {arrow:?}");
-            assert!(at(|area| area.x, to_x, to_y), "{name}: {arrow:?}");
+            assert!(at(Area::right, from_x, from_y), "{name}: {points:?}");
+            assert!(at(|area| area.x, to_x, to_y), "{name}: {points:?}");
         }
     }
 }
@@ -232,26 +229,23 @@ fn no_two_blocks_overlap_unless_one_holds_the_other() {
 #[test]
 fn text_stays_in_its_block_and_off_all_other_text() {
     for (name, picture) in pictures() {
-        let area = |block: &Block, line: &Line| Area {
-            x: block.area.x + line.x,
-            y: block.area.y + line.y - line.style.size() * 4 / 5,
-            w: line.style.width(&line.text),
-            h: line.style.size(),
+        let area = |block: &Block, (style, baseline, text): &(Style, i32, String)| Area {
+            x: block.area.x + padding(block.frame),
+            y: block.area.y + baseline - style.0 * 4 / 5,
+            w: width(text, *style),
+            h: style.0,
         };
         let mut all: Vec<(Area, &str)> = Vec::new();
         for block in &picture.blocks {
             for line in &block.lines {
                 let inside = within(area(block, line), block.area);
-                assert!(inside, "{name}: {} leaves {}", line.text, block.name);
-                all.push((area(block, line), &line.text));
+                assert!(inside, "{name}: {} leaves {}", line.2, block.name);
+                all.push((area(block, line), &line.2));
             }
             // A block in a frame does not cover the text of the frame.
             for inner in picture.blocks.iter().filter(|b| b.area != block.area) {
                 if within(inner.area, block.area) {
-                    let clear = block
-                        .lines
-                        .iter()
-                        .all(|l| apart(area(block, l), inner.area));
+                    let clear = (block.lines.iter()).all(|l| apart(area(block, l), inner.area));
                     assert!(clear, "{name}: {} covers {}", inner.name, block.name);
                 }
             }
@@ -268,8 +262,8 @@ fn text_stays_in_its_block_and_off_all_other_text() {
 #[test]
 fn no_arrow_crosses_a_block() {
     for (name, picture) in pictures() {
-        for arrow in &picture.arrows {
-            for pair in arrow.points.windows(2) {
+        for (_, points) in &picture.arrows {
+            for pair in points.windows(2) {
                 let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
                 // A curve stays in the rectangle of its ends.
                 let way = Area {
@@ -283,11 +277,7 @@ fn no_arrow_crosses_a_block() {
                     let beside = way.right() <= block.area.x || block.area.right() <= way.x;
                     let touches =
                         !beside && way.y <= block.area.bottom() && block.area.y <= way.bottom();
-                    assert!(
-                        !touches,
-                        "{name}: {:?} crosses {}",
-                        arrow.points, block.name
-                    );
+                    assert!(!touches, "{name}: {:?} crosses {}", points, block.name);
                 }
             }
         }

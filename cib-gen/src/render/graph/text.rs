@@ -1,5 +1,18 @@
-//! How wide a text is, and where it is broken into lines. The reader's font is not known: the widths
-//! are those of DejaVu Sans, the widest usual font.
+//! How a text looks, how wide it is, and where it is broken into lines. The reader's font is not known:
+//! the widths are those of DejaVu Sans, the widest usual font.
+
+/// Font size, weight and colour.
+pub(super) type Style = (i32, &'static str, &'static str);
+
+pub(super) const TITLE: Style = (22, BOLD, "#202124");
+/// The name of a section, a node or a resource.
+pub(super) const HEADING: Style = (14, BOLD, "#202124");
+pub(super) const PLAIN: Style = (12, "normal", "#202124");
+pub(super) const ALARM: Style = (12, "normal", "#a50e0e");
+pub(super) const SMALL: Style = (11, "normal", "#5f6368");
+/// The state of a node or a resource.
+pub(super) const STATE: Style = (11, BOLD, "#5f6368");
+const BOLD: &str = "bold";
 
 /// Widths of the printable ASCII characters from the space on, in thousandths of the font size.
 #[rustfmt::skip]
@@ -12,14 +25,14 @@ const WIDTHS: [i32; 95] = [
     635, 635, 412, 521, 393, 634, 592, 818, 592, 592, 525, 637, 337, 637, 838,      // p..z{|}~
 ];
 
-/// The width of a text, rounded up.
-pub(super) fn width(text: &str, size: i32, bold: bool) -> i32 {
+/// The width of a text in one line, rounded up.
+pub(super) fn width(text: &str, (size, weight, _): Style) -> i32 {
     let index = |c: char| (c as usize).checked_sub(' ' as usize);
     // A character outside ASCII is taken to be as wide as it is high.
     let of_char = |c| index(c).and_then(|n| WIDTHS.get(n)).unwrap_or(&1000);
     let thousandths: i32 = text.chars().map(of_char).sum();
     // Bold is at most 15 per cent wider.
-    let percent = if bold { 115 } else { 100 };
+    let percent = if weight == BOLD { 115 } else { 100 };
     (thousandths * size * percent + 99_999) / 100_000
 }
 
@@ -30,15 +43,15 @@ pub(super) fn clean(text: &str) -> String {
     words.join(" ").replace(forbidden, "\u{fffd}")
 }
 
-/// The text in lines that are not wider than `room`. A line ends after a word; a word that is too long
+/// The text in lines that fit. A line ends after a word; a word that is too long
 /// is broken after a punctuation mark, or anywhere.
-pub(super) fn wrap(text: &str, room: i32, size: i32, bold: bool) -> Vec<String> {
+pub(super) fn wrap(text: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for c in clean(text).chars() {
         let end = line.len();
         line.push(c);
-        if end == 0 || width(&line, size, bold) <= room {
+        if end == 0 || fits(&line) {
             continue;
         }
         let marks = ['-', '.', '/', ':', ';', '_', '='];
@@ -60,11 +73,8 @@ mod tests {
     fn no_line_is_longer_than_its_room_and_no_word_is_lost() {
         let text = "a few words and /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0 again";
         for room in [30, 60, 100, 1000] {
-            let lines = wrap(text, room, 12, false);
-            assert!(
-                lines.iter().all(|l| width(l, 12, false) <= room),
-                "{lines:?}"
-            );
+            let lines = wrap(text, |line| width(line, PLAIN) <= room);
+            assert!(lines.iter().all(|l| width(l, PLAIN) <= room), "{lines:?}");
             let letters = |t: &str| t.split_whitespace().collect::<String>();
             assert_eq!(letters(&lines.concat()), letters(text));
         }
@@ -72,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_room_for_nothing_still_ends() {
-        assert_eq!(wrap("ab c", 1, 12, false), ["a", "b", "c"]);
+        assert_eq!(wrap("ab c", |_| false), ["a", "b", "c"]);
     }
 
     #[test]
