@@ -1,44 +1,43 @@
-//! The IAM policy of the nodes: what the agents, fence_aws and cib-gen call, on this site's
-//! resources and on nothing else. The vendor's guide gives AmazonEC2FullAccess instead.
+//! `--format iam-policy`: the policy of the nodes. It allows what the agents, fence_aws and cib-gen call,
+//! on the resources of this site only. The vendor's guide uses AmazonEC2FullAccess instead.
 
-use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::Error;
 use crate::ids::Region;
-use crate::mistake::{Code, Mistake, Mistakes};
 use crate::site::{AwsFencing, AwsSite, Place, Site};
 use crate::vars::FencingAction;
 
-/// What describe calls there are, and who makes them. Where the Service Authorization Reference
-/// has no resource type for an action, a policy has to allow it on `*`.
+/// The describe calls and who makes them. EC2 has no resource type for them (Service Authorization
+/// Reference), so a policy has to allow them on `*`.
 const DESCRIBE: &[&str] = &[
     "ec2:DescribeAddresses",         // awseip, cib-gen
     "ec2:DescribeInstances",         // awsebs, fence_aws, cib-gen, the stock awsvip
     "ec2:DescribeNetworkInterfaces", // awsvip, awseip
-    "ec2:DescribeRouteTables",       // cib-gen: has each node a way to EC2? Only a warning needs it
+    "ec2:DescribeRouteTables",       // cib-gen, to warn of a node without a route to EC2
     "ec2:DescribeSubnets",           // cib-gen
     "ec2:DescribeVolumes",           // awsebs
     "ec2:DescribeVpcEndpoints",      // cib-gen, as the route tables
 ];
 
-/// The policy, as `aws iam create-policy --policy-document` takes it.
+/// The policy for `aws iam create-policy --policy-document`.
 ///
-/// Where EC2 was not asked (`--offline`), an ARN has `*` for the account and for the
-/// interfaces; without a region it has `*` there too. A policy can hold no comment, so the name
-/// of such a statement says it. What a volume that is encrypted with a key of the customer's own
-/// needs besides (`kms:CreateGrant` and others, on that key) belongs into the key's policy.
+/// Without an answer of EC2 (`--offline`) the ARNs have `*` for the account and the interfaces; without
+/// a region also for the region. JSON has no comments, so the name of such a statement says it. A volume
+/// that is encrypted with a key of the customer needs more (such as `kms:CreateGrant` on that key); this
+/// belongs into the policy of the key.
 ///
 /// # Errors
 /// A LAN has no IAM.
 pub fn iam_policy(site: &Site) -> Result<String, Error> {
     let Place::Aws(aws) = &site.place else {
-        return Err(Error::NotHere(Mistakes::elsewhere(Mistake::elsewhere(
-            Code::NotHere,
+        return Err(super::not_here(
             "this is a LAN site, and a LAN site has no IAM policy: nothing on its nodes calls AWS",
             "another --format; `iam-policy` is for a vars.yml of the AWS system",
-        ))));
+        ));
     };
     super::pretty(&Policy {
         version: "2012-10-17",
@@ -59,28 +58,18 @@ struct Statement {
     /// IAM allows letters and digits.
     sid: &'static str,
     effect: &'static str,
-    action: Vec<&'static str>,
+    action: &'static [&'static str],
     resource: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, String>>>,
+    condition: Option<Value>,
 }
 
-fn allow(sid: &'static str, action: &[&'static str], resource: Vec<String>) -> Statement {
-    Statement {
-        sid,
-        effect: "Allow",
-        action: action.to_vec(),
-        resource,
-        condition: None,
-    }
-}
-
-/// The statements. Resource types and condition keys of each action are those of the Service
-/// Authorization Reference, "Actions, resources, and condition keys for Amazon EC2"
+/// The statements. Each comment has the resource types of the actions from the Service Authorization
+/// Reference, "Actions, resources, and condition keys for Amazon EC2"
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>);
-/// a type with `*` is required there.
+/// `*` means required there.
 fn statements(aws: &AwsSite) -> Vec<Statement> {
-    let arn = |kind: &str, id: &dyn std::fmt::Display| {
+    let arn = |kind: &str, id: &dyn Display| {
         let region = aws.region.as_ref().map_or("*".into(), Region::to_string);
         let account = aws.account.as_ref().map_or("*".into(), ToString::to_string);
         let partition = partition(aws.region.as_ref());
@@ -89,87 +78,77 @@ fn statements(aws: &AwsSite) -> Vec<Statement> {
     let instances: Vec<String> = (aws.instances.iter())
         .map(|id| arn("instance", id))
         .collect();
-    let any_interface = aws.interfaces.is_empty();
-    let interfaces: Vec<String> = match any_interface {
-        true => vec![arn("network-interface", &"*")],
-        false => (aws.interfaces.iter())
-            .map(|id| arn("network-interface", id))
-            .collect(),
+    let mut interfaces: Vec<String> = (aws.interfaces.iter())
+        .map(|id| arn("network-interface", id))
+        .collect();
+    let mut names = ["MoveTheElasticIp", "MoveTheVirtualAddress"];
+    if interfaces.is_empty() {
+        interfaces.push(arn("network-interface", &"*"));
+        names = [
+            "MoveTheElasticIpToAnyInterface",
+            "MoveTheVirtualAddressOnAnyInterface",
+        ];
+    }
+    let volume = vec![arn("volume", &aws.volume)];
+    let elastic_ip = vec![arn("elastic-ip", &aws.allocation)];
+    let region = aws.region.as_ref().map(Region::to_string);
+
+    let allow = |sid, action, resources: &[&Vec<String>]| Statement {
+        sid,
+        effect: "Allow",
+        action,
+        resource: resources.iter().copied().flatten().cloned().collect(),
+        condition: None,
     };
-
-    // No resource types; the only condition key is ec2:Region.
-    let mut look = allow("Look", DESCRIBE, vec!["*".to_owned()]);
-    look.condition = aws.region.as_ref().map(|region| {
-        let key = BTreeMap::from([("ec2:Region", region.to_string())]);
-        BTreeMap::from([("StringEquals", key)])
-    });
-
-    // AttachVolume: instance*, volume*. DetachVolume: instance, volume*.
-    let volume = std::iter::once(arn("volume", &aws.volume));
     let mut statements = vec![
-        look,
+        // No resource types. The only condition key is ec2:Region.
+        Statement {
+            condition: region.map(|region| json!({ "StringEquals": { "ec2:Region": region } })),
+            ..allow("Look", DESCRIBE, &[&vec!["*".to_owned()]])
+        },
+        // AttachVolume: instance*, volume*. DetachVolume: instance, volume*.
         allow(
             "MoveTheVolume",
             &["ec2:AttachVolume", "ec2:DetachVolume"],
-            volume.chain(instances.clone()).collect(),
+            &[&volume, &instances],
+        ),
+        // AssociateAddress: elastic-ip, instance, network-interface.
+        // DisassociateAddress: elastic-ip, network-interface.
+        allow(
+            names[0],
+            &["ec2:AssociateAddress", "ec2:DisassociateAddress"],
+            &[&elastic_ip, &instances, &interfaces],
+        ),
+        // Both: network-interface*. No condition key restricts the address.
+        allow(
+            names[1],
+            &[
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:UnassignPrivateIpAddresses",
+            ],
+            &[&interfaces],
         ),
     ];
-
-    // AssociateAddress: elastic-ip, instance, network-interface. DisassociateAddress:
-    // elastic-ip, network-interface.
-    let elastic_ip = std::iter::once(arn("elastic-ip", &aws.allocation));
-    statements.push(allow(
-        match any_interface {
-            false => "MoveTheElasticIp",
-            true => "MoveTheElasticIpToAnyInterface",
-        },
-        &["ec2:AssociateAddress", "ec2:DisassociateAddress"],
-        elastic_ip
-            .chain(instances.clone())
-            .chain(interfaces.clone())
-            .collect(),
-    ));
-
-    // Both: network-interface*. No key says which address.
-    statements.push(allow(
-        match any_interface {
-            false => "MoveTheVirtualAddress",
-            true => "MoveTheVirtualAddressOnAnyInterface",
-        },
-        &[
-            "ec2:AssignPrivateIpAddresses",
-            "ec2:UnassignPrivateIpAddresses",
-        ],
-        interfaces,
-    ));
-
-    // DescribeInstanceAttribute: instance*. cib-gen looks whether fencing may stop the instances. Other
-    // attributes, such as user data, are not its business, but no key tells them apart.
-    if let AwsFencing::Ec2(_) = aws.fencing {
-        statements.push(allow(
-            "LookAtStopProtection",
-            &["ec2:DescribeInstanceAttribute"],
-            instances.clone(),
-        ));
+    if let AwsFencing::Ec2(action) = aws.fencing {
+        // instance*. cib-gen checks whether fencing may stop the instances. No condition key restricts
+        // the attribute, so the nodes can read others too, such as the user data.
+        let attribute = &["ec2:DescribeInstanceAttribute"];
+        statements.push(allow("LookAtStopProtection", attribute, &[&instances]));
+        // Both: instance*. fence_aws stops with StopInstances and Force, and starts with StartInstances.
+        let (sid, actions): (_, &[_]) = match action {
+            FencingAction::Off => ("FenceByStopping", &["ec2:StopInstances"]),
+            FencingAction::Reboot => (
+                "FenceByStoppingAndStarting",
+                &["ec2:StartInstances", "ec2:StopInstances"],
+            ),
+        };
+        statements.push(allow(sid, actions, &[&instances]));
     }
-
-    // Both: instance*. fence_aws stops by StopInstances with Force, and starts by StartInstances.
-    statements.extend(match aws.fencing {
-        AwsFencing::Ec2(FencingAction::Off) => {
-            Some(allow("FenceByStopping", &["ec2:StopInstances"], instances))
-        }
-        AwsFencing::Ec2(FencingAction::Reboot) => Some(allow(
-            "FenceByStoppingAndStarting",
-            &["ec2:StartInstances", "ec2:StopInstances"],
-            instances,
-        )),
-        AwsFencing::None => None,
-    });
     statements
 }
 
-/// The partition that a region is of (botocore, `data/partitions.json`). No ARN may have `*`
-/// there, so a region that is not known is taken for one of the public partition.
+/// The partition of a region (botocore, `data/partitions.json`). An ARN must not have `*` there, so an
+/// unknown region is taken to be in the public partition.
 fn partition(region: Option<&Region>) -> &'static str {
     const BY_PREFIX: &[(&str, &str)] = &[
         ("us-gov-", "aws-us-gov"),

@@ -63,7 +63,7 @@ pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, 
         },
         Format::IamPolicy => iam_policy(site)?,
         Format::SecurityGroup => security_group(site)?,
-        Format::Graph => graph(site, cluster)?,
+        Format::Graph => graph(site, cluster),
         Format::Json => json(site, cluster)?,
     })
 }

@@ -1,74 +1,61 @@
-//! The inbound rules of the nodes' security group, as a shell script of AWS CLI commands. The vendor
-//! opens ssh to everyone and gives the VPC an example's addresses; here both are the site's own.
+//! `--format security-group`: a shell script with AWS CLI commands that add the inbound rules. The
+//! vendor's guide opens ssh to everyone and uses example addresses for the VPC; here both are the
+//! site's own.
 
 use std::fmt::Write;
 
 use ipnet::Ipv4Net;
-use serde::Serialize;
+use serde_json::json;
 
-use super::Error;
 use super::shell::{opening, quoted};
-use crate::mistake::{Code, Mistake, Mistakes};
+use super::{Error, not_here};
 use crate::site::{AwsSite, Place, Site};
 
 const OPENING: &str = include_str!("security_group.sh");
 
 /// Who may use a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
-    /// Everyone.
+enum Source {
     Anywhere,
-    /// The addresses of the VPC.
     Vpc,
-    /// The operators.
+    /// `admin_cidr` of vars.yml.
     Admin,
 }
+use Source::{Admin, Anywhere, Vpc};
 
-/// Protocol, first port, last port, who, what for. ICMP has a type and a code instead of ports.
-type Port = (&'static str, u16, u16, Who, &'static str);
+/// Protocol, first port, last port, source, purpose. ICMP has a type and a code instead of ports.
+type Port = (&'static str, u16, u16, Source, &'static str);
 
-/// The table of the vendor's guide "High Availability Installations on AWS", section "Inbound
-/// rule". Its source column has 0.0.0.0/0 for ssh as well. The RTP range is that of the media
-/// server, which runs on the nodes too and has more ports than the PBX itself (45000-65000).
+/// The table of the vendor's guide "High Availability Installations on AWS", section "Inbound rule".
+/// Its source for ssh is 0.0.0.0/0. The RTP range is that of the media server, which runs on the nodes
+/// too and has more ports than the PBX itself (45000-65000).
 const PORTS: &[Port] = &[
-    ("udp", 35000, 65000, Who::Anywhere, "RTP"),
-    (
-        "tcp",
-        0,
-        65535,
-        Who::Vpc,
-        "all TCP among the nodes and in the VPC",
-    ),
-    (
-        "udp",
-        0,
-        65535,
-        Who::Vpc,
-        "all UDP among the nodes and in the VPC",
-    ),
-    ("tcp", 5432, 5432, Who::Vpc, "db"),
-    ("tcp", 22, 22, Who::Admin, "ssh"),
-    ("udp", 5060, 5060, Who::Anywhere, "pbx sip/udp"),
-    ("tcp", 5061, 5061, Who::Anywhere, "pbx sip/tls"),
-    ("tcp", 5063, 5063, Who::Anywhere, "pbx sip/wss"),
-    ("tcp", 8882, 8900, Who::Anywhere, "pbx services"),
-    ("tcp", 10443, 10443, Who::Anywhere, "sbc webrtc"),
-    ("tcp", 80, 80, Who::Anywhere, "http"),
-    ("tcp", 443, 443, Who::Anywhere, "https"),
+    ("udp", 35000, 65000, Anywhere, "RTP"),
+    ("tcp", 0, 65535, Vpc, "all TCP in the VPC"),
+    ("udp", 0, 65535, Vpc, "all UDP in the VPC"),
+    ("tcp", 5432, 5432, Vpc, "db"),
+    ("tcp", 22, 22, Admin, "ssh"),
+    ("udp", 5060, 5060, Anywhere, "pbx sip/udp"),
+    ("tcp", 5061, 5061, Anywhere, "pbx sip/tls"),
+    ("tcp", 5063, 5063, Anywhere, "pbx sip/wss"),
+    ("tcp", 8882, 8900, Anywhere, "pbx services"),
+    ("tcp", 10443, 10443, Anywhere, "sbc webrtc"),
+    ("tcp", 80, 80, Anywhere, "http"),
+    ("tcp", 443, 443, Anywhere, "https"),
     // Not in the vendor's table. EC2 does not track connections that a rule for everyone lets in, so it
-    // does not know that the answer "too large" belongs to one (EC2 User Guide, "Untracked connections").
-    // Without it, large packets to a peer behind a tunnel vanish without an error.
-    ("icmp", 3, 4, Who::Anywhere, "path MTU discovery"),
+    // drops the ICMP answer "too large" that belongs to them (EC2 User Guide, "Untracked connections").
+    // Without this rule, large packets to a peer behind a tunnel vanish without an error.
+    ("icmp", 3, 4, Anywhere, "path MTU discovery"),
 ];
 
 /// The script, which adds each rule by a call of its own.
 ///
-/// What another rule contains is left out, since EC2 allows what any rule allows: the database's
-/// 5432 is among all TCP of the VPC, and ssh is too where vars.yml has no `admin_cidr` (then
-/// operators log in through the VPC).
+/// A rule that another rule contains is left out, since EC2 allows what any rule allows: the database's
+/// 5432 is part of all TCP in the VPC, and so is ssh where vars.yml has no `admin_cidr` (operators then
+/// log in through the VPC).
 ///
 /// # Errors
-/// A LAN has no security group; and the addresses of the VPC or of the subnet must be known.
+/// A LAN has no security group; on AWS, the addresses of the VPC or of the subnet must be known.
 pub fn security_group(site: &Site) -> Result<String, Error> {
     let Place::Aws(aws) = &site.place else {
         return Err(not_here(
@@ -78,8 +65,8 @@ pub fn security_group(site: &Site) -> Result<String, Error> {
     };
     let vpc = aws.vpc.or(aws.subnet).ok_or_else(|| {
         not_here(
-            "the addresses of the VPC are not known: which rules are for everyone and which for \
-             the nodes alone can not be told",
+            "the addresses of the VPC are not known, so the rules for the nodes alone cannot be \
+             written",
             "vpc_cidr: (such as 172.31.0.0/16, from `aws ec2 describe-vpcs`); or leave out \
              --offline, to have EC2 asked for the subnet",
         )
@@ -87,41 +74,29 @@ pub fn security_group(site: &Site) -> Result<String, Error> {
     let rules: Vec<Rule> = (PORTS.iter())
         .map(|port| Rule::of(port, aws, vpc))
         .collect();
-    let needed = rules.iter().enumerate().filter(|(n, rule)| {
-        let others = rules.iter().enumerate().filter(|(other, _)| other != n);
-        !others.into_iter().any(|(_, other)| other.contains(rule))
-    });
-    let mut script = String::from("#!/bin/sh\n");
-    script += &opening(&[]);
-    script += OPENING;
-    script += "main() {\n    group=${1:-} region=";
-    script += &aws
+    let region = aws
         .region
         .as_ref()
-        .map_or_else(String::new, |region| quoted(&region.to_string()));
-    script += "\n    case $group in sg-*) ;; *) fail 'name the security group: ... | sh -s sg-...' ;; esac\n";
-    script += "    command -v aws >/dev/null || fail 'the AWS CLI is not installed here'\n";
-    for (_, rule) in needed {
-        let permission =
-            serde_json::to_string(&[rule.permission()]).map_err(std::io::Error::other)?;
-        let _ = writeln!(
-            script,
-            "    rule {} \\\n        {}",
-            quoted(&permission),
-            quoted(rule.what)
-        );
+        .map(|region| quoted(&region.to_string()));
+    let region = region.unwrap_or_default();
+    let mut script = format!(
+        "#!/bin/sh
+{}{OPENING}main() {{
+    group=${{1:-}} region={region}
+    case $group in sg-*) ;; *) fail 'name the security group: ... | sh -s sg-...' ;; esac
+    command -v aws >/dev/null || fail 'the AWS CLI is not installed here'
+",
+        opening(&[])
+    );
+    for rule in &rules {
+        if !rules.iter().any(|other| other.contains(rule)) {
+            let (permission, what) = (quoted(&rule.permission()), quoted(rule.what));
+            let _ = writeln!(script, "    rule {permission} \\\n        {what}");
+        }
     }
-    script += "}\n\n# The whole script has been read when this line is: half a script does nothing.\n\
+    script += "}\n\n# The last line calls main, so that a script that is cut off does nothing.\n\
                main \"$@\" </dev/null\n";
     Ok(script)
-}
-
-fn not_here(found: &str, write: &str) -> Error {
-    Error::NotHere(Mistakes::elsewhere(Mistake::elsewhere(
-        Code::NotHere,
-        found,
-        write,
-    )))
 }
 
 struct Rule {
@@ -133,22 +108,23 @@ struct Rule {
 }
 
 impl Rule {
-    fn of(&(protocol, first, last, who, what): &Port, aws: &AwsSite, vpc: Ipv4Net) -> Self {
-        let source = match who {
-            Who::Anywhere => Ipv4Net::default(),
-            Who::Vpc => vpc,
-            Who::Admin => aws.admin.unwrap_or(vpc),
+    fn of(&(protocol, first, last, source, what): &Port, aws: &AwsSite, vpc: Ipv4Net) -> Self {
+        let source = match source {
+            Anywhere => Ipv4Net::default(),
+            Vpc => vpc,
+            Admin => aws.admin.unwrap_or(vpc),
         };
+        let source = source.trunc();
         Rule {
             protocol,
             first,
             last,
-            source: source.trunc(),
+            source,
             what,
         }
     }
 
-    /// Whether this allows all that the other does, and more. Types and codes of ICMP are no ranges.
+    /// Whether this rule allows all that the other allows, and more. ICMP has no ranges.
     fn contains(&self, other: &Rule) -> bool {
         let same = (self.first, self.last, self.source) == (other.first, other.last, other.source);
         !same
@@ -159,35 +135,17 @@ impl Rule {
             && self.source.contains(&other.source)
     }
 
-    fn permission(&self) -> Permission {
-        Permission {
-            ip_protocol: self.protocol,
-            from_port: self.first,
-            to_port: self.last,
-            ip_ranges: vec![Range {
-                cidr_ip: self.source.to_string(),
-                description: self.what,
-            }],
-        }
+    /// A list with one `IpPermission` of the EC2 API.
+    fn permission(&self) -> String {
+        let range = json!({ "CidrIp": self.source.to_string(), "Description": self.what });
+        let permission = json!([{
+            "IpProtocol": self.protocol,
+            "FromPort": self.first,
+            "ToPort": self.last,
+            "IpRanges": [range],
+        }]);
+        permission.to_string()
     }
-}
-
-/// `IpPermission` of the EC2 API.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Permission {
-    ip_protocol: &'static str,
-    from_port: u16,
-    to_port: u16,
-    ip_ranges: Vec<Range>,
-}
-
-/// `IpRange` of the EC2 API.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Range {
-    cidr_ip: String,
-    description: &'static str,
 }
 
 #[cfg(test)]

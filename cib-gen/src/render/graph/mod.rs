@@ -1,29 +1,26 @@
-//! The cluster as a picture for a runbook: what it consists of is placed in `layout.rs` (what
-//! starts after what in `order.rs` and `inside.rs`), and written as SVG in `svg.rs`.
+//! `--format graph`: the cluster as an SVG picture for a runbook. `page.rs` places the sections from
+//! top to bottom with texts from `block_text.rs`; `start_order.rs` says which resource starts after
+//! which. The rest knows nothing of clusters and serves any picture: `tree_layout.rs` places blocks in
+//! columns, `drawing.rs` and `text.rs` have what it consists of, `svg.rs` writes it.
 
-mod inside;
-mod layout;
-mod order;
-mod picture;
+mod block_text;
+mod drawing;
+mod page;
+mod start_order;
 mod svg;
 mod text;
-mod words;
+mod tree_layout;
 
-use super::Error;
 use crate::cluster::Cluster;
 use crate::site::Site;
 
-/// The picture, as one SVG document that needs nothing else: no script, no style sheet, no
-/// font but one of the reader's. The same site gives the same bytes.
+/// The picture as one SVG document without scripts, style sheets, or anything from elsewhere. The same
+/// site gives the same bytes.
 ///
-/// It shows the nodes, what runs on the active one and starts after what, the replicated data
-/// where there is any, and what fences a lost node. Which node is active is Pacemaker's
-/// decision; the picture takes the first.
-///
-/// # Errors
-/// None in practice: it writes into memory.
-pub fn graph(site: &Site, cluster: &Cluster) -> Result<String, Error> {
-    Ok(svg::svg(&layout::picture(site, cluster))?)
+/// It shows the nodes, the resources and what starts after what, the replicated data, and fencing.
+/// Pacemaker chooses the active node; the picture shows the first node as active.
+pub fn graph(site: &Site, cluster: &Cluster) -> String {
+    svg::svg(&page::drawing(site, cluster))
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use insta::assert_snapshot;
 use quick_xml::events::Event;
 
 use super::super::sites::{aws, aws_of, lan, lan_of};
-use super::layout::picture;
-use super::picture::{Area, Block, Look, Picture};
+use super::drawing::{Area, Block, Drawing, TOGETHER, padding};
+use super::page::drawing;
+use super::text::{Style, width};
 use super::*;
-use crate::cluster::Resource;
+use crate::cluster::{ConstraintKind, Resource};
 
 fn svg_of(site: &Site) -> String {
-    graph(site, &Cluster::of(site)).unwrap()
+    graph(site, &Cluster::of(site))
 }
 
 /// Every kind of picture that there is.
@@ -44,11 +45,8 @@ fn long_names() -> Site {
     site
 }
 
-fn pictures() -> Vec<(&'static str, Picture, Cluster)> {
-    let drawn = |(name, site): (&'static str, Site)| {
-        let cluster = Cluster::of(&site);
-        (name, picture(&site, &cluster), cluster)
-    };
+fn pictures() -> Vec<(&'static str, Drawing)> {
+    let drawn = |(name, site): (&'static str, Site)| (name, drawing(&site, &Cluster::of(&site)));
     sites().into_iter().map(drawn).collect()
 }
 
@@ -73,7 +71,7 @@ fn words(svg: &str) -> Vec<String> {
 
 /// Whether other blocks stand in a block.
 fn holds(block: &Block) -> bool {
-    matches!(block.look, Look::Together | Look::Everywhere)
+    block.frame == TOGETHER
 }
 
 fn apart(a: Area, b: Area) -> bool {
@@ -119,28 +117,55 @@ fn every_node_and_every_resource_is_in_it() {
     }
 }
 
+/// What a reader sees: which resource stands left of which, with an arrow between them.
+fn arrows(cluster: &Cluster) -> Vec<(&str, &str)> {
+    let bound = start_order::bound(cluster);
+    let pairs = start_order::pairs(cluster, &bound);
+    let ids = pairs
+        .iter()
+        .map(|&(from, to)| (bound[from].id(), bound[to].id()));
+    let mut ids: Vec<(&str, &str)> = ids.collect();
+    ids.sort_unstable();
+    ids
+}
+
 #[test]
 fn every_order_is_an_arrow_or_follows_from_some() {
-    for (name, _, cluster) in pictures() {
-        let chart = order::chart(&cluster);
-        let column = |id: &str| {
-            let item = order::Item::Resource(id);
-            let n = chart.items.iter().position(|i| *i == item).unwrap();
-            chart.columns.iter().position(|c| c.contains(&n)).unwrap()
-        };
+    for (name, site) in sites() {
+        let cluster = Cluster::of(&site);
+        let mut follows = arrows(&cluster);
+        for _ in 0..cluster.resources.len() {
+            for (from, to) in follows.clone() {
+                let next = arrows(&cluster).into_iter().filter(|arrow| arrow.0 == to);
+                follows.extend(next.map(|arrow| (from, arrow.1)));
+            }
+            follows.sort_unstable();
+            follows.dedup();
+        }
         let orders = cluster.constraints.iter();
-        for order in orders.filter(|c| c.kind == crate::cluster::ConstraintKind::InOrder) {
+        for order in orders.filter(|c| c.kind == ConstraintKind::InOrder) {
             let chain: Vec<_> = order.sets.iter().flat_map(|s| &s.resources).collect();
             for pair in chain.windows(2) {
-                assert!(column(pair[0]) < column(pair[1]), "{name}: {pair:?}");
+                assert!(follows.contains(&(*pair[0], *pair[1])), "{name}: {pair:?}");
             }
         }
-        for way in &chart.arrows {
-            let columns: Vec<usize> = (way.iter())
-                .map(|item| chart.columns.iter().position(|c| c.contains(item)).unwrap())
-                .collect();
-            let next = columns.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-            assert!(next, "{name}: {columns:?}");
+    }
+}
+
+#[test]
+fn an_arrow_points_to_the_right_from_one_block_to_another() {
+    for (name, picture) in pictures() {
+        for (_, points) in &picture.arrows {
+            let [(from_x, from_y), (to_x, to_y)] = points[..] else {
+                continue;
+            };
+            assert!(from_x < to_x, "{name}: {points:?}");
+            let at = |edge: fn(Area) -> i32, x, y| {
+                let mut blocks = picture.blocks.iter().filter(|b| !holds(b));
+                blocks.any(|b| edge(b.area) == x && b.area.middle() == y)
+            };
+            assert!(at(Area::right, from_x, from_y), "{name}: {points:?}");
+            assert!(at(|area| area.x, to_x, to_y), "{name}: {points:?}");
         }
     }
 }
@@ -149,16 +174,11 @@ fn every_order_is_an_arrow_or_follows_from_some() {
 fn the_arrows_of_the_vendors_system_are_these() {
     let arrows = |site: &Site| -> Vec<String> {
         let cluster = Cluster::of(site);
-        let chart = order::chart(&cluster);
-        let id = |item: &usize| match chart.items[*item] {
-            order::Item::Resource(id) => id.to_owned(),
-            order::Item::Passing => panic!("an arrow begins or ends nowhere"),
-        };
-        let ends =
-            |way: &Vec<usize>| format!("{} {}", id(way.first().unwrap()), id(way.last().unwrap()));
-        let mut arrows: Vec<String> = chart.arrows.iter().map(ends).collect();
-        arrows.sort();
+        let arrows = arrows(&cluster);
         arrows
+            .iter()
+            .map(|(from, to)| format!("{from} {to}"))
+            .collect()
     };
     assert_eq!(
         arrows(&aws("")),
@@ -184,7 +204,7 @@ fn the_arrows_of_the_vendors_system_are_these() {
 
 #[test]
 fn no_two_blocks_overlap_unless_one_holds_the_other() {
-    for (name, picture, _) in pictures() {
+    for (name, picture) in pictures() {
         for (n, a) in picture.blocks.iter().enumerate() {
             let page = Area {
                 x: 0,
@@ -208,37 +228,32 @@ fn no_two_blocks_overlap_unless_one_holds_the_other() {
 
 #[test]
 fn text_stays_in_its_block_and_off_all_other_text() {
-    for (name, picture, _) in pictures() {
-        let area = |text: &super::picture::Text| Area {
-            x: text.x,
-            y: text.y - text.style.size() * 4 / 5,
-            w: text.style.width(&text.text),
-            h: text.style.size(),
+    for (name, picture) in pictures() {
+        let area = |block: &Block, (style, baseline, text): &(Style, i32, String)| Area {
+            x: block.area.x + padding(block.frame),
+            y: block.area.y + baseline - style.0 * 4 / 5,
+            w: width(text, *style),
+            h: style.0,
         };
+        let mut all: Vec<(Area, &str)> = Vec::new();
         for block in &picture.blocks {
-            for text in &block.texts {
-                let inside = within(area(text), block.area);
-                assert!(inside, "{name}: {} leaves {}", text.text, block.name);
+            for line in &block.lines {
+                let inside = within(area(block, line), block.area);
+                assert!(inside, "{name}: {} leaves {}", line.2, block.name);
+                all.push((area(block, line), &line.2));
             }
-            for other in &picture.texts {
-                let clear = apart(area(other), block.area);
-                assert!(clear, "{name}: {} on {}", other.text, block.name);
-            }
-            // What a block holds does not cover what it says itself.
-            for held in picture.blocks.iter().filter(|b| b.area != block.area) {
-                if within(held.area, block.area) {
-                    let clear = block.texts.iter().all(|t| apart(area(t), held.area));
-                    assert!(clear, "{name}: {} covers {}", held.name, block.name);
+            // A block in a frame does not cover the text of the frame.
+            for inner in picture.blocks.iter().filter(|b| b.area != block.area) {
+                if within(inner.area, block.area) {
+                    let clear = (block.lines.iter()).all(|l| apart(area(block, l), inner.area));
+                    assert!(clear, "{name}: {} covers {}", inner.name, block.name);
                 }
             }
         }
-        let own = picture.blocks.iter().flat_map(|b| &b.texts);
-        let all: Vec<_> = own.chain(&picture.texts).collect();
-        for (n, a) in all.iter().enumerate() {
-            let right = area(a).right();
-            assert!(right < picture.width - 20, "{name}: {} is outside", a.text);
-            for b in &all[n + 1..] {
-                assert!(apart(area(a), area(b)), "{name}: {} on {}", a.text, b.text);
+        for (n, (a, text)) in all.iter().enumerate() {
+            assert!(a.right() < picture.width - 20, "{name}: {text} is outside");
+            for (b, other) in &all[n + 1..] {
+                assert!(apart(*a, *b), "{name}: {text} on {other}");
             }
         }
     }
@@ -246,9 +261,9 @@ fn text_stays_in_its_block_and_off_all_other_text() {
 
 #[test]
 fn no_arrow_crosses_a_block() {
-    for (name, picture, _) in pictures() {
-        for arrow in &picture.arrows {
-            for pair in arrow.points.windows(2) {
+    for (name, picture) in pictures() {
+        for (_, points) in &picture.arrows {
+            for pair in points.windows(2) {
                 let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
                 // A curve stays in the rectangle of its ends.
                 let way = Area {
@@ -262,11 +277,7 @@ fn no_arrow_crosses_a_block() {
                     let beside = way.right() <= block.area.x || block.area.right() <= way.x;
                     let touches =
                         !beside && way.y <= block.area.bottom() && block.area.y <= way.bottom();
-                    assert!(
-                        !touches,
-                        "{name}: {:?} crosses {}",
-                        arrow.points, block.name
-                    );
+                    assert!(!touches, "{name}: {:?} crosses {}", points, block.name);
                 }
             }
         }
@@ -287,7 +298,7 @@ fn hostile_text_stays_text() {
         for parameter in resources.flat_map(|p| &mut p.parameters) {
             parameter.value = hostile.to_owned();
         }
-        let svg = graph(&site, &cluster).unwrap();
+        let svg = graph(&site, &cluster);
         assert!(!svg.contains("<script") && !svg.contains('\u{1b}'), "{svg}");
         let mut reader = quick_xml::Reader::from_str(&svg);
         loop {

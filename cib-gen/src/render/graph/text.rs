@@ -1,7 +1,20 @@
-//! How wide a text is, where it is broken, and what of it may stand in XML. A picture can not
-//! know the reader's font: widths are those of DejaVu Sans, the widest that is usual.
+//! How a text looks, how wide it is, and where it is broken into lines. The reader's font is not known:
+//! the widths are those of DejaVu Sans, the widest usual font.
 
-/// Widths of the printable ASCII characters from the space on, in thousandths of the size.
+/// Font size, weight and colour.
+pub(super) type Style = (i32, &'static str, &'static str);
+
+pub(super) const TITLE: Style = (22, BOLD, "#202124");
+/// The name of a section, a node or a resource.
+pub(super) const HEADING: Style = (14, BOLD, "#202124");
+pub(super) const PLAIN: Style = (12, "normal", "#202124");
+pub(super) const ALARM: Style = (12, "normal", "#a50e0e");
+pub(super) const SMALL: Style = (11, "normal", "#5f6368");
+/// The state of a node or a resource.
+pub(super) const STATE: Style = (11, BOLD, "#5f6368");
+const BOLD: &str = "bold";
+
+/// Widths of the printable ASCII characters from the space on, in thousandths of the font size.
 #[rustfmt::skip]
 const WIDTHS: [i32; 95] = [
     318, 401, 460, 838, 636, 951, 780, 275, 391, 391, 500, 838, 318, 361, 318, 337, //  !"#$%&'()*+,-./
@@ -12,80 +25,44 @@ const WIDTHS: [i32; 95] = [
     635, 635, 412, 521, 393, 634, 592, 818, 592, 592, 525, 637, 337, 637, 838,      // p..z{|}~
 ];
 
-/// How much wider bold is, at most.
-const BOLD: (i32, i32) = (115, 100);
-
-/// The width of a text, never less than it takes.
-pub(super) fn width(text: &str, size: i32, bold: bool) -> i32 {
+/// The width of a text in one line, rounded up.
+pub(super) fn width(text: &str, (size, weight, _): Style) -> i32 {
+    let index = |c: char| (c as usize).checked_sub(' ' as usize);
+    // A character outside ASCII is taken to be as wide as it is high.
+    let of_char = |c| index(c).and_then(|n| WIDTHS.get(n)).unwrap_or(&1000);
     let thousandths: i32 = text.chars().map(of_char).sum();
-    let (times, by) = if bold { BOLD } else { (1, 1) };
-    let by = 1000 * by;
-    (thousandths * size * times + by - 1) / by
+    // Bold is at most 15 per cent wider.
+    let percent = if weight == BOLD { 115 } else { 100 };
+    (thousandths * size * percent + 99_999) / 100_000
 }
 
-fn of_char(c: char) -> i32 {
-    let index = (c as usize).checked_sub(' ' as usize);
-    // What is not ASCII is taken for as wide as it is high.
-    index.and_then(|n| WIDTHS.get(n)).copied().unwrap_or(1000)
-}
-
-/// The text with what XML 1.0 can not hold, and line breaks, replaced.
+/// The text with single spaces, and without characters that XML 1.0 forbids.
 pub(super) fn clean(text: &str) -> String {
-    let replaced = |c: char| match c {
-        '\n' | '\t' => ' ',
-        c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(replaced).collect()
+    let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").replace(forbidden, "\u{fffd}")
 }
 
-/// The text in lines of at most `room`: broken between words, and in a word that is longer.
-pub(super) fn wrap(text: &str, room: i32, size: i32, bold: bool) -> Vec<String> {
-    let fits = |line: &str| width(line, size, bold) <= room;
-    let mut lines: Vec<String> = Vec::new();
+/// The text in lines that fit. A line ends after a word; a word that is too long
+/// is broken after a punctuation mark, or anywhere.
+pub(super) fn wrap(text: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
-        let longer = match line.is_empty() {
-            true => word.to_owned(),
-            false => format!("{line} {word}"),
-        };
-        if fits(&longer) {
-            line = longer;
+    for c in clean(text).chars() {
+        let end = line.len();
+        line.push(c);
+        if end == 0 || fits(&line) {
             continue;
         }
-        if !line.is_empty() {
-            lines.push(std::mem::take(&mut line));
-        }
-        let mut pieces = broken(word, &fits);
-        line = pieces.pop().unwrap_or_default();
-        lines.extend(pieces);
+        let marks = ['-', '.', '/', ':', ';', '_', '='];
+        let mark = line.rfind(' ').or(line[..end].rfind(marks));
+        let rest = line.split_off(mark.map_or(end, |at| at + 1));
+        lines.push(std::mem::replace(&mut line, rest).trim_end().to_owned());
     }
     if !line.is_empty() {
         lines.push(line);
     }
     lines
-}
-
-/// A word in pieces that fit, broken after a sign where there is one.
-fn broken(word: &str, fits: &impl Fn(&str) -> bool) -> Vec<String> {
-    let mut pieces = Vec::new();
-    let mut piece = String::new();
-    for c in word.chars() {
-        piece.push(c);
-        if fits(&piece) || piece.chars().nth(1).is_none() {
-            continue;
-        }
-        piece.pop();
-        let cut = piece.rfind(['-', '.', '/', ':', ';', '_', '=']);
-        let cut = cut.map_or(piece.len(), |at| at + 1);
-        let mut rest = piece.split_off(cut);
-        rest.push(c);
-        pieces.push(std::mem::replace(&mut piece, rest));
-    }
-    if !piece.is_empty() {
-        pieces.push(piece);
-    }
-    pieces
 }
 
 #[cfg(test)]
@@ -96,11 +73,8 @@ mod tests {
     fn no_line_is_longer_than_its_room_and_no_word_is_lost() {
         let text = "a few words and /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0 again";
         for room in [30, 60, 100, 1000] {
-            let lines = wrap(text, room, 12, false);
-            assert!(
-                lines.iter().all(|l| width(l, 12, false) <= room),
-                "{lines:?}"
-            );
+            let lines = wrap(text, |line| width(line, PLAIN) <= room);
+            assert!(lines.iter().all(|l| width(l, PLAIN) <= room), "{lines:?}");
             let letters = |t: &str| t.split_whitespace().collect::<String>();
             assert_eq!(letters(&lines.concat()), letters(text));
         }
@@ -108,11 +82,11 @@ mod tests {
 
     #[test]
     fn a_room_for_nothing_still_ends() {
-        assert_eq!(wrap("ab c", 1, 12, false), ["a", "b", "c"]);
+        assert_eq!(wrap("ab c", |_| false), ["a", "b", "c"]);
     }
 
     #[test]
-    fn what_xml_can_not_hold_is_replaced() {
+    fn what_xml_forbids_is_replaced() {
         assert_eq!(
             clean("a\u{1b}[31m\n\u{0}\u{ffff}b"),
             "a\u{fffd}[31m \u{fffd}\u{fffd}b"
