@@ -11,8 +11,8 @@ use crate::ocf::{Advice, Agent, Call, Description, Failure, Health};
 use ec2::Deadline;
 use ec2::ErrorKind;
 use ec2::{
-    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, retry_denied,
-    retry_transient, trust_the_bundle,
+    AllocationId, AwsError, Ec2, ElasticIp, InterfaceId, Metadata, Region, prepare_environment,
+    retry_denied, retry_transient,
 };
 
 parameters! {
@@ -66,7 +66,7 @@ impl Agent for AwsEip {
     type Parameters = AwsEipParameters;
 
     fn new(parameters: AwsEipParameters, call: Call) -> Self {
-        trust_the_bundle();
+        prepare_environment();
         let seen = Seen {
             allocation: parameters.allocation_id.to_string(),
             private: parameters.private_ip_address,
@@ -98,7 +98,7 @@ impl Agent for AwsEip {
             let (interface, ec2) = connected.map_err(Failure::from)?;
             let address = self.look_up(&ec2, deadline).await?;
             let rehearsal = async {
-                let (ec2, parameters) = (ec2.rehearsing(), &self.parameters);
+                let (ec2, parameters) = (ec2.dry_run(), &self.parameters);
                 let associated = retry_transient(deadline, async || {
                     let private = parameters.private_ip_address;
                     ec2.associate(&parameters.allocation_id, &interface, private)

@@ -9,7 +9,8 @@ use crate::ocf::{Advice, Agent, Call, Description, Exit, Failure, Health};
 use ec2::Deadline;
 use ec2::ErrorKind;
 use ec2::{
-    AwsError, Ec2, InterfaceId, Metadata, Region, retry_denied, retry_transient, trust_the_bundle,
+    AwsError, Ec2, InterfaceId, Metadata, Region, prepare_environment, retry_denied,
+    retry_transient,
 };
 
 parameters! {
@@ -53,7 +54,7 @@ impl Agent for AwsVip {
     type Parameters = AwsVipParameters;
 
     fn new(parameters: AwsVipParameters, call: Call) -> Self {
-        trust_the_bundle();
+        prepare_environment();
         let seen = Sighting::of(
             Self::DESCRIPTION.name,
             &call.resource,

@@ -19,8 +19,8 @@ use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 use ec2::Deadline;
 use ec2::ErrorKind;
 use ec2::{
-    AwsError, Ec2, InstanceId, InstanceIds, Metadata, Region, VolumeId, retry_transient,
-    trust_the_bundle,
+    AwsError, Ec2, InstanceId, InstanceIds, Metadata, Region, VolumeId, prepare_environment,
+    retry_transient,
 };
 
 parameters! {
@@ -139,7 +139,7 @@ impl Agent for AwsEbs {
     type Parameters = AwsEbsParameters;
 
     fn new(parameters: AwsEbsParameters, call: Call) -> Self {
-        trust_the_bundle();
+        prepare_environment();
         let state = StateFile::of(Self::DESCRIPTION.name, &call.resource);
         let denied_until = call.deadline.at_most(DENIED.min(call.deadline.limit() / 2));
         Self {
