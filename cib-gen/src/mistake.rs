@@ -299,6 +299,9 @@ mod tests {
             .collect();
         let table = format!("<!-- codes -->\n| code | what |\n|---|---|\n{rows}<!-- /codes -->");
         let reference = include_str!("../../docs/reference.md");
-        assert!(reference.contains(&table), "docs/reference.md should have:\n{table}");
+        assert!(
+            reference.contains(&table),
+            "docs/reference.md should have:\n{table}"
+        );
     }
 }

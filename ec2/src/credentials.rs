@@ -11,75 +11,66 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
 use crate::client::{is_set, shared_files};
 use crate::error::root_cause;
 use crate::metadata::Metadata;
 
-/// How long the shared configuration may take: it may ask STS, or run a program.
+/// How long one source may take: a profile may ask STS, or run a program.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Credentials that expire sooner are fetched again.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
-/// The sources of one client, and the credentials in use.
+/// The sources of one client, and the credentials in use with the name of their source.
 #[derive(Debug, Clone)]
 pub(crate) struct CredentialSources {
     sources: Arc<Vec<Source>>,
-    found: Arc<Mutex<Option<Found>>>,
+    found: Arc<Mutex<Option<(Credentials, String)>>>,
 }
 
 #[derive(Debug)]
-enum Source {
-    Environment,
-    Shared {
-        provider: Box<ProfileFileCredentialsProvider>,
-        /// For messages.
-        name: String,
-        /// Whether `profile` names a profile, which then has to exist.
-        is_named: bool,
-    },
-    Role,
-}
-
-#[derive(Debug, Clone)]
-struct Found {
-    credentials: Credentials,
-    source: String,
-}
-
-/// Why a source has no credentials.
-enum Missing {
-    /// It is not configured, which is usual.
-    NotConfigured,
-    /// It is configured and does not work.
-    Broken(String),
+struct Source {
+    /// For messages.
+    name: String,
+    provider: SharedCredentialsProvider,
+    /// What is wrong if it has no credentials; `None` if that is usual.
+    required: Option<String>,
 }
 
 impl CredentialSources {
     /// All sources; with a profile, that profile alone.
     pub(crate) fn new(profile: Option<&str>, region: &str) -> Self {
+        let environment = Source {
+            name: "the environment".to_owned(),
+            provider: SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()),
+            required: missing_variable(),
+        };
         // For a profile that assumes a role: the region of STS, and `credential_source = Ec2InstanceMetadata`.
         let region = Region::new(region.to_owned());
-        let mut shared = ProfileFileCredentialsProvider::builder()
+        let mut provider = ProfileFileCredentialsProvider::builder()
             .configure(&ProviderConfig::default().with_region(Some(region)))
             .with_custom_provider("Ec2InstanceMetadata", RoleProvider);
         let mut name = shared_files();
         if let Some(profile) = profile {
-            shared = shared.profile_name(profile);
+            provider = provider.profile_name(profile);
             name = format!("the profile {profile} of {name}");
         }
-        let shared = Source::Shared {
-            provider: Box::new(shared.build()),
+        let shared = Source {
             name,
-            is_named: profile.is_some() || is_set("AWS_PROFILE"),
+            provider: SharedCredentialsProvider::new(provider.build()),
+            required: None,
         };
-        let sources = match profile {
-            Some(_) => vec![shared],
-            None => vec![Source::Environment, shared, Source::Role],
+        let role = Source {
+            name: "the instance role".to_owned(),
+            provider: SharedCredentialsProvider::new(RoleProvider),
+            required: None,
         };
         Self {
-            sources: Arc::new(sources),
+            sources: Arc::new(match profile {
+                Some(_) => vec![shared],
+                None => vec![environment, shared, role],
+            }),
             found: Arc::default(),
         }
     }
@@ -89,27 +80,26 @@ impl CredentialSources {
     /// # Errors
     /// What is wrong with each source; broken ones first.
     pub(crate) async fn get(&self) -> Result<Credentials, String> {
-        if let Some(found) = self.found().filter(|found| is_valid(&found.credentials)) {
-            return Ok(found.credentials);
+        let enough = SystemTime::now() + EXPIRY_MARGIN;
+        let is_valid = |found: &Credentials| found.expiry().is_none_or(|expiry| expiry > enough);
+        if let Some((credentials, _)) = self.found().filter(|(found, _)| is_valid(found)) {
+            return Ok(credentials);
         }
         let mut broken = Vec::new();
         let mut empty = Vec::new();
         for source in self.sources.iter() {
-            let name = source.name();
+            let name = &source.name;
             match source.get().await {
                 Ok(credentials) => {
                     if !broken.is_empty() {
                         tracing::warn!("using the credentials of {name}; {}", broken.join("; "));
                     }
-                    let found = Found {
-                        credentials: credentials.clone(),
-                        source: name.to_owned(),
-                    };
-                    *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                    let found = Some((credentials.clone(), name.clone()));
+                    *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
                     return Ok(credentials);
                 }
-                Err(Missing::NotConfigured) => empty.push(name),
-                Err(Missing::Broken(why)) => broken.push(format!("{name}: {why}")),
+                Err(None) => empty.push(name.as_str()),
+                Err(Some(why)) => broken.push(format!("{name}: {why}")),
             }
         }
         if !empty.is_empty() {
@@ -120,81 +110,52 @@ impl CredentialSources {
 
     /// The credentials in use, for messages: the end of the access key (which is no secret) and the source.
     pub(crate) fn in_use(&self) -> String {
-        let Some(found) = self.found() else {
+        let Some((credentials, source)) = self.found() else {
             return "no credentials".to_owned();
         };
-        let key = found.credentials.access_key_id();
+        let key = credentials.access_key_id();
         let end = key.get(key.len().saturating_sub(4)..).unwrap_or_default();
-        format!("the access key ...{end} of {}", found.source)
+        format!("the access key ...{end} of {source}")
     }
 
-    fn found(&self) -> Option<Found> {
+    fn found(&self) -> Option<(Credentials, String)> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.clone()
     }
 }
 
-fn is_valid(credentials: &Credentials) -> bool {
-    let enough = SystemTime::now() + EXPIRY_MARGIN;
-    credentials.expiry().is_none_or(|expiry| expiry > enough)
-}
-
 impl Source {
-    fn name(&self) -> &str {
-        match self {
-            Self::Environment => "the environment",
-            Self::Shared { name, .. } => name,
-            Self::Role => "the instance role",
-        }
-    }
-
-    async fn get(&self) -> Result<Credentials, Missing> {
-        match self {
-            Self::Environment => {
-                let environment = EnvironmentVariableCredentialsProvider::new();
-                (environment.provide_credentials().await).map_err(|error| match error {
-                    CredentialsError::CredentialsNotLoaded(_) => missing_half(),
-                    error => Missing::Broken(root_cause(&error)),
-                })
+    /// The credentials; else what is wrong, or `None` if the source is not configured, which is usual.
+    async fn get(&self) -> Result<Credentials, Option<String>> {
+        let answer = self.provider.provide_credentials();
+        let answer = tokio::time::timeout(TIME_LIMIT, answer).await;
+        let late = |_| Some(format!("no answer within {} s", TIME_LIMIT.as_secs()));
+        answer.map_err(late)?.map_err(|error| {
+            let cause = root_cause(&error);
+            // A profile that somebody has named is expected to exist.
+            let is_missing = cause.contains("was not defined")
+                && (self.name.starts_with("the profile") || is_set("AWS_PROFILE"));
+            match error {
+                CredentialsError::CredentialsNotLoaded(_) if !is_missing => self.required.clone(),
+                // The SDK is built without SSO, and its message is for programmers.
+                _ if cause.contains("cargo feature") => Some(
+                    "it signs in through SSO, which an agent cannot do: give it keys, \
+                     credential_process or a role"
+                        .to_owned(),
+                ),
+                _ => Some(cause),
             }
-            Self::Shared {
-                provider, is_named, ..
-            } => {
-                let answer = tokio::time::timeout(TIME_LIMIT, provider.provide_credentials()).await;
-                let late =
-                    || Missing::Broken(format!("no answer within {} s", TIME_LIMIT.as_secs()));
-                answer.map_err(|_| late())?.map_err(|error| {
-                    let cause = root_cause(&error);
-                    match error {
-                        CredentialsError::CredentialsNotLoaded(_)
-                            if !(*is_named && cause.contains("was not defined")) =>
-                        {
-                            Missing::NotConfigured
-                        }
-                        // The SDK is built without SSO and asks the reader to rebuild it.
-                        _ if cause.contains("cargo feature") => Missing::Broken(
-                            "it signs in through SSO, which an agent cannot do: give it keys, \
-                             credential_process or a role"
-                                .to_owned(),
-                        ),
-                        _ => Missing::Broken(cause),
-                    }
-                })
-            }
-            Self::Role => role()
-                .map_err(Missing::Broken)?
-                .ok_or(Missing::NotConfigured),
-        }
+        })
     }
 }
 
-/// Why the environment has no credentials: neither variable is set, or only one.
-fn missing_half() -> Missing {
+/// What is missing in the environment if only one of the two variables is set.
+fn missing_variable() -> Option<String> {
     let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
     match (is_set(id), is_set(secret)) {
-        (true, false) => Missing::Broken(format!("{id} without {secret}")),
-        (false, true) => Missing::Broken(format!("{secret} without {id}")),
-        _ => Missing::NotConfigured,
+        (true, false) => Some(format!("{id} without {secret}")),
+        (false, true) => Some(format!("{secret} without {id}")),
+        _ => None,
     }
 }
 

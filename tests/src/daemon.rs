@@ -27,14 +27,14 @@ use crate::{endpoints, netns, paths, resolver, vpc};
 /// How long nodes may take from power to a working sshd and pcsd.
 const UP_WITHIN: Duration = Duration::from_secs(180);
 
-/// How often the machines are looked at for the volume: much shorter than a detach and an attach.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the machines are searched for the volume: much shorter than a detach and an attach.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs the lab until the process is killed. The caller has made the state directory, and has no
-/// other thread: this thread's namespaces become those of all.
+/// Runs the lab until the process is killed. The caller has created the state directory and has no other thread, so
+/// that all threads get this thread's namespaces.
 ///
 /// # Errors
-/// Something of the lab cannot be made; it was also told to whoever follows the start.
+/// A part of the lab cannot be created; whoever follows the start was told, too.
 pub fn serve(options: &Options) -> Result<(), Error> {
     let group = Cgroup::of_the_lab()?;
     note("cgroup", group.path())?;
@@ -46,7 +46,7 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     fs::create_dir_all(&disks)?;
 
     let start = Arc::new(Start::default());
-    let desk = Arc::new(Desk {
+    let desk = Arc::new(ControlServer {
         start: Arc::clone(&start),
         lab: OnceLock::new(),
         moments: Mutex::default(),
@@ -91,7 +91,7 @@ async fn begin(
     image: &image::Image,
     group: &Cgroup,
     disks: &Path,
-    desk: &Arc<Desk>,
+    desk: &Arc<ControlServer>,
 ) -> Result<(), Error> {
     let start = &desk.start;
     start.step("disks");
@@ -123,7 +123,7 @@ async fn begin(
     std::thread::spawn(move || {
         loop {
             watched.look_for_the_volume();
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     });
 
@@ -204,12 +204,12 @@ fn keep_mounts_private(dir: &Path) -> Result<(), Error> {
 /// How far the start has got, for any number of followers.
 #[derive(Default)]
 struct Start {
-    told: Mutex<Told>,
+    told: Mutex<StartProgress>,
     news: Condvar,
 }
 
 #[derive(Default)]
-struct Told {
+struct StartProgress {
     steps: Vec<String>,
     end: Option<Result<(), String>>,
 }
@@ -256,14 +256,14 @@ struct Running {
     dhcp: Dhcp,
 }
 
-/// Where clients' wishes are heard.
-struct Desk {
+/// Answers the requests of clients.
+struct ControlServer {
     start: Arc<Start>,
     lab: OnceLock<Running>,
     moments: Mutex<Vec<Moment>>,
 }
 
-impl Desk {
+impl ControlServer {
     fn attend(&self, stream: UnixStream) {
         let mut line = String::new();
         if BufReader::new(&stream).read_line(&mut line).is_err() {
@@ -370,7 +370,7 @@ impl Running {
         })
     }
 
-    /// A node whose power was cut gets it back; one that EC2 has stopped is started by EC2.
+    /// Powers a node on after a power cut; if EC2 has stopped the instance, EC2 starts it.
     fn power_on(&self, instance: &str) -> Result<(), Error> {
         let instance = known(instance)?;
         let state = self

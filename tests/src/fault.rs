@@ -1,4 +1,4 @@
-//! `lab fault`: how faults are said and shown. What they do is in the library.
+//! `lab fault`: the command line of faults. What they do is in the library.
 
 use std::time::Duration;
 
@@ -71,13 +71,13 @@ impl Scope {
                 (None, Some(times)) => Life::Times(times),
                 (None, None) => Life::UntilCleared,
             },
-            by: by.unwrap_or(Injection::BY),
+            by: by.unwrap_or(Injection::DEFAULT_DELAY),
             ..Injection::of(fault)
         }
     }
 }
 
-/// Does it, and says what there is to say.
+/// Runs the command and prints its result.
 pub(crate) fn run(lab: &Lab, verb: Verb) -> Result<(), Error> {
     let injection = match verb {
         Verb::Ec2 {

@@ -22,8 +22,6 @@ use transport::DirectConnector;
 /// The time limit of all requests of one [`Metadata`]. The service runs on the instance's own host and answers
 /// within a millisecond.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
-/// The shortest time limit: zero would mean no limit.
-const SHORTEST: Duration = Duration::from_millis(1);
 const ENDPOINT: &str = "http://169.254.169.254";
 const TOKEN_TTL_SECONDS: &str = "60";
 
@@ -33,8 +31,6 @@ pub struct Metadata {
     agent: Agent,
     endpoint: String,
     token: RefCell<String>,
-    /// When all requests have to be over.
-    until: Instant,
 }
 
 /// Each call fails if the service does not answer.
@@ -62,7 +58,6 @@ impl Metadata {
             agent: Agent::with_parts(config, connector, DefaultResolver::default()),
             endpoint,
             token: RefCell::default(),
-            until,
         };
         metadata.fetch_token()?;
         Ok(metadata)
@@ -93,21 +88,14 @@ impl Metadata {
 
     fn fetch_token(&self) -> Result<(), AwsError> {
         let url = format!("{}/latest/api/token", self.endpoint);
-        let request = self.agent.put(&url).config();
+        let request = self.agent.put(&url);
         let token = request
-            .timeout_global(Some(self.time_left()))
-            .build()
             .header("X-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL_SECONDS)
             .send_empty()
             .and_then(|mut answer| answer.body_mut().read_to_string())
             .map_err(|error| self.no_answer("get a token", &error))?;
         *self.token.borrow_mut() = token;
         Ok(())
-    }
-
-    fn time_left(&self) -> Duration {
-        let left = self.until.saturating_duration_since(Instant::now());
-        left.max(SHORTEST)
     }
 
     /// An item.
@@ -139,13 +127,10 @@ impl Metadata {
     }
 
     fn request(&self, url: &str) -> Result<String, Error> {
-        let request = self.agent.get(url).config();
-        let answer = request
-            .timeout_global(Some(self.time_left()))
-            .build()
-            .header("X-aws-ec2-metadata-token", self.token.borrow().as_str())
-            .call();
-        answer?.body_mut().read_to_string()
+        let token = self.token.borrow();
+        let request = self.agent.get(url);
+        let answer = request.header("X-aws-ec2-metadata-token", token.as_str());
+        answer.call()?.body_mut().read_to_string()
     }
 
     fn no_answer(&self, operation: &str, error: &Error) -> AwsError {

@@ -1,5 +1,5 @@
-//! The public address that EC2 lends to an instance's primary address: when it comes, when it goes,
-//! and when no other comes after it. Not the Elastic IPs, which are in `action::address`.
+//! The auto-assigned public address of an instance: when EC2 assigns it, when EC2 releases it, and when EC2
+//! assigns no other one. Elastic IPs are in `action::address`.
 //!
 //! Source: EC2 User Guide, "Amazon EC2 instance IP addressing", "Public IPv4 addresses".
 
@@ -11,7 +11,7 @@ use super::state::State;
 impl State {
     /// A started instance is lent another one than it had, out of EC2's pool. None if it has an Elastic IP
     /// at its primary address, or has lost the last one for good.
-    pub(super) fn lend_public(&mut self, id: &InterfaceId) {
+    pub(super) fn assign_public(&mut self, id: &InterfaceId) {
         let Some(interface) = self.interfaces.get(id) else {
             return;
         };

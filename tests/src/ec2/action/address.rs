@@ -22,7 +22,7 @@ pub(super) fn associate(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         "PublicIp",
     ])?;
     let allocation = AllocationId::parse(call.required("AllocationId")?)?;
-    let wish = Wish {
+    let wish = AssociationRequest {
         instance: call
             .optional("InstanceId")
             .map(InstanceId::parse)
@@ -98,7 +98,7 @@ pub(super) fn describe(state: &State, call: &Call) -> Answer {
 }
 
 /// What an AssociateAddress asks for.
-struct Wish {
+struct AssociationRequest {
     instance: Option<InstanceId>,
     interface: Option<InterfaceId>,
     private: Option<Ipv4Addr>,
@@ -109,7 +109,7 @@ impl State {
     fn associate(
         &mut self,
         allocation: &AllocationId,
-        wish: &Wish,
+        wish: &AssociationRequest,
     ) -> Result<AssociationId, ApiError> {
         if !self.addresses.contains_key(allocation) {
             return Err(no_allocation(allocation));

@@ -87,7 +87,7 @@ pub(super) fn interface_elements(
     elements
 }
 
-/// The public address of a private one: an Elastic IP, or the one lent to the primary address.
+/// The public address of a private one: an Elastic IP, or the auto-assigned one of the primary address.
 pub(in crate::ec2) fn public_of(
     state: &State,
     interface: &Interface,

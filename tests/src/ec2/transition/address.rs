@@ -1,4 +1,4 @@
-//! The way of an address: the VPC and the metadata follow what the API has answered.
+//! Transitions of an address: the VPC and the metadata follow the API's answer after a while.
 
 use std::sync::Arc;
 
