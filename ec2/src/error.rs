@@ -159,7 +159,7 @@ impl AwsError {
     }
 
     /// Whether EC2 asked for fewer calls.
-    pub fn is_throttled(&self) -> bool {
+    pub(crate) fn is_throttled(&self) -> bool {
         self.has_code_of(THROTTLED)
     }
 

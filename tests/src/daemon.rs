@@ -34,7 +34,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// that all threads get this thread's namespaces.
 ///
 /// # Errors
-/// A part of the lab cannot be created; whoever follows the start was told, too.
+/// A part of the lab cannot be created; whoever follows the start gets the error, too.
 pub fn serve(options: &Options) -> Result<(), Error> {
     let group = Cgroup::of_the_lab()?;
     note("cgroup", group.path())?;
@@ -46,7 +46,7 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     fs::create_dir_all(&disks)?;
 
     let start = Arc::new(Start::default());
-    let desk = Arc::new(ControlServer {
+    let control = Arc::new(ControlServer {
         start: Arc::clone(&start),
         lab: OnceLock::new(),
         moments: Mutex::default(),
@@ -61,15 +61,15 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let clients = Arc::clone(&desk);
+    let clients = Arc::clone(&control);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let desk = Arc::clone(&clients);
-            std::thread::spawn(move || desk.attend(stream));
+            let control = Arc::clone(&clients);
+            std::thread::spawn(move || control.attend(stream));
         }
     });
     runtime.block_on(async {
-        let begun = begin(options, &image, &group, &disks, &desk).await;
+        let begun = begin(options, &image, &group, &disks, &control).await;
         start.end(begun.as_ref().map(drop).map_err(ToString::to_string));
         if begun.is_err() {
             // Whoever follows the start gets the reason; `lab down` gets the rest.
@@ -91,9 +91,9 @@ async fn begin(
     image: &image::Image,
     group: &Cgroup,
     disks: &Path,
-    desk: &Arc<ControlServer>,
+    control: &Arc<ControlServer>,
 ) -> Result<(), Error> {
-    let start = &desk.start;
+    let start = &control.start;
     start.step("disks");
     let model: Model = Arc::new(OnceLock::new());
     let kernel: Vec<&'static Instance> = options
@@ -128,9 +128,9 @@ async fn begin(
     });
 
     start.step("three nodes");
-    let (booting, start) = (Arc::clone(&world), Arc::clone(&desk.start));
+    let (booting, start) = (Arc::clone(&world), Arc::clone(&control.start));
     tokio::task::spawn_blocking(move || boot_all(&booting, &start)).await??;
-    let _ = desk.lab.set(Running { world, ec2, dhcp });
+    let _ = control.lab.set(Running { world, ec2, dhcp });
     Ok(())
 }
 
@@ -204,7 +204,7 @@ fn keep_mounts_private(dir: &Path) -> Result<(), Error> {
 /// How far the start has got, for any number of followers.
 #[derive(Default)]
 struct Start {
-    told: Mutex<StartProgress>,
+    progress: Mutex<StartProgress>,
     news: Condvar,
 }
 
@@ -216,14 +216,14 @@ struct StartProgress {
 
 impl Start {
     fn step(&self, what: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.steps.push(what.to_owned());
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.steps.push(what.to_owned());
         self.news.notify_all();
     }
 
     fn end(&self, result: Result<(), String>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.end = Some(result);
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.end = Some(result);
         self.news.notify_all();
     }
 
@@ -231,14 +231,14 @@ impl Start {
     fn follow(&self, mut each: impl FnMut(String) -> std::io::Result<()>) -> Result<(), Error> {
         let mut seen = 0;
         loop {
-            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = self
+            let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let progress = self
                 .news
-                .wait_while(told, |t| t.steps.len() == seen && t.end.is_none())
+                .wait_while(progress, |t| t.steps.len() == seen && t.end.is_none())
                 .unwrap_or_else(PoisonError::into_inner);
-            let steps: Vec<String> = told.steps.iter().skip(seen).cloned().collect();
-            let end = told.end.clone();
-            drop(told);
+            let steps: Vec<String> = progress.steps.iter().skip(seen).cloned().collect();
+            let end = progress.end.clone();
+            drop(progress);
             seen += steps.len();
             for step in steps {
                 each(step)?;
@@ -317,7 +317,7 @@ impl ControlServer {
             Request::Inject(injection) => {
                 let number = lab.ec2.inject(injection.clone());
                 let mut faults = lab.ec2.faults();
-                faults.retain(|standing| standing.number == number);
+                faults.retain(|fault| fault.number == number);
                 return Ok(Reply::Faults(faults));
             }
             Request::Lease(lease) => {

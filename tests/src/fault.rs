@@ -92,10 +92,10 @@ pub(crate) fn run(lab: &Lab, verb: Verb) -> Result<(), Error> {
         Verb::Volume { fault, scope } => scope.injection(fault, None),
         Verb::Metadata { fault, scope, by } => scope.injection(fault, by),
         Verb::List => {
-            for standing in lab.faults()? {
+            for fault in lab.faults()? {
                 println!(
-                    "{}  {} (struck {} times)",
-                    standing.number, standing.injection, standing.struck
+                    "{}  {} (applied {} times)",
+                    fault.number, fault.injection, fault.struck
                 );
             }
             return Ok(());
@@ -114,5 +114,5 @@ fn duration(text: &str) -> Result<Duration, String> {
             let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
             Duration::try_from_secs_f64(number * seconds).ok()
         })
-        .ok_or_else(|| format!("`{text}` is no duration: write 500ms, 90s, 10m or 1h"))
+        .ok_or_else(|| format!("`{text}` is not a duration; help: write 500ms, 90s, 10m or 1h"))
 }

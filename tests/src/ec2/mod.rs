@@ -64,7 +64,7 @@ pub struct Ec2 {
     runtime: tokio::runtime::Handle,
     /// One lock per instance: its calls to the world go one at a time.
     turns: Mutex<BTreeMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
-    decided: Mutex<DeliveredNetwork>,
+    network_state: Mutex<DeliveredNetwork>,
     /// The number of the last change of addresses that the world was given.
     delivering: tokio::sync::Mutex<u64>,
 }
@@ -84,7 +84,7 @@ impl Ec2 {
     /// Outside a tokio runtime.
     pub fn new(timing: Timing, world: Arc<dyn World>) -> Arc<Self> {
         let state = State::of_site();
-        let decided = DeliveredNetwork {
+        let network_state = DeliveredNetwork {
             delivered: state.delivered.clone(),
             order: 0,
         };
@@ -98,7 +98,7 @@ impl Ec2 {
             events: EventLog::new(),
             runtime: tokio::runtime::Handle::current(),
             turns: Mutex::new(BTreeMap::new()),
-            decided: Mutex::new(decided),
+            network_state: Mutex::new(network_state),
             delivering: tokio::sync::Mutex::new(0),
         })
     }
@@ -144,9 +144,9 @@ impl Ec2 {
 
     fn clear(&self, number: Option<u64>) -> usize {
         let cleared = self.faults.clear(number);
-        for standing in &cleared {
+        for active in &cleared {
             self.events.add(Happening::Fault {
-                what: standing.injection.to_string(),
+                what: active.injection.to_string(),
                 begins: false,
             });
         }
@@ -155,7 +155,7 @@ impl Ec2 {
 
     /// The faults in force, and those whose number of times is used up but which still hold a volume.
     pub fn faults(&self) -> Vec<ActiveFault> {
-        self.faults.standing()
+        self.faults.active()
     }
 
     /// How many requests an instance has made to its metadata service, tokens included.

@@ -95,7 +95,7 @@ pub(in crate::ec2) fn public_of(
 ) -> Option<Ipv4Addr> {
     let elastic = state.association_of(private).map(|(_, public, _)| public);
     elastic.or(interface
-        .lent_public
+        .auto_public
         .filter(|_| private == interface.primary))
 }
 

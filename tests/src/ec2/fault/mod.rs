@@ -136,22 +136,22 @@ pub struct ActiveFault {
 }
 
 struct Entry {
-    standing: ActiveFault,
+    active: ActiveFault,
     since: Instant,
 }
 
 impl Entry {
     /// Whether it has not ended by itself.
     fn lasts(&self) -> bool {
-        match self.standing.injection.life {
+        match self.active.injection.life {
             Life::For(duration) => self.since.elapsed() < duration,
             Life::UntilCleared | Life::Times(_) => true,
         }
     }
 
     fn strikes_again(&self) -> bool {
-        match self.standing.injection.life {
-            Life::Times(times) => self.standing.struck < times,
+        match self.active.injection.life {
+            Life::Times(times) => self.active.struck < times,
             Life::UntilCleared | Life::For(_) => self.lasts(),
         }
     }
@@ -167,13 +167,13 @@ impl Faults {
     pub(super) fn inject(&self, injection: Injection) -> u64 {
         let (last, entries) = &mut *locked(&self.entries);
         *last += 1;
-        let standing = ActiveFault {
+        let active = ActiveFault {
             number: *last,
             injection,
             struck: 0,
         };
         let since = Instant::now();
-        entries.push(Entry { standing, since });
+        entries.push(Entry { active, since });
         *last
     }
 
@@ -182,16 +182,16 @@ impl Faults {
         let (_, entries) = &mut *locked(&self.entries);
         entries
             .extract_if(.., |entry| {
-                number.is_none_or(|number| entry.standing.number == number)
+                number.is_none_or(|number| entry.active.number == number)
             })
-            .map(|entry| entry.standing)
+            .map(|entry| entry.active)
             .collect()
     }
 
-    pub(super) fn standing(&self) -> Vec<ActiveFault> {
+    pub(super) fn active(&self) -> Vec<ActiveFault> {
         let (_, entries) = &mut *locked(&self.entries);
         entries.retain(Entry::lasts);
-        entries.iter().map(|entry| entry.standing.clone()).collect()
+        entries.iter().map(|entry| entry.active.clone()).collect()
     }
 
     /// Finds the first fault that `pick` accepts and that is for this call or instance, and counts it.
@@ -203,17 +203,17 @@ impl Faults {
     ) -> Option<FaultHit<F>> {
         let (_, entries) = &mut *locked(&self.entries);
         entries.iter_mut().find_map(|entry| {
-            let injection = &entry.standing.injection;
+            let injection = &entry.active.injection;
             if !entry.strikes_again() || !injection.meets(call, instance) {
                 return None;
             }
             let fault = pick(injection.fault)?;
-            entry.standing.struck += 1;
+            entry.active.struck += 1;
             Some(FaultHit {
                 fault,
-                number: entry.standing.number,
+                number: entry.active.number,
                 since: entry.since,
-                by: entry.standing.injection.by,
+                by: entry.active.injection.by,
             })
         })
     }
@@ -257,7 +257,7 @@ impl Faults {
         let (_, entries) = &*locked(&self.entries);
         entries
             .iter()
-            .any(|entry| entry.standing.number == number && entry.lasts())
+            .any(|entry| entry.active.number == number && entry.lasts())
     }
 }
 
