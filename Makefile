@@ -29,7 +29,7 @@ help:
 	@echo 'make test-suites   the main job on Debian 12 and on Debian 13'
 	@echo 'make test-long     what takes hours: the suites, long outages, everything several times'
 	@echo 'make bench  what cib-gen and the agents cost, the agents beside those that they replace'
-	@echo '            (README=README.md writes it there)'
+	@echo '            (README=docs/reference.md writes it there)'
 	@echo 'make deb    the package for Ubuntu 24.04, Debian 13 and Debian 12'
 	@echo 'make lab    the command `lab`: make lab && $(LAB) --help'
 	@echo 'make clean  remove what was built, the node images too'

@@ -53,7 +53,7 @@ impl Resource {
             .parameter("allocation_id", "eipalloc-02c7cf64a5cd449cf")
             .parameter("private_ip_address", "172.31.16.130")
             .parameter("CRM_meta_interval", "10000")
-            // EC2 can not be reached.
+            // EC2 cannot be reached.
             .parameter("region", "us-west-1")
             .set("AWS_ENDPOINT_URL_EC2", call::NOBODY)
             .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
@@ -170,7 +170,7 @@ fn what_the_metadata_forgets_while_ec2_is_silent_is_believed_to_be_here_for_a_wh
         answer.reason().contains("it was here 0 s ago"),
         "{answer:?}"
     );
-    assert!(answer.reason().contains("can not be reached"), "{answer:?}");
+    assert!(answer.reason().contains("cannot be reached"), "{answer:?}");
     let note = format!("/run/portsip-ha/awseip-{}.json", resource.0);
     let touched = std::process::Command::new("touch")
         .args(["-d", "3 minutes ago", &note])

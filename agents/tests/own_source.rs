@@ -147,6 +147,6 @@ fn that_the_nodes_own_address_has_gone_is_told_from_silence() {
     assert!(answer.reason().contains(only), "{answer:?}");
     site.node.ip("route delete default");
     let answer = site.monitor(NOBODY).expect(190);
-    let no_way = "no way to 169.254.169.254";
+    let no_way = "no route to 169.254.169.254";
     assert!(answer.reason().contains(no_way), "{answer:?}");
 }

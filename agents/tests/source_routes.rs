@@ -199,5 +199,5 @@ fn the_kernel_says_which_source_it_would_choose_and_that_there_is_no_way() {
             .await
             .unwrap_err()
     });
-    assert_eq!(error.errno(), Some(Errno::EPERM), "{error}");
+    assert_eq!(error.errno(), Some(Errno::EACCES), "{error}");
 }

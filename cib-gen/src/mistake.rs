@@ -49,7 +49,7 @@ impl<T> At<T> {
     }
 }
 
-/// The kinds of mistake: the code that a message bears, and what the README says of it.
+/// The kinds of mistake: the code that a message bears, and what docs/reference.md says of it.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $meaning:literal;)*) => {
         /// The kind of a mistake.
@@ -264,12 +264,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_has_every_code() {
+    fn the_reference_has_every_code() {
         let rows: String = (Code::ALL.iter())
             .map(|code| format!("| `{}` | {} |\n", code.code(), code.meaning()))
             .collect();
         let table = format!("<!-- codes -->\n| code | what |\n|---|---|\n{rows}<!-- /codes -->");
-        let readme = include_str!("../../README.md");
-        assert!(readme.contains(&table), "README.md should have:\n{table}");
+        let reference = include_str!("../../docs/reference.md");
+        assert!(
+            reference.contains(&table),
+            "docs/reference.md should have:\n{table}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Until when an answer is of use. Every wait and every retry has one.
+//! A deadline. Every wait and every retry has one.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,14 @@ pub struct Deadline {
 impl Deadline {
     /// The deadline of work that began at `start` and may take `limit`.
     pub fn after(start: Instant, limit: Duration) -> Self {
-        Self {
-            end: start + limit,
-            limit,
-        }
+        let end = start + limit;
+        Self { end, limit }
     }
 
     /// This deadline, or `limit` from now if that is earlier.
     pub fn at_most(self, limit: Duration) -> Self {
-        Self {
-            end: self.end.min(Instant::now() + limit),
-            ..self
-        }
+        let end = self.end.min(Instant::now() + limit);
+        Self { end, ..self }
     }
 
     /// The moment itself.
@@ -41,12 +37,12 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
-    /// How long the work was given, for a message.
+    /// The time limit of the work as a whole, for a message.
     pub fn limit(self) -> Duration {
         self.limit
     }
 
-    /// Sleeps for `pause`, or for what is left. Says whether there is time left.
+    /// Sleeps for `pause`, or until the deadline if that is earlier. Returns whether time is left.
     pub async fn sleep(self, pause: Duration) -> bool {
         tokio::time::sleep(pause.min(self.remaining())).await;
         !self.is_over()

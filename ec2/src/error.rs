@@ -1,44 +1,66 @@
 //! An error of EC2 or of the instance metadata: its kind, and what a person reads. EC2's error codes get their
-//! kind here and nowhere else.
+//! kind in [`ErrorKind::from_code`] and nowhere else.
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-
-/// What class of error it is. What EC2 does not list here says nothing about the resource.
+/// The kinds of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Nothing was learned about what was asked for: throttled, a server error, no answer in
-    /// time, no valid credentials. Asking again may help.
+    /// Nothing is known about the resource: throttled, a server error, no answer in time, no valid
+    /// credentials, or a code that is not listed. A retry may help.
     Unknown,
-    /// What was asked for does not exist.
+    /// The resource does not exist.
     NotFound,
-    /// The volume is attached, or the address associated, elsewhere.
+    /// The volume is attached elsewhere, or the address is associated elsewhere.
     InUse,
-    /// Not possible in the state that it is in now.
+    /// The resource's state does not allow it now.
     WrongState,
-    /// A value is refused; by EC2 also for "that device name is taken" and "that address is not (yet)
-    /// on that interface".
+    /// A value is refused. Also: the device name is taken, or the address is not (yet) on that interface.
     InvalidValue,
     /// The volume and the instance are in different zones.
     WrongZone,
     /// The instance can hold no more volumes or addresses.
     NoRoom,
-    /// Who asks is known and not allowed to.
+    /// The caller is known and has no permission.
     Forbidden,
-    /// It would have been allowed and possible: the answer to a dry run.
+    /// The answer to a dry run: the call is allowed and possible.
     WouldSucceed,
 }
 
+/// IAM does not allow the call.
+const DENIED: &[&str] = &[
+    "UnauthorizedOperation",
+    "AccessDenied",
+    "AccessDeniedException",
+];
+
+/// The caller makes too many calls.
+const THROTTLED: &[&str] = &[
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "RequestThrottled",
+    "TooManyRequestsException",
+];
+
+/// The credentials are wrong or have expired.
+const BAD_CREDENTIALS: &[&str] = &[
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+];
+
 impl ErrorKind {
     /// The kind of an error code of EC2. <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
-    pub fn from_code(code: &str) -> Self {
+    pub(crate) fn from_code(code: &str) -> Self {
         match code {
             "DryRunOperation" => Self::WouldSucceed,
-            "UnauthorizedOperation"
-            | "AccessDenied"
-            | "AccessDeniedException"
-            | "OperationNotPermitted" => Self::Forbidden,
+            "OperationNotPermitted" => Self::Forbidden,
+            _ if DENIED.contains(&code) => Self::Forbidden,
             "VolumeInUse" | "Resource.AlreadyAssociated" | "InvalidIPAddress.InUse" => Self::InUse,
             "IncorrectState" | "IncorrectInstanceState" => Self::WrongState,
             "InvalidVolume.ZoneMismatch" => Self::WrongZone,
@@ -51,79 +73,76 @@ impl ErrorKind {
             | "MissingParameter"
             | "InvalidDevice.InUse" => Self::InvalidValue,
             _ if code.ends_with(".NotFound") || code.ends_with(".Malformed") => Self::NotFound,
-            // Throttled, 5xx, expired or unknown credentials, and whatever EC2 may say one day:
-            // none of it says anything about the resource.
-            _ => Self::Unknown,
-        }
-    }
-
-    /// Of an HTTP status of the instance metadata; none if there was no answer.
-    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>
-    pub fn from_metadata_status(status: Option<u16>) -> Self {
-        match status {
-            Some(404) => Self::NotFound,
-            // 401 is a token that has ended, 403 a service that was turned off: neither tells of the address.
+            // THROTTLED, BAD_CREDENTIALS, server errors, and codes that EC2 may add: none of them says
+            // anything about the resource.
             _ => Self::Unknown,
         }
     }
 }
 
-/// An error of EC2, with what was being done. The cause comes first: Pacemaker keeps about 127 characters.
+/// An error, and what was being done. The cause comes first: Pacemaker keeps about 127 characters.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{said} (trying to {doing})")]
+#[error("{cause} (trying to {operation})")]
 pub struct AwsError {
     /// Its kind.
     pub kind: ErrorKind,
-    /// EC2's code, where it gave one.
+    /// EC2's code, if EC2 gave one.
     pub code: Option<String>,
-    doing: String,
-    said: String,
+    operation: String,
+    cause: String,
 }
 
 impl AwsError {
-    /// An error of our own making.
-    pub fn new(kind: ErrorKind, doing: impl Into<String>, said: impl Into<String>) -> Self {
+    /// An error that EC2 did not send.
+    pub fn new(kind: ErrorKind, operation: impl Into<String>, cause: impl Into<String>) -> Self {
         Self {
             kind,
             code: None,
-            doing: doing.into(),
-            said: said.into(),
+            operation: operation.into(),
+            cause: cause.into(),
         }
     }
 
-    /// What the SDK returned for an operation; `doing` is "attach vol-1 to i-1", `key` whose credentials were used.
-    pub(crate) fn from_sdk<E, R>(doing: &str, error: &SdkError<E, R>, key: &str) -> Self
+    /// An answer of EC2 without the resource that was asked for.
+    pub(crate) fn not_found(operation: &str) -> Self {
+        Self::new(ErrorKind::NotFound, operation, "EC2 does not know this id")
+    }
+
+    /// An error of the SDK. `credentials` names those that were used.
+    pub(crate) fn from_sdk<E, R>(operation: &str, error: &SdkError<E, R>, credentials: &str) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
         let code = error.code().map(str::to_owned);
-        let kind = code.as_deref().map_or(ErrorKind::Unknown, ErrorKind::from_code);
-        let said = match (&code, error) {
-            (Some(code), _) => refusal(code, error.message().unwrap_or_default(), key),
-            (None, SdkError::TimeoutError(_)) => "EC2 did not answer in time".to_owned(),
-            (None, SdkError::DispatchFailure(failure)) if failure.is_timeout() => {
-                "EC2 did not answer in time".to_owned()
-            }
+        let kind = code
+            .as_deref()
+            .map_or(ErrorKind::Unknown, ErrorKind::from_code);
+        let timed_out = match error {
+            SdkError::TimeoutError(_) => true,
+            SdkError::DispatchFailure(failure) => failure.is_timeout(),
+            _ => false,
+        };
+        let cause = match (&code, error) {
+            (Some(code), _) => refusal(code, error.message().unwrap_or_default(), credentials),
+            (None, _) if timed_out => "EC2 did not answer in time".to_owned(),
             (None, SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_)) => {
-                format!("EC2 can not be reached: {}", root(error))
+                format!("EC2 cannot be reached: {}", root_cause(error))
             }
-            (None, _) => format!("no usable answer from EC2: {}", root(error)),
+            (None, _) => format!("EC2's answer cannot be read: {}", root_cause(error)),
         };
         Self {
-            kind,
             code,
-            doing: doing.to_owned(),
-            said,
+            ..Self::new(kind, operation, cause)
         }
     }
 
-    /// Whether the rehearsal of a call said that it would have been done.
+    /// The answer to a dry run: `Ok` if the call would have succeeded.
     ///
     /// # Errors
-    /// What stands against it.
-    pub fn permits(rehearsal: Result<(), Self>) -> Result<(), Self> {
-        match rehearsal {
+    /// The error that the call would have had.
+    pub fn permits(dry_run: Result<(), Self>) -> Result<(), Self> {
+        match dry_run {
             Err(error) if error.kind == ErrorKind::WouldSucceed => Ok(()),
             answer => answer,
         }
@@ -136,78 +155,52 @@ impl AwsError {
 
     /// Whether IAM does not allow the call.
     pub fn is_denial(&self) -> bool {
-        self.code.as_deref().is_some_and(is_denial)
+        self.has_code_of(DENIED)
     }
 
     /// Whether EC2 asked for fewer calls.
-    pub fn is_throttled(&self) -> bool {
-        matches!(
-            self.code.as_deref(),
-            Some(
-                "RequestLimitExceeded"
-                    | "Throttling"
-                    | "ThrottlingException"
-                    | "RequestThrottled"
-                    | "TooManyRequestsException"
-            )
-        )
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.has_code_of(THROTTLED)
+    }
+
+    fn has_code_of(&self, codes: &[&str]) -> bool {
+        self.code
+            .as_deref()
+            .is_some_and(|code| codes.contains(&code))
     }
 }
 
-fn is_denial(code: &str) -> bool {
-    matches!(
-        code,
-        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException"
-    )
-}
-
-/// What is wrong with the credentials themselves.
-fn is_about_credentials(code: &str) -> bool {
-    matches!(
-        code,
-        "AuthFailure"
-            | "ExpiredToken"
-            | "ExpiredTokenException"
-            | "InvalidClientTokenId"
-            | "RequestExpired"
-            | "SignatureDoesNotMatch"
-    )
-}
-
-/// What EC2 said, and whose credentials it was said to, where it is about these.
-fn refusal(code: &str, message: &str, key: &str) -> String {
-    // Hundreds of characters that only sts:DecodeAuthorizationMessage can read.
-    let message = message
-        .split(" Encoded authorization failure message")
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let whom = if is_denial(code) {
-        format!(" to {}", user_in(message).unwrap_or(key))
-    } else if is_about_credentials(code) {
-        format!(" to {key}")
+/// EC2's code and message. If they are about the caller, the caller is named.
+fn refusal(code: &str, message: &str, credentials: &str) -> String {
+    // What follows is hundreds of characters that only sts:DecodeAuthorizationMessage can decode.
+    let (message, _) = message
+        .split_once(" Encoded authorization failure message")
+        .unwrap_or((message, ""));
+    let caller = if DENIED.contains(&code) {
+        format!(" to {}", user_in(message).unwrap_or(credentials))
+    } else if BAD_CREDENTIALS.contains(&code) {
+        format!(" to {credentials}")
     } else {
         String::new()
     };
-    match message {
-        "" => format!("EC2 says {code}{whom}"),
-        message => format!("EC2 says {code}{whom}: {message}"),
+    match message.trim() {
+        "" => format!("EC2 says {code}{caller}"),
+        message => format!("EC2 says {code}{caller}: {message}"),
     }
 }
 
 /// The ARN in "... User: arn:aws:sts::1:assumed-role/r/i-1 is not authorized to perform: ...".
 fn user_in(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("User: ")?;
-    rest.split_whitespace()
-        .next()
-        .filter(|arn| arn.starts_with("arn:"))
+    let arn = rest.split_whitespace().next();
+    arn.filter(|arn| arn.starts_with("arn:"))
 }
 
-/// The first cause, in its own words. What is around it in the SDK's errors says only where it passed through.
-pub(crate) fn root(error: &dyn std::error::Error) -> String {
+/// The innermost error. The SDK's errors around it only say where it passed through.
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+    while let Some(inner) = cause.source() {
+        cause = inner;
     }
     cause.to_string()
 }

@@ -1,7 +1,6 @@
-//! The SDK's way to EC2, over connections of `source`: the one that the SDK would make is bound to the address that
-//! the kernel chooses, and when EC2 has moved that address away, EC2 itself can not be asked for it.
+//! The HTTP client of the AWS SDK, over connections of `source.rs`. The SDK's own client sends from the address that
+//! the kernel chooses, which is the virtual address; after EC2 has moved it away, EC2 itself could not be asked.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,10 +22,10 @@ use tower_service::Service;
 
 use crate::source;
 
-/// The client; none when a proxy is to be asked for `endpoint`, or when there are no certificate authorities: the SDK
-/// has its own words for that.
-pub(crate) fn client(connect: Duration, endpoint: &str) -> Option<SharedHttpClient> {
-    if is_behind(&Matcher::from_env(), endpoint) {
+/// The client. `None` if a proxy is used for `endpoint`, or if no certificate authorities are installed: then the
+/// SDK's own client is used, which reports that itself.
+pub(crate) fn client(connect_timeout: Duration, endpoint: &str) -> Option<SharedHttpClient> {
+    if uses_proxy(&Matcher::from_env(), endpoint) {
         return None;
     }
     let tls = HttpsConnectorBuilder::new()
@@ -34,22 +33,23 @@ pub(crate) fn client(connect: Duration, endpoint: &str) -> Option<SharedHttpClie
         .ok()?
         .https_or_http()
         .enable_http1()
-        .wrap_connector(FromAnySource { limit: connect });
-    let over = Over(Client::builder(TokioExecutor::new()).build(tls));
-    let over = SharedHttpConnector::new(over);
-    Some(http_client_fn(move |_, _| over.clone()))
+        .wrap_connector(TcpConnector { connect_timeout });
+    let client = Client::builder(TokioExecutor::new()).build(tls);
+    let connector = SharedHttpConnector::new(HyperConnector(client));
+    Some(http_client_fn(move |_, _| connector.clone()))
 }
 
-/// Whether the SDK would ask one of these proxies: it takes them from the environment by the same rules.
-fn is_behind(proxies: &Matcher, endpoint: &str) -> bool {
+/// Whether the SDK would use one of these proxies. It reads the same environment variables by the same rules.
+fn uses_proxy(proxies: &Matcher, endpoint: &str) -> bool {
     let endpoint = endpoint.parse::<Uri>();
     endpoint.is_ok_and(|endpoint| proxies.intercept(&endpoint).is_some())
 }
 
+/// The SDK's interface to hyper.
 #[derive(Debug, Clone)]
-struct Over(Client<HttpsConnector<FromAnySource>, SdkBody>);
+struct HyperConnector(Client<HttpsConnector<TcpConnector>, SdkBody>);
 
-impl HttpConnector for Over {
+impl HttpConnector for HyperConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
@@ -64,14 +64,13 @@ impl HttpConnector for Over {
     }
 }
 
-/// Makes the TCP connections.
+/// Makes the TCP connections. `connect_timeout` is for one address of EC2.
 #[derive(Debug, Clone)]
-struct FromAnySource {
-    /// For one address of EC2's.
-    limit: Duration,
+struct TcpConnector {
+    connect_timeout: Duration,
 }
 
-impl Service<Uri> for FromAnySource {
+impl Service<Uri> for TcpConnector {
     type Response = TokioIo<TcpStream>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
@@ -81,20 +80,15 @@ impl Service<Uri> for FromAnySource {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let limit = self.limit;
+        let limit = self.connect_timeout;
         Box::pin(async move {
-            let host = uri.host().unwrap_or_default();
-            let host = host.trim_matches(['[', ']']);
-            let usual = if uri.scheme_str() == Some("http") {
-                80
-            } else {
-                443
-            };
-            let port = uri.port_u16().unwrap_or(usual);
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+            let is_http = uri.scheme_str() == Some("http");
+            let port = uri.port_u16().unwrap_or(if is_http { 80 } else { 443 });
             let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
             for to in tokio::net::lookup_host((host, port)).await? {
-                let connected = move || source::connect(to, Instant::now() + limit);
-                match tokio::task::spawn_blocking(connected).await? {
+                let connect = move || source::connect(to, Instant::now() + limit);
+                match tokio::task::spawn_blocking(connect).await? {
                     Ok(stream) => {
                         stream.set_nonblocking(true)?;
                         return Ok(TokioIo::new(TcpStream::from_std(stream)?));
@@ -118,30 +112,30 @@ mod tests {
     }
 
     #[test]
-    fn only_a_proxy_that_is_for_the_endpoint_counts() {
-        assert!(is_behind(&proxies().build(), EC2));
+    fn only_a_proxy_for_the_endpoint_counts() {
+        assert!(uses_proxy(&proxies().build(), EC2));
         let all = Matcher::builder().all("http://proxy.example.com:3128");
-        assert!(is_behind(&all.build(), EC2));
+        assert!(uses_proxy(&all.build(), EC2));
         let http = Matcher::builder().http("http://proxy.example.com:3128");
         assert!(
-            !is_behind(&http.build(), EC2),
+            !uses_proxy(&http.build(), EC2),
             "HTTP_PROXY is not for https"
         );
-        assert!(!is_behind(&Matcher::builder().build(), EC2));
+        assert!(!uses_proxy(&Matcher::builder().build(), EC2));
     }
 
     #[test]
-    fn no_proxy_excepts_the_endpoint() {
+    fn no_proxy_names_exceptions() {
         for except in [
             "*",
             "amazonaws.com",
             "localhost, .amazonaws.com",
             "ec2.us-west-1.amazonaws.com",
         ] {
-            assert!(!is_behind(&proxies().no(except).build(), EC2), "{except}");
+            assert!(!uses_proxy(&proxies().no(except).build(), EC2), "{except}");
         }
         for other in ["localhost", "169.254.169.254", "aws.com"] {
-            assert!(is_behind(&proxies().no(other).build(), EC2), "{other}");
+            assert!(uses_proxy(&proxies().no(other).build(), EC2), "{other}");
         }
     }
 }

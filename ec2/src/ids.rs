@@ -1,14 +1,14 @@
-//! The ids of EC2, each a type of its own. What users write is checked once, where it comes in. What EC2 answers
-//! is opaque: it may write its ids as it likes.
+//! The ids of EC2, each a type of its own. What a person writes is checked when it is read. What EC2 answers is
+//! opaque: EC2 may change the form of its ids.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A text that is no such id: what is wrong with it, and what to write.
+/// A text that is not such an id: what is wrong with it, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found}; help: {help}")]
 pub struct Malformed {
-    /// Whether it is an id of another kind, which people mix up.
+    /// Whether it is an id of another kind.
     pub other_kind: bool,
     /// What is wrong with the text.
     pub found: String,
@@ -17,16 +17,16 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    fn new(found: impl Into<String>, help: impl Into<String>) -> Self {
+    fn new(found: String, help: impl Into<String>) -> Self {
         Self {
             other_kind: false,
-            found: found.into(),
+            found,
             help: help.into(),
         }
     }
 }
 
-/// The kinds of id that people mix up.
+/// The kinds of ids that people confuse.
 const KINDS: &[(&str, &str)] = &[
     ("i-", "an instance id"),
     ("vol-", "a volume id"),
@@ -39,71 +39,61 @@ const KINDS: &[(&str, &str)] = &[
 ];
 
 /// Checks an id that a person wrote: the prefix, then 8 (before 2016) or 17 hexadecimal digits.
-fn written(text: &str, prefix: &str) -> Result<(), Malformed> {
-    let kind_of = |prefix| {
-        KINDS
-            .iter()
-            .find(|(p, _)| *p == prefix)
-            .map_or("an id", |(_, kind)| kind)
+fn check_written(text: &str, prefix: &str) -> Result<(), Malformed> {
+    let known = KINDS.iter().find(|(p, _)| *p == prefix);
+    let kind = known.map_or("an id", |(_, kind)| kind);
+    let error = |why: String| {
+        Malformed::new(
+            format!("`{text}` is not {kind}{why}"),
+            format!(
+                "{kind}: `{prefix}` and 17 hexadecimal digits (8 for old ones), such as \
+                 {prefix}0123456789abcdef0"
+            ),
+        )
     };
-    let kind = kind_of(prefix);
-    let help = format!(
-        "{kind}: `{prefix}` and 17 hexadecimal digits (8 for old ones), such as {prefix}0123456789abcdef0"
-    );
     let Some(digits) = text.strip_prefix(prefix) else {
-        return Err(match KINDS.iter().find(|(p, _)| text.starts_with(p)) {
-            Some((_, other)) => Malformed {
-                other_kind: true,
-                found: format!("`{text}` is {other}, not {kind}"),
-                help,
-            },
-            None => Malformed::new(format!("`{text}` is not {kind}"), help),
-        });
+        let mut malformed = error(String::new());
+        if let Some((_, other)) = KINDS.iter().find(|(p, _)| text.starts_with(p)) {
+            malformed.other_kind = true;
+            malformed.found = format!("`{text}` is {other}, not {kind}");
+        }
+        return Err(malformed);
     };
     if let Some(c) = digits.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f')) {
-        return Err(Malformed::new(
-            format!("`{text}` is not {kind}: `{c}` is not one of 0-9 and a-f"),
-            help,
-        ));
+        return Err(error(format!(": `{c}` is not one of 0-9 and a-f")));
     }
     match digits.len() {
         8 | 17 => Ok(()),
-        n => Err(Malformed::new(
-            format!("`{text}` is not {kind}: it has {n} hexadecimal digits after `{prefix}`"),
-            help,
-        )),
+        n => Err(error(format!(
+            ": it has {n} hexadecimal digits after `{prefix}`"
+        ))),
     }
 }
 
-/// Checks an id that only EC2 writes. It must mean no more than itself where it is written: in an ARN, `*`, `?`
-/// and `:` do.
-fn answered(text: &str) -> Result<(), Malformed> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        Ok(())
-    } else {
-        Err(Malformed::new(
-            format!("`{text}` is not an id"),
-            "letters, digits and hyphens",
-        ))
+/// Checks an id that only EC2 writes. Characters with a meaning in an ARN (`*`, `?`, `:`) are refused.
+fn check_opaque(text: &str) -> Result<(), Malformed> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if text.is_empty() || !text.chars().all(is_plain) {
+        let found = format!("`{text}` is not an id");
+        return Err(Malformed::new(found, "letters, digits and hyphens"));
     }
+    Ok(())
 }
 
 /// Checks the name of a region.
-fn region(text: &str) -> Result<(), Malformed> {
+fn check_region(text: &str) -> Result<(), Malformed> {
     let is_region = |text: &str| {
-        let mut parts: Vec<&str> = text.split('-').collect();
-        let number = parts.pop().unwrap_or_default();
-        let letters = |p: &&str| !p.is_empty() && p.chars().all(|c| c.is_ascii_lowercase());
-        parts.len() >= 2
-            && parts.iter().all(letters)
+        let (words, number) = text.rsplit_once('-').unwrap_or_default();
+        let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+        words.split('-').all(is_word)
+            && words.contains('-')
             && !number.is_empty()
             && number.chars().all(|c| c.is_ascii_digit())
     };
     if is_region(text) {
         return Ok(());
     }
-    // A zone, us-west-1c, ends in a letter and is what people write by mistake.
+    // People write a zone, us-west-1c, by mistake. It is a region and a letter.
     let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase());
     Err(match zone.filter(|text| is_region(text)) {
         Some(region) => Malformed::new(
@@ -129,6 +119,14 @@ macro_rules! ids {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// An id in an answer of EC2, whatever its form; `None` if it is empty.
+            #[cfg(feature = "client")]
+            #[allow(dead_code)]
+            pub(crate) fn from_answer(text: &str) -> Option<Self> {
+                let text = text.trim();
+                (!text.is_empty()).then(|| Self(text.to_owned()))
+            }
         }
 
         impl fmt::Display for $name {
@@ -149,37 +147,20 @@ macro_rules! ids {
 
 ids! {
     /// An instance: `i-08807c762627239b8`.
-    InstanceId(|text| written(text, "i-"));
+    InstanceId(|text| check_written(text, "i-"));
     /// An EBS volume: `vol-0e06e1e9da3c49b67`.
-    VolumeId(|text| written(text, "vol-"));
+    VolumeId(|text| check_written(text, "vol-"));
     /// The allocation of an Elastic IP: `eipalloc-02c7cf64a5cd449cf`.
-    AllocationId(|text| written(text, "eipalloc-"));
+    AllocationId(|text| check_written(text, "eipalloc-"));
     /// What ties an Elastic IP to a private address: `eipassoc-0123456789abcdef0`.
-    AssociationId(answered);
+    AssociationId(check_opaque);
     /// A network interface: `eni-0a1f3c5e7b9d2f401`.
-    InterfaceId(answered);
+    InterfaceId(check_opaque);
     /// An AWS account.
-    AccountId(answered);
+    AccountId(check_opaque);
     /// A region: `us-west-1`.
-    Region(region);
+    Region(check_region);
 }
-
-/// Ids that agents read in answers and hand back as they are.
-#[cfg(feature = "client")]
-macro_rules! opaque {
-    ($($name:ident)+) => {$(
-        impl $name {
-            /// An id in an answer; none if there is nothing.
-            pub(crate) fn from_answer(text: &str) -> Option<Self> {
-                let text = text.trim();
-                (!text.is_empty()).then(|| Self(text.to_owned()))
-            }
-        }
-    )+};
-}
-
-#[cfg(feature = "client")]
-opaque! { InstanceId AssociationId InterfaceId }
 
 impl VolumeId {
     /// The serial number that the volume's NVMe controller shows: the id without its hyphen.
@@ -188,7 +169,7 @@ impl VolumeId {
     }
 }
 
-/// Instances, with spaces or commas between them.
+/// Instances, separated by spaces or commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceIds(Vec<InstanceId>);
 
@@ -202,8 +183,8 @@ impl InstanceIds {
 impl FromStr for InstanceIds {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let between = |c: char| c.is_whitespace() || c == ',';
-        let words = text.split(between).filter(|word| !word.is_empty());
+        let words = text.split(|c: char| c.is_whitespace() || c == ',');
+        let words = words.filter(|word| !word.is_empty());
         words.map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }

@@ -1,28 +1,25 @@
-//! Instances: whether one runs.
+//! Instances: whether one runs, and the device names that it has in use.
 
 use aws_sdk_ec2::types::{Instance, InstanceStateName};
 
 use crate::client::Ec2;
-use crate::error::AwsError;
+use crate::error::{AwsError, ErrorKind};
 use crate::ids::InstanceId;
-use crate::error::ErrorKind;
 
 /// Whether an instance can still write to its volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
-    /// It runs, or is about to.
+    /// It runs, or starts.
     On,
-    /// It is about to be off, and may still write.
+    /// It is being stopped or terminated, and may still write.
     GoingDown,
-    /// `stopped` or `terminated`, or so long gone that EC2 does not know it any more.
+    /// `stopped` or `terminated`, or EC2 does not know it (any more).
     Off,
 }
 
+/// Each call fails with EC2's error.
 impl Ec2 {
     /// Whether `instance` runs.
-    ///
-    /// # Errors
-    /// EC2's, but not that there is no such instance.
     pub async fn power(&self, instance: &InstanceId) -> Result<Power, AwsError> {
         let answer = match self.instance(instance).await {
             Ok(answer) => answer,
@@ -32,25 +29,29 @@ impl Ec2 {
         Ok(match answer.state().and_then(|state| state.name()) {
             Some(InstanceStateName::Stopped | InstanceStateName::Terminated) => Power::Off,
             Some(InstanceStateName::Stopping | InstanceStateName::ShuttingDown) => Power::GoingDown,
-            // `pending`, `running`, and what EC2 may add one day.
+            // `pending`, `running`, and states that EC2 may add.
             _ => Power::On,
         })
     }
 
-    pub(crate) async fn instance(&self, id: &InstanceId) -> Result<Instance, AwsError> {
-        let doing = format!("look up {id} in {}", self.region);
-        let call = self
-            .sdk
-            .describe_instances()
+    /// The device names that volumes of `instance` have.
+    pub async fn device_names(&self, instance: &InstanceId) -> Result<Vec<String>, AwsError> {
+        let answer = self.instance(instance).await?;
+        let mappings = answer.block_device_mappings.unwrap_or_default();
+        Ok(mappings.into_iter().filter_map(|m| m.device_name).collect())
+    }
+
+    async fn instance(&self, id: &InstanceId) -> Result<Instance, AwsError> {
+        let operation = format!("look up {id} in {}", self.region);
+        // By id and not by a filter: that EC2 does not know the id is then its own word.
+        let call = (self.sdk.describe_instances())
             .instance_ids(id.as_str())
             .send();
-        let answer = self.once(call, &doing).await?;
-        answer
-            .reservations
-            .unwrap_or_default()
-            .into_iter()
+        let answer = self.call(call, &operation).await?;
+        let reservations = answer.reservations.unwrap_or_default().into_iter();
+        reservations
             .flat_map(|reservation| reservation.instances.unwrap_or_default())
             .find(|instance| instance.instance_id() == Some(id.as_str()))
-            .ok_or_else(|| AwsError::new(ErrorKind::NotFound, &doing, "EC2 knows none of that id"))
+            .ok_or_else(|| AwsError::not_found(&operation))
     }
 }

@@ -1,29 +1,29 @@
-//! Asking again while the answer says nothing, with growing pauses, until a deadline.
+//! Retries with exponential backoff and jitter, until a deadline
+//! (<https://docs.aws.amazon.com/prescriptive-guidance/latest/cloud-design-patterns/retry-backoff.html>).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::error::AwsError;
-use crate::error::ErrorKind;
 use crate::deadline::Deadline;
+use crate::error::{AwsError, ErrorKind};
 
-const FIRST: Duration = Duration::from_millis(200);
-/// Throttled calls are taken from a bucket that fills slowly, and others draw from it too.
-const FIRST_THROTTLED: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(8);
+/// The delay before the first retry. It doubles with each further one.
+const BASE_DELAY: Duration = Duration::from_millis(200);
+/// The same after a throttled call: EC2 refills the bucket of requests slowly, and other callers draw from it too.
+const THROTTLED_BASE_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(8);
 
-/// The first answer that says something, or the last that said nothing.
+/// Retries errors of the kind `Unknown` until `deadline`. Every other answer is final.
 ///
 /// # Errors
-/// The call's, other than `Unknown` as long as there is time.
+/// The call's error; at the deadline, the last one of the kind `Unknown`.
 pub async fn retry_transient<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
-    let mut pause = FIRST;
+    let mut delay = BASE_DELAY;
     let mut last = None;
     loop {
-        let answer = tokio::time::timeout(deadline.remaining(), call()).await;
-        let error = match answer {
+        let error = match tokio::time::timeout(deadline.remaining(), call()).await {
             Ok(Err(error)) if error.is_unknown() => error,
             Ok(answer) => return answer,
             Err(_) => {
@@ -31,28 +31,31 @@ pub async fn retry_transient<T>(
                     AwsError::new(
                         ErrorKind::Unknown,
                         "ask EC2",
-                        "no answer in the time that was left",
+                        "no answer before the deadline",
                     )
                 }));
             }
         };
         if error.is_throttled() {
-            pause = pause.max(FIRST_THROTTLED);
+            delay = delay.max(THROTTLED_BASE_DELAY);
         }
-        tracing::info!("{error}; asking again");
-        if !deadline.sleep(jittered(pause)).await {
+        tracing::info!("{error}; retrying");
+        // With jitter, three nodes do not retry at the same moment.
+        if !deadline
+            .sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64()))
+            .await
+        {
             return Err(error);
         }
-        pause = (pause * 2).min(LONGEST);
+        delay = (delay * 2).min(MAX_DELAY);
         last = Some(error);
     }
 }
 
-/// How long a denial is asked again: what was allowed a moment ago may not be known everywhere yet.
+/// How long a denied call is retried: a permission that was just given takes a while to be known everywhere.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html> ("Changes that I make are not always
 /// immediately visible") gives no figure.
-const DENIED: Duration = Duration::from_secs(60);
-const DENIED_POLL: Duration = Duration::from_secs(1);
+const DENIED_RETRY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Makes a call again while IAM denies it, for half of the time that is left at most: the permission may just have
 /// been given. Errors of other kinds are the caller's to retry.
@@ -63,12 +66,12 @@ pub async fn retry_denied<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
-    let patience = deadline.at_most(DENIED.min(deadline.remaining() / 2));
+    let denied_until = deadline.at_most(DENIED_RETRY_LIMIT.min(deadline.remaining() / 2));
     loop {
         match call().await {
-            Err(error) if error.is_denial() && !patience.is_over() => {
+            Err(error) if error.is_denial() && !denied_until.is_over() => {
                 tracing::warn!("{error}; retrying, as the permission may just have been given");
-                patience.sleep(DENIED_POLL).await;
+                denied_until.sleep(POLL_INTERVAL).await;
             }
             answer => return answer,
         }
@@ -80,8 +83,8 @@ pub async fn retry_denied<T>(
 pub const EVENTUAL_CONSISTENCY_WINDOW: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The first answer that is as expected, or the one that EC2 still gives when its
-/// descriptions can no longer be behind.
+/// Asks again until the answer is as expected, or until the eventual consistency window is over. Returns the
+/// last answer.
 ///
 /// # Errors
 /// As [`retry_transient`].
@@ -90,19 +93,11 @@ pub async fn retry_until<T>(
     expected: impl Fn(&T) -> bool,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {
-    let patience = deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW);
+    let window = deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW);
     loop {
         let answer = retry_transient(deadline, &call).await?;
-        if expected(&answer) || !patience.sleep(POLL_INTERVAL).await {
+        if expected(&answer) || !window.sleep(POLL_INTERVAL).await {
             return Ok(answer);
         }
     }
-}
-
-/// Between half of `pause` and all of it, so that three nodes don't ask in step.
-fn jittered(pause: Duration) -> Duration {
-    let nanoseconds = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |now| now.subsec_nanos());
-    pause.mul_f64(0.5 + 0.5 * f64::from(nanoseconds % 1000) / 1000.0)
 }

@@ -1,6 +1,5 @@
-//! From which address of this node a connection is made. The kernel's choice can be the virtual
-//! address. When EC2 has moved that address away, no answer to it arrives here, and the node's own
-//! address has to be tried too. What is said over the connection is not decided here.
+//! From which address of this node a connection is made. The kernel may choose the virtual address. After EC2 has
+//! moved that address to another node, no answer to it arrives here, so the interface's other addresses are tried too.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
@@ -9,70 +8,50 @@ use std::time::{Duration, Instant};
 use nix::ifaddrs::getifaddrs;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How long an attempt waits at least: a limit of zero would be none.
+/// The shortest time limit of an attempt: zero would mean no limit.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The sources that are tried for a destination, in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Sources {
-    /// Whatever the kernel chooses: only one address can be meant.
-    AnyOne,
-    /// The addresses of the interface by which the kernel would send.
-    Of {
-        /// The interface.
-        interface: String,
-        /// Its addresses, the one first that the kernel would choose.
-        addresses: Vec<Ipv4Addr>,
-    },
+/// The source addresses that are tried for a destination.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Sources {
+    /// The interface by which the kernel would send.
+    interface: String,
+    /// Its addresses, the kernel's choice first. Empty: the kernel chooses, as there is only one possible address.
+    addresses: Vec<Ipv4Addr>,
 }
 
 impl Sources {
     /// The sources for `to`.
     ///
     /// # Errors
-    /// This node has no way there.
-    pub(crate) fn towards(to: SocketAddr) -> io::Result<Self> {
-        let SocketAddr::V4(to) = to else {
-            return Ok(Self::AnyOne);
-        };
-        if to.ip().is_loopback() {
-            return Ok(Self::AnyOne);
+    /// This node has no route to it.
+    fn towards(to: SocketAddr) -> io::Result<Self> {
+        match to {
+            SocketAddr::V4(to) if !to.ip().is_loopback() => {
+                Ok(Self::of(kernel_choice(to)?, &interface_addresses()))
+            }
+            _ => Ok(Self::default()),
         }
-        let chosen = kernels_choice(to)?;
-        let known = interface_addresses();
-        Ok(Self::like(chosen, &known))
     }
 
-    fn like(chosen: Ipv4Addr, known: &[(String, Ipv4Addr)]) -> Self {
+    fn of(chosen: Ipv4Addr, known: &[(String, Ipv4Addr)]) -> Self {
         let carrier = known.iter().find(|(_, address)| *address == chosen);
         let Some((interface, _)) = carrier.filter(|_| !chosen.is_loopback()) else {
-            return Self::AnyOne;
+            return Self::default();
         };
-        let of_it = known.iter().filter(|(name, _)| name == interface);
-        let others = of_it.map(|(_, address)| *address).filter(|a| *a != chosen);
-        Self::Of {
+        let all = known.iter().filter(|(name, _)| name == interface);
+        let others = all.map(|(_, address)| *address).filter(|a| *a != chosen);
+        Self {
             interface: interface.clone(),
             addresses: [chosen].into_iter().chain(others).collect(),
         }
     }
 
-    fn list(&self) -> Vec<Option<Ipv4Addr>> {
-        match self {
-            Self::AnyOne => vec![None],
-            Self::Of { addresses, .. } => addresses.iter().copied().map(Some).collect(),
-        }
-    }
-
-    /// For a reason, after no attempt has had an answer.
-    fn in_words(&self) -> String {
-        let Self::Of {
-            interface,
-            addresses,
-        } = self
-        else {
-            return String::new();
-        };
-        match addresses.as_slice() {
+    /// For an error: the addresses that were tried.
+    fn tried(&self) -> String {
+        let interface = &self.interface;
+        match self.addresses.as_slice() {
+            [] => String::new(),
             [only] => format!(", asked from {only}, the only address of {interface}"),
             all => {
                 let all: Vec<String> = all.iter().map(ToString::to_string).collect();
@@ -82,30 +61,34 @@ impl Sources {
     }
 }
 
-/// Connects to `to` before `until`, from one source after the other.
+/// Connects to `to` before `until`, from one source address after the other.
 ///
 /// # Errors
-/// What the last attempt came to, and from which addresses there were attempts.
+/// The last attempt's, with the addresses that were tried.
 pub(crate) fn connect(to: SocketAddr, until: Instant) -> io::Result<TcpStream> {
-    let sources = Sources::towards(to)
-        .map_err(|error| io::Error::new(error.kind(), format!("no way to {}: {error}", to.ip())))?;
-    let list = sources.list();
+    let sources = Sources::towards(to).map_err(|error| {
+        io::Error::new(error.kind(), format!("no route to {}: {error}", to.ip()))
+    })?;
+    let mut list: Vec<_> = sources.addresses.iter().copied().map(Some).collect();
+    if list.is_empty() {
+        list.push(None);
+    }
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
     for (tried, from) in list.iter().enumerate() {
         let left = until.saturating_duration_since(Instant::now());
-        // The later ones have what the earlier ones leave.
+        // Each attempt gets an equal share of the time that is left.
         let share = left / u32::try_from(list.len() - tried).unwrap_or(1);
         match open(*from, to, share.max(SHORTEST)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
-    let said = match last.kind() {
+    let cause = match last.kind() {
         io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         _ => last.to_string(),
     };
-    let words = format!("{said}{}", sources.in_words());
-    Err(io::Error::new(last.kind(), words))
+    let message = format!("{cause}{}", sources.tried());
+    Err(io::Error::new(last.kind(), message))
 }
 
 fn open(from: Option<Ipv4Addr>, to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
@@ -118,8 +101,8 @@ fn open(from: Option<Ipv4Addr>, to: SocketAddr, limit: Duration) -> io::Result<T
     Ok(socket.into())
 }
 
-/// The source that the kernel would choose. To connect a UDP socket sends nothing.
-fn kernels_choice(to: SocketAddrV4) -> io::Result<Ipv4Addr> {
+/// The source address that the kernel would choose. To connect a UDP socket sends nothing.
+fn kernel_choice(to: SocketAddrV4) -> io::Result<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(to)?;
     match socket.local_addr()?.ip() {
@@ -128,19 +111,17 @@ fn kernels_choice(to: SocketAddrV4) -> io::Result<Ipv4Addr> {
     }
 }
 
-/// All IPv4 addresses of this host, those of one interface in the order of the kernel.
+/// All IPv4 addresses of this host with their interfaces, in the kernel's order. If they cannot be listed, none:
+/// then the kernel's choice is the only one.
 fn interface_addresses() -> Vec<(String, Ipv4Addr)> {
-    // Without the list the kernel's choice has to do.
-    let Ok(all) = getifaddrs() else {
-        return Vec::new();
-    };
-    all.filter_map(|entry| {
+    let entries = getifaddrs().into_iter().flatten();
+    let addresses = entries.filter_map(|entry| {
         let address = entry.address?.as_sockaddr_in()?.ip();
-        // An address with a label of its own is listed under the label: `ens5:vip`.
+        // An address with a label is listed under the label: `ens5:vip`.
         let name = entry.interface_name.split(':').next()?.to_owned();
         Some((name, address))
-    })
-    .collect()
+    });
+    addresses.collect()
 }
 
 #[cfg(test)]
@@ -162,35 +143,33 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_choice_is_tried_first_then_what_else_its_interface_has() {
+    fn the_kernels_choice_is_tried_first_then_the_other_addresses_of_its_interface() {
         for (chosen, addresses) in [(VIP, [VIP, PRIMARY]), (PRIMARY, [PRIMARY, VIP])] {
-            let expected = Sources::Of {
+            let expected = Sources {
                 interface: "ens5".to_owned(),
                 addresses: addresses.to_vec(),
             };
-            assert_eq!(Sources::like(chosen, &known()), expected);
+            assert_eq!(Sources::of(chosen, &known()), expected);
         }
     }
 
     #[test]
-    fn where_only_one_source_can_be_meant_none_is_prescribed() {
-        assert_eq!(
-            Sources::like(Ipv4Addr::LOCALHOST, &known()),
-            Sources::AnyOne
-        );
-        assert_eq!(Sources::like(VIP, &[]), Sources::AnyOne);
+    fn where_only_one_source_is_possible_the_kernel_chooses() {
+        let any = Sources::default();
+        assert_eq!(Sources::of(Ipv4Addr::LOCALHOST, &known()), any);
+        assert_eq!(Sources::of(VIP, &[]), any);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-        assert_eq!(Sources::towards(local).ok(), Some(Sources::AnyOne));
+        assert_eq!(Sources::towards(local).ok(), Some(any));
     }
 
     #[test]
-    fn a_reason_names_the_addresses_that_were_tried() {
-        let only = Sources::like(VIP, &[("ens5".to_owned(), VIP)]);
+    fn an_error_names_the_addresses_that_were_tried() {
+        let only = Sources::of(VIP, &[("ens5".to_owned(), VIP)]);
         assert!(
-            only.in_words()
+            only.tried()
                 .contains("172.31.16.130, the only address of ens5")
         );
-        let both = Sources::like(VIP, &known()).in_words();
+        let both = Sources::of(VIP, &known()).tried();
         assert!(
             both.contains("from 172.31.16.130 and 172.31.16.133 of ens5"),
             "{both}"

@@ -1,16 +1,15 @@
-//! EBS volumes: where one is attached, attaching and detaching it.
+//! EBS volumes: DescribeVolumes, AttachVolume, DetachVolume.
 
 use aws_sdk_ec2::types::{VolumeAttachmentState, VolumeState};
 
 use crate::client::Ec2;
-use crate::error::AwsError;
+use crate::error::{AwsError, ErrorKind};
 use crate::ids::{InstanceId, VolumeId};
-use crate::error::ErrorKind;
 
-/// A volume as EC2 describes it, which can be seconds behind.
+/// A volume as EC2 describes it. The description can be seconds old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// What can be done with it.
+    /// Whether it can be attached.
     pub state: Usable,
     /// Its availability zone.
     pub zone: String,
@@ -22,7 +21,7 @@ pub struct Volume {
     pub attachments: Vec<Attachment>,
 }
 
-/// The states of a volume, by what they mean for one who wants to attach it.
+/// Whether a volume can be attached, by its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usable {
     /// `available` or `in-use`.
@@ -38,55 +37,51 @@ pub enum Usable {
 pub struct Attachment {
     /// The instance.
     pub instance: InstanceId,
-    /// How far it is.
+    /// Its state.
     pub state: AttachmentState,
-    /// The name that was asked for, such as `/dev/sdf`.
+    /// The device name in the request, such as `/dev/sdf`.
     pub device: String,
 }
 
-/// How far an attachment is.
+/// The state of an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttachmentState {
-    /// On its way.
+    /// `attaching`.
     Attaching,
-    /// Done.
+    /// `attached`.
     Attached,
-    /// On its way out.
+    /// `detaching`.
     Detaching,
-    /// On its way out, but the instance still has it mounted.
+    /// `busy`: detaching, but the instance still has it mounted.
     Busy,
 }
 
 impl Volume {
     /// The attachment to `instance`.
     pub fn attachment_to(&self, instance: &InstanceId) -> Option<&Attachment> {
-        self.attachments
-            .iter()
-            .find(|attachment| attachment.instance == *instance)
+        self.attachments.iter().find(|a| a.instance == *instance)
     }
 
     /// The attachment to another instance than `instance`.
     pub fn attachment_elsewhere(&self, instance: &InstanceId) -> Option<&Attachment> {
-        self.attachments
-            .iter()
-            .find(|attachment| attachment.instance != *instance)
+        self.attachments.iter().find(|a| a.instance != *instance)
     }
 }
 
+/// Each call fails with EC2's error.
 impl Ec2 {
     /// A volume.
     ///
     /// # Errors
-    /// EC2's; `NotFound` when there is no such volume.
+    /// `NotFound` if it does not exist; `Unknown` also if EC2 does not say to which instance it is attached.
     pub async fn volume(&self, id: &VolumeId) -> Result<Volume, AwsError> {
-        let doing = format!("look up {id} in {}", self.region);
+        let operation = format!("look up {id} in {}", self.region);
         let call = self.sdk.describe_volumes().volume_ids(id.as_str()).send();
-        let answer = self.once(call, &doing).await?;
-        let volume = answer
-            .volumes()
-            .iter()
+        let answer = self.call(call, &operation).await?;
+        let mut volumes = answer.volumes().iter();
+        let volume = volumes
             .find(|volume| volume.volume_id() == Some(id.as_str()))
-            .ok_or_else(|| AwsError::new(ErrorKind::NotFound, &doing, "EC2 knows none of that id"))?;
+            .ok_or_else(|| AwsError::not_found(&operation))?;
         let mut attachments = Vec::new();
         for attachment in volume.attachments() {
             let state = match attachment.state() {
@@ -94,31 +89,30 @@ impl Ec2 {
                 Some(VolumeAttachmentState::Attached) => AttachmentState::Attached,
                 Some(VolumeAttachmentState::Detaching) => AttachmentState::Detaching,
                 Some(VolumeAttachmentState::Detached) => continue,
-                // `busy`, and what EC2 may add one day: the careful reading.
+                // `busy`. An unknown state is treated as `busy` too, the most careful choice.
                 _ => AttachmentState::Busy,
             };
-            // An attachment whose holder can not be read must not be taken for none.
-            let instance = attachment
-                .instance_id()
-                .and_then(InstanceId::from_answer)
-                .ok_or_else(|| {
-                    let said = "EC2 shows an attachment and not to which instance";
-                    AwsError::new(ErrorKind::Unknown, &doing, said)
-                })?;
+            // If the attachment were left out, the volume would look free.
+            let instance = attachment.instance_id().and_then(InstanceId::from_answer);
+            let instance = instance.ok_or_else(|| {
+                let cause = "EC2 shows an attachment without its instance";
+                AwsError::new(ErrorKind::Unknown, &operation, cause)
+            })?;
             attachments.push(Attachment {
                 instance,
                 state,
                 device: attachment.device().unwrap_or_default().to_owned(),
             });
         }
+        let state = match volume.state() {
+            Some(VolumeState::Available | VolumeState::InUse) => Usable::Yes,
+            Some(VolumeState::Deleting | VolumeState::Deleted | VolumeState::Error) => {
+                Usable::Never
+            }
+            _ => Usable::NotYet,
+        };
         Ok(Volume {
-            state: match volume.state() {
-                Some(VolumeState::Available | VolumeState::InUse) => Usable::Yes,
-                Some(VolumeState::Deleting | VolumeState::Deleted | VolumeState::Error) => {
-                    Usable::Never
-                }
-                _ => Usable::NotYet,
-            },
+            state,
             zone: volume.availability_zone().unwrap_or_default().to_owned(),
             multi_attach: volume.multi_attach_enabled().unwrap_or(false),
             encrypted: volume.encrypted().unwrap_or(false),
@@ -126,64 +120,39 @@ impl Ec2 {
         })
     }
 
-    /// Asks for the volume to be attached to `instance` under the name `device`.
-    ///
-    /// # Errors
-    /// EC2's: `InUse`, `WrongState`, `InvalidValue` when the name is taken, `WrongZone`, `NoRoom`.
+    /// Asks EC2 to attach the volume to `instance` as `device`. EC2 attaches it later.
     pub async fn attach(
         &self,
         volume: &VolumeId,
         instance: &InstanceId,
         device: &str,
     ) -> Result<(), AwsError> {
-        let call = self
-            .sdk
-            .attach_volume()
+        let call = (self.sdk.attach_volume())
             .volume_id(volume.as_str())
             .instance_id(instance.as_str())
             .device(device)
             .set_dry_run(self.dry_run)
             .send();
-        let doing = format!("attach {volume} to {instance} as {device}");
-        self.once(call, &doing).await.map(drop)
+        let operation = format!("attach {volume} to {instance} as {device}");
+        self.call(call, &operation).await.map(drop)
     }
 
-    /// Asks for the volume to be detached from `instance`. Forced, the instance has no
-    /// chance to write what it still holds back.
-    ///
-    /// # Errors
-    /// EC2's: `WrongState` when it is not attached (any more).
+    /// Asks EC2 to detach the volume from `instance`: `WrongState` if it is not attached. By force, what the
+    /// instance has not yet written to the volume is lost.
     pub async fn detach(
         &self,
         volume: &VolumeId,
         instance: &InstanceId,
         force: bool,
     ) -> Result<(), AwsError> {
-        let call = self
-            .sdk
-            .detach_volume()
+        let call = (self.sdk.detach_volume())
             .volume_id(volume.as_str())
             .instance_id(instance.as_str())
             .force(force)
             .set_dry_run(self.dry_run)
             .send();
-        let doing = format!(
-            "detach {volume} from {instance}{}",
-            if force { " by force" } else { "" }
-        );
-        self.once(call, &doing).await.map(drop)
-    }
-
-    /// The device names that volumes of `instance` have.
-    ///
-    /// # Errors
-    /// EC2's.
-    pub async fn device_names(&self, instance: &InstanceId) -> Result<Vec<String>, AwsError> {
-        let answer = self.instance(instance).await?;
-        Ok(answer
-            .block_device_mappings()
-            .iter()
-            .filter_map(|mapping| mapping.device_name().map(str::to_owned))
-            .collect())
+        let by_force = if force { " by force" } else { "" };
+        let operation = format!("detach {volume} from {instance}{by_force}");
+        self.call(call, &operation).await.map(drop)
     }
 }

@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::dhcp::Lease;
-use crate::ec2::{Event, Injection, Snapshot, Standing};
+use crate::ec2::{ActiveFault, Event, Injection, Snapshot};
 use crate::world::Error;
 use crate::{name, paths, watch};
 
-/// A wish of a client. Nodes are named by instance id.
+/// A request of a client. Nodes are named by instance id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
@@ -23,7 +23,7 @@ pub enum Request {
     Status,
     /// [`Reply::Events`].
     Events,
-    /// Takes the power away; EC2 does not notice.
+    /// Cuts the power; EC2 does not notice.
     PowerOff(String),
     /// Starts the instance if EC2 has stopped it, else gives the machine its power back.
     PowerOn(String),
@@ -33,7 +33,7 @@ pub enum Request {
     Heal,
     /// DHCP gives this from the next request on.
     Lease(Lease),
-    /// Has something go wrong: [`Reply::Faults`] with this one.
+    /// Injects a fault: [`Reply::Faults`] with this one.
     Inject(Injection),
     /// [`Reply::Faults`] with all that are in force.
     Faults,
@@ -54,7 +54,7 @@ pub enum Reply {
     /// How things are.
     Status(Status),
     /// Faults in force.
-    Faults(Vec<Standing>),
+    Faults(Vec<ActiveFault>),
     /// What happened: in EC2, and to the lab by hand.
     Events {
         /// The model's record.
@@ -117,7 +117,7 @@ pub fn ask(request: &Request) -> Result<Reply, Error> {
     last.ok_or_else(|| died().into())
 }
 
-/// Asks, and hands over every reply but [`Reply::Failed`], which is an error.
+/// Asks, and passes every reply on, except [`Reply::Failed`], which is an error.
 ///
 /// # Errors
 /// As [`ask`].
@@ -125,8 +125,8 @@ pub fn follow(request: &Request, mut each: impl FnMut(Reply)) -> Result<(), Erro
     let mut stream = UnixStream::connect(socket()).map_err(|e| no_lab(&e))?;
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
-    // The process can die at any moment: before it has read the request, and half way through
-    // its answer. Then writing or reading fails, or the last line has no end.
+    // The process can die before it has read the request, or halfway through its answer. Then writing or reading
+    // fails, or the last line is incomplete.
     stream.write_all(line.as_bytes()).map_err(|_| died())?;
     let mut replies = BufReader::new(stream);
     loop {

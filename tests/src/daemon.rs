@@ -27,14 +27,14 @@ use crate::{endpoints, netns, paths, resolver, vpc};
 /// How long nodes may take from power to a working sshd and pcsd.
 const UP_WITHIN: Duration = Duration::from_secs(180);
 
-/// How often the machines are looked at for the volume: much shorter than a detach and an attach.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the machines are searched for the volume: much shorter than a detach and an attach.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs the lab until the process is killed. The caller has made the state directory, and has no
-/// other thread: this thread's namespaces become those of all.
+/// Runs the lab until the process is killed. The caller has created the state directory and has no other thread, so
+/// that all threads get this thread's namespaces.
 ///
 /// # Errors
-/// Something of the lab cannot be made; it was also told to whoever follows the start.
+/// A part of the lab cannot be created; whoever follows the start gets the error, too.
 pub fn serve(options: &Options) -> Result<(), Error> {
     let group = Cgroup::of_the_lab()?;
     note("cgroup", group.path())?;
@@ -46,7 +46,7 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     fs::create_dir_all(&disks)?;
 
     let start = Arc::new(Start::default());
-    let desk = Arc::new(Desk {
+    let control = Arc::new(ControlServer {
         start: Arc::clone(&start),
         lab: OnceLock::new(),
         moments: Mutex::default(),
@@ -61,15 +61,15 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let clients = Arc::clone(&desk);
+    let clients = Arc::clone(&control);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let desk = Arc::clone(&clients);
-            std::thread::spawn(move || desk.attend(stream));
+            let control = Arc::clone(&clients);
+            std::thread::spawn(move || control.attend(stream));
         }
     });
     runtime.block_on(async {
-        let begun = begin(options, &image, &group, &disks, &desk).await;
+        let begun = begin(options, &image, &group, &disks, &control).await;
         start.end(begun.as_ref().map(drop).map_err(ToString::to_string));
         if begun.is_err() {
             // Whoever follows the start gets the reason; `lab down` gets the rest.
@@ -91,9 +91,9 @@ async fn begin(
     image: &image::Image,
     group: &Cgroup,
     disks: &Path,
-    desk: &Arc<Desk>,
+    control: &Arc<ControlServer>,
 ) -> Result<(), Error> {
-    let start = &desk.start;
+    let start = &control.start;
     start.step("disks");
     let model: Model = Arc::new(OnceLock::new());
     let kernel: Vec<&'static Instance> = options
@@ -123,14 +123,14 @@ async fn begin(
     std::thread::spawn(move || {
         loop {
             watched.look_for_the_volume();
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     });
 
     start.step("three nodes");
-    let (booting, start) = (Arc::clone(&world), Arc::clone(&desk.start));
+    let (booting, start) = (Arc::clone(&world), Arc::clone(&control.start));
     tokio::task::spawn_blocking(move || boot_all(&booting, &start)).await??;
-    let _ = desk.lab.set(Running { world, ec2, dhcp });
+    let _ = control.lab.set(Running { world, ec2, dhcp });
     Ok(())
 }
 
@@ -204,26 +204,26 @@ fn keep_mounts_private(dir: &Path) -> Result<(), Error> {
 /// How far the start has got, for any number of followers.
 #[derive(Default)]
 struct Start {
-    told: Mutex<Told>,
+    progress: Mutex<StartProgress>,
     news: Condvar,
 }
 
 #[derive(Default)]
-struct Told {
+struct StartProgress {
     steps: Vec<String>,
     end: Option<Result<(), String>>,
 }
 
 impl Start {
     fn step(&self, what: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.steps.push(what.to_owned());
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.steps.push(what.to_owned());
         self.news.notify_all();
     }
 
     fn end(&self, result: Result<(), String>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.end = Some(result);
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.end = Some(result);
         self.news.notify_all();
     }
 
@@ -231,14 +231,14 @@ impl Start {
     fn follow(&self, mut each: impl FnMut(String) -> std::io::Result<()>) -> Result<(), Error> {
         let mut seen = 0;
         loop {
-            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = self
+            let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let progress = self
                 .news
-                .wait_while(told, |t| t.steps.len() == seen && t.end.is_none())
+                .wait_while(progress, |t| t.steps.len() == seen && t.end.is_none())
                 .unwrap_or_else(PoisonError::into_inner);
-            let steps: Vec<String> = told.steps.iter().skip(seen).cloned().collect();
-            let end = told.end.clone();
-            drop(told);
+            let steps: Vec<String> = progress.steps.iter().skip(seen).cloned().collect();
+            let end = progress.end.clone();
+            drop(progress);
             seen += steps.len();
             for step in steps {
                 each(step)?;
@@ -256,14 +256,14 @@ struct Running {
     dhcp: Dhcp,
 }
 
-/// Where clients' wishes are heard.
-struct Desk {
+/// Answers the requests of clients.
+struct ControlServer {
     start: Arc<Start>,
     lab: OnceLock<Running>,
     moments: Mutex<Vec<Moment>>,
 }
 
-impl Desk {
+impl ControlServer {
     fn attend(&self, stream: UnixStream) {
         let mut line = String::new();
         if BufReader::new(&stream).read_line(&mut line).is_err() {
@@ -317,7 +317,7 @@ impl Desk {
             Request::Inject(injection) => {
                 let number = lab.ec2.inject(injection.clone());
                 let mut faults = lab.ec2.faults();
-                faults.retain(|standing| standing.number == number);
+                faults.retain(|fault| fault.number == number);
                 return Ok(Reply::Faults(faults));
             }
             Request::Lease(lease) => {
@@ -370,7 +370,7 @@ impl Running {
         })
     }
 
-    /// A node whose power was cut gets it back; one that EC2 has stopped is started by EC2.
+    /// Powers a node on after a power cut; if EC2 has stopped the instance, EC2 starts it.
     fn power_on(&self, instance: &str) -> Result<(), Error> {
         let instance = known(instance)?;
         let state = self

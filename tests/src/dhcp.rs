@@ -48,12 +48,12 @@ impl Default for Lease {
 pub struct Dhcp(Arc<Mutex<Lease>>);
 
 impl Dhcp {
-    /// What is given with an address at the moment.
+    /// What is sent with an address at the moment.
     pub fn lease(&self) -> Lease {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives something else from the next request on.
+    /// Changes what is sent, from the next request on.
     pub fn set_lease(&self, lease: Lease) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lease;
     }
@@ -85,7 +85,7 @@ impl Dhcp {
     }
 }
 
-/// A socket that hears only what comes in on `device`: who asks is known by the wire.
+/// A socket that receives only what comes in on `device`: the port identifies the instance.
 fn listen(device: &str) -> Result<UdpSocket, Error> {
     let fd: OwnedFd = socket(
         AddressFamily::Inet,
@@ -112,7 +112,7 @@ fn answer(
     let Some(reply) = reply(&request, instance, lease) else {
         return Ok(());
     };
-    // A client without an address hears only what is sent to all; a client that renews has one.
+    // A client without an address receives only broadcasts; a client that renews has an address.
     let to = match request.ciaddr() {
         address if address.is_unspecified() => Ipv4Addr::BROADCAST,
         address => address,

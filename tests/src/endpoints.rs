@@ -1,4 +1,4 @@
-//! Where nodes reach the EC2 model and the metadata service: sockets inside the VPC. The caller's
+//! Sockets inside the VPC, at which nodes reach the EC2 model and the metadata service. The caller's
 //! thread is in the VPC's namespace and in a tokio runtime.
 
 use std::net::Ipv4Addr;

@@ -1,4 +1,4 @@
-//! `lab fault`: how faults are said and shown. What they do is in the library.
+//! `lab fault`: the command line of faults. What they do is in the library.
 
 use std::time::Duration;
 
@@ -71,13 +71,13 @@ impl Scope {
                 (None, Some(times)) => Life::Times(times),
                 (None, None) => Life::UntilCleared,
             },
-            by: by.unwrap_or(Injection::BY),
+            by: by.unwrap_or(Injection::DEFAULT_DELAY),
             ..Injection::of(fault)
         }
     }
 }
 
-/// Does it, and says what there is to say.
+/// Runs the command and prints its result.
 pub(crate) fn run(lab: &Lab, verb: Verb) -> Result<(), Error> {
     let injection = match verb {
         Verb::Ec2 {
@@ -92,10 +92,10 @@ pub(crate) fn run(lab: &Lab, verb: Verb) -> Result<(), Error> {
         Verb::Volume { fault, scope } => scope.injection(fault, None),
         Verb::Metadata { fault, scope, by } => scope.injection(fault, by),
         Verb::List => {
-            for standing in lab.faults()? {
+            for fault in lab.faults()? {
                 println!(
-                    "{}  {} (struck {} times)",
-                    standing.number, standing.injection, standing.struck
+                    "{}  {} (applied {} times)",
+                    fault.number, fault.injection, fault.struck
                 );
             }
             return Ok(());
@@ -114,5 +114,5 @@ fn duration(text: &str) -> Result<Duration, String> {
             let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
             Duration::try_from_secs_f64(number * seconds).ok()
         })
-        .ok_or_else(|| format!("`{text}` is no duration: write 500ms, 90s, 10m or 1h"))
+        .ok_or_else(|| format!("`{text}` is not a duration; help: write 500ms, 90s, 10m or 1h"))
 }

@@ -2,7 +2,7 @@
 //! 169.254.169.254. Who asks is decided by the interface that a request comes in on, by the lab.
 //!
 //! Source: EC2 User Guide, "Use the Instance Metadata Service", "Instance metadata categories".
-//! The addresses are those that the VPC delivers, which lag behind the API's answers.
+//! The addresses are those that the VPC delivers, which are behind the API's answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

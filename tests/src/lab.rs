@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{self, Moment, Reply, Request, Status};
 use crate::dhcp::Lease;
-use crate::ec2::{Event, Injection, Standing};
+use crate::ec2::{ActiveFault, Event, Injection};
 use crate::image::{self, Image, check};
 use crate::node::kernel::disk::kernel_disk;
 use crate::progress::Progress;
@@ -30,7 +30,7 @@ const COPY_WITHIN: Duration = Duration::from_secs(120);
 /// The labs of the tests: two at a time, because they mostly wait for Pacemaker and EC2.
 const TEST_LABS: [&str; 2] = ["test1", "test2"];
 /// How long [`turn`] waits. Tests of whole clusters take minutes, and many may be waiting.
-const TURN_WITHIN: Duration = Duration::from_secs(3600);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What kind of lab.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,13 +134,13 @@ impl Lab {
         ssh::session(&self.image, node, command)
     }
 
-    /// Takes the power away, and returns when it is gone; EC2 does not notice.
+    /// Cuts the power, and returns when it is off; EC2 does not notice.
     ///
     /// # Errors
     /// Some process of the node does not die.
     pub fn power_off(&self, node: &Instance) -> Result<(), Error> {
         let result = done(&Request::PowerOff(node.id.to_owned()));
-        ssh::forget(node);
+        ssh::close_connection(node);
         result
     }
 
@@ -150,7 +150,7 @@ impl Lab {
     /// # Errors
     /// It has power, or is on its way to another state.
     pub fn power_on(&self, node: &Instance) -> Result<(), Error> {
-        ssh::forget(node);
+        ssh::close_connection(node);
         done(&Request::PowerOn(node.id.to_owned()))
     }
 
@@ -178,7 +178,7 @@ impl Lab {
         done(&Request::Lease(lease))
     }
 
-    /// Has something go wrong in EC2, with a volume or in the metadata service; the fault's number.
+    /// Injects a fault of EC2, a volume or the metadata service; returns its number.
     ///
     /// # Errors
     /// The lab's process has died.
@@ -193,7 +193,7 @@ impl Lab {
     ///
     /// # Errors
     /// The lab's process has died.
-    pub fn faults(&self) -> Result<Vec<Standing>, Error> {
+    pub fn faults(&self) -> Result<Vec<ActiveFault>, Error> {
         match control::ask(&Request::Faults)? {
             Reply::Faults(faults) => Ok(faults),
             other => Err(unexpected(&other)),
@@ -239,13 +239,13 @@ impl Lab {
     }
 }
 
-/// The right to have a lab of this process's name, until it is dropped.
+/// The lock of the lab of this process's name, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
     _held: Flock<fs::File>,
 }
 
-/// The right to have the lab that this process has chosen by its name.
+/// Takes the lock of the lab of this process's name.
 ///
 /// # Errors
 /// Somebody has it up, or is starting or removing it.
@@ -268,7 +268,7 @@ pub fn own() -> Result<Turn, Error> {
 /// # Errors
 /// None has become free within an hour, or a lock cannot be made.
 pub fn turn() -> Result<Turn, Error> {
-    let deadline = Instant::now() + TURN_WITHIN;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     let mut told = false;
     loop {
         let chosen = name::chosen()

@@ -16,7 +16,7 @@ use crate::cgroup::{self, Cgroup};
 use crate::world::Error;
 use crate::{name, netns, paths, run, volume};
 
-const GONE_WITHIN: Duration = Duration::from_secs(20);
+const KILL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Whether there is anything to remove.
 pub fn exist() -> bool {
@@ -75,7 +75,7 @@ fn group() -> Option<Cgroup> {
 fn end_processes() -> Result<(), Error> {
     let mut result = Ok(());
     if let Some(group) = group() {
-        result = group.kill(GONE_WITHIN);
+        result = group.kill(KILL_TIMEOUT);
         group.remove();
     }
     if cgroup::systemd() {
@@ -96,7 +96,7 @@ fn end_visitors() -> Result<(), Error> {
         .filter_map(|name| fs::metadata(netns::path(name)).ok())
         .map(|meta| meta.ino())
         .collect();
-    let deadline = Instant::now() + GONE_WITHIN;
+    let deadline = Instant::now() + KILL_TIMEOUT;
     loop {
         let visitors = processes_in(&spaces);
         if visitors.is_empty() {
@@ -145,7 +145,7 @@ fn unmount(disks: &Path) -> Result<(), Error> {
 
 /// The kernel unmounts what killed processes had mounted a moment after they are gone.
 fn release_loops(disks: &Path) -> Result<(), Error> {
-    let deadline = Instant::now() + GONE_WITHIN;
+    let deadline = Instant::now() + KILL_TIMEOUT;
     loop {
         volume::detach_all_below(disks)?;
         let left = volume::loops_below(disks);

@@ -89,8 +89,8 @@ pub fn session(image: &Image, node: &Instance, command: &[String]) -> Command {
     ssh
 }
 
-/// Forgets the connection to a node, which would otherwise be noticed as dead only seconds later.
-pub fn forget(node: &Instance) {
+/// Closes the connection to a node. Without this, a dead connection is noticed only seconds later.
+pub fn close_connection(node: &Instance) {
     let _ = std::fs::remove_file(paths::state(&format!("ssh-{}", node.private_ip)));
 }
 
@@ -134,7 +134,7 @@ fn options(image: &Image) -> Vec<OsString> {
         "ControlMaster=auto".into(),
         "ControlPersist=60".into(),
         // A kernel node on a busy machine may not answer for many seconds. The connection to a node whose
-        // power is cut ends by `forget`.
+        // power is cut ends by `close_connection`.
         "ServerAliveInterval=5".into(),
         "ServerAliveCountMax=12".into(),
     ];

@@ -91,7 +91,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Takes it away. While it is mounted the kernel only notes the wish.
+    /// Detaches it. While it is mounted, the kernel detaches it later.
     ///
     /// # Errors
     /// `losetup` fails.
@@ -99,8 +99,8 @@ impl Loop {
         run::run("losetup", &["--detach".as_ref(), self.device.as_os_str()]).map(drop)
     }
 
-    /// Takes it away from under a file system that is mounted from it. The volume's content as of
-    /// now goes on living in `file`; whoever has the device mounted gets I/O errors from now on.
+    /// Detaches it although a file system is mounted from it. `file` keeps the volume's content as it is now; a file
+    /// system that is still mounted from the device gets I/O errors from now on.
     ///
     /// # Errors
     /// The content cannot be copied.

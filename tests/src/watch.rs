@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_can_not_look_or_did_not_says_so() {
+    fn a_watch_that_cannot_look_or_did_not_says_so() {
         assert!(violations(&[])[0].contains("can't be seen"));
         assert!(Findings::default().faults()[0].contains("nobody looked"));
     }

@@ -1,10 +1,10 @@
-//! The border between what EC2 says and what happens to machines: the EC2 model calls it,
-//! the lab implements it with real machines, and the model's own tests with a record of calls.
+//! The interface between the EC2 model and machines: the model calls it, the lab implements it with real machines,
+//! and the model's own tests with a record of calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// What became of a request to take a volume from a machine.
+/// The result of a request to detach a volume from a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detach {
     /// The device is gone from the machine.
@@ -13,7 +13,7 @@ pub enum Detach {
     Busy,
 }
 
-/// What the VPC has to deliver, whole: the lab makes it so, whatever it was before.
+/// All that the VPC has to deliver: it replaces what was delivered before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// Private addresses (primary and secondary) by instance id, of instances that exist.
@@ -32,7 +32,7 @@ pub trait World: Send + Sync {
     fn power_on(&self, instance: &str) -> Result<(), Error>;
     /// Asks the guest to shut down and returns when it is down or `grace` is over.
     fn shut_down(&self, instance: &str, grace: std::time::Duration) -> Result<(), Error>;
-    /// Takes the power away now. No error if it had none.
+    /// Cuts the power now. No error if it was off.
     fn power_off(&self, instance: &str) -> Result<(), Error>;
     /// Makes the volume appear as a block device with its EBS serial; `device` is the name asked for.
     fn attach(&self, instance: &str, volume: &str, device: &str) -> Result<(), Error>;

@@ -132,7 +132,7 @@ impl Address for AwsEipParameters {
 
     async fn rehearse(&self, at: &Location<'_>) -> Result<(), Failure> {
         let address = self.look_up(at).await?;
-        let ec2 = at.ec2.rehearsing();
+        let ec2 = at.ec2.dry_run();
         let associated = retry_transient(at.deadline, async || {
             ec2.associate(&self.allocation_id, &at.interface, self.private_ip_address)
                 .await

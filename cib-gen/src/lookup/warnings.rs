@@ -19,7 +19,7 @@ pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) ->
         }
     };
 
-    let protected: Vec<&str> = (facts.outlook.stop_protected.iter())
+    let protected: Vec<&str> = (facts.checks.stop_protected.iter())
         .map(|id| id.as_str())
         .collect();
     warn(
@@ -74,7 +74,7 @@ pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) ->
             ),
         );
     }
-    for error in &facts.outlook.not_seen {
+    for error in &facts.checks.errors {
         warnings.push(format!(
             "WARNING: could not look for what may hinder a failover: {error}. The policy of \
              `cib-gen --format iam-policy` allows these looks"
@@ -106,7 +106,7 @@ enum Trouble {
 fn trouble_of(node: &NodeFacts, vars: &AwsVars, facts: &SiteFacts) -> Option<Trouble> {
     let written = vars.eip_address.as_ref().map(|eip| eip.value);
     let cluster = written.or_else(|| facts.elastic_ip.as_ref()?.public);
-    let mut ways = facts.outlook.private_way.iter();
+    let mut ways = facts.checks.private_path.iter();
     let private_way = ways.find(|(id, _)| *id == node.instance_id);
     let private_way = private_way.map(|(_, way)| *way);
     match node.public {
@@ -141,7 +141,7 @@ mod tests {
     use cib_gen::Vars;
     use cib_gen::vars::Topology;
     use ec2::ErrorKind;
-    use ec2::{AwsError, ElasticIp, Outlook, PublicAddress};
+    use ec2::{AwsError, ElasticIp, PublicAddress, SiteChecks};
 
     use super::*;
 
@@ -187,7 +187,7 @@ mod tests {
             }),
             account: None,
             region: "us-west-1".to_owned(),
-            outlook: Outlook::default(),
+            checks: SiteChecks::default(),
         };
         change(&mut facts);
         of(&instances, aws, &facts)
@@ -203,7 +203,7 @@ mod tests {
 
     fn ways(facts: &mut SiteFacts, way: bool) {
         let nodes = facts.nodes.iter();
-        facts.outlook.private_way = nodes.map(|node| (node.instance_id.clone(), way)).collect();
+        facts.checks.private_path = nodes.map(|node| (node.instance_id.clone(), way)).collect();
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
     fn what_fencing_can_not_do_is_told() {
         let all = [own(1), own(2), own(3)];
         let protected = said(all, "", |facts| {
-            facts.outlook.stop_protected = vec![facts.nodes[1].instance_id.clone()];
+            facts.checks.stop_protected = vec![facts.nodes[1].instance_id.clone()];
             facts.nodes[2].shutting_down = true;
         });
         assert_eq!(protected.len(), 2, "{protected:?}");
@@ -246,7 +246,7 @@ mod tests {
         assert!(protected[1].contains("pbx03") && protected[1].contains("Replacing a node"));
         let denied = said(all, "", |facts| {
             let refused = AwsError::new(ErrorKind::Forbidden, "look whether", "EC2 says no");
-            facts.outlook.not_seen.push(refused);
+            facts.checks.errors.push(refused);
         });
         assert!(denied[0].contains("could not look") && denied[0].contains("EC2 says no"));
     }

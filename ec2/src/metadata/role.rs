@@ -1,17 +1,16 @@
-//! The temporary credentials of the instance's role. We fetch them ourselves, because the SDK's own client
-//! of the metadata goes through a proxy when the environment names one, and cannot be told from which address to ask.
+//! The temporary credentials of the instance role. The SDK's own metadata client is not used: it goes through a
+//! proxy if the environment names one, and its source address cannot be chosen.
 
 use aws_sdk_ec2::config::Credentials;
 use aws_smithy_types::date_time::{DateTime, Format};
 use serde::Deserialize;
 
 use super::Metadata;
-use crate::error::AwsError;
-use crate::error::ErrorKind;
+use crate::error::{AwsError, ErrorKind};
 
 const ROLES: &str = "iam/security-credentials/";
 
-/// What the metadata has of a role.
+/// The metadata's document of a role.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -25,47 +24,37 @@ struct Document {
 }
 
 impl Metadata {
-    /// The credentials of the instance's role; `None` if it has no role.
-    ///
-    /// # Errors
-    /// `Unknown` when the service gives no answer, or says that there are none.
+    /// The credentials of the instance role; `None` if the instance has no role.
     pub(crate) fn role_credentials(&self) -> Result<Option<Credentials>, AwsError> {
         let roles = self.find(ROLES)?.unwrap_or_default();
         let Some(role) = roles.lines().next().map(str::trim) else {
             return Ok(None);
         };
         let text = self.get(&format!("{ROLES}{role}"))?;
-        read(&text).map(Some).map_err(|said| {
-            let doing = format!("read the credentials of the role {role}");
-            AwsError::new(ErrorKind::Unknown, doing, said)
+        read(&text).map(Some).map_err(|cause| {
+            let operation = format!("read the credentials of the role {role}");
+            AwsError::new(ErrorKind::Unknown, operation, cause)
         })
     }
 }
 
-/// The credentials, or why there are none; in no case what the document says of the secret.
+/// The credentials, or why there are none. An error never repeats the document, which has the secret in it.
 fn read(text: &str) -> Result<Credentials, String> {
     let document: Document = serde_json::from_str(text)
         .map_err(|_| "the instance metadata has no credentials that can be read".to_owned())?;
-    let Document {
-        code,
-        message,
-        access_key_id: Some(id),
-        secret_access_key: Some(secret),
-        token,
-        expiration,
-    } = document
-    else {
+    let (Some(id), Some(secret), "Success") = (
+        document.access_key_id,
+        document.secret_access_key,
+        document.code.as_str(),
+    ) else {
         let message = document.message.unwrap_or_default();
-        let said = format!("the role gives no credentials: {} {message}", document.code);
-        return Err(said.trim_end().to_owned());
+        let cause = format!("the role gives no credentials: {} {message}", document.code);
+        return Err(cause.trim_end().to_owned());
     };
-    if code != "Success" {
-        let message = message.unwrap_or_default();
-        return Err(format!("the role gives no credentials: {code} {message}"));
-    }
-    let expires = expiration
+    let expires = (document.expiration)
         .and_then(|text| DateTime::from_str(&text, Format::DateTime).ok())
         .and_then(|moment| moment.try_into().ok());
+    let token = document.token;
     Ok(Credentials::new(
         id,
         secret,
@@ -91,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_that_can_not_be_assumed_says_why() {
+    fn a_role_that_cannot_be_assumed_says_why() {
         let text = r#"{"Code": "AssumeRoleUnauthorizedAccess", "Message": "EC2 cannot assume the role portsip."}"#;
         let said = read(text).unwrap_err();
         assert!(
@@ -101,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_not_repeated() {
+    fn what_cannot_be_read_is_not_repeated() {
         let said = read(r#"{"SecretAccessKey": "wJalrXUtnFEMI"#).unwrap_err();
         assert!(!said.contains("wJalr"), "{said}");
     }

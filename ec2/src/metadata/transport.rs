@@ -1,5 +1,5 @@
-//! How requests to the instance metadata travel: over a connection from the node's own address where
-//! the virtual one is of no use, never through a proxy, and no longer than until a given moment.
+//! Connections to the instance metadata: made by `source.rs`, never through a proxy, and with a time limit for all
+//! requests together. ureq's own TCP transport takes no connection that was made elsewhere.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -12,14 +12,13 @@ use ureq::unversioned::transport::{
 
 use crate::source;
 
-/// Makes the connections.
+/// Makes the connections. All requests have to be over at `until`.
 #[derive(Debug)]
-pub(crate) struct Direct {
-    /// When it is given up.
+pub(crate) struct DirectConnector {
     pub(crate) until: Instant,
 }
 
-impl Connector for Direct {
+impl Connector for DirectConnector {
     type Out = Connection;
 
     fn connect(
@@ -27,16 +26,17 @@ impl Connector for Direct {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Connection>, Error> {
+        let (until, config) = (self.until, &details.config);
         let mut last = Error::HostNotFound;
         for to in details.addrs.iter() {
-            match source::connect(*to, self.until) {
+            match source::connect(*to, until) {
                 Ok(stream) => {
-                    let config = &details.config;
-                    let (input, output) = (config.input_buffer_size(), config.output_buffer_size());
+                    let sizes = (config.input_buffer_size(), config.output_buffer_size());
+                    let buffers = LazyBuffers::new(sizes.0, sizes.1);
                     return Ok(Some(Connection {
                         stream,
-                        buffers: LazyBuffers::new(input, output),
-                        until: self.until,
+                        buffers,
+                        until,
                     }));
                 }
                 Err(error) => last = Error::Io(error),
@@ -54,15 +54,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// What is left; a limit of zero would be none.
+    /// The time that is left. Zero would mean no limit.
     fn left(&self) -> Option<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
         Some(left.max(Duration::from_millis(1)))
     }
 }
 
-/// A limit that is over looks like a call that would block.
-fn told(error: io::Error, timeout: NextTimeout) -> Error {
+/// The kernel reports an expired time limit as a call that would block.
+fn ureq_error(error: io::Error, timeout: NextTimeout) -> Error {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::Timeout(timeout.reason),
         _ => Error::Io(error),
@@ -79,7 +79,7 @@ impl Transport for Connection {
         let output = &self.buffers.output()[..amount];
         self.stream
             .write_all(output)
-            .map_err(|error| told(error, timeout))
+            .map_err(|error| ureq_error(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -87,14 +87,14 @@ impl Transport for Connection {
             self.stream.set_read_timeout(self.left())?;
             match self.stream.read(self.buffers.input_append_buf()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                answer => break answer.map_err(|error| told(error, timeout))?,
+                answer => break answer.map_err(|error| ureq_error(error, timeout))?,
             }
         };
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
-    /// An open connection has nothing to say between two requests.
+    /// Whether the connection can be used again: it is open and silent.
     fn is_open(&mut self) -> bool {
         let peeked = self
             .stream

@@ -26,7 +26,7 @@ pub struct Extent {
 const CPU: Duration = Duration::from_millis(10);
 const PEAK_KIB: u64 = 10 * 1024;
 /// How much more CPU nine nodes may take than three.
-const NINE_TO_THREE: f64 = 2.0;
+const MAX_CPU_RATIO: f64 = 2.0;
 
 const AWS: &[&str] = &[
     "pcs",
@@ -194,7 +194,7 @@ impl Row {
         }
         // What starting any process takes is not the rendering's.
         let own = |cost: &Cost| cost.cpu.saturating_sub(floor.cpu).as_secs_f64();
-        if own(&self.nine) > NINE_TO_THREE * own(&self.three) {
+        if own(&self.nine) > MAX_CPU_RATIO * own(&self.three) {
             missed.push("nine nodes take more than twice as much as three".to_owned());
         }
         missed

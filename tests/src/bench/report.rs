@@ -247,7 +247,7 @@ impl Report {
     }
 }
 
-/// A paragraph in lines as long as the README's.
+/// A paragraph in lines as long as those of docs/reference.md.
 fn wrapped(paragraph: &str) -> String {
     let mut text = String::new();
     let mut column = 0;

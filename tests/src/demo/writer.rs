@@ -14,7 +14,7 @@ use crate::world::Error;
 
 /// How long a statement may go without a sign of life from the server. Shorter than any
 /// failover, so that the client notices the loss and tries the next connection.
-const PATIENCE: Duration = Duration::from_millis(1000);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1000);
 /// Between two attempts while the service is away.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -116,9 +116,9 @@ fn connect(access: &Access) -> Result<Client, Error> {
         .password(&access.password)
         .dbname("postgres")
         .application_name("lab demo")
-        .connect_timeout(PATIENCE)
-        .tcp_user_timeout(PATIENCE)
-        .keepalives_idle(PATIENCE);
+        .connect_timeout(ANSWER_TIMEOUT)
+        .tcp_user_timeout(ANSWER_TIMEOUT)
+        .keepalives_idle(ANSWER_TIMEOUT);
     // The socket stays in the namespace in which it was opened, whoever uses it later.
     netns::in_namespace(&access.namespace, || Ok(config.connect(NoTls)?))
 }

@@ -12,8 +12,8 @@ use super::error::ApiError;
 use super::ids::InstanceId;
 
 /// How long the role's credentials live: EC2 gives about six hours.
-const LIFE: Duration = Duration::from_secs(6 * 3600);
-/// New ones are there before the old ones end: "at least five minutes" (EC2 User Guide,
+const ROLE_CREDENTIALS_LIFETIME: Duration = Duration::from_secs(6 * 3600);
+/// New ones are issued before the old ones expire: "at least five minutes" (EC2 User Guide,
 /// "Retrieve security credentials from instance metadata").
 const RENEWED_BEFORE_END: Duration = Duration::from_secs(15 * 60);
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -68,7 +68,7 @@ impl Keys {
             secret: random(40),
             token: random(200),
             issued: now,
-            expires: now + LIFE,
+            expires: now + ROLE_CREDENTIALS_LIFETIME,
         };
         let key = Key {
             secret: new.secret.clone(),

@@ -1,5 +1,5 @@
-//! The API's HTTP endpoint: who calls, what, past the fault that may strike it to the action, and
-//! the answer as XML.
+//! The API's HTTP endpoint: reads a call, checks its caller, applies a fault if one is injected, runs the action and
+//! writes the answer as XML.
 
 use std::io;
 use std::sync::Arc;
@@ -63,8 +63,7 @@ enum Outcome {
     Reset,
 }
 
-/// Carries a call out, as far as the fault that strikes it lets it. Returns never if the fault is
-/// that nothing is answered.
+/// Carries a call out, unless a fault prevents it. Never returns if the fault is that nothing is answered.
 async fn handle(ec2: &Arc<Ec2>, parts: &Parts, body: &[u8]) -> Result<Outcome, ApiError> {
     let call = if parts.method == Method::GET {
         Call::parse(parts.uri.query().unwrap_or_default().as_bytes())?

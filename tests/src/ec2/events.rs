@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::CallFault;
 
 /// More than a day of a cluster's monitors; the oldest go first.
-const KEPT: usize = 100_000;
+const MAX_ENTRIES: usize = 100_000;
 /// Within how many events the same failure is not noted again.
 const RECENT: usize = 50;
 
@@ -97,7 +97,7 @@ pub enum Happening {
         /// Whether it was injected.
         begins: bool,
     },
-    /// The lab could not do what EC2 decided.
+    /// The lab could not do what the model decided.
     WorldFailed {
         /// What was to be done.
         what: String,
@@ -202,11 +202,10 @@ impl EventLog {
         self.add_at(self.now(), what);
     }
 
-    /// Puts an event where it belongs in time: a call is known with its outcome only after what
-    /// it caused has been noted.
+    /// Inserts an event at its time: a call is logged with its outcome, after the events that it caused.
     pub(super) fn add_at(&self, moment: Moment, what: Happening) {
         let mut events = super::locked(&self.events);
-        // What is tried again and again fails again and again: once is enough.
+        // A failure that repeats with every retry is logged once.
         if matches!(what, Happening::WorldFailed { .. })
             && events
                 .iter()
@@ -216,7 +215,7 @@ impl EventLog {
         {
             return;
         }
-        if events.len() == KEPT {
+        if events.len() == MAX_ENTRIES {
             events.pop_front();
         }
         if let Happening::WorldFailed { .. } = what {

@@ -8,17 +8,17 @@ use std::time::Instant;
 use super::state::State;
 
 /// More than a long test changes; the oldest go first.
-const KEPT: usize = 2000;
+const MAX_ENTRIES: usize = 2000;
 
 /// The state, and what it was.
 #[derive(Debug)]
-pub(super) struct Remembered {
+pub(super) struct StateHistory {
     now: State,
     /// Until when it was so, oldest first.
     past: VecDeque<(Instant, State)>,
 }
 
-impl Remembered {
+impl StateHistory {
     pub(super) fn new(now: State) -> Self {
         Self {
             now,
@@ -33,7 +33,7 @@ impl Remembered {
     }
 }
 
-impl Deref for Remembered {
+impl Deref for StateHistory {
     type Target = State;
 
     fn deref(&self) -> &State {
@@ -41,10 +41,10 @@ impl Deref for Remembered {
     }
 }
 
-impl DerefMut for Remembered {
+impl DerefMut for StateHistory {
     /// Taken for a change, also if nothing is changed then.
     fn deref_mut(&mut self) -> &mut State {
-        if self.past.len() == KEPT {
+        if self.past.len() == MAX_ENTRIES {
             self.past.pop_front();
         }
         self.past.push_back((Instant::now(), self.now.clone()));

@@ -1,5 +1,5 @@
-//! A model of EC2 that keeps EC2's rules: one volume at one instance, one private address on
-//! one interface, transitions that take time. What it decides is done to machines by a `World`.
+//! A model of EC2 that enforces EC2's rules: one volume at one instance, one private address on one interface,
+//! transitions that take time. A `World` does to machines what the model decides.
 //!
 //! What a `World` can rely on:
 //! - After `power_on` the model calls `attach` for every volume that the instance holds, so a
@@ -33,7 +33,7 @@ use std::time::Instant;
 
 pub(crate) use credentials::{RoleCredentials, random};
 pub use events::{Event, Happening};
-pub use fault::{CallFault, Fault, Injection, Life, MetadataFault, Standing, VolumeFault};
+pub use fault::{ActiveFault, CallFault, Fault, Injection, Life, MetadataFault, VolumeFault};
 pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
 pub(crate) use snapshot::{Identity, OwnInterface};
 pub use state::{AttachmentState, InstanceState, VolumeState};
@@ -43,8 +43,8 @@ use crate::world::{Network, World};
 use credentials::Keys;
 use error::ApiError;
 use events::EventLog;
-use fault::{Faults, Struck};
-use history::Remembered;
+use fault::{FaultHit, Faults};
+use history::StateHistory;
 use ids::{InstanceId, InterfaceId, VolumeId};
 use state::{Delivered, State};
 use transition::StopMode;
@@ -56,7 +56,7 @@ pub(crate) const OWNER: &str = "123456789012";
 pub struct Ec2 {
     timing: Timing,
     world: Arc<dyn World>,
-    state: Mutex<Remembered>,
+    state: Mutex<StateHistory>,
     keys: Mutex<Keys>,
     faults: Faults,
     /// Requests to the metadata service, by instance.
@@ -65,13 +65,13 @@ pub struct Ec2 {
     runtime: tokio::runtime::Handle,
     /// One lock per instance: its calls to the world go one at a time.
     turns: Mutex<BTreeMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
-    decided: Mutex<Decided>,
-    /// The number of the last change of addresses that was handed to the world.
+    network_state: Mutex<DeliveredNetwork>,
+    /// The number of the last change of addresses that the world was given.
     delivering: tokio::sync::Mutex<u64>,
 }
 
 /// The addresses as of the last change, and its number.
-struct Decided {
+struct DeliveredNetwork {
     delivered: Delivered,
     order: u64,
 }
@@ -85,21 +85,21 @@ impl Ec2 {
     /// Outside a tokio runtime.
     pub fn new(timing: Timing, world: Arc<dyn World>) -> Arc<Self> {
         let state = State::of_site();
-        let decided = Decided {
+        let network_state = DeliveredNetwork {
             delivered: state.delivered.clone(),
             order: 0,
         };
         Arc::new(Self {
             timing,
             world,
-            state: Mutex::new(Remembered::new(state)),
+            state: Mutex::new(StateHistory::new(state)),
             keys: Mutex::new(Keys::default()),
             faults: Faults::default(),
             metadata_requests: Mutex::default(),
             events: EventLog::new(),
             runtime: tokio::runtime::Handle::current(),
             turns: Mutex::new(BTreeMap::new()),
-            decided: Mutex::new(decided),
+            network_state: Mutex::new(network_state),
             delivering: tokio::sync::Mutex::new(0),
         })
     }
@@ -140,8 +140,8 @@ impl Ec2 {
         Ok(())
     }
 
-    /// Has something go wrong from now on; the number is for `clear_fault`. Faults of one kind do not
-    /// add up: of those that meet a call, the one that was injected first strikes.
+    /// Injects a fault; the number is for `clear_fault`. If several faults of one kind match a call, the one that was
+    /// injected first applies.
     pub fn inject(&self, injection: Injection) -> u64 {
         let what = injection.to_string();
         let number = self.faults.inject(injection);
@@ -149,30 +149,30 @@ impl Ec2 {
         number
     }
 
-    /// Ends a fault before its time. False when there is none of that number.
+    /// Ends a fault. False if there is none of that number.
     pub fn clear_fault(&self, number: u64) -> bool {
         self.clear(Some(number)) == 1
     }
 
-    /// Ends all faults before their time; says how many there were.
+    /// Ends all faults; returns how many there were.
     pub fn clear_faults(&self) -> usize {
         self.clear(None)
     }
 
     fn clear(&self, number: Option<u64>) -> usize {
         let cleared = self.faults.clear(number);
-        for standing in &cleared {
+        for active in &cleared {
             self.events.add(Happening::Fault {
-                what: standing.injection.to_string(),
+                what: active.injection.to_string(),
                 begins: false,
             });
         }
         cleared.len()
     }
 
-    /// The faults in force, and those whose times are used up and which hold what they have struck.
-    pub fn faults(&self) -> Vec<Standing> {
-        self.faults.standing()
+    /// The faults in force, and those whose number of times is used up but which still hold a volume.
+    pub fn faults(&self) -> Vec<ActiveFault> {
+        self.faults.active()
     }
 
     /// How many requests an instance has made to its metadata service, tokens included.
@@ -181,13 +181,13 @@ impl Ec2 {
         requests.get(instance).copied().unwrap_or_default()
     }
 
-    /// Counts a request to the metadata service, and says what becomes of it. `reads`: an item, not
-    /// a token.
+    /// Counts a request to the metadata service, and returns the fault that applies. `reads`: it asks for an item, not
+    /// for a token.
     pub(crate) fn metadata_request(
         &self,
         instance: &str,
         reads: bool,
-    ) -> Option<Struck<MetadataFault>> {
+    ) -> Option<FaultHit<MetadataFault>> {
         *locked(&self.metadata_requests)
             .entry(instance.to_owned())
             .or_default() += 1;
@@ -268,7 +268,7 @@ impl Ec2 {
     }
 }
 
-/// A poisoned lock is a panic elsewhere, which the panicking thread has reported already.
+/// A lock is poisoned by a panic elsewhere, which that thread has reported already.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -64,7 +64,7 @@ pub struct HolderSnapshot {
     pub state: String,
 }
 
-/// An instance as its metadata shows it: addresses as delivered, which lag behind the API.
+/// An instance as its metadata shows it: addresses as delivered, which are behind the API's answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) launched: SystemTime,
@@ -187,7 +187,7 @@ impl State {
 }
 
 impl Ec2 {
-    /// Notes every address that is elsewhere in `after` than in `before`.
+    /// Logs every address that is elsewhere in `after` than in `before`.
     pub(super) fn note_moves(&self, before: &Delivered, after: &Delivered) {
         let state = super::locked(&self.state);
         // Also of an interface that went with its instance.

@@ -144,10 +144,10 @@ pub(super) struct Interface {
     pub(super) mac: &'static str,
     pub(super) primary: Ipv4Addr,
     pub(super) secondary: Vec<Ipv4Addr>,
-    /// The public address that EC2 lends to the primary address while the instance runs.
-    pub(super) lent_public: Option<Ipv4Addr>,
-    /// EC2 lends it none any more (see `public_address`).
-    pub(super) lends_no_more: bool,
+    /// The auto-assigned public address of the primary address, while the instance runs.
+    pub(super) auto_public: Option<Ipv4Addr>,
+    /// EC2 assigns it no public address any more (see `public_address.rs`).
+    pub(super) no_public_address: bool,
 }
 
 impl Interface {
@@ -271,8 +271,8 @@ impl State {
                     mac: node.mac,
                     primary: node.private_ip,
                     secondary: Vec::new(),
-                    lent_public: Some(node.public_ip),
-                    lends_no_more: false,
+                    auto_public: Some(node.public_ip),
+                    no_public_address: false,
                 },
             );
         }
@@ -321,14 +321,14 @@ impl State {
             mac,
             primary,
             secondary: Vec::new(),
-            lent_public: None,
-            lends_no_more: true,
+            auto_public: None,
+            no_public_address: true,
         };
         self.interfaces.insert(id, interface);
         self.delivered = self.deliverable();
     }
 
-    /// Numbers attachments, associations and lent addresses.
+    /// Numbers attachments, associations and auto-assigned addresses.
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -396,7 +396,7 @@ impl State {
             delivered
                 .private
                 .insert(id.clone(), interface.private().collect());
-            if let Some(public) = interface.lent_public {
+            if let Some(public) = interface.auto_public {
                 delivered
                     .public
                     .insert(public, (id.clone(), interface.primary));

@@ -1,6 +1,6 @@
 //! How long EC2 takes between its answer and the fact. EC2 promises no figures; each of these says
-//! whether it is documented, measured by whom, or chosen here. What matters first is that none is zero:
-//! an agent that does not wait for the fact fails against the model.
+//! whether it is documented, measured by whom, or chosen here. Most important: none is zero, so an agent that does not
+//! wait for the transition fails against the model.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Timing {
     /// (<https://github.com/kubernetes/kubernetes/pull/84181>).
     pub detach: Duration,
     /// The same at an instance that is stopped. An assumption: nobody has published a figure. It may
-    /// well be less, since no guest has to let go, so the longer time of `detach` is assumed.
+    /// be less, since no guest has to release the device; the longer time of `detach` is assumed.
     pub detach_stopped: Duration,
     /// How often a `busy` volume is looked at again. Chosen; EBS User Guide, "Detach an Amazon EBS
     /// volume": detaching goes on once the volume is unmounted.

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_caller_wrote_can_not_break_the_xml() {
+    fn what_a_caller_wrote_cannot_break_the_xml() {
         let error = ApiError::client("InvalidParameterValue", "</Message>&<");
         let xml = String::from_utf8(refusal(&error, "r").unwrap()).unwrap();
         assert!(

@@ -28,7 +28,7 @@ const POWER_OFF_SIGNAL: &str = "-38";
 /// systemd-nspawn's exit status when the guest asked for a reboot.
 const REBOOT_STATUS: i32 = 133;
 /// How long the kernel may take to end processes and unmount after a power loss.
-const GONE_WITHIN: Duration = Duration::from_secs(20);
+const KILL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a container may take until its init runs.
 const INIT_WITHIN: Duration = Duration::from_secs(20);
 
@@ -60,16 +60,16 @@ struct Node {
 struct State {
     /// Process id of the container's init on this machine, while it has power.
     init: Option<u32>,
-    /// Counts boots, so that news of an earlier one is recognised.
+    /// Counts boots, so that a message of an earlier boot is recognised.
     boots: u64,
     mounted: bool,
     shutting_down: bool,
-    volumes: BTreeMap<String, Plugged>,
-    /// How many device names are passed over.
+    volumes: BTreeMap<String, AttachedVolume>,
+    /// How many device names are skipped.
     passed_over: usize,
 }
 
-struct Plugged {
+struct AttachedVolume {
     device: Loop,
     file: PathBuf,
     name: String,
@@ -137,7 +137,7 @@ impl Machine for ContainerNode {
             .filter(|name| state.volumes.values().all(|v| v.name != *name))
             .nth(state.passed_over)
             .unwrap_or_default();
-        let plugged = Plugged {
+        let plugged = AttachedVolume {
             device: Loop::attach(file)?,
             file: file.to_owned(),
             name,
@@ -153,7 +153,7 @@ impl Machine for ContainerNode {
     }
 
     fn presence(&self, file: &Path) -> Result<Presence, Error> {
-        // Looking must not make the group again that a power cut has removed.
+        // Reading must not create the group again after a power cut has removed it.
         let parts = &self.0.parts;
         let group = Cgroup::existing(parts.cgroup.path().join(parts.instance.short));
         witness::in_container(&group, file)
@@ -176,7 +176,7 @@ impl Machine for ContainerNode {
             device::hide(init, volume, &plugged.name)?;
         }
         if busy {
-            // Nothing may be written while the content is copied away from under the guest.
+            // The guest may not write while the volume's content is copied.
             let group = self.0.group()?;
             group.freeze()?;
             let torn = plugged.device.tear_off(&plugged.file);
@@ -203,14 +203,14 @@ impl Node {
         self.parts.cgroup.child(self.parts.instance.short)
     }
 
-    /// Everything that had to do with power ends: processes, mounts, the network's configuration.
+    /// Ends everything that a power cut ends: processes, mounts, the network's configuration.
     fn lose_power(&self, state: &State) -> Result<(), Error> {
         let group = self.group()?;
-        group.kill(GONE_WITHIN)?;
+        group.kill(KILL_TIMEOUT)?;
         group.remove();
         vpc::unplug(self.parts.instance)?;
         for plugged in state.volumes.values() {
-            plugged.device.wait_until_free(GONE_WITHIN)?;
+            plugged.device.wait_until_free(KILL_TIMEOUT)?;
         }
         Ok(())
     }
@@ -257,7 +257,7 @@ fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
     let init = match wait_for_init(&mut child, &console(node)) {
         Ok(init) => init,
         Err(e) => {
-            let _ = group.kill(GONE_WITHIN);
+            let _ = group.kill(KILL_TIMEOUT);
             let _ = child.wait();
             return Err(format!("{} does not boot: {e}", node.name()).into());
         }

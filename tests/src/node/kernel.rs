@@ -30,9 +30,9 @@ use mconsole::Failure;
 const KERNEL_START: Duration = Duration::from_secs(60);
 /// udev opens a device for an instant after each writer closes it; only what is open for longer than
 /// this is in use.
-const UDEV_IS_LOOKING: Duration = Duration::from_secs(2);
+const UDEV_PROBE_TIME: Duration = Duration::from_secs(2);
 /// How long this machine may take to end a kernel's processes.
-const GONE_WITHIN: Duration = Duration::from_secs(20);
+const KILL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a kernel node is made from.
 pub struct Parts {
@@ -62,7 +62,7 @@ struct Node {
 struct State {
     /// While it has power: whether its kernel is still there.
     kernel: Option<Arc<AtomicBool>>,
-    /// Counts boots, so that news of an earlier one is recognised.
+    /// Counts boots, so that a message of an earlier boot is recognised.
     boots: u64,
     shutting_down: bool,
     volumes: BTreeMap<Slot, Volume>,
@@ -96,7 +96,7 @@ impl KernelMachine {
         })))
     }
 
-    /// Everything that was printed on the guest's console, since its first boot.
+    /// The guest's console output since its first boot.
     pub fn console(&self) -> PathBuf {
         self.0.directory.console()
     }
@@ -130,7 +130,7 @@ impl Machine for KernelMachine {
             return Ok(());
         }
         state.shutting_down = true;
-        // A kernel that does not hear the button goes down at the end of its grace.
+        // A kernel that does not react to the power button is killed at the end of its grace.
         let _ = node.ask(&state, "cad");
         let boots = state.boots;
         let (mut state, _) = node
@@ -168,7 +168,7 @@ impl Machine for KernelMachine {
             .write_arguments(&state)
             .and_then(|()| node.plug(&state, slot, &volume));
         if plugged.is_err() {
-            node.forget(&mut state, slot)?;
+            node.clear_slot(&mut state, slot)?;
         }
         plugged
     }
@@ -191,14 +191,14 @@ impl Machine for KernelMachine {
             node.tear_off(&file)?;
             state.ghosts.insert(slot);
         }
-        node.forget(&mut state, slot)?;
+        node.clear_slot(&mut state, slot)?;
         Ok(Detach::Done)
     }
 }
 
 impl Drop for KernelMachine {
     fn drop(&mut self) {
-        // Nobody is left to hear of an error; `lab down` looks for what survives.
+        // No caller is left for an error; `lab down` finds what survives.
         let _ = self.power_off();
         self.0.parts.group.remove();
         let port = vpc::port(self.0.parts.instance);
@@ -223,7 +223,7 @@ impl Node {
             .write_arguments(&self.parts.base, self.parts.instance, &state.volumes)
     }
 
-    /// The kernel's answer to `command`. A kernel that has just been started is waited for.
+    /// The kernel's answer to `command`. Waits for a kernel that was just started.
     fn ask(&self, state: &State, command: &str) -> Result<String, Failure> {
         let socket = self.directory.management_console();
         let deadline = Instant::now() + KERNEL_START;
@@ -237,7 +237,7 @@ impl Node {
         }
     }
 
-    /// Plugs into a kernel that runs; one that does not will find it on its command line.
+    /// Plugs the volume into a running kernel. A kernel that starts later finds it on its command line.
     fn plug(&self, state: &State, slot: Slot, volume: &Volume) -> Result<(), Error> {
         let file = volume.file.display().to_string();
         if !state.is_on() {
@@ -254,9 +254,9 @@ impl Node {
         }
     }
 
-    /// Takes the device from the kernel, if there is one.
+    /// Removes the device from the kernel, if it is there.
     fn unplug(&self, state: &State, slot: Slot) -> Result<Detach, Error> {
-        let deadline = Instant::now() + UDEV_IS_LOOKING;
+        let deadline = Instant::now() + UDEV_PROBE_TIME;
         while state.is_on() {
             match self.ask(state, &format!("remove {slot}")) {
                 Ok(_) => return Ok(Detach::Done),
@@ -285,7 +285,7 @@ impl Node {
         torn
     }
 
-    fn forget(&self, state: &mut State, slot: Slot) -> Result<(), Error> {
+    fn clear_slot(&self, state: &mut State, slot: Slot) -> Result<(), Error> {
         state.volumes.remove(&slot);
         self.directory.remove_label(slot);
         self.write_arguments(state)
@@ -294,7 +294,7 @@ impl Node {
     fn cut_power(&self, state: &mut State) -> Result<(), Error> {
         state.kernel = None;
         state.ghosts.clear();
-        self.parts.group.kill(GONE_WITHIN)
+        self.parts.group.kill(KILL_TIMEOUT)
     }
 }
 
@@ -316,7 +316,7 @@ fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
         .stdin(Stdio::null())
         .stdout(console.try_clone()?)
         .stderr(console)
-        // Ctrl-C is for the lab, which then ends its nodes.
+        // The lab handles Ctrl-C, and then ends its nodes.
         .process_group(0)
         .spawn()
         .map_err(|e| format!("cannot run nsenter: {e}; `lab check` says what to install"))?;
@@ -332,7 +332,7 @@ fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
     Ok(())
 }
 
-/// The kernel has ended. If nobody took its power away, the guest did it, or it panicked.
+/// The kernel has ended. If the lab did not cut its power, the guest powered off or panicked.
 fn ended(node: &Node, boots: u64) {
     let mut state = node.lock();
     if state.boots != boots || state.kernel.is_none() {

@@ -15,18 +15,17 @@ use crate::world::{Detach, Error};
 
 /// A machine that can be powered, and that volumes are plugged into.
 pub trait Machine: Send + Sync {
-    /// Boots; returns once it is booting. An error if it runs already.
+    /// Boots; returns as soon as it boots. An error if it runs already.
     fn power_on(&self) -> Result<(), Error>;
     /// Asks the guest to shut down; returns when it is down, or with its power cut after `grace`.
     fn shut_down(&self, grace: Duration) -> Result<(), Error>;
-    /// Takes the power away now. No error if it had none.
+    /// Cuts the power now. No error if it was off.
     fn power_off(&self) -> Result<(), Error>;
     /// Whether it has power.
     fn is_on(&self) -> bool;
     /// Plugs `file` in as the EBS volume `volume`.
     fn attach(&self, volume: &str, file: &Path) -> Result<(), Error>;
-    /// The next volume is found under another kernel name than it would be. A kernel of its own
-    /// names its devices itself.
+    /// Gives the next volume another kernel name than it would get. A kernel node names its devices itself.
     fn renumber(&self) {}
     /// Whether the volume in `file` is here, by what the machine itself has. Waits for nobody, so that
     /// it can be asked at any time. Nothing is at a machine without power.

@@ -24,7 +24,7 @@ pub fn files(instance: &Instance) -> [(&'static str, String); 2] {
 /// Writes them below `root`.
 ///
 /// # Errors
-/// The disk refuses.
+/// A file cannot be written.
 pub fn write(instance: &Instance, root: &Path) -> Result<(), Error> {
     for (path, content) in files(instance) {
         let path = root.join(path);

@@ -13,7 +13,7 @@ use crate::world::Error;
 /// In a container: a device in the /dev of one of its mount namespaces, or a mount there.
 ///
 /// # Errors
-/// This machine's own devices can not be read.
+/// This machine's own devices cannot be read.
 pub(super) fn in_container(group: &Cgroup, file: &Path) -> Result<Presence, Error> {
     let numbers = loops_on(file)?;
     let mut presence = Presence::Absent;
@@ -42,7 +42,7 @@ pub(super) fn in_container(group: &Cgroup, file: &Path) -> Result<Presence, Erro
 /// In a user-mode kernel: it has the file open. What its guest has mounted can't be seen.
 ///
 /// # Errors
-/// None; as [`in_container`].
+/// None. It has the same type as [`in_container`].
 pub(super) fn of_kernel(group: &Cgroup, file: &Path) -> Result<Presence, Error> {
     let open = group.processes().into_iter().any(|process| {
         fs::read_dir(format!("/proc/{process}/fd"))

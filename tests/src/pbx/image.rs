@@ -14,7 +14,7 @@ const SUITE: &str = "bookworm";
 /// What the images run.
 const PACKAGES: &str = "postgresql-15,nats-server,kamailio,kamailio-tls-modules,lighttpd,lighttpd-mod-openssl,openssl,netbase";
 /// Never unpacked: documentation, other languages, and the LLVM that PostgreSQL would compile queries with.
-const LEFT_OUT: [&str; 9] = [
+const EXCLUDED_PATHS: [&str; 9] = [
     "/usr/share/doc/*",
     "/usr/share/man/*",
     "/usr/share/locale/*",
@@ -56,7 +56,7 @@ const STAND_INS: [&str; 14] = [
     "conf",
 ];
 
-macro_rules! ours {
+macro_rules! image_file {
     ($path:literal, $mode:literal, $source:literal) => {
         File::regular(
             $path,
@@ -69,35 +69,35 @@ macro_rules! ours {
 /// Our files of the PBX image.
 pub(super) fn pbx_layer() -> Vec<File> {
     let mut files = vec![
-        ours!("usr/local/bin/nats", 0o755, "pbx/nats"),
-        ours!("usr/local/bin/callmanager", 0o755, "pbx/callmanager"),
-        ours!("usr/local/bin/webserver", 0o755, "pbx/webserver"),
-        ours!("usr/local/bin/initdt.sh", 0o755, "pbx/initdt.sh"),
-        ours!("usr/local/bin/portsip-health", 0o755, "pbx/portsip-health"),
-        ours!("usr/local/lib/portsip/stand-in", 0o755, "pbx/stand-in"),
-        ours!("usr/local/lib/portsip/arguments", 0o644, "pbx/arguments"),
-        ours!("usr/local/lib/portsip/behaviour", 0o644, "pbx/behaviour"),
-        ours!(
+        image_file!("usr/local/bin/nats", 0o755, "pbx/nats"),
+        image_file!("usr/local/bin/callmanager", 0o755, "pbx/callmanager"),
+        image_file!("usr/local/bin/webserver", 0o755, "pbx/webserver"),
+        image_file!("usr/local/bin/initdt.sh", 0o755, "pbx/initdt.sh"),
+        image_file!("usr/local/bin/portsip-health", 0o755, "pbx/portsip-health"),
+        image_file!("usr/local/lib/portsip/stand-in", 0o755, "pbx/stand-in"),
+        image_file!("usr/local/lib/portsip/arguments", 0o644, "pbx/arguments"),
+        image_file!("usr/local/lib/portsip/behaviour", 0o644, "pbx/behaviour"),
+        image_file!(
             "usr/local/etc/portsip/behaviour",
             0o644,
             "pbx/behaviour.defaults"
         ),
-        ours!(
+        image_file!(
             "usr/local/etc/portsip/kamailio.cfg",
             0o644,
             "pbx/kamailio.cfg"
         ),
-        ours!(
+        image_file!(
             "usr/local/etc/portsip/lighttpd.conf",
             0o644,
             "pbx/lighttpd.conf"
         ),
-        ours!(
+        image_file!(
             "usr/local/share/portsip/www/index.html",
             0o644,
             "pbx/index.html"
         ),
-        ours!("usr/local/share/portsip/README.md", 0o644, "../README.md"),
+        image_file!("usr/local/share/portsip/README.md", 0o644, "../README.md"),
     ];
     files.extend(
         STAND_INS
@@ -110,17 +110,17 @@ pub(super) fn pbx_layer() -> Vec<File> {
 /// Our files of the database's image.
 fn database_layer() -> Vec<File> {
     vec![
-        ours!(
+        image_file!(
             "usr/local/bin/docker-entrypoint.sh",
             0o755,
             "postgresql/docker-entrypoint.sh"
         ),
-        ours!(
+        image_file!(
             "usr/local/bin/portsip-health",
             0o755,
             "postgresql/portsip-health"
         ),
-        ours!("usr/local/share/portsip/README.md", 0o644, "../README.md"),
+        image_file!("usr/local/share/portsip/README.md", 0o644, "../README.md"),
     ]
 }
 
@@ -166,7 +166,7 @@ fn configurations() -> [Image; 2] {
 
 /// What the Debian layer is built from.
 fn base_recipe() -> String {
-    format!("{SUITE}\n{PACKAGES}\n{LEFT_OUT:?}\n{BEFORE_PACKAGES}\n{AFTER_PACKAGES}")
+    format!("{SUITE}\n{PACKAGES}\n{EXCLUDED_PATHS:?}\n{BEFORE_PACKAGES}\n{AFTER_PACKAGES}")
 }
 
 /// The key of both images in the cache.
@@ -199,7 +199,7 @@ fn build_rootfs(target: &Path) -> Result<(), Error> {
     .map(str::to_owned)
     .into();
     arguments.push(format!("--include={PACKAGES}"));
-    arguments.extend(LEFT_OUT.map(|path| format!("--dpkgopt=path-exclude={path}")));
+    arguments.extend(EXCLUDED_PATHS.map(|path| format!("--dpkgopt=path-exclude={path}")));
     arguments.push(format!("--essential-hook={BEFORE_PACKAGES}"));
     arguments.push(format!("--customize-hook=sh '{}' \"$1\"", script.display()));
     arguments.push(SUITE.to_owned());

@@ -161,7 +161,7 @@ fn an_address_that_moved_on_is_not_taken_back_by_a_stop() {
 }
 
 #[test]
-fn an_address_that_can_not_be_this_instances_is_left_to_other_nodes() {
+fn an_address_that_cannot_be_this_instances_is_left_to_other_nodes() {
     let site = Site::new();
     let with = |address: &str, action: &str, code: i32| {
         let script = format!(

@@ -68,7 +68,7 @@ fn an_address_of_another_allocation_is_told() {
     assert!(answer.stderr.contains("error[E21]"), "{answer:?}");
 }
 
-/// The newer guide's file with the one address that a new site can not know.
+/// The newer guide's file with the one address that a new site cannot know.
 fn complete() -> String {
     format!("{}private_vip_address: {}\n", newer(), site::VIP)
 }
@@ -126,7 +126,7 @@ fn an_instance_that_is_terminated_is_an_error_of_its_own() {
 }
 
 #[test]
-fn an_instance_that_fencing_can_not_stop_is_told_where_there_is_fencing() {
+fn an_instance_that_fencing_cannot_stop_is_told_where_there_is_fencing() {
     let site = Site::new();
     nat(&site);
     assert_eq!(warnings(&site, &complete()), Vec::<String>::new());

@@ -14,7 +14,7 @@ in_both_suites!(
     when_a_node_fails_everything_runs_on_another_after_it_was_fenced,
     a_standby_node_that_fails_moves_nothing,
     without_quorum_nothing_runs,
-    a_resource_that_can_not_start_here_takes_all_the_others_elsewhere,
+    a_resource_that_cannot_start_here_takes_all_the_others_elsewhere,
     a_failed_monitor_is_repaired_on_the_node,
     a_resource_that_is_degraded_stays_as_it_is,
     ec2_not_answering_the_stock_awsvip_moves_and_stops_nothing,
@@ -211,7 +211,7 @@ fn start_failures_are_fatal(bench: &Bench, file: &str) {
     bench.write(file, &lines.collect::<Vec<_>>().join("\n"));
 }
 
-fn a_resource_that_can_not_start_here_takes_all_the_others_elsewhere(suite: Suite) {
+fn a_resource_that_cannot_start_here_takes_all_the_others_elsewhere(suite: Suite) {
     let bench = running(suite);
     for resource in RESOURCES {
         started(

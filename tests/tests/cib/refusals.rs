@@ -6,14 +6,14 @@ use crate::bench::{Bench, Suite, in_both_suites};
 use crate::{BOARDS, cluster, lan};
 
 in_both_suites!(
-    what_the_script_can_not_do_it_does_not_begin,
+    what_the_script_cannot_do_it_does_not_begin,
     an_old_schema_is_refused_with_what_to_do,
     a_node_that_no_device_would_know_is_refused,
     what_the_cluster_remembers_is_no_resource,
     where_no_cluster_runs_the_script_says_so,
 );
 
-fn what_the_script_can_not_do_it_does_not_begin(suite: Suite) {
+fn what_the_script_cannot_do_it_does_not_begin(suite: Suite) {
     let bench = Bench::of(suite);
     let script = render::pcs(&cluster(""));
 

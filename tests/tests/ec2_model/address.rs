@@ -60,7 +60,7 @@ fn a_secondary_address_moves_in_one_call_and_only_when_allowed() {
 }
 
 #[test]
-fn what_is_no_free_address_of_the_subnet_can_not_be_assigned() {
+fn what_is_no_free_address_of_the_subnet_cannot_be_assigned() {
     let site = Site::new();
     let cases = [
         ("10.0.0.1", "outside"),

@@ -16,7 +16,7 @@ const ATTACH: [(&str, &str); 3] = [
 const DETACH: [(&str, &str); 2] = [("VolumeId", VOLUME), ("InstanceId", N1)];
 const TOKEN: &str = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
 /// Long enough for an answer, if one comes.
-const PATIENCE: Duration = Duration::from_millis(700);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
 
 fn state_of_the_volume(site: &Site) -> String {
     site.volume(VOLUME).0
@@ -173,7 +173,7 @@ fn a_hanging_call_is_neither_answered_nor_done() {
     let site = Site::new();
     site.ec2
         .inject(Injection::of(CallFault::Hanging).on(&["AttachVolume"]));
-    let kind = site.unanswered("AttachVolume", &ATTACH, PATIENCE);
+    let kind = site.unanswered("AttachVolume", &ATTACH, ANSWER_TIMEOUT);
     assert!(
         matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut),
         "{kind:?}"
@@ -186,7 +186,7 @@ fn a_reset_call_is_not_done() {
     let site = Site::new();
     site.ec2
         .inject(Injection::of(CallFault::Reset).on(&["AttachVolume"]));
-    let kind = site.unanswered("AttachVolume", &ATTACH, PATIENCE);
+    let kind = site.unanswered("AttachVolume", &ATTACH, ANSWER_TIMEOUT);
     assert_eq!(kind, ErrorKind::ConnectionReset);
     assert_eq!(state_of_the_volume(&site), "available");
 }
@@ -196,7 +196,7 @@ fn a_call_whose_answer_is_lost_is_done() {
     let site = Site::new();
     site.ec2
         .inject(Injection::of(CallFault::AnswerLost).on(&["AttachVolume"]));
-    site.unanswered("AttachVolume", &ATTACH, PATIENCE);
+    site.unanswered("AttachVolume", &ATTACH, ANSWER_TIMEOUT);
     wait("the volume is attached", || {
         state_of_the_volume(&site) == "attached"
     });
@@ -228,7 +228,7 @@ fn stale_descriptions_follow_after_their_time() {
 #[test]
 fn metadata_that_is_down_resets_and_metadata_that_hangs_does_not_answer() {
     let site = Site::new();
-    let ask = || site.metadata_within(PATIENCE, "PUT", "/latest/api/token", TOKEN);
+    let ask = || site.metadata_within(ANSWER_TIMEOUT, "PUT", "/latest/api/token", TOKEN);
     let down = site.ec2.inject(Injection::of(MetadataFault::Down));
     assert_eq!(ask().unwrap_err().kind(), ErrorKind::ConnectionReset);
     site.ec2.clear_fault(down);

@@ -233,7 +233,7 @@ fn a_reboot_keeps_the_state_and_the_volume() {
 }
 
 #[test]
-fn stopped_is_never_said_of_a_machine_whose_power_can_not_be_cut() {
+fn stopped_is_never_said_of_a_machine_whose_power_cannot_be_cut() {
     let site = Site::new();
     site.world.0.lock().unwrap().power_stuck = true;
     site.ok(

@@ -13,7 +13,7 @@ const ATTACH: [(&str, &str); 3] = [
 ];
 const DETACH: [(&str, &str); 2] = [("VolumeId", VOLUME), ("InstanceId", N1)];
 /// Longer than a volume is on its way.
-const PATIENCE: Duration = Duration::from_millis(700);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
 
 fn state_of_the_volume(site: &Site) -> String {
     site.volume(VOLUME).0
@@ -37,7 +37,7 @@ fn an_attachment_stays_attaching_until_the_fault_ends() {
         .ec2
         .inject(Injection::of(VolumeFault::StaysAttaching).times(1));
     site.ok("AttachVolume", &ATTACH);
-    std::thread::sleep(PATIENCE);
+    std::thread::sleep(ANSWER_TIMEOUT);
     assert_eq!(state_of_the_volume(&site), "attaching");
     assert_eq!(site.refused("DetachVolume", &DETACH), "IncorrectState");
     site.ec2.clear_fault(number);
@@ -62,7 +62,7 @@ fn an_attached_volume_without_a_device_gets_it_when_the_fault_ends() {
     wait("it is attached", || {
         state_of_the_volume(&site) == "attached"
     });
-    std::thread::sleep(PATIENCE);
+    std::thread::sleep(ANSWER_TIMEOUT);
     assert!(!site.world.has_device(N1, VOLUME));
     site.ec2.clear_faults();
     wait("the device appears", || site.world.has_device(N1, VOLUME));
@@ -76,7 +76,7 @@ fn a_detaching_stays_busy_until_it_is_forced_or_the_instance_goes_down() {
         site.ec2.inject(Injection::of(VolumeFault::StaysBusy));
         site.ok("DetachVolume", &DETACH);
         wait("it is busy", || state_of_the_volume(&site) == "busy");
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(ANSWER_TIMEOUT);
         assert_eq!(state_of_the_volume(&site), "busy");
         assert!(site.world.has_device(N1, VOLUME));
         if force {
@@ -145,7 +145,7 @@ fn an_attachment_falls_back_to_available_and_no_call_is_refused() {
     wait("it has fallen back", || {
         state_of_the_volume(&site) == "available"
     });
-    std::thread::sleep(PATIENCE);
+    std::thread::sleep(ANSWER_TIMEOUT);
     assert_eq!(states(&site), ["attaching", "detached"]);
     assert!(!site.world.has_device(N1, VOLUME));
     site.attach(N2);

@@ -18,7 +18,7 @@ use crate::ocf::params::Parameters;
 use crate::ocf::{Agent, Call, Description, Failure, Health};
 use ec2::{
     AwsError, Deadline, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, Interface, InterfaceId,
-    Metadata, Region, retry_transient, retry_until, trust_the_bundle,
+    Metadata, Region, prepare_environment, retry_transient, retry_until,
 };
 
 /// How often the metadata is asked while it has to follow EC2.
@@ -133,7 +133,7 @@ impl<A: Address> Agent for AddressAgent<A> {
     type Parameters = A;
 
     fn new(address: A, call: Call) -> Self {
-        trust_the_bundle();
+        prepare_environment();
         let agent = Self::DESCRIPTION.name;
         Self {
             last_seen: LastSeen::of(agent, &call.resource, address.identity()),

@@ -20,7 +20,7 @@ use crate::ocf::params::{Value, parameters};
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 use ec2::{
     AwsError, Deadline, Ec2, ErrorKind, InstanceId, InstanceIds, Metadata, Region, VolumeId,
-    retry_transient, trust_the_bundle,
+    prepare_environment, retry_transient,
 };
 
 parameters! {
@@ -131,7 +131,7 @@ impl Agent for AwsEbs {
     type Parameters = AwsEbsParameters;
 
     fn new(parameters: AwsEbsParameters, call: Call) -> Self {
-        trust_the_bundle();
+        prepare_environment();
         let state = StateFile::of(Self::DESCRIPTION.name, &call.resource);
         Self {
             parameters,

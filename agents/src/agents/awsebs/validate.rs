@@ -33,7 +33,7 @@ impl AwsEbs {
         steps.doing("asking EC2 whether the volume may be attached and detached");
         let rehearsal = async {
             retry_transient(deadline, async || ec2.power(&here).await).await?;
-            let ec2 = ec2.rehearsing();
+            let ec2 = ec2.dry_run();
             let device = self.parameters.device.to_string();
             let attached = async || ec2.attach(self.id(), &here, &device).await;
             permitted(retry_transient(deadline, attached).await)?;

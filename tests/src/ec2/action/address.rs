@@ -22,7 +22,7 @@ pub(super) fn associate(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         "PublicIp",
     ])?;
     let allocation = AllocationId::parse(call.required("AllocationId")?)?;
-    let wish = Wish {
+    let request = AssociationRequest {
         instance: call
             .optional("InstanceId")
             .map(InstanceId::parse)
@@ -39,7 +39,7 @@ pub(super) fn associate(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         // operation fails if the Elastic IP address is already associated with another resource."
         may_move: call.flag("AllowReassociation")?.unwrap_or(true),
     };
-    let association = locked(&ec2.state).associate(&allocation, &wish)?;
+    let association = locked(&ec2.state).associate(&allocation, &request)?;
     ec2.addresses_changed();
     let mut answer = done();
     answer.push(text("associationId", association));
@@ -98,7 +98,7 @@ pub(super) fn describe(state: &State, call: &Call) -> Answer {
 }
 
 /// What an AssociateAddress asks for.
-struct Wish {
+struct AssociationRequest {
     instance: Option<InstanceId>,
     interface: Option<InterfaceId>,
     private: Option<Ipv4Addr>,
@@ -109,13 +109,13 @@ impl State {
     fn associate(
         &mut self,
         allocation: &AllocationId,
-        wish: &Wish,
+        request: &AssociationRequest,
     ) -> Result<AssociationId, ApiError> {
         if !self.addresses.contains_key(allocation) {
             return Err(no_allocation(allocation));
         }
         // "You can specify either the instance ID or the network interface ID, but not both."
-        let interface_id = match (&wish.interface, &wish.instance) {
+        let interface_id = match (&request.interface, &request.instance) {
             (Some(interface), None) => interface.clone(),
             (None, Some(instance)) => {
                 let found = self.instance(instance)?;
@@ -149,7 +149,7 @@ impl State {
         // "The primary or secondary private IP address to associate with the Elastic IP address.
         // If no private IP address is specified, the Elastic IP address is associated with the
         // primary private IP address." It has to be on the interface.
-        let private = wish.private.unwrap_or(interface.primary);
+        let private = request.private.unwrap_or(interface.primary);
         if !interface.holds(private) {
             return Err(ApiError::invalid_value(format!(
                 "The private IP address {private} is not assigned to the network interface {interface_id}"
@@ -168,7 +168,7 @@ impl State {
             return Ok(current.id.clone());
         }
         let target_taken = self.association_of(private).is_some();
-        if !wish.may_move && (current.is_some() || target_taken) {
+        if !request.may_move && (current.is_some() || target_taken) {
             return Err(ApiError::client(
                 "Resource.AlreadyAssociated",
                 format!(
@@ -190,7 +190,7 @@ impl State {
         if let Some(address) = self.addresses.get_mut(allocation) {
             address.association = Some(association);
         }
-        // EC2 User Guide, "Elastic IP addresses": the address lent at launch goes back to the
+        // EC2 User Guide, "Elastic IP addresses": the auto-assigned address goes back to the
         // pool when an Elastic IP takes its place at the primary private address.
         if private == self.interface(&interface_id)?.primary {
             self.release_public(&interface_id);

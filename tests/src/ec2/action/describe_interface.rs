@@ -92,7 +92,7 @@ fn is_primary(state: &State, id: &InterfaceId, interface: &Interface) -> bool {
     instance.is_some_and(|instance| instance.interface == *id)
 }
 
-/// The public address of a private one: an Elastic IP, or the one lent to the primary address.
+/// The public address of a private one: an Elastic IP, or the auto-assigned one of the primary address.
 pub(in crate::ec2) fn public_of(
     state: &State,
     interface: &Interface,
@@ -100,7 +100,7 @@ pub(in crate::ec2) fn public_of(
 ) -> Option<Ipv4Addr> {
     let elastic = state.association_of(private).map(|(_, public, _)| public);
     elastic.or(interface
-        .lent_public
+        .auto_public
         .filter(|_| private == interface.primary))
 }
 

@@ -27,7 +27,7 @@ fn begin_start(ec2: &Arc<Ec2>, ids: &[InstanceId]) -> Result<Vec<Change>, ApiErr
         ec2.instance_changed(instance, InstanceState::Pending);
         ec2.spawn(ec2.clone().start(instance.clone()));
     }
-    // A started instance is lent another public address.
+    // A started instance gets another public address.
     if !begins.is_empty() {
         ec2.addresses_changed();
     }
@@ -133,7 +133,7 @@ impl State {
                 instance.launched = SystemTime::now();
                 instance.reason = None;
                 let interface = instance.interface.clone();
-                self.lend_public(&interface);
+                self.assign_public(&interface);
             }
             changes.push((id.clone(), before, self.instance(id)?.state));
         }
@@ -213,7 +213,7 @@ impl State {
         }
     }
 
-    /// It is down, unless it is being terminated meanwhile, which is said. The address lent at launch is released; an
+    /// It is down, unless it is being terminated meanwhile, which is said. The auto-assigned public address is released; an
     /// Elastic IP stays, as the private addresses and the volumes do.
     pub(in crate::ec2) fn stopped(&mut self, id: &InstanceId) -> bool {
         let Ok(instance) = self.instance_mut(id) else {

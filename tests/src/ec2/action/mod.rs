@@ -31,7 +31,7 @@ enum Action {
     Describe(fn(&State, &Call) -> Answer),
 }
 
-/// Hands a call over to its action. A describe call answers as of now, or of a moment.
+/// Runs a call's action. A describe call answers as of now, or of a moment.
 pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Answer {
     use Action::{Change, Describe};
     let action = match call.action.as_str() {

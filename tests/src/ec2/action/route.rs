@@ -14,7 +14,7 @@ use crate::site;
 
 /// The main route table of the VPC, and the only one.
 const TABLE: &str = "rtb-0a1f3c5e7b9d2f4a1";
-const EVERYWHERE: &str = "0.0.0.0/0";
+const DEFAULT_ROUTE: &str = "0.0.0.0/0";
 /// What a default route leads to, by the prefix of its id.
 const TARGETS: [(&str, &str); 3] = [
     ("igw-", "gatewayId"),
@@ -50,7 +50,7 @@ pub(super) fn describe_tables(state: &State, call: &Call) -> Answer {
         let known = TARGETS
             .iter()
             .find(|(prefix, _)| target.starts_with(prefix));
-        routes.extend(known.map(|(_, name)| route(EVERYWHERE, name, target)));
+        routes.extend(known.map(|(_, name)| route(DEFAULT_ROUTE, name, target)));
         let association = vec![
             text("routeTableAssociationId", "rtbassoc-0a1f3c5e7b9d2f4a2"),
             text("routeTableId", TABLE),
@@ -80,9 +80,9 @@ pub(super) fn replace(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     if table != TABLE {
         return Err(no_table(table));
     }
-    if call.required("DestinationCidrBlock")? != EVERYWHERE {
+    if call.required("DestinationCidrBlock")? != DEFAULT_ROUTE {
         return Err(ApiError::invalid_value(format!(
-            "This model replaces the route of {EVERYWHERE} alone."
+            "This model replaces the route of {DEFAULT_ROUTE} alone."
         )));
     }
     let target = match (call.optional("GatewayId"), call.optional("NatGatewayId")) {

@@ -1,4 +1,4 @@
-//! What can go wrong, and where it is known from.
+//! The kinds of faults, each with its source.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::ec2::error::ApiError;
 pub enum Fault {
     /// In calls of the API.
     Call(CallFault),
-    /// Between EC2's word and the device.
+    /// Between EC2's state and the device.
     Volume(VolumeFault),
     /// In the metadata service.
     Metadata(MetadataFault),
@@ -29,8 +29,8 @@ pub enum CallFault {
     Unavailable,
     /// `ServiceUnavailable`, 503: a temporary failure.
     ServiceUnavailable,
-    /// The connection is taken and nothing is ever answered, also after the fault has ended. Chosen:
-    /// it is what a lost route or a dead load balancer looks like to a client.
+    /// The connection is accepted and never answered, not even after the fault has ended. Chosen: a lost route or a
+    /// dead load balancer looks like this to a client.
     Hanging,
     /// The connection is reset once the request is there. Chosen, as `Hanging`.
     Reset,
@@ -45,7 +45,7 @@ pub enum CallFault {
     AuthFailure,
     /// `UnauthorizedOperation`, 403: what IAM does not allow. Answered to a DryRun too.
     Denied,
-    /// Describe calls answer as of a while ago; others are not touched (EC2 Developer Guide, "Eventual
+    /// Describe calls answer as of a while ago; other calls are not affected (EC2 Developer Guide, "Eventual
     /// consistency in the Amazon EC2 API", no figure).
     Stale,
 }
@@ -67,22 +67,21 @@ pub enum VolumeFault {
     /// names": the order in which they are found can differ).
     OtherName,
     /// A volume that the guest has mounted is taken away from it, instead of becoming `busy`: a guest
-    /// can not veto the hot-unplug of an NVMe device. Both were seen on EC2:
+    /// cannot veto the hot-unplug of an NVMe device. Both were seen on EC2:
     /// <https://github.com/gardenlinux/gardenlinux/issues/263> (unplugged, ext4 errors) and
     /// <https://github.com/kubernetes-sigs/aws-ebs-csi-driver/issues/1032> (`busy`).
     Vanishes,
-    /// An attachment ends in `available` again, and no call says why. So it was seen with an encrypted
-    /// volume and a role without kms:CreateGrant
+    /// An attachment ends in `available` again, without an error. Seen with an encrypted volume and a role without
+    /// kms:CreateGrant
     /// (<https://github.com/kubernetes/kubernetes/issues/62171>).
     FallsBack,
     /// DetachVolume is refused with `IncorrectState` while the instance is `stopping` or
     /// `shutting-down`. Without this fault it is accepted, and carried out once the instance is down.
-    /// No document says which of the two EC2 does, so both have to be lived with.
+    /// No document says which of the two EC2 does, so the agents must handle both.
     RefusedWhileStopping,
 }
 
-/// What becomes of a request to the metadata service. Chosen, all but the status codes: EC2's
-/// documents know no outage of it.
+/// Faults of the metadata service. Chosen, except the status codes: EC2's documents describe no outage of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum MetadataFault {
@@ -90,7 +89,7 @@ pub enum MetadataFault {
     Down,
     /// Every answer comes a while late.
     Slow,
-    /// The connection is taken and nothing is ever answered.
+    /// The connection is accepted and never answered.
     Hanging,
     /// 401 to a GET, whose token is void from then on: another has to be fetched ("401:
     /// the GET request uses an invalid token").

@@ -1,6 +1,5 @@
-//! Faults on purpose: for which calls and instances, for how long, and which of them strikes now.
-//! What can go wrong is in `kind`; what a fault does is where the thing is that it strikes: `endpoint`,
-//! `transition`, `imds`.
+//! Injected faults: for which calls and instances, for how long, and which one applies now. The kinds are in
+//! `kind`; what a fault does is in `endpoint`, `transition` and `imds`.
 
 mod kind;
 
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::locked;
 
-/// How long a fault strikes.
+/// How long a fault lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Life {
@@ -24,19 +23,19 @@ pub enum Life {
     UntilCleared,
     /// For a while.
     For(Duration),
-    /// So many calls, attachments, detachments or metadata requests. A volume that it has struck
-    /// stays as it is until the fault is cleared.
+    /// For this number of calls, attachments, detachments or metadata requests. A volume that it has hit stays as it
+    /// is until the fault is cleared.
     Times(u32),
 }
 
-/// A fault, whom it strikes and for how long.
+/// A fault, what it hits and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Injection {
     /// What goes wrong.
     pub fault: Fault,
-    /// The calls of the API that it strikes (`AttachVolume`); all when empty.
+    /// The calls of the API that it hits (`AttachVolume`); all when empty.
     pub calls: BTreeSet<String>,
-    /// The instances that call, whose volume it is, or that ask for metadata; all when empty.
+    /// The instances whose calls, volumes or metadata requests it hits; all when empty.
     pub instances: BTreeSet<String>,
     /// How long.
     pub life: Life,
@@ -45,8 +44,8 @@ pub struct Injection {
 }
 
 impl Injection {
-    /// Chosen: seconds, as the API's lag is described; three times the agents' limit for metadata.
-    pub const BY: Duration = Duration::from_secs(3);
+    /// Chosen: seconds, as EC2's eventual consistency is described; longer than the agents' limit for metadata.
+    pub const DEFAULT_DELAY: Duration = Duration::from_secs(3);
 
     /// In every call, at every instance, until it is cleared.
     pub fn of(fault: impl Into<Fault>) -> Self {
@@ -55,7 +54,7 @@ impl Injection {
             calls: BTreeSet::new(),
             instances: BTreeSet::new(),
             life: Life::UntilCleared,
-            by: Self::BY,
+            by: Self::DEFAULT_DELAY,
         }
     }
 
@@ -125,34 +124,34 @@ impl fmt::Display for Injection {
     }
 }
 
-/// A fault that is in force, or whose times are used up.
+/// A fault that is in force, or whose number of times is used up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct ActiveFault {
     /// Its number, to clear it by.
     pub number: u64,
     /// What it is.
     pub injection: Injection,
-    /// How often it has struck.
+    /// How often it has applied.
     pub struck: u32,
 }
 
 struct Entry {
-    standing: Standing,
+    active: ActiveFault,
     since: Instant,
 }
 
 impl Entry {
     /// Whether it has not ended by itself.
     fn lasts(&self) -> bool {
-        match self.standing.injection.life {
+        match self.active.injection.life {
             Life::For(duration) => self.since.elapsed() < duration,
             Life::UntilCleared | Life::Times(_) => true,
         }
     }
 
     fn strikes_again(&self) -> bool {
-        match self.standing.injection.life {
-            Life::Times(times) => self.standing.struck < times,
+        match self.active.injection.life {
+            Life::Times(times) => self.active.struck < times,
             Life::UntilCleared | Life::For(_) => self.lasts(),
         }
     }
@@ -168,59 +167,63 @@ impl Faults {
     pub(super) fn inject(&self, injection: Injection) -> u64 {
         let (last, entries) = &mut *locked(&self.entries);
         *last += 1;
-        let standing = Standing {
+        let active = ActiveFault {
             number: *last,
             injection,
             struck: 0,
         };
         let since = Instant::now();
-        entries.push(Entry { standing, since });
+        entries.push(Entry { active, since });
         *last
     }
 
     /// Ends one, or all; says which.
-    pub(super) fn clear(&self, number: Option<u64>) -> Vec<Standing> {
+    pub(super) fn clear(&self, number: Option<u64>) -> Vec<ActiveFault> {
         let (_, entries) = &mut *locked(&self.entries);
         entries
             .extract_if(.., |entry| {
-                number.is_none_or(|number| entry.standing.number == number)
+                number.is_none_or(|number| entry.active.number == number)
             })
-            .map(|entry| entry.standing)
+            .map(|entry| entry.active)
             .collect()
     }
 
-    pub(super) fn standing(&self) -> Vec<Standing> {
+    pub(super) fn active(&self) -> Vec<ActiveFault> {
         let (_, entries) = &mut *locked(&self.entries);
         entries.retain(Entry::lasts);
-        entries.iter().map(|entry| entry.standing.clone()).collect()
+        entries.iter().map(|entry| entry.active.clone()).collect()
     }
 
-    /// The first that `pick` takes and that meets this call or instance has struck once more.
+    /// Finds the first fault that `pick` accepts and that is for this call or instance, and counts it.
     fn strike<F>(
         &self,
         call: Option<&str>,
         instance: Option<&str>,
         pick: impl Fn(Fault) -> Option<F>,
-    ) -> Option<Struck<F>> {
+    ) -> Option<FaultHit<F>> {
         let (_, entries) = &mut *locked(&self.entries);
         entries.iter_mut().find_map(|entry| {
-            let injection = &entry.standing.injection;
+            let injection = &entry.active.injection;
             if !entry.strikes_again() || !injection.meets(call, instance) {
                 return None;
             }
             let fault = pick(injection.fault)?;
-            entry.standing.struck += 1;
-            Some(Struck {
+            entry.active.struck += 1;
+            Some(FaultHit {
                 fault,
-                number: entry.standing.number,
+                number: entry.active.number,
                 since: entry.since,
-                by: entry.standing.injection.by,
+                by: entry.active.injection.by,
             })
         })
     }
 
     /// What becomes of a call.
-    pub(super) fn of_call(&self, action: &str, caller: Option<&str>) -> Option<Struck<CallFault>> {
+    pub(super) fn of_call(
+        &self,
+        action: &str,
+        caller: Option<&str>,
+    ) -> Option<FaultHit<CallFault>> {
         self.strike(Some(action), caller, |fault| match fault {
             Fault::Call(CallFault::Stale) if !action.starts_with("Describe") => None,
             Fault::Call(fault) => Some(fault),
@@ -237,7 +240,11 @@ impl Faults {
     }
 
     /// What becomes of a metadata request, which reads an item or asks for a token.
-    pub(super) fn of_metadata(&self, instance: &str, reads: bool) -> Option<Struck<MetadataFault>> {
+    pub(super) fn of_metadata(
+        &self,
+        instance: &str,
+        reads: bool,
+    ) -> Option<FaultHit<MetadataFault>> {
         self.strike(None, Some(instance), |fault| match fault {
             Fault::Metadata(MetadataFault::TokenVoid) if !reads => None,
             Fault::Metadata(fault) => Some(fault),
@@ -245,18 +252,18 @@ impl Faults {
         })
     }
 
-    /// Whether what has been struck by this one stays as it is.
+    /// Whether what this fault has hit stays as it is.
     pub(super) fn holds(&self, number: u64) -> bool {
         let (_, entries) = &*locked(&self.entries);
         entries
             .iter()
-            .any(|entry| entry.standing.number == number && entry.lasts())
+            .any(|entry| entry.active.number == number && entry.lasts())
     }
 }
 
-/// What struck.
+/// The fault that applies.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Struck<F> {
+pub(crate) struct FaultHit<F> {
     pub(crate) fault: F,
     number: u64,
     /// When it was injected.

@@ -1,4 +1,4 @@
-//! The way of an address: the VPC and the metadata follow what the API has answered.
+//! Transitions of an address: the VPC and the metadata follow the API's answer after a while.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ impl Ec2 {
     /// Notes what moved, and has the VPC and the metadata follow after a while.
     pub(in crate::ec2) fn addresses_changed(self: &Arc<Self>) {
         let (wanted, order) = {
-            let mut decided = locked(&self.decided);
+            let mut network_state = locked(&self.network_state);
             let wanted = locked(&self.state).deliverable();
-            self.note_moves(&decided.delivered, &wanted);
-            decided.delivered = wanted.clone();
-            decided.order += 1;
-            (wanted, decided.order)
+            self.note_moves(&network_state.delivered, &wanted);
+            network_state.delivered = wanted.clone();
+            network_state.order += 1;
+            (wanted, network_state.order)
         };
         let ec2 = self.clone();
         self.spawn(async move {

@@ -1,4 +1,4 @@
-//! The way of an instance: to `running`, to `stopped`, to `terminated`, and through a reboot.
+//! Transitions of an instance: to `running`, to `stopped`, to `terminated`, and through a reboot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::ec2::ids::InstanceId;
 use crate::ec2::state::InstanceState;
 use crate::ec2::{Ec2, locked};
 
-/// After how long the world is asked again when it could not cut the power: nothing
-/// else will do, because `stopped` is what fencing relies on.
+/// The retry interval when the world could not cut the power. Only success ends the retries, because fencing
+/// relies on `stopped`.
 const POWER_RETRY: Duration = Duration::from_secs(1);
 
 /// How an instance goes down (EC2 User Guide, "Methods for stopping an instance").
@@ -18,7 +18,7 @@ const POWER_RETRY: Duration = Duration::from_secs(1);
 pub(in crate::ec2) enum StopMode {
     /// The guest shuts itself down, and has time for it. The default.
     Graceful,
-    /// Force: as the default first; a guest that does not go down is cut off.
+    /// Force: as the default first; then the power is cut.
     Forced,
     /// SkipOsShutdown: the guest is not asked.
     PowerCut,
@@ -62,7 +62,7 @@ impl Ec2 {
         on
     }
 
-    /// Until it is off: `stopped` must never be said of a machine that has power.
+    /// Cuts the power until it is off: the model must never say `stopped` of a machine that has power.
     async fn power_off(&self, id: &InstanceId) {
         loop {
             let instance = id.to_string();
@@ -100,7 +100,7 @@ impl Ec2 {
         locked(&self.state).instances.remove(&id);
     }
 
-    /// Takes the power away, and as much time as EC2 takes.
+    /// Cuts the power, and takes as long as EC2 does.
     async fn bring_down(&self, id: &InstanceId, mode: StopMode) {
         let begun = Instant::now();
         let turn = self.turn(id).await;

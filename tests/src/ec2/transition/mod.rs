@@ -1,6 +1,5 @@
-//! From EC2's decision to the fact: what happens between `attaching` and `attached`, `stopping`
-//! and `stopped`. Each transition is a task that waits, has the world act, and only then
-//! changes the state, unless the state has gone another way meanwhile.
+//! Transitions: what happens between `attaching` and `attached`, or `stopping` and `stopped`. Each one is a task that
+//! waits, lets the world act, and then changes the state, unless the state has changed otherwise meanwhile.
 
 mod address;
 mod instance;
@@ -36,7 +35,7 @@ impl Ec2 {
         });
     }
 
-    /// Calls the world, off the runtime's own threads. A failure is noted as one to `what`.
+    /// Calls the world on a thread of its own. A failure is logged as a failure to `what`.
     async fn world<T: Send + 'static>(
         &self,
         what: impl FnOnce() -> String,
@@ -58,7 +57,7 @@ impl Ec2 {
             .ok()
     }
 
-    /// The calls of one instance to the world go one at a time.
+    /// Calls to the world for one instance run one at a time.
     async fn turn(&self, id: &InstanceId) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = locked(&self.turns).entry(id.clone()).or_default().clone();
         turn.lock_owned().await

@@ -1,4 +1,4 @@
-//! The way of a volume: to an instance and its guest, and away from both.
+//! Transitions of a volume: attaching, appearing in the guest, detaching.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Ec2 {
                 Some(attachment) if attachment.state == AttachmentState::Attaching => {
                     attachment.state = AttachmentState::Attached;
                 }
-                // It was forced off on its way.
+                // It was detached by force meanwhile.
                 Some(_) | None => return false,
             }
             if falls_back && let Ok(volume) = state.volume_mut(volume) {
@@ -62,7 +62,7 @@ impl Ec2 {
         !falls_back
     }
 
-    /// Waits as long as a fault holds what it has struck now.
+    /// Waits as long as the fault that applies now holds the volume.
     async fn while_struck(&self, fault: VolumeFault, instance: &InstanceId) {
         let Some(number) = self.faults.of_volume(fault, instance.as_str()) else {
             return;

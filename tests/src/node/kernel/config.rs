@@ -14,7 +14,7 @@ use crate::vpc;
 use crate::world::Error;
 
 const LAUNCH: &str = include_str!("launch.sh");
-/// See `launch.sh` for what it tells.
+/// `launch.sh` says what it is for.
 const REBOOTED: &str = "#!/bin/sh\nexit 42\n";
 /// Enough for Pacemaker, Docker and the PBX stand-in; it is only taken when the guest touches it.
 const MEMORY_MIB: u32 = 1024;
@@ -50,7 +50,7 @@ pub(super) struct Volume {
 pub(super) struct Directory(PathBuf);
 
 impl Directory {
-    /// Fills the directory `path` for `instance`; `base` is the disk below its own.
+    /// Fills the directory `path` for `instance`; `base` is the disk under its own copy-on-write file.
     pub(super) fn furnish(path: &Path, base: &Path, instance: &Instance) -> Result<Self, Error> {
         check_names(path, base)?;
         let directory = Self(path.to_owned());

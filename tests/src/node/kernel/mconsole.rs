@@ -14,20 +14,20 @@ const COMMAND: usize = 512;
 /// Error, "more follows" and length, each a u32, in front of an answer's text.
 const ANSWER_HEADER: usize = 12;
 /// A guest answers from its interrupt handler or a work queue: at once, or when the host lets it run.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a command was not carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// The kernel said no, in its own words.
+    /// The kernel refused it. Its message.
     #[error("the kernel answered: {0}")]
     Refused(String),
-    /// Nobody answers: the kernel is not up yet, or not any more.
+    /// No answer: the kernel does not run yet, or no longer.
     #[error("no answer at {socket}: {source}")]
     Unreachable {
         /// The kernel's socket.
         socket: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -43,7 +43,7 @@ pub(super) fn ask(socket: &Path, command: &str) -> Result<String, Failure> {
 fn converse(socket: &Path, command: &str) -> io::Result<Result<String, Failure>> {
     let request = request(command)?;
     let own = ReplySocket::beside(socket)?;
-    own.datagram.set_read_timeout(Some(PATIENCE))?;
+    own.datagram.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     own.datagram.send_to(&request, socket)?;
     let mut text = Vec::new();
     loop {
@@ -104,7 +104,7 @@ impl<'a> Answer<'a> {
         };
         let text = &bytes[ANSWER_HEADER..];
         let text = &text[..text.len().min(length as usize)];
-        // The kernel counts the C string's end as part of the text.
+        // The kernel counts the terminating zero as part of the text.
         let text = text.strip_suffix(&[0]).unwrap_or(text);
         Ok(Self {
             error: error != 0,

@@ -58,7 +58,7 @@ fn right(fault: &str, agent: &str, action: &str) -> Right {
             return (0, "");
         }
         "no answer" => "EC2 did not answer in time",
-        "connections are reset" => "can not be reached",
+        "connections are reset" => "cannot be reached",
         fault => [
             "RequestLimitExceeded",
             "InternalError",

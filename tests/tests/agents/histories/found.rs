@@ -63,12 +63,12 @@ fn a_stop_does_not_take_an_old_description_for_the_last_word() {
 }
 
 #[test]
-fn a_stop_that_can_not_ask_ec2_does_not_answer_0_while_the_device_is_here() {
+fn a_stop_that_cannot_ask_ec2_does_not_answer_0_while_the_device_is_here() {
     nothing_is_wrong_in(vec![Start(0, None), Mount(0), CutOff(0), Stop(0, None)]);
 }
 
 #[test]
-fn a_stop_that_can_not_ask_ec2_does_not_answer_0_while_a_device_may_come() {
+fn a_stop_that_cannot_ask_ec2_does_not_answer_0_while_a_device_may_come() {
     nothing_is_wrong_in(vec![
         Start(0, killed_after("AttachVolume")),
         CutOff(0),

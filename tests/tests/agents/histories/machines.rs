@@ -169,7 +169,7 @@ impl Machines {
         self.now().nodes[node].let_go = false;
     }
 
-    /// A stop has answered 0: this node can not write, and will not be able to.
+    /// A stop has answered 0: this node cannot write, and will not be able to.
     pub(super) fn let_go(&self, node: usize) {
         let mut now = self.now();
         let name = site::INSTANCES[node].short;

@@ -12,7 +12,7 @@ use super::way::Ways;
 use crate::node::Site;
 
 /// How long anything may take that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long descriptions lag at most.
 const EVENTUAL_CONSISTENCY_WINDOW: Duration = Duration::from_secs(3);
@@ -83,7 +83,7 @@ impl World {
     }
 
     pub(super) fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + ANSWER_TIMEOUT;
         while !condition() {
             assert!(
                 Instant::now() < end,
