@@ -1,47 +1,32 @@
-//! Starting a project: every container as soon as what it depends on is there. How one container is started is
+//! Starting a project: each container as soon as what it depends on is ready. How one container is started is
 //! in `bring_up`.
 
-use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
 
-use super::AT_ONCE;
-use super::bring_up::{bring_up, never_restart, reach};
-use super::condition::RunState;
-use super::container::{Condition, Container};
-use super::counted::counted;
-use super::daemon::Daemon;
+use super::bring_up::{bring_up, never_restart, wait_for};
+use super::container::Condition;
+use super::engine::Engine;
 use super::error::DockerError;
-use super::order::Order;
+use super::members::Members;
 use super::plan::Plan;
-use super::state::ProjectState;
+use super::project_state::ProjectState;
+use super::run_state::RunState;
+use super::{MAX_CONCURRENT, Project};
 
-/// What is done for one container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Set its restart policy to `no`.
-    Prepare,
-    /// Have Docker start it.
-    Start,
-    /// Wait for what others need of it.
-    Await(Condition),
-}
-
-/// How far a container is.
-#[derive(Debug, Clone, Default)]
-struct Progress {
-    prepared: bool,
-    asked_to_start: bool,
+/// What a container has reached. The containers that depend on it wait for this.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reached {
     started: bool,
     healthy: bool,
     completed: bool,
 }
 
-impl Progress {
-    fn reached(&self, condition: Condition) -> bool {
+impl Reached {
+    fn meets(&self, condition: Condition) -> bool {
         match condition {
             Condition::Started => self.started,
             Condition::Healthy => self.healthy,
@@ -50,108 +35,86 @@ impl Progress {
     }
 }
 
-type Outcome = (usize, Step, Result<(), DockerError>);
-
-/// A start under way. Containers are known by their position in the list.
+/// A start under way. A container is given by its position in the plan.
 struct Launch<'a> {
-    daemon: &'a Daemon,
-    deadline: Instant,
+    engine: &'a Engine,
     plan: &'a Plan,
-    containers: &'a [Container],
-    order: &'a Order,
-    progress: Vec<Progress>,
-    queue: VecDeque<(usize, Step)>,
-    jobs: FuturesUnordered<BoxFuture<'a, Outcome>>,
-    /// How many jobs make Docker work. Those that only wait for a condition do not count.
-    working: usize,
+    deadline: tokio::time::Instant,
+    reached: Vec<watch::Sender<Reached>>,
+    /// A permit for each request that makes Docker work. Closed after the first error, so that no more is started.
+    permits: Semaphore,
 }
 
-/// Starts what the plan has.
-pub(super) async fn start(
-    daemon: &Daemon,
-    project: &str,
-    plan: &Plan,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let (containers, order) = (&plan.containers, &plan.order);
-    // What others wait for comes first.
-    let mut first: Vec<usize> = (0..containers.len()).collect();
-    first.sort_by_key(|container| order.depth(*container));
-    let launch = Launch {
-        daemon,
-        deadline,
-        plan,
-        containers,
-        progress: vec![Progress::default(); containers.len()],
-        queue: first
-            .into_iter()
-            .map(|container| (container, Step::Prepare))
-            .collect(),
-        order,
-        jobs: FuturesUnordered::new(),
-        working: 0,
-    };
-    launch.run().await?;
-    let now = counted(daemon.list(project).await?);
-    let state = ProjectState::of(&now, &plan.services());
-    DockerError::all(faults_after_start(project, state))
-}
-
-/// What is wrong with a project that was just started.
-fn faults_after_start(project: &str, state: ProjectState) -> Vec<DockerError> {
-    let fault = |name: String, what: String| DockerError::Container { name, what };
-    match state {
-        ProjectState::Running => Vec::new(),
-        ProjectState::Unhealthy { names } => names
-            .into_iter()
-            .map(|name| fault(name, "runs but is unhealthy".to_owned()))
-            .collect(),
-        ProjectState::Unclear { what } => {
-            for what in what {
-                tracing::warn!("{what}");
+impl Project {
+    /// Starts the containers of the plan that do not run, each as soon as what it depends on is ready. Containers
+    /// that run are left alone. Sets the restart policy of every container to `no` before, because the caller
+    /// decides about restarts, and stops leftovers that run, with at most `grace`.
+    ///
+    /// # Errors
+    /// A container does not start, ends, or is unhealthy, or something was not ready by `deadline`. What was started
+    /// by then is left running.
+    pub async fn start(
+        &self,
+        plan: &Plan,
+        grace: Duration,
+        deadline: Instant,
+    ) -> Result<(), DockerError> {
+        let start = async {
+            let limit = deadline.into();
+            self.put_leftovers_aside(plan, grace, limit).await?;
+            Launch::new(&self.engine, plan, limit).run().await?;
+            let now = Members::to_start(self.engine.list(&self.name).await?);
+            let failed = |what| DockerError::container(&format!("project {}", self.name), what);
+            match ProjectState::of(&now, &plan.services()) {
+                ProjectState::Running => Ok(()),
+                ProjectState::Unclear { what } => {
+                    what.iter().for_each(|what| tracing::warn!("{what}"));
+                    Ok(())
+                }
+                ProjectState::Broken { reason, .. } => {
+                    Err(failed(format!("was started, and then: {reason}")))
+                }
+                ProjectState::Absent | ProjectState::Stopped => Err(failed(
+                    "was started, and no container of it runs".to_owned(),
+                )),
             }
-            Vec::new()
-        }
-        ProjectState::TwoDatabases { names } => names
-            .into_iter()
-            .map(|name| fault(name, "is not the only database that runs".to_owned()))
-            .collect(),
-        ProjectState::Partly { not_running, .. } => not_running
-            .into_iter()
-            .map(|(name, how)| fault(name, format!("was started and does not run: {how}")))
-            .collect(),
-        ProjectState::Incomplete { missing } => missing
-            .into_iter()
-            .map(|service| fault(service, "was removed during the start".to_owned()))
-            .collect(),
-        ProjectState::Absent | ProjectState::Stopped => {
-            let nothing = "was started and nothing of it runs".to_owned();
-            vec![fault(project.to_owned(), nothing)]
-        }
+        };
+        self.by(deadline, "start", start).await
     }
 }
 
-impl Launch<'_> {
-    /// Works until everything is started and awaited, or something has failed. After a failure it still waits
-    /// for the requests to Docker that are under way: otherwise a stop could overtake a start.
-    async fn run(mut self) -> Result<(), DockerError> {
+impl<'a> Launch<'a> {
+    fn new(engine: &'a Engine, plan: &'a Plan, deadline: tokio::time::Instant) -> Self {
+        let reached = plan.containers.iter().map(|_| watch::Sender::default());
+        Self {
+            engine,
+            plan,
+            deadline,
+            reached: reached.collect(),
+            permits: Semaphore::new(MAX_CONCURRENT),
+        }
+    }
+
+    /// Starts all containers. After an error it starts no more, but waits for the requests to Docker that are under
+    /// way: otherwise a stop could overtake a start.
+    async fn run(self) -> Result<(), DockerError> {
+        // What others wait for comes first.
+        let mut containers: Vec<usize> = (0..self.reached.len()).collect();
+        containers.sort_by_key(|container| self.plan.order.depth(*container));
+        let starts = containers.into_iter().map(|it| self.start_one(it));
+        let mut starts: FuturesUnordered<_> = starts.collect();
         let mut errors = Vec::new();
-        self.submit();
-        while let Some((container, step, outcome)) = self.jobs.next().await {
-            if !matches!(step, Step::Await(_)) {
-                self.working -= 1;
+        while let Some(outcome) = starts.next().await {
+            if let Err(error) = outcome {
+                self.permits.close();
+                errors.push(error);
             }
-            match outcome {
-                Ok(()) => self.note(container, step),
-                Err(error) => errors.push(error),
-            }
-            if errors.is_empty() {
-                self.submit();
-            } else if self.working == 0 {
+            let nothing_under_way = self.permits.available_permits() == MAX_CONCURRENT;
+            if self.permits.is_closed() && nothing_under_way {
                 break;
             }
         }
-        // Of requests that were cut off at the deadline, only the containers' names matter.
+        // Of the requests that were cut off at the deadline, only the containers' names matter.
         let all = errors.len();
         errors.retain(|error| !matches!(error, DockerError::OutOfTime { .. }));
         if errors.len() < all {
@@ -160,94 +123,64 @@ impl Launch<'_> {
         DockerError::all(errors)
     }
 
-    fn not_started(&self) -> DockerError {
-        DockerError::NotStarted(
-            self.containers
-                .iter()
-                .zip(&self.progress)
-                .filter(|(_, progress)| !progress.started)
-                .map(|(container, _)| container.name.clone())
-                .collect(),
-        )
-    }
-
-    fn note(&mut self, container: usize, step: Step) {
-        let progress = &mut self.progress[container];
-        match step {
-            Step::Prepare => progress.prepared = true,
-            Step::Start => {
-                progress.started = true;
-                for condition in [Condition::Healthy, Condition::CompletedSuccessfully] {
-                    if self.order.is_awaited(container, condition) {
-                        self.queue.push_front((container, Step::Await(condition)));
-                    }
-                }
-            }
-            Step::Await(Condition::Healthy) => progress.healthy = true,
-            Step::Await(Condition::CompletedSuccessfully) => progress.completed = true,
-            Step::Await(Condition::Started) => {}
+    /// Starts a container when its dependencies are ready, and then waits for what others need of it. Ends early
+    /// when another container has failed.
+    async fn start_one(&self, at: usize) -> Result<(), DockerError> {
+        let Self {
+            engine,
+            plan,
+            deadline,
+            ..
+        } = *self;
+        let (container, found) = (&plan.containers[at], &plan.found[at]);
+        let Ok(permit) = self.permits.acquire().await else {
+            return Ok(());
+        };
+        never_restart(engine, container, found, deadline).await?;
+        drop(permit);
+        if self.is_done(at) {
+            self.reached[at].send_modify(|it| (it.started, it.completed) = (true, true));
+            return Ok(());
         }
-        self.queue_what_can_start();
-    }
-
-    fn queue_what_can_start(&mut self) {
-        for container in 0..self.containers.len() {
-            let progress = &self.progress[container];
-            if progress.asked_to_start || !progress.prepared {
+        for (needed, condition) in plan.order.needs(at) {
+            let mut needed = self.reached[*needed].subscribe();
+            // This cannot fail: the senders live as long as `self`.
+            let _ = needed.wait_for(|reached| reached.meets(*condition)).await;
+        }
+        let Ok(permit) = self.permits.acquire().await else {
+            return Ok(());
+        };
+        bring_up(engine, container, found.clone(), deadline).await?;
+        drop(permit);
+        self.reached[at].send_modify(|it| it.started = true);
+        for condition in [Condition::Healthy, Condition::CompletedSuccessfully] {
+            if self.permits.is_closed() || !plan.order.is_awaited(at, condition) {
                 continue;
             }
-            if self.is_done_with(container) {
-                let progress = &mut self.progress[container];
-                (progress.asked_to_start, progress.started) = (true, true);
-                progress.completed = true;
-            } else if self.waits_for(container).next().is_none() {
-                self.progress[container].asked_to_start = true;
-                self.queue.push_front((container, Step::Start));
-            }
+            wait_for(engine, container, condition, deadline).await?;
+            self.reached[at].send_modify(|it| match condition {
+                Condition::Healthy => it.healthy = true,
+                _ => it.completed = true,
+            });
         }
+        Ok(())
     }
 
     /// Whether a container has completed its work for others that all run already. It is not run again.
-    fn is_done_with(&self, container: usize) -> bool {
-        self.order
-            .is_awaited(container, Condition::CompletedSuccessfully)
-            && self.containers[container].completed()
-            && self
-                .order
-                .needed_by(container)
-                .all(|other| self.containers[other].state == RunState::Running)
+    fn is_done(&self, at: usize) -> bool {
+        let Plan {
+            containers, order, ..
+        } = self.plan;
+        order.is_awaited(at, Condition::CompletedSuccessfully)
+            && containers[at].completed()
+            && order
+                .needed_by(at)
+                .all(|other| containers[other].state == RunState::Running)
     }
 
-    fn waits_for(&self, container: usize) -> impl Iterator<Item = usize> {
-        self.order
-            .needs(container)
-            .iter()
-            .filter(|(needed, condition)| !self.progress[*needed].reached(*condition))
-            .map(|(needed, _)| *needed)
-    }
-
-    fn submit(&mut self) {
-        while let Some((container, step)) = self.queue.pop_front() {
-            let waits = matches!(step, Step::Await(_));
-            if !waits && self.working >= AT_ONCE {
-                self.queue.push_front((container, step));
-                return;
-            }
-            if !waits {
-                self.working += 1;
-            }
-            let (daemon, deadline) = (self.daemon, self.deadline);
-            let this = &self.containers[container];
-            let found = &self.plan.found[container];
-            let job = async move {
-                let outcome = match step {
-                    Step::Prepare => never_restart(daemon, this, found, deadline).await,
-                    Step::Start => bring_up(daemon, this, found.clone(), deadline).await,
-                    Step::Await(condition) => reach(daemon, this, condition, deadline).await,
-                };
-                (container, step, outcome)
-            };
-            self.jobs.push(job.boxed());
-        }
+    fn not_started(&self) -> DockerError {
+        let all = self.plan.containers.iter().zip(&self.reached);
+        let not_started = all.filter(|(_, reached)| !reached.borrow().started);
+        DockerError::NotStarted(not_started.map(|(it, _)| it.name.clone()).collect())
     }
 }

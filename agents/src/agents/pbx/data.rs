@@ -17,7 +17,7 @@ const VERSION: &str = "pbx/VERSION";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
     /// It was given a larger tree of the node, as monitoring programs are given `/`, and does not see when the volume
-    /// is unmounted on the node. It does nothing with the data, but the volume can't be detached.
+    /// is unmounted on the node. It does nothing with the data, but the volume cannot be detached.
     Holds,
     /// It has the data mounted read-only.
     Reads,
@@ -65,7 +65,7 @@ impl Data {
     /// The version of the data, if somebody wrote it.
     ///
     /// # Errors
-    /// It can't be read.
+    /// It cannot be read.
     pub(super) fn version(&self) -> Result<Option<String>, Failure> {
         let path = self.path.join(VERSION);
         match fs::read_to_string(&path) {
@@ -109,13 +109,13 @@ impl Data {
     }
 
     /// What a container with these mounts has of the data.
-    fn access_by(&self, theirs: &[Mount]) -> Option<Access> {
-        let of_the_data = theirs
+    fn access_by(&self, mounts: &[Mount]) -> Option<Access> {
+        let of_the_data = mounts
             .iter()
             .filter(|mount| mount.device == self.mount.device)
             .filter(|mount| mount.root.starts_with(&self.mount.root));
         let access = of_the_data.filter_map(|mount| {
-            if self.comes_with_a_tree(mount, theirs) {
+            if self.comes_with_a_tree(mount, mounts) {
                 // One that follows is unmounted with the node's.
                 (!mount.follows).then_some(Access::Holds)
             } else if mount.writable {
@@ -129,12 +129,12 @@ impl Data {
 
     /// Whether a container has a mount only because it was given a larger tree of the node, as monitoring programs are
     /// given `/`: it is within another mount, in the place that it has on the node.
-    fn comes_with_a_tree(&self, mount: &Mount, theirs: &[Mount]) -> bool {
+    fn comes_with_a_tree(&self, mount: &Mount, mounts: &[Mount]) -> bool {
         let on_node = self
             .node
             .iter()
             .filter(|it| it.device == mount.device && it.root == mount.root);
-        let mut places = on_node.flat_map(|it| theirs.iter().map(move |tree| (it, tree)));
+        let mut places = on_node.flat_map(|it| mounts.iter().map(move |tree| (it, tree)));
         places.any(|(on_node, tree)| {
             tree.point != mount.point
                 && mount
@@ -187,42 +187,42 @@ mod tests {
         }
     }
 
-    fn access_with(options: &str, theirs: &[(&str, &str, &str)]) -> Option<Access> {
+    fn access_with(options: &str, mounts: &[(&str, &str, &str)]) -> Option<Access> {
         let mut all = list(&[("0:50", "/", "/")]);
-        all.extend(list_with(options, theirs));
+        all.extend(list_with(options, mounts));
         data().access_by(&all)
     }
 
-    fn access(theirs: &[(&str, &str, &str)]) -> Option<Access> {
-        access_with("rw", theirs)
+    fn access(mounts: &[(&str, &str, &str)]) -> Option<Access> {
+        access_with("rw", mounts)
     }
 
     #[test]
     fn a_container_with_a_part_of_the_data_uses_them() {
-        for theirs in [
+        for mounts in [
             &[("259:1", "/pbx", "/var/lib/portsip/pbx")][..],
             &[("259:1", "/", "/var/lib/portsip")],
             &[("259:1", "/pbx/log", "/logs")],
             // Beside a tree of the node.
             &[("8:1", "/", "/rootfs"), ("259:1", "/pbx", "/data")],
         ] {
-            assert_eq!(access(theirs), Some(Access::Writes), "{theirs:?}");
-            let read_only = access_with("ro,noatime", theirs);
-            assert_eq!(read_only, Some(Access::Reads), "{theirs:?}");
+            assert_eq!(access(mounts), Some(Access::Writes), "{mounts:?}");
+            let read_only = access_with("ro,noatime", mounts);
+            assert_eq!(read_only, Some(Access::Reads), "{mounts:?}");
         }
     }
 
     #[test]
     fn one_mount_that_can_be_written_is_enough() {
-        let mut theirs = list_with("ro", &[("259:1", "/pbx/log", "/logs")]);
-        theirs.extend(list(&[("259:1", "/pbx/tmp", "/tmp")]));
-        theirs.extend(list_with("ro", &[("259:1", "/pbx", "/data")]));
-        assert_eq!(data().access_by(&theirs), Some(Access::Writes));
+        let mut mounts = list_with("ro", &[("259:1", "/pbx/log", "/logs")]);
+        mounts.extend(list(&[("259:1", "/pbx/tmp", "/tmp")]));
+        mounts.extend(list_with("ro", &[("259:1", "/pbx", "/data")]));
+        assert_eq!(data().access_by(&mounts), Some(Access::Writes));
     }
 
     #[test]
     fn a_container_with_a_tree_of_the_node_only_holds_the_volume_unless_it_follows_the_node() {
-        for theirs in [
+        for mounts in [
             &[
                 ("8:1", "/", "/rootfs"),
                 ("259:1", "/", "/rootfs/var/lib/portsip"),
@@ -241,15 +241,15 @@ mod tests {
                 ("259:1", "/pbx", "/var/lib/docker/volumes/portsip_pbx/_data"),
             ],
         ] {
-            assert_eq!(access(theirs), Some(Access::Holds), "{theirs:?}");
-            assert_eq!(access_with("ro master:7", theirs), None, "{theirs:?}");
+            assert_eq!(access(mounts), Some(Access::Holds), "{mounts:?}");
+            assert_eq!(access_with("ro master:7", mounts), None, "{mounts:?}");
         }
     }
 
     #[test]
     fn a_container_with_other_file_systems_does_not() {
-        let theirs = [("8:1", "/etc/hosts", "/etc/hosts"), ("259:2", "/", "/srv")];
-        assert_eq!(access(&theirs), None);
+        let mounts = [("8:1", "/etc/hosts", "/etc/hosts"), ("259:2", "/", "/srv")];
+        assert_eq!(access(&mounts), None);
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! pbx: the containers of the PBX, as one resource. What it is; what it asks of whom is in the files beside.
+//! pbx: the containers of the PBX as one resource: its parameters, its meta-data, and which file does what.
 
 mod answers;
 mod data;
-mod managed;
 mod monitor;
-mod note;
 mod others;
+mod pacemaker_manages;
 mod present;
-mod renew;
 mod service;
 mod start;
+mod start_record;
 mod stop;
+mod take_over;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -86,7 +86,7 @@ impl Agent for Pbx {
     }
 
     fn monitor(&self) -> Result<Health, Failure> {
-        self.call.wait(async { Ok(self.look_at_all().await) })
+        self.call.wait(async { Ok(self.monitor_all().await) })
     }
 
     fn validate(&self) -> Result<(), Failure> {
@@ -98,11 +98,10 @@ impl Pbx {
     async fn check_docker(&self) -> Result<(), Failure> {
         let checked = async {
             let project = self.connect(self.call.deadline.remaining()).await?;
-            project.validate().await
+            project.plan(self.call.deadline.end()).await
         };
-        checked
-            .await
-            .map_err(|error| Failure::installed(error.to_string()))
+        let checked = checked.await.map(drop);
+        checked.map_err(|error| Failure::installed(error.to_string()))
     }
 
     /// Reaches Docker within `limit` and what is left of the time.

@@ -10,8 +10,8 @@ use quick_xml::events::{BytesStart, Event};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long Pacemaker may take to tell.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long Pacemaker may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks Pacemaker.
 ///
@@ -25,7 +25,7 @@ pub(super) async fn is_managed(resource: &str) -> Result<(), String> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(ANSWER, asked)
+    let output = timeout(ANSWER_TIMEOUT, asked)
         .await
         .map_err(|_| failed("crm_mon does not answer"))?
         .map_err(|error| failed(&format!("run crm_mon: {error}")))?;
