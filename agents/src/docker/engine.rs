@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::container::{Container, Inspection, Summary, shortened};
-use super::error::DockerError;
+use super::error::{DockerError, Result};
 use super::http::{escaped, request};
 use super::version::{OLDEST, is_too_old};
 
@@ -46,7 +46,7 @@ pub(super) enum Command {
 }
 
 impl Engine {
-    pub(super) async fn connect(socket: &Path) -> Result<Self, DockerError> {
+    pub(super) async fn connect(socket: &Path) -> Result<Self> {
         let mut engine = Self {
             socket: socket.to_owned(),
             version: String::new(),
@@ -68,7 +68,7 @@ impl Engine {
 
     /// Fails when this Docker is too old to be supported. The text is short, because `pcs status` shows only the
     /// beginning of a reason.
-    pub(super) fn check_version(&self) -> Result<(), DockerError> {
+    pub(super) fn check_version(&self) -> Result {
         let version = &self.version;
         if is_too_old(version) {
             return Err(DockerError::Unusable(format!(
@@ -80,7 +80,7 @@ impl Engine {
     }
 
     /// All containers of a project, also those of `docker compose run`.
-    pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>, DockerError> {
+    pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>> {
         let label = format!("com.docker.compose.project={project}");
         let filters = json!({ "label": [label] }).to_string();
         let doing = format!("list the containers of project {project}");
@@ -90,23 +90,29 @@ impl Engine {
     }
 
     /// Docker answers this only after a start or stop of the container that is under way, so the answer is final.
-    /// None if the container was removed.
-    pub(super) async fn inspect(
+    pub(super) async fn inspect(&self, container: &Container) -> Result<Inspection> {
+        let found = self.inspect_if_there(container).await?;
+        let removed = || DockerError::container(&container.name, "was removed meanwhile");
+        found.ok_or_else(removed)
+    }
+
+    /// The same; none if the container was removed.
+    pub(super) async fn inspect_if_there(
         &self,
         container: &Container,
-    ) -> Result<Option<Inspection>, DockerError> {
+    ) -> Result<Option<Inspection>> {
         let answer = self.inspect_raw(&container.id, &container.name).await?;
         Ok(answer.as_ref().map(Inspection::from_answer))
     }
 
     /// The name of a container, or none if there is none with this id.
-    pub(super) async fn find(&self, id: &str) -> Result<Option<String>, DockerError> {
+    pub(super) async fn find(&self, id: &str) -> Result<Option<String>> {
         let answer = self.inspect_raw(id, id).await?;
         let name = |it: Value| it["Name"].as_str().unwrap_or(id).to_owned();
         Ok(answer.map(|it| name(it).trim_start_matches('/').to_owned()))
     }
 
-    async fn inspect_raw(&self, id: &str, name: &str) -> Result<Option<Value>, DockerError> {
+    async fn inspect_raw(&self, id: &str, name: &str) -> Result<Option<Value>> {
         let path = format!("/containers/{}/json", escaped(id));
         match self.query(&format!("inspect {name}"), &path).await {
             Ok(answer) => Ok(Some(answer)),
@@ -122,7 +128,7 @@ impl Engine {
         container: &Container,
         since: Duration,
         until: Duration,
-    ) -> Result<Vec<Value>, DockerError> {
+    ) -> Result<Vec<Value>> {
         let doing = format!("read the events of {}", container.name);
         let filters = json!({ "container": [container.id] }).to_string();
         let time = |it: Duration| format!("{}.{:09}", it.as_secs(), it.subsec_nanos());
@@ -134,7 +140,7 @@ impl Engine {
         );
         let body = self.send(&doing, None, Method::GET, &path, None).await?;
         let events = serde_json::Deserializer::from_slice(&body).into_iter();
-        let events: Result<_, _> = events.collect();
+        let events: Result<_, serde_json::Error> = events.collect();
         events.map_err(|error| not_understood(&doing, &error))
     }
 
@@ -155,7 +161,7 @@ impl Engine {
         container: &Container,
         command: Command,
         until: Instant,
-    ) -> Result<(), DockerError> {
+    ) -> Result {
         let name = &container.name;
         let no_restart = || json!({ "RestartPolicy": { "Name": "no" } }).to_string();
         let (doing, verb, body) = match command {
@@ -176,7 +182,7 @@ impl Engine {
         sent.await.map(drop)
     }
 
-    async fn query<T: DeserializeOwned>(&self, doing: &str, path: &str) -> Result<T, DockerError> {
+    async fn query<T: DeserializeOwned>(&self, doing: &str, path: &str) -> Result<T> {
         let body = self.send(doing, None, Method::GET, path, None).await?;
         serde_json::from_slice(&body).map_err(|error| not_understood(doing, &error))
     }
@@ -189,7 +195,7 @@ impl Engine {
         method: Method,
         path: &str,
         body: Option<String>,
-    ) -> Result<Bytes, DockerError> {
+    ) -> Result<Bytes> {
         let doing = doing.to_owned();
         let began = Instant::now();
         let path = format!("{}{path}", self.api);

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 /// How many errors or names one sentence spells out.
 const SHOWN: usize = 3;
 
+/// The result of asking Docker.
+pub(super) type Result<T = (), E = DockerError> = std::result::Result<T, E>;
+
 /// Why Docker did not tell something, or did not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
@@ -115,7 +118,7 @@ impl DockerError {
     }
 
     /// Nothing wrong, one error, or several as one.
-    pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+    pub(super) fn all(mut errors: Vec<Self>) -> Result {
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),

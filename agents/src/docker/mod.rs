@@ -33,7 +33,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
+use bring_up::Task;
+use container::Container;
 use engine::Engine;
+use error::Result;
 use members::Members;
 use run_state::RunState;
 
@@ -78,7 +81,7 @@ impl Project {
     ///
     /// # Errors
     /// When the daemon cannot be reached.
-    pub async fn connect(socket: &Path, name: &str) -> Result<Self, DockerError> {
+    pub async fn connect(socket: &Path, name: &str) -> Result<Self> {
         Ok(Self {
             engine: Engine::connect(socket).await?,
             name: name.to_owned(),
@@ -89,7 +92,7 @@ impl Project {
     ///
     /// # Errors
     /// When the daemon cannot be reached.
-    pub async fn observe(&self, services: &[String]) -> Result<Observation, DockerError> {
+    pub async fn observe(&self, services: &[String]) -> Result<Observation> {
         let containers = self.engine.list(&self.name).await?;
         let all = containers.iter().map(ContainerRecord::named).collect();
         let members = Members::as_it_runs(containers);
@@ -110,8 +113,17 @@ impl Project {
     ///
     /// # Errors
     /// When Docker does not tell.
-    pub async fn find(&self, id: &str) -> Result<Option<String>, DockerError> {
+    pub async fn find(&self, id: &str) -> Result<Option<String>> {
         self.engine.find(id).await
+    }
+
+    /// Work on one of the containers.
+    fn task<'a>(&'a self, container: &'a Container, deadline: tokio::time::Instant) -> Task<'a> {
+        Task {
+            engine: &self.engine,
+            container,
+            deadline,
+        }
     }
 
     /// Ends `work` at the deadline when the daemon hangs. Otherwise the work ends before it by itself, with an
@@ -120,8 +132,8 @@ impl Project {
         &self,
         deadline: Instant,
         verb: &str,
-        work: impl Future<Output = Result<T, DockerError>>,
-    ) -> Result<T, DockerError> {
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let began = Instant::now();
         let done = timeout_at((deadline + OVERTIME).into(), work).await;
         done.unwrap_or_else(|_| {

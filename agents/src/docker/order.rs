@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::container::{Condition, Container};
-use super::error::DockerError;
+use super::error::{DockerError, Result};
 use super::members::is_required;
 
 /// Which container waits for which. A container is given by its position in the list.
@@ -21,7 +21,7 @@ impl Order {
     /// A required service has no container, or services depend on each other in a circle. Any other service without a
     /// container is not waited for: its profile is inactive, and the label does not tell that it is optional
     /// (`required: false`).
-    pub(super) fn of(containers: &[Container]) -> Result<Self, DockerError> {
+    pub(super) fn of(containers: &[Container]) -> Result<Self> {
         let mut needs = Vec::with_capacity(containers.len());
         for container in containers {
             let mut of_this = Vec::new();

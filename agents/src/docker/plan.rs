@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::bring_up::{inspect, never_restart};
 use super::container::{Container, Inspection};
 use super::end_without_docker::ContainerRecord;
-use super::error::{DockerError, few};
+use super::error::{DockerError, Result, few};
 use super::members::{Leftover, Members, newest_version, of_another_image, older_than};
 use super::order::Order;
-use super::stop::stop_one;
 use super::{MAX_CONCURRENT, Project};
 
 /// The containers that a start starts.
@@ -53,7 +51,7 @@ impl Plan {
     ///
     /// # Errors
     /// An image is older than the data, or than the images of other containers.
-    pub fn check_images(&self, data: Option<&str>) -> Result<(), DockerError> {
+    pub fn check_images(&self, data: Option<&str>) -> Result {
         let others = of_another_image(&self.containers);
         if !others.is_empty() {
             tracing::warn!(
@@ -74,7 +72,7 @@ impl Plan {
         self.none_older_than(&newest, "the version of other containers here")
     }
 
-    fn none_older_than(&self, wanted: &str, of: &str) -> Result<(), DockerError> {
+    fn none_older_than(&self, wanted: &str, of: &str) -> Result {
         let Some((names, found)) = older_than(&self.containers, wanted) else {
             return Ok(());
         };
@@ -91,11 +89,11 @@ impl Project {
     ///
     /// # Errors
     /// Docker is too old, there are no containers, or their labels give no order.
-    pub async fn plan(&self, deadline: Instant) -> Result<Plan, DockerError> {
+    pub async fn plan(&self, deadline: Instant) -> Result<Plan> {
         self.by(deadline, "inspect", self.plan_in_time()).await
     }
 
-    async fn plan_in_time(&self) -> Result<Plan, DockerError> {
+    async fn plan_in_time(&self) -> Result<Plan> {
         self.engine.check_version()?;
         let project = &self.name;
         let all = self.engine.list(project).await?;
@@ -119,7 +117,7 @@ impl Project {
             let name = &container.name;
             tracing::warn!("{name} {why}: it is not started; remove it with `docker rm {name}`");
         }
-        let inspections = stream::iter(&containers).map(|it| inspect(&self.engine, it));
+        let inspections = stream::iter(&containers).map(|it| self.engine.inspect(it));
         let found = inspections.buffered(MAX_CONCURRENT).try_collect().await?;
         Ok(Plan {
             containers,
@@ -134,10 +132,11 @@ impl Project {
     ///
     /// # Errors
     /// Docker does not do it for one of them.
-    pub async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result<(), DockerError> {
+    pub async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result {
         let work = async {
             for (container, found) in plan.containers.iter().zip(&plan.found) {
-                never_restart(&self.engine, container, found, deadline.into()).await?;
+                let task = self.task(container, deadline.into());
+                task.never_restart(found).await?;
             }
             Ok(())
         };
@@ -151,26 +150,20 @@ impl Project {
         plan: &Plan,
         grace: Duration,
         deadline: tokio::time::Instant,
-    ) -> Result<(), DockerError> {
+    ) -> Result {
         let leftovers = plan.leftovers.iter().map(|it| (&it.container, true));
         let one_offs = plan.one_offs.iter().map(|it| (it, false));
         for (container, must_end) in leftovers.chain(one_offs) {
-            let Some(found) = self.engine.inspect(container).await? else {
+            let Some(found) = self.engine.inspect_if_there(container).await? else {
                 continue;
             };
-            never_restart(&self.engine, container, &found, deadline).await?;
+            let task = self.task(container, deadline);
+            task.never_restart(&found).await?;
             if must_end && found.state.is_live() {
                 tracing::warn!("stopping {}, which is left over and runs", container.name);
                 let record = ContainerRecord::of(container, &found, 0);
                 let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-                stop_one(
-                    &self.engine,
-                    container,
-                    &record,
-                    grace.min(left / 4),
-                    deadline,
-                )
-                .await?;
+                task.stop(&record, grace.min(left / 4)).await?;
             }
         }
         Ok(())

@@ -277,7 +277,7 @@ mod tests {
                 if odd.0 == RunState::Paused {
                     assert!(reason(&state).contains("`docker pause`"), "{state:?}");
                 }
-                let nothing_ended = (does_not_run(&state) && ended(&state).is_none());
+                let nothing_ended = does_not_run(&state) && ended(&state).is_none();
                 assert!(nothing_ended, "{odd:?}: {state:?}");
             }
         }
@@ -294,7 +294,7 @@ mod tests {
             "{what:?}"
         );
         let state = of(&project(&[odd, ENDED]));
-        let nothing_ended = (does_not_run(&state) && ended(&state).is_none());
+        let nothing_ended = does_not_run(&state) && ended(&state).is_none();
         assert!(
             nothing_ended,
             "it may be more than one that has ended: {state:?}"
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn two_that_have_ended_are_more_than_one() {
         let state = of(&project(&[UP, ENDED, ENDED]));
-        assert!((does_not_run(&state) && ended(&state).is_none()));
+        assert!(does_not_run(&state) && ended(&state).is_none());
     }
 
     #[test]
@@ -404,7 +404,7 @@ mod tests {
     fn beside_one_that_is_left_over_and_runs_nothing_is_started_again() {
         let state = judged(&project(&[UP, ENDED]), &project(&[UP]), &[]);
         assert!(
-            (does_not_run(&state) && ended(&state).is_none()),
+            does_not_run(&state) && ended(&state).is_none(),
             "{state:?}"
         );
     }

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::bring_up::{bring_up, command_limit, failed, inspect, watch};
 use super::container::{Condition, Container, Dependency, Inspection};
-use super::error::DockerError;
+use super::error::{DockerError, Result};
 use super::members::Members;
 use super::run_state::{Health, RunState};
 use super::{Project, signal};
@@ -52,7 +51,7 @@ impl Project {
             return Err(obstacle);
         }
         let container = containers.swap_remove(position);
-        let found = inspect(&self.engine, &container).await.map_err(said)?;
+        let found = self.engine.inspect(&container).await.map_err(said)?;
         if found.state != RunState::Exited {
             return Err(format!("it {} by now", found.state));
         }
@@ -74,19 +73,14 @@ impl Project {
     ///
     /// # Errors
     /// It does not start, or has ended again.
-    pub async fn start_again(
-        &self,
-        ended: EndedContainer,
-        deadline: Instant,
-    ) -> Result<(), DockerError> {
+    pub async fn start_again(&self, ended: EndedContainer, deadline: Instant) -> Result {
         let EndedContainer { container, found } = ended;
+        let task = self.task(&container, deadline.into());
         let start = async {
-            let limit = command_limit(deadline.into());
-            bring_up(&self.engine, &container, found, limit).await?;
-            let watched = watch(&self.engine, &container).await;
-            watched.map_err(|error| match error {
+            task.bring_up(found).await?;
+            task.watch().await.map_err(|error| match error {
                 DockerError::Container { what, .. } => {
-                    failed(&container, format!("was started in place and {what}"))
+                    task.failed(format!("was started in place and {what}"))
                 }
                 other => other,
             })

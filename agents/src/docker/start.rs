@@ -7,10 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Semaphore, watch};
 
-use super::bring_up::{bring_up, never_restart, wait_for};
 use super::container::Condition;
-use super::engine::Engine;
-use super::error::DockerError;
+use super::error::{DockerError, Result};
 use super::members::Members;
 use super::plan::Plan;
 use super::project_state::ProjectState;
@@ -37,7 +35,7 @@ impl Reached {
 
 /// A start under way. A container is given by its position in the plan.
 struct Launch<'a> {
-    engine: &'a Engine,
+    project: &'a Project,
     plan: &'a Plan,
     deadline: tokio::time::Instant,
     reached: Vec<watch::Sender<Reached>>,
@@ -53,16 +51,11 @@ impl Project {
     /// # Errors
     /// A container does not start, ends, or is unhealthy, or something was not ready by `deadline`. What was started
     /// by then is left running.
-    pub async fn start(
-        &self,
-        plan: &Plan,
-        grace: Duration,
-        deadline: Instant,
-    ) -> Result<(), DockerError> {
+    pub async fn start(&self, plan: &Plan, grace: Duration, deadline: Instant) -> Result {
         let start = async {
             let limit = deadline.into();
             self.put_leftovers_aside(plan, grace, limit).await?;
-            Launch::new(&self.engine, plan, limit).run().await?;
+            Launch::new(self, plan, limit).run().await?;
             let now = Members::to_start(self.engine.list(&self.name).await?);
             let failed = |what| DockerError::container(&format!("project {}", self.name), what);
             match ProjectState::of(&now, &plan.services()) {
@@ -84,10 +77,10 @@ impl Project {
 }
 
 impl<'a> Launch<'a> {
-    fn new(engine: &'a Engine, plan: &'a Plan, deadline: tokio::time::Instant) -> Self {
+    fn new(project: &'a Project, plan: &'a Plan, deadline: tokio::time::Instant) -> Self {
         let reached = plan.containers.iter().map(|_| watch::Sender::default());
         Self {
-            engine,
+            project,
             plan,
             deadline,
             reached: reached.collect(),
@@ -97,7 +90,7 @@ impl<'a> Launch<'a> {
 
     /// Starts all containers. After an error it starts no more, but waits for the requests to Docker that are under
     /// way: otherwise a stop could overtake a start.
-    async fn run(self) -> Result<(), DockerError> {
+    async fn run(self) -> Result {
         // What others wait for comes first.
         let mut containers: Vec<usize> = (0..self.reached.len()).collect();
         containers.sort_by_key(|container| self.plan.order.depth(*container));
@@ -125,43 +118,38 @@ impl<'a> Launch<'a> {
 
     /// Starts a container when its dependencies are ready, and then waits for what others need of it. Ends early
     /// when another container has failed.
-    async fn start_one(&self, at: usize) -> Result<(), DockerError> {
-        let Self {
-            engine,
-            plan,
-            deadline,
-            ..
-        } = *self;
-        let (container, found) = (&plan.containers[at], &plan.found[at]);
+    async fn start_one(&self, at: usize) -> Result {
+        let Launch { plan, reached, .. } = self;
+        let task = self.project.task(&plan.containers[at], self.deadline);
+        let found = &plan.found[at];
         let Ok(permit) = self.permits.acquire().await else {
             return Ok(());
         };
-        never_restart(engine, container, found, deadline).await?;
+        task.never_restart(found).await?;
         drop(permit);
         if self.is_done(at) {
-            self.reached[at].send_modify(|it| (it.started, it.completed) = (true, true));
+            reached[at].send_modify(|it| (it.started, it.completed) = (true, true));
             return Ok(());
         }
         for (needed, condition) in plan.order.needs(at) {
-            let mut needed = self.reached[*needed].subscribe();
+            let mut needed = reached[*needed].subscribe();
             // This cannot fail: the senders live as long as `self`.
-            let _ = needed.wait_for(|reached| reached.meets(*condition)).await;
+            let _ = needed.wait_for(|it| it.meets(*condition)).await;
         }
         let Ok(permit) = self.permits.acquire().await else {
             return Ok(());
         };
-        bring_up(engine, container, found.clone(), deadline).await?;
+        task.bring_up(found.clone()).await?;
         drop(permit);
-        self.reached[at].send_modify(|it| it.started = true);
-        for condition in [Condition::Healthy, Condition::CompletedSuccessfully] {
-            if self.permits.is_closed() || !plan.order.is_awaited(at, condition) {
-                continue;
-            }
-            wait_for(engine, container, condition, deadline).await?;
-            self.reached[at].send_modify(|it| match condition {
-                Condition::Healthy => it.healthy = true,
-                _ => it.completed = true,
-            });
+        reached[at].send_modify(|it| it.started = true);
+        let is_awaited = |condition| plan.order.is_awaited(at, condition);
+        if is_awaited(Condition::Healthy) && !self.permits.is_closed() {
+            task.wait_for(Condition::Healthy).await?;
+            reached[at].send_modify(|it| it.healthy = true);
+        }
+        if is_awaited(Condition::CompletedSuccessfully) && !self.permits.is_closed() {
+            task.wait_for(Condition::CompletedSuccessfully).await?;
+            reached[at].send_modify(|it| it.completed = true);
         }
         Ok(())
     }

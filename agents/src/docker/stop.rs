@@ -8,10 +8,11 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use super::bring_up::Task;
 use super::container::{Container, Inspection};
 use super::end_without_docker::{ContainerRecord, end, grace_of};
-use super::engine::{Command, Engine};
-use super::error::DockerError;
+use super::engine::Command;
+use super::error::{DockerError, Result};
 use super::order::Order;
 use super::run_state::RunState;
 use super::{MAX_CONCURRENT, Project, processes};
@@ -30,16 +31,12 @@ impl Project {
     ///
     /// # Errors
     /// Everything that went wrong, but only if a container may still run.
-    pub async fn stop(
-        &self,
-        grace: Duration,
-        deadline: std::time::Instant,
-    ) -> Result<(), DockerError> {
+    pub async fn stop(&self, grace: Duration, deadline: std::time::Instant) -> Result {
         let work = self.stop_in_time(grace, deadline.into());
         self.by(deadline, "stop", work).await
     }
 
-    async fn stop_in_time(&self, grace: Duration, deadline: Instant) -> Result<(), DockerError> {
+    async fn stop_in_time(&self, grace: Duration, deadline: Instant) -> Result {
         let containers = self.engine.list(&self.name).await?;
         let mut records: Vec<_> = containers.iter().map(ContainerRecord::named).collect();
         let mut live = vec![true; containers.len()];
@@ -92,12 +89,9 @@ impl Project {
     }
 
     /// Inspects each container, and sets the restart policy of each to `no`.
-    async fn inspect_all(
-        &self,
-        containers: &[Container],
-    ) -> Vec<Result<Option<Inspection>, DockerError>> {
+    async fn inspect_all(&self, containers: &[Container]) -> Vec<Result<Option<Inspection>>> {
         let inspections = stream::iter(containers).map(|container| async move {
-            let found = self.engine.inspect(container).await?;
+            let found = self.engine.inspect_if_there(container).await?;
             if found.as_ref().is_some_and(|found| found.restarts) {
                 let limit = Instant::now() + KILL_RESERVE;
                 let order = self.engine.order(container, Command::NeverRestart, limit);
@@ -139,7 +133,10 @@ impl Project {
             let record = &records[at];
             let grace = grace_of(grace, record.stop_timeout);
             let share = share(grace, deadline, order.depth(at));
-            let stopped = stop_one(&self.engine, &containers[at], record, share, deadline).await;
+            let stopped = self
+                .task(&containers[at], deadline)
+                .stop(record, share)
+                .await;
             is_stopped[at].send_replace(true);
             stopped.err()
         });
@@ -183,28 +180,26 @@ fn share(grace: Duration, deadline: Instant, depth: usize) -> Duration {
     grace.min(left.saturating_sub(KILL_RESERVE) / turns)
 }
 
-/// Has Docker stop a container, and ends it without Docker when that does not work in time.
-pub(super) async fn stop_one(
-    engine: &Engine,
-    container: &Container,
-    record: &ContainerRecord,
-    grace: Duration,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let limit = deadline.checked_sub(KILL_RESERVE).unwrap_or(deadline);
-    let limit = limit.min(Instant::now() + grace + BEYOND_GRACE);
-    let Err(error) = engine.order(container, Command::Stop(grace), limit).await else {
-        return Ok(());
-    };
-    if !processes::of_containers().contains_key(&container.id) {
-        tracing::warn!("{error}; {} has no process", container.name);
-        return Ok(());
+impl Task<'_> {
+    /// Has Docker stop the container, and ends it without Docker when that does not work in time.
+    pub(super) async fn stop(&self, record: &ContainerRecord, grace: Duration) -> Result {
+        let (container, deadline) = (self.container, self.deadline);
+        let limit = deadline.checked_sub(KILL_RESERVE).unwrap_or(deadline);
+        let limit = limit.min(Instant::now() + grace + BEYOND_GRACE);
+        let stopped = self.engine.order(container, Command::Stop(grace), limit);
+        let Err(error) = stopped.await else {
+            return Ok(());
+        };
+        if !processes::of_containers().contains_key(&container.id) {
+            tracing::warn!("{error}; {} has no process", container.name);
+            return Ok(());
+        }
+        tracing::warn!("{error}; ending {} without Docker", container.name);
+        // It may have had its stop signal and its grace, or not. Its own time to end is in `grace` already.
+        let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 3);
+        let left = end(&[record.without_own_grace()], grace, deadline).await;
+        if left.is_empty() { Ok(()) } else { Err(error) }
     }
-    tracing::warn!("{error}; ending {} without Docker", container.name);
-    // It may have had its stop signal and its grace, or not. Its own time to end is in `grace` already.
-    let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 3);
-    let left = end(&[record.without_own_grace()], grace, deadline).await;
-    if left.is_empty() { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]

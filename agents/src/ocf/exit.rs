@@ -4,7 +4,7 @@ use std::fmt;
 
 use ec2::{AwsError, ErrorKind};
 
-/// Exit codes. <https://github.com/ClusterLabs/OCF-spec/blob/main/ra/1.1/resource-agent-api.md>
+/// The exit codes of an agent. <https://github.com/ClusterLabs/OCF-spec/blob/main/ra/1.1/resource-agent-api.md>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {

@@ -5,18 +5,18 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::params::{Mark, Parameter};
+use super::params::{Mark, Parameter, Presence};
 use super::{Advice, Description, RELOAD_AGENT};
 
 /// The actions that every agent has beside those in its description.
-const ALWAYS: &[Advice] = &[
+pub(super) const ALWAYS: &[Advice] = &[
     Advice::timeout(RELOAD_AGENT, 20),
     Advice::timeout("validate-all", 20),
     Advice::timeout("meta-data", 5),
 ];
 
 /// The DTD of OCF 1.0, which ocf-tester validates against, with what is new in OCF 1.1: two attributes,
-/// and the action `reload-agent`. A declaration that stands here comes before the DTD's own.
+/// and the action `reload-agent`. A declaration here takes precedence over the DTD's own.
 const DOCTYPE: &str = "resource-agent SYSTEM \"ra-api-1.dtd\" [\
      <!ATTLIST parameter unique-group CDATA #IMPLIED reloadable (0|1) \"0\">\
      <!ATTLIST action name NMTOKEN #REQUIRED>]";
@@ -61,20 +61,21 @@ fn parameter(w: &mut Writer<Vec<u8>>, parameter: &Parameter) -> io::Result<()> {
     let mut element = w
         .create_element("parameter")
         .with_attribute(("name", parameter.name));
-    if parameter.is(Mark::Unique) {
+    if parameter.marks.contains(&Mark::Unique) {
         element = element.with_attribute(("unique-group", parameter.name));
     }
-    if parameter.is(Mark::Reloadable) {
+    if parameter.marks.contains(&Mark::Reloadable) {
         element = element.with_attribute(("reloadable", "1"));
     }
+    let required = parameter.presence == Presence::Required;
     element
-        .with_attribute(("required", if parameter.required { "1" } else { "0" }))
+        .with_attribute(("required", if required { "1" } else { "0" }))
         .write_inner_content(|w| {
             descriptions(w, parameter.short, parameter.long)?;
             let mut content = w
                 .create_element("content")
                 .with_attribute(("type", parameter.content));
-            if let Some(default) = parameter.default {
+            if let Presence::Default(default) = parameter.presence {
                 content = content.with_attribute(("default", default));
             }
             content.write_empty()?;

@@ -1,12 +1,12 @@
 //! The contract between Pacemaker and an agent: arguments, parameters, meta-data, exit codes,
-//! reasons and deadlines. An agent implements `Agent` and thinks about none of these.
+//! reasons and deadlines. An agent implements `Agent` and knows nothing of these.
 
 pub(crate) mod deadline;
 mod exit;
 mod log;
 mod meta_data;
 pub mod params;
-mod state;
+mod state_file;
 mod supervise;
 
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 pub use exit::{Exit, Failure, Health};
-pub use state::StateFile;
+pub use state_file::StateFile;
 pub use supervise::Steps;
 
 use ec2::Deadline;
@@ -84,20 +84,20 @@ pub trait Agent: Sized {
     /// # Errors
     /// It may still run here, and why.
     fn stop(&self) -> Result<(), Failure>;
-    /// Looks at it. A probe asks whether it runs on a node where it may never have.
+    /// Checks whether it runs. A probe asks whether it runs on a node where it may never have.
     ///
     /// # Errors
-    /// What it could not find out, where nothing on this node says that it runs.
+    /// What could not be found out, where nothing on this node says that it runs.
     fn monitor(&self) -> Result<Health, Failure>;
     /// Checks that it could run here: at level 10 and up. The parameters are checked at any level.
     ///
     /// # Errors
-    /// What stands against it.
+    /// Why it could not run.
     fn validate(&self) -> Result<(), Failure>;
 }
 
-/// From this `OCF_CHECK_LEVEL` on others are asked too: EC2, the disk, the PBX itself.
-pub const IN_DEPTH: u32 = 10;
+/// From this `OCF_CHECK_LEVEL` on, an agent also asks others: EC2, the disk, the PBX itself.
+const IN_DEPTH: u32 = 10;
 
 /// The circumstances of one call of the agent.
 #[derive(Debug)]
@@ -110,18 +110,17 @@ pub struct Call {
     pub check_level: u32,
     /// The name of the resource in the cluster.
     pub resource: String,
-    /// Where to note what is being done.
+    /// Where to say what is being done.
     pub steps: Steps,
 }
 
 impl Call {
-    /// Whether others are to be asked too.
+    /// Whether the agent also asks others.
     pub fn in_depth(&self) -> bool {
         self.check_level >= IN_DEPTH
     }
 
-    /// Carries `work` to its end. Only work that awaits something needs a runtime, and most
-    /// monitors read a file or two; so none is started for them.
+    /// Runs `work` to its end. Most monitors only read a file or two and need no runtime, so not every call has one.
     ///
     /// # Errors
     /// Those of `work`, and when there can be no runtime.
@@ -131,7 +130,7 @@ impl Call {
             .build()
             .map_err(|error| Failure::generic(format!("start the runtime: {error}")))?;
         let done = runtime.block_on(work);
-        // Not dropped: a thread of it that hangs would keep the process.
+        // Not dropped: a thread of the runtime that hangs would keep the process from ending.
         std::mem::forget(runtime);
         done
     }
@@ -153,24 +152,25 @@ const RELOAD_AGENT: &str = "reload-agent";
 /// Runs the agent as the command line and the environment say.
 pub fn main<A: Agent>() -> std::process::ExitCode {
     let started = Instant::now();
-    let action = match std::env::args().nth(1).as_deref() {
-        Some("start") => Action::Start,
-        Some("stop") => Action::Stop,
-        Some("monitor" | "status") => Action::Monitor,
-        Some(RELOAD_AGENT) => Action::ReloadAgent,
-        Some("validate-all") => Action::ValidateAll,
-        Some("meta-data") => {
+    let argument = std::env::args().nth(1).unwrap_or_default();
+    let action = match argument.as_str() {
+        "start" => Action::Start,
+        "stop" => Action::Stop,
+        "monitor" | "status" => Action::Monitor,
+        RELOAD_AGENT => Action::ReloadAgent,
+        "validate-all" => Action::ValidateAll,
+        "meta-data" => {
             let document = meta_data::document(&A::DESCRIPTION, A::Parameters::DECLARED);
             return print(document).into();
         }
-        Some("usage" | "help" | "--help" | "-h") => {
+        "usage" | "help" | "--help" | "-h" => {
             return print(Ok(usage(&A::DESCRIPTION))).into();
         }
-        Some(other) => {
+        "" => return end(Exit::Arguments, Some(&usage(&A::DESCRIPTION))).into(),
+        other => {
             let reason = format!("{} has no action {other}", A::DESCRIPTION.name);
             return end(Exit::Unimplemented, Some(&reason)).into();
         }
-        None => return end(Exit::Arguments, Some(&usage(&A::DESCRIPTION))).into(),
     };
     run::<A>(action, started).into()
 }
@@ -224,12 +224,12 @@ fn run<A: Agent>(action: Action, started: Instant) -> u8 {
     let problems = reader.problems.join("; ");
     let parameters = match (parameters, action) {
         (Some(parameters), _) if problems.is_empty() => parameters,
-        // What only refines has its default; what names the resource is known.
+        // What names the resource is known, and the rest has a default.
         (Some(parameters), Action::Stop) => {
             tracing::warn!("{problems}; stopping with the defaults");
             parameters
         }
-        // Nothing can have been started under a name that is no name.
+        // Nothing can have been started under a name that is not valid.
         (None, Action::Stop) => {
             tracing::warn!("{problems}; so nothing can be running");
             return Exit::Success.code();
@@ -265,15 +265,13 @@ fn advised_timeout(agent: &Description, action: Action, check_level: u32) -> Dur
         Action::Start => "start",
         Action::Stop => "stop",
         Action::Monitor => "monitor",
-        Action::ReloadAgent | Action::ValidateAll => return Duration::from_secs(20),
+        Action::ReloadAgent => RELOAD_AGENT,
+        Action::ValidateAll => "validate-all",
     };
-    agent
-        .actions
-        .iter()
-        .filter(|advice| advice.name == name && advice.depth.unwrap_or(0) <= check_level)
-        .map(|advice| Duration::from_secs(advice.timeout.into()))
-        .max()
-        .unwrap_or(Duration::from_secs(20))
+    let advised = agent.actions.iter().chain(meta_data::ALWAYS);
+    let advised = advised.filter(|it| it.name == name && it.depth.unwrap_or(0) <= check_level);
+    let seconds = advised.map(|it| it.timeout).max().unwrap_or(20);
+    Duration::from_secs(seconds.into())
 }
 
 /// Runs the action in this process and returns the exit code.

@@ -120,7 +120,7 @@ mod tests {
             probe: false,
             check_level,
             resource: "ebs".to_owned(),
-            steps: Steps::unheard(),
+            steps: Steps::default(),
         };
         AwsEbs::new(parameters, call)
     }

@@ -24,7 +24,7 @@ pub(super) struct Present {
 
 impl Present {
     /// All that a stop has to end.
-    pub(super) fn to_end(self) -> Vec<ContainerRecord> {
+    pub(super) fn all_to_end(self) -> Vec<ContainerRecord> {
         [self.pbx, self.one_offs, self.unknown].concat()
     }
 
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(names(&present.pbx), "portsip.nats");
         assert_eq!(names(&present.one_offs), "portsip.initdt");
         assert_eq!(names(&present.others), "backup, container ffffffffffff");
-        assert_eq!(names(&present.to_end()), "portsip.nats, portsip.initdt");
+        assert_eq!(names(&present.all_to_end()), "portsip.nats, portsip.initdt");
     }
 
     #[test]
@@ -143,6 +143,6 @@ mod tests {
         );
         assert_eq!(names(&present.unknown), "container aaaaaaaaaaaa");
         assert_eq!(names(&present.others), "container bbbbbbbbbbbb");
-        assert_eq!(names(&present.to_end()), "container aaaaaaaaaaaa");
+        assert_eq!(names(&present.all_to_end()), "container aaaaaaaaaaaa");
     }
 }

@@ -31,7 +31,7 @@ impl Pbx {
                 Err(error) => {
                     let may_be_back =
                         error.is_unreachable() && Instant::now() < without_docker_from;
-                    if may_be_back && !self.present(&record).to_end().is_empty() {
+                    if may_be_back && !self.present(&record).all_to_end().is_empty() {
                         deadline.sleep(POLL_INTERVAL).await;
                         continue;
                     }
@@ -75,7 +75,7 @@ impl Pbx {
                 present.unknown.push(container);
             }
         }
-        Ok(present.to_end())
+        Ok(present.all_to_end())
     }
 
     /// Returns why the PBX may still run.
@@ -109,7 +109,7 @@ impl Pbx {
         error: &DockerError,
         record: &StartRecord,
     ) -> Result<(), String> {
-        let running = self.present(record).to_end();
+        let running = self.present(record).all_to_end();
         let left = self.end(&running, &error.to_string()).await;
         if !left.is_empty() {
             return Err(format!(
