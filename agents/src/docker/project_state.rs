@@ -403,10 +403,7 @@ mod tests {
     #[test]
     fn beside_one_that_is_left_over_and_runs_nothing_is_started_again() {
         let state = judged(&project(&[UP, ENDED]), &project(&[UP]), &[]);
-        assert!(
-            does_not_run(&state) && ended(&state).is_none(),
-            "{state:?}"
-        );
+        assert!(does_not_run(&state) && ended(&state).is_none(), "{state:?}");
     }
 
     #[test]

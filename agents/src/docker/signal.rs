@@ -34,7 +34,7 @@ pub(super) fn number_or_term(text: Option<&str>) -> i32 {
     text.and_then(number).unwrap_or(TERM)
 }
 
-/// Sends a signal to a process. That it has ended meanwhile is fine.
+/// Sends a signal to a process. It is no error that the process has ended meanwhile.
 pub(super) fn send(process: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill(2) takes two numbers. nix knows no real-time signals, which a container may ask for.
     #[allow(unsafe_code)]

@@ -122,11 +122,9 @@ impl<'a> Launch<'a> {
         let Launch { plan, reached, .. } = self;
         let task = self.project.task(&plan.containers[at], self.deadline);
         let found = &plan.found[at];
-        let Ok(permit) = self.permits.acquire().await else {
+        if !self.work(task.never_restart(found)).await? {
             return Ok(());
-        };
-        task.never_restart(found).await?;
-        drop(permit);
+        }
         if self.is_done(at) {
             reached[at].send_modify(|it| (it.started, it.completed) = (true, true));
             return Ok(());
@@ -136,22 +134,33 @@ impl<'a> Launch<'a> {
             // This cannot fail: the senders live as long as `self`.
             let _ = needed.wait_for(|it| it.meets(*condition)).await;
         }
-        let Ok(permit) = self.permits.acquire().await else {
-            return Ok(());
+        let bring_up = async {
+            task.bring_up(found.clone()).await?;
+            reached[at].send_modify(|it| it.started = true);
+            Ok(())
         };
-        task.bring_up(found.clone()).await?;
-        drop(permit);
-        reached[at].send_modify(|it| it.started = true);
-        let is_awaited = |condition| plan.order.is_awaited(at, condition);
-        if is_awaited(Condition::Healthy) && !self.permits.is_closed() {
+        if !self.work(bring_up).await? {
+            return Ok(());
+        }
+        if plan.order.is_awaited(at, Condition::Healthy) {
             task.wait_for(Condition::Healthy).await?;
             reached[at].send_modify(|it| it.healthy = true);
         }
-        if is_awaited(Condition::CompletedSuccessfully) && !self.permits.is_closed() {
+        if plan.order.is_awaited(at, Condition::CompletedSuccessfully) {
             task.wait_for(Condition::CompletedSuccessfully).await?;
             reached[at].send_modify(|it| it.completed = true);
         }
         Ok(())
+    }
+
+    /// Has Docker do some work. Returns whether the start goes on: no container has failed.
+    async fn work(&self, work: impl Future<Output = Result>) -> Result<bool> {
+        let Ok(permit) = self.permits.acquire().await else {
+            return Ok(false);
+        };
+        work.await?;
+        drop(permit);
+        Ok(!self.permits.is_closed())
     }
 
     /// Whether a container has completed its work for others that all run already. It is not run again.
@@ -170,5 +179,96 @@ impl<'a> Launch<'a> {
         let all = self.plan.containers.iter().zip(&self.reached);
         let not_started = all.filter(|(_, reached)| !reached.borrow().started);
         DockerError::NotStarted(not_started.map(|(it, _)| it.name.clone()).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A Docker with the containers `front` and `back`. It refuses the first command about `back`, and takes a while
+    /// for those about `front`, which waits for `back`.
+    fn docker(socket: &Path) {
+        let listener = UnixListener::bind(socket).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                std::thread::spawn(move || answer(stream.unwrap()));
+            }
+        });
+    }
+
+    fn answer(stream: UnixStream) {
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {}
+        let length = head.to_lowercase();
+        let length = length.split("content-length: ").nth(1);
+        let length: usize = length.map_or(0, |it| it.lines().next().unwrap().parse().unwrap());
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        let (status, body) = if head.contains("/version ") {
+            (200, json!({ "Version": "28.0.0", "ApiVersion": "1.48" }))
+        } else if head.contains("/containers/json?") {
+            let entry = |service: &str, needs: &str| {
+                json!({
+                    "Id": service, "Names": [format!("/{service}")], "State": "created",
+                    "Labels": {
+                        "com.docker.compose.service": service,
+                        "com.docker.compose.depends_on": needs,
+                    },
+                })
+            };
+            (
+                200,
+                json!([
+                    entry("front", "back:service_started:false"),
+                    entry("back", "")
+                ]),
+            )
+        } else if head.contains("/json ") {
+            let restart = json!({ "RestartPolicy": { "Name": "always" } });
+            (
+                200,
+                json!({ "State": { "Status": "created" }, "HostConfig": restart }),
+            )
+        } else if head.contains("/containers/back/") {
+            (409, json!({ "message": "not now" }))
+        } else {
+            std::thread::sleep(Duration::from_millis(300));
+            (200, Value::Null)
+        };
+        let body = body.to_string();
+        let length = body.len();
+        write!(
+            stream.get_mut(),
+            "HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_start_that_has_failed_ends_when_docker_has_answered_what_is_under_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        docker(&socket);
+        let project = Project::connect(&socket, "portsip").await.unwrap();
+        let began = Instant::now();
+        let deadline = began + Duration::from_secs(60);
+        let plan = project.plan(deadline).await.unwrap();
+        let started = project.start(&plan, Duration::ZERO, deadline).await;
+        let said = started.unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "cannot set the restart policy of back to no: Docker says: not now (409)"
+        );
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(300), "front is under way");
+        assert!(took < Duration::from_secs(30), "{took:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The directory with the PBX's data: whether the volume is mounted there, of what version the data are, and which
-//! containers use them. That is seen in the mounts of the containers' processes, whatever Docker says.
+//! The directory with the PBX's data: whether the volume is mounted there, of what version the data is, and which
+//! containers use it. The mounts of the containers' processes tell, whatever Docker says.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,11 +13,11 @@ use crate::ocf::Failure;
 /// Where the version of the data is, below the directory. `initdt` writes it.
 const VERSION: &str = "pbx/VERSION";
 
-/// What a container has of the data, the least first.
+/// How a container can use the data, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
-    /// It was given a larger tree of the node, as monitoring programs are given `/`, and does not see when the volume
-    /// is unmounted on the node. It does nothing with the data, but the volume cannot be detached.
+    /// It has a larger tree of the node mounted, as monitoring programs have `/`, and keeps the volume mounted when the
+    /// node unmounts it. It does nothing with the data, but the volume cannot be detached.
     Holds,
     /// It has the data mounted read-only.
     Reads,
@@ -42,7 +42,7 @@ impl Data {
     pub(super) fn at(path: &Path) -> Result<Self, Failure> {
         let node = mounts()
             .map_err(|error| Failure::generic(format!("read the list of mounts: {error}")))?;
-        // What links lead to is what is mounted. A path that is not there is caught below.
+        // Mounts are listed without symbolic links. A path that does not exist is caught below.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let root = mounted_on(&node, Path::new("/"));
         match mounted_on(&node, &real) {
@@ -62,7 +62,7 @@ impl Data {
         }
     }
 
-    /// The version of the data, if somebody wrote it.
+    /// The version of the data, if the file exists.
     ///
     /// # Errors
     /// It cannot be read.
@@ -89,7 +89,7 @@ impl Data {
         let mut known = BTreeMap::new();
         let mut access_of = |process: &i32| {
             let directory = PathBuf::from(format!("/proc/{process}"));
-            // The namespaces of a thread that lives: the first may have ended.
+            // The namespaces of a live thread: the first thread may have ended.
             let thread = live_threads(&directory).next()?;
             let namespace = fs::read_link(thread.join("ns/mnt")).ok()?;
             if let Some(access) = known.get(&namespace) {
@@ -108,7 +108,7 @@ impl Data {
         users
     }
 
-    /// What a container with these mounts has of the data.
+    /// How a container with these mounts can use the data.
     fn access_by(&self, mounts: &[Mount]) -> Option<Access> {
         let of_the_data = mounts
             .iter()
@@ -116,7 +116,7 @@ impl Data {
             .filter(|mount| mount.root.starts_with(&self.mount.root));
         let access = of_the_data.filter_map(|mount| {
             if self.comes_with_a_tree(mount, mounts) {
-                // One that follows is unmounted with the node's.
+                // A mount that follows the node's is unmounted with it.
                 (!mount.follows).then_some(Access::Holds)
             } else if mount.writable {
                 Some(Access::Writes)
@@ -127,8 +127,8 @@ impl Data {
         access.max()
     }
 
-    /// Whether a container has a mount only because it was given a larger tree of the node, as monitoring programs are
-    /// given `/`: it is within another mount, in the place that it has on the node.
+    /// Whether a container has a mount only because it has a larger tree of the node mounted, as monitoring programs
+    /// have `/`: the mount is within another mount, at the same place as on the node.
     fn comes_with_a_tree(&self, mount: &Mount, mounts: &[Mount]) -> bool {
         let on_node = self
             .node
