@@ -70,7 +70,7 @@ fn wants_debug() -> bool {
     by_hand || daemons.any(|daemon| wanted.contains(&daemon.as_str()))
 }
 
-/// The facility that Pacemaker logs to; none when it does not, or is not who calls.
+/// The facility that Pacemaker logs to; none when Pacemaker does not log to the system log, or a person calls the agent.
 fn facility() -> Option<Facility> {
     let name = variable("HA_LOGFACILITY")?;
     Some(match name.to_ascii_lowercase().as_str() {
@@ -92,7 +92,7 @@ fn facility() -> Option<Facility> {
 struct SystemLog(Facility);
 
 impl SystemLog {
-    /// Lines there begin `awseip(eip)[812]:`, as those of the stock agents do.
+    /// Lines in the log begin `awseip(eip)[812]:`, as those of the stock agents do.
     fn of(agent: &str, resource: &str) -> Option<Self> {
         let facility = facility()?;
         let name = CString::new(format!("{agent}({resource})")).ok()?;
@@ -121,7 +121,7 @@ impl<'a> MakeWriter<'a> for SystemLog {
     }
 }
 
-/// A message on its way there. It comes in one write.
+/// A message for the system log, which comes in one write.
 struct Entry(Priority);
 
 impl Write for Entry {

@@ -23,13 +23,13 @@ use params::{Parameters, Reader};
 /// What an agent says about itself.
 #[derive(Debug)]
 pub struct Description {
-    /// Its name, which is its file's name too.
+    /// Its name, which is also the name of its file.
     pub name: &'static str,
     /// A few words.
     pub short: &'static str,
     /// All that one needs to know before using it.
     pub long: &'static str,
-    /// The operations it advises, with their timeouts.
+    /// The operations that the meta-data advises, with their timeouts.
     pub actions: &'static [Advice],
 }
 
@@ -74,32 +74,32 @@ pub trait Agent: Sized {
     /// The agent for one call.
     fn new(parameters: Self::Parameters, call: Call) -> Self;
 
-    /// Starts it; success if it runs already.
+    /// Starts the resource; success if it runs already.
     ///
     /// # Errors
-    /// It does not run here now, and why.
+    /// Why the resource does not run here now.
     fn start(&self) -> Result<(), Failure>;
-    /// Stops it; success if it does not run.
+    /// Stops the resource; success if it does not run.
     ///
     /// # Errors
-    /// It may still run here, and why.
+    /// Why the resource may still run here.
     fn stop(&self) -> Result<(), Failure>;
-    /// Checks whether it runs. A probe asks whether it runs on a node where it may never have.
+    /// Checks whether the resource runs. A probe asks this on a node where the resource may never have run.
     ///
     /// # Errors
-    /// What could not be found out, where nothing on this node says that it runs.
+    /// What could not be found out, where nothing on this node says that the resource runs.
     fn monitor(&self) -> Result<Health, Failure>;
-    /// Checks that it could run here: at level 10 and up. The parameters are checked at any level.
+    /// Checks, from level 10 on, that the resource could run here. The parameters are checked at any level.
     ///
     /// # Errors
-    /// Why it could not run.
+    /// Why the resource could not run.
     fn validate(&self) -> Result<(), Failure>;
 }
 
 /// From this `OCF_CHECK_LEVEL` on, an agent also asks others: EC2, the disk, the PBX itself.
 const IN_DEPTH: u32 = 10;
 
-/// The circumstances of one call of the agent.
+/// One call of the agent.
 #[derive(Debug)]
 pub struct Call {
     /// When it has to be over.
@@ -145,8 +145,8 @@ enum Action {
     ValidateAll,
 }
 
-/// Called instead of a stop and a start when only parameters have changed that are marked as
-/// reloadable. Pacemaker calls it where the meta-data lists it.
+/// The action that Pacemaker calls instead of a stop and a start when only reloadable parameters have changed. It does
+/// so only where the meta-data lists the action.
 const RELOAD_AGENT: &str = "reload-agent";
 
 /// Runs the agent as the command line and the environment say.
@@ -161,10 +161,10 @@ pub fn main<A: Agent>() -> std::process::ExitCode {
         "validate-all" => Action::ValidateAll,
         "meta-data" => {
             let document = meta_data::document(&A::DESCRIPTION, A::Parameters::DECLARED);
-            return print(document).into();
+            return print(&document).into();
         }
         "usage" | "help" | "--help" | "-h" => {
-            return print(Ok(usage(&A::DESCRIPTION))).into();
+            return print(&usage(&A::DESCRIPTION)).into();
         }
         "" => return end(Exit::Arguments, Some(&usage(&A::DESCRIPTION))).into(),
         other => {
@@ -190,8 +190,8 @@ fn usage(agent: &Description) -> String {
     )
 }
 
-fn print(text: std::io::Result<String>) -> u8 {
-    match text.and_then(|text| writeln!(std::io::stdout(), "{text}")) {
+fn print(text: &str) -> u8 {
+    match writeln!(std::io::stdout(), "{text}") {
         Ok(()) => Exit::Success.code(),
         Err(error) => end(Exit::Generic, Some(&format!("write to stdout: {error}"))),
     }
@@ -213,7 +213,7 @@ fn run<A: Agent>(action: Action, started: Instant) -> u8 {
         .unwrap_or(0)
         .try_into()
         .unwrap_or(u32::MAX);
-    // Pacemaker gives milliseconds. Called by hand, what the meta-data advises.
+    // In milliseconds. If a person calls the agent, the timeout that the meta-data advises.
     let timeout = number("OCF_RESKEY_CRM_meta_timeout").map_or_else(
         || advised_timeout(&A::DESCRIPTION, action, check_level),
         Duration::from_millis,

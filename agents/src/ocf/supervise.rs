@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use nix::errno::Errno;
@@ -83,7 +83,11 @@ pub(super) fn supervised(
         }
         ForkResult::Parent { child } => {
             drop(to);
-            watch(child, &lines_of(File::from(from)), deadline)
+            // If this fails, the child ends with this process.
+            let lines = lines_of(File::from(from)).map_err(|error| {
+                Failure::generic(format!("start a thread to watch the action: {error}"))
+            })?;
+            watch(child, &lines, deadline)
         }
     }
 }
@@ -94,9 +98,9 @@ fn failed(what: &str) -> impl Fn(Errno) -> Failure {
 
 /// Reads whole lines in a thread, until the other end is closed. Half a line is dropped: 19 of the exit code 190 would
 /// be a failure.
-fn lines_of(from: impl Read + Send + 'static) -> Receiver<String> {
+fn lines_of(from: impl Read + Send + 'static) -> io::Result<Receiver<String>> {
     let (send, lines) = channel();
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok() && line.ends_with(b"\n") {
@@ -106,8 +110,8 @@ fn lines_of(from: impl Read + Send + 'static) -> Receiver<String> {
             }
             line.clear();
         }
-    });
-    lines
+    })?;
+    Ok(lines)
 }
 
 /// Waits for the exit code, or until the child has closed its end of the pipe, which it does by ending.
@@ -156,7 +160,7 @@ mod tests {
     fn watched(pieces: &[&'static [u8]]) -> Result<u8, Failure> {
         let (from, to) = pipe().unwrap();
         let mut to = File::from(to);
-        let lines = lines_of(File::from(from));
+        let lines = lines_of(File::from(from)).unwrap();
         for piece in pieces {
             to.write_all(piece).unwrap();
             std::thread::sleep(Duration::from_millis(20));

@@ -97,7 +97,7 @@ impl Service {
     /// about to listen refuses too.
     ///
     /// # Errors
-    /// There was no answer, and what came back instead at last.
+    /// There was no answer; what came back last.
     pub(super) async fn wait_for_answer(self, limit: Duration) -> Result<(), String> {
         let end = Instant::now() + limit;
         let silence = format!("no answer in {:.1} s", limit.as_secs_f32());
@@ -138,7 +138,7 @@ impl fmt::Display for Service {
     }
 }
 
-/// Sends OPTIONS until something answers in SIP. Any status will do: a server that refuses serves.
+/// Sends OPTIONS until something answers in SIP. Any status counts: a server that refuses works.
 async fn options_over_udp(to: SocketAddrV4) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect(to).await?;
@@ -155,7 +155,7 @@ async fn options_over_udp(to: SocketAddrV4) -> io::Result<()> {
     }
 }
 
-/// The same over TCP, where the kernel sends again.
+/// Sends OPTIONS over TCP, where the kernel retransmits.
 async fn options_over_tcp(to: SocketAddrV4) -> io::Result<()> {
     let mut stream = TcpStream::connect(to).await?;
     let request = options("TCP", to, stream.local_addr()?);
@@ -193,8 +193,8 @@ fn is_sip(answer: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Sends a ClientHello and waits for a TLS record. An alert will do as well: it is TLS that
-/// answers, and which versions and ciphers it wants is not asked.
+/// Sends a ClientHello and waits for a TLS record. An alert counts too: it is TLS that
+/// answers, and its versions and ciphers do not matter here.
 async fn tls_hello(to: SocketAddrV4) -> io::Result<()> {
     let mut stream = TcpStream::connect(to).await?;
     stream.write_all(&client_hello()).await?;
