@@ -8,86 +8,72 @@ use super::processes::ids_in;
 use super::signal;
 use crate::mounts::{Mount, mounts};
 
-/// A mounted hierarchy.
-#[derive(Debug, PartialEq, Eq)]
-struct Hierarchy {
-    /// Which group is at the mount point.
-    root: PathBuf,
-    point: PathBuf,
-}
+/// The controllers of cgroup v1 that matter here. Cgroup v2 has no name.
+const V2: &str = "";
+const FREEZER: &str = "freezer";
 
 /// Kills the processes: by their group (Linux 5.14 and later, cgroup v2), and each by itself.
 pub(super) fn kill(id: &str, processes: &[i32]) {
     let mounts = mounts().unwrap_or_default();
-    let unified = hierarchy(&mounts, None);
-    let frozen_by = hierarchy(&mounts, Some("freezer"));
     for process in processes {
-        let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+        let groups = groups_of(*process);
         // The process may have ended since it was listed, and its number may be another's by now.
         if !ids_in(&groups).iter().any(|it| it == id) {
             continue;
         }
-        if let Some(group) = group_of(&groups, "", id, unified.as_ref()) {
-            // Where the file is missing, the signal below does it.
-            let _ = fs::write(group.join("cgroup.kill"), "1");
-        }
+        // Where the file is missing, the signal does it.
+        write(group_of(&groups, V2, id, &mounts), "cgroup.kill", "1");
         if let Err(error) = signal::send(*process, signal::KILL) {
             tracing::warn!("kill process {process}: {error}");
         }
         // A process that is frozen by v1 does not even end by SIGKILL.
-        if let Some(group) = group_of(&groups, "freezer", id, frozen_by.as_ref()) {
-            let _ = fs::write(group.join("freezer.state"), "THAWED");
-        }
+        write(
+            group_of(&groups, FREEZER, id, &mounts),
+            "freezer.state",
+            "THAWED",
+        );
     }
 }
 
 /// Wakes the processes of a container that is paused.
 pub(super) fn thaw(id: &str, process: i32) {
     let mounts = mounts().unwrap_or_default();
-    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
-    let unified = hierarchy(&mounts, None);
-    if let Some(group) = group_of(&groups, "", id, unified.as_ref()) {
-        let _ = fs::write(group.join("cgroup.freeze"), "0");
-    }
-    let frozen_by = hierarchy(&mounts, Some("freezer"));
-    if let Some(group) = group_of(&groups, "freezer", id, frozen_by.as_ref()) {
-        let _ = fs::write(group.join("freezer.state"), "THAWED");
-    }
+    let groups = groups_of(process);
+    write(group_of(&groups, V2, id, &mounts), "cgroup.freeze", "0");
+    write(
+        group_of(&groups, FREEZER, id, &mounts),
+        "freezer.state",
+        "THAWED",
+    );
 }
 
-/// Where cgroup v2 is mounted, or this controller of v1.
-fn hierarchy(mounts: &[Mount], controller: Option<&str>) -> Option<Hierarchy> {
-    let found = mounts.iter().find(|mount| match controller {
-        None => mount.kind == "cgroup2",
-        Some(name) => {
-            mount.kind == "cgroup" && mount.options.split(',').any(|option| option == name)
-        }
-    })?;
-    Some(Hierarchy {
-        root: found.root.clone(),
-        point: found.point.clone(),
-    })
+fn groups_of(process: i32) -> String {
+    fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default()
+}
+
+/// Writes to a file of the group, if there are both.
+fn write(group: Option<PathBuf>, file: &str, value: &str) {
+    if let Some(group) = group {
+        let _ = fs::write(group.join(file), value);
+    }
 }
 
 /// The directory of the container's own group, by the `/proc/PID/cgroup` of one of its processes.
-fn group_of(
-    groups: &str,
-    controller: &str,
-    id: &str,
-    hierarchy: Option<&Hierarchy>,
-) -> Option<PathBuf> {
-    let hierarchy = hierarchy?;
+fn group_of(groups: &str, controller: &str, id: &str, mounts: &[Mount]) -> Option<PathBuf> {
+    let has = |list: &str| list.split(',').any(|it| it == controller);
+    let hierarchy = mounts.iter().find(|mount| match controller {
+        V2 => mount.kind == "cgroup2",
+        _ => mount.kind == "cgroup" && has(&mount.options),
+    })?;
     let path = groups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
-        let controllers = fields.next()?;
-        let is_it = controllers == controller || controllers.split(',').any(|it| it == controller);
+        let is_it = has(fields.next()?);
         fields.next().filter(|_| is_it)
     })?;
     let mut own = PathBuf::new();
     for component in Path::new(path).components() {
         own.push(component);
-        let name = component.as_os_str().to_string_lossy();
-        if name.contains(id) {
+        if component.as_os_str().to_string_lossy().contains(id) {
             let below = own.strip_prefix(&hierarchy.root).ok()?;
             return Some(hierarchy.point.join(below));
         }
@@ -126,39 +112,31 @@ mod tests {
     fn the_group_of_the_container_itself_is_found_in_both_hierarchies() {
         let a = id('a');
         let groups = format!("7:freezer:/docker/{a}\n0::/docker/{a}/below\n");
-        let unified = hierarchy(&parsed(V1), None).unwrap();
+        let mounts = parsed(V1);
         assert_eq!(
-            group_of(&groups, "", &a, Some(&unified)).unwrap(),
+            group_of(&groups, V2, &a, &mounts).unwrap(),
             Path::new("/sys/fs/cgroup/unified/docker").join(&a)
         );
-        let freezer = hierarchy(&parsed(V1), Some("freezer")).unwrap();
         assert_eq!(
-            group_of(&groups, "freezer", &a, Some(&freezer)).unwrap(),
+            group_of(&groups, FREEZER, &a, &mounts).unwrap(),
             Path::new("/sys/fs/cgroup/freezer/docker").join(&a)
         );
     }
 
     #[test]
     fn no_other_group_is_taken_for_it() {
-        let unified = hierarchy(&parsed(V1), None).unwrap();
+        let mounts = parsed(V1);
         for groups in [
             "0::/system.slice/docker.service\n",
             "0::/\n",
             "7:freezer:/docker/a\n",
             "",
         ] {
-            assert_eq!(
-                group_of(groups, "", &id('a'), Some(&unified)),
-                None,
-                "{groups}"
-            );
+            assert_eq!(group_of(groups, V2, &id('a'), &mounts), None, "{groups}");
         }
-        let elsewhere = Hierarchy {
-            root: "/node1".into(),
-            ..unified
-        };
+        let elsewhere = parsed("30 24 0:26 /node1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
         let groups = format!("0::/docker/{}\n", id('a'));
-        assert_eq!(group_of(&groups, "", &id('a'), Some(&elsewhere)), None);
+        assert_eq!(group_of(&groups, V2, &id('a'), &elsewhere), None);
     }
 
     #[test]
@@ -166,13 +144,7 @@ mod tests {
         let line = "30 24 0:26 /node1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let group = format!("0::/node1/docker/{}\n", id('a'));
         assert_eq!(
-            group_of(
-                &group,
-                "",
-                &id('a'),
-                hierarchy(&parsed(line), None).as_ref()
-            )
-            .unwrap(),
+            group_of(&group, V2, &id('a'), &parsed(line)).unwrap(),
             Path::new("/sys/fs/cgroup/docker").join(id('a'))
         );
     }

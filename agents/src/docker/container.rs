@@ -1,10 +1,11 @@
-//! One container of a compose project: what Docker and Compose's labels say of it.
+//! One container of a compose project: what Docker's list, an inspection and Compose's labels say about it. Pure.
 
 use std::collections::BTreeMap;
 
-use super::answer;
-use super::condition::{Health, RunState};
-use super::order::OrderError;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::run_state::{Health, RunState};
 use super::signal;
 
 const SERVICE: &str = "com.docker.compose.service";
@@ -13,7 +14,7 @@ const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// The image's own label, which a container inherits.
 const VERSION: &str = "version";
 
-/// How much of what a health check or a container wrote goes into an error.
+/// How many characters of the output of a health check or a container go into an error.
 const OUTPUT: usize = 200;
 
 /// A container of the project, as one list request shows it.
@@ -25,31 +26,22 @@ pub(super) struct Container {
     pub(super) name: String,
     /// The service of the compose file.
     pub(super) service: String,
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     pub(super) created: i64,
     /// The id of its image, which does not move as a tag does.
     pub(super) image: String,
     /// The label `version` of its image.
     pub(super) version: Option<String>,
-    /// Whether it runs.
+    /// Docker's state.
     pub(super) state: RunState,
-    /// What its health check says.
+    /// The result of its health check.
     pub(super) health: Health,
-    /// Docker's words for both, such as `Exited (137) 3 seconds ago`.
+    /// Docker's text for both, such as `Exited (137) 3 seconds ago`.
     pub(super) status: String,
-    /// What must be there before it starts, or why that can't be read.
-    pub(super) depends_on: Result<Vec<Dependency>, OrderError>,
-    /// Made by `docker compose run`: no part of what the project is, but of what runs.
+    /// The services that it needs, or why the label cannot be read.
+    pub(super) depends_on: Result<Vec<Dependency>, String>,
+    /// Whether `docker compose run` created it. Such a container is not part of the PBX, but may use the data.
     pub(super) one_off: bool,
-}
-
-/// When Docker itself starts a container again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RestartPolicy {
-    /// Never.
-    No,
-    /// When it ends or the daemon starts, one way or another.
-    Some,
 }
 
 /// What a container needs of another service before it starts.
@@ -57,14 +49,13 @@ pub(super) enum RestartPolicy {
 pub(super) struct Dependency {
     /// The service.
     pub(super) service: String,
-    /// What that must have reached.
+    /// What the service must have reached.
     pub(super) condition: Condition,
 }
 
 /// The conditions of `depends_on` in a compose file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// It was started.
     Started,
     /// Its health check passed.
     Healthy,
@@ -74,68 +65,81 @@ pub(super) enum Condition {
 
 impl Dependency {
     /// Reads Compose's label: `database:service_healthy:false,nats:service_started:true`.
-    pub(super) fn parse_label(of: &str, label: &str) -> Result<Vec<Self>, OrderError> {
-        label
-            .split(',')
-            .map(str::trim)
+    pub(super) fn parse_label(of: &str, label: &str) -> Result<Vec<Self>, String> {
+        let parts = label.split(',').map(str::trim);
+        let parse = |part: &str| {
+            let mut fields = part.split(':');
+            let service = fields.next().filter(|service| !service.is_empty())?;
+            let condition = match fields.next() {
+                None | Some("" | "service_started") => Condition::Started,
+                Some("service_healthy") => Condition::Healthy,
+                Some("service_completed_successfully") => Condition::CompletedSuccessfully,
+                Some(_) => return None,
+            };
+            let service = service.to_owned();
+            Some(Self { service, condition })
+        };
+        let unknown =
+            |part| format!("the label {DEPENDS_ON} of service {of} has an unknown part: `{part}`");
+        parts
             .filter(|part| !part.is_empty())
-            .map(|part| {
-                let mut fields = part.split(':');
-                let service = fields.next().unwrap_or_default();
-                let condition = match fields.next() {
-                    None | Some("" | "service_started") => Some(Condition::Started),
-                    Some("service_healthy") => Some(Condition::Healthy),
-                    Some("service_completed_successfully") => {
-                        Some(Condition::CompletedSuccessfully)
-                    }
-                    Some(_) => None,
-                };
-                match condition {
-                    Some(condition) if !service.is_empty() => Ok(Self {
-                        service: service.to_owned(),
-                        condition,
-                    }),
-                    _ => Err(OrderError::Label {
-                        service: of.to_owned(),
-                        part: part.to_owned(),
-                    }),
-                }
-            })
+            .map(|part| parse(part).ok_or_else(|| unknown(part)))
             .collect()
     }
 }
 
+/// One entry of `GET /containers/json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Summary {
+    id: String,
+    names: Option<Vec<String>>,
+    created: Option<i64>,
+    #[serde(rename = "ImageID")]
+    image_id: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    state: Option<String>,
+    status: Option<String>,
+}
+
 impl Container {
     /// What a list shows.
-    pub(super) fn from_summary(summary: answer::Summary) -> Self {
+    pub(super) fn from_summary(summary: Summary) -> Self {
+        let name = summary.names.and_then(|names| names.into_iter().next());
         let labels = summary.labels.unwrap_or_default();
-        let id = summary.id;
-        let name = summary
-            .names
-            .and_then(|names| names.into_iter().next())
-            .map_or_else(
-                || id.clone(),
-                |name| name.trim_start_matches('/').to_owned(),
-            );
-        let label = |key: &str, labels: &BTreeMap<String, String>| {
-            labels.get(key).cloned().unwrap_or_default()
-        };
-        let service = match label(SERVICE, &labels) {
-            empty if empty.is_empty() => name.clone(),
-            service => service,
-        };
+        let status = summary.status.unwrap_or_default();
         Self {
-            depends_on: Dependency::parse_label(&service, &label(DEPENDS_ON, &labels)),
-            one_off: label(ONE_OFF, &labels).eq_ignore_ascii_case("true"),
+            created: summary.created.unwrap_or_default(),
+            image: summary.image_id.unwrap_or_default(),
+            state: RunState::of(&summary.state.unwrap_or_default()),
+            health: Health::in_text(&status),
+            status,
+            ..Self::from_labels(&summary.id, name.as_deref(), &labels)
+        }
+    }
+
+    /// What the labels say. Nothing is known about the state.
+    pub(super) fn from_labels(
+        id: &str,
+        name: Option<&str>,
+        labels: &BTreeMap<String, String>,
+    ) -> Self {
+        let label = |key: &str| labels.get(key).map(String::as_str).unwrap_or_default();
+        let name = name.unwrap_or(id).trim_start_matches('/');
+        let service = Some(label(SERVICE)).filter(|service| !service.is_empty());
+        let service = service.unwrap_or(name);
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            service: service.to_owned(),
+            created: 0,
+            image: String::new(),
             version: labels.get(VERSION).cloned(),
-            created: summary.created,
-            image: summary.image_id,
-            state: RunState::of(&summary.state),
-            health: Health::in_text(&summary.status),
-            status: summary.status,
-            id,
-            name,
-            service,
+            state: RunState::Unknown(String::new()),
+            health: Health::None,
+            status: String::new(),
+            depends_on: Dependency::parse_label(service, label(DEPENDS_ON)),
+            one_off: label(ONE_OFF).eq_ignore_ascii_case("true"),
         }
     }
 
@@ -144,63 +148,60 @@ impl Container {
         self.state == RunState::Exited && self.status.starts_with("Exited (0)")
     }
 
-    /// Whether its label says that it needs this service.
-    pub(super) fn needs(&self, service: &str) -> bool {
-        let mut needs = self.depends_on.iter().flatten();
-        needs.any(|dependency| dependency.service == service)
+    /// What its label says that it needs; nothing if the label cannot be read.
+    pub(super) fn dependencies(&self) -> impl Iterator<Item = &Dependency> {
+        self.depends_on.iter().flatten()
     }
 }
 
-/// What only a look at one container shows.
+/// What only an inspection of one container shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inspection {
     pub(super) state: RunState,
     pub(super) health: Health,
     pub(super) exit_code: i64,
-    pub(super) restart_policy: RestartPolicy,
-    /// The number of the signal that tells it to stop.
+    /// Whether its restart policy lets Docker start it again.
+    pub(super) restarts: bool,
+    /// The number of its stop signal.
     pub(super) stop_signal: i32,
-    /// How many seconds it is to have then, if it says so; negative for as long as it takes.
+    /// How many seconds it has to end after the stop signal, if it says so; negative for no limit.
     pub(super) stop_timeout: Option<i64>,
-    /// The end of what the last health check wrote.
-    pub(super) check_said: String,
+    /// The end of the output of the last health check.
+    check_output: String,
 }
 
 impl Inspection {
-    pub(super) fn from_answer(answer: answer::Inspected) -> Self {
-        let state = answer.state;
-        let policy = answer.host_config.restart_policy.and_then(|it| it.name);
-        let health = state.health.unwrap_or_default();
+    /// Reads `GET /containers/ID/json`. A field that is missing, or of another type, counts as empty.
+    pub(super) fn from_answer(answer: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (state, config) = (&answer["State"], &answer["Config"]);
+        let checks = state["Health"]["Log"].as_array();
+        let last_check = checks.and_then(|checks| checks.last());
+        let policy = text(&answer["HostConfig"]["RestartPolicy"]["Name"]);
         Self {
-            state: RunState::of(&state.status),
-            exit_code: state.exit_code,
-            restart_policy: match policy.as_deref() {
-                None | Some("" | "no") => RestartPolicy::No,
-                Some(_) => RestartPolicy::Some,
-            },
-            stop_signal: signal::number_or_term(answer.config.stop_signal.as_deref()),
-            stop_timeout: answer.config.stop_timeout,
-            health: Health::of(&health.status),
-            check_said: health
-                .log
-                .and_then(|log| log.into_iter().next_back())
-                .and_then(|check| check.output)
-                .map(|output| shortened(&output))
+            state: RunState::of(&text(&state["Status"])),
+            health: Health::of(&text(&state["Health"]["Status"])),
+            exit_code: state["ExitCode"].as_i64().unwrap_or_default(),
+            restarts: !matches!(policy.as_str(), "" | "no"),
+            stop_signal: signal::number_or_term(config["StopSignal"].as_str()),
+            stop_timeout: config["StopTimeout"].as_i64(),
+            check_output: last_check
+                .map(|check| shortened(&text(&check["Output"])))
                 .unwrap_or_default(),
         }
     }
 
-    /// `, its last check said: ...`, or nothing if no check said anything.
+    /// `, its last check said: ...`, or nothing if no check wrote anything.
     pub(super) fn last_check(&self) -> String {
-        if self.check_said.is_empty() {
+        if self.check_output.is_empty() {
             String::new()
         } else {
-            format!(", its last check said: {}", self.check_said)
+            format!(", its last check said: {}", self.check_output)
         }
     }
 }
 
-/// The end of a text, on one line: the last thing said is what matters.
+/// The end of a text, on one line: the last words tell what went wrong.
 pub(super) fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let skip = line.chars().count().saturating_sub(OUTPUT);
@@ -243,23 +244,20 @@ mod tests {
     #[test]
     fn a_condition_that_is_not_known_is_an_error_that_names_the_service() {
         let error = Dependency::parse_label("gateway", "nats:service_happy:false").unwrap_err();
-        let said = error.to_string();
-        assert!(said.contains("gateway") && said.contains("nats:service_happy:false"));
+        assert!(error.contains("gateway") && error.contains("nats:service_happy:false"));
     }
 
     #[test]
     fn containers_of_compose_run_are_told_apart() {
-        let summary = |one_off: &str| answer::Summary {
-            id: "1f".into(),
-            names: Some(vec!["/portsip.nats".into()]),
-            state: "exited".into(),
-            status: "Exited (0) 2 hours ago".into(),
-            labels: Some(BTreeMap::from([
-                (ONE_OFF.to_owned(), one_off.to_owned()),
-                (SERVICE.to_owned(), "nats".to_owned()),
-                (VERSION.to_owned(), "22.4.0".to_owned()),
-            ])),
-            ..Default::default()
+        let summary = |one_off: &str| {
+            let entry = serde_json::json!({
+                "Id": "1f",
+                "Names": ["/portsip.nats"],
+                "State": "exited",
+                "Status": "Exited (0) 2 hours ago",
+                "Labels": { ONE_OFF: one_off, SERVICE: "nats", VERSION: "22.4.0" },
+            });
+            serde_json::from_value(entry).unwrap()
         };
         assert!(Container::from_summary(summary("True")).one_off);
         let container = Container::from_summary(summary("False"));
@@ -277,5 +275,28 @@ mod tests {
         assert!(short.starts_with("...x") && short.ends_with("x refused"));
         assert_eq!(short.chars().count(), OUTPUT + 3);
         assert_eq!(shortened("it\nis"), "it is");
+    }
+
+    #[test]
+    fn words_that_no_docker_of_today_says_are_read() {
+        let answer = serde_json::json!({
+            "State": { "Status": "hibernating", "Health": { "Status": "tired", "Log": null } },
+            "HostConfig": { "RestartPolicy": { "Name": "sometimes" } },
+            "Config": { "StopTimeout": null },
+        });
+        let found = Inspection::from_answer(&answer);
+        assert_eq!(found.state, RunState::Unknown("hibernating".into()));
+        assert_eq!(found.health, Health::Unknown("tired".into()));
+        assert!(found.restarts);
+        let entry =
+            r#"{"Id":"1f","State":"hibernating","Health":{"Status":"tired"},"Labels":null}"#;
+        let read = Container::from_summary(serde_json::from_str(entry).unwrap());
+        assert_eq!(read.state, RunState::Unknown("hibernating".into()));
+    }
+
+    #[test]
+    fn an_answer_without_a_state_is_that_of_a_container_that_may_run() {
+        let found = Inspection::from_answer(&serde_json::json!({}));
+        assert!(found.state.is_live());
     }
 }

@@ -1,18 +1,19 @@
-//! What can go wrong with Docker, in the words of whoever has to mend it.
+//! What can go wrong with Docker, in the words of whoever has to repair it.
 
 use std::path::PathBuf;
 
-use super::order::OrderError;
-use super::version::OLDEST;
-/// How many errors are spelled out in one sentence.
+/// How many errors or names one sentence spells out.
 const SHOWN: usize = 3;
 
-/// Why something could not be learned from Docker, or was not done.
+/// The result of asking Docker.
+pub(super) type Result<T = (), E = DockerError> = std::result::Result<T, E>;
+
+/// Why Docker did not tell something, or did not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
     /// The daemon gave no answer: no socket, nobody listens, or too slow. Nothing is known
     /// about the containers.
-    #[error("can not {doing}: Docker does not answer on {socket}: {said}")]
+    #[error("cannot {doing}: Docker does not answer on {socket}: {said}")]
     Unreachable {
         /// What was being done.
         doing: String,
@@ -22,7 +23,7 @@ pub enum DockerError {
         said: String,
     },
     /// The daemon answered with an error.
-    #[error("can not {doing}: Docker says: {said} ({status})")]
+    #[error("cannot {doing}: Docker says: {said} ({status})")]
     Refused {
         /// What was being done.
         doing: String,
@@ -31,121 +32,93 @@ pub enum DockerError {
         /// The daemon's message.
         said: String,
     },
-    /// The daemon answered something that is not understood.
-    #[error("can not {doing}: an answer of Docker is not understood: {said}")]
+    /// The daemon's answer is not what the API describes.
+    #[error("cannot {doing}: Docker's answer is not understood: {said}")]
     NotUnderstood {
         /// What was being done.
         doing: String,
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         said: String,
     },
-    /// This version of Docker is not supported. Short, because `pcs status` shows only the beginning of a reason.
-    #[error(
-        "Docker {version} is too old: install {OLDEST} or later, such as docker-ce \
-         (https://docs.docker.com/engine/install/)"
-    )]
-    TooOld {
-        /// What the daemon says its version is.
-        version: String,
-    },
-    /// Nothing of the project exists on this host.
-    #[error(
-        "project {project} has no containers here: make them with `docker compose create --no-recreate`"
-    )]
-    NoContainers {
-        /// The name of the project.
-        project: String,
-    },
-    /// The labels do not give an order.
-    #[error(transparent)]
-    Order(#[from] OrderError),
-    /// One container did not do what it should.
+    /// The Docker or the containers of this node cannot run the PBX. Another node has its own.
+    #[error("{0}")]
+    Unusable(String),
+    /// One container, or the project, did not do what it should.
     #[error("{name} {what}")]
     Container {
-        /// The container's name.
+        /// Its name.
         name: String,
         /// What is wrong with it: a sentence without its subject.
         what: String,
     },
     /// The caller's deadline came first. Docker may still be doing it.
-    #[error("can not {doing} in the time there is: Docker was not done after {seconds:.1} s")]
+    #[error("cannot {doing} in time: Docker was not done after {seconds:.1} s")]
     OutOfTime {
         /// What was being done.
         doing: String,
         /// How long it had been under way.
         seconds: f64,
     },
-    /// Containers of a version that must not run, and what their version has to be.
-    #[error(
-        "the image's version {theirs} is older than {wanted}, {}: make the containers again with the image of {wanted} \
-         (`docker compose create`): {}",
-        .of, few(.names)
-    )]
-    OldImage {
-        /// The names of the containers.
-        names: Vec<String>,
-        /// Their version.
-        theirs: String,
-        /// What it has to be at least.
-        wanted: String,
-        /// Of what that is the version.
-        of: &'static str,
-    },
     /// The deadline of a start came first.
     #[error("the time was up before these were started: {}", .0.join(", "))]
     NotStarted(Vec<String>),
     /// More than one of the above.
-    #[error("{}", sentence(.0))]
+    #[error("{}", few(.0, "; "))]
     Several(Vec<DockerError>),
 }
 
 impl DockerError {
-    /// Whether nothing could be learned because the daemon did not answer. Of several, if that is so of any.
+    /// What is wrong with one container: a sentence without its subject.
+    pub(super) fn container(name: &str, what: impl Into<String>) -> Self {
+        Self::Container {
+            name: name.to_owned(),
+            what: what.into(),
+        }
+    }
+
+    /// Whether the daemon did not answer.
     pub fn is_unreachable(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Several(errors) => errors.iter().any(Self::is_unreachable),
-            _ => false,
-        }
+        self.any(&|it| matches!(it, Self::Unreachable { .. }))
     }
 
-    /// Whether Docker has none of what it was asked for.
-    pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
-    }
-
-    /// Whether Docker itself failed. One that was just restarted does so for a moment, while it still cleans up.
+    /// Whether Docker itself failed. A Docker that was just restarted does so for a moment, while it still cleans up.
     pub fn is_internal(&self) -> bool {
-        match self {
-            Self::Refused { status, .. } => *status >= 500,
-            Self::Several(errors) => errors.iter().any(Self::is_internal),
-            _ => false,
-        }
+        self.any(&|it| matches!(it, Self::Refused { status: 500.., .. }))
     }
 
     /// Whether it says that a container runs or may run. If not, Docker said nothing about containers.
     pub fn is_about_containers(&self) -> bool {
-        match self {
-            Self::Unreachable { .. }
-            | Self::Refused { .. }
-            | Self::NotUnderstood { .. }
-            | Self::OutOfTime { .. } => false,
-            Self::Several(errors) => errors.iter().any(Self::is_about_containers),
-            _ => true,
-        }
+        self.any(&|it| {
+            !matches!(
+                it,
+                Self::Unreachable { .. }
+                    | Self::Refused { .. }
+                    | Self::NotUnderstood { .. }
+                    | Self::OutOfTime { .. }
+            )
+        })
     }
 
-    /// Whether Docker may still be about to do something that it was told to do and did not confirm.
-    pub fn leaves_orders(&self) -> bool {
+    /// Whether Docker may still carry out a command that it has not confirmed.
+    pub fn leaves_commands(&self) -> bool {
+        self.any(&|it| {
+            matches!(
+                it,
+                Self::OutOfTime { .. } | Self::NotStarted(_) | Self::Unreachable { .. }
+            )
+        })
+    }
+
+    /// Whether this error, or any of several, is such.
+    fn any(&self, is_such: &dyn Fn(&Self) -> bool) -> bool {
         match self {
-            Self::OutOfTime { .. } | Self::NotStarted(_) | Self::Unreachable { .. } => true,
-            Self::Several(errors) => errors.iter().any(Self::leaves_orders),
-            _ => false,
+            Self::Several(errors) => errors.iter().any(|error| error.any(is_such)),
+            one => is_such(one),
         }
     }
 
     /// Nothing wrong, one error, or several as one.
-    pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+    pub(super) fn all(mut errors: Vec<Self>) -> Result {
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
@@ -154,21 +127,13 @@ impl DockerError {
     }
 }
 
-/// The first few names, and how many more there are.
-pub(super) fn few(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// The first few: seventeen containers that fail for one reason say nothing new.
-fn sentence(errors: &[DockerError]) -> String {
-    let shown: Vec<String> = errors.iter().take(SHOWN).map(ToString::to_string).collect();
-    match errors.len().saturating_sub(SHOWN) {
-        0 => shown.join("; "),
-        more => format!("{}; and {more} more", shown.join("; ")),
+/// The first few, and how many more there are: seventeen containers that fail for one reason say nothing new.
+pub(super) fn few<T: ToString>(all: &[T], separator: &str) -> String {
+    let shown: Vec<String> = all.iter().take(SHOWN).map(T::to_string).collect();
+    let shown = shown.join(separator);
+    match all.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}{separator}and {more} more"),
     }
 }
 

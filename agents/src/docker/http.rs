@@ -1,5 +1,4 @@
-//! HTTP over Docker's socket: one request on a connection of its own. What the paths and answers mean is
-//! not known here.
+//! HTTP over Docker's socket: one request on a connection of its own. The paths and answers mean nothing here.
 
 use std::error::Error;
 use std::io;
@@ -12,68 +11,53 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-/// What came back.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The HTTP status.
-    pub(super) status: u16,
-    /// The whole body.
-    pub(super) body: Bytes,
-}
-
-/// Why there is no answer, in words.
-#[derive(Debug)]
-pub(super) struct NoAnswer(pub(super) String);
-
-impl NoAnswer {
-    fn of(error: &dyn Error) -> Self {
-        Self(root_cause(error))
-    }
-}
-
-/// Sends a request and reads the answer to its end. `body` is JSON.
+/// Sends a request and returns the answer's HTTP status and body, or why there is no answer. `body` is JSON.
 pub(super) async fn request(
     socket: &Path,
     method: Method,
     path: &str,
     body: Option<String>,
-) -> Result<Answer, NoAnswer> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => NoAnswer("there is no such socket".to_owned()),
-            _ => NoAnswer::of(&error),
-        })?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| NoAnswer::of(&error))?;
+) -> Result<(u16, Bytes), String> {
+    let stream = UnixStream::connect(socket).await;
+    let stream = stream.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        _ => error.to_string(),
+    })?;
+    let answer = exchange(stream, method, path, body).await;
+    answer.map_err(|error| root_cause(error.as_ref()))
+}
+
+async fn exchange(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<String>,
+) -> Result<(u16, Bytes), Box<dyn Error>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header("Host", "docker")
         .header("Connection", "close")
         .header("Content-Type", "application/json")
-        .body(Full::new(Bytes::from(body.unwrap_or_default())))
-        .map_err(|error| NoAnswer::of(&error))?;
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))?;
     let exchange = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await?.to_bytes();
-        Ok::<_, hyper::Error>(Answer { status, body })
+        Ok((status, answer.into_body().collect().await?.to_bytes()))
     };
-    // Both at once: the connection carries what the exchange says and hears.
+    // The connection has to be polled too: it carries the bytes of the exchange.
     tokio::pin!(exchange);
     tokio::select! {
         answer = &mut exchange => answer,
-        closed = connection => match closed {
-            Err(error) => Err(error),
-            Ok(()) => exchange.await,
-        },
+        closed = connection => {
+            closed?;
+            exchange.await
+        }
     }
-    .map_err(|error| NoAnswer::of(&error))
 }
 
-/// A value in a path or a query.
+/// Escapes a value for a path or a query.
 pub(super) fn escaped(value: &str) -> String {
     let mut text = String::new();
     for byte in value.bytes() {
@@ -86,8 +70,8 @@ pub(super) fn escaped(value: &str) -> String {
     text
 }
 
-/// What is at the bottom of an error. hyper says only "client error" at the top.
-fn root_cause(error: &dyn Error) -> String {
+/// The last cause of an error. hyper's own text is only "client error".
+fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {
         root = cause;

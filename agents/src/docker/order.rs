@@ -1,38 +1,12 @@
-//! The order that `depends_on` prescribes: who waits for whom. Pure.
+//! The order that `depends_on` prescribes: which container waits for which. Pure.
 
 use std::collections::BTreeMap;
 
 use super::container::{Condition, Container};
-use super::counted::is_vendors;
+use super::error::{DockerError, Result};
+use super::members::is_required;
 
-/// Why there is no order.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OrderError {
-    /// A service depends on one of the vendor's that has no container.
-    #[error(
-        "{service} depends on the service {unknown}, which has no container in the project: \
-         make it with `docker compose create --no-recreate`"
-    )]
-    Unknown {
-        /// The service that depends.
-        service: String,
-        /// The service that is not there.
-        unknown: String,
-    },
-    /// Services wait for each other.
-    #[error("services depend on each other in a circle: {}", .0.join(" -> "))]
-    Cycle(Vec<String>),
-    /// A label is not what Compose writes.
-    #[error("the depends_on label of {service} has a part that is not understood: {part}")]
-    Label {
-        /// The service that has the label.
-        service: String,
-        /// The part of the label.
-        part: String,
-    },
-}
-
-/// Who waits for whom. Containers are known by their position in the list.
+/// Which container waits for which. A container is given by its position in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Order {
     needs: Vec<Vec<(usize, Condition)>>,
@@ -44,62 +18,53 @@ impl Order {
     ///
     /// # Errors
     ///
-    /// When a service of the vendor's is not there, or services wait for each other. Any other service that is not
-    /// there is not waited for: its profile is inactive, and the label does not tell that it is optional
+    /// A required service has no container, or services depend on each other in a circle. Any other service without a
+    /// container is not waited for: its profile is inactive, and the label does not tell that it is optional
     /// (`required: false`).
-    pub(super) fn of(containers: &[Container]) -> Result<Self, OrderError> {
-        let mut by_service: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (position, container) in containers.iter().enumerate() {
-            by_service
-                .entry(&container.service)
-                .or_default()
-                .push(position);
-        }
+    pub(super) fn of(containers: &[Container]) -> Result<Self> {
         let mut needs = Vec::with_capacity(containers.len());
         for container in containers {
             let mut of_this = Vec::new();
-            for dependency in container.depends_on.as_ref().map_err(Clone::clone)? {
-                let Some(there) = by_service.get(dependency.service.as_str()) else {
-                    if is_vendors(&dependency.service) {
-                        return Err(OrderError::Unknown {
-                            service: container.service.clone(),
-                            unknown: dependency.service.clone(),
-                        });
-                    }
-                    continue;
-                };
-                of_this.extend(there.iter().map(|needed| (*needed, dependency.condition)));
+            let service = &container.service;
+            let dependencies = container.depends_on.as_ref();
+            for needed in dependencies.map_err(|error| DockerError::Unusable(error.clone()))? {
+                let before = of_this.len();
+                let all = containers.iter().enumerate();
+                let found = all.filter(|(_, it)| it.service == needed.service);
+                of_this.extend(found.map(|(position, _)| (position, needed.condition)));
+                if of_this.len() == before && is_required(&needed.service) {
+                    return Err(DockerError::Unusable(format!(
+                        "{service} depends on the service {}, which has no container in the project: create it with \
+                         `docker compose create --no-recreate`",
+                        needed.service
+                    )));
+                }
             }
             needs.push(of_this);
         }
         let depth = depths(&needs).map_err(|circle| {
-            OrderError::Cycle(
-                circle
-                    .into_iter()
-                    .map(|position| containers[position].service.clone())
-                    .collect(),
-            )
+            let services = circle.iter().map(|at| containers[*at].service.as_str());
+            DockerError::Unusable(format!(
+                "services depend on each other in a circle: {}",
+                services.collect::<Vec<_>>().join(" -> ")
+            ))
         })?;
         Ok(Self { needs, depth })
     }
 
-    /// The services that others depend on and that have no container, each with one that depends on it.
-    pub(super) fn not_there(containers: &[Container]) -> BTreeMap<&str, &str> {
-        let there = |service: &str| containers.iter().any(|it| it.service == service);
-        containers
+    /// The services without a container that others depend on, each with one that depends on it.
+    pub(super) fn missing(containers: &[Container]) -> BTreeMap<&str, &str> {
+        let has = |service: &str| containers.iter().any(|it| it.service == service);
+        let dependencies = containers
             .iter()
-            .flat_map(|it| {
-                it.depends_on
-                    .iter()
-                    .flatten()
-                    .map(|needed| (&it.service, needed))
-            })
-            .filter(|(_, needed)| !there(&needed.service))
+            .flat_map(|it| it.dependencies().map(|needed| (&it.service, needed)));
+        dependencies
+            .filter(|(_, needed)| !has(&needed.service))
             .map(|(service, needed)| (needed.service.as_str(), service.as_str()))
             .collect()
     }
 
-    /// No order: nobody waits for anybody.
+    /// No order: no container waits for another.
     pub(super) fn none(containers: &[Container]) -> Self {
         Self {
             needs: vec![Vec::new(); containers.len()],
@@ -114,19 +79,15 @@ impl Order {
 
     /// The containers that need this one.
     pub(super) fn needed_by(&self, container: usize) -> impl Iterator<Item = usize> {
-        (0..self.needs.len()).filter(move |other| {
-            self.needs[*other]
-                .iter()
-                .any(|(needed, _)| *needed == container)
-        })
+        let all = self.needs.iter().enumerate();
+        let dependents = all.filter(move |(_, of)| of.iter().any(|need| need.0 == container));
+        dependents.map(|(position, _)| position)
     }
 
-    /// Whether a container waits for this one to reach a condition.
+    /// Whether another container waits for this one to reach a condition.
     pub(super) fn is_awaited(&self, container: usize, condition: Condition) -> bool {
-        self.needs
-            .iter()
-            .flatten()
-            .any(|need| *need == (container, condition))
+        let mut needs = self.needs.iter().flatten();
+        needs.any(|need| *need == (container, condition))
     }
 
     /// How many containers must come up one after the other before this one can.
@@ -135,7 +96,7 @@ impl Order {
     }
 }
 
-/// The longest way down from each, or a circle.
+/// The longest chain of dependencies of each container, or a circle.
 fn depths(needs: &[Vec<(usize, Condition)>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut depth: Vec<Option<usize>> = vec![None; needs.len()];
     for start in 0..needs.len() {
@@ -148,22 +109,22 @@ fn visit(
     at: usize,
     needs: &[Vec<(usize, Condition)>],
     depth: &mut [Option<usize>],
-    way: &mut Vec<usize>,
+    path: &mut Vec<usize>,
 ) -> Result<usize, Vec<usize>> {
     if let Some(known) = depth[at] {
         return Ok(known);
     }
-    if let Some(first) = way.iter().position(|passed| *passed == at) {
-        let mut circle = way[first..].to_vec();
+    if let Some(first) = path.iter().position(|passed| *passed == at) {
+        let mut circle = path[first..].to_vec();
         circle.push(at);
         return Err(circle);
     }
-    way.push(at);
+    path.push(at);
     let mut deepest = 0;
     for (needed, _) in &needs[at] {
-        deepest = deepest.max(visit(*needed, needs, depth, way)? + 1);
+        deepest = deepest.max(visit(*needed, needs, depth, path)? + 1);
     }
-    way.pop();
+    path.pop();
     depth[at] = Some(deepest);
     Ok(deepest)
 }
@@ -171,8 +132,8 @@ fn visit(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
-    use super::super::condition::{Health, RunState};
     use super::super::container::Dependency;
+    use super::super::run_state::{Health, RunState};
     use super::*;
 
     /// A container that runs, with a label as Compose writes it.
@@ -234,35 +195,42 @@ pub(super) mod tests {
         assert_eq!(order.needs(0), []);
     }
 
+    /// The text of an error that is a fault of this node alone.
+    #[track_caller]
+    fn unusable(containers: &[Container]) -> String {
+        match Order::of(containers).unwrap_err() {
+            DockerError::Unusable(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn a_service_of_the_vendor_that_is_not_there_is_named() {
-        let error = Order::of(&[container("gateway", "nats:service_healthy:false")]).unwrap_err();
-        assert_eq!(
-            error,
-            OrderError::Unknown {
-                service: "gateway".into(),
-                unknown: "nats".into()
-            }
-        );
+    fn a_required_service_without_a_container_is_named() {
+        let said = unusable(&[container("gateway", "nats:service_healthy:false")]);
+        let named = "gateway depends on the service nats, which has no container";
+        assert!(said.starts_with(named), "{said}");
+    }
+
+    #[test]
+    fn a_label_that_cannot_be_read_is_a_fault_of_this_node_alone() {
+        let said = unusable(&[container("ai", "nats:service_happy")]);
+        assert!(said.contains("`nats:service_happy`"), "{said}");
     }
 
     #[test]
     fn a_circle_is_named_without_what_only_leads_to_it() {
-        let all = [
+        let said = unusable(&[
             container("entry", "a"),
             container("a", "b"),
             container("b", "c"),
             container("c", "a"),
-        ];
-        let OrderError::Cycle(circle) = Order::of(&all).unwrap_err() else {
-            panic!("not a cycle");
-        };
-        assert_eq!(circle, ["a", "b", "c", "a"]);
+        ]);
+        assert!(said.ends_with("in a circle: a -> b -> c -> a"), "{said}");
     }
 
     #[test]
     fn a_service_that_waits_for_itself_is_a_circle() {
-        let error = Order::of(&[container("a", "a")]).unwrap_err();
-        assert_eq!(error, OrderError::Cycle(vec!["a".into(), "a".into()]));
+        let said = unusable(&[container("a", "a")]);
+        assert!(said.ends_with("in a circle: a -> a"), "{said}");
     }
 }

@@ -1,30 +1,24 @@
-//! What a start will do, found out before anything is changed: the containers that count, their order, and what
-//! has to be known to end them if Docker does not answer later.
+//! What a start will do, found out before anything is changed: the containers that count, their order, and what is
+//! needed to end them if Docker does not answer later.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream;
-use tokio::time::Instant;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::AT_ONCE;
-use super::bring_up::{look, never_restart};
 use super::container::{Container, Inspection};
-use super::counted::{Leftover, counted, newest_version, of_another_image, older_than};
-use super::daemon::Daemon;
-use super::end::Known;
-use super::error::{DockerError, few};
+use super::end_without_docker::ContainerRecord;
+use super::error::{DockerError, Result, few};
+use super::members::{Leftover, Members, newest_version, of_another_image, older_than};
 use super::order::Order;
-use super::stop::stop_one;
+use super::{MAX_CONCURRENT, Project};
 
 /// The containers that a start starts.
 #[derive(Debug)]
 pub struct Plan {
     pub(super) containers: Vec<Container>,
     pub(super) order: Order,
-    /// What an inspection showed of each container.
+    /// The inspection of each container.
     pub(super) found: Vec<Inspection>,
-    /// What is not started.
     leftovers: Vec<Leftover>,
     one_offs: Vec<Container>,
 }
@@ -32,41 +26,38 @@ pub struct Plan {
 impl Plan {
     /// The names of the services.
     pub fn services(&self) -> Vec<String> {
-        self.containers
-            .iter()
-            .map(|it| it.service.clone())
-            .collect()
+        let containers = self.containers.iter();
+        containers.map(|it| it.service.clone()).collect()
     }
 
-    /// What has to be known to end the containers without Docker.
-    pub fn known(&self) -> Vec<Known> {
+    /// What is needed to end the containers without Docker.
+    pub fn records(&self) -> Vec<ContainerRecord> {
         let all = self.containers.iter().zip(&self.found).enumerate();
-        all.map(|(at, (container, found))| Known::of(container, found, self.order.depth(at)))
-            .collect()
+        all.map(|(at, (container, found))| {
+            ContainerRecord::of(container, found, self.order.depth(at))
+        })
+        .collect()
     }
 
-    /// The ids of all containers of the project, also of those that are not started.
-    pub fn all_ids(&self) -> Vec<String> {
+    /// Whether a container belongs to the project, also if a start does not start it.
+    pub fn has(&self, id: &str) -> bool {
         let leftovers = self.leftovers.iter().map(|it| &it.container);
-        let all = self
-            .containers
-            .iter()
-            .chain(leftovers)
-            .chain(&self.one_offs);
-        all.map(|it| it.id.clone()).collect()
+        let all = self.containers.iter().chain(leftovers);
+        all.chain(&self.one_offs).any(|it| it.id == id)
     }
 
-    /// Refuses images that are older than the data. An older program may not understand the data, and may
-    /// destroy them.
+    /// Refuses images that are older than the data, whose version is `data`. An older program may not understand the
+    /// data, and may destroy it.
     ///
     /// # Errors
-    /// An image is older, or it is not of the version of the others.
-    pub fn fits(&self, data: Option<&str>) -> Result<(), DockerError> {
+    /// An image is older than the data, or than the images of other containers.
+    pub fn check_images(&self, data: Option<&str>) -> Result {
         let others = of_another_image(&self.containers);
         if !others.is_empty() {
             tracing::warn!(
-                "{}: their image is not that of the rest, the tag has moved: `docker compose create` makes them again",
-                few(&others)
+                "{}: another image than that of the other containers, because the tag has moved; \
+                 `docker compose create` creates them again",
+                few(&others, ", ")
             );
         }
         if let Some(data) = data {
@@ -81,100 +72,100 @@ impl Plan {
         self.none_older_than(&newest, "the version of other containers here")
     }
 
-    fn none_older_than(&self, wanted: &str, of: &'static str) -> Result<(), DockerError> {
-        let Some((names, theirs)) = older_than(&self.containers, wanted) else {
+    fn none_older_than(&self, wanted: &str, of: &str) -> Result {
+        let Some((names, found)) = older_than(&self.containers, wanted) else {
             return Ok(());
         };
-        Err(DockerError::OldImage {
-            names,
-            theirs,
-            wanted: wanted.to_owned(),
-            of,
+        Err(DockerError::Unusable(format!(
+            "the image's version {found} is older than {wanted}, {of}: create the containers again with the image of \
+             {wanted} (`docker compose create`): {}",
+            few(&names, ", ")
+        )))
+    }
+}
+
+impl Project {
+    /// Finds out what a start would do, and changes nothing.
+    ///
+    /// # Errors
+    /// Docker is too old, there are no containers, or their labels give no order.
+    pub async fn plan(&self, deadline: Instant) -> Result<Plan> {
+        self.by(deadline, "inspect", self.plan_in_time()).await
+    }
+
+    async fn plan_in_time(&self) -> Result<Plan> {
+        self.engine.check_version()?;
+        let project = &self.name;
+        let all = self.engine.list(project).await?;
+        let one_offs = all.iter().filter(|it| it.one_off).cloned().collect();
+        let Members {
+            services: containers,
+            leftovers,
+        } = Members::to_start(all);
+        if containers.is_empty() {
+            return Err(DockerError::Unusable(format!(
+                "project {project} has no containers here: create them with `docker compose create --no-recreate`"
+            )));
+        }
+        let order = Order::of(&containers)?;
+        for (service, needed_by) in Order::missing(&containers) {
+            tracing::warn!(
+                "{needed_by} depends on the service {service}, which has no container in project {project}: not waited for"
+            );
+        }
+        for Leftover { container, why } in &leftovers {
+            let name = &container.name;
+            tracing::warn!("{name} {why}: it is not started; remove it with `docker rm {name}`");
+        }
+        let inspections = stream::iter(&containers).map(|it| self.engine.inspect(it));
+        let found = inspections.buffered(MAX_CONCURRENT).try_collect().await?;
+        Ok(Plan {
+            containers,
+            order,
+            found,
+            leftovers,
+            one_offs,
         })
     }
-}
 
-/// The containers that count and their order, without a look at each.
-pub(super) async fn containers_in_order(
-    daemon: &Daemon,
-    project: &str,
-) -> Result<(Vec<Container>, Order, Vec<Leftover>, Vec<Container>), DockerError> {
-    daemon.check_version()?;
-    let all = daemon.list(project).await?;
-    let one_offs = all.iter().filter(|it| it.one_off).cloned().collect();
-    let counted = counted(all);
-    if counted.services.is_empty() {
-        return Err(DockerError::NoContainers {
-            project: project.to_owned(),
-        });
-    }
-    let order = Order::of(&counted.services)?;
-    for (service, needed_by) in Order::not_there(&counted.services) {
-        tracing::warn!(
-            "{needed_by} depends on the service {service}, which has no container in project {project}: not waited for"
-        );
-    }
-    for Leftover { container, why } in &counted.leftovers {
-        tracing::warn!(
-            "{} {why}: it is not started, remove it with `docker rm {}`",
-            container.name,
-            container.name
-        );
-    }
-    Ok((counted.services, order, counted.leftovers, one_offs))
-}
-
-/// Makes the plan, and changes nothing.
-pub(super) async fn plan(daemon: &Daemon, project: &str) -> Result<Plan, DockerError> {
-    let (containers, order, leftovers, one_offs) = containers_in_order(daemon, project).await?;
-    let looks: Vec<_> = stream::iter(&containers)
-        .map(|container| look(daemon, container))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let found = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(Plan {
-        containers,
-        order,
-        found,
-        leftovers,
-        one_offs,
-    })
-}
-
-/// Sets the restart policy of every container that counts to `no`.
-pub(super) async fn never_restart_any(
-    daemon: &Daemon,
-    plan: &Plan,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    for (container, found) in plan.containers.iter().zip(&plan.found) {
-        never_restart(daemon, container, found, deadline).await?;
-    }
-    Ok(())
-}
-
-/// Keeps what is not part of the PBX from running beside it: leftovers are stopped, and Docker never starts
-/// them or a container of `docker compose run` by itself.
-pub(super) async fn put_leftovers_aside(
-    daemon: &Daemon,
-    plan: &Plan,
-    grace: Duration,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let leftovers = plan.leftovers.iter().map(|it| (&it.container, true));
-    let one_offs = plan.one_offs.iter().map(|it| (it, false));
-    for (container, must_end) in leftovers.chain(one_offs) {
-        let Some(found) = daemon.inspect(container).await? else {
-            continue;
+    /// Sets the restart policy of the plan's containers to `no`, and changes nothing else.
+    ///
+    /// # Errors
+    /// Docker does not do it for one of them.
+    pub async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result {
+        let work = async {
+            for (container, found) in plan.containers.iter().zip(&plan.found) {
+                let task = self.task(container, deadline.into());
+                task.never_restart(found).await?;
+            }
+            Ok(())
         };
-        never_restart(daemon, container, &found, deadline).await?;
-        if must_end && found.state.is_live() {
-            tracing::warn!("stopping {}, which is left over and runs", container.name);
-            let known = Known::of(container, &found, 0);
-            let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 4);
-            stop_one(daemon, container, &known, grace, deadline).await?;
-        }
+        self.by(deadline, "update", work).await
     }
-    Ok(())
+
+    /// Keeps what is not part of the PBX from running beside it: stops leftovers, and sets the restart policy of
+    /// these and of the containers of `docker compose run` to `no`.
+    pub(super) async fn put_leftovers_aside(
+        &self,
+        plan: &Plan,
+        grace: Duration,
+        deadline: tokio::time::Instant,
+    ) -> Result {
+        let leftovers = plan.leftovers.iter().map(|it| (&it.container, true));
+        let one_offs = plan.one_offs.iter().map(|it| (it, false));
+        for (container, must_end) in leftovers.chain(one_offs) {
+            let Some(found) = self.engine.inspect_if_there(container).await? else {
+                continue;
+            };
+            let task = self.task(container, deadline);
+            task.never_restart(&found).await?;
+            if must_end && found.state.is_live() {
+                tracing::warn!("stopping {}, which is left over and runs", container.name);
+                let record = ContainerRecord::of(container, &found, 0);
+                let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+                task.stop(&record, grace.min(left / 4)).await?;
+            }
+        }
+        Ok(())
+    }
 }

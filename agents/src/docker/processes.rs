@@ -1,6 +1,6 @@
 //! The processes of containers on this node, found without Docker. Where Docker puts the control group of a container
 //! depends on its settings and on the system (`/system.slice/docker-ID.scope`, `/docker/ID`, any parent), but the
-//! group's name has the container's id in it. What they do with the data is not here.
+//! group's name has the container's id in it. `agents/pbx/data.rs` looks at what they do with the data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,18 +17,18 @@ pub(crate) fn of_containers() -> Processes {
     found_in(Path::new(PROC), &own(), |_| true)
 }
 
-/// Those that Docker may run, by the names of their groups. Podman, CRI-O and containerd give other names.
+/// The containers that Docker may run, by the names of their groups. Podman, CRI-O and containerd give other names.
 pub(crate) fn of_docker() -> Processes {
     found_in(Path::new(PROC), &own(), is_dockers)
 }
 
-/// The containers in which this process is itself.
+/// The containers in which this process itself runs.
 fn own() -> BTreeSet<String> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     ids_in(&own).into_iter().collect()
 }
 
-/// `own` are containers in which this process is itself. Of the others, those whose group's name `counts`.
+/// The containers whose group's name `counts`, except `own`, in which this process itself runs.
 fn found_in(proc: &Path, own: &BTreeSet<String>, counts: impl Fn(&str) -> bool) -> Processes {
     let mut found = Processes::new();
     for process in pids(proc) {
@@ -36,7 +36,7 @@ fn found_in(proc: &Path, own: &BTreeSet<String>, counts: impl Fn(&str) -> bool) 
         let Ok(groups) = fs::read_to_string(directory.join("cgroup")) else {
             continue;
         };
-        // The outermost: what is within a container is of the container.
+        // The outermost: a container within a container belongs to the outer one.
         let group = groups_in(&groups).find(|(_, id)| !own.contains(*id));
         if let Some((name, id)) = group
             && counts(name)
@@ -106,14 +106,14 @@ fn field(stat: &str, number: usize) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(number)
 }
 
-/// When a process began, in ticks since boot. With its number it is one process and no other.
+/// When a process began, in ticks since boot. Together with its number, this identifies a process.
 fn began(process: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("{PROC}/{process}/stat")).ok()?;
     field(&stat, 19)?.parse().ok()
 }
 
-/// The first of a container's processes, which gets the stop signal: number 1 of its own namespace. If it shares the
-/// host's, the one that began first.
+/// The first process of a container, which gets the stop signal: number 1 of its own namespace. If the container
+/// shares the host's namespace, the process that began first.
 pub(super) fn first_of(processes: &[i32]) -> Option<i32> {
     let is_init = |process: &&i32| {
         let status = fs::read_to_string(format!("{PROC}/{process}/status"));
@@ -132,7 +132,7 @@ fn innermost_number(status: &str) -> Option<i32> {
     line.split_whitespace().next_back()?.parse().ok()
 }
 
-/// The Docker daemons that run, each by its number and when it began.
+/// The Docker daemons that run, each by its process number and when it began.
 pub(crate) fn daemons() -> Vec<(i32, u64)> {
     let named = |process: &i32| {
         let name = fs::read_to_string(format!("{PROC}/{process}/comm"));

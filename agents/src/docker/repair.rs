@@ -1,117 +1,164 @@
-//! Starting one container again while the others run: whether that is possible, and doing it. Whether it is
-//! wanted is the caller's to know.
+//! Starting one container again while the others run: whether that is possible, and doing it. Whether it is allowed
+//! is decided by the caller.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::time::Instant;
+use serde_json::Value;
 
-use super::bring_up::{bring_up, failed, limit_of_order, look, stay};
-use super::condition::{Health, RunState};
 use super::container::{Condition, Container, Dependency, Inspection};
-use super::counted::counted_as_it_runs;
-use super::daemon::{Daemon, End, end_by_events};
-use super::error::DockerError;
-use super::signal;
+use super::error::{DockerError, Result};
+use super::members::Members;
+use super::run_state::{Health, RunState};
+use super::{Project, signal};
 
-/// How far back the events of Docker are asked for. Docker keeps the last 256, which is less.
-const BACK: Duration = Duration::from_secs(3600);
+/// How far back the events of Docker are read. Docker keeps the last 256, which is less.
+const EVENTS_SINCE: Duration = Duration::from_secs(3600);
+
+/// How long before the end of a container a signal counts as its cause, in nanoseconds.
+const CAUSE_WINDOW: i64 = 60 * 1_000_000_000;
 
 /// A container that has ended by itself and can be started again in place.
 #[derive(Debug)]
-pub struct Ended {
+pub struct EndedContainer {
     container: Container,
     found: Inspection,
 }
 
-impl Ended {
+impl EndedContainer {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.container.name
     }
 
-    /// With what code it ended.
+    /// Its exit code.
     pub fn exit_code(&self) -> i64 {
         self.found.exit_code
     }
 }
 
-/// The container with this id, or why it is not to be started by itself: a sentence without its subject.
-pub(super) async fn ended(
-    daemon: &Daemon,
-    project: &str,
-    id: &str,
-) -> Result<Result<Ended, String>, DockerError> {
-    let containers = counted_as_it_runs(daemon.list(project).await?).services;
-    let Some(container) = containers.iter().find(|it| it.id == id) else {
-        return Ok(Err("was removed meanwhile".to_owned()));
-    };
-    if let Some(reason) = against(container, &containers) {
-        return Ok(Err(reason));
+impl Project {
+    /// The container with this id, if it has ended by itself, no other depends on it, and what it depends on is ready.
+    ///
+    /// # Errors
+    /// Why the container cannot be started by itself, or what Docker did not tell.
+    pub async fn ended(&self, id: &str) -> Result<EndedContainer, String> {
+        let said = |error: DockerError| error.to_string();
+        let all = self.engine.list(&self.name).await.map_err(said)?;
+        let mut containers = Members::as_it_runs(all).services;
+        let position = containers.iter().position(|it| it.id == id);
+        let position = position.ok_or("it was removed meanwhile")?;
+        if let Some(obstacle) = obstacle(&containers[position], &containers) {
+            return Err(obstacle);
+        }
+        let container = containers.swap_remove(position);
+        let found = self.engine.inspect(&container).await.map_err(said)?;
+        if found.state != RunState::Exited {
+            return Err(format!("it {} by now", found.state));
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let since = now.saturating_sub(EVENTS_SINCE);
+        let events = self.engine.events(&container, since, now).await;
+        let ending = [found.stop_signal, signal::KILL, signal::TERM, signal::INT];
+        match cause_of_end(&events.map_err(said)?, &ending) {
+            Cause::Itself => Ok(EndedContainer { container, found }),
+            Cause::Docker => {
+                Err("it was ended through Docker (`docker stop` or `kill`)".to_owned())
+            }
+            Cause::Unknown => Err("it has ended, and Docker does not tell why".to_owned()),
+        }
     }
-    let found = look(daemon, container).await?;
-    if found.state != RunState::Exited {
-        return Ok(Err(format!("{} by now", found.state)));
+
+    /// Starts one container again, and watches it for a second.
+    ///
+    /// # Errors
+    /// It does not start, or has ended again.
+    pub async fn start_again(&self, ended: EndedContainer, deadline: Instant) -> Result {
+        let EndedContainer { container, found } = ended;
+        let task = self.task(&container, deadline.into());
+        let start = async {
+            task.bring_up(found).await?;
+            task.watch().await.map_err(|error| match error {
+                DockerError::Container { what, .. } => {
+                    task.failed(format!("was started in place and {what}"))
+                }
+                other => other,
+            })
+        };
+        self.by(deadline, "start", start).await
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.unwrap_or_default();
-    let events = daemon.events(container, now.saturating_sub(BACK), now);
-    let ending = [found.stop_signal, signal::KILL, signal::TERM, signal::INT];
-    Ok(match end_by_events(&events.await?, &ending) {
-        End::Itself => Ok(Ended {
-            container: container.clone(),
-            found,
-        }),
-        End::ThroughDocker => Err("was ended through Docker (`docker stop` or `kill`)".to_owned()),
-        End::Forgotten => Err("has ended, and Docker does not tell why".to_owned()),
-    })
 }
 
-/// What its place in the project says against starting a container by itself.
-fn against(container: &Container, all: &[Container]) -> Option<String> {
-    let needs_it = |other: &&Container| other.needs(&container.service);
+/// Why a container cannot be started by itself, as far as the other containers tell.
+fn obstacle(container: &Container, all: &[Container]) -> Option<String> {
+    let needs_it = |other: &&Container| {
+        let mut needs = other.dependencies();
+        needs.any(|needed| needed.service == container.service)
+    };
     if let Some(other) = all.iter().find(needs_it) {
-        return Some(format!("is needed by {}", other.name));
+        return Some(format!("it is needed by {}", other.name));
     }
-    let needs = container.depends_on.as_ref().ok()?;
-    let missing = needs.iter().find_map(|needed| {
+    let not_ready = container.dependencies().find_map(|needed| {
         let of = all.iter().find(|it| it.service == needed.service)?;
-        (!is_there(of, needed)).then(|| of.name.clone())
-    });
-    missing.map(|name| format!("needs {name}, which is not ready"))
+        (!is_ready(of, needed)).then_some(of)
+    })?;
+    Some(format!("it needs {}, which is not ready", not_ready.name))
 }
 
 /// Whether a container is as its dependent needs it.
-fn is_there(container: &Container, needed: &Dependency) -> bool {
+fn is_ready(container: &Container, needed: &Dependency) -> bool {
+    let runs = container.state == RunState::Running;
     match needed.condition {
-        Condition::Started => container.state == RunState::Running,
-        Condition::Healthy => {
-            container.state == RunState::Running && container.health == Health::Healthy
-        }
+        Condition::Started => runs,
+        Condition::Healthy => runs && container.health == Health::Healthy,
         Condition::CompletedSuccessfully => container.completed(),
     }
 }
 
-/// Starts it, and watches for a moment whether it ends again.
-pub(super) async fn start_again(
-    daemon: &Daemon,
-    ended: &Ended,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let Ended { container, found } = ended;
-    let limit = limit_of_order(deadline);
-    bring_up(daemon, container, found.clone(), limit).await?;
-    stay(daemon, container).await.map_err(|error| match error {
-        DockerError::Container { what, .. } => {
-            failed(container, format!("was started in place and {what}"))
-        }
-        other => other,
-    })
+/// Why a container has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// By itself, or somebody killed it without Docker.
+    Itself,
+    /// Somebody had Docker stop or kill it.
+    Docker,
+    /// Docker does not remember.
+    Unknown,
+}
+
+/// Judges by the events of one container (`GET /events`). Only the signals in `ending` end it: SIGHUP, for example,
+/// does not.
+fn cause_of_end(events: &[Value], ending: &[i32]) -> Cause {
+    let is = |event: &Value, action: &str| event["Action"] == action;
+    let Some(died) = events.iter().rposition(|event| is(event, "die")) else {
+        return Cause::Unknown;
+    };
+    let time = |event: &Value| event["timeNano"].as_i64().unwrap_or_default();
+    let signal = |event: &Value| {
+        let text = event["Actor"]["Attributes"]["signal"].as_str();
+        text.and_then(signal::number)
+    };
+    let started = events[..died].iter().rposition(|event| is(event, "start"));
+    let life = &events[started.map_or(0, |at| at + 1)..died];
+    let killed = life.iter().any(|event| {
+        is(event, "kill")
+            && time(&events[died]) - time(event) <= CAUSE_WINDOW
+            && signal(event).is_none_or(|signal| ending.contains(&signal))
+    });
+    // `stop` comes after `die`.
+    let stopped = events[died..].iter().any(|event| is(event, "stop"));
+    if killed || stopped {
+        Cause::Docker
+    } else {
+        Cause::Itself
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::order::tests::container;
     use super::*;
+    use serde_json::json;
 
     const CORE: &str = "database:service_healthy:false,callmanager:service_started:false";
 
@@ -126,12 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn one_that_nothing_needs_can_be_started_by_itself_and_one_that_others_need_can_not() {
+    fn one_that_nothing_needs_can_be_started_by_itself_and_one_that_others_need_cannot() {
         let all = pbx();
-        assert_eq!(against(&all[0], &all), None);
+        assert_eq!(obstacle(&all[0], &all), None);
         for needed in [1, 2] {
-            let reason = against(&all[needed], &all);
-            assert_eq!(reason.as_deref(), Some("is needed by portsip.announcement"));
+            let reason = obstacle(&all[needed], &all);
+            assert_eq!(
+                reason.as_deref(),
+                Some("it is needed by portsip.announcement")
+            );
         }
     }
 
@@ -145,8 +195,51 @@ mod tests {
             (starting, "portsip.database"),
             (ended, "portsip.callmanager"),
         ] {
-            let reason = against(&all[0], &all);
-            assert_eq!(reason, Some(format!("needs {name}, which is not ready")));
+            let reason = obstacle(&all[0], &all);
+            assert_eq!(reason, Some(format!("it needs {name}, which is not ready")));
+        }
+    }
+
+    fn events(lines: &[(&str, &str, i64)]) -> Vec<Value> {
+        let event = |(action, signal, seconds): &(&str, &str, i64)| {
+            json!({
+                "Action": action,
+                "Actor": { "Attributes": { "signal": signal } },
+                "timeNano": seconds * 1_000_000_000,
+            })
+        };
+        lines.iter().map(event).collect()
+    }
+
+    #[test]
+    fn an_end_by_docker_is_told_from_a_crash() {
+        for (what, end) in [
+            (vec![("start", "", 1), ("die", "", 9)], Cause::Itself),
+            (
+                vec![("kill", "15", 8), ("die", "", 9), ("stop", "", 9)],
+                Cause::Docker,
+            ),
+            (vec![("kill", "SIGKILL", 9), ("die", "", 9)], Cause::Docker),
+            (vec![("kill", "28", 8), ("die", "", 9)], Cause::Docker),
+            (vec![("kill", "1", 8), ("die", "", 9)], Cause::Itself),
+            (vec![("kill", "15", 8), ("die", "", 99)], Cause::Itself),
+            (
+                vec![
+                    ("kill", "9", 1),
+                    ("die", "", 1),
+                    ("start", "", 2),
+                    ("die", "", 9),
+                ],
+                Cause::Itself,
+            ),
+            (vec![("exec_die", "", 8)], Cause::Unknown),
+            (vec![], Cause::Unknown),
+        ] {
+            assert_eq!(
+                cause_of_end(&events(&what), &[9, 15, 2, 28]),
+                end,
+                "{what:?}"
+            );
         }
     }
 }

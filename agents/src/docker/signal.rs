@@ -19,23 +19,14 @@ pub(super) fn number(text: &str) -> Option<i32> {
         return (1..=RTMAX).contains(&number).then_some(number);
     }
     let name = text.strip_prefix("SIG").unwrap_or(&text);
-    let offset = |text: &str| {
-        if text.is_empty() {
-            Some(0)
-        } else {
-            text.parse::<i32>().ok()
+    for (real_time, number) in [("RTMIN", RTMIN), ("RTMAX", RTMAX)] {
+        if let Some(offset) = name.strip_prefix(real_time) {
+            let offset = if offset.is_empty() { "0" } else { offset };
+            return offset.parse::<i32>().ok().map(|offset| number + offset);
         }
-    };
-    if let Some(more) = name.strip_prefix("RTMIN") {
-        return offset(more).map(|more| RTMIN + more);
     }
-    if let Some(less) = name.strip_prefix("RTMAX") {
-        return offset(less).map(|less| RTMAX + less);
-    }
-    format!("SIG{name}")
-        .parse::<Signal>()
-        .ok()
-        .map(|it| it as i32)
+    let signal = format!("SIG{name}").parse::<Signal>().ok();
+    signal.map(|it| it as i32)
 }
 
 /// The stop signal of a container: SIGTERM if it has none.
@@ -43,7 +34,7 @@ pub(super) fn number_or_term(text: Option<&str>) -> i32 {
     text.and_then(number).unwrap_or(TERM)
 }
 
-/// Sends a signal to a process. That it has ended meanwhile is fine.
+/// Sends a signal to a process. It is no error that the process has ended meanwhile.
 pub(super) fn send(process: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill(2) takes two numbers. nix knows no real-time signals, which a container may ask for.
     #[allow(unsafe_code)]

@@ -1,47 +1,30 @@
-//! Starting a project: every container as soon as what it depends on is there. How one container is started is
+//! Starting a project: each container as soon as what it depends on is ready. How one container is started is
 //! in `bring_up`.
 
-use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
 
-use super::AT_ONCE;
-use super::bring_up::{bring_up, never_restart, reach};
-use super::condition::RunState;
-use super::container::{Condition, Container};
-use super::counted::counted;
-use super::daemon::Daemon;
-use super::error::DockerError;
-use super::order::Order;
+use super::container::Condition;
+use super::error::{DockerError, Result};
+use super::members::Members;
 use super::plan::Plan;
-use super::state::ProjectState;
+use super::project_state::ProjectState;
+use super::run_state::RunState;
+use super::{MAX_CONCURRENT, Project};
 
-/// What is done for one container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Set its restart policy to `no`.
-    Prepare,
-    /// Have Docker start it.
-    Start,
-    /// Wait for what others need of it.
-    Await(Condition),
-}
-
-/// How far a container is.
-#[derive(Debug, Clone, Default)]
-struct Progress {
-    prepared: bool,
-    asked_to_start: bool,
+/// What a container has reached. The containers that depend on it wait for this.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reached {
     started: bool,
     healthy: bool,
     completed: bool,
 }
 
-impl Progress {
-    fn reached(&self, condition: Condition) -> bool {
+impl Reached {
+    fn meets(&self, condition: Condition) -> bool {
         match condition {
             Condition::Started => self.started,
             Condition::Healthy => self.healthy,
@@ -50,108 +33,81 @@ impl Progress {
     }
 }
 
-type Outcome = (usize, Step, Result<(), DockerError>);
-
-/// A start under way. Containers are known by their position in the list.
+/// A start under way. A container is given by its position in the plan.
 struct Launch<'a> {
-    daemon: &'a Daemon,
-    deadline: Instant,
+    project: &'a Project,
     plan: &'a Plan,
-    containers: &'a [Container],
-    order: &'a Order,
-    progress: Vec<Progress>,
-    queue: VecDeque<(usize, Step)>,
-    jobs: FuturesUnordered<BoxFuture<'a, Outcome>>,
-    /// How many jobs make Docker work. Those that only wait for a condition do not count.
-    working: usize,
+    deadline: tokio::time::Instant,
+    reached: Vec<watch::Sender<Reached>>,
+    /// A permit for each request that makes Docker work. Closed after the first error, so that no more is started.
+    permits: Semaphore,
 }
 
-/// Starts what the plan has.
-pub(super) async fn start(
-    daemon: &Daemon,
-    project: &str,
-    plan: &Plan,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let (containers, order) = (&plan.containers, &plan.order);
-    // What others wait for comes first.
-    let mut first: Vec<usize> = (0..containers.len()).collect();
-    first.sort_by_key(|container| order.depth(*container));
-    let launch = Launch {
-        daemon,
-        deadline,
-        plan,
-        containers,
-        progress: vec![Progress::default(); containers.len()],
-        queue: first
-            .into_iter()
-            .map(|container| (container, Step::Prepare))
-            .collect(),
-        order,
-        jobs: FuturesUnordered::new(),
-        working: 0,
-    };
-    launch.run().await?;
-    let now = counted(daemon.list(project).await?);
-    let state = ProjectState::of(&now, &plan.services());
-    DockerError::all(faults_after_start(project, state))
-}
-
-/// What is wrong with a project that was just started.
-fn faults_after_start(project: &str, state: ProjectState) -> Vec<DockerError> {
-    let fault = |name: String, what: String| DockerError::Container { name, what };
-    match state {
-        ProjectState::Running => Vec::new(),
-        ProjectState::Unhealthy { names } => names
-            .into_iter()
-            .map(|name| fault(name, "runs but is unhealthy".to_owned()))
-            .collect(),
-        ProjectState::Unclear { what } => {
-            for what in what {
-                tracing::warn!("{what}");
+impl Project {
+    /// Starts the containers of the plan that do not run, each as soon as what it depends on is ready. Containers
+    /// that run are left alone. Sets the restart policy of every container to `no` before, because the caller
+    /// decides about restarts, and stops leftovers that run, with at most `grace`.
+    ///
+    /// # Errors
+    /// A container does not start, ends, or is unhealthy, or something was not ready by `deadline`. What was started
+    /// by then is left running.
+    pub async fn start(&self, plan: &Plan, grace: Duration, deadline: Instant) -> Result {
+        let start = async {
+            let limit = deadline.into();
+            self.put_leftovers_aside(plan, grace, limit).await?;
+            Launch::new(self, plan, limit).run().await?;
+            let now = Members::to_start(self.engine.list(&self.name).await?);
+            let failed = |what| DockerError::container(&format!("project {}", self.name), what);
+            match ProjectState::of(&now, &plan.services()) {
+                ProjectState::Running => Ok(()),
+                ProjectState::Unclear { what } => {
+                    what.iter().for_each(|what| tracing::warn!("{what}"));
+                    Ok(())
+                }
+                ProjectState::Broken { reason, .. } => {
+                    Err(failed(format!("was started, and then: {reason}")))
+                }
+                ProjectState::Absent | ProjectState::Stopped => Err(failed(
+                    "was started, and no container of it runs".to_owned(),
+                )),
             }
-            Vec::new()
-        }
-        ProjectState::TwoDatabases { names } => names
-            .into_iter()
-            .map(|name| fault(name, "is not the only database that runs".to_owned()))
-            .collect(),
-        ProjectState::Partly { not_running, .. } => not_running
-            .into_iter()
-            .map(|(name, how)| fault(name, format!("was started and does not run: {how}")))
-            .collect(),
-        ProjectState::Incomplete { missing } => missing
-            .into_iter()
-            .map(|service| fault(service, "was removed during the start".to_owned()))
-            .collect(),
-        ProjectState::Absent | ProjectState::Stopped => {
-            let nothing = "was started and nothing of it runs".to_owned();
-            vec![fault(project.to_owned(), nothing)]
-        }
+        };
+        self.by(deadline, "start", start).await
     }
 }
 
-impl Launch<'_> {
-    /// Works until everything is started and awaited, or something has failed. After a failure it still waits
-    /// for the requests to Docker that are under way: otherwise a stop could overtake a start.
-    async fn run(mut self) -> Result<(), DockerError> {
+impl<'a> Launch<'a> {
+    fn new(project: &'a Project, plan: &'a Plan, deadline: tokio::time::Instant) -> Self {
+        let reached = plan.containers.iter().map(|_| watch::Sender::default());
+        Self {
+            project,
+            plan,
+            deadline,
+            reached: reached.collect(),
+            permits: Semaphore::new(MAX_CONCURRENT),
+        }
+    }
+
+    /// Starts all containers. After an error it starts no more, but waits for the requests to Docker that are under
+    /// way: otherwise a stop could overtake a start.
+    async fn run(self) -> Result {
+        // What others wait for comes first.
+        let mut containers: Vec<usize> = (0..self.reached.len()).collect();
+        containers.sort_by_key(|container| self.plan.order.depth(*container));
+        let starts = containers.into_iter().map(|it| self.start_one(it));
+        let mut starts: FuturesUnordered<_> = starts.collect();
         let mut errors = Vec::new();
-        self.submit();
-        while let Some((container, step, outcome)) = self.jobs.next().await {
-            if !matches!(step, Step::Await(_)) {
-                self.working -= 1;
+        while let Some(outcome) = starts.next().await {
+            if let Err(error) = outcome {
+                self.permits.close();
+                errors.push(error);
             }
-            match outcome {
-                Ok(()) => self.note(container, step),
-                Err(error) => errors.push(error),
-            }
-            if errors.is_empty() {
-                self.submit();
-            } else if self.working == 0 {
+            let nothing_under_way = self.permits.available_permits() == MAX_CONCURRENT;
+            if self.permits.is_closed() && nothing_under_way {
                 break;
             }
         }
-        // Of requests that were cut off at the deadline, only the containers' names matter.
+        // Of the requests that were cut off at the deadline, only the containers' names matter.
         let all = errors.len();
         errors.retain(|error| !matches!(error, DockerError::OutOfTime { .. }));
         if errors.len() < all {
@@ -160,94 +116,159 @@ impl Launch<'_> {
         DockerError::all(errors)
     }
 
-    fn not_started(&self) -> DockerError {
-        DockerError::NotStarted(
-            self.containers
-                .iter()
-                .zip(&self.progress)
-                .filter(|(_, progress)| !progress.started)
-                .map(|(container, _)| container.name.clone())
-                .collect(),
-        )
+    /// Starts a container when its dependencies are ready, and then waits for what others need of it. Ends early
+    /// when another container has failed.
+    async fn start_one(&self, at: usize) -> Result {
+        let Launch { plan, reached, .. } = self;
+        let task = self.project.task(&plan.containers[at], self.deadline);
+        let found = &plan.found[at];
+        if !self.work(task.never_restart(found)).await? {
+            return Ok(());
+        }
+        if self.is_done(at) {
+            reached[at].send_modify(|it| (it.started, it.completed) = (true, true));
+            return Ok(());
+        }
+        for (needed, condition) in plan.order.needs(at) {
+            let mut needed = reached[*needed].subscribe();
+            // This cannot fail: the senders live as long as `self`.
+            let _ = needed.wait_for(|it| it.meets(*condition)).await;
+        }
+        let bring_up = async {
+            task.bring_up(found.clone()).await?;
+            reached[at].send_modify(|it| it.started = true);
+            Ok(())
+        };
+        if !self.work(bring_up).await? {
+            return Ok(());
+        }
+        if plan.order.is_awaited(at, Condition::Healthy) {
+            task.wait_for(Condition::Healthy).await?;
+            reached[at].send_modify(|it| it.healthy = true);
+        }
+        if plan.order.is_awaited(at, Condition::CompletedSuccessfully) {
+            task.wait_for(Condition::CompletedSuccessfully).await?;
+            reached[at].send_modify(|it| it.completed = true);
+        }
+        Ok(())
     }
 
-    fn note(&mut self, container: usize, step: Step) {
-        let progress = &mut self.progress[container];
-        match step {
-            Step::Prepare => progress.prepared = true,
-            Step::Start => {
-                progress.started = true;
-                for condition in [Condition::Healthy, Condition::CompletedSuccessfully] {
-                    if self.order.is_awaited(container, condition) {
-                        self.queue.push_front((container, Step::Await(condition)));
-                    }
-                }
-            }
-            Step::Await(Condition::Healthy) => progress.healthy = true,
-            Step::Await(Condition::CompletedSuccessfully) => progress.completed = true,
-            Step::Await(Condition::Started) => {}
-        }
-        self.queue_what_can_start();
-    }
-
-    fn queue_what_can_start(&mut self) {
-        for container in 0..self.containers.len() {
-            let progress = &self.progress[container];
-            if progress.asked_to_start || !progress.prepared {
-                continue;
-            }
-            if self.is_done_with(container) {
-                let progress = &mut self.progress[container];
-                (progress.asked_to_start, progress.started) = (true, true);
-                progress.completed = true;
-            } else if self.waits_for(container).next().is_none() {
-                self.progress[container].asked_to_start = true;
-                self.queue.push_front((container, Step::Start));
-            }
-        }
+    /// Has Docker do some work. Returns whether the start goes on: no container has failed.
+    async fn work(&self, work: impl Future<Output = Result>) -> Result<bool> {
+        let Ok(permit) = self.permits.acquire().await else {
+            return Ok(false);
+        };
+        work.await?;
+        drop(permit);
+        Ok(!self.permits.is_closed())
     }
 
     /// Whether a container has completed its work for others that all run already. It is not run again.
-    fn is_done_with(&self, container: usize) -> bool {
-        self.order
-            .is_awaited(container, Condition::CompletedSuccessfully)
-            && self.containers[container].completed()
-            && self
-                .order
-                .needed_by(container)
-                .all(|other| self.containers[other].state == RunState::Running)
+    fn is_done(&self, at: usize) -> bool {
+        let Plan {
+            containers, order, ..
+        } = self.plan;
+        order.is_awaited(at, Condition::CompletedSuccessfully)
+            && containers[at].completed()
+            && order
+                .needed_by(at)
+                .all(|other| containers[other].state == RunState::Running)
     }
 
-    fn waits_for(&self, container: usize) -> impl Iterator<Item = usize> {
-        self.order
-            .needs(container)
-            .iter()
-            .filter(|(needed, condition)| !self.progress[*needed].reached(*condition))
-            .map(|(needed, _)| *needed)
+    fn not_started(&self) -> DockerError {
+        let all = self.plan.containers.iter().zip(&self.reached);
+        let not_started = all.filter(|(_, reached)| !reached.borrow().started);
+        DockerError::NotStarted(not_started.map(|(it, _)| it.name.clone()).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A Docker with the containers `front` and `back`. It refuses the first command about `back`, and takes a while
+    /// for those about `front`, which waits for `back`.
+    fn docker(socket: &Path) {
+        let listener = UnixListener::bind(socket).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                std::thread::spawn(move || answer(stream.unwrap()));
+            }
+        });
     }
 
-    fn submit(&mut self) {
-        while let Some((container, step)) = self.queue.pop_front() {
-            let waits = matches!(step, Step::Await(_));
-            if !waits && self.working >= AT_ONCE {
-                self.queue.push_front((container, step));
-                return;
-            }
-            if !waits {
-                self.working += 1;
-            }
-            let (daemon, deadline) = (self.daemon, self.deadline);
-            let this = &self.containers[container];
-            let found = &self.plan.found[container];
-            let job = async move {
-                let outcome = match step {
-                    Step::Prepare => never_restart(daemon, this, found, deadline).await,
-                    Step::Start => bring_up(daemon, this, found.clone(), deadline).await,
-                    Step::Await(condition) => reach(daemon, this, condition, deadline).await,
-                };
-                (container, step, outcome)
+    fn answer(stream: UnixStream) {
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {}
+        let length = head.to_lowercase();
+        let length = length.split("content-length: ").nth(1);
+        let length: usize = length.map_or(0, |it| it.lines().next().unwrap().parse().unwrap());
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        let (status, body) = if head.contains("/version ") {
+            (200, json!({ "Version": "28.0.0", "ApiVersion": "1.48" }))
+        } else if head.contains("/containers/json?") {
+            let entry = |service: &str, needs: &str| {
+                json!({
+                    "Id": service, "Names": [format!("/{service}")], "State": "created",
+                    "Labels": {
+                        "com.docker.compose.service": service,
+                        "com.docker.compose.depends_on": needs,
+                    },
+                })
             };
-            self.jobs.push(job.boxed());
-        }
+            (
+                200,
+                json!([
+                    entry("front", "back:service_started:false"),
+                    entry("back", "")
+                ]),
+            )
+        } else if head.contains("/json ") {
+            let restart = json!({ "RestartPolicy": { "Name": "always" } });
+            (
+                200,
+                json!({ "State": { "Status": "created" }, "HostConfig": restart }),
+            )
+        } else if head.contains("/containers/back/") {
+            (409, json!({ "message": "not now" }))
+        } else {
+            std::thread::sleep(Duration::from_millis(300));
+            (200, Value::Null)
+        };
+        let body = body.to_string();
+        let length = body.len();
+        write!(
+            stream.get_mut(),
+            "HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_start_that_has_failed_ends_when_docker_has_answered_what_is_under_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        docker(&socket);
+        let project = Project::connect(&socket, "portsip").await.unwrap();
+        let began = Instant::now();
+        let deadline = began + Duration::from_secs(60);
+        let plan = project.plan(deadline).await.unwrap();
+        let started = project.start(&plan, Duration::ZERO, deadline).await;
+        let said = started.unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "cannot set the restart policy of back to no: Docker says: not now (409)"
+        );
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(300), "front is under way");
+        assert!(took < Duration::from_secs(30), "{took:?}");
     }
 }

@@ -3,264 +3,207 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::{self, FuturesUnordered};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use super::AT_ONCE;
-use super::condition::RunState;
-use super::container::{Container, Inspection, RestartPolicy};
-use super::daemon::Daemon;
-use super::end::{Known, end, grace_of};
-use super::error::DockerError;
+use super::bring_up::Task;
+use super::container::{Container, Inspection};
+use super::end_without_docker::{ContainerRecord, end, grace_of};
+use super::engine::Command;
+use super::error::{DockerError, Result};
 use super::order::Order;
-use super::processes;
+use super::run_state::RunState;
+use super::{MAX_CONCURRENT, Project, processes};
 
-/// What Docker may take beyond the grace. A stop that takes longer hangs.
+/// How long Docker may take beyond the grace. A stop that takes longer hangs.
 const BEYOND_GRACE: Duration = Duration::from_secs(10);
 
-/// What is kept back for killing.
-const RESERVE: Duration = Duration::from_secs(3);
+/// How much time is kept back for killing.
+const KILL_RESERVE: Duration = Duration::from_secs(3);
 
-pub(super) async fn stop(
-    daemon: &Daemon,
-    project: &str,
-    grace: Duration,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let containers = daemon.list(project).await?;
-    let order = Order::of(&containers).unwrap_or_else(|error| {
-        tracing::warn!("all containers of project {project} are stopped at once: {error}");
-        Order::none(&containers)
-    });
-    let mut errors = Vec::new();
-    let mut known: Vec<Known> = containers.iter().map(|it| Known::named(it, 0)).collect();
-    let mut live = vec![false; containers.len()];
-    for (container, found) in inspect_all(daemon, &containers).await {
-        live[container] = match found {
-            Ok(Some(found)) => {
-                known[container] = Known::of(&containers[container], &found, 0);
-                found.state.is_live()
-            }
-            Ok(None) => false,
-            Err(error) => {
-                errors.push(error);
-                true
-            }
-        };
+impl Project {
+    /// Stops all containers, also leftovers and those of `docker compose run`, each when what depends on it has
+    /// stopped, and checks that none runs. A container has the longer of `grace` and its own time to end after
+    /// its stop signal, or less when the containers that are stopped after it would have no time left before
+    /// `deadline`. Then it is killed. What Docker does not end in time is ended without it.
+    ///
+    /// # Errors
+    /// Everything that went wrong, but only if a container may still run.
+    pub async fn stop(&self, grace: Duration, deadline: std::time::Instant) -> Result {
+        let work = self.stop_in_time(grace, deadline.into());
+        self.by(deadline, "stop", work).await
     }
-    errors.extend(stop_in_order(daemon, &containers, &known, &order, live, grace, deadline).await);
 
-    // What counts is what runs now, not what went wrong on the way.
-    let containers = daemon.list(project).await?;
-    let mut left = Vec::new();
-    let mut believed = Vec::new();
-    for (container, found) in inspect_all(daemon, &containers).await {
-        match found {
-            Ok(Some(found)) if found.state.is_live() => believed.push((container, found)),
-            Ok(_) => {}
-            Err(error) => left.push(error),
+    async fn stop_in_time(&self, grace: Duration, deadline: Instant) -> Result {
+        let containers = self.engine.list(&self.name).await?;
+        let mut records: Vec<_> = containers.iter().map(ContainerRecord::named).collect();
+        let mut live = vec![true; containers.len()];
+        let mut errors = Vec::new();
+        for (at, found) in self.inspect_all(&containers).await.into_iter().enumerate() {
+            match found {
+                Ok(Some(found)) => {
+                    records[at] = ContainerRecord::of(&containers[at], &found, 0);
+                    live[at] = found.state.is_live();
+                }
+                Ok(None) => live[at] = false,
+                Err(error) => errors.push(error),
+            }
         }
-    }
-    let with_processes = end_what_is_left(&containers, &known, deadline).await;
-    for (container, found) in believed {
-        let Container { name, id, .. } = &containers[container];
-        if with_processes.contains(id) {
-            continue;
+        let stopped = self.stop_in_order(&containers, &records, &live, grace, deadline);
+        errors.extend(stopped.await);
+
+        // What counts is what runs now, not what went wrong on the way.
+        let containers = self.engine.list(&self.name).await?;
+        let inspections = self.inspect_all(&containers).await;
+        let with_processes = end_what_is_left(&containers, &records, deadline).await;
+        let mut left = Vec::new();
+        for (container, found) in containers.iter().zip(inspections) {
+            let name = &container.name;
+            if with_processes.contains(&container.id) {
+                let what = "still has processes after it was stopped and killed";
+                left.push(DockerError::container(name, what));
+                continue;
+            }
+            match found {
+                Ok(Some(found)) if may_start_again(&found) => {
+                    let what = format!("{} after it was stopped", found.state);
+                    left.push(DockerError::container(name, what));
+                }
+                Ok(Some(Inspection { state, .. })) if state.is_live() => {
+                    tracing::warn!("Docker believes that {name} {state}, but it has no process");
+                }
+                Ok(_) => {}
+                Err(error) => left.push(error),
+            }
         }
-        let state = &found.state;
-        if may_start_again(&found) {
-            left.push(still(name, format!("{state} after it was stopped")));
-        } else {
-            tracing::warn!("Docker believes that {name} {state}, but it has no process");
+        if left.is_empty() {
+            for error in errors {
+                tracing::warn!("project {} is stopped, although: {error}", self.name);
+            }
+            return Ok(());
         }
+        left.extend(errors);
+        DockerError::all(left)
     }
-    for container in containers
-        .iter()
-        .filter(|it| with_processes.contains(&it.id))
-    {
-        let what = "still has processes after it was stopped and killed";
-        left.push(still(&container.name, what.to_owned()));
+
+    /// Inspects each container, and sets the restart policy of each to `no`.
+    async fn inspect_all(&self, containers: &[Container]) -> Vec<Result<Option<Inspection>>> {
+        let inspections = stream::iter(containers).map(|container| async move {
+            let found = self.engine.inspect_if_there(container).await?;
+            if found.as_ref().is_some_and(|found| found.restarts) {
+                let limit = Instant::now() + KILL_RESERVE;
+                let order = self.engine.order(container, Command::NeverRestart, limit);
+                if let Err(error) = order.await {
+                    tracing::warn!("{error}");
+                }
+            }
+            Ok(found)
+        });
+        inspections.buffered(MAX_CONCURRENT).collect().await
     }
-    if left.is_empty() {
-        for error in errors {
-            tracing::warn!("project {project} is stopped, although: {error}");
-        }
-        return Ok(());
+
+    /// Stops the containers that are `live`. Returns what went wrong.
+    async fn stop_in_order(
+        &self,
+        containers: &[Container],
+        records: &[ContainerRecord],
+        live: &[bool],
+        grace: Duration,
+        deadline: Instant,
+    ) -> Vec<DockerError> {
+        let order = &Order::of(containers).unwrap_or_else(|error| {
+            tracing::warn!(
+                "all containers of project {} are stopped at once: {error}",
+                self.name
+            );
+            Order::none(containers)
+        });
+        let is_stopped = live.iter().map(|live| watch::Sender::new(!live));
+        let is_stopped: &Vec<_> = &is_stopped.collect();
+        let permits = &Semaphore::new(MAX_CONCURRENT);
+        let live = (0..containers.len()).filter(|at| live[*at]);
+        let stops = live.map(|at| async move {
+            for dependent in order.needed_by(at) {
+                // This cannot fail: the senders live as long as this function.
+                let _ = is_stopped[dependent].subscribe().wait_for(|it| *it).await;
+            }
+            let _permit = permits.acquire().await;
+            let record = &records[at];
+            let grace = grace_of(grace, record.stop_timeout);
+            let share = share(grace, deadline, order.depth(at));
+            let stopped = self
+                .task(&containers[at], deadline)
+                .stop(record, share)
+                .await;
+            is_stopped[at].send_replace(true);
+            stopped.err()
+        });
+        join_all(stops).await.into_iter().flatten().collect()
     }
-    left.extend(errors);
-    DockerError::all(left)
 }
 
-fn still(name: &str, what: String) -> DockerError {
-    DockerError::Container {
-        name: name.to_owned(),
-        what,
-    }
-}
-
-/// Whether Docker may start a container without processes by itself: the one that it is about to restart, and who
-/// knows of a state that is not known. Not if its restart policy is `no`.
+/// Whether Docker may start a container that has no process: one that it is about to restart, or one in an unknown
+/// state. Not if its restart policy is `no`.
 fn may_start_again(found: &Inspection) -> bool {
-    found.restart_policy != RestartPolicy::No
-        && matches!(found.state, RunState::Restarting | RunState::Unknown(_))
+    found.restarts && matches!(found.state, RunState::Restarting | RunState::Unknown(_))
 }
 
-/// Kills what has processes, whatever Docker says of it. Returns the ids of those that have some still.
+/// Kills what has processes, whatever Docker says of it. Returns the ids of the containers that still have some.
 async fn end_what_is_left(
     containers: &[Container],
-    known: &[Known],
+    records: &[ContainerRecord],
     deadline: Instant,
 ) -> Vec<String> {
     let processes = processes::of_containers();
-    let left: Vec<Known> = containers
+    let left = containers
         .iter()
-        .filter(|it| processes.contains_key(&it.id))
-        .map(|it| {
-            let known = known.iter().find(|known| known.id == it.id);
-            known.map_or_else(|| Known::named(it, 0), Known::without_own_grace)
-        })
-        .collect();
-    if left.is_empty() {
-        return Vec::new();
-    }
+        .filter(|it| processes.contains_key(&it.id));
+    let left = left.map(|it| {
+        let record = records.iter().find(|record| record.id == it.id);
+        record.map_or_else(
+            || ContainerRecord::named(it),
+            ContainerRecord::without_own_grace,
+        )
+    });
+    let left: Vec<ContainerRecord> = left.collect();
     let left = end(&left, Duration::ZERO, deadline).await;
     left.into_iter().map(|it| it.id).collect()
 }
 
-/// Inspects each container, a few at once, and sets the restart policy of each to `no`.
-async fn inspect_all(
-    daemon: &Daemon,
-    containers: &[Container],
-) -> Vec<(usize, Result<Option<Inspection>, DockerError>)> {
-    stream::iter(containers.iter().enumerate())
-        .map(|(position, container)| async move {
-            let found = daemon.inspect(container).await;
-            if let Ok(Some(found)) = &found
-                && found.restart_policy != RestartPolicy::No
-            {
-                let limit = Instant::now() + RESERVE;
-                if let Err(error) = daemon.never_restart(container, limit).await {
-                    tracing::warn!("{error}");
-                }
-            }
-            (position, found)
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await
-}
-
-async fn stop_in_order(
-    daemon: &Daemon,
-    containers: &[Container],
-    known: &[Known],
-    order: &Order,
-    live: Vec<bool>,
-    grace: Duration,
-    deadline: Instant,
-) -> Vec<DockerError> {
-    let mut errors = Vec::new();
-    let mut done: Vec<bool> = live.iter().map(|live| !live).collect();
-    let mut waiting: Vec<usize> = (0..containers.len()).filter(|it| live[*it]).collect();
-    let mut jobs = FuturesUnordered::new();
-    loop {
-        waiting.retain(|container| {
-            let can = jobs.len() < AT_ONCE && order.needed_by(*container).all(|other| done[other]);
-            if can {
-                let container = *container;
-                let known = &known[container];
-                let grace = grace_of(grace, known.stop_timeout);
-                let share = share(grace, deadline, order.depth(container));
-                jobs.push(async move {
-                    let stopped =
-                        stop_one(daemon, &containers[container], known, share, deadline).await;
-                    (container, stopped)
-                });
-            }
-            !can
-        });
-        let Some((container, stopped)) = jobs.next().await else {
-            return errors;
-        };
-        done[container] = true;
-        errors.extend(stopped.err());
-    }
-}
-
-/// The grace of a container at a depth of the order, such that those below it, which are stopped after it, can
-/// get as much. Else gateways could take all the time, and a database that is killed has to recover.
+/// The grace of a container, such that the containers that are stopped after it can get as much. Otherwise gateways
+/// could take all the time, and a database that is killed has to recover.
 fn share(grace: Duration, deadline: Instant, depth: usize) -> Duration {
     let turns = u32::try_from(depth).unwrap_or(u32::MAX).saturating_add(1);
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .saturating_sub(RESERVE);
-    grace.min(left / turns)
+    let left = deadline.saturating_duration_since(Instant::now());
+    grace.min(left.saturating_sub(KILL_RESERVE) / turns)
 }
 
-/// Has Docker stop a container, and ends it without Docker when that does not work in time.
-pub(super) async fn stop_one(
-    daemon: &Daemon,
-    container: &Container,
-    known: &Known,
-    grace: Duration,
-    deadline: Instant,
-) -> Result<(), DockerError> {
-    let limit = deadline
-        .checked_sub(RESERVE)
-        .unwrap_or(deadline)
-        .min(Instant::now() + grace + BEYOND_GRACE);
-    let Err(error) = daemon.stop(container, grace, limit).await else {
-        return Ok(());
-    };
-    if !processes::of_containers().contains_key(&container.id) {
-        tracing::warn!("{error}; {} has no process", container.name);
-        return Ok(());
-    }
-    tracing::warn!("{error}; {} is ended without Docker", container.name);
-    // It may have had its stop signal and its grace, or not. What it asks for itself is in the grace already.
-    let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 3);
-    match end(&[known.without_own_grace()], grace, deadline)
-        .await
-        .as_slice()
-    {
-        [] => Ok(()),
-        _ => Err(error),
-    }
-}
-
-impl Known {
-    /// One of which nothing is known but what a list shows.
-    pub(super) fn named(container: &Container, depth: usize) -> Self {
-        Self {
-            name: container.name.clone(),
-            depth,
-            ..Self::by_id(&container.id)
+impl Task<'_> {
+    /// Has Docker stop the container, and ends it without Docker when that does not work in time.
+    pub(super) async fn stop(&self, record: &ContainerRecord, grace: Duration) -> Result {
+        let (container, deadline) = (self.container, self.deadline);
+        let limit = deadline.checked_sub(KILL_RESERVE).unwrap_or(deadline);
+        let limit = limit.min(Instant::now() + grace + BEYOND_GRACE);
+        let stopped = self.engine.order(container, Command::Stop(grace), limit);
+        let Err(error) = stopped.await else {
+            return Ok(());
+        };
+        if !processes::of_containers().contains_key(&container.id) {
+            tracing::warn!("{error}; {} has no process", container.name);
+            return Ok(());
         }
-    }
-
-    /// The same, to be killed as soon as the caller says, whatever the container asks for.
-    fn without_own_grace(&self) -> Self {
-        Self {
-            stop_timeout: None,
-            ..self.clone()
-        }
-    }
-
-    /// What an inspection tells.
-    pub(super) fn of(container: &Container, found: &Inspection, depth: usize) -> Self {
-        Self {
-            stop_signal: found.stop_signal,
-            stop_timeout: found.stop_timeout,
-            ..Self::named(container, depth)
-        }
+        tracing::warn!("{error}; ending {} without Docker", container.name);
+        // It may have had its stop signal and its grace, or not. Its own time to end is in `grace` already.
+        let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 3);
+        let left = end(&[record.without_own_grace()], grace, deadline).await;
+        if left.is_empty() { Ok(()) } else { Err(error) }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::answer::Inspected;
     use super::super::processes::tests::id;
     use super::*;
 
@@ -269,7 +212,7 @@ mod tests {
             "State": { "Status": state },
             "HostConfig": { "RestartPolicy": { "Name": policy } },
         });
-        Inspection::from_answer(serde_json::from_value::<Inspected>(answer).unwrap())
+        Inspection::from_answer(&answer)
     }
 
     #[test]
@@ -291,13 +234,13 @@ mod tests {
 
     #[test]
     fn what_had_its_own_grace_is_not_given_it_again() {
-        let known = Known {
+        let record = ContainerRecord {
             stop_timeout: Some(90),
-            ..Known::by_id(&id('a'))
+            ..ContainerRecord::by_id(&id('a'))
         };
-        let now = known.without_own_grace();
+        let now = record.without_own_grace();
         assert_eq!(grace_of(Duration::ZERO, now.stop_timeout), Duration::ZERO);
-        assert_eq!((now.id, now.stop_signal), (known.id, known.stop_signal));
+        assert_eq!((now.id, now.stop_signal), (record.id, record.stop_signal));
     }
 
     #[test]

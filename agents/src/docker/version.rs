@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 pub(super) const OLDEST: &str = "20.10.27";
 
 /// Whether a version, such as `20.10.24+dfsg1`, is older than [`OLDEST`]. A text that does not begin with a
-/// number, such as `dev`, is not: nothing is known about it.
+/// number, such as `dev`, is not taken to be old.
 pub(super) fn is_too_old(version: &str) -> bool {
     compare(version, OLDEST) == Some(Ordering::Less)
 }

@@ -4,11 +4,11 @@ use std::fmt;
 
 use ec2::{AwsError, ErrorKind};
 
-/// Exit codes. <https://github.com/ClusterLabs/OCF-spec/blob/main/ra/1.1/resource-agent-api.md>
+/// The exit codes of an agent. <https://github.com/ClusterLabs/OCF-spec/blob/main/ra/1.1/resource-agent-api.md>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done; for a monitor: it runs.
+    /// Done; for a monitor: the resource runs.
     Success = 0,
     /// Failed. Pacemaker may try again here.
     Generic = 1,
@@ -16,13 +16,13 @@ pub enum Exit {
     Arguments = 2,
     /// There is no such action.
     Unimplemented = 3,
-    /// Something that it needs is not on this node. Pacemaker tries another.
+    /// Something that the resource needs is not on this node. Pacemaker tries another node.
     Installed = 5,
-    /// The configuration is wrong, on whichever node. Pacemaker tries no other.
+    /// The configuration is wrong on every node. Pacemaker tries no other node.
     Configured = 6,
-    /// It does not run here.
+    /// The resource does not run here.
     NotRunning = 7,
-    /// It runs as far as can be seen, and something is wrong (Pacemaker's extension, treated as running).
+    /// The resource runs as far as can be seen, but something is wrong (Pacemaker's extension, treated as running).
     Degraded = 190,
 }
 
@@ -43,7 +43,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that may pass, or be particular to this node and moment.
+    /// A failure that may pass, or that concerns this node and this moment.
     pub fn generic(reason: impl Into<String>) -> Self {
         Self {
             exit: Exit::Generic,
@@ -112,13 +112,13 @@ impl fmt::Display for Failure {
 /// What a monitor found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// It runs here.
+    /// The resource runs here.
     Running,
-    /// It does not run here; how that was seen.
+    /// The resource does not run here; how that was seen.
     Stopped(String),
-    /// It runs here, but not as it should.
+    /// The resource runs here, but not as it should.
     Broken(String),
-    /// It runs as far as the evidence on this node goes; what could not be found out.
+    /// The resource runs as far as this node can tell; what is wrong or could not be found out.
     Degraded(String),
 }
 

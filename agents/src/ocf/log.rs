@@ -13,17 +13,18 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit::Exit;
+use super::variable;
 
-/// Sends our own messages where they belong. Libraries are heard from errors on.
+/// Sends the messages of this project where they belong, and of libraries only errors.
 pub(super) fn start(agent: &str, resource: &str) {
-    let ours = if wants_debug() {
+    let level = if wants_debug() {
         LevelFilter::DEBUG
     } else {
         LevelFilter::INFO
     };
-    let heard = Targets::new()
-        .with_target("portsip_ha_agents", ours)
-        .with_target("ec2", ours)
+    let filter = Targets::new()
+        .with_target("portsip_ha_agents", level)
+        .with_target("ec2", level)
         .with_default(LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer()
         .without_time()
@@ -34,21 +35,21 @@ pub(super) fn start(agent: &str, resource: &str) {
         // The system log has a field for the level.
         Some(log) => tracing_subscriber::registry()
             .with(lines.with_level(false).with_writer(log))
-            .with(heard)
+            .with(filter)
             .try_init(),
         None => tracing_subscriber::registry()
             .with(lines.with_writer(io::stderr))
-            .with(heard)
+            .with(filter)
             .try_init(),
     };
 }
 
-/// Tells why the action ends as it does. A line, whatever is in `reason`.
+/// Says why the action ends as it does, on one line.
 pub(super) fn exit_reason(exit: Exit, reason: &str) {
     let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     // Not eprintln!, which panics when nobody reads.
     let _ = writeln!(io::stderr(), "ocf-exit-reason:{line}");
-    // By hand it would stand there twice.
+    // A person who calls the agent would read it twice.
     if facility().is_some() {
         match exit {
             Exit::NotRunning => tracing::info!("not running: {line}"),
@@ -58,28 +59,18 @@ pub(super) fn exit_reason(exit: Exit, reason: &str) {
     }
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 /// Whether debug messages are wanted: by ocf-tester or a person with `HA_debug` above 0, or by
 /// Pacemaker. Its `PCMK_debug` is a truth value or a list of the daemons that are to tell more, of
 /// which the executor runs agents; Pacemaker 2.1.5 exports no `HA_debug` then.
 fn wants_debug() -> bool {
     let by_hand = variable("HA_debug").is_some_and(|level| level != "0");
-    by_hand
-        || variable("PCMK_debug").is_some_and(|daemons| {
-            daemons.split(',').any(|daemon| {
-                let daemon = daemon.trim().to_ascii_lowercase();
-                matches!(
-                    daemon.as_str(),
-                    "yes" | "true" | "on" | "y" | "1" | "pacemaker-execd"
-                )
-            })
-        })
+    let daemons = variable("PCMK_debug").unwrap_or_default();
+    let mut daemons = daemons.split(',').map(|it| it.trim().to_ascii_lowercase());
+    let wanted = ["yes", "true", "on", "y", "1", "pacemaker-execd"];
+    by_hand || daemons.any(|daemon| wanted.contains(&daemon.as_str()))
 }
 
-/// The facility that Pacemaker logs to; none when it does not, or is not who calls.
+/// The facility that Pacemaker logs to; none when Pacemaker does not log to the system log, or a person calls the agent.
 fn facility() -> Option<Facility> {
     let name = variable("HA_LOGFACILITY")?;
     Some(match name.to_ascii_lowercase().as_str() {
@@ -101,7 +92,7 @@ fn facility() -> Option<Facility> {
 struct SystemLog(Facility);
 
 impl SystemLog {
-    /// Lines there begin `awseip(eip)[812]:`, as those of the stock agents do.
+    /// Lines in the log begin `awseip(eip)[812]:`, as those of the stock agents do.
     fn of(agent: &str, resource: &str) -> Option<Self> {
         let facility = facility()?;
         let name = CString::new(format!("{agent}({resource})")).ok()?;
@@ -130,7 +121,7 @@ impl<'a> MakeWriter<'a> for SystemLog {
     }
 }
 
-/// A message on its way there. It comes in one write.
+/// A message for the system log, which comes in one write.
 struct Entry(Priority);
 
 impl Write for Entry {

@@ -1,100 +1,83 @@
 //! The meta-data of an agent, as OCF 1.1 wants it.
 
-use std::io;
+use quick_xml::escape::escape;
 
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
-
-use super::params::{Mark, Parameter};
+use super::params::{Mark, Parameter, Presence};
 use super::{Advice, Description, RELOAD_AGENT};
 
 /// The actions that every agent has beside those in its description.
-const ALWAYS: &[Advice] = &[
+pub(super) const ALWAYS: &[Advice] = &[
     Advice::timeout(RELOAD_AGENT, 20),
     Advice::timeout("validate-all", 20),
     Advice::timeout("meta-data", 5),
 ];
 
 /// The DTD of OCF 1.0, which ocf-tester validates against, with what is new in OCF 1.1: two attributes,
-/// and the action `reload-agent`. A declaration that stands here comes before the DTD's own.
+/// and the action `reload-agent`. A declaration here takes precedence over the DTD's own.
 const DOCTYPE: &str = "resource-agent SYSTEM \"ra-api-1.dtd\" [\
      <!ATTLIST parameter unique-group CDATA #IMPLIED reloadable (0|1) \"0\">\
      <!ATTLIST action name NMTOKEN #REQUIRED>]";
 
 /// The meta-data as a document.
-pub(super) fn document(agent: &Description, parameters: &[Parameter]) -> io::Result<String> {
-    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    writer.write_event(Event::DocType(BytesText::from_escaped(DOCTYPE)))?;
-    writer
-        .create_element("resource-agent")
-        .with_attribute(("name", agent.name))
-        .with_attribute(("version", env!("CARGO_PKG_VERSION")))
-        .write_inner_content(|w| {
-            w.create_element("version")
-                .write_text_content(BytesText::new("1.1"))?;
-            descriptions(w, agent.short, agent.long)?;
-            w.create_element("parameters")
-                .write_inner_content(|w| parameters.iter().try_for_each(|p| parameter(w, p)))?;
-            w.create_element("actions").write_inner_content(|w| {
-                agent
-                    .actions
-                    .iter()
-                    .chain(ALWAYS)
-                    .try_for_each(|a| action(w, a))
-            })?;
-            Ok(())
-        })?;
-    Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned())
+pub(super) fn document(agent: &Description, parameters: &[Parameter]) -> String {
+    let Description { name, .. } = agent;
+    let version = env!("CARGO_PKG_VERSION");
+    let descriptions = descriptions("  ", agent.short, agent.long);
+    let parameters: String = parameters.iter().map(parameter).collect();
+    let actions: String = agent.actions.iter().chain(ALWAYS).map(action).collect();
+    format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE {DOCTYPE}>
+<resource-agent name="{name}" version="{version}">
+  <version>1.1</version>
+{descriptions}  <parameters>
+{parameters}  </parameters>
+  <actions>
+{actions}  </actions>
+</resource-agent>"#
+    )
 }
 
-fn descriptions(w: &mut Writer<Vec<u8>>, short: &str, long: &str) -> io::Result<()> {
-    for (element, text) in [("longdesc", long), ("shortdesc", short)] {
-        w.create_element(element)
-            .with_attribute(("lang", "en"))
-            .write_text_content(BytesText::new(text))?;
-    }
-    Ok(())
+fn descriptions(indent: &str, short: &str, long: &str) -> String {
+    let (short, long) = (escape(short), escape(long));
+    format!(
+        "{indent}<longdesc lang=\"en\">{long}</longdesc>\n\
+         {indent}<shortdesc lang=\"en\">{short}</shortdesc>\n"
+    )
 }
 
-fn parameter(w: &mut Writer<Vec<u8>>, parameter: &Parameter) -> io::Result<()> {
-    let mut element = w
-        .create_element("parameter")
-        .with_attribute(("name", parameter.name));
-    if parameter.is(Mark::Unique) {
-        element = element.with_attribute(("unique-group", parameter.name));
+fn parameter(parameter: &Parameter) -> String {
+    let Parameter { name, content, .. } = parameter;
+    let has = |mark| parameter.marks.contains(&mark);
+    let mut attributes = String::new();
+    if has(Mark::Unique) {
+        attributes += &format!(" unique-group=\"{name}\"");
     }
-    if parameter.is(Mark::Reloadable) {
-        element = element.with_attribute(("reloadable", "1"));
+    if has(Mark::Reloadable) {
+        attributes += " reloadable=\"1\"";
     }
-    element
-        .with_attribute(("required", if parameter.required { "1" } else { "0" }))
-        .write_inner_content(|w| {
-            descriptions(w, parameter.short, parameter.long)?;
-            let mut content = w
-                .create_element("content")
-                .with_attribute(("type", parameter.content));
-            if let Some(default) = parameter.default {
-                content = content.with_attribute(("default", default));
-            }
-            content.write_empty()?;
-            Ok(())
-        })?;
-    Ok(())
+    let required = u8::from(parameter.presence == Presence::Required);
+    let default = match parameter.presence {
+        Presence::Default(default) => format!(" default=\"{}\"", escape(default)),
+        Presence::Required | Presence::Optional => String::new(),
+    };
+    let descriptions = descriptions("      ", parameter.short, parameter.long);
+    format!(
+        r#"    <parameter name="{name}"{attributes} required="{required}">
+{descriptions}      <content type="{content}"{default}/>
+    </parameter>
+"#
+    )
 }
 
-fn action(w: &mut Writer<Vec<u8>>, action: &Advice) -> io::Result<()> {
-    let seconds = |n: u32| format!("{n}s");
-    let mut element = w
-        .create_element("action")
-        .with_attribute(("name", action.name))
-        .with_attribute(("timeout", seconds(action.timeout).as_str()));
+fn action(action: &Advice) -> String {
+    let Advice { name, timeout, .. } = action;
+    let mut attributes = format!("name=\"{name}\" timeout=\"{timeout}s\"");
     if let Some(interval) = action.interval {
-        element = element.with_attribute(("interval", seconds(interval).as_str()));
+        attributes += &format!(" interval=\"{interval}s\"");
     }
     if let Some(depth) = action.depth {
-        element = element.with_attribute(("depth", depth.to_string().as_str()));
+        attributes += &format!(" depth=\"{depth}\"");
     }
-    element.write_empty()?;
-    Ok(())
+    format!("    <action {attributes}/>\n")
 }

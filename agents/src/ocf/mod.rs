@@ -1,12 +1,12 @@
 //! The contract between Pacemaker and an agent: arguments, parameters, meta-data, exit codes,
-//! reasons and deadlines. An agent implements `Agent` and thinks about none of these.
+//! reasons and deadlines. An agent implements `Agent` and knows nothing of these.
 
 pub(crate) mod deadline;
 mod exit;
 mod log;
 mod meta_data;
 pub mod params;
-mod state;
+mod state_file;
 mod supervise;
 
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 pub use exit::{Exit, Failure, Health};
-pub use state::StateFile;
+pub use state_file::StateFile;
 pub use supervise::Steps;
 
 use ec2::Deadline;
@@ -23,13 +23,13 @@ use params::{Parameters, Reader};
 /// What an agent says about itself.
 #[derive(Debug)]
 pub struct Description {
-    /// Its name, which is its file's name too.
+    /// Its name, which is also the name of its file.
     pub name: &'static str,
     /// A few words.
     pub short: &'static str,
     /// All that one needs to know before using it.
     pub long: &'static str,
-    /// The operations it advises, with their timeouts.
+    /// The operations that the meta-data advises, with their timeouts.
     pub actions: &'static [Advice],
 }
 
@@ -74,32 +74,32 @@ pub trait Agent: Sized {
     /// The agent for one call.
     fn new(parameters: Self::Parameters, call: Call) -> Self;
 
-    /// Starts it; success if it runs already.
+    /// Starts the resource; success if it runs already.
     ///
     /// # Errors
-    /// It does not run here now, and why.
+    /// Why the resource does not run here now.
     fn start(&self) -> Result<(), Failure>;
-    /// Stops it; success if it does not run.
+    /// Stops the resource; success if it does not run.
     ///
     /// # Errors
-    /// It may still run here, and why.
+    /// Why the resource may still run here.
     fn stop(&self) -> Result<(), Failure>;
-    /// Looks at it. A probe asks whether it runs on a node where it may never have.
+    /// Checks whether the resource runs. A probe asks this on a node where the resource may never have run.
     ///
     /// # Errors
-    /// What it could not find out, where nothing on this node says that it runs.
+    /// What could not be found out, where nothing on this node says that the resource runs.
     fn monitor(&self) -> Result<Health, Failure>;
-    /// Checks that it could run here: at level 10 and up. The parameters are checked at any level.
+    /// Checks, from level 10 on, that the resource could run here. The parameters are checked at any level.
     ///
     /// # Errors
-    /// What stands against it.
+    /// Why the resource could not run.
     fn validate(&self) -> Result<(), Failure>;
 }
 
-/// From this `OCF_CHECK_LEVEL` on others are asked too: EC2, the disk, the PBX itself.
-pub const IN_DEPTH: u32 = 10;
+/// From this `OCF_CHECK_LEVEL` on, an agent also asks others: EC2, the disk, the PBX itself.
+const IN_DEPTH: u32 = 10;
 
-/// The circumstances of one call of the agent.
+/// One call of the agent.
 #[derive(Debug)]
 pub struct Call {
     /// When it has to be over.
@@ -110,18 +110,17 @@ pub struct Call {
     pub check_level: u32,
     /// The name of the resource in the cluster.
     pub resource: String,
-    /// Where to note what is being done.
+    /// Where to say what is being done.
     pub steps: Steps,
 }
 
 impl Call {
-    /// Whether others are to be asked too.
+    /// Whether the agent also asks others.
     pub fn in_depth(&self) -> bool {
         self.check_level >= IN_DEPTH
     }
 
-    /// Carries `work` to its end. Only work that awaits something needs a runtime, and most
-    /// monitors read a file or two; so none is started for them.
+    /// Runs `work` to its end. Most monitors only read a file or two and need no runtime, so not every call has one.
     ///
     /// # Errors
     /// Those of `work`, and when there can be no runtime.
@@ -131,7 +130,7 @@ impl Call {
             .build()
             .map_err(|error| Failure::generic(format!("start the runtime: {error}")))?;
         let done = runtime.block_on(work);
-        // Not dropped: a thread of it that hangs would keep the process.
+        // Not dropped: a thread of the runtime that hangs would keep the process from ending.
         std::mem::forget(runtime);
         done
     }
@@ -146,31 +145,32 @@ enum Action {
     ValidateAll,
 }
 
-/// Called instead of a stop and a start when only parameters have changed that are marked as
-/// reloadable. Pacemaker calls it where the meta-data lists it.
+/// The action that Pacemaker calls instead of a stop and a start when only reloadable parameters have changed. It does
+/// so only where the meta-data lists the action.
 const RELOAD_AGENT: &str = "reload-agent";
 
 /// Runs the agent as the command line and the environment say.
 pub fn main<A: Agent>() -> std::process::ExitCode {
     let started = Instant::now();
-    let action = match std::env::args().nth(1).as_deref() {
-        Some("start") => Action::Start,
-        Some("stop") => Action::Stop,
-        Some("monitor" | "status") => Action::Monitor,
-        Some(RELOAD_AGENT) => Action::ReloadAgent,
-        Some("validate-all") => Action::ValidateAll,
-        Some("meta-data") => {
+    let argument = std::env::args().nth(1).unwrap_or_default();
+    let action = match argument.as_str() {
+        "start" => Action::Start,
+        "stop" => Action::Stop,
+        "monitor" | "status" => Action::Monitor,
+        RELOAD_AGENT => Action::ReloadAgent,
+        "validate-all" => Action::ValidateAll,
+        "meta-data" => {
             let document = meta_data::document(&A::DESCRIPTION, A::Parameters::DECLARED);
-            return print(document).into();
+            return print(&document).into();
         }
-        Some("usage" | "help" | "--help" | "-h") => {
-            return print(Ok(usage(&A::DESCRIPTION))).into();
+        "usage" | "help" | "--help" | "-h" => {
+            return print(&usage(&A::DESCRIPTION)).into();
         }
-        Some(other) => {
+        "" => return end(Exit::Arguments, Some(&usage(&A::DESCRIPTION))).into(),
+        other => {
             let reason = format!("{} has no action {other}", A::DESCRIPTION.name);
             return end(Exit::Unimplemented, Some(&reason)).into();
         }
-        None => return end(Exit::Arguments, Some(&usage(&A::DESCRIPTION))).into(),
     };
     run::<A>(action, started).into()
 }
@@ -190,8 +190,8 @@ fn usage(agent: &Description) -> String {
     )
 }
 
-fn print(text: std::io::Result<String>) -> u8 {
-    match text.and_then(|text| writeln!(std::io::stdout(), "{text}")) {
+fn print(text: &str) -> u8 {
+    match writeln!(std::io::stdout(), "{text}") {
         Ok(()) => Exit::Success.code(),
         Err(error) => end(Exit::Generic, Some(&format!("write to stdout: {error}"))),
     }
@@ -213,7 +213,7 @@ fn run<A: Agent>(action: Action, started: Instant) -> u8 {
         .unwrap_or(0)
         .try_into()
         .unwrap_or(u32::MAX);
-    // Pacemaker gives milliseconds. Called by hand, what the meta-data advises.
+    // In milliseconds. If a person calls the agent, the timeout that the meta-data advises.
     let timeout = number("OCF_RESKEY_CRM_meta_timeout").map_or_else(
         || advised_timeout(&A::DESCRIPTION, action, check_level),
         Duration::from_millis,
@@ -224,12 +224,12 @@ fn run<A: Agent>(action: Action, started: Instant) -> u8 {
     let problems = reader.problems.join("; ");
     let parameters = match (parameters, action) {
         (Some(parameters), _) if problems.is_empty() => parameters,
-        // What only refines has its default; what names the resource is known.
+        // What names the resource is known, and the rest has a default.
         (Some(parameters), Action::Stop) => {
             tracing::warn!("{problems}; stopping with the defaults");
             parameters
         }
-        // Nothing can have been started under a name that is no name.
+        // Nothing can have been started under a name that is not valid.
         (None, Action::Stop) => {
             tracing::warn!("{problems}; so nothing can be running");
             return Exit::Success.code();
@@ -265,15 +265,13 @@ fn advised_timeout(agent: &Description, action: Action, check_level: u32) -> Dur
         Action::Start => "start",
         Action::Stop => "stop",
         Action::Monitor => "monitor",
-        Action::ReloadAgent | Action::ValidateAll => return Duration::from_secs(20),
+        Action::ReloadAgent => RELOAD_AGENT,
+        Action::ValidateAll => "validate-all",
     };
-    agent
-        .actions
-        .iter()
-        .filter(|advice| advice.name == name && advice.depth.unwrap_or(0) <= check_level)
-        .map(|advice| Duration::from_secs(advice.timeout.into()))
-        .max()
-        .unwrap_or(Duration::from_secs(20))
+    let advised = agent.actions.iter().chain(meta_data::ALWAYS);
+    let advised = advised.filter(|it| it.name == name && it.depth.unwrap_or(0) <= check_level);
+    let seconds = advised.map(|it| it.timeout).max().unwrap_or(20);
+    Duration::from_secs(seconds.into())
 }
 
 /// Runs the action in this process and returns the exit code.

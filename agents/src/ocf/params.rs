@@ -11,16 +11,25 @@ pub struct Parameter {
     pub name: &'static str,
     /// `boolean`, `integer` or `string`.
     pub content: &'static str,
-    /// Whether there has to be a value.
-    pub required: bool,
-    /// The value that it has when none is given.
-    pub default: Option<&'static str>,
+    /// Whether the user has to give a value.
+    pub presence: Presence,
     /// What else the meta-data says about it.
     pub marks: &'static [Mark],
     /// A few words.
     pub short: &'static str,
     /// All that one needs to know.
     pub long: &'static str,
+}
+
+/// Whether the user has to give a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Yes.
+    Required,
+    /// No.
+    Optional,
+    /// No: this is the value when the user gives none.
+    Default(&'static str),
 }
 
 /// What can be said about a parameter beside its value.
@@ -33,18 +42,11 @@ pub enum Mark {
     Reloadable,
 }
 
-impl Parameter {
-    /// Whether it has the mark.
-    pub fn is(&self, mark: Mark) -> bool {
-        self.marks.contains(&mark)
-    }
-}
-
 /// A struct whose fields are parameters; made by `parameters!`.
 pub trait Parameters: Sized {
     /// The declarations, in order.
     const DECLARED: &'static [Parameter];
-    /// Reads the values. `None` when one is missing or wrong that can't be done without.
+    /// Reads the values. `None` when a required one is missing or wrong.
     fn read(reader: &mut Reader<'_>) -> Option<Self>;
 }
 
@@ -52,14 +54,14 @@ pub trait Parameters: Sized {
 pub trait Value: Sized {
     /// The meta-data's type.
     const CONTENT: &'static str;
-    /// The value, or what it should be.
+    /// Reads the value.
     ///
     /// # Errors
     /// A sentence with the text and what it should be.
     fn parse(text: &str) -> Result<Self, String>;
 }
 
-/// Reads values and collects everything that is wrong with them.
+/// Reads values and collects everything that is wrong with them. It has a method for each presence in `parameters!`.
 pub struct Reader<'a> {
     value: &'a dyn Fn(&str) -> Option<String>,
     /// What is wrong, a sentence each.
@@ -85,15 +87,15 @@ impl<'a> Reader<'a> {
         self.parse(name, &text)
     }
 
-    /// A value that may be there. A wrong one counts as none, beside the problem noted.
-    pub fn optional<T: Value>(&mut self, name: &str) -> Option<T> {
-        let text = self.text(name)?;
-        self.parse(name, &text)
+    /// A value that may be there. A wrong one counts as none, beside the problem.
+    pub fn optional<T: Value>(&mut self, name: &str) -> Option<Option<T>> {
+        Some(self.text(name).and_then(|text| self.parse(name, &text)))
     }
 
-    /// A value, else the default. A wrong one counts as none, beside the problem noted.
-    pub fn or_default<T: Value>(&mut self, name: &str, default: &str) -> Option<T> {
-        self.optional(name).or_else(|| self.parse(name, default))
+    /// A value, else the default. A wrong one counts as none, beside the problem.
+    pub fn default<T: Value>(&mut self, name: &str, default: &str) -> Option<T> {
+        let given = self.optional(name).flatten();
+        given.or_else(|| self.parse(name, default))
     }
 
     fn text(&self, name: &str) -> Option<String> {
@@ -101,12 +103,9 @@ impl<'a> Reader<'a> {
     }
 
     fn parse<T: Value>(&mut self, name: &str, text: &str) -> Option<T> {
-        T::parse(text)
-            .map_err(|problem| {
-                self.problems
-                    .push(format!("the parameter {name}: {problem}"))
-            })
-            .ok()
+        let parsed = T::parse(text);
+        let problem = |problem| format!("the parameter {name}: {problem}");
+        parsed.map_err(|it| self.problems.push(problem(it))).ok()
     }
 }
 
@@ -130,8 +129,7 @@ macro_rules! parameters {
                 $crate::ocf::params::Parameter {
                     name: stringify!($field),
                     content: <$type as $crate::ocf::params::Value>::CONTENT,
-                    required: parameters!(@required $presence),
-                    default: parameters!(@default $($default)?),
+                    presence: parameters!(@presence $presence $($default)?),
                     marks: &[$(parameters!(@mark $mark)),*],
                     short: $short,
                     long: $long,
@@ -140,26 +138,18 @@ macro_rules! parameters {
 
             fn read(reader: &mut $crate::ocf::params::Reader<'_>) -> Option<Self> {
                 // All are read before the first that is missing ends it: people want all problems at once.
-                $(let $field = parameters!(@read reader $field $presence $type $(, $default)?);)+
-                Some(Self {$($field: parameters!(@take $presence $field)),+})
+                $(let $field = reader.$presence::<$type>(stringify!($field) $(, $default)?);)+
+                Some(Self {$($field: $field?),+})
             }
         }
     };
     (@type optional $type:ty) => { Option<$type> };
     (@type $presence:ident $type:ty) => { $type };
-    (@required required) => { true };
-    (@required $presence:ident) => { false };
-    (@default) => { None };
-    (@default $default:literal) => { Some($default) };
+    (@presence required) => { $crate::ocf::params::Presence::Required };
+    (@presence optional) => { $crate::ocf::params::Presence::Optional };
+    (@presence default $default:literal) => { $crate::ocf::params::Presence::Default($default) };
     (@mark unique) => { $crate::ocf::params::Mark::Unique };
     (@mark reloadable) => { $crate::ocf::params::Mark::Reloadable };
-    (@read $reader:ident $field:ident required $type:ty) => { $reader.required::<$type>(stringify!($field)) };
-    (@read $reader:ident $field:ident optional $type:ty) => { $reader.optional::<$type>(stringify!($field)) };
-    (@read $reader:ident $field:ident default $type:ty, $default:literal) => {
-        $reader.or_default::<$type>(stringify!($field), $default)
-    };
-    (@take optional $field:ident) => { $field };
-    (@take $presence:ident $field:ident) => { $field? };
 }
 pub(crate) use parameters;
 
@@ -174,7 +164,6 @@ macro_rules! parsed_values {
         }
     )+};
 }
-pub(crate) use parsed_values;
 
 parsed_values! {
     ec2::AllocationId: "string";

@@ -118,7 +118,7 @@ mod tests {
             probe: false,
             check_level,
             resource: "ebs".to_owned(),
-            steps: Steps::unheard(),
+            steps: Steps::default(),
         };
         AwsEbs::new(parameters, call)
     }

@@ -1,5 +1,5 @@
 //! Whether the PBX answers: a start waits for it, and a monitor at level 10 judges by it. Before the vendor's setup
-//! wizard has been through, nothing listens on SIP, so what has never answered is shown and not acted on.
+//! wizard has been completed, nothing listens on SIP, so what has never answered is shown and not acted on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::Pbx;
-use super::note::Started;
 use super::service::Service;
+use super::start_record::StartRecord;
 use crate::ocf::Health;
 
-/// What a start keeps back from its deadline when it waits, to note what has answered.
-const MARGIN: Duration = Duration::from_secs(1);
+/// What a start that waits keeps back from its deadline, to record what has answered.
+const RECORD_RESERVE: Duration = Duration::from_secs(1);
 
-/// A service by its name, and its answer or what came instead.
+/// The name of a service, and its answer or what came back instead.
 type Asked = (String, Result<(), String>);
 
 impl Pbx {
-    /// What is asked: nothing without an address.
+    /// The services that are asked: none without an address.
     fn services(&self) -> Vec<Service> {
         let parameters = &self.parameters;
         let Some(address) = parameters.ip_address else {
@@ -29,9 +29,13 @@ impl Pbx {
         sip.into_iter().chain([web_portal]).collect()
     }
 
-    /// Waits for all that a monitor will ask. Tells in the log what answers and what does not.
+    /// Waits for all services that a monitor will ask. Logs which answer and which do not.
     pub(super) async fn wait_for_answers(&self) -> BTreeSet<String> {
-        let time_left = self.call.deadline.remaining().saturating_sub(MARGIN);
+        let time_left = self
+            .call
+            .deadline
+            .remaining()
+            .saturating_sub(RECORD_RESERVE);
         let limit = self.parameters.answer_wait.min(time_left);
         if limit.is_zero() {
             return BTreeSet::new();
@@ -52,8 +56,8 @@ impl Pbx {
         names_of_answers(&asked.await)
     }
 
-    /// Asks for a third of the time that is left, and notes a first answer. A probe notes nothing.
-    pub(super) async fn ask_services(&self, mut started: Started) -> Health {
+    /// Asks for a third of the time that is left, and records a first answer. A probe records nothing.
+    pub(super) async fn ask_services(&self, mut record: StartRecord) -> Health {
         let limit = self.call.deadline.remaining() / 3;
         self.call.steps.doing("asking SIP and the web portal");
         let asked = join_all(self.services().into_iter().map(|service| async move {
@@ -61,11 +65,11 @@ impl Pbx {
             (service.to_string(), answer)
         }));
         let asked = asked.await;
-        let health = judge(&asked, &started.answered);
-        let known = started.answered.len();
-        started.answered.extend(names_of_answers(&asked));
-        if started.answered.len() > known && !self.call.probe {
-            self.note(&started);
+        let health = judge(&asked, &record.answered);
+        let known = record.answered.len();
+        record.answered.extend(names_of_answers(&asked));
+        if record.answered.len() > known && !self.call.probe {
+            self.save_if_possible(&record);
         }
         health
     }
@@ -76,7 +80,7 @@ fn names_of_answers(asked: &[Asked]) -> BTreeSet<String> {
     answers.map(|(service, _)| service.clone()).collect()
 }
 
-/// What it means for the PBX, when `answered` have answered since the start.
+/// What the answers mean for the PBX. The services in `answered` have answered since the start.
 fn judge(asked: &[Asked], answered: &BTreeSet<String>) -> Health {
     let mut lost = Vec::new();
     let mut never = Vec::new();

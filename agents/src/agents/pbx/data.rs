@@ -1,5 +1,5 @@
-//! The directory with the PBX's data: whether the volume is mounted there, of what version the data are, and which
-//! containers use them. That is seen in the mounts of the containers' processes, whatever Docker says.
+//! The directory with the PBX's data: whether the volume is mounted there, of what version the data is, and which
+//! containers use it. The mounts of the containers' processes tell, whatever Docker says.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,11 +13,11 @@ use crate::ocf::Failure;
 /// Where the version of the data is, below the directory. `initdt` writes it.
 const VERSION: &str = "pbx/VERSION";
 
-/// What a container has of the data, the least first.
+/// How a container can use the data, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
-    /// It was given a larger tree of the node, as monitoring programs are given `/`, and does not see when the volume
-    /// is unmounted on the node. It does nothing with the data, but the volume can't be detached.
+    /// It has a larger tree of the node mounted, as monitoring programs have `/`, and keeps the volume mounted when the
+    /// node unmounts it. It does nothing with the data, but the volume cannot be detached.
     Holds,
     /// It has the data mounted read-only.
     Reads,
@@ -42,7 +42,7 @@ impl Data {
     pub(super) fn at(path: &Path) -> Result<Self, Failure> {
         let node = mounts()
             .map_err(|error| Failure::generic(format!("read the list of mounts: {error}")))?;
-        // What links lead to is what is mounted. A path that is not there is caught below.
+        // Mounts are listed without symbolic links. A path that does not exist is caught below.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let root = mounted_on(&node, Path::new("/"));
         match mounted_on(&node, &real) {
@@ -62,10 +62,10 @@ impl Data {
         }
     }
 
-    /// The version of the data, if somebody wrote it.
+    /// The version of the data, if the file exists.
     ///
     /// # Errors
-    /// It can't be read.
+    /// It cannot be read.
     pub(super) fn version(&self) -> Result<Option<String>, Failure> {
         let path = self.path.join(VERSION);
         match fs::read_to_string(&path) {
@@ -89,7 +89,7 @@ impl Data {
         let mut known = BTreeMap::new();
         let mut access_of = |process: &i32| {
             let directory = PathBuf::from(format!("/proc/{process}"));
-            // The namespaces of a thread that lives: the first may have ended.
+            // The namespaces of a live thread: the first thread may have ended.
             let thread = live_threads(&directory).next()?;
             let namespace = fs::read_link(thread.join("ns/mnt")).ok()?;
             if let Some(access) = known.get(&namespace) {
@@ -108,15 +108,15 @@ impl Data {
         users
     }
 
-    /// What a container with these mounts has of the data.
-    fn access_by(&self, theirs: &[Mount]) -> Option<Access> {
-        let of_the_data = theirs
+    /// How a container with these mounts can use the data.
+    fn access_by(&self, mounts: &[Mount]) -> Option<Access> {
+        let of_the_data = mounts
             .iter()
             .filter(|mount| mount.device == self.mount.device)
             .filter(|mount| mount.root.starts_with(&self.mount.root));
         let access = of_the_data.filter_map(|mount| {
-            if self.comes_with_a_tree(mount, theirs) {
-                // One that follows is unmounted with the node's.
+            if self.comes_with_a_tree(mount, mounts) {
+                // A mount that follows the node's is unmounted with it.
                 (!mount.follows).then_some(Access::Holds)
             } else if mount.writable {
                 Some(Access::Writes)
@@ -127,14 +127,14 @@ impl Data {
         access.max()
     }
 
-    /// Whether a container has a mount only because it was given a larger tree of the node, as monitoring programs are
-    /// given `/`: it is within another mount, in the place that it has on the node.
-    fn comes_with_a_tree(&self, mount: &Mount, theirs: &[Mount]) -> bool {
+    /// Whether a container has a mount only because it has a larger tree of the node mounted, as monitoring programs
+    /// have `/`: the mount is within another mount, at the same place as on the node.
+    fn comes_with_a_tree(&self, mount: &Mount, mounts: &[Mount]) -> bool {
         let on_node = self
             .node
             .iter()
             .filter(|it| it.device == mount.device && it.root == mount.root);
-        let mut places = on_node.flat_map(|it| theirs.iter().map(move |tree| (it, tree)));
+        let mut places = on_node.flat_map(|it| mounts.iter().map(move |tree| (it, tree)));
         places.any(|(on_node, tree)| {
             tree.point != mount.point
                 && mount
@@ -187,42 +187,42 @@ mod tests {
         }
     }
 
-    fn access_with(options: &str, theirs: &[(&str, &str, &str)]) -> Option<Access> {
+    fn access_with(options: &str, mounts: &[(&str, &str, &str)]) -> Option<Access> {
         let mut all = list(&[("0:50", "/", "/")]);
-        all.extend(list_with(options, theirs));
+        all.extend(list_with(options, mounts));
         data().access_by(&all)
     }
 
-    fn access(theirs: &[(&str, &str, &str)]) -> Option<Access> {
-        access_with("rw", theirs)
+    fn access(mounts: &[(&str, &str, &str)]) -> Option<Access> {
+        access_with("rw", mounts)
     }
 
     #[test]
     fn a_container_with_a_part_of_the_data_uses_them() {
-        for theirs in [
+        for mounts in [
             &[("259:1", "/pbx", "/var/lib/portsip/pbx")][..],
             &[("259:1", "/", "/var/lib/portsip")],
             &[("259:1", "/pbx/log", "/logs")],
             // Beside a tree of the node.
             &[("8:1", "/", "/rootfs"), ("259:1", "/pbx", "/data")],
         ] {
-            assert_eq!(access(theirs), Some(Access::Writes), "{theirs:?}");
-            let read_only = access_with("ro,noatime", theirs);
-            assert_eq!(read_only, Some(Access::Reads), "{theirs:?}");
+            assert_eq!(access(mounts), Some(Access::Writes), "{mounts:?}");
+            let read_only = access_with("ro,noatime", mounts);
+            assert_eq!(read_only, Some(Access::Reads), "{mounts:?}");
         }
     }
 
     #[test]
     fn one_mount_that_can_be_written_is_enough() {
-        let mut theirs = list_with("ro", &[("259:1", "/pbx/log", "/logs")]);
-        theirs.extend(list(&[("259:1", "/pbx/tmp", "/tmp")]));
-        theirs.extend(list_with("ro", &[("259:1", "/pbx", "/data")]));
-        assert_eq!(data().access_by(&theirs), Some(Access::Writes));
+        let mut mounts = list_with("ro", &[("259:1", "/pbx/log", "/logs")]);
+        mounts.extend(list(&[("259:1", "/pbx/tmp", "/tmp")]));
+        mounts.extend(list_with("ro", &[("259:1", "/pbx", "/data")]));
+        assert_eq!(data().access_by(&mounts), Some(Access::Writes));
     }
 
     #[test]
     fn a_container_with_a_tree_of_the_node_only_holds_the_volume_unless_it_follows_the_node() {
-        for theirs in [
+        for mounts in [
             &[
                 ("8:1", "/", "/rootfs"),
                 ("259:1", "/", "/rootfs/var/lib/portsip"),
@@ -241,15 +241,15 @@ mod tests {
                 ("259:1", "/pbx", "/var/lib/docker/volumes/portsip_pbx/_data"),
             ],
         ] {
-            assert_eq!(access(theirs), Some(Access::Holds), "{theirs:?}");
-            assert_eq!(access_with("ro master:7", theirs), None, "{theirs:?}");
+            assert_eq!(access(mounts), Some(Access::Holds), "{mounts:?}");
+            assert_eq!(access_with("ro master:7", mounts), None, "{mounts:?}");
         }
     }
 
     #[test]
     fn a_container_with_other_file_systems_does_not() {
-        let theirs = [("8:1", "/etc/hosts", "/etc/hosts"), ("259:2", "/", "/srv")];
-        assert_eq!(access(&theirs), None);
+        let mounts = [("8:1", "/etc/hosts", "/etc/hosts"), ("259:2", "/", "/srv")];
+        assert_eq!(access(&mounts), None);
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! pbx: the containers of the PBX, as one resource. What it is; what it asks of whom is in the files beside.
+//! pbx: the containers of the PBX as one resource: its parameters, its meta-data, and which file does what.
 
 mod answers;
 mod data;
-mod managed;
 mod monitor;
-mod note;
 mod others;
+mod pacemaker_manages;
 mod present;
-mod renew;
 mod service;
 mod start;
+mod start_record;
 mod stop;
+mod take_over;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -26,23 +26,23 @@ parameters! {
     /// The parameters of pbx.
     struct PbxParameters {
         project: String = default("portsip"), unique, "compose project",
-            "The Docker Compose project whose containers are the PBX. They have to exist on every node (`docker compose create --no-recreate`).";
+            "The Docker Compose project whose containers are the PBX. They have to exist on every node: create them with `docker compose create --no-recreate`.";
         data_path: PathBuf = default("/var/lib/portsip"), "where the PBX keeps its data",
-            "The directory with the data of the PBX. A start is refused unless a file system of its own is mounted there: a PBX must not start on an empty directory of the root disk.";
+            "The directory with the data of the PBX. A start is refused unless the volume is mounted there: a PBX must not start on an empty directory of the root disk.";
         ip_address: Ipv4Addr = optional, "address to ask at level 10",
             "The virtual address. A monitor with OCF_CHECK_LEVEL=10 asks it for SIP and for the web portal, and a start waits for both to answer. Without it, neither is asked.";
         stop_grace: Duration = default("20"), reloadable, "seconds a container has to end",
-            "How many seconds a container has to end after it was told to, before it is killed. A container that asks for longer (`stop_grace_period` in the compose file) has longer, as far as the timeout of the stop allows.";
+            "How many seconds a container has to end after its stop signal, before it is killed. A container with a longer `stop_grace_period` in the compose file gets that time, as far as the timeout of the stop allows.";
         docker_socket: PathBuf = default("/var/run/docker.sock"), reloadable, "Docker's socket",
             "The socket of the Docker Engine.";
         sip_transport: SipTransport = default("udp"), reloadable, "how SIP is asked: udp, tcp, tls or none",
-            "The transport over which SIP is asked. With udp and tcp, any answer to SIP OPTIONS will do; with tls, any answer to the beginning of a TLS handshake. With none, SIP is not asked: for a PBX without any of these transports.";
+            "The transport over which SIP is asked. With udp and tcp, any answer to SIP OPTIONS counts; with tls, any answer to the beginning of a TLS handshake. With none, SIP is not asked: for a PBX without any of these transports.";
         sip_port: u16 = optional, reloadable, "SIP port",
             "The port of that transport. Without it, the port that PortSIP gives the transport: 5060 for udp, 5063 for tcp, 5061 for tls.";
         web_port: u16 = default("8887"), reloadable, "port of the web portal",
             "The TCP port of the web portal, which speaks TLS.";
         answer_wait: Duration = default("60"), reloadable, "seconds a start waits for answers",
-            "How many seconds a start waits, after the containers run, until SIP and the web portal answer; never longer than its timeout allows. What does not answer by then is named in the log, and the start succeeds all the same: before the setup wizard of a new PBX has been completed, nothing listens on SIP. With 0 a start does not wait.";
+            "How many seconds a start waits, after the containers run, until SIP and the web portal answer; never longer than its timeout allows. The log names what does not answer by then, and the start still succeeds: before the setup wizard of a new PBX has been completed, nothing listens on SIP. With 0 a start does not wait.";
     }
 }
 
@@ -58,7 +58,7 @@ impl Agent for Pbx {
     const DESCRIPTION: Description = Description {
         name: "pbx",
         short: "PortSIP PBX in Docker containers",
-        long: "Runs the containers of a Docker Compose project as one resource. A start takes the restart policy from them, since Pacemaker decides where the PBX runs, and starts them in the order of their depends_on, waiting for health where it asks for that; then it waits for SIP and the web portal to answer. It is refused while an image is older than the data, or another container can write the data. A stop goes the other way, without Docker if that does not work, and succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy. If one container has ended by itself and no other depends on it, a recurring monitor starts it again (190), once in ten minutes; anything else is a failure. With OCF_CHECK_LEVEL=10 it also asks SIP and the web portal, and shows (190) which containers of others keep the volume on this node. What has answered since the start and answers no more is a failure; what has never answered since the start is shown (190) and not acted on. If Docker does not answer, the agent judges by the processes on the node. Of each service, only the newest container counts. A start needs Docker 20.10.27 or later.",
+        long: "Runs the containers of a Docker Compose project as one resource. A start sets the restart policy of every container to `no`, since Pacemaker decides where the PBX runs. It starts the containers in the order of their depends_on, waits for health where depends_on asks for it, and then waits for SIP and the web portal to answer. A start is refused while an image is older than the data, or while another container can write the data. A stop works in the reverse order, and without Docker if Docker does not work; it succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy or paused. If one container has ended by itself and no other depends on it, a recurring monitor starts it again (190), once in ten minutes; anything else is a failure. With OCF_CHECK_LEVEL=10 the monitor also asks SIP and the web portal, and shows (190) which other containers keep the volume mounted on this node. A service that has answered since the start and does not answer any more is a failure; a service that has never answered since the start is shown (190) and not acted on. If Docker does not answer, the agent judges by the processes on the node. Of each service, only the newest container counts. A start needs Docker 20.10.27 or later.",
         actions: &[
             Advice::timeout("start", 300),
             Advice::timeout("stop", 180),
@@ -86,7 +86,7 @@ impl Agent for Pbx {
     }
 
     fn monitor(&self) -> Result<Health, Failure> {
-        self.call.wait(async { Ok(self.look_at_all().await) })
+        self.call.wait(async { Ok(self.monitor_all().await) })
     }
 
     fn validate(&self) -> Result<(), Failure> {
@@ -98,11 +98,10 @@ impl Pbx {
     async fn check_docker(&self) -> Result<(), Failure> {
         let checked = async {
             let project = self.connect(self.call.deadline.remaining()).await?;
-            project.validate().await
+            project.plan(self.call.deadline.end()).await
         };
-        checked
-            .await
-            .map_err(|error| Failure::installed(error.to_string()))
+        let checked = checked.await.map(drop);
+        checked.map_err(|error| Failure::installed(error.to_string()))
     }
 
     /// Reaches Docker within `limit` and what is left of the time.

@@ -1,63 +1,62 @@
-//! Looking at the PBX: what Docker says of the containers, and what can be told without it. A probe also asks the
-//! node's processes, since its answer decides whether another node may start the PBX.
+//! The monitor: what Docker says of the containers, and what the processes tell when Docker does not answer. A probe
+//! also looks at the node's processes, since its answer decides whether another node may start the PBX.
 
 use std::time::{Duration, Instant};
 
 use super::Pbx;
 use super::data::{Access, Data};
-use super::managed::is_managed;
-use super::note::{Started, since_boot};
 use super::others::others;
+use super::pacemaker_manages::is_managed;
 use super::present::names;
-use crate::docker::{DockerError, Project, ProjectState, Seen, processes};
+use super::start_record::{StartRecord, since_boot};
+use crate::docker::{DockerError, Observation, Project, ProjectState, processes};
 use crate::ocf::Health;
 
-/// How long a container that was started again in place has to run before that is done once more.
-const ONCE_IN: Duration = Duration::from_secs(600);
+/// A container is started again in place at most once in this time.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(600);
 
 impl Pbx {
-    pub(super) async fn look_at_all(&self) -> Health {
+    pub(super) async fn monitor_all(&self) -> Health {
         self.call.steps.doing("asking Docker for the containers");
-        let mut started: Started = self.started.load().unwrap_or_default();
-        // At level 10 others are asked too, the more so when Docker does not answer.
+        let mut record = self.load_record();
+        // Level 10 asks more services, all the more when Docker does not answer.
         let share = if self.call.in_depth() { 2 } else { 1 };
         let limit = self.call.deadline.remaining() / share;
-        let state = async {
+        let observe = async {
             let project = self.connect(limit).await?;
-            let seen = project.state(&started.services).await?;
+            let seen = project.observe(&record.services).await?;
             Ok((project, seen))
         };
-        let (project, seen) = match self.within(limit, state).await {
+        let (project, seen) = match self.within(limit, observe).await {
             Ok(answer) => answer,
-            Err(error) => return self.judge_by_processes(&error, started).await,
+            Err(error) => return self.judge_by_processes(&error, record).await,
         };
-        if let Some(health) = self.ask_processes(&project, &seen, &started).await {
+        if let Some(health) = self.contradicting_processes(&project, &seen, &record).await {
             return health;
         }
-        self.note_new_containers(&project, &seen, &mut started)
+        self.take_over_new_containers(&project, &seen, &mut record)
             .await;
         match seen.state {
             ProjectState::Running | ProjectState::Unclear { .. } if self.call.in_depth() => {
-                self.look_in_depth(&project, seen, started).await
-            }
-            ProjectState::Partly {
-                ended: Some(ref id),
-                ..
-            } if !self.call.probe => {
-                let broken = reason_of(&seen.state);
-                self.start_again(&project, id, started, &broken).await
+                self.monitor_in_depth(&project, seen, record).await
             }
             ProjectState::Running => Health::Running,
+            ProjectState::Unclear { what } => Health::Degraded(what.join("; ")),
             ProjectState::Absent => Health::Stopped(format!(
                 "there are no containers of project {} here",
                 self.parameters.project
             )),
             ProjectState::Stopped => Health::Stopped(self.nothing_runs()),
-            ProjectState::Unclear { .. } => Health::Degraded(reason_of(&seen.state)),
-            ProjectState::TwoDatabases { .. }
-            | ProjectState::Incomplete { .. }
-            | ProjectState::Partly { .. }
-            | ProjectState::Unhealthy { .. } => Health::Broken(reason_of(&seen.state)),
+            ProjectState::Broken {
+                reason,
+                ended: Some(id),
+            } if !self.call.probe => {
+                let repaired = self.start_again(&project, &id, record, &reason).await;
+                repaired.unwrap_or_else(|why| {
+                    Health::Broken(format!("{reason}; not started again: {why}"))
+                })
+            }
+            ProjectState::Broken { reason, .. } => Health::Broken(reason),
         }
     }
 
@@ -65,12 +64,13 @@ impl Pbx {
         format!("no container of project {} runs", self.parameters.project)
     }
 
-    /// What the processes say that Docker does not: to a probe, and when Docker says that nothing runs.
-    async fn ask_processes(
+    /// What the processes tell that Docker does not. They are looked at for a probe, and when Docker says that nothing
+    /// runs.
+    async fn contradicting_processes(
         &self,
         project: &Project,
-        seen: &Seen,
-        started: &Started,
+        seen: &Observation,
+        record: &StartRecord,
     ) -> Option<Health> {
         let says_stopped = matches!(seen.state, ProjectState::Absent | ProjectState::Stopped);
         if !says_stopped && !self.call.probe {
@@ -80,17 +80,18 @@ impl Pbx {
         if !says_stopped && seen.ids.iter().any(|id| processes.contains_key(id)) {
             return None;
         }
-        let present = self.present(started);
-        let mut ours = [present.pbx, present.one_offs].concat();
-        for known in &seen.all {
-            if processes.contains_key(&known.id) && !ours.iter().any(|it| it.id == known.id) {
-                ours.push(known.clone());
+        let present = self.present(record);
+        let mut running = [present.pbx, present.one_offs].concat();
+        for container in &seen.all {
+            let is_listed = running.iter().any(|it| it.id == container.id);
+            if processes.contains_key(&container.id) && !is_listed {
+                running.push(container.clone());
             }
         }
-        if !ours.is_empty() {
+        if !running.is_empty() {
             return Some(Health::Broken(format!(
                 "processes of {} run, although the PBX does not",
-                names(&ours)
+                names(&running)
             )));
         }
         if let Ok(data) = Data::at(&self.parameters.data_path) {
@@ -114,75 +115,73 @@ impl Pbx {
     }
 
     /// At level 10, when the containers run.
-    async fn look_in_depth(&self, project: &Project, seen: Seen, started: Started) -> Health {
+    async fn monitor_in_depth(
+        &self,
+        project: &Project,
+        seen: Observation,
+        record: StartRecord,
+    ) -> Health {
         let mut shown = match seen.state {
             ProjectState::Unclear { what } => what,
             _ => Vec::new(),
         };
         if let Ok(data) = Data::at(&self.parameters.data_path) {
-            let is_ours = |id: &str| {
-                let mut ours = seen.all.iter().chain(&started.containers);
-                ours.any(|it| it.id == id)
+            let is_pbx = |id: &str| {
+                let mut known = seen.all.iter().chain(&record.containers);
+                known.any(|it| it.id == id)
             };
-            shown.extend(self.held_by_others(&data, project, is_ours).await);
+            shown.extend(self.held_by_others(&data, project, is_pbx).await);
         }
-        also(&shown, self.ask_services(started).await)
+        with_shown(&shown, self.ask_services(record).await)
     }
 
     /// Starts the one container that has ended again, if that is allowed. `broken` is what is wrong now.
+    ///
+    /// # Errors
+    /// Why the container was not started again.
     async fn start_again(
         &self,
         project: &Project,
         id: &str,
-        mut started: Started,
+        mut record: StartRecord,
         broken: &str,
-    ) -> Health {
-        let not_done = |why: &str| Health::Broken(format!("{broken}; not started again: {why}"));
-        if started.containers.is_empty() {
-            return not_done("there is no note of a start");
+    ) -> Result<Health, String> {
+        if record.containers.is_empty() {
+            return Err("there is no record of a start".to_owned());
         }
-        let (ended, now) = match (project.ended(id).await, since_boot()) {
-            (Ok(Ok(ended)), Some(now)) => (ended, now),
-            (Ok(Err(why)), _) => return not_done(&format!("it {why}")),
-            (Err(error), _) => return not_done(&error.to_string()),
-            (_, None) => return not_done("/proc/uptime can't be read"),
-        };
+        let ended = project.ended(id).await?;
+        let now = since_boot().ok_or("cannot read /proc/uptime")?;
         let (name, code) = (ended.name().to_owned(), ended.exit_code());
-        if let Some(last) = started.repaired.get(&name)
-            && now.saturating_sub(*last) < ONCE_IN
+        if let Some(last) = record.repaired.get(&name)
+            && now.saturating_sub(*last) < REPAIR_INTERVAL
         {
             let ago = now.saturating_sub(*last).as_secs();
-            return not_done(&format!("it has ended for the second time in {ago} s"));
+            return Err(format!("it has ended for the second time in {ago} s"));
         }
-        if let Err(failure) = Data::at(&self.parameters.data_path) {
-            return not_done(&failure.reason);
-        }
-        if let Err(why) = is_managed(&self.call.resource).await {
-            return not_done(&why);
-        }
-        started.repaired.insert(name.clone(), now);
-        started.ordered = processes::daemons();
-        if let Err(failure) = self.must_note(&started) {
-            return not_done(&failure.reason);
-        }
+        Data::at(&self.parameters.data_path).map_err(|failure| failure.reason)?;
+        is_managed(&self.call.resource).await?;
+        record.repaired.insert(name.clone(), now);
+        record.ordered = processes::daemons();
+        let saved = self.started.save(&record);
+        saved.map_err(|failure| failure.reason)?;
         self.call.steps.acting(&format!(
             "starting {name} again, which ended with code {code}"
         ));
         let until = Instant::now() + self.call.deadline.remaining() / 2;
-        let done = project.start_again(&ended, until).await;
-        started.was_answered(&done);
-        self.note(&started);
-        match done {
+        let done = project.start_again(ended, until).await;
+        record.was_answered(&done);
+        self.save_if_possible(&record);
+        Ok(match done {
             Ok(()) => Health::Degraded(format!(
                 "{name} had ended with code {code} and was started again; the other containers ran on"
             )),
             Err(error) => Health::Broken(format!("{broken}; {error}")),
-        }
+        })
     }
 
-    /// What can be told when Docker tells nothing.
-    async fn judge_by_processes(&self, error: &DockerError, started: Started) -> Health {
-        let present = self.present(&started);
+    /// What the processes tell when Docker tells nothing.
+    async fn judge_by_processes(&self, error: &DockerError, record: StartRecord) -> Health {
+        let present = self.present(&record);
         let mut running = present.pbx.clone();
         if !self.call.probe {
             running.extend(present.unknown.clone());
@@ -206,7 +205,7 @@ impl Pbx {
             let names: Vec<String> = present.others.iter().map(|it| it.name.clone()).collect();
             seen = format!("{seen}; {}", self.holders(&names, Access::Reads));
         }
-        match self.ask_services(started).await {
+        match self.ask_services(record).await {
             Health::Broken(reason) => Health::Broken(format!("{error}; {reason}")),
             Health::Degraded(reason) => Health::Degraded(format!("{seen}; {reason}")),
             Health::Running | Health::Stopped(_) => Health::Degraded(seen),
@@ -214,8 +213,8 @@ impl Pbx {
     }
 }
 
-/// What is to be shown beside what the services say. A failure comes first.
-fn also(shown: &[String], health: Health) -> Health {
+/// Adds what is to be shown to what the services answered. A failure comes first.
+fn with_shown(shown: &[String], health: Health) -> Health {
     if shown.is_empty() {
         return health;
     }
@@ -228,34 +227,6 @@ fn also(shown: &[String], health: Health) -> Health {
     }
 }
 
-/// What is wrong, in a sentence.
-fn reason_of(state: &ProjectState) -> String {
-    match state {
-        ProjectState::TwoDatabases { names } => format!(
-            "two databases run on the same data, which destroys them: {}",
-            names.join(", ")
-        ),
-        ProjectState::Incomplete { missing } => format!(
-            "there is no container any more of {}: make it with `docker compose create --no-recreate`",
-            missing.join(", ")
-        ),
-        ProjectState::Partly {
-            running,
-            not_running,
-            ..
-        } => {
-            let how = not_running
-                .iter()
-                .map(|(name, how)| format!("{name} ({how})"));
-            let names: Vec<String> = how.collect();
-            format!("{running} containers run, but not {}", names.join(", "))
-        }
-        ProjectState::Unhealthy { names } => format!("unhealthy: {}", names.join(", ")),
-        ProjectState::Unclear { what } => what.join("; "),
-        ProjectState::Absent | ProjectState::Stopped | ProjectState::Running => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,12 +235,15 @@ mod tests {
     fn what_is_shown_does_not_hide_a_failure() {
         let shown = ["shipper holds the volume".to_owned()];
         let degraded = |text: &str| Health::Degraded(text.to_owned());
-        assert_eq!(also(&[], Health::Running), Health::Running);
+        assert_eq!(with_shown(&[], Health::Running), Health::Running);
         let held = "shipper holds the volume";
-        assert_eq!(also(&shown, Health::Running), degraded(held));
+        assert_eq!(with_shown(&shown, Health::Running), degraded(held));
         let both = degraded("shipper holds the volume; no SIP");
-        assert_eq!(also(&shown, degraded("no SIP")), both);
+        assert_eq!(with_shown(&shown, degraded("no SIP")), both);
         let broken = Health::Broken("no SIP; shipper holds the volume".to_owned());
-        assert_eq!(also(&shown, Health::Broken("no SIP".to_owned())), broken);
+        assert_eq!(
+            with_shown(&shown, Health::Broken("no SIP".to_owned())),
+            broken
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Containers of others that have the data mounted. While one of them runs, the volume can't be detached from this
-//! node: a stop of the volume fails, and the node is fenced. So they are named before.
+//! Containers of others that have the data mounted. While one of them runs, the volume cannot be detached from this
+//! node: a stop of the volume fails, and the node is fenced. So a start and a monitor name them before.
 
 use super::Pbx;
 use super::data::{Access, Data};
@@ -8,10 +8,10 @@ use crate::docker::{Project, processes};
 /// How many are named.
 const SHOWN: usize = 3;
 
-/// The ids of those that have some of the data mounted and are not ours.
-pub(super) fn others(data: &Data, is_ours: impl Fn(&str) -> bool) -> Vec<(String, Access)> {
+/// The ids of the containers that have some of the data mounted and are not of the PBX.
+pub(super) fn others(data: &Data, is_pbx: impl Fn(&str) -> bool) -> Vec<(String, Access)> {
     let users = data.users(&processes::of_containers());
-    users.into_iter().filter(|(id, _)| !is_ours(id)).collect()
+    users.into_iter().filter(|(id, _)| !is_pbx(id)).collect()
 }
 
 impl Pbx {
@@ -20,9 +20,9 @@ impl Pbx {
         &self,
         data: &Data,
         project: &Project,
-        is_ours: impl Fn(&str) -> bool,
+        is_pbx: impl Fn(&str) -> bool,
     ) -> Option<String> {
-        let others = others(data, is_ours);
+        let others = others(data, is_pbx);
         let mut names = Vec::new();
         for (id, _) in others.iter().take(SHOWN) {
             names.push(self.name_of(project, id).await);
@@ -48,7 +48,7 @@ impl Pbx {
         )
     }
 
-    /// The name of any container. Best effort.
+    /// The name of any container, or the beginning of its id if Docker does not tell.
     pub(super) async fn name_of(&self, project: &Project, id: &str) -> String {
         let limit = self.call.deadline.remaining() / 4;
         let found = self.within(limit, project.find(id)).await;

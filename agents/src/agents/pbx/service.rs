@@ -1,26 +1,25 @@
-//! What a PBX offers to others, and how to ask whether it answers: SIP OPTIONS over UDP and TCP (RFC 3261, 11),
+//! The services of a PBX, and how to ask whether they answer: SIP OPTIONS over UDP and TCP (RFC 3261, 11),
 //! and the first message of a TLS handshake (RFC 5246, 7.4.1.2), which takes no certificate and no TLS library.
-//! What an answer or its absence means for the resource is not known here.
+//! `answers` decides what an answer or its absence means for the resource.
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::ocf::params::parsed_values;
+use crate::ocf::params::Value;
 
 /// RFC 3261's T1: the time after which a request over UDP is sent again. It is doubled each time, up to T2.
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
 
-/// The pause after an attempt that was refused. It is doubled each time, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The backoff after an attempt that was refused. It is doubled each time, up to the maximum.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The first bytes of every SIP response (RFC 3261, 7.2).
 const RESPONSE: &[u8; 8] = b"SIP/2.0 ";
@@ -38,10 +37,9 @@ pub enum SipTransport {
     None,
 }
 
-impl FromStr for SipTransport {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
+impl Value for SipTransport {
+    const CONTENT: &'static str = "string";
+    fn parse(text: &str) -> Result<Self, String> {
         match text {
             "udp" => Ok(Self::Udp),
             "tcp" => Ok(Self::Tcp),
@@ -52,10 +50,6 @@ impl FromStr for SipTransport {
     }
 }
 
-parsed_values! {
-    SipTransport: "string";
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     SipUdp,
@@ -64,7 +58,7 @@ enum Protocol {
     WebPortal,
 }
 
-/// Something that the PBX offers, and where.
+/// A service of the PBX, and its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Service {
     protocol: Protocol,
@@ -103,11 +97,11 @@ impl Service {
     /// about to listen refuses too.
     ///
     /// # Errors
-    /// There was no answer, and what came back instead at last.
+    /// There was no answer; what came back last.
     pub(super) async fn wait_for_answer(self, limit: Duration) -> Result<(), String> {
         let end = Instant::now() + limit;
         let silence = format!("no answer in {:.1} s", limit.as_secs_f32());
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = MIN_BACKOFF;
         loop {
             let Ok(asked) = timeout_at(end, self.ask()).await else {
                 return Err(silence);
@@ -115,10 +109,10 @@ impl Service {
             let Err(error) = asked else {
                 return Ok(());
             };
-            if timeout_at(end, sleep(pause)).await.is_err() {
+            if timeout_at(end, sleep(backoff)).await.is_err() {
                 return Err(format!("{silence}: {error}"));
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff = (backoff * 2).min(MAX_BACKOFF);
         }
     }
 
@@ -144,7 +138,7 @@ impl fmt::Display for Service {
     }
 }
 
-/// Sends OPTIONS until something answers in SIP. Any status will do: a server that refuses serves.
+/// Sends OPTIONS until something answers in SIP. Any status counts: a server that refuses works.
 async fn options_over_udp(to: SocketAddrV4) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect(to).await?;
@@ -161,7 +155,7 @@ async fn options_over_udp(to: SocketAddrV4) -> io::Result<()> {
     }
 }
 
-/// The same over TCP, where the kernel sends again.
+/// Sends OPTIONS over TCP, where the kernel retransmits.
 async fn options_over_tcp(to: SocketAddrV4) -> io::Result<()> {
     let mut stream = TcpStream::connect(to).await?;
     let request = options("TCP", to, stream.local_addr()?);
@@ -199,8 +193,8 @@ fn is_sip(answer: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Sends a ClientHello and waits for a TLS record. An alert will do as well: it is TLS that
-/// answers, and which versions and ciphers it wants is not asked.
+/// Sends a ClientHello and waits for a TLS record. An alert counts too: it is TLS that
+/// answers, and its versions and ciphers do not matter here.
 async fn tls_hello(to: SocketAddrV4) -> io::Result<()> {
     let mut stream = TcpStream::connect(to).await?;
     stream.write_all(&client_hello()).await?;
@@ -394,7 +388,7 @@ mod tests {
             }
             attempts
         };
-        let limit = 2 * LONGEST_PAUSE;
+        let limit = 2 * MAX_BACKOFF;
         tokio::select! {
             asked = sip.wait_for_answer(limit) => assert!(asked.is_err()),
             attempts = count => panic!("{attempts} attempts in {limit:?}"),

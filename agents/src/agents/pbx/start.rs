@@ -1,38 +1,38 @@
-//! Starting the PBX: what has to be so before anything is started, and how long Docker is waited for.
+//! Starting the PBX: what is checked before anything is started, and how long a start waits for Docker.
 
 use std::time::{Duration, Instant};
 
 use super::Pbx;
 use super::data::{Access, Data};
-use super::note::Started;
 use super::others::others;
+use super::start_record::StartRecord;
 use crate::docker::{DockerError, Plan, Project};
-use crate::ocf::{Exit, Failure};
+use crate::ocf::Failure;
 
-/// How long a start waits for a Docker that does not answer: at boot it comes up after Pacemaker. Longer, and another
-/// node has to start the PBX.
-const BOOT: Duration = Duration::from_secs(45);
+/// How long a start waits for a Docker that does not answer: at boot it comes up after Pacemaker. After that time,
+/// another node has to start the PBX.
+const DOCKER_BOOT_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// How often Docker is looked for meanwhile.
-const LOOK: Duration = Duration::from_millis(300);
+/// How often a start looks for Docker meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How often a start is tried again when Docker itself is at fault, and after what time.
-const TRIES: u32 = 4;
-const NEXT_TRY: Duration = Duration::from_secs(1);
+/// How often a start is retried when Docker itself is at fault, and after what time.
+const RETRIES: u32 = 4;
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What keeps a start from going on.
-enum Obstacle {
+/// Why an attempt to start did not succeed.
+enum StartError {
     Docker(DockerError),
     Other(Failure),
 }
 
-impl From<DockerError> for Obstacle {
+impl From<DockerError> for StartError {
     fn from(error: DockerError) -> Self {
         Self::Docker(error)
     }
 }
 
-impl From<Failure> for Obstacle {
+impl From<Failure> for StartError {
     fn from(failure: Failure) -> Self {
         Self::Other(failure)
     }
@@ -40,16 +40,16 @@ impl From<Failure> for Obstacle {
 
 /// Since when Docker has not answered.
 #[derive(Debug, Default)]
-struct Away(Option<Instant>);
+struct Outage(Option<Instant>);
 
-impl Away {
-    fn answered(&mut self) {
+impl Outage {
+    fn end(&mut self) {
         self.0 = None;
     }
 
-    /// It has not answered now either. Whether that is so for too long.
+    /// Docker does not answer now either. Whether that has lasted too long.
     fn is_too_long(&mut self, now: Instant) -> bool {
-        now.duration_since(*self.0.get_or_insert(now)) >= BOOT
+        now.duration_since(*self.0.get_or_insert(now)) >= DOCKER_BOOT_TIMEOUT
     }
 }
 
@@ -61,71 +61,67 @@ impl Pbx {
             "starting the containers of project {}",
             self.parameters.project
         ));
-        let mut tries = TRIES;
-        let mut away = Away::default();
+        let mut retries = RETRIES;
+        let mut outage = Outage::default();
         loop {
-            let error = match self.start_once(&data, &mut away).await {
+            let error = match self.start_once(&data, &mut outage).await {
                 Ok(()) => return Ok(()),
-                Err(Obstacle::Other(failure)) => return Err(failure),
-                Err(Obstacle::Docker(error)) => error,
+                Err(StartError::Other(failure)) => return Err(failure),
+                Err(StartError::Docker(error)) => error,
             };
-            if error.is_unreachable() {
-                // What runs already is left alone.
-                if away.is_too_long(Instant::now()) || !deadline.sleep(LOOK).await {
-                    return Err(Failure::generic(error.to_string()));
-                }
-                continue;
-            }
-            away.answered();
-            if error.is_internal() && tries > 0 {
-                tracing::warn!("{error}; trying again");
-                tries -= 1;
-                if !deadline.sleep(NEXT_TRY).await {
-                    return Err(Failure::generic(error.to_string()));
-                }
+            let (retry, interval) = if error.is_unreachable() {
+                (!outage.is_too_long(Instant::now()), POLL_INTERVAL)
             } else {
+                outage.end();
+                let retry = error.is_internal() && retries > 0;
+                if retry {
+                    tracing::warn!("{error}; retrying");
+                    retries -= 1;
+                }
+                (retry, RETRY_INTERVAL)
+            };
+            // What runs already is left alone.
+            if !retry || !deadline.sleep(interval).await {
                 return Err(failure_of(&error));
             }
         }
     }
 
-    async fn start_once(&self, data: &Data, away: &mut Away) -> Result<(), Obstacle> {
+    async fn start_once(&self, data: &Data, outage: &mut Outage) -> Result<(), StartError> {
         let deadline = self.call.deadline;
-        let project = self.connect(BOOT).await?;
-        // Only this tells that Docker is back: one that hangs may still say what its version is.
+        let project = self.connect(DOCKER_BOOT_TIMEOUT).await?;
+        // Only this shows that Docker is back: a Docker that hangs may still tell its version.
         let plan = project.plan(deadline.end()).await?;
-        away.answered();
-        plan.fits(data.version()?.as_deref())?;
+        outage.end();
+        plan.check_images(data.version()?.as_deref())?;
         self.nobody_else_writes(data, &project, &plan).await?;
-        let mut started = Started::by_plan(&plan);
-        // Without it, a stop could not end the containers when Docker does not answer.
-        self.must_note(&started)?;
+        let mut record = StartRecord::of(&plan);
+        // Without the record, a stop could not end the containers when Docker does not answer.
+        self.started.save(&record)?;
         let done = project.start(&plan, self.parameters.stop_grace, deadline.end());
         let done = done.await;
-        started.was_answered(&done);
-        // Now too, because what answered before this start must not count if the wait is cut off.
-        self.note(&started);
+        record.was_answered(&done);
+        // Saved now too, because what answered before this start must not count if the wait is cut off.
+        self.save_if_possible(&record);
         done?;
         tracing::info!("the containers of project {} run", self.parameters.project);
-        let ours = plan.all_ids();
-        let is_ours = |id: &str| ours.iter().any(|it| it == id);
-        if let Some(held) = self.held_by_others(data, &project, is_ours).await {
+        let held = self.held_by_others(data, &project, |id| plan.has(id));
+        if let Some(held) = held.await {
             tracing::warn!("{held}");
         }
-        started.answered = self.wait_for_answers().await;
-        self.note(&started);
+        record.answered = self.wait_for_answers().await;
+        self.save_if_possible(&record);
         Ok(())
     }
 
-    /// Two programs that write the same data would destroy them. One that only reads does not.
+    /// Two programs that write the same data would destroy it. One that only reads does not.
     async fn nobody_else_writes(
         &self,
         data: &Data,
         project: &Project,
         plan: &Plan,
     ) -> Result<(), Failure> {
-        let ours = plan.all_ids();
-        let others = others(data, |id| ours.iter().any(|it| it == id));
+        let others = others(data, |id| plan.has(id));
         let Some((other, _)) = others.iter().find(|(_, access)| *access == Access::Writes) else {
             return Ok(());
         };
@@ -139,51 +135,37 @@ impl Pbx {
 }
 
 fn failure_of(error: &DockerError) -> Failure {
-    let exit = match error {
-        // Other nodes have a Docker and containers of their own, with labels that another Compose may have written.
-        DockerError::TooOld { .. }
-        | DockerError::NoContainers { .. }
-        | DockerError::OldImage { .. }
-        | DockerError::Order(_) => Exit::Installed,
-        _ => Exit::Generic,
-    };
-    Failure {
-        exit,
-        reason: error.to_string(),
+    match error {
+        DockerError::Unusable(reason) => Failure::installed(reason),
+        other => Failure::generic(other.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::OrderError;
+    use crate::ocf::Exit;
 
     #[test]
     fn the_time_without_docker_begins_anew_after_every_answer() {
         let began = Instant::now();
         let after = |seconds| began + Duration::from_secs(seconds);
-        let mut away = Away::default();
+        let mut outage = Outage::default();
         for seconds in [0, 20, 44] {
-            assert!(!away.is_too_long(after(seconds)), "{seconds} s");
+            assert!(!outage.is_too_long(after(seconds)), "{seconds} s");
         }
-        away.answered();
+        outage.end();
         for seconds in [60, 90, 104] {
-            assert!(!away.is_too_long(after(seconds)), "{seconds} s");
+            assert!(!outage.is_too_long(after(seconds)), "{seconds} s");
         }
-        assert!(away.is_too_long(after(105)));
+        assert!(outage.is_too_long(after(105)));
     }
 
     #[test]
-    fn labels_that_give_no_order_are_a_fault_of_this_node_alone() {
-        for error in [
-            OrderError::Cycle(vec!["nats".into(), "ai".into(), "nats".into()]),
-            OrderError::Label {
-                service: "ai".into(),
-                part: "nats:service_happy".into(),
-            },
-        ] {
-            let failure = failure_of(&error.into());
-            assert_eq!(failure.exit, Exit::Installed, "{}", failure.reason);
-        }
+    fn a_docker_that_cannot_run_the_pbx_is_a_fault_of_this_node_alone() {
+        let failure = failure_of(&DockerError::Unusable("too old".into()));
+        assert_eq!(failure.exit, Exit::Installed, "{}", failure.reason);
+        let failure = failure_of(&DockerError::NotStarted(vec!["portsip.nats".into()]));
+        assert_eq!(failure.exit, Exit::Generic, "{}", failure.reason);
     }
 }

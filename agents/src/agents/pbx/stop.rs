@@ -1,19 +1,19 @@
-//! Stopping the PBX, by Docker or without it. Success means that no process of it is left and that Docker will
+//! Stopping the PBX, with Docker or without it. Success means that no process of it is left and that Docker will
 //! start none.
 
 use std::time::{Duration, Instant};
 
 use super::Pbx;
-use super::note::Started;
 use super::present::names;
-use crate::docker::{self, DockerError, Known};
+use super::start_record::StartRecord;
+use crate::docker::{self, ContainerRecord, DockerError};
 use crate::ocf::Failure;
 
-/// How long Docker may be away before the containers are ended without it: it may only be restarting.
-const RESTART: Duration = Duration::from_secs(10);
+/// How long Docker may not answer before the containers are ended without it: it may only be restarting.
+const DOCKER_RESTART_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often Docker is looked for meanwhile.
-const LOOK: Duration = Duration::from_millis(300);
+/// How often a stop looks for Docker meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 impl Pbx {
     pub(super) async fn stop_all(&self) -> Result<(), Failure> {
@@ -22,26 +22,28 @@ impl Pbx {
         self.call
             .steps
             .acting(&format!("stopping the containers of project {project}"));
-        let started: Started = self.started.load().unwrap_or_default();
-        let patience = Instant::now() + RESTART.min(deadline.remaining() / 4);
+        let record = self.load_record();
+        let without_docker_from =
+            Instant::now() + DOCKER_RESTART_TIMEOUT.min(deadline.remaining() / 4);
         loop {
-            let done = match self.stop_with_docker(&started).await {
+            let done = match self.stop_with_docker(&record).await {
                 Ok(left) => self.end_unknown_to_docker(&left).await,
                 Err(error) => {
-                    let may_be_back = error.is_unreachable() && Instant::now() < patience;
-                    if may_be_back && !self.present(&started).all().is_empty() {
-                        deadline.sleep(LOOK).await;
+                    let may_be_back =
+                        error.is_unreachable() && Instant::now() < without_docker_from;
+                    if may_be_back && !self.present(&record).all_to_end().is_empty() {
+                        deadline.sleep(POLL_INTERVAL).await;
                         continue;
                     }
-                    self.end_without_docker(&error, &started).await
+                    self.end_without_docker(&error, &record).await
                 }
             };
             let Err(reason) = done else {
                 tracing::info!("no container of project {project} runs");
-                let others = self.present(&started).others;
+                let others = self.present(&record).others;
                 if !others.is_empty() {
                     tracing::warn!(
-                        "{} are not known to be of the PBX, and were not ended; while they use {}, it can't be unmounted",
+                        "{} are not known to be of the PBX, and were not ended; while they use {}, it cannot be unmounted",
                         names(&others),
                         self.parameters.data_path.display()
                     );
@@ -50,31 +52,34 @@ impl Pbx {
                 return Ok(());
             };
             // Docker may come back. Containers that have stopped already are not stopped again.
-            if !deadline.sleep(LOOK).await {
+            if !deadline.sleep(POLL_INTERVAL).await {
                 return Err(Failure::generic(reason));
             }
         }
     }
 
-    /// Keeps a part of the time, for what has to be ended without Docker. Returns what runs on, because this Docker
-    /// does not know it: after a change of its data-root, or when the files of a container are gone.
-    async fn stop_with_docker(&self, started: &Started) -> Result<Vec<Known>, DockerError> {
+    /// Keeps back a part of the time for what has to be ended without Docker. Returns the containers that run on
+    /// because this Docker does not know them: after a change of its data-root, or when the files of a container are gone.
+    async fn stop_with_docker(
+        &self,
+        record: &StartRecord,
+    ) -> Result<Vec<ContainerRecord>, DockerError> {
         let left = self.call.deadline.remaining();
         let project = self.connect(left / 4).await?;
         let until = Instant::now() + left * 3 / 4;
         project.stop(self.parameters.stop_grace, until).await?;
-        let mut present = self.present(started);
-        for known in std::mem::take(&mut present.unknown) {
-            // One that Docker knows and has not stopped is of others.
-            if project.find(&known.id).await?.is_none() {
-                present.unknown.push(known);
+        let mut present = self.present(record);
+        for container in std::mem::take(&mut present.unknown) {
+            // A container that Docker knows and has not stopped is not of the PBX.
+            if project.find(&container.id).await?.is_none() {
+                present.unknown.push(container);
             }
         }
-        Ok(present.all())
+        Ok(present.all_to_end())
     }
 
     /// Returns why the PBX may still run.
-    async fn end_unknown_to_docker(&self, running: &[Known]) -> Result<(), String> {
+    async fn end_unknown_to_docker(&self, running: &[ContainerRecord]) -> Result<(), String> {
         let why = "Docker has stopped the PBX and does not know of these";
         let left = self.end(running, why).await;
         if left.is_empty() {
@@ -87,7 +92,7 @@ impl Pbx {
     }
 
     /// Ends containers in their order and with their own signals. Returns those that still have processes.
-    async fn end(&self, running: &[Known], why: &str) -> Vec<Known> {
+    async fn end(&self, running: &[ContainerRecord], why: &str) -> Vec<ContainerRecord> {
         if running.is_empty() {
             return Vec::new();
         }
@@ -102,9 +107,9 @@ impl Pbx {
     async fn end_without_docker(
         &self,
         error: &DockerError,
-        started: &Started,
+        record: &StartRecord,
     ) -> Result<(), String> {
-        let running = self.present(started).all();
+        let running = self.present(record).all_to_end();
         let left = self.end(&running, &error.to_string()).await;
         if !left.is_empty() {
             return Err(format!(
@@ -115,9 +120,9 @@ impl Pbx {
         if error.is_about_containers() {
             return Err(error.to_string());
         }
-        if started.docker_may_start_one() {
+        if record.docker_may_start_one() {
             return Err(format!(
-                "Docker hangs with an order to start a container, and may start it later; {error}"
+                "Docker hangs with a command to start a container, and may start it later; {error}"
             ));
         }
         tracing::warn!("{error}; no process of a container is left on this node");

@@ -151,7 +151,7 @@ fn paused(pbx: &mut Pbx, table: &mut Table) {
     let fault = "a container is paused";
     pbx.call("start").run().expect(0);
     pbx.host.sh("docker pause portsip.gateway");
-    let meaning = "16 containers run, but not portsip.gateway ... (Paused)";
+    let meaning = "16 containers run, but not portsip.gateway ... (Paused): somebody paused it with `docker pause`, and it serves nobody";
     let answers = [
         ("monitor", 1, meaning),
         ("monitor 10", 1, meaning),
@@ -253,7 +253,7 @@ fn dies_while_starting(pbx: &mut Pbx, table: &mut Table) {
         (
             "start",
             1,
-            "portsip.callmanager was started and does not run: Exited (3)",
+            "project portsip was started, and then: ... but not portsip.callmanager (Exited (3)",
         ),
         ("monitor", 1, "but not portsip.callmanager (Exited (3)"),
         ("stop", 0, ""),
@@ -319,7 +319,7 @@ fn absent(pbx: &mut Pbx, table: &mut Table) {
         (
             "start",
             5,
-            "project portsip has no containers here: make them with `docker compose create --no-recreate`",
+            "project portsip has no containers here: create them with `docker compose create --no-recreate`",
         ),
         (
             "monitor",

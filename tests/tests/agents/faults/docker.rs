@@ -190,7 +190,11 @@ fn hangs_in_a_start(pbx: &mut Pbx, table: &mut Table) {
     pbx.host.engine.signal("STOP").unwrap();
     // What it says depends on how far it came.
     starting.answer().expect(1);
-    let answers = [("stop", 1, "Docker hangs with an order to start a container")];
+    let answers = [(
+        "stop",
+        1,
+        "Docker hangs with a command to start a container",
+    )];
     rows(pbx, table, fault, &answers);
     pbx.host.engine.signal("CONT").unwrap();
     let answer = pbx.call("stop").timeout(LONG).run().expect(0);

@@ -67,7 +67,7 @@ pub(super) fn not_ours_to_repair(pbx: &mut Pbx, table: &mut Table) {
             "pbx is not managed by Pacemaker now",
         ),
         (
-            "a container has crashed, and Pacemaker can not be asked",
+            "a container has crashed, and Pacemaker cannot be asked",
             None,
             "Pacemaker does not tell whether it manages pbx",
         ),

@@ -2,59 +2,46 @@
 
 use std::collections::BTreeSet;
 
-use super::condition::{Health, RunState};
 use super::container::{Condition, Container};
-use super::counted::{Counted, DATABASE, Leftover, is_vendors, was_ever_vendors};
+use super::members::{DATABASE, Leftover, Members, is_required, was_ever_required};
+use super::run_state::{Health, RunState};
 
 /// Whether a project runs as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectState {
     /// It has no containers on this host.
     Absent,
-    /// Nothing of it runs.
+    /// No container runs.
     Stopped,
-    /// Everything runs and no health check has failed.
+    /// All containers run and no health check has failed.
     Running,
-    /// More than one container of the database runs. Two servers on the same data destroy them.
-    TwoDatabases {
-        /// The names of the containers.
-        names: Vec<String>,
-    },
-    /// Something runs, and of these services there is no container.
-    Incomplete {
-        /// The names of the services.
-        missing: Vec<String>,
-    },
-    /// Something runs and something does not.
-    Partly {
-        /// How many run.
-        running: usize,
-        /// What does not run, and Docker's words for how it is.
-        not_running: Vec<(String, String)>,
-        /// The id of the one that does not run, if it has ended and nothing else is wrong.
+    /// A container runs, but the project does not run as it should.
+    Broken {
+        /// What is wrong, in a sentence.
+        reason: String,
+        /// The id of the only container that does not run, if it has ended and nothing else is wrong.
         ended: Option<String>,
     },
-    /// Everything runs, but of these containers the health check has failed.
-    Unhealthy {
-        /// The names of the containers.
-        names: Vec<String>,
-    },
-    /// What has to run does, but a container runs that should not, or Docker says something that is not known.
+    /// All required containers run, but a container runs that should not, or Docker says something unknown.
     Unclear {
-        /// What is so, of which container.
+        /// A sentence for each.
         what: Vec<String>,
     },
 }
 
 impl ProjectState {
-    /// Judges a list of containers, to which all of `services` belonged at the start. One that others wait for to
-    /// complete, or that somebody has added and no other needs, need not run when it has ended with code 0.
-    pub(super) fn of(counted: &Counted, services: &[String]) -> Self {
-        let names = databases(counted);
-        if names.len() > 1 {
-            return Self::TwoDatabases { names };
+    /// Judges the containers of a project to which all of `services` belonged at the start. A container need not run
+    /// when it has ended with code 0, if others wait for it to complete, or if somebody has added it and no other
+    /// needs it.
+    pub(super) fn of(members: &Members, services: &[String]) -> Self {
+        let broken = |reason, ended| Self::Broken { reason, ended };
+        let databases = databases(members);
+        if databases.len() > 1 {
+            let names = databases.join(", ");
+            let reason = format!("two databases run on the same data, which destroys it: {names}");
+            return broken(reason, None);
         }
-        let containers = &counted.services;
+        let containers = &members.services;
         if containers.is_empty() {
             return Self::Absent;
         }
@@ -63,76 +50,82 @@ impl ProjectState {
         }
         let missing = missing(containers, services);
         if !missing.is_empty() {
-            return Self::Incomplete { missing };
+            let reason = format!(
+                "there is no container any more of {}: create it with `docker compose create --no-recreate`",
+                missing.join(", ")
+            );
+            return broken(reason, None);
         }
-        let not_running: Vec<_> = containers
+        let unhealthy: Vec<&str> = containers
+            .iter()
+            .filter(|it| it.health == Health::Unhealthy)
+            .map(|it| it.name.as_str())
+            .collect();
+        let unclear: Vec<String> = live_leftovers(members)
+            .chain(containers.iter().filter_map(unknown_word))
+            .chain(gone(members, services))
+            .collect();
+        let not_running: Vec<&Container> = containers
             .iter()
             .filter(|it| !matches!(it.state, RunState::Running | RunState::Unknown(_)))
             .filter(|it| !(it.completed() && may_complete(it, containers)))
             .collect();
-        let unhealthy: Vec<_> = containers
-            .iter()
-            .filter(|it| it.health == Health::Unhealthy)
-            .collect();
-        let left_over = left_over(counted);
-        let unclear: Vec<String> = left_over
-            .chain(containers.iter().filter_map(unclear))
-            .chain(gone(counted, services))
-            .collect();
         if !not_running.is_empty() {
-            let running = containers
-                .iter()
-                .filter(|it| it.state == RunState::Running)
-                .count();
             let ended = match not_running.as_slice() {
-                [one] if unhealthy.is_empty() && unclear.is_empty() => Some(*one),
+                [one] if unhealthy.is_empty() && unclear.is_empty() => {
+                    (one.state == RunState::Exited).then(|| one.id.clone())
+                }
                 _ => None,
             };
-            return Self::Partly {
-                running,
-                ended: ended
-                    .filter(|it| it.state == RunState::Exited)
-                    .map(|it| it.id.clone()),
-                not_running: not_running
-                    .iter()
-                    .map(|it| (it.name.clone(), it.status.clone()))
-                    .collect(),
-            };
+            return broken(not_all_run(containers, &not_running), ended);
         }
-        let names: Vec<_> = unhealthy.iter().map(|it| it.name.clone()).collect();
-        match (names.is_empty(), unclear.is_empty()) {
-            (false, _) => Self::Unhealthy { names },
-            (true, false) => Self::Unclear { what: unclear },
-            (true, true) => Self::Running,
+        if !unhealthy.is_empty() {
+            return broken(format!("unhealthy: {}", unhealthy.join(", ")), None);
         }
+        if !unclear.is_empty() {
+            return Self::Unclear { what: unclear };
+        }
+        Self::Running
     }
 }
 
-/// The containers of the database that run.
-fn databases(counted: &Counted) -> Vec<String> {
-    let left_over = counted.leftovers.iter().map(|it| &it.container);
-    let all = counted.services.iter().chain(left_over);
-    let of_it = all.filter(|it| it.service == DATABASE && it.state.is_live());
-    of_it.map(|it| it.name.clone()).collect()
+fn not_all_run(containers: &[Container], not_running: &[&Container]) -> String {
+    let running = containers
+        .iter()
+        .filter(|it| it.state == RunState::Running)
+        .count();
+    let how = not_running.iter().map(|it| match it.state {
+        // The processes of a paused container do not run, so it serves nobody.
+        RunState::Paused => format!(
+            "{} ({}: somebody paused it with `docker pause`, and it serves nobody)",
+            it.name, it.status
+        ),
+        _ => format!("{} ({})", it.name, it.status),
+    });
+    let how: Vec<String> = how.collect();
+    format!("{running} containers run, but not {}", how.join(", "))
 }
 
-/// What is left over and runs beside the container that counts.
-fn left_over(counted: &Counted) -> impl Iterator<Item = String> {
-    let live = counted
-        .leftovers
-        .iter()
-        .filter(|it| it.container.state.is_live());
-    live.map(|it| {
-        let name = &it.container.name;
-        format!(
-            "{name} {} and is left over: it {}",
-            it.container.state, it.why
-        )
+/// The names of the database's containers that run.
+fn databases(members: &Members) -> Vec<&str> {
+    let leftovers = members.leftovers.iter().map(|it| &it.container);
+    let all = members.services.iter().chain(leftovers);
+    let running = all.filter(|it| it.service == DATABASE && it.state.is_live());
+    running.map(|it| it.name.as_str()).collect()
+}
+
+/// Leftovers that run beside the container that counts.
+fn live_leftovers(members: &Members) -> impl Iterator<Item = String> {
+    let leftovers = members.leftovers.iter();
+    let live = leftovers.filter(|it| it.container.state.is_live());
+    live.map(|Leftover { container, why }| {
+        let (name, state) = (&container.name, &container.state);
+        format!("{name} {state} and is left over: it {why}")
     })
 }
 
-/// A word of Docker about a container that is not known.
-fn unclear(container: &Container) -> Option<String> {
+/// A word of Docker about a container that this agent does not know.
+fn unknown_word(container: &Container) -> Option<String> {
     let name = &container.name;
     match (&container.state, &container.health) {
         (state @ RunState::Unknown(_), _) => Some(format!("{name} {state}")),
@@ -143,54 +136,49 @@ fn unclear(container: &Container) -> Option<String> {
     }
 }
 
-/// Which services of the vendor's have no container, of `services` and of those that others depend on.
-fn missing(containers: &[Container], services: &[String]) -> Vec<String> {
-    let needed = containers
-        .iter()
-        .flat_map(|container| container.depends_on.iter().flatten())
-        .map(|dependency| &dependency.service);
-    let known = services.iter().chain(needed);
-    let known: BTreeSet<&String> = known.filter(|service| is_vendors(service)).collect();
-    let there: BTreeSet<&String> = containers.iter().map(|it| &it.service).collect();
-    known.difference(&there).map(ToString::to_string).collect()
+/// The required services without a container, of `services` and of those that others depend on.
+fn missing<'a>(containers: &'a [Container], services: &'a [String]) -> Vec<&'a str> {
+    let needed = containers.iter().flat_map(Container::dependencies);
+    let known = services.iter().chain(needed.map(|it| &it.service));
+    let required: BTreeSet<&str> = known
+        .map(String::as_str)
+        .filter(|it| is_required(it))
+        .collect();
+    let has = |service: &str| containers.iter().any(|it| it.service == service);
+    required.into_iter().filter(|it| !has(it)).collect()
 }
 
-/// Which of `services` the PBX can do without and have no container that counts. An update may have dropped them.
-fn gone(counted: &Counted, services: &[String]) -> Vec<String> {
-    let counts = |service: &str| counted.services.iter().any(|it| it.service == service);
-    let of_leftover = |service: &str| {
-        let mut leftovers = counted.leftovers.iter();
+/// Those of `services` that are not required and have no container that counts. An update may have dropped them.
+fn gone(members: &Members, services: &[String]) -> Vec<String> {
+    let counts = |service: &str| members.services.iter().any(|it| it.service == service);
+    let leftover_of = |service: &str| {
+        let mut leftovers = members.leftovers.iter();
         leftovers.find(|it| it.container.service == service)
     };
-    let gone = services
-        .iter()
-        .filter(|it| !is_vendors(it) && !counts(it))
-        // One that runs is told as such.
-        .filter(|it| !of_leftover(it).is_some_and(|it| it.container.state.is_live()));
-    gone.map(|service| match of_leftover(service) {
-        Some(Leftover { container, why }) => format!(
-            "{} does not count any more: it {why}; remove it with `docker rm {}`",
-            container.name, container.name
-        ),
-            None => format!(
-                "there is no container any more of {service}, which the last start started; the PBX runs without it"
-            ),
+    let gone = services.iter().filter(|it| !is_required(it) && !counts(it));
+    gone.filter_map(|service| match leftover_of(service) {
+        // `live_leftovers` reports it.
+        Some(leftover) if leftover.container.state.is_live() => None,
+        Some(Leftover { container: Container { name, .. }, why }) => Some(format!(
+            "{name} does not count any more: it {why}; remove it with `docker rm {name}`"
+        )),
+        None => Some(format!(
+            "there is no container any more of {service}, which the last start started; the PBX runs without it"
+        )),
     })
     .collect()
 }
 
-/// Whether a container may have ended with code 0: it does one thing and ends.
+/// Whether a container may have ended with code 0, because it does one thing and ends.
 fn may_complete(container: &Container, containers: &[Container]) -> bool {
     let service = &container.service;
-    let dependencies = containers
-        .iter()
-        .flat_map(|it| it.depends_on.iter().flatten());
+    let dependencies = containers.iter().flat_map(Container::dependencies);
     let mut needed_as = dependencies
         .filter(|it| it.service == *service)
         .map(|it| it.condition)
         .peekable();
     if needed_as.peek().is_none() {
-        return !was_ever_vendors(service);
+        return !was_ever_required(service);
     }
     needed_as.any(|condition| condition == Condition::CompletedSuccessfully)
 }
@@ -226,11 +214,29 @@ mod tests {
             container: container.clone(),
             why: "is older".to_owned(),
         });
-        let counted = Counted {
+        let members = Members {
             services: containers.to_vec(),
             leftovers: left_over.collect(),
         };
-        ProjectState::of(&counted, services)
+        ProjectState::of(&members, services)
+    }
+
+    fn reason(state: &ProjectState) -> &str {
+        match state {
+            ProjectState::Broken { reason, .. } => reason,
+            _ => "",
+        }
+    }
+
+    fn does_not_run(state: &ProjectState) -> bool {
+        reason(state).contains("containers run, but not ")
+    }
+
+    fn ended(state: &ProjectState) -> Option<&str> {
+        match state {
+            ProjectState::Broken { ended, .. } => ended.as_deref(),
+            _ => None,
+        }
     }
 
     const UP: (RunState, &str) = (RunState::Running, "Up 5 seconds");
@@ -253,9 +259,8 @@ mod tests {
         ]));
         assert_eq!(
             state,
-            ProjectState::Partly {
-                running: 1,
-                not_running: vec![("portsip.s1".into(), "Exited (137) 1 second ago".into())],
+            ProjectState::Broken {
+                reason: "1 containers run, but not portsip.s1 (Exited (137) 1 second ago)".into(),
                 ended: Some("id-s1".into()),
             }
         );
@@ -269,7 +274,10 @@ mod tests {
         ] {
             for others in [UP, ENDED] {
                 let state = of(&project(&[odd.clone(), others]));
-                let nothing_ended = matches!(state, ProjectState::Partly { ended: None, .. });
+                if odd.0 == RunState::Paused {
+                    assert!(reason(&state).contains("`docker pause`"), "{state:?}");
+                }
+                let nothing_ended = does_not_run(&state) && ended(&state).is_none();
                 assert!(nothing_ended, "{odd:?}: {state:?}");
             }
         }
@@ -286,7 +294,7 @@ mod tests {
             "{what:?}"
         );
         let state = of(&project(&[odd, ENDED]));
-        let nothing_ended = matches!(state, ProjectState::Partly { ended: None, .. });
+        let nothing_ended = does_not_run(&state) && ended(&state).is_none();
         assert!(
             nothing_ended,
             "it may be more than one that has ended: {state:?}"
@@ -299,7 +307,7 @@ mod tests {
     #[test]
     fn two_that_have_ended_are_more_than_one() {
         let state = of(&project(&[UP, ENDED, ENDED]));
-        assert!(matches!(state, ProjectState::Partly { ended: None, .. }));
+        assert!(does_not_run(&state) && ended(&state).is_none());
     }
 
     #[test]
@@ -312,8 +320,8 @@ mod tests {
             container("ai", ""),
         ];
         let state = judged(&all, &[], &["ai".into(), "crm".into(), "voicemail".into()]);
-        let missing = vec!["nats".into(), "voicemail".into()];
-        assert_eq!(state, ProjectState::Incomplete { missing });
+        let missing = "there is no container any more of nats, voicemail: ";
+        assert!(reason(&state).starts_with(missing), "{state:?}");
     }
 
     #[test]
@@ -347,23 +355,22 @@ mod tests {
         assert_eq!(of(&all), ProjectState::Running);
         all[0].depends_on = container("app", "s1:service_started:false").depends_on;
         let needed = of(&all);
-        assert!(matches!(needed, ProjectState::Partly { .. }), "{needed:?}");
+        assert!(does_not_run(&needed), "{needed:?}");
         for service in ["ai", "databoard"] {
             let mut all = project(&[UP, DONE]);
             all[1].service = service.to_owned();
             let state = of(&all);
-            assert!(matches!(state, ProjectState::Partly { .. }), "{state:?}");
+            assert!(does_not_run(&state), "{state:?}");
         }
         let failed = of(&project(&[UP, ENDED]));
-        assert!(matches!(failed, ProjectState::Partly { .. }), "{failed:?}");
+        assert!(does_not_run(&failed), "{failed:?}");
     }
 
     #[test]
     fn an_unhealthy_container_is_named() {
         let mut all = project(&[UP, UP]);
         all[1].health = Health::Unhealthy;
-        let names = vec!["portsip.s1".to_owned()];
-        assert_eq!(of(&all), ProjectState::Unhealthy { names });
+        assert_eq!(reason(&of(&all)), "unhealthy: portsip.s1");
         all[1].health = Health::Starting;
         assert_eq!(of(&all), ProjectState::Running);
     }
@@ -374,7 +381,7 @@ mod tests {
         all.push(container("app", "s0:service_completed_successfully:false"));
         assert_eq!(of(&all), ProjectState::Running);
         all[0].status = "Exited (1) 3 seconds ago".into();
-        assert!(matches!(of(&all), ProjectState::Partly { .. }));
+        assert!(does_not_run(&of(&all)));
     }
 
     #[test]
@@ -396,10 +403,7 @@ mod tests {
     #[test]
     fn beside_one_that_is_left_over_and_runs_nothing_is_started_again() {
         let state = judged(&project(&[UP, ENDED]), &project(&[UP]), &[]);
-        assert!(
-            matches!(state, ProjectState::Partly { ended: None, .. }),
-            "{state:?}"
-        );
+        assert!(does_not_run(&state) && ended(&state).is_none(), "{state:?}");
     }
 
     #[test]
@@ -411,17 +415,12 @@ mod tests {
         };
         let mut now = project(&[UP, ENDED]);
         now.push(database("new", RunState::Running));
-        let names = vec!["new".to_owned(), "old".to_owned()];
         for state in [RunState::Running, RunState::Paused, RunState::Restarting] {
             let both = judged(&now, &[database("old", state)], &[]);
-            assert_eq!(
-                both,
-                ProjectState::TwoDatabases {
-                    names: names.clone()
-                }
-            );
+            assert!(reason(&both).starts_with("two databases run"), "{both:?}");
+            assert!(reason(&both).ends_with(": new, old"), "{both:?}");
         }
         let one = judged(&now, &[database("old", RunState::Exited)], &[]);
-        assert!(matches!(one, ProjectState::Partly { .. }), "{one:?}");
+        assert!(does_not_run(&one), "{one:?}");
     }
 }

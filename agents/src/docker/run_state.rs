@@ -1,28 +1,23 @@
-//! Docker's words for how a container is: its state and its health. Pure. A word that is not known means that it
-//! is not known how the container is, and is told.
+//! Docker's words for the state and the health of a container. Pure. A word that this agent does not know is kept
+//! and reported, and such a container is taken to run.
 
 use std::fmt;
 
 /// Docker's state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RunState {
-    /// Made, never started.
+    /// Never started.
     Created,
-    /// Runs.
     Running,
-    /// Its processes are frozen.
+    /// Its processes are frozen (`docker pause`).
     Paused,
-    /// Ended, and Docker is about to start it again.
+    /// It has ended, and Docker is about to start it again.
     Restarting,
-    /// Ended.
     Exited,
-    /// Being removed.
     Removing,
-    /// Could not be removed completely.
+    /// Docker could not remove it completely.
     Dead,
-    /// Ending.
     Stopping,
-    /// A word that we do not know.
     Unknown(String),
 }
 
@@ -42,14 +37,12 @@ impl RunState {
         }
     }
 
-    /// Whether processes of it exist or may exist in a moment.
+    /// Whether the container has processes or may have some in a moment.
     pub(super) fn is_live(&self) -> bool {
-        match self {
-            Self::Running | Self::Paused | Self::Restarting | Self::Stopping | Self::Unknown(_) => {
-                true
-            }
-            Self::Created | Self::Exited | Self::Removing | Self::Dead => false,
-        }
+        !matches!(
+            self,
+            Self::Created | Self::Exited | Self::Removing | Self::Dead
+        )
     }
 }
 
@@ -71,18 +64,15 @@ impl fmt::Display for RunState {
     }
 }
 
-/// What a container's health check says.
+/// The result of a container's health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Health {
-    /// It has none.
+    /// The container has no health check.
     None,
     /// No check has passed yet.
     Starting,
-    /// The last check passed.
     Healthy,
-    /// As many checks failed as make it unhealthy.
     Unhealthy,
-    /// A word that we do not know.
     Unknown(String),
 }
 

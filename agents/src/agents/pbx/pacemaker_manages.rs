@@ -10,13 +10,13 @@ use quick_xml::events::{BytesStart, Event};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long Pacemaker may take to tell.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long Pacemaker may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks Pacemaker.
+/// Asks Pacemaker whether it manages the resource.
 ///
 /// # Errors
-/// It does not manage the resource, or does not tell: a sentence.
+/// Why Pacemaker does not manage the resource, or does not tell.
 pub(super) async fn is_managed(resource: &str) -> Result<(), String> {
     let failed =
         |why: &str| format!("Pacemaker does not tell whether it manages {resource}: {why}");
@@ -25,7 +25,7 @@ pub(super) async fn is_managed(resource: &str) -> Result<(), String> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(ANSWER, asked)
+    let output = timeout(ANSWER_TIMEOUT, asked)
         .await
         .map_err(|_| failed("crm_mon does not answer"))?
         .map_err(|error| failed(&format!("run crm_mon: {error}")))?;
@@ -40,7 +40,7 @@ pub(super) async fn is_managed(resource: &str) -> Result<(), String> {
     }
 }
 
-/// What a status of the cluster says against managing the resource.
+/// Why the resource is not managed, by the output of crm_mon; none if it is managed.
 fn judge(status: &str, resource: &str) -> Result<Option<String>, String> {
     let mut reader = Reader::from_str(status);
     let mut in_maintenance = BTreeSet::new();
@@ -78,7 +78,7 @@ fn judge(status: &str, resource: &str) -> Result<Option<String>, String> {
     Ok(node.map(|node| format!("the node {node} is in maintenance")))
 }
 
-/// An instance of a clone has its number behind the name.
+/// An instance of a clone has its number after the name.
 fn is_of(element: &BytesStart<'_>, resource: &str) -> bool {
     let name = |text: &str| text.split(':').next().map(str::to_owned);
     attribute(element, "id").is_some_and(|id| name(&id) == name(resource))

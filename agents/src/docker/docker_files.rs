@@ -1,4 +1,5 @@
-//! What Docker keeps on disk about a container (`config.v2.json`), for when it does not answer and nothing was noted.
+//! What Docker keeps on disk about a container (`config.v2.json`), for when Docker does not answer and no start has
+//! recorded the container.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,15 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::answer;
 use super::container::Container;
-use super::end::Known;
+use super::end_without_docker::ContainerRecord;
 use super::order::Order;
 use super::signal;
 
-/// Where Docker has its data, unless it is told otherwise.
+/// Where Docker has its data, unless its settings name another directory.
 const DATA_ROOT: &str = "/var/lib/docker";
-/// Where it is told otherwise.
 const SETTINGS: &str = "/etc/docker/daemon.json";
 
 const PROJECT: &str = "com.docker.compose.project";
@@ -29,68 +28,59 @@ struct File {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Config {
-    #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
-    #[serde(default)]
     stop_signal: Option<String>,
-    #[serde(default)]
     stop_timeout: Option<i64>,
 }
 
-/// What is kept about containers of which nothing else is known.
+/// The containers about which Docker keeps files.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct OnDisk {
     /// Those of the project.
-    pub ours: Vec<Known>,
-    /// Those of `docker compose run`.
-    pub one_offs: Vec<Known>,
+    pub project: Vec<ContainerRecord>,
+    /// Those of the project that `docker compose run` created.
+    pub one_offs: Vec<ContainerRecord>,
     /// Those of other projects, or of none.
-    pub others: Vec<Known>,
+    pub others: Vec<ContainerRecord>,
 }
 
-impl Kept {
-    /// Reads what is kept about these ids. An id about which nothing can be read is in none of the lists.
+impl OnDisk {
+    /// Reads the files of the containers with these ids. An id without a readable file is in none of the lists.
     pub fn about<'a>(ids: impl Iterator<Item = &'a String>, project: &str) -> Self {
         let settings = fs::read(SETTINGS).unwrap_or_default();
-        let roots = data_roots(&settings);
-        Self::under(&roots, ids, project)
+        Self::under(&data_roots(&settings), ids, project)
     }
 
     fn under<'a>(roots: &[PathBuf], ids: impl Iterator<Item = &'a String>, project: &str) -> Self {
-        let mut kept = Self::default();
+        let mut on_disk = Self::default();
         let mut containers = Vec::new();
         for id in ids {
-            let Some(file) = roots.iter().find_map(|root| read(root, id)) else {
+            let Some(File { name, config }) = roots.iter().find_map(|root| read(root, id)) else {
                 continue;
             };
-            let labels = file.config.labels.unwrap_or_default();
-            let is_ours = labels.get(PROJECT).is_some_and(|it| it == project);
-            let container = Container::from_summary(answer::Summary {
-                id: id.clone(),
-                names: Some(vec![file.name]),
-                labels: Some(labels),
-                ..Default::default()
-            });
-            let known = Known {
-                stop_signal: signal::number_or_term(file.config.stop_signal.as_deref()),
-                stop_timeout: file.config.stop_timeout,
-                ..Known::named(&container, usize::MAX)
+            let labels = config.labels.unwrap_or_default();
+            let container = Container::from_labels(id, Some(&name), &labels);
+            let record = ContainerRecord {
+                stop_signal: signal::number_or_term(config.stop_signal.as_deref()),
+                stop_timeout: config.stop_timeout,
+                depth: usize::MAX,
+                ..ContainerRecord::named(&container)
             };
-            match (is_ours, container.one_off) {
-                (false, _) => kept.others.push(known),
-                (true, true) => kept.one_offs.push(known),
-                (true, false) => {
-                    containers.push(container);
-                    kept.ours.push(known);
-                }
+            if labels.get(PROJECT).is_none_or(|it| it != project) {
+                on_disk.others.push(record);
+            } else if container.one_off {
+                on_disk.one_offs.push(record);
+            } else {
+                on_disk.project.push(record);
+                containers.push(container);
             }
         }
         if let Ok(order) = Order::of(&containers) {
-            for (at, known) in kept.ours.iter_mut().enumerate() {
-                known.depth = order.depth(at);
+            for (at, record) in on_disk.project.iter_mut().enumerate() {
+                record.depth = order.depth(at);
             }
         }
-        kept
+        on_disk
     }
 }
 
@@ -99,14 +89,12 @@ fn read(root: &Path, id: &str) -> Option<File> {
     serde_json::from_slice(&text).ok()
 }
 
-/// The directories that may be Docker's, by the text of its settings.
+/// The directories that may hold Docker's data, by the text of its settings.
 fn data_roots(settings: &[u8]) -> Vec<PathBuf> {
     let settings: serde_json::Value = serde_json::from_slice(settings).unwrap_or_default();
     let set = ["data-root", "graph"].map(|name| settings[name].as_str().map(PathBuf::from));
-    set.into_iter()
-        .flatten()
-        .chain([DATA_ROOT.into()])
-        .collect()
+    let set = set.into_iter().flatten();
+    set.chain([DATA_ROOT.into()]).collect()
 }
 
 #[cfg(test)]
@@ -145,19 +133,25 @@ mod tests {
             fs::write(directory.join("config.v2.json"), text).unwrap();
         }
         let ids = ['a', 'b', 'c', 'd', 'e'].map(id);
-        let kept = Kept::under(&[root.path().to_owned()], ids.iter(), "portsip");
-        let of = |known: &[Known]| -> Vec<(String, usize)> {
-            known.iter().map(|it| (it.name.clone(), it.depth)).collect()
+        let on_disk = OnDisk::under(&[root.path().to_owned()], ids.iter(), "portsip");
+        let of = |records: &[ContainerRecord]| -> Vec<(String, usize)> {
+            records
+                .iter()
+                .map(|it| (it.name.clone(), it.depth))
+                .collect()
         };
-        let ours = [
+        let project = [
             ("portsip.nats".to_owned(), 0),
             ("portsip.gateway".to_owned(), 1),
         ];
-        assert_eq!(of(&kept.ours), ours);
-        assert_eq!(kept.one_offs[0].name, "portsip.initdt");
-        assert_eq!(kept.others[0].name, "web");
+        assert_eq!(of(&on_disk.project), project);
+        assert_eq!(on_disk.one_offs[0].name, "portsip.initdt");
+        assert_eq!(on_disk.others[0].name, "web");
         assert_eq!(
-            (kept.ours[0].stop_signal, kept.ours[0].stop_timeout),
+            (
+                on_disk.project[0].stop_signal,
+                on_disk.project[0].stop_timeout
+            ),
             (2, Some(30))
         );
     }

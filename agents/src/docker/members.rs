@@ -1,18 +1,17 @@
-//! Which containers are the PBX, and which are left over from before an update. Pure.
+//! Which containers of a project are the PBX, and which are left over from before an update. Pure.
 //!
-//! Only the newest container of a service counts, to a monitor also an older one that runs while the newest was never
-//! started. Others stay behind when `docker compose` is interrupted while it
-//! replaces a container, or when somebody makes a second one. A service that a newer PBX does not have any more
+//! Of each service, only the newest container counts. Others stay behind when `docker compose` is interrupted while it
+//! replaces a container, or when somebody creates a second one. A service that a newer PBX does not have any more
 //! (`databoard`) leaves a container of an older image than the rest.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::condition::RunState;
 use super::container::Container;
+use super::run_state::RunState;
 use super::version::compare;
 
-/// The services of the vendor's compose file without which there is no PBX, the database aside.
+/// The services of the vendor's compose file that a PBX must have, beside the database.
 const PROGRAMS: [&str; 16] = [
     "nats",
     "callmanager",
@@ -37,10 +36,10 @@ const FORMER: [&str; 1] = ["databoard"];
 
 /// The containers of a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counted {
-    /// One of each service.
+pub(super) struct Members {
+    /// The PBX: one container of each service.
     pub(super) services: Vec<Container>,
-    /// What is neither started nor looked at.
+    /// What is neither started nor monitored.
     pub(super) leftovers: Vec<Leftover>,
 }
 
@@ -48,133 +47,117 @@ pub(super) struct Counted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Leftover {
     pub(super) container: Container,
-    /// Why: a sentence without its subject.
+    /// Why it does not count: a sentence without its subject.
     pub(super) why: String,
 }
 
 /// Whether a PBX of some version has this service.
-pub(super) fn was_ever_vendors(service: &str) -> bool {
-    is_vendors(service) || FORMER.contains(&service)
+pub(super) fn was_ever_required(service: &str) -> bool {
+    is_required(service) || FORMER.contains(&service)
 }
 
-/// Whether the PBX is none without this service.
-pub(super) fn is_vendors(service: &str) -> bool {
+/// Whether a PBX must have this service.
+pub(super) fn is_required(service: &str) -> bool {
     service == DATABASE || PROGRAMS.contains(&service)
 }
 
-/// Tells the containers that a start starts from the others. Those of `docker compose run` are neither.
-pub(super) fn counted(all: Vec<Container>) -> Counted {
-    told_apart(all, |of_service| of_service.len() - 1)
-}
+impl Members {
+    /// The containers that a start starts: the newest of each service. Those of `docker compose run` are left out.
+    pub(super) fn to_start(all: Vec<Container>) -> Self {
+        Self::chosen_by(all, |of_service| of_service.len() - 1)
+    }
 
-/// Tells the containers of which the PBX consists as it runs from the others. A newer container that was never
-/// started does not count beside one that runs: the next start takes it.
-pub(super) fn counted_as_it_runs(all: Vec<Container>) -> Counted {
-    told_apart(all, |of_service| {
-        let newest = of_service.len() - 1;
-        let runs = |it: &Container| it.state.is_live();
-        match of_service[newest].state {
-            RunState::Created => of_service.iter().rposition(runs).unwrap_or(newest),
-            _ => newest,
+    /// The containers of which the PBX consists as it runs. A newer container that was never started does not count
+    /// beside one that runs; the next start takes it.
+    pub(super) fn as_it_runs(all: Vec<Container>) -> Self {
+        Self::chosen_by(all, |of_service| {
+            let newest = of_service.len() - 1;
+            let runs = |it: &Container| it.state.is_live();
+            match of_service[newest].state {
+                RunState::Created => of_service.iter().rposition(runs).unwrap_or(newest),
+                _ => newest,
+            }
+        })
+    }
+
+    /// `choose` gets the containers of one service, the oldest first, and returns the position of the one that counts.
+    fn chosen_by(all: Vec<Container>, choose: impl Fn(&[Container]) -> usize) -> Self {
+        let mut by_service: BTreeMap<String, Vec<Container>> = BTreeMap::new();
+        for container in all.into_iter().filter(|container| !container.one_off) {
+            let of_service = by_service.entry(container.service.clone()).or_default();
+            of_service.push(container);
         }
-    })
-}
-
-/// `choose` gets the containers of one service, the oldest first, and returns the position of the one that counts.
-fn told_apart(all: Vec<Container>, choose: impl Fn(&[Container]) -> usize) -> Counted {
-    let mut by_service: BTreeMap<String, Vec<Container>> = BTreeMap::new();
-    for container in all.into_iter().filter(|container| !container.one_off) {
-        let of_service = by_service.entry(container.service.clone()).or_default();
-        of_service.push(container);
-    }
-    let mut services = Vec::new();
-    let mut leftovers = Vec::new();
-    for (service, mut of_service) in by_service {
-        // Of two that were made in the same second, the one that runs is last.
-        of_service.sort_by_cached_key(|it| (it.created, it.state.is_live(), it.id.clone()));
-        let position = choose(&of_service);
-        let counts = of_service.remove(position);
-        let others = of_service.into_iter().enumerate();
-        leftovers.extend(others.map(|(at, container)| Leftover {
-            why: if at < position {
-                format!(
-                    "is older than {}, which is the container of {service} too",
-                    counts.name
-                )
-            } else {
-                format!("was never started, and {} of {service} runs", counts.name)
-            },
-            container,
-        }));
-        services.push(counts);
-    }
-    if let Some(version) = newest_version(&services) {
-        let (former, current) = services
-            .into_iter()
-            .partition(|it| FORMER.contains(&it.service.as_str()) && is_older(it, &version));
-        services = current;
-        leftovers.extend(former.into_iter().map(|container| Leftover {
-            why: format!("is of a version before {version}, which has no such service"),
-            container,
-        }));
-    }
-    Counted {
-        services,
-        leftovers,
+        let mut members = Self::default();
+        for (service, mut of_service) in by_service {
+            // Of two that were created in the same second, the one that runs is last.
+            of_service.sort_by_cached_key(|it| (it.created, it.state.is_live(), it.id.clone()));
+            let position = choose(&of_service);
+            let counts = of_service.remove(position);
+            for (at, container) in of_service.into_iter().enumerate() {
+                let why = if at < position {
+                    format!(
+                        "is older than {}, which is the container of {service} too",
+                        counts.name
+                    )
+                } else {
+                    format!("was never started, and {} of {service} runs", counts.name)
+                };
+                members.leftovers.push(Leftover { container, why });
+            }
+            members.services.push(counts);
+        }
+        if let Some(version) = newest_version(&members.services) {
+            let is_former = |it: &mut Container| {
+                let own = it.version.as_deref().unwrap_or_default();
+                FORMER.contains(&it.service.as_str()) && is_older(own, &version)
+            };
+            let former = members.services.extract_if(.., is_former);
+            members.leftovers.extend(former.map(|container| Leftover {
+                container,
+                why: format!("is of a version before {version}, which has no such service"),
+            }));
+        }
+        members
     }
 }
 
-fn is_older(container: &Container, version: &str) -> bool {
-    let own = container.version.as_deref().unwrap_or_default();
-    compare(own, version) == Some(Ordering::Less)
+fn is_older(version: &str, than: &str) -> bool {
+    compare(version, than) == Some(Ordering::Less)
 }
 
-/// The containers of the vendor's programs, and the version of the image of each that has one. The database has
-/// an image of its own, and so may what somebody has added.
+/// The containers of the vendor's programs. The database has an image of its own, and so may what somebody has added.
+fn programs(services: &[Container]) -> impl Iterator<Item = &Container> {
+    let is_program = |it: &&Container| PROGRAMS.contains(&it.service.as_str());
+    services.iter().filter(is_program)
+}
+
+/// The vendor's programs whose image has a version, with the version.
 fn versions(services: &[Container]) -> impl Iterator<Item = (&Container, &str)> {
-    services
-        .iter()
-        .filter(|it| PROGRAMS.contains(&it.service.as_str()))
-        .filter_map(|it| Some((it, it.version.as_deref()?)))
+    programs(services).filter_map(|it| Some((it, it.version.as_deref()?)))
 }
 
 /// The newest version of the vendor's programs.
 pub(super) fn newest_version(services: &[Container]) -> Option<String> {
-    versions(services)
-        .map(|(_, version)| version)
-        .reduce(|one, other| match compare(one, other) {
-            Some(Ordering::Less) => other,
-            _ => one,
-        })
-        .map(str::to_owned)
+    let versions = versions(services).map(|(_, version)| version);
+    let newest = versions.reduce(|one, other| if is_older(one, other) { other } else { one });
+    newest.map(str::to_owned)
 }
 
 /// The containers of the vendor's programs whose image is older than `version`, and the oldest version of these.
 pub(super) fn older_than(services: &[Container], version: &str) -> Option<(Vec<String>, String)> {
-    let old: Vec<_> = versions(services)
-        .filter(|(_, own)| compare(own, version) == Some(Ordering::Less))
-        .collect();
-    let oldest =
-        old.iter()
-            .map(|(_, own)| *own)
-            .reduce(|one, other| match compare(one, other) {
-                Some(Ordering::Greater) => other,
-                _ => one,
-            })?;
-    let names = old.iter().map(|(container, _)| container.name.clone());
+    let old = || versions(services).filter(|(_, own)| is_older(own, version));
+    let own = old().map(|(_, own)| own);
+    let oldest = own.reduce(|one, other| if is_older(other, one) { other } else { one })?;
+    let names = old().map(|(container, _)| container.name.clone());
     Some((names.collect(), oldest.to_owned()))
 }
 
 /// The containers of the vendor's programs that have another image than the newest of them. A tag moves, so two
-/// images may bear one tag and one version.
+/// images may have the same tag and the same version.
 pub(super) fn of_another_image(services: &[Container]) -> Vec<String> {
-    let programs = || {
-        services
-            .iter()
-            .filter(|it| PROGRAMS.contains(&it.service.as_str()))
-    };
-    let newest = programs().max_by_key(|it| it.created).map(|it| &it.image);
-    programs()
+    let newest = programs(services).max_by_key(|it| it.created);
+    let newest = newest.map(|it| &it.image);
+    programs(services)
         .filter(|it| Some(&it.image) != newest)
         .map(|it| it.name.clone())
         .collect()
@@ -210,7 +193,7 @@ mod tests {
                 ..made("nats", "portsip-nats-run-1", 300, "22.4.0")
             },
         ];
-        let counted = counted(all);
+        let counted = Members::to_start(all);
         assert_eq!(
             names(&counted.services),
             ["0123456789ab_portsip.gateway", "portsip.nats"]
@@ -235,7 +218,7 @@ mod tests {
             ..made("ai", "z", 100, "")
         };
         for all in [vec![runs.clone(), ended.clone()], vec![ended, runs]] {
-            assert_eq!(names(&counted(all).services), ["portsip.ai"]);
+            assert_eq!(names(&Members::to_start(all).services), ["portsip.ai"]);
         }
     }
 
@@ -253,8 +236,8 @@ mod tests {
             vec![old(), ended(), new()],
             vec![new(), ended(), old()],
         ] {
-            assert_eq!(names(&counted(all.clone()).services), ["new"]);
-            let now = counted_as_it_runs(all);
+            assert_eq!(names(&Members::to_start(all.clone()).services), ["new"]);
+            let now = Members::as_it_runs(all);
             assert_eq!(names(&now.services), ["old"]);
             assert!(!now.leftovers.iter().any(|it| it.container.state.is_live()));
         }
@@ -263,7 +246,7 @@ mod tests {
             (vec![ended(), old()], "ended"),
             (vec![old(), of("newer", 200, RunState::Paused)], "newer"),
         ] {
-            assert_eq!(names(&counted_as_it_runs(all).services), [counts]);
+            assert_eq!(names(&Members::as_it_runs(all).services), [counts]);
         }
     }
 
@@ -275,7 +258,7 @@ mod tests {
             made("callmanager", "portsip.callmanager", 200, "22.4.0"),
             made("crm", "crm", 100, "1.0"),
         ];
-        let counted = counted(all);
+        let counted = Members::to_start(all);
         assert_eq!(
             names(&counted.services),
             ["portsip.callmanager", "crm", "portsip.gateway"]
@@ -289,7 +272,7 @@ mod tests {
             made("databoard", "portsip.databoard", 100, "22.2.1"),
             made("callmanager", "portsip.callmanager", 100, "22.2.1"),
         ];
-        assert_eq!(counted(all).leftovers, []);
+        assert_eq!(Members::to_start(all).leftovers, []);
     }
 
     #[test]

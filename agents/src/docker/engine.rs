@@ -1,0 +1,298 @@
+//! The requests to the Docker Engine. Each has a time limit and an error that says what was being done.
+//! <https://docs.docker.com/reference/api/engine/>
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::body::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::container::{Container, Inspection, Summary, shortened};
+use super::error::{DockerError, Result};
+use super::http::{escaped, request};
+use super::version::{OLDEST, is_too_old};
+
+/// How long Docker may take to answer a query, which it answers from memory. A Docker that takes longer hangs.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an error may wait for the last lines that a container wrote.
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The version of the API that is used if the daemon knows it. No version suits all: Docker 20.10 knows nothing newer
+/// than 1.41, Docker 29 nothing older than 1.44.
+const API: (u32, u32) = (1, 44);
+
+/// A connection to one Docker daemon.
+#[derive(Debug)]
+pub(super) struct Engine {
+    socket: PathBuf,
+    version: String,
+    /// `/v1.44`, the beginning of every path.
+    api: String,
+}
+
+/// What Docker is told to do with a container.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Command {
+    /// Set its restart policy to `no`.
+    NeverRestart,
+    Start,
+    Unpause,
+    /// Send the stop signal, and SIGKILL after this time, in whole seconds.
+    Stop(Duration),
+}
+
+impl Engine {
+    pub(super) async fn connect(socket: &Path) -> Result<Self> {
+        let mut engine = Self {
+            socket: socket.to_owned(),
+            version: String::new(),
+            api: String::new(),
+        };
+        let doing = "reach Docker";
+        let answer: Value = engine.query(doing, "/version").await?;
+        let text = |name: &str| answer[name].as_str();
+        let (Some(version), Some(newest)) = (text("Version"), text("ApiVersion")) else {
+            return Err(DockerError::NotUnderstood {
+                doing: doing.to_owned(),
+                said: "it has no version".to_owned(),
+            });
+        };
+        engine.version = version.to_owned();
+        engine.api = format!("/v{}", api_version(newest, text("MinAPIVersion")));
+        Ok(engine)
+    }
+
+    /// Fails when this Docker is too old to be supported. The text is short, because `pcs status` shows only the
+    /// beginning of a reason.
+    pub(super) fn check_version(&self) -> Result {
+        let version = &self.version;
+        if is_too_old(version) {
+            return Err(DockerError::Unusable(format!(
+                "Docker {version} is too old: install {OLDEST} or later, such as docker-ce \
+                 (https://docs.docker.com/engine/install/)"
+            )));
+        }
+        Ok(())
+    }
+
+    /// All containers of a project, also those of `docker compose run`.
+    pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>> {
+        let label = format!("com.docker.compose.project={project}");
+        let filters = json!({ "label": [label] }).to_string();
+        let doing = format!("list the containers of project {project}");
+        let path = format!("/containers/json?all=1&filters={}", escaped(&filters));
+        let answer: Vec<Summary> = self.query(&doing, &path).await?;
+        Ok(answer.into_iter().map(Container::from_summary).collect())
+    }
+
+    /// Docker answers this only after a start or stop of the container that is under way, so the answer is final.
+    pub(super) async fn inspect(&self, container: &Container) -> Result<Inspection> {
+        let found = self.inspect_if_there(container).await?;
+        let removed = || DockerError::container(&container.name, "was removed meanwhile");
+        found.ok_or_else(removed)
+    }
+
+    /// The same; none if the container was removed.
+    pub(super) async fn inspect_if_there(
+        &self,
+        container: &Container,
+    ) -> Result<Option<Inspection>> {
+        let answer = self.inspect_raw(&container.id, &container.name).await?;
+        Ok(answer.as_ref().map(Inspection::from_answer))
+    }
+
+    /// The name of a container, or none if there is none with this id.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<String>> {
+        let answer = self.inspect_raw(id, id).await?;
+        let name = |it: Value| it["Name"].as_str().unwrap_or(id).to_owned();
+        Ok(answer.map(|it| name(it).trim_start_matches('/').to_owned()))
+    }
+
+    async fn inspect_raw(&self, id: &str, name: &str) -> Result<Option<Value>> {
+        let path = format!("/containers/{}/json", escaped(id));
+        match self.query(&format!("inspect {name}"), &path).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(DockerError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What happened to a container between these two times since 1970. Docker keeps the last 256 events of all
+    /// containers.
+    pub(super) async fn events(
+        &self,
+        container: &Container,
+        since: Duration,
+        until: Duration,
+    ) -> Result<Vec<Value>> {
+        let doing = format!("read the events of {}", container.name);
+        let filters = json!({ "container": [container.id] }).to_string();
+        let time = |it: Duration| format!("{}.{:09}", it.as_secs(), it.subsec_nanos());
+        let path = format!(
+            "/events?since={}&until={}&filters={}",
+            time(since),
+            time(until),
+            escaped(&filters)
+        );
+        let body = self.send(&doing, None, Method::GET, &path, None).await?;
+        let events = serde_json::Deserializer::from_slice(&body).into_iter();
+        let events: Result<_, serde_json::Error> = events.collect();
+        events.map_err(|error| not_understood(&doing, &error))
+    }
+
+    /// The last lines that a container wrote, to tell why it ended. None if they cannot be read.
+    pub(super) async fn last_lines(&self, container: &Container) -> Option<String> {
+        let path = format!(
+            "/containers/{}/logs?stdout=1&stderr=1&tail=3",
+            escaped(&container.id)
+        );
+        let answer = self.send("read a log", None, Method::GET, &path, None);
+        let body = timeout(LOG_TIMEOUT, answer).await.ok()?.ok()?;
+        Some(shortened(&log_text(&body))).filter(|text| !text.is_empty())
+    }
+
+    /// Has Docker carry out a command. Docker answers 304 when the container is in that state already.
+    pub(super) async fn order(
+        &self,
+        container: &Container,
+        command: Command,
+        until: Instant,
+    ) -> Result {
+        let name = &container.name;
+        let no_restart = || json!({ "RestartPolicy": { "Name": "no" } }).to_string();
+        let (doing, verb, body) = match command {
+            Command::NeverRestart => (
+                format!("set the restart policy of {name} to no"),
+                "update".to_owned(),
+                Some(no_restart()),
+            ),
+            Command::Start => (format!("start {name}"), "start".to_owned(), None),
+            Command::Unpause => (format!("unpause {name}"), "unpause".to_owned(), None),
+            Command::Stop(grace) => {
+                let seconds = grace.as_secs().min(i32::MAX as u64);
+                (format!("stop {name}"), format!("stop?t={seconds}"), None)
+            }
+        };
+        let path = format!("/containers/{}/{verb}", escaped(&container.id));
+        let sent = self.send(&doing, Some(until), Method::POST, &path, body);
+        sent.await.map(drop)
+    }
+
+    async fn query<T: DeserializeOwned>(&self, doing: &str, path: &str) -> Result<T> {
+        let body = self.send(doing, None, Method::GET, path, None).await?;
+        serde_json::from_slice(&body).map_err(|error| not_understood(doing, &error))
+    }
+
+    /// `until` limits a command, which takes as long as it takes. A query has its own limit.
+    async fn send(
+        &self,
+        doing: &str,
+        until: Option<Instant>,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Bytes> {
+        let doing = doing.to_owned();
+        let began = Instant::now();
+        let path = format!("{}{path}", self.api);
+        let answer = request(&self.socket, method, &path, body);
+        let answer = timeout_at(until.unwrap_or(began + QUERY_TIMEOUT), answer).await;
+        let seconds = began.elapsed().as_secs_f64();
+        let said = match answer {
+            Ok(Ok((200..300 | 304, body))) => return Ok(body),
+            Ok(Ok((status, body))) => {
+                let said = message_in(&body);
+                return Err(DockerError::Refused {
+                    doing,
+                    status,
+                    said,
+                });
+            }
+            Ok(Err(said)) => said,
+            Err(_) if until.is_some() => return Err(DockerError::OutOfTime { doing, seconds }),
+            Err(_) => format!("no answer in {seconds:.1} s"),
+        };
+        Err(DockerError::Unreachable {
+            doing,
+            socket: self.socket.clone(),
+            said,
+        })
+    }
+}
+
+fn not_understood(doing: &str, error: &serde_json::Error) -> DockerError {
+    DockerError::NotUnderstood {
+        doing: doing.to_owned(),
+        said: error.to_string(),
+    }
+}
+
+/// The message of an error: JSON, or whatever is there.
+fn message_in(body: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    match answer["message"].as_str() {
+        Some(message) => shortened(message),
+        None => shortened(&String::from_utf8_lossy(body)),
+    }
+}
+
+/// The text of a log. Without a terminal, each piece has eight bytes before it: the stream and a length.
+fn log_text(mut body: &[u8]) -> String {
+    let mut text = Vec::new();
+    while let [0..=2, 0, 0, 0, a, b, c, d, rest @ ..] = body {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let (piece, after) = rest.split_at(length.min(rest.len()));
+        text.extend_from_slice(piece);
+        body = after;
+    }
+    text.extend_from_slice(body);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The version of the API to use with a daemon that knows the versions from `oldest` to `newest`.
+fn api_version(newest: &str, oldest: Option<&str>) -> String {
+    let wanted = oldest.and_then(numbers).map_or(API, |it| API.max(it));
+    match numbers(newest) {
+        Some(newest) if newest >= wanted => format!("{}.{}", wanted.0, wanted.1),
+        _ => newest.to_owned(),
+    }
+}
+
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_read_with_and_without_a_terminal() {
+        let framed = b"\x01\0\0\0\0\0\0\x03no \x02\0\0\0\0\0\0\x06space\n";
+        assert_eq!(log_text(framed), "no space\n");
+        assert_eq!(log_text(b"no space\n"), "no space\n");
+        assert_eq!(log_text(b"\x01\0\0\0\0\0\0\x09cut"), "cut");
+    }
+
+    #[test]
+    fn each_docker_is_spoken_to_in_a_version_that_it_knows() {
+        for (newest, oldest, wanted) in [
+            ("1.41", None, "1.41"),
+            ("1.41", Some("1.12"), "1.41"),
+            ("1.45", Some("1.24"), "1.44"),
+            ("1.52", None, "1.44"),
+            ("1.52", Some("1.44"), "1.44"),
+            ("1.60", Some("1.48"), "1.48"),
+            ("2.3", Some("2.0"), "2.0"),
+            ("1.52", Some("soon"), "1.44"),
+            ("next", Some("1.44"), "next"),
+        ] {
+            assert_eq!(api_version(newest, oldest), wanted, "{newest}, {oldest:?}");
+        }
+    }
+}
