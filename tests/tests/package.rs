@@ -110,12 +110,13 @@ fn each_agent_has_a_manual_page_that_is_of_this_version_of_it() {
     assert_eq!(pages, 5, "agents in {}", agents.display());
 }
 
-/// What groff makes of a compressed page, without complaint; a copy of it is left in `directory`.
+/// What groff makes of a compressed page, without complaint; a copy of it is left in `directory`. An
+/// example may be longer than a line (-Wbreak).
 fn formatted(page: &Path, directory: &Path) -> String {
     let source = quiet("zcat", &[page.as_os_str()]);
     let plain = directory.join(page.file_stem().unwrap());
     std::fs::write(&plain, source).unwrap();
-    let options = ["-ww", "-man", "-Tutf8", "-P-cbou"].map(OsStr::new);
+    let options = ["-ww", "-Wbreak", "-man", "-Tutf8", "-P-cbou"].map(OsStr::new);
     quiet("groff", &[&options[..], &[plain.as_os_str()]].concat())
 }
 
