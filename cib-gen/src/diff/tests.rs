@@ -13,14 +13,14 @@ mod sets;
 
 fn lan_with(more: &str) -> Cluster {
     let vars = include_str!("../../tests/vars-lan.yml");
-    let vars = Vars::parse("vars.yml", &format!("{vars}{more}")).unwrap_or_else(|e| panic!("{e}"));
+    let vars = Vars::parse("vars.yml", format!("{vars}{more}")).unwrap_or_else(|e| panic!("{e}"));
     Cluster::of(&(vars.resolve(&Known::default())).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// The vendor's file for AWS.
 fn aws_with(more: &str) -> Cluster {
     let vars = include_str!("../../tests/vars-vendor.yml");
-    let vars = Vars::parse("vars.yml", &format!("{vars}{more}")).unwrap_or_else(|e| panic!("{e}"));
+    let vars = Vars::parse("vars.yml", format!("{vars}{more}")).unwrap_or_else(|e| panic!("{e}"));
     let node = |n: u8| format!("pbx0{n}=172.31.16.13{}", n + 2).parse().unwrap();
     let known = Known {
         given: vec![node(1), node(2), node(3)],

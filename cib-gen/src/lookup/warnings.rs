@@ -171,7 +171,7 @@ mod tests {
         more: &str,
         change: impl FnOnce(&mut SiteFacts),
     ) -> Vec<String> {
-        let vars = Vars::parse("vars.yml", &format!("{VENDOR}{more}")).unwrap();
+        let vars = Vars::parse("vars.yml", format!("{VENDOR}{more}")).unwrap();
         let instances = vars.instances();
         let Topology::Aws(aws) = &vars.topology else {
             panic!("this is the AWS system");

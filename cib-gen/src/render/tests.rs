@@ -22,7 +22,7 @@ fn cluster(more: &str) -> Cluster {
         given: names.map(|n| n.parse().unwrap()).to_vec(),
         ..Known::default()
     };
-    let vars = Vars::parse("vars.yml", &format!("{VENDOR}{more}")).unwrap();
+    let vars = Vars::parse("vars.yml", format!("{VENDOR}{more}")).unwrap();
     Cluster::of(&vars.resolve(&known).unwrap())
 }
 

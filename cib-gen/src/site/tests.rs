@@ -365,7 +365,7 @@ mod lan {
             "{LAN}fencing: fence_ipmilan\nfencing_options: ip=192.168.1.230\npbx02_fencing_options: ip=192.168.1.232\n"
         )));
         assert_snapshot!(
-            Vars::parse("vars.yml", &format!("{LAN}fencing: ipmi\n"))
+            Vars::parse("vars.yml", format!("{LAN}fencing: ipmi\n"))
                 .unwrap_err()
                 .to_string()
         );

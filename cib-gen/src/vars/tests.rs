@@ -66,7 +66,7 @@ fn every_key_is_accepted_with_its_example() {
 #[test]
 fn quotes_comments_and_windows_line_ends_are_yaml() {
     let text = with("pbx_image", "pbx_image: \"portsip/pbx:22\"  # the PBX").replace('\n', "\r\n");
-    let vars = Vars::parse("vars.yml", &format!("\u{feff}---\r\n{text}")).unwrap();
+    let vars = Vars::parse("vars.yml", format!("\u{feff}---\r\n{text}")).unwrap();
     assert_eq!(vars.shared.pbx_image.value.to_string(), "portsip/pbx:22");
 }
 
@@ -287,7 +287,7 @@ fn the_examples_have_every_key_and_are_accepted() {
         let example = Vars::parse("vars.yml", example).unwrap();
         let site = example.resolve(&crate::nodes::Known::default()).unwrap();
         // The defaults that its comments name are the real ones.
-        let short = Vars::parse("vars.yml", &format!("{short}{more}")).unwrap();
+        let short = Vars::parse("vars.yml", format!("{short}{more}")).unwrap();
         let given = site
             .nodes
             .iter()
@@ -420,7 +420,7 @@ mod lan {
         assert_snapshot!(mistakes(&format!("{LAN}{}", node(4))));
         let nine: String = (4..=9).map(node).collect();
         assert_eq!(
-            Vars::parse("vars.yml", &format!("{LAN}{nine}"))
+            Vars::parse("vars.yml", format!("{LAN}{nine}"))
                 .unwrap()
                 .node_count(),
             9

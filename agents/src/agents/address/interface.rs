@@ -1,9 +1,8 @@
 //! The network interface that carries an address, as the user names it.
 
 use std::fs;
-use std::str::FromStr;
 
-use crate::ocf::params::parsed_values;
+use crate::ocf::params::Value;
 use ec2::{AwsError, ErrorKind, Interface, Metadata};
 
 /// The kernel's longest name of a network interface (IFNAMSIZ, include/uapi/linux/if.h).
@@ -13,10 +12,10 @@ const LONGEST_NAME: usize = 15;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InterfaceName(String);
 
-impl FromStr for InterfaceName {
-    type Err = String;
+impl Value for InterfaceName {
+    const CONTENT: &'static str = "string";
     /// The kernel's own rule (`dev_valid_name`, net/core/dev.c), and no `:`, which begins an alias.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, String> {
         let is_plain = |c: char| c.is_ascii_graphic() && !"/:".contains(c);
         let is_name = !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_plain);
         if is_name && ![".", ".."].contains(&text) {
@@ -27,10 +26,6 @@ impl FromStr for InterfaceName {
             ))
         }
     }
-}
-
-parsed_values! {
-    InterfaceName: "string";
 }
 
 impl InterfaceName {
@@ -70,10 +65,10 @@ mod tests {
     #[test]
     fn the_name_of_an_interface_is_one_that_the_kernel_takes() {
         for name in ["ens6", "eth1", "enp0s31f6", "br-lan.100"] {
-            assert!(name.parse::<InterfaceName>().is_ok(), "{name}");
+            assert!(InterfaceName::parse(name).is_ok(), "{name}");
         }
         for wrong in ["", "..", "../eth0", "a b", "eth0:1", "an-interface-16c"] {
-            assert!(wrong.parse::<InterfaceName>().is_err(), "{wrong}");
+            assert!(InterfaceName::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -159,7 +159,7 @@ impl Pbx {
             return Err(format!("it has ended for the second time in {ago} s"));
         }
         Data::at(&self.parameters.data_path).map_err(|failure| failure.reason)?;
-        is_managed(&self.call.resource).await?;
+        is_managed(&self.call.resource, self.call.deadline).await?;
         record.repaired.insert(name.clone(), now);
         record.ordered = processes::daemons();
         let saved = self.started.save(&record);

@@ -2,37 +2,23 @@
 //! anything then: somebody works on the PBX.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
-use std::time::Duration;
 
+use ec2::Deadline;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use tokio::process::Command;
-use tokio::time::timeout;
 
-/// How long Pacemaker may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::pacemaker::{self, attribute};
 
 /// Asks Pacemaker whether it manages the resource.
 ///
 /// # Errors
 /// Why Pacemaker does not manage the resource, or does not tell.
-pub(super) async fn is_managed(resource: &str) -> Result<(), String> {
+pub(super) async fn is_managed(resource: &str, deadline: Deadline) -> Result<(), String> {
     let failed =
         |why: &str| format!("Pacemaker does not tell whether it manages {resource}: {why}");
-    let asked = Command::new("crm_mon")
-        .args(["--one-shot", "--output-as=xml"])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(ANSWER_TIMEOUT, asked)
+    let text = pacemaker::status(deadline)
         .await
-        .map_err(|_| failed("crm_mon does not answer"))?
-        .map_err(|error| failed(&format!("run crm_mon: {error}")))?;
-    if !output.status.success() {
-        return Err(failed(&format!("crm_mon ended with {}", output.status)));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
+        .map_err(|why| failed(&why))?;
     match judge(&text, resource) {
         Ok(None) => Ok(()),
         Ok(Some(reason)) => Err(reason),
@@ -86,11 +72,6 @@ fn is_of(element: &BytesStart<'_>, resource: &str) -> bool {
 
 fn is_true(element: &BytesStart<'_>, name: &str) -> bool {
     attribute(element, name).is_some_and(|value| value == "true")
-}
-
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
-    let value = element.try_get_attribute(name).ok()??.value;
-    Some(value.into_owned())
 }
 
 #[cfg(test)]

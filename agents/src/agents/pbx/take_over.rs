@@ -23,7 +23,7 @@ impl Pbx {
         if !is_wanted || !has_new(&seen.running, &record.containers) {
             return;
         }
-        if let Err(why) = is_managed(&self.call.resource).await {
+        if let Err(why) = is_managed(&self.call.resource, self.call.deadline).await {
             tracing::info!("containers that were created anew are not taken over: {why}");
             return;
         }
