@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::ids::Region;
 use crate::nodes::GivenNode;
+pub use crate::render::Format;
 
 /// Prints what has to be configured for the cluster that vars.yml describes
 ///
@@ -113,27 +114,6 @@ pub struct SimulateArgs {
     /// Prints what Pacemaker would do in each case, not only where it ends
     #[arg(long, short)]
     pub verbose: bool,
-}
-
-/// What to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A shell script of pcs commands, to be run as root on one node of the running cluster
-    Pcs,
-    /// CIB XML for cibadmin: the same cluster
-    Cib,
-    /// A shell script that makes the nodes a cluster, to be run as root on one node before
-    Corosync,
-    /// The DRBD resource file, for every node (LAN)
-    Drbd,
-    /// The IAM policy that the nodes need, and no more (AWS)
-    IamPolicy,
-    /// A shell script that adds the inbound rules to the nodes' security group (AWS)
-    SecurityGroup,
-    /// A picture (SVG): the nodes, the resources, what starts after what, what moves together
-    Graph,
-    /// The model that all the others are written from, as JSON
-    Json,
 }
 
 const AFTER_HELP: &str = "\

@@ -39,7 +39,7 @@ pub fn simulate<S: Scheduler>(cluster: &Cluster, scheduler: &S) -> Result<Report
     let nodes: Vec<&str> = (cluster.corosync.nodes.iter())
         .map(|member| member.name.as_str())
         .collect();
-    let fresh = state::fresh(cluster)?;
+    let fresh = state::fresh(cluster);
     let chapter = |active| Chapter::new(cluster, scheduler, &parts, &nodes, active, &fresh);
     let mut cases = chapter(0).start()?;
     let of_nodes = thread::scope(|scope| {

@@ -10,10 +10,8 @@ use crate::xml::{Element, Error};
 const UP_TO_DATE: &str = "10000";
 
 /// The configuration with its nodes online and nothing started.
-pub(super) fn fresh(cluster: &Cluster) -> Result<String, Error> {
-    // It is written into memory, which does not fail.
-    let text = render::cib(cluster).map_err(|_| Error::Incomplete)?;
-    let mut cib = Element::parse_as(&text, "cib")?;
+pub(super) fn fresh(cluster: &Cluster) -> String {
+    let mut cib = render::cib_element(cluster);
     cib.set("have-quorum", "1");
     let configuration = cib.child_or_new("configuration");
     if cluster.corosync.watchdog.is_some() {
@@ -52,7 +50,7 @@ pub(super) fn fresh(cluster: &Cluster) -> Result<String, Error> {
     }
     configuration.child_or_new("nodes").children = nodes;
     cib.child_or_new("status").children = states;
-    Ok(cib.to_string())
+    cib.to_string()
 }
 
 /// What the agents of promotable resources have said by now: every node that is online has an
