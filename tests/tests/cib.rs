@@ -201,7 +201,7 @@ fn a_second_run_refuses_and_changes_nothing(suite: Suite) {
         refuses(
             &bench,
             &cluster,
-            &["configured already", "help: cib-gen apply vars.yml"],
+            &["configured already", "help: sudo cib-gen apply vars.yml"],
         );
         assert_eq!(bench.read("cib.xml"), first, "in {suite}");
     }

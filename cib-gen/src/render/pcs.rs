@@ -102,7 +102,7 @@ fn new_cluster(cluster: &Cluster) -> String {
     }
     format!(
         "! has \"/*[contains(' {ids} ', concat(' ', @id, ' ')) or @name='{WATCHDOG_TIMEOUT}']\" ||\n    \
-             fail 'the cluster is configured already (pcs config)' 'cib-gen apply vars.yml'\n\
+             fail 'the cluster is configured already (pcs config)' 'sudo cib-gen apply vars.yml'\n\
          has {nodes} ||\n    \
              fail {told} \"write the names that 'pcs status nodes' shows into vars.yml or --nodes\"\n",
         ids = ids.join(" "),

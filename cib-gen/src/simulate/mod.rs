@@ -23,7 +23,7 @@ pub enum Error<E> {
     #[error("{0}")]
     Scheduler(E),
     /// What it left is no CIB.
-    #[error("the CIB that crm_simulate wrote can not be used: {0}")]
+    #[error("the CIB that crm_simulate wrote cannot be used: {0}")]
     Cib(#[from] xml::Error),
     /// One of the threads that ask it has ended.
     #[error("the simulation ended before its end")]

@@ -378,6 +378,5 @@ fn task(resource: &str, operation: &str, interval: u64, node: &str) -> Task {
         operation: operation.to_owned(),
         interval,
         node: node.to_owned(),
-        code: 1,
     }
 }

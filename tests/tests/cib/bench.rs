@@ -246,16 +246,32 @@ impl Bench {
         self.write(file, &empty);
     }
 
+    /// Makes the CIB of a new cluster in which these nodes are online.
+    pub(crate) fn online(&self, names: &[&str], file: &str) {
+        self.empty_cib(file);
+        let (mut nodes, mut states) = (String::new(), String::new());
+        for (n, name) in names.iter().enumerate() {
+            let node = format!("id=\"{}\" uname=\"{name}\"", n + 1);
+            nodes += &format!("<node {node}/>");
+            states += &format!(
+                "<node_state {node} in_ccm=\"true\" crmd=\"online\" join=\"member\" \
+                 expected=\"member\"><lrm id=\"{}\"><lrm_resources/></lrm></node_state>",
+                n + 1
+            );
+        }
+        let empty = self.read(file);
+        let cib = empty.replace("<nodes/>", &format!("<nodes>{nodes}</nodes>"));
+        let with = cib.replace("<status/>", &format!("<status>{states}</status>"));
+        assert!(cib != empty && with != cib, "{empty}");
+        self.write(file, &with);
+    }
+
     /// Makes the CIB of a new cluster of these nodes, whose SBD runs.
     pub(crate) fn new_cluster(&self, cluster: &Cluster, file: &str) {
-        self.empty_cib(file);
-        let nodes = cluster.corosync.nodes.iter().enumerate();
-        let nodes: String = nodes
-            .map(|(n, node)| format!("<node id=\"{}\" uname=\"{}\"/>", n + 1, node.name))
-            .collect();
-        let cib = self.read(file);
-        let with = cib.replace("<nodes/>", &format!("<nodes>{nodes}</nodes>"));
-        assert_ne!(with, cib);
+        let names = cluster.corosync.nodes.iter();
+        let names: Vec<&str> = names.map(|node| node.name.as_str()).collect();
+        self.online(&names, file);
+        let with = self.read(file);
         let sbd = "<cluster_property_set id=\"cib-bootstrap-options\"><nvpair \
                    id=\"cib-bootstrap-options-have-watchdog\" name=\"have-watchdog\" value=\"true\"/>\
                    </cluster_property_set>";
@@ -264,12 +280,8 @@ impl Bench {
             None => with,
         };
         self.write(file, &with);
-        let names = cluster.corosync.nodes.iter();
-        self.sbd(
-            &names
-                .map(|n| (n.name.as_str(), Some([true; 3])))
-                .collect::<Vec<_>>(),
-        );
+        let runs = names.iter().map(|name| (*name, Some([true; 3])));
+        self.sbd(&runs.collect::<Vec<_>>());
     }
 
     /// What the nodes say of SBD.

@@ -103,7 +103,7 @@ fn every_node_reads_the_file_as_it_was_meant(suite: Suite) {
     }
 }
 
-/// A write that waits can not be ended: a node that nothing fences must be able to stop.
+/// A write that waits cannot be ended: a node that nothing fences must be able to stop.
 fn without_fencing_writes_fail_and_do_not_wait(suite: Suite) {
     let bench = Bench::of(suite);
     let output = dumped(

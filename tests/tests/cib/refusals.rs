@@ -1,5 +1,7 @@
 //! What the script does not begin, because it could not end it: it says why, and changes nothing.
 
+#![allow(clippy::unwrap_used)]
+
 use cib_gen::{Cluster, render};
 
 use crate::bench::{Bench, Suite, in_both_suites};
@@ -8,6 +10,7 @@ use crate::{BOARDS, cluster, lan};
 in_both_suites!(
     what_has_one_of_our_names_is_left_to_apply,
     other_nodes_than_those_of_vars_yml_are_refused,
+    a_node_that_is_not_there_has_to_come_first,
     what_the_cluster_remembers_is_no_resource,
     a_script_that_ends_before_the_push_has_changed_nothing,
     where_no_cluster_runs_the_script_says_so,
@@ -41,50 +44,49 @@ fn what_has_one_of_our_names_is_left_to_apply(suite: Suite) {
         let bench = Bench::of(suite);
         bench.new_cluster(&cluster, "cib.xml");
         bench.change("cib.xml", &[command]);
-        let words = ["configured already", "help: cib-gen apply vars.yml"];
+        let words = ["configured already", "help: sudo cib-gen apply vars.yml"];
         refuses(&bench, &cluster, &words);
     }
 }
 
 fn other_nodes_than_those_of_vars_yml_are_refused(suite: Suite) {
     let bench = Bench::of(suite);
-    let pbx = |more: &str| {
-        format!("<node id=\"1\" uname=\"pbx01\"/><node id=\"2\" uname=\"pbx02\"/>{more}")
-    };
-    let third = "<node id=\"3\" uname=\"pbx03\"/>";
-    let with = |nodes: &str| {
-        bench.empty_cib("cib.xml");
-        let cib = bench.read("cib.xml");
-        let nodes = format!("<nodes>{nodes}</nodes>");
-        bench.write("cib.xml", &cib.replace("<nodes/>", &nodes));
-    };
+    let with = |names: &[&str]| bench.online(names, "cib.xml");
     let words = ["are not pbx01 pbx02 pbx03", "'pcs status nodes'"];
-    for nodes in ["", &pbx(""), &pbx("<node id=\"3\" uname=\"other\"/>")] {
-        with(nodes);
+    for names in [&[][..], &["pbx01", "pbx02"], &["pbx01", "pbx02", "other"]] {
+        with(names);
         for cluster in [lan(BOARDS), lan("fencing: none\n")] {
             refuses(&bench, &cluster, &words);
         }
     }
-    // No device could fence it.
-    let fourth = pbx(&format!("{third}<node id=\"4\" uname=\"pbx04\"/>"));
-    with(&fourth);
+    // No device could fence the fourth.
+    with(&["pbx01", "pbx02", "pbx03", "pbx04"]);
     refuses(&bench, &lan(BOARDS), &words);
     bench.pcs(&render::pcs(&lan("fencing: none\n")), "cib.xml");
-    // A remote node is fenced by the cluster's own means.
-    with(&pbx(&format!(
-        "{third}<node id=\"far\" type=\"remote\" uname=\"far\"/>"
-    )));
-    bench.pcs(&render::pcs(&lan(BOARDS)), "cib.xml");
+}
+
+/// As soon as the cluster is configured, Pacemaker would fence it.
+fn a_node_that_is_not_there_has_to_come_first(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.online(&["pbx01", "pbx02", "pbx03"], "cib.xml");
+    let cib = bench.read("cib.xml");
+    let (all, third) = cib.rsplit_once("<node_state").unwrap();
+    let (_, rest) = third.split_once("</node_state>").unwrap();
+    bench.write("cib.xml", &format!("{all}{rest}"));
+    let words = [
+        "pbx03",
+        "Pacemaker does not accept",
+        "pcs cluster start --all",
+    ];
+    refuses(&bench, &lan(BOARDS), &words);
 }
 
 fn what_the_cluster_remembers_is_no_resource(suite: Suite) {
     let bench = Bench::of(suite);
     bench.new_cluster(&lan(""), "cib.xml");
-    let remembered = "<status><node_state id=\"1\" uname=\"pbx01\" in_ccm=\"true\" crmd=\"online\" \
-        join=\"member\" expected=\"member\"><lrm id=\"1\"><lrm_resources>\
-        <lrm_resource id=\"vip\" type=\"IPaddr2\" class=\"ocf\" provider=\"heartbeat\"/></lrm_resources>\
-        </lrm></node_state></status>";
-    let with = bench.read("cib.xml").replace("<status/>", remembered);
+    let remembered = "<lrm_resources><lrm_resource id=\"vip\" type=\"IPaddr2\" class=\"ocf\" \
+        provider=\"heartbeat\"/></lrm_resources>";
+    let with = (bench.read("cib.xml")).replacen("<lrm_resources/>", remembered, 1);
     assert!(with.contains("lrm_resource"), "{with}");
     bench.write("cib.xml", &with);
     bench.pcs(&render::pcs(&lan("")), "cib.xml");

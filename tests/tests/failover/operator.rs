@@ -69,7 +69,7 @@ fn the_scripts_run_again_change_nothing(cluster: &Cluster) {
             );
             let said = cluster.on(node.hostname, &command);
             assert_eq!(
-                said.contains("help: cib-gen apply vars.yml"),
+                said.contains("help: sudo cib-gen apply vars.yml"),
                 ends == 1,
                 "`{script}` on {} said:\n{said}",
                 node.hostname
