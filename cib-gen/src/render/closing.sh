@@ -1,5 +1,5 @@
 
-crm_verify --verbose --xml-file "$cib" || fail 'Pacemaker does not accept this' 'if a node is off: pcs cluster start --all'
+crm_verify -VV --xml-file "$cib" || fail 'Pacemaker does not accept this' 'if a node is off: pcs cluster start --all'
 result='the push was begun; pcs config shows whether the cluster is configured'
 pcs cluster cib-push "$cib" "diff-against=$dir/old.xml"
 result='the cluster is configured; pcs status shows what runs where'

@@ -177,12 +177,11 @@ fn primitive(resource: &Primitive) -> String {
         let words: Vec<String> = options.chain(level.iter().map(word)).collect();
         command = command.words([format!("op {name} {}", words.join(" "))]);
     }
+    let mut commands = command.text();
     if !meta.is_empty() {
-        command = command
-            .words(["meta".to_owned()])
-            .words(meta.iter().map(word));
+        commands += &edit(&format!("resource meta {quoted_id}"), meta);
     }
-    command.text()
+    commands
 }
 
 fn constraint(constraint: &Constraint) -> String {
