@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::ids::Region;
 use crate::nodes::GivenNode;
+pub use crate::render::Format;
 
 /// Prints what has to be configured for the cluster that vars.yml describes
 ///
@@ -84,9 +85,9 @@ pub enum Command {
     Diff(DiffArgs),
     /// Has Pacemaker's scheduler go through failures, and says where everything ends
     ///
-    /// Start, each node failing, each resource failing on each node, quorum lost, a node coming
-    /// back. Ends with 3 if anything does not recover or moves without need. Needs no cluster,
-    /// but Pacemaker's tools (crm_simulate).
+    /// Start, each node failing, in standby, rebooted and coming back, each resource failing on each
+    /// node, quorum lost, two failures at once. Ends with 3 if anything does not recover or moves
+    /// without need. Needs no cluster, but Pacemaker's tools (crm_simulate).
     Simulate(SimulateArgs),
 }
 
@@ -110,40 +111,24 @@ pub struct SimulateArgs {
     #[command(flatten)]
     pub site: SiteArgs,
 
+    /// Judges what `cib-gen apply` would make of a CIB: a file from `cibadmin --query` or `pcs cluster
+    /// cib`, or `live` for the cluster that runs on this node. Without it, the cluster of vars.yml alone
+    #[arg(long, value_name = "FILE|live")]
+    pub cib: Option<PathBuf>,
+
     /// Prints what Pacemaker would do in each case, not only where it ends
     #[arg(long, short)]
     pub verbose: bool,
 }
 
-/// What to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A shell script of pcs commands, to be run as root on one node of the running cluster
-    Pcs,
-    /// CIB XML for cibadmin: the same cluster
-    Cib,
-    /// A shell script that makes the nodes a cluster, to be run as root on one node before
-    Corosync,
-    /// The DRBD resource file, for every node (LAN)
-    Drbd,
-    /// The IAM policy that the nodes need, and no more (AWS)
-    IamPolicy,
-    /// A shell script that adds the inbound rules to the nodes' security group (AWS)
-    SecurityGroup,
-    /// A picture (SVG): the nodes, the resources, what starts after what, what moves together
-    Graph,
-    /// The model that all the others are written from, as JSON
-    Json,
-}
-
 const AFTER_HELP: &str = "\
 Examples:
   cib-gen vars.yml | sudo sh
-      configures the cluster that runs on this node
+      configures the new cluster that runs on this node
   cib-gen diff vars.yml
       what that would change
   cib-gen simulate vars.yml
-      what the cluster would do when something fails
+      what the cluster would do when something fails; with --cib live, what runs here and vars.yml together
   cib-gen --format corosync vars.yml | sudo sh
       makes the nodes a cluster; asks for the password of the user hacluster
   cib-gen --format drbd vars.yml | sudo tee /etc/drbd.d/pbxdata.res

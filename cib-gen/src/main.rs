@@ -105,16 +105,7 @@ fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
 /// Says what the script of pcs commands would change, and what would restart for it.
 fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
-    let (name, cib) = match &args.cib {
-        None => ("the running cluster".to_owned(), tools::query_cib()?),
-        Some(file) => {
-            let name = file.display().to_string();
-            match std::fs::read_to_string(file) {
-                Ok(cib) => (name, cib),
-                Err(error) => return Err(Failure::Read { name, error }),
-            }
-        }
-    };
+    let (name, cib) = cib_of(args.cib.as_deref())?;
     warn(&cluster);
     let diff = Diff::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
     let text = if diff.changes.is_empty() || !diff.has_status() {
@@ -133,11 +124,36 @@ fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Where a CIB comes from, and the CIB: of a file, or of the cluster that runs on this node.
+fn cib_of(file: Option<&Path>) -> Result<(String, String), Failure> {
+    let Some(file) = file else {
+        return Ok(("the running cluster".to_owned(), tools::query_cib()?));
+    };
+    let name = file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(cib) => Ok((name, cib)),
+        Err(error) => Err(Failure::Read { name, error }),
+    }
+}
+
 /// Says where everything ends when something fails.
 fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     // Nothing is printed that configures a cluster, as with the model itself.
     let cluster = Cluster::of(&site(&args.site, Format::Json)?);
-    let report = simulate::simulate(&cluster, &tools::CrmSimulate::new()?)?;
+    let merged = match args.cib.as_deref() {
+        None => None,
+        Some(file) => {
+            let (name, cib) = cib_of(Some(file).filter(|file| *file != Path::new("live")))?;
+            let diff = Diff::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
+            if !diff.refusals.is_empty() {
+                write(&diff.text(None))?;
+                return Ok(ExitCode::from(DIFFERENT));
+            }
+            Some(diff.cib)
+        }
+    };
+    let scheduler = tools::CrmSimulate::new()?;
+    let report = simulate::simulate(&cluster, merged.as_ref(), &scheduler)?;
     warn(&cluster);
     write(&report.text(args.verbose))?;
     Ok(match report.faults().next() {

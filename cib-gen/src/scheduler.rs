@@ -46,8 +46,6 @@ pub struct Task {
     pub interval: u64,
     /// Where.
     pub node: String,
-    /// What it returns.
-    pub code: u8,
 }
 
 impl Event {
@@ -97,9 +95,9 @@ impl fmt::Display for Task {
             operation,
             interval,
             node,
-            code,
         } = self;
-        write!(f, "{resource}_{operation}_{interval}@{node}={code}")
+        // OCF_ERR_GENERIC
+        write!(f, "{resource}_{operation}_{interval}@{node}=1")
     }
 }
 

@@ -14,9 +14,7 @@ pub(super) fn merge(
     cluster: &Cluster,
     cib: &Element,
 ) -> Result<Result<Element, Vec<String>>, Error> {
-    // What is wanted, as elements. It is written into memory, which does not fail.
-    let text = render::cib(cluster).map_err(|_| Error::Incomplete)?;
-    let wanted = Element::parse_as(&text, "cib")?;
+    let wanted = render::cib_element(cluster);
     let wanted = wanted.need("configuration")?;
     let refusals = refuse::refusals(cluster, cib)?;
     if !refusals.is_empty() {

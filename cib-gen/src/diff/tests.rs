@@ -40,7 +40,7 @@ fn lan() -> Cluster {
 
 /// The CIB of a cluster that the script has made.
 fn made(cluster: &Cluster) -> String {
-    let cib = render::cib(cluster).unwrap();
+    let cib = render::cib(cluster);
     if cluster.corosync.watchdog.is_none() {
         return cib;
     }
@@ -172,7 +172,7 @@ fn a_node_that_no_device_would_know_is_refused() {
 
 #[test]
 fn where_sbd_does_not_run_its_timeout_is_not_set() {
-    let cib = render::cib(&lan()).unwrap().replace("<nodes/>", NODES);
+    let cib = render::cib(&lan()).replace("<nodes/>", NODES);
     let said = refusals(&lan(), &cib);
     assert!(said.contains("SBD does not run"), "{said}");
     let first = "<cluster_property_set id=\"cib-bootstrap-options\">";

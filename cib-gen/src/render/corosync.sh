@@ -108,7 +108,7 @@ leave_sample_here() {
 # What no command of pcs does: asks for another node's resources, and destroys the cluster of one
 # other node. Both are requests to the other node's pcsd, sent by pcs's own code with the token of
 # `pcs host auth` (pcsd/remote.rb of pcs 0.11 and 0.12).
-#     pcsd resources NODE    their ids; fails where they can not be seen. Bundles are never listed
+#     pcsd resources NODE    their ids; fails where they cannot be seen. Bundles are never listed
 #     pcsd destroy NODE
 #     pcsd sbd NODE          whether its cluster runs and SBD is enabled, SBD's watchdog and its timeout
 pcsd() {
@@ -171,7 +171,7 @@ leave_samples() {
         conf=$(pcs cluster corosync "$name" 2>/dev/null) || continue
         printf '%s\n' "$conf" | sample || in_another "$name" "$conf" "$unchanged"
         resources=$(pcsd resources "$name" 2>&1) ||
-            fail "$name has Corosync's sample configuration, and its resources can not be seen from here (${resources:-no answer}). If nothing of that cluster is needed, 'pcs cluster destroy' on $name deletes it; then run this again. $unchanged"
+            fail "$name has Corosync's sample configuration, and its resources cannot be seen from here (${resources:-no answer}). If nothing of that cluster is needed, 'pcs cluster destroy' on $name deletes it; then run this again. $unchanged"
         [ -z "$resources" ] ||
             fail "$name has Corosync's sample configuration (cluster 'debian'), and resources are configured in that cluster: $resources. If nothing of it is needed, 'pcs cluster destroy' on $name deletes it; then run this again. $unchanged"
         samples="$samples $name"

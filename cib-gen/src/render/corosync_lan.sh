@@ -85,7 +85,7 @@ sbd_is_set_up() {
     fail "SBD is not enabled, as vars.yml wants it, on:$wrong. The cluster runs on:$running. SBD starts only with the cluster, so stop and start the cluster; the PBX is down until the last step:
     sudo pcs cluster stop --all
     cib-gen --format corosync vars.yml | sudo sh
-    cib-gen vars.yml | sudo sh
+    sudo cib-gen apply vars.yml
 Nothing was changed."
 }
 

@@ -10,8 +10,8 @@ mod pcs;
 mod security_group;
 mod shell;
 
-pub(crate) use cib::SCHEMA;
 pub use cib::cib;
+pub(crate) use cib::{SCHEMA, cib_element};
 pub use corosync::corosync;
 pub use drbd::drbd;
 pub use graph::graph;
@@ -20,8 +20,7 @@ pub use json::json;
 pub use pcs::pcs;
 pub use security_group::security_group;
 
-use crate::cli::Format;
-use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Role};
+use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Role, Setting};
 use crate::mistake::{Code, Mistake, Mistakes};
 use crate::site::Site;
 
@@ -31,6 +30,27 @@ pub(crate) const WATCHDOG_TIMEOUT: &str = "stonith-watchdog-timeout";
 /// The set of resource defaults that is ours. The first one that pcs makes for a user has another id, and
 /// may have a rule.
 pub(crate) const DEFAULTS: &str = "portsip-defaults";
+
+/// What to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A shell script of pcs commands for a new cluster, to be run as root on one node of it
+    Pcs,
+    /// CIB XML for cibadmin: the same cluster
+    Cib,
+    /// A shell script that makes the nodes a cluster, to be run as root on one node before
+    Corosync,
+    /// The DRBD resource file, for every node (LAN)
+    Drbd,
+    /// The IAM policy that the nodes need, and no more (AWS)
+    IamPolicy,
+    /// A shell script that adds the inbound rules to the nodes' security group (AWS)
+    SecurityGroup,
+    /// A picture (SVG): the nodes, the resources, what starts after what, what moves together
+    Graph,
+    /// The model that all the others are written from, as JSON
+    Json,
+}
 
 /// Why there is no rendering.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +70,7 @@ pub enum Error {
 pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, Error> {
     Ok(match format {
         Format::Pcs => pcs(cluster),
-        Format::Cib => cib(cluster)?,
+        Format::Cib => cib(cluster),
         Format::Corosync => corosync(cluster),
         Format::Drbd => match &cluster.drbd {
             Some(resource) => drbd(resource, &cluster.warnings),
@@ -124,10 +144,14 @@ fn operation_options(operation: &Operation) -> Vec<(&'static str, String)> {
     options
 }
 
-/// How closely a monitor looks, where that is said.
-fn check_level(operation: &Operation) -> Option<(&'static str, String)> {
+/// The instance attribute of a monitor that says how thoroughly the agent checks.
+fn check_level(operation: &Operation) -> Option<Setting> {
     match operation.action {
-        Action::Monitor { level, .. } => Some(("OCF_CHECK_LEVEL", level?.to_string())),
+        Action::Monitor { level, .. } => Some(Setting {
+            name: "OCF_CHECK_LEVEL".to_owned(),
+            value: level?.to_string(),
+            why: None,
+        }),
         _ => None,
     }
 }

@@ -1,17 +1,14 @@
-//! The cluster as a shell script of pcs commands.
-//!
-//! pcs takes half a second for each command, so there is one for each resource and
-//! constraint, and one for each set of properties. Looks into the configuration are left
-//! to cibadmin, which takes a hundredth of that.
+//! The cluster as a shell script of pcs commands, as a person would type them for a new cluster. A cluster
+//! that has our resources already is changed by `cib-gen apply`.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
-use super::shell::{comment, opening, quoted};
+use super::shell::{Command, comment, opening, quoted};
 use super::{
-    DEFAULTS, SCHEMA, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option,
-    is_colocation, operation_options, promoted_option,
+    DEFAULTS, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option, is_colocation,
+    operation_options, promoted_option,
 };
-use crate::cluster::{Agent, Cluster, Constraint, Primitive, Resource, Setting, notes, owned};
+use crate::cluster::{Agent, Cluster, Constraint, Primitive, Resource, Setting, Watchdog};
 
 /// What the script does before and after its commands.
 const OPENING: &str = include_str!("opening.sh");
@@ -19,225 +16,196 @@ const CLOSING: &str = include_str!("closing.sh");
 
 /// The script.
 pub fn pcs(cluster: &Cluster) -> String {
-    let mut script = String::from("#!/bin/sh\n");
-    script += &opening(&cluster.warnings);
-    script += OPENING;
-    let _ = writeln!(script, "# The schema in which all of this can be written.");
-    let _ = writeln!(script, "needed={SCHEMA}\n");
-    script += "configure() {\n";
-    let nodes: Vec<String> = cluster
-        .corosync
-        .nodes
-        .iter()
-        .map(|n| quoted(&n.name))
-        .collect();
-    let fenced = (cluster.primitives()).any(|p| matches!(p.agent, Agent::Stonith { .. }));
-    line(&mut script, &format!("nodes {}", nodes.join(" ")));
-    if fenced {
-        line(&mut script, &format!("no_other_nodes {}", nodes.join(" ")));
+    let mut script = format!("#!/bin/sh\n{}{OPENING}", opening(&cluster.warnings));
+    script += &new_cluster(cluster);
+    let properties = cluster.properties.iter();
+    let (timeout, properties): (Vec<&Setting>, Vec<&Setting>) =
+        properties.partition(|property| property.name == WATCHDOG_TIMEOUT);
+    if let (Some(watchdog), [timeout]) = (&cluster.corosync.watchdog, &timeout[..]) {
+        script += &sbd(cluster, watchdog, timeout);
     }
-    drbd_file(&mut script, cluster);
-    watchdog(&mut script, cluster, &nodes.join(" "));
-    let properties: Vec<Setting> = (cluster.properties.iter())
-        .filter(|property| property.name != WATCHDOG_TIMEOUT)
-        .cloned()
-        .collect();
-    settings(&mut script, "properties", &properties);
-    settings(
-        &mut script,
-        &format!("defaults {DEFAULTS}"),
-        &cluster.resource_defaults,
-    );
+    script += "\n";
+    script += &about(String::new(), properties.iter().copied());
+    script += &edit("property set", properties.iter().copied());
+    script += &about(String::new(), &cluster.resource_defaults);
+    let defaults = format!("resource defaults set create id={DEFAULTS} meta");
+    script += &edit(&defaults, &cluster.resource_defaults);
+    script += "\n";
+    let mut explained = "";
     for resource in &cluster.resources {
-        match resource {
-            Resource::Primitive(resource) => primitive(&mut script, resource, None),
-            Resource::Promotable(clone) => {
-                primitive(&mut script, &clone.primitive, Some((clone.id, &clone.meta)));
-            }
+        let model = resource.primitive();
+        let clone = match resource {
+            Resource::Primitive(_) => None,
+            Resource::Promotable(clone) => Some(clone),
+        };
+        // Fencing devices of one kind are explained once.
+        if model.why != explained {
+            let of_clone = clone.iter().flat_map(|clone| &clone.meta);
+            let settings = model.parameters.iter().chain(&model.meta);
+            script += &about(
+                format!("{}: {}.", model.id, model.why),
+                settings.chain(of_clone),
+            );
+            explained = model.why;
+        }
+        script += &primitive(model);
+        if let Some(clone) = clone {
+            let promotable = format!("resource promotable {} {} meta", model.id, clone.id);
+            // That one pcs writes itself.
+            let meta = (clone.meta.iter()).filter(|setting| setting.name != "promotable");
+            script += &edit(&promotable, meta);
         }
     }
-    for chain in &cluster.constraints {
-        constraint(&mut script, chain);
-    }
-    no_longer_wanted(&mut script, cluster);
-    script += "}\n";
-    script += CLOSING;
-    script
+    script += "\n";
+    script.extend(cluster.constraints.iter().map(constraint));
+    script + CLOSING
 }
 
-fn line(script: &mut String, text: &str) {
-    script.push_str("    ");
-    script.push_str(text);
-    script.push('\n');
+/// A command on the copy of the configuration, with settings at its end.
+fn edit<'a>(command: &str, settings: impl IntoIterator<Item = &'a Setting>) -> String {
+    editing(command)
+        .words(settings.into_iter().map(word))
+        .text()
 }
 
-fn indented(script: &mut String, comments: &str) {
-    for comment in comments.lines() {
-        line(script, comment);
-    }
-}
-
-/// A note, if DRBD's file is one of another way of fencing. It compares with what is configured, so it comes
-/// before the properties.
-fn drbd_file(script: &mut String, cluster: &Cluster) {
-    let Some(drbd) = &cluster.drbd else {
-        return;
-    };
-    let mut options = drbd.sections.iter().flat_map(|section| &section.options);
-    let action = options.find(|option| option.name == "on-no-quorum");
-    let fenced = (cluster.properties.iter()).find(|property| property.name == "stonith-enabled");
-    if let (Some(action), Some(fenced)) = (action, fenced) {
-        let (fenced, action) = (quoted(&fenced.value), quoted(&action.value));
-        let command = format!(
-            "drbd_file {fenced} {action} \\\n        {}",
-            quoted(notes::DRBD_FILE)
-        );
-        line(script, &command);
-    }
-}
-
-/// The watchdog's timeout, which is set only where SBD runs; or a note, if one is set and not asked for.
-fn watchdog(script: &mut String, cluster: &Cluster, nodes: &str) {
-    let mut properties = cluster.properties.iter();
-    let timeout = properties.find(|property| property.name == WATCHDOG_TIMEOUT);
-    let (Some(watchdog), Some(timeout)) = (&cluster.corosync.watchdog, timeout) else {
-        line(script, &format!("no_watchdog {}", quoted(notes::SBD_STAYS)));
-        return;
-    };
-    script.push('\n');
-    if let Some(why) = timeout.why {
-        indented(script, &comment(&format!("{}: {why}.", timeout.name)));
-    }
-    let (device, timeout) = (quoted(watchdog.device), quoted(&timeout.value));
-    line(script, &format!("watchdog {device} {timeout} {nodes}"));
-}
-
-fn settings(script: &mut String, command: &str, settings: &[Setting]) {
-    script.push('\n');
-    for setting in settings {
-        if let Some(why) = setting.why {
-            indented(script, &comment(&format!("{}: {why}.", setting.name)));
-        }
-    }
-    let words: Vec<String> = settings.iter().map(word).collect();
-    line(script, &format!("{command} {}", words.join(" ")));
+fn editing(command: &str) -> Command {
+    Command::new(&format!("pcs -f \"$cib\" {command}"))
 }
 
 fn word(setting: &Setting) -> String {
     quoted(&format!("{}={}", setting.name, setting.value))
 }
 
-fn primitive(script: &mut String, resource: &Primitive, clone: Option<(&str, &[Setting])>) {
-    script.push('\n');
-    indented(
-        script,
-        &comment(&format!("{}: {}.", resource.id, resource.why)),
-    );
-    let of_clone = clone.iter().flat_map(|(_, meta)| meta.iter());
-    for setting in resource
-        .parameters
-        .iter()
-        .chain(&resource.meta)
-        .chain(of_clone)
-    {
-        if let Some(why) = setting.why {
-            indented(script, &comment(&format!("{}: {why}.", setting.name)));
+/// What a command is for, and why its settings have their values.
+fn about<'a>(what: String, settings: impl IntoIterator<Item = &'a Setting>) -> String {
+    let reason = |s: &Setting| Some(format!("{}: {}.", s.name, s.why?));
+    let reasons = settings.into_iter().filter_map(reason);
+    let all: Vec<String> = std::iter::once(what).chain(reasons).collect();
+    comment(&all.join(" "))
+}
+
+/// Ends the script where the cluster has other nodes, or something of ours already.
+fn new_cluster(cluster: &Cluster) -> String {
+    let resources = cluster.resources.iter();
+    let ids = resources.flat_map(|r| BTreeSet::from([r.id(), &r.primitive().id]));
+    let ids: Vec<&str> = ids.chain([DEFAULTS]).collect();
+    let names = names(cluster);
+    let mut nodes: Vec<String> = (names.iter())
+        .map(|name| format!("node/@uname=\"{name}\""))
+        .collect();
+    // Fencing devices know the nodes that vars.yml names, and could fence no other.
+    if (cluster.primitives()).any(|p| matches!(p.agent, Agent::Stonith { .. })) {
+        nodes.push(format!(
+            "count(node[not(@type=\"remote\")])={}",
+            nodes.len()
+        ));
+    }
+    format!(
+        "! has \"/*[contains(' {ids} ', concat(' ', @id, ' ')) or @name='{WATCHDOG_TIMEOUT}']\" ||\n    \
+             fail 'the cluster is configured already (pcs config)' 'sudo cib-gen apply vars.yml'\n\
+         has {nodes} ||\n    \
+             fail {told} \"write the names that 'pcs status nodes' shows into vars.yml or --nodes\"\n",
+        ids = ids.join(" "),
+        nodes = quoted(&format!("nodes[{}]", nodes.join(" and "))),
+        told = quoted(&format!(
+            "the nodes of the cluster are not {}",
+            names.join(" ")
+        )),
+    )
+}
+
+fn names(cluster: &Cluster) -> Vec<&str> {
+    let nodes = cluster.corosync.nodes.iter();
+    nodes.map(|node| node.name.as_str()).collect()
+}
+
+/// The watchdog's timeout. A lost node counts as dead when it is over, so it is never shorter than twice the
+/// time that SBD has.
+fn sbd(cluster: &Cluster, watchdog: &Watchdog, timeout: &Setting) -> String {
+    let Watchdog {
+        device,
+        timeout: seconds,
+    } = watchdog;
+    let names: Vec<String> = names(cluster).into_iter().map(quoted).collect();
+    let why =
+        format!("A node that reads {WATCHDOG_TIMEOUT} and runs no SBD stops Pacemaker at once.");
+    format!(
+        "\n{about}\
+         sbd=$(pcs stonith sbd status) || :\n\
+         for node in {names}; do\n    \
+             case $sbd in *\"\n$node: YES | YES | YES\"*) ;; *)\n        \
+             fail \"SBD is not installed, enabled and running on $node: $sbd\" {help} ;; esac\n\
+         done\n\
+         twice=$(. /etc/default/sbd && echo $((2 * ${{SBD_WATCHDOG_TIMEOUT:-{seconds}}}))) # a slow watchdog has more\n\
+         [ \"$twice\" -ge {least} ] || twice={least}\n\
+         pcs -f \"$cib\" property set \"{WATCHDOG_TIMEOUT}=${{twice}}s\"\n",
+        about = about(why, [timeout]),
+        names = names.join(" "),
+        help = quoted(&format!(
+            "cib-gen --format corosync vars.yml | sudo sh; SBD needs {device} on every node"
+        )),
+        least = timeout.value.trim_end_matches('s'),
+    )
+}
+
+fn primitive(resource: &Primitive) -> String {
+    let Primitive {
+        id,
+        parameters,
+        meta,
+        ..
+    } = resource;
+    let quoted_id = quoted(id);
+    let create = match &resource.agent {
+        Agent::Stonith { name } => format!("stonith create {quoted_id} {}", quoted(name)),
+        // All operations are written here; the agent's suggestions are not wanted beside them.
+        agent @ Agent::Ocf { .. } => {
+            format!(
+                "resource create {quoted_id} {} --no-default-ops",
+                agent_name(agent)
+            )
         }
-    }
-    let agent = agent_name(&resource.agent);
-    let mut command = format!("resource {} {}", quoted(&resource.id), quoted(&agent));
-    for parameter in &resource.parameters {
-        let _ = write!(command, " \\\n        {}", word(parameter));
-    }
-    if !resource.operations.is_empty() {
-        command += " \\\n        op";
-    }
+    };
+    let mut command = editing(&create).words(parameters.iter().map(word));
     for operation in &resource.operations {
         let (name, _) = action(operation.action);
-        let _ = write!(command, " \\\n        {name}");
-        for (option, value) in operation_options(operation)
-            .into_iter()
-            .chain(check_level(operation))
-        {
-            let _ = write!(command, " {}", quoted(&format!("{option}={value}")));
-        }
+        // 0s is pcs's default.
+        let options = operation_options(operation).into_iter();
+        let options = options.filter(|option| *option != ("interval", "0s".to_owned()));
+        let options = options.map(|(name, value)| format!("{name}={value}"));
+        let level = check_level(operation);
+        let words: Vec<String> = options.chain(level.iter().map(word)).collect();
+        command = command.words([format!("op {name} {}", words.join(" "))]);
     }
-    line(script, &command);
-    not_asked_for(script, resource);
-    metas(script, &resource.id, &resource.meta);
-    if let Some((id, meta)) = clone {
-        line(
-            script,
-            &format!("promotable {} {}", quoted(id), quoted(&resource.id)),
-        );
-        metas(script, id, meta);
-    }
-}
-
-/// Parameters that are there and that vars.yml does not ask for.
-fn not_asked_for(script: &mut String, resource: &Primitive) {
-    let id = quoted(&resource.id);
-    let gone = resource.harmful_when_left().iter();
-    let gone: Vec<&str> = gone.copied().filter(|name| !resource.asks(name)).collect();
-    if !gone.is_empty() {
-        line(script, &format!("without {id} {}", gone.join(" ")));
-    }
-    let names = resource.parameters.iter().map(|p| quoted(&p.name));
-    let words: Vec<String> = std::iter::once(format!("kept {id}")).chain(names).collect();
-    line(script, &words.join(" "));
-}
-
-/// Fencing devices and constraints of ours that the cluster no longer has.
-fn no_longer_wanted(script: &mut String, cluster: &Cluster) {
-    let constraints: Vec<&str> = (owned::CONSTRAINTS.iter().copied())
-        .filter(|id| !cluster.constraints.iter().any(|c| c.id == *id))
-        .collect();
-    let devices: Vec<String> = owned::devices()
-        .filter(|id| !cluster.primitives().any(|p| p.id == *id))
-        .collect();
-    script.push('\n');
-    indented(
-        script,
-        &comment("What an earlier vars.yml asked for and this one does not."),
-    );
-    line(script, &format!("no_devices {}", devices.join(" ")));
-    if !constraints.is_empty() {
-        line(script, &format!("no_constraints {}", constraints.join(" ")));
-    }
-    line(script, &format!("name_kept {}", quoted(notes::KEPT)));
-}
-
-/// Meta attributes of a resource or a clone, if it has any.
-fn metas(script: &mut String, id: &str, meta: &[Setting]) {
+    let mut commands = command.text();
     if !meta.is_empty() {
-        let words: Vec<String> = meta.iter().map(word).collect();
-        line(script, &format!("meta {} {}", quoted(id), words.join(" ")));
+        commands += &edit(&format!("resource meta {quoted_id}"), meta);
     }
+    commands
 }
 
-fn constraint(script: &mut String, constraint: &Constraint) {
-    script.push('\n');
-    indented(
-        script,
-        &comment(&format!("{}: {}.", constraint.id, constraint.why)),
-    );
-    let kind = if is_colocation(constraint.kind) {
+fn constraint(constraint: &Constraint) -> String {
+    let Constraint {
+        id,
+        kind,
+        why,
+        sets,
+    } = constraint;
+    let name = if is_colocation(*kind) {
         "colocation"
     } else {
         "order"
     };
-    let (option, value) = constraint_option(constraint.kind);
-    let mut command = format!(
-        "constraint {kind} {} {option}={value}",
-        quoted(constraint.id)
-    );
-    for set in &constraint.sets {
-        let resources: Vec<String> = set.resources.iter().map(|id| quoted(id)).collect();
-        let _ = write!(command, " \\\n        set {}", resources.join(" "));
+    let mut command = editing(&format!("constraint {name}"));
+    for set in sets {
+        let resources = set.resources.iter().map(|id| quoted(id));
+        command = command.words(["set".to_owned()]).words(resources);
         if set.promoted {
-            let (option, value) = promoted_option(constraint.kind);
-            let _ = write!(command, " {option}={value}");
+            let (option, value) = promoted_option(*kind);
+            command = command.words([format!("{option}={value}")]);
         }
     }
-    line(script, &command);
+    let (option, value) = constraint_option(*kind);
+    let options = format!("setoptions id={id} {option}={value}");
+    comment(&format!("{id}: {why}.")) + &command.words([options]).text()
 }

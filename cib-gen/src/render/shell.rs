@@ -10,6 +10,53 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
+/// The longest line of a script.
+const COLUMNS: usize = 110;
+
+/// A command, broken into lines between its words.
+pub(super) struct Command {
+    text: String,
+    /// The length of the last line.
+    column: usize,
+}
+
+impl Command {
+    /// One that begins with these words.
+    pub(super) fn new(words: &str) -> Command {
+        let (text, column) = (words.to_owned(), words.len());
+        Command { text, column }
+    }
+
+    /// The same with more words, which are quoted already.
+    pub(super) fn words(mut self, words: impl IntoIterator<Item = String>) -> Command {
+        for word in words {
+            // A backslash at the end of the line is two columns more.
+            if self.column + 1 + word.len() + 2 > COLUMNS {
+                self = self.line(&word);
+            } else {
+                self.text += " ";
+                self.text += &word;
+                self.column += 1 + word.len();
+            }
+        }
+        self
+    }
+
+    /// The same with words on a line of their own.
+    pub(super) fn line(mut self, words: &str) -> Command {
+        self.text += " \\\n    ";
+        self.text += words;
+        self.column = 4 + words.len();
+        self
+    }
+
+    /// The text, with a newline at its end.
+    pub(super) fn text(mut self) -> String {
+        self.text.push('\n');
+        self.text
+    }
+}
+
 /// The first lines of what has comments: who wrote it, and what its reader must be told.
 pub(super) fn opening(warnings: &[String]) -> String {
     let mut lines = comment(&super::heading());
@@ -20,12 +67,12 @@ pub(super) fn opening(warnings: &[String]) -> String {
     lines
 }
 
-/// The text as comment lines of at most 100 columns. Every line of it stays a comment.
+/// The text as comment lines. Every line of it stays a comment.
 pub(super) fn comment(text: &str) -> String {
     let mut lines = vec!["#".to_owned()];
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
         let last = lines.len() - 1;
-        if lines[last].len() > 1 && lines[last].len() + 1 + word.len() > 100 {
+        if lines[last].len() > 1 && lines[last].len() + 1 + word.len() > COLUMNS {
             lines.push("#".to_owned());
         }
         if let (false, Some(line)) = (word.is_empty(), lines.last_mut()) {

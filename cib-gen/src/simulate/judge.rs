@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::parts::{Kind, Part};
+use super::tested::{Kind, Tested};
 use crate::scheduler::{Action, Instance, Transition};
 
 /// What happened in a case: one transition after the other, until nothing is done any more.
 #[derive(Debug)]
-pub(super) struct Story {
+pub(super) struct Outcome {
     /// Never empty.
     pub(super) steps: Vec<Transition>,
     /// Whether it came to rest.
     pub(super) rest: bool,
-    /// What was done when the failure was forgotten, where that was tried.
-    pub(super) forgotten: Option<Transition>,
+    /// What was done when the failure had expired, where that was tried.
+    pub(super) expired: Option<Transition>,
 }
 
 /// What is right.
@@ -70,15 +70,49 @@ impl<'a> Expected<'a> {
             spared: None,
         }
     }
+
+    pub(super) fn untouched(self, untouched: Untouched) -> Self {
+        Expected { untouched, ..self }
+    }
+
+    pub(super) fn fenced(self, node: &'a str) -> Self {
+        let fenced = Some(node);
+        Expected { fenced, ..self }
+    }
+
+    pub(super) fn may_fence(self, node: &'a str) -> Self {
+        let may_fence = Some(node);
+        Expected { may_fence, ..self }
+    }
+
+    pub(super) fn restarted(self, resource: &'a str) -> Self {
+        let restarted = Some(resource);
+        Expected { restarted, ..self }
+    }
+
+    pub(super) fn gone(self, resource: &'a str, node: &'a str) -> Self {
+        let gone = Some((resource, node));
+        Expected { gone, ..self }
+    }
+
+    pub(super) fn spared(self, node: &'a str) -> Self {
+        let spared = Some(node);
+        Expected { spared, ..self }
+    }
 }
 
-impl Story {
-    pub(super) fn first(&self) -> &Transition {
+impl Outcome {
+    fn first(&self) -> &Transition {
         &self.steps[0]
     }
 
-    pub(super) fn end(&self) -> &Transition {
+    fn end(&self) -> &Transition {
         &self.steps[self.steps.len() - 1]
+    }
+
+    /// The CIB in the end.
+    pub(super) fn cib(&self) -> &str {
+        &self.end().cib
     }
 
     pub(super) fn actions(&self) -> impl Iterator<Item = &Action> {
@@ -98,21 +132,21 @@ impl Story {
     }
 
     /// The node where all of the service runs, if it is one.
-    pub(super) fn ends_on<'a>(&'a self, parts: &'a [Part]) -> Option<&'a str> {
-        one_node(&places(parts, &self.end().after))
+    pub(super) fn ends_on<'a>(&'a self, tested: &'a [Tested]) -> Option<&'a str> {
+        one_node(&places(tested, &self.end().after))
     }
 }
 
 /// Where each resource of the service does its work.
 type Places<'a> = BTreeMap<&'a str, Option<&'a str>>;
 
-fn places<'a>(parts: &'a [Part], instances: &'a [Instance]) -> Places<'a> {
-    let service = parts.iter().filter(|part| part.kind == Kind::Service);
+fn places<'a>(tested: &'a [Tested], instances: &'a [Instance]) -> Places<'a> {
+    let service = tested.iter().filter(|one| one.kind == Kind::Service);
     service
-        .map(|part| {
-            let works = |i: &&Instance| i.resource == part.id && works(&i.role);
+        .map(|one| {
+            let works = |i: &&Instance| i.resource == one.id && works(&i.role);
             let at = instances.iter().find(works);
-            (part.id.as_str(), at.and_then(|i| i.node.as_deref()))
+            (one.id.as_str(), at.and_then(|i| i.node.as_deref()))
         })
         .collect()
 }
@@ -127,44 +161,48 @@ fn one_node<'a>(places: &Places<'a>) -> Option<&'a str> {
     first.filter(|_| nodes.all(|node| *node == first))
 }
 
-/// What is wrong with a story, if anything is: the first that was found.
-pub(super) fn fault(parts: &[Part], story: &Story, expected: &Expected<'_>) -> Option<String> {
-    if !story.rest {
+/// What is wrong with a outcome, if anything is: the first that was found.
+pub(super) fn fault(
+    tested: &[Tested],
+    outcome: &Outcome,
+    expected: &Expected<'_>,
+) -> Option<String> {
+    if !outcome.rest {
         return Some("it does not come to rest".to_owned());
     }
     touched(
-        parts,
-        &story.first().before,
-        story.actions(),
+        tested,
+        &outcome.first().before,
+        outcome.actions(),
         expected.untouched,
     )
     .map(|what| format!("{what} without need"))
-    .or_else(|| fencing(parts, story, expected))
-    .or_else(|| blocked(story))
-    .or_else(|| place(parts, story, expected.place))
-    .or_else(|| resources(parts, story, expected))
+    .or_else(|| fencing(tested, outcome, expected))
+    .or_else(|| blocked(outcome))
+    .or_else(|| place(tested, outcome, expected.place))
+    .or_else(|| resources(tested, outcome, expected))
     .or_else(|| {
-        let forgotten = story.forgotten.as_ref()?;
-        let actions = forgotten.actions.iter();
-        touched(parts, &forgotten.before, actions, Untouched::Needed)
+        let expired = outcome.expired.as_ref()?;
+        let actions = expired.actions.iter();
+        touched(tested, &expired.before, actions, Untouched::Needed)
             .map(|what| format!("when the failure has expired, {what} without need"))
     })
 }
 
 /// The first thing that was done to what ran.
 fn touched<'a>(
-    parts: &[Part],
+    tested: &[Tested],
     before: &[Instance],
     actions: impl Iterator<Item = &'a Action>,
     untouched: Untouched,
 ) -> Option<String> {
     let meant = |instance: &Instance| {
-        let part = parts.iter().find(|part| part.id == instance.resource);
-        let is = |kind| part.is_some_and(|part| part.kind == kind);
+        let one = tested.iter().find(|one| one.id == instance.resource);
+        let is = |kind| one.is_some_and(|one| one.kind == kind);
         match untouched {
             Untouched::Nothing => false,
             Untouched::Service => is(Kind::Service) && works(&instance.role),
-            Untouched::Needed => !is(Kind::Bystander),
+            Untouched::Needed => !is(Kind::Optional),
             Untouched::Everything => true,
         }
     };
@@ -184,8 +222,8 @@ fn touched<'a>(
 }
 
 /// Whether the right node was fenced, and in time.
-fn fencing(parts: &[Part], story: &Story, expected: &Expected<'_>) -> Option<String> {
-    let fenced = story.fenced();
+fn fencing(tested: &[Tested], outcome: &Outcome, expected: &Expected<'_>) -> Option<String> {
+    let fenced = outcome.fenced();
     if let Some(other) =
         (fenced.iter()).find(|n| Some(**n) != expected.fenced && Some(**n) != expected.may_fence)
     {
@@ -193,11 +231,11 @@ fn fencing(parts: &[Part], story: &Story, expected: &Expected<'_>) -> Option<Str
     }
     let lost = expected.fenced?;
     let service = |id: &str| {
-        parts
+        tested
             .iter()
-            .any(|part| part.id == id && part.kind == Kind::Service)
+            .any(|one| one.id == id && one.kind == Kind::Service)
     };
-    for action in story.actions() {
+    for action in outcome.actions() {
         match action {
             Action::Fence { node, .. } if node == lost => return None,
             Action::Operation {
@@ -220,8 +258,12 @@ fn fencing(parts: &[Part], story: &Story, expected: &Expected<'_>) -> Option<Str
 }
 
 /// What the cluster has given up.
-fn blocked(story: &Story) -> Option<String> {
-    let given_up = story.end().after.iter().find(|instance| instance.blocked)?;
+fn blocked(outcome: &Outcome) -> Option<String> {
+    let given_up = outcome
+        .end()
+        .after
+        .iter()
+        .find(|instance| instance.blocked)?;
     let node = given_up.node.as_deref().unwrap_or("no node");
     Some(format!(
         "{} on {node} is blocked: nothing is done about it until a person does",
@@ -229,8 +271,8 @@ fn blocked(story: &Story) -> Option<String> {
     ))
 }
 
-fn place(parts: &[Part], story: &Story, place: Place<'_>) -> Option<String> {
-    let places = places(parts, &story.end().after);
+fn place(tested: &[Tested], outcome: &Outcome, place: Place<'_>) -> Option<String> {
+    let places = places(tested, &outcome.end().after);
     let one = one_node(&places);
     let stopped: Vec<&str> = (places.iter())
         .filter_map(|(id, node)| node.is_none().then_some(*id))
@@ -249,10 +291,10 @@ fn place(parts: &[Part], story: &Story, place: Place<'_>) -> Option<String> {
 }
 
 /// What is asked of single resources.
-fn resources(parts: &[Part], story: &Story, expected: &Expected<'_>) -> Option<String> {
-    let end = story.end();
+fn resources(tested: &[Tested], outcome: &Outcome, expected: &Expected<'_>) -> Option<String> {
+    let end = outcome.end();
     let did = |id: &str, wanted: &str| {
-        story.actions().any(|action| {
+        outcome.actions().any(|action| {
             matches!(action, Action::Operation { resource, operation, .. }
                 if resource == id && operation == wanted)
         })
@@ -274,34 +316,34 @@ fn resources(parts: &[Part], story: &Story, expected: &Expected<'_>) -> Option<S
     if matches!(expected.place, Place::Nowhere) {
         return None;
     }
-    for part in parts {
-        let nodes = nodes_of(&part.id);
-        if part.kind != Kind::Service && nodes.is_empty() {
-            return Some(format!("{} does not run", part.id));
+    for one in tested {
+        let nodes = nodes_of(&one.id);
+        if one.kind != Kind::Service && nodes.is_empty() {
+            return Some(format!("{} does not run", one.id));
         }
         let lacks = |node: &&String| {
             !nodes.contains(&node.as_str()) && expected.spared != Some(node.as_str())
         };
-        if part.promotable
+        if one.promotable
             && let Some(node) = end.online.iter().find(lacks)
         {
-            return Some(format!("{} does not run on {node}", part.id));
+            return Some(format!("{} does not run on {node}", one.id));
         }
     }
     None
 }
 
 /// What happened, in words.
-pub(super) fn words(parts: &[Part], story: &Story) -> String {
-    let before = places(parts, &story.first().before);
-    let after = places(parts, &story.end().after);
+pub(super) fn words(tested: &[Tested], outcome: &Outcome) -> String {
+    let before = places(tested, &outcome.first().before);
+    let after = places(tested, &outcome.end().after);
     let mut said = match (one_node(&before), one_node(&after)) {
         (_, None) if after.values().all(Option::is_none) => "everything stops".to_owned(),
         (_, None) => scattered(&after),
         (None, Some(to)) => format!("everything starts on {to}"),
         (Some(from), Some(to)) if from != to => format!("everything moves to {to}"),
         (Some(_), Some(at)) => {
-            let restarted = restarted(parts, story, at);
+            let restarted = restarted(tested, outcome, at);
             if restarted.is_empty() {
                 "nothing moves".to_owned()
             } else {
@@ -309,7 +351,7 @@ pub(super) fn words(parts: &[Part], story: &Story) -> String {
             }
         }
     };
-    let fenced = story.fenced();
+    let fenced = outcome.fenced();
     if !fenced.is_empty() {
         said += &format!(" after fencing {}", fenced.join(", "));
     }
@@ -317,14 +359,14 @@ pub(super) fn words(parts: &[Part], story: &Story) -> String {
         return said;
     }
     let mut others = Vec::new();
-    for part in parts.iter().filter(|part| part.kind != Kind::Service) {
+    for one in tested.iter().filter(|one| one.kind != Kind::Service) {
         let node = |instances: &[Instance]| {
-            let it = instances.iter().find(|i| i.resource == part.id);
+            let it = instances.iter().find(|i| i.resource == one.id);
             it.and_then(|i| i.node.clone())
         };
-        match (node(&story.first().before), node(&story.end().after)) {
+        match (node(&outcome.first().before), node(&outcome.end().after)) {
             (Some(from), Some(to)) if from != to => {
-                others.push(format!("{} goes to {to}", part.id));
+                others.push(format!("{} goes to {to}", one.id));
             }
             _ => {}
         }
@@ -336,23 +378,23 @@ pub(super) fn words(parts: &[Part], story: &Story) -> String {
 }
 
 /// The resources that were stopped and started, of the service on its node, of the others on any.
-fn restarted<'a>(parts: &'a [Part], story: &Story, at: &str) -> Vec<&'a str> {
-    let did = |part: &Part, wanted: &str, on: &str| {
-        story.actions().any(|action| {
+fn restarted<'a>(tested: &'a [Tested], outcome: &Outcome, at: &str) -> Vec<&'a str> {
+    let did = |one: &Tested, wanted: &str, on: &str| {
+        outcome.actions().any(|action| {
             matches!(action, Action::Operation { resource, operation, node }
-                if *resource == part.id && operation == wanted && node == on)
+                if *resource == one.id && operation == wanted && node == on)
         })
     };
-    let restarted = |part: &&Part| {
-        let nodes = &story.first().online;
+    let restarted = |one: &&Tested| {
+        let nodes = &outcome.first().online;
         let mut nodes = nodes.iter().map(String::as_str);
         nodes.any(|on| {
-            let its = on == at || part.kind != Kind::Service || part.promotable;
-            its && did(part, "stop", on) && did(part, "start", on)
+            let its = on == at || one.kind != Kind::Service || one.promotable;
+            its && did(one, "stop", on) && did(one, "start", on)
         })
     };
-    let parts = parts.iter().filter(restarted);
-    parts.map(|part| part.id.as_str()).collect()
+    let tested = tested.iter().filter(restarted);
+    tested.map(|one| one.id.as_str()).collect()
 }
 
 /// A service that is not on one node: `eip, vip on n1; pbx stopped`.

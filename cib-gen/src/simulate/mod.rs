@@ -1,11 +1,11 @@
-//! What the cluster does when something fails, by Pacemaker's own scheduler: it is started, its
-//! nodes fail and come back, quorum is lost, each resource fails on each node.
+//! What the cluster does when something fails, by Pacemaker's own scheduler: it is started, its nodes fail,
+//! are rebooted and come back, quorum is lost, each resource fails on each node, two things fail at once.
 
 mod judge;
-mod parts;
 mod report;
+mod scenarios;
 mod state;
-mod stories;
+mod tested;
 
 use std::thread;
 
@@ -13,8 +13,8 @@ pub use report::{Case, Report};
 
 use crate::cluster::Cluster;
 use crate::scheduler::Scheduler;
-use crate::xml;
-use stories::Chapter;
+use crate::xml::{self, Element};
+use scenarios::Scenarios;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -23,46 +23,59 @@ pub enum Error<E> {
     #[error("{0}")]
     Scheduler(E),
     /// What it left is no CIB.
-    #[error("the CIB that crm_simulate wrote can not be used: {0}")]
+    #[error("the CIB that crm_simulate wrote cannot be used: {0}")]
     Cib(#[from] xml::Error),
     /// One of the threads that ask it has ended.
     #[error("the simulation ended before its end")]
     Ended,
 }
 
-/// Goes through every case. Those of a node are asked about side by side with those of another.
+/// Runs every scenario, on the cluster alone or on a CIB into which it is merged. The scenarios of one active
+/// node run beside those of another.
 ///
 /// # Errors
 /// The scheduler could not be asked.
-pub fn simulate<S: Scheduler>(cluster: &Cluster, scheduler: &S) -> Result<Report, Error<S::Error>> {
-    let parts = parts::parts(cluster);
+pub fn simulate<S: Scheduler>(
+    cluster: &Cluster,
+    merged: Option<&Element>,
+    scheduler: &S,
+) -> Result<Report, Error<S::Error>> {
+    let tested = tested::tested(cluster);
     let nodes: Vec<&str> = (cluster.corosync.nodes.iter())
         .map(|member| member.name.as_str())
         .collect();
-    let fresh = state::fresh(cluster)?;
-    let chapter = |active| Chapter::new(cluster, scheduler, &parts, &nodes, active, &fresh);
-    let mut cases = chapter(0).start()?;
+    let fresh = state::fresh(cluster, merged);
+    let scenarios = |active| Scenarios {
+        cluster,
+        scheduler,
+        tested: &tested,
+        nodes: &nodes,
+        active,
+        fresh: &fresh,
+        cases: Vec::new(),
+    };
+    let mut cases = scenarios(0).start()?;
     let of_nodes = thread::scope(|scope| {
         let threads: Vec<_> = (0..nodes.len())
-            .map(|active| scope.spawn(move || chapter(active).all()))
+            .map(|active| scope.spawn(move || scenarios(active).all()))
             .collect();
         let ends = threads.into_iter().map(|t| t.join());
         ends.map(|end| end.unwrap_or(Err(Error::Ended)))
             .collect::<Result<Vec<_>, _>>()
     })?;
     cases.extend(of_nodes.into_iter().flatten());
-    let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
+    let ids: Vec<&str> = tested.iter().map(|one| one.id.as_str()).collect();
     Ok(Report {
-        not_judged: not_judged(cluster, &parts),
+        not_judged: not_judged(cluster, &tested),
         ..Report::new(cases, &ids)
     })
 }
 
 /// The scheduler runs no agent and resets no node: every fencing is a success to it.
-fn not_judged(cluster: &Cluster, parts: &[parts::Part]) -> Vec<String> {
-    let devices: Vec<&str> = (parts.iter())
-        .filter(|part| part.kind == parts::Kind::Device)
-        .map(|part| part.id.as_str())
+fn not_judged(cluster: &Cluster, tested: &[tested::Tested]) -> Vec<String> {
+    let devices: Vec<&str> = (tested.iter())
+        .filter(|one| one.kind == tested::Kind::Device)
+        .map(|one| one.id.as_str())
         .collect();
     let what = match &cluster.corosync.watchdog {
         Some(watchdog) => format!("whether {} resets a node", watchdog.device),

@@ -9,50 +9,56 @@ use crate::xml::{Element, Error};
 /// `master-RESOURCE`. Pacemaker 2.1 and 3.0 read it by that name (`pcmk_promotion_score_name`).
 const UP_TO_DATE: &str = "10000";
 
-/// The configuration with its nodes online and nothing started.
-pub(super) fn fresh(cluster: &Cluster) -> Result<String, Error> {
-    // It is written into memory, which does not fail.
-    let text = render::cib(cluster).map_err(|_| Error::Incomplete)?;
-    let mut cib = Element::parse_as(&text, "cib")?;
+/// The configuration with its nodes online and nothing started: that of the cluster alone, or a CIB into which
+/// the cluster is merged.
+pub(super) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> String {
+    let mut cib = merged.map_or_else(|| render::cib_element(cluster), Element::clone);
     cib.set("have-quorum", "1");
     let configuration = cib.child_or_new("configuration");
     if cluster.corosync.watchdog.is_some() {
-        // The first is written down by the cluster where SBD runs, the second then by the script.
+        // Where SBD runs, the cluster itself writes the first; then whoever configures it the second.
         let timeout = (cluster.properties.iter()).find(|p| p.name == render::WATCHDOG_TIMEOUT);
         let timeout = timeout.map(|property| (property.name.as_str(), property.value.as_str()));
         let set = configuration
             .child_or_new("crm_config")
             .child_or_new("cluster_property_set");
-        for (name, value) in [Some(("have-watchdog", "true")), timeout]
-            .into_iter()
-            .flatten()
-        {
-            let id = format!("cib-bootstrap-options-{name}");
-            let property = Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)]);
-            set.children.push(property);
+        for (name, value) in [("have-watchdog", "true")].into_iter().chain(timeout) {
+            if !set.children.iter().any(|pair| pair.is("name", name)) {
+                let id = format!("cib-bootstrap-options-{name}");
+                let pair = [("id", id.as_str()), ("name", name), ("value", value)];
+                set.children.push(Element::new("nvpair", &pair));
+            }
         }
     }
+    let known = configuration.child_or_new("nodes").children.clone();
     let mut nodes = Vec::new();
     let mut states = Vec::new();
     for (n, member) in cluster.corosync.nodes.iter().enumerate() {
-        let id = (n + 1).to_string();
-        let names = [("id", id.as_str()), ("uname", member.name.as_str())];
-        nodes.push(Element::new("node", &names));
-        let mut state = Element::new("node_state", &names);
-        for (name, value) in [
+        let is_member = |node: &&Element| {
+            (node.get("uname")).is_some_and(|name| name.eq_ignore_ascii_case(&member.name))
+        };
+        let mut node = known.iter().find(is_member).cloned().unwrap_or_else(|| {
+            let id = (n + 1).to_string();
+            Element::new("node", &[("id", &id)])
+        });
+        // Scenarios know the nodes by the names of vars.yml.
+        node.set("uname", &member.name);
+        let id = node.get("id").unwrap_or_default().to_owned();
+        let state = [
+            ("id", id.as_str()),
+            ("uname", &member.name),
             ("in_ccm", "true"),
             ("crmd", "online"),
             ("join", "member"),
             ("expected", "member"),
-        ] {
-            state.set(name, value);
-        }
+        ];
         let lrm = Element::new("lrm", &[("id", &id)]).with([Element::new("lrm_resources", &[])]);
-        states.push(state.with([lrm]));
+        states.push(Element::new("node_state", &state).with([lrm]));
+        nodes.push(node);
     }
     configuration.child_or_new("nodes").children = nodes;
     cib.child_or_new("status").children = states;
-    Ok(cib.to_string())
+    cib.to_string()
 }
 
 /// What the agents of promotable resources have said by now: every node that is online has an
@@ -69,30 +75,48 @@ pub(super) fn with_promotion_scores(cib: &str, cluster: &Cluster) -> Result<Stri
     }
     let mut cib = Element::parse_as(cib, "cib")?;
     for state in &mut cib.child_or_new("status").children {
-        if !state.is("in_ccm", "true") || !state.is("crmd", "online") {
-            continue;
-        }
-        let Some(node) = state.get("id").map(str::to_owned) else {
-            continue;
-        };
-        let attributes = state.child_or("transient_attributes", || {
-            Element::new("transient_attributes", &[("id", &node)])
-        });
-        let set = attributes.child_or("instance_attributes", || {
-            Element::new("instance_attributes", &[("id", &format!("status-{node}"))])
-        });
-        for resource in &promotable {
-            let name = format!("master-{resource}");
-            if !set.children.iter().any(|pair| pair.is("name", &name)) {
-                let id = format!("status-{node}-{name}");
-                set.children.push(Element::new(
-                    "nvpair",
-                    &[("id", &id), ("name", &name), ("value", UP_TO_DATE)],
-                ));
+        if state.is("in_ccm", "true") && state.is("crmd", "online") {
+            let node = state.get("id").unwrap_or_default().to_owned();
+            let pairs = transient_attributes(state);
+            for resource in &promotable {
+                let name = format!("master-{resource}");
+                if !pairs.iter().any(|pair| pair.is("name", &name)) {
+                    pairs.push(attribute(&node, &name, UP_TO_DATE));
+                }
             }
         }
     }
     Ok(cib.to_string())
+}
+
+/// A node's attributes that end with its membership.
+fn transient_attributes(state: &mut Element) -> &mut Vec<Element> {
+    let node = state.get("id").unwrap_or_default().to_owned();
+    let attributes = state.child_or("transient_attributes", || {
+        Element::new("transient_attributes", &[("id", &node)])
+    });
+    let set = attributes.child_or("instance_attributes", || {
+        Element::new("instance_attributes", &[("id", &format!("status-{node}"))])
+    });
+    &mut set.children
+}
+
+/// An attribute of the node with an id.
+fn attribute(node: &str, name: &str, value: &str) -> Element {
+    let id = format!("simulated-{node}-{name}");
+    Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)])
+}
+
+/// The cluster with a node that asks to shut down, or does not ask any more.
+pub(super) fn with_shutdown(cib: &str, node: &str, asks: bool) -> Result<String, Error> {
+    changed(cib, |element| {
+        if element.name == "node_state" && element.is("uname", node) {
+            let pairs = transient_attributes(element);
+            pairs.retain(|pair| !pair.is("name", "shutdown"));
+            // Pacemaker writes the time of the request.
+            pairs.extend(asks.then(|| attribute(node, "shutdown", "1")));
+        }
+    })
 }
 
 /// crm_simulate counts a failed start once; the controller counts it as infinitely many
@@ -126,22 +150,13 @@ pub(super) fn later(cib: &str, seconds: u64) -> Result<String, Error> {
 /// The cluster with a node told to stand by, or not to any more.
 pub(super) fn with_standby(cib: &str, node: &str, standby: bool) -> Result<String, Error> {
     changed(cib, |element| {
-        if element.name != "node" || !element.is("uname", node) {
-            return;
-        }
-        element.children.clear();
-        if standby {
-            let id = format!("nodes-{}", element.get("id").unwrap_or_default());
-            let pair = Element::new(
-                "nvpair",
-                &[
-                    ("id", &format!("{id}-standby")),
-                    ("name", "standby"),
-                    ("value", "on"),
-                ],
-            );
-            let set = Element::new("instance_attributes", &[("id", &id)]);
-            element.children.push(set.with([pair]));
+        if element.name == "node" && element.is("uname", node) {
+            let id = format!("simulated-{node}");
+            element.children.retain(|set| !set.is("id", &id));
+            element.children.extend(standby.then(|| {
+                let pair = attribute(node, "standby", "on");
+                Element::new("instance_attributes", &[("id", &id)]).with([pair])
+            }));
         }
     })
 }

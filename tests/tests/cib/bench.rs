@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
+use cib_gen::Cluster;
+
 /// The Debian whose tools are asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Suite {
@@ -93,6 +95,39 @@ mount --bind "$ours/files" "$root/mnt"
 exec chroot "$root" /bin/sh -c 'cd /mnt; exec "$@"' sh "$@"
 "#;
 
+/// Stands before pcs. Where pcs reads the running cluster and pushes to it, is the file that CLUSTER names.
+/// What it prints of SBD, pcs's own code prints, of the nodes in sbd.json.
+const RUNNING: &str = r#"#!/bin/sh
+case "$1 $2 $3" in
+"cluster cib "*) exec cp "$CLUSTER" "$3" ;;
+"cluster cib-push "*) exec cp "$3" "$CLUSTER" ;;
+"stonith sbd status") exec python3 status.py ;;
+esac
+PATH=${PATH#/mnt/before:}
+exec pcs "$@"
+"#;
+
+const SBD_STATUS: &str = r#"
+import json
+from pcs.cli.common.parse_args import InputModifiers
+from pcs.stonith import sbd_status
+
+
+class Cluster:
+    class sbd:
+        def get_cluster_sbd_status():
+            return json.load(open("sbd.json"))
+
+        def get_local_devices_info(full):
+            return []
+
+
+sbd_status(Cluster, [], InputModifiers({}))
+"#;
+
+/// What a node's pcsd says of SBD there: installed, enabled, running.
+pub(crate) type Sbd = Option<[bool; 3]>;
+
 /// A directory of files that the tools work on.
 pub(crate) struct Bench {
     pub(crate) suite: Suite,
@@ -113,6 +148,9 @@ impl Bench {
         }
         let bench = Bench { suite, image, ours };
         bench.put_agents();
+        fs::create_dir(bench.path("before")).expect("a new directory");
+        put_program(&bench.path("before/pcs"), RUNNING);
+        bench.write("status.py", SBD_STATUS);
         for name in ["preloaded-pcs", "called/pcs"] {
             let path = bench.ours.path().join("tools").join(name);
             put_program(&path, include_str!("preloaded_pcs.py"));
@@ -208,10 +246,63 @@ impl Bench {
         self.write(file, &empty);
     }
 
-    /// Runs a script of pcs commands on a CIB file.
+    /// Makes the CIB of a new cluster in which these nodes are online.
+    pub(crate) fn online(&self, names: &[&str], file: &str) {
+        self.empty_cib(file);
+        let (mut nodes, mut states) = (String::new(), String::new());
+        for (n, name) in names.iter().enumerate() {
+            let node = format!("id=\"{}\" uname=\"{name}\"", n + 1);
+            nodes += &format!("<node {node}/>");
+            states += &format!(
+                "<node_state {node} in_ccm=\"true\" crmd=\"online\" join=\"member\" \
+                 expected=\"member\"><lrm id=\"{}\"><lrm_resources/></lrm></node_state>",
+                n + 1
+            );
+        }
+        let empty = self.read(file);
+        let cib = empty.replace("<nodes/>", &format!("<nodes>{nodes}</nodes>"));
+        let with = cib.replace("<status/>", &format!("<status>{states}</status>"));
+        assert!(cib != empty && with != cib, "{empty}");
+        self.write(file, &with);
+    }
+
+    /// Makes the CIB of a new cluster of these nodes, whose SBD runs.
+    pub(crate) fn new_cluster(&self, cluster: &Cluster, file: &str) {
+        let names = cluster.corosync.nodes.iter();
+        let names: Vec<&str> = names.map(|node| node.name.as_str()).collect();
+        self.online(&names, file);
+        let with = self.read(file);
+        let sbd = "<cluster_property_set id=\"cib-bootstrap-options\"><nvpair \
+                   id=\"cib-bootstrap-options-have-watchdog\" name=\"have-watchdog\" value=\"true\"/>\
+                   </cluster_property_set>";
+        let with = match cluster.corosync.watchdog {
+            Some(_) => with.replace("<crm_config/>", &format!("<crm_config>{sbd}</crm_config>")),
+            None => with,
+        };
+        self.write(file, &with);
+        let runs = names.iter().map(|name| (*name, Some([true; 3])));
+        self.sbd(&runs.collect::<Vec<_>>());
+    }
+
+    /// What the nodes say of SBD.
+    pub(crate) fn sbd(&self, nodes: &[(&str, Sbd)]) {
+        let word = |said: &Sbd, n: usize| said.map_or("null".to_owned(), |s| s[n].to_string());
+        let nodes = nodes.iter().map(|(name, said)| {
+            format!(
+                "{{\"node\":\"{name}\",\"status\":{{\"installed\":{},\"enabled\":{},\"running\":{}}}}}",
+                word(said, 0),
+                word(said, 1),
+                word(said, 2)
+            )
+        });
+        let nodes: Vec<String> = nodes.collect();
+        self.write("sbd.json", &format!("[{}]", nodes.join(",")));
+    }
+
+    /// Runs a script of pcs commands on a node of a cluster whose CIB is a file.
     pub(crate) fn try_pcs(&self, script: &str, cib: &str) -> Output {
         self.write("script.sh", script);
-        self.try_script(&["env", &format!("CIB_GEN_FILE={cib}"), "sh", "script.sh"])
+        self.try_script(&["sh", "-c", &format!("{} sh script.sh", on_a_node(cib))])
     }
 
     /// Runs a command that calls pcs often.
@@ -271,6 +362,11 @@ impl Bench {
             self.suite
         );
     }
+}
+
+/// The environment in which pcs takes a file for the CIB of the cluster that runs here.
+pub(crate) fn on_a_node(cib: &str) -> String {
+    format!("CLUSTER={cib} PATH=/mnt/before:$PATH")
 }
 
 fn put_program(path: &Path, text: &str) {

@@ -44,7 +44,7 @@ fn running(suite: Suite) -> Bench {
 /// The same of the vendor's file with more lines.
 fn running_with(suite: Suite, more: &str) -> Bench {
     let bench = Bench::of(suite);
-    bench.write("cib.xml", &render::cib(&cluster(more)).unwrap());
+    bench.write("cib.xml", &render::cib(&cluster(more)));
     let outcome = started(&bench, &[]);
     assert_eq!(
         outcome.node_of_all(&RESOURCES),

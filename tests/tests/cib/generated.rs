@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write as _;
+use std::fs;
 
 use cib_gen::render;
 use proptest::collection::vec;
@@ -15,7 +16,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::bench::{Bench, Suite, in_both_suites};
+use crate::bench::{Bench, Suite, in_both_suites, on_a_node};
 use crate::{cluster_of, whole_cib, xml};
 
 in_both_suites!(both_renderings_of_any_site_are_the_same_cluster);
@@ -208,17 +209,18 @@ fn both_renderings_of_any_site_are_the_same_cluster(suite: Suite) {
         .collect();
 
     let bench = Bench::of(suite);
-    bench.empty_cib("empty.xml");
     for (n, text) in texts.iter().enumerate() {
         let cluster = cluster_of(text);
         bench.write(&format!("{n}.sh"), &render::pcs(&cluster));
         bench.write(&format!("{n}.cib.xml"), &whole_cib(&cluster));
-        bench.write(&format!("{n}.pcs.xml"), &bench.read("empty.xml"));
+        bench.new_cluster(&cluster, &format!("{n}.pcs.xml"));
+        fs::rename(bench.path("sbd.json"), bench.path(&format!("{n}.sbd.json"))).unwrap();
     }
     // Each script asks crm_verify about its own result.
     let all = format!(
         "n=0; while [ $n -lt {sites} ]; do \
-         CIB_GEN_FILE=$n.pcs.xml sh $n.sh 2>$n.said || echo $n; n=$((n + 1)); done"
+         cp $n.sbd.json sbd.json; {} sh $n.sh 2>$n.said || echo $n; n=$((n + 1)); done",
+        on_a_node("$n.pcs.xml")
     );
     let failed = bench.try_script(&["sh", "-c", &all]);
     let failed = String::from_utf8_lossy(&failed.stdout).into_owned();
@@ -230,8 +232,8 @@ fn both_renderings_of_any_site_are_the_same_cluster(suite: Suite) {
         );
     }
     for (n, text) in texts.iter().enumerate() {
-        let by_pcs = xml::configuration(&bench.read(&format!("{n}.pcs.xml")));
-        let by_us = xml::configuration(&bench.read(&format!("{n}.cib.xml")));
+        let by_pcs = xml::written(&bench.read(&format!("{n}.pcs.xml")));
+        let by_us = xml::written(&bench.read(&format!("{n}.cib.xml")));
         assert!(
             by_pcs == by_us,
             "pcs of {suite} made:\n{by_pcs}\nthe cib rendering is:\n{by_us}\nof\n{text}"

@@ -1,131 +1,120 @@
 //! What the script does not begin, because it could not end it: it says why, and changes nothing.
 
+#![allow(clippy::unwrap_used)]
+
 use cib_gen::{Cluster, render};
 
 use crate::bench::{Bench, Suite, in_both_suites};
 use crate::{BOARDS, cluster, lan};
 
 in_both_suites!(
-    what_the_script_cannot_do_it_does_not_begin,
-    an_old_schema_is_refused_with_what_to_do,
-    a_node_that_no_device_would_know_is_refused,
+    what_has_one_of_our_names_is_left_to_apply,
+    other_nodes_than_those_of_vars_yml_are_refused,
+    a_node_that_is_not_there_has_to_come_first,
     what_the_cluster_remembers_is_no_resource,
+    a_script_that_ends_before_the_push_has_changed_nothing,
     where_no_cluster_runs_the_script_says_so,
 );
 
-fn what_the_script_cannot_do_it_does_not_begin(suite: Suite) {
-    let bench = Bench::of(suite);
-    let script = render::pcs(&cluster(""));
-
-    bench.empty_cib("cib.xml");
-    bench.run(&[
-        "pcs",
-        "-f",
-        "cib.xml",
-        "resource",
-        "create",
-        "vip",
-        "ocf:heartbeat:Dummy",
-    ]);
-    let before = bench.read("cib.xml");
-    let output = bench.try_pcs(&script, "cib.xml");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("there is a 'vip' already, and it is no ocf:heartbeat:IPaddr2"),
-        "{said}"
-    );
-    assert_eq!(
-        bench.read("cib.xml"),
-        before,
-        "it changed the file and failed"
-    );
-
-    bench.empty_cib("cib.xml");
-    let nodes = bench.read("cib.xml").replace(
-        "<nodes/>",
-        "<nodes><node id=\"1\" uname=\"other\"/></nodes>",
-    );
-    bench.write("cib.xml", &nodes);
-    let output = bench.try_pcs(&script, "cib.xml");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("the cluster has no node called 'ip-172-31-16-133'"),
-        "{said}"
-    );
-    assert_eq!(
-        bench.read("cib.xml"),
-        nodes,
-        "it changed the file and failed"
-    );
-}
-
 /// The script refuses with these words, and leaves the file as it was.
 #[track_caller]
-fn refuses(bench: &Bench, cluster: &Cluster, words: &[&str]) {
+pub(crate) fn refuses(bench: &Bench, cluster: &Cluster, words: &[&str]) {
     let before = bench.read("cib.xml");
     let output = bench.try_pcs(&render::pcs(cluster), "cib.xml");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    for word in words {
+    for word in words.iter().chain(&["cib-gen: nothing was changed\n"]) {
         assert!(said.contains(word), "no `{word}` in {said}");
     }
     assert_eq!(
         bench.read("cib.xml"),
         before,
-        "it changed the file and failed"
+        "it changed the cluster and failed"
     );
 }
 
-fn an_old_schema_is_refused_with_what_to_do(suite: Suite) {
-    let bench = Bench::of(suite);
-    bench.empty_cib("empty.xml");
-    let empty = bench.read("empty.xml");
-    let (before, rest) = empty.split_once("validate-with=\"").unwrap();
-    let (_, rest) = rest.split_once('"').unwrap();
-    for old in ["pacemaker-2.10", "pacemaker-3.0"] {
-        bench.write("cib.xml", &format!("{before}validate-with=\"{old}\"{rest}"));
-        refuses(&bench, &lan(""), &[old, "pcs cluster cib-upgrade"]);
+fn what_has_one_of_our_names_is_left_to_apply(suite: Suite) {
+    let cluster = lan("fencing: none\n");
+    for command in [
+        "resource create vip ocf:heartbeat:Dummy",
+        "resource create drbd_devpath ocf:heartbeat:Dummy clone",
+        "resource create any ocf:heartbeat:Dummy --group pbx",
+        "resource defaults set create id=portsip-defaults meta priority=1",
+    ] {
+        let bench = Bench::of(suite);
+        bench.new_cluster(&cluster, "cib.xml");
+        bench.change("cib.xml", &[command]);
+        let words = ["configured already", "help: sudo cib-gen apply vars.yml"];
+        refuses(&bench, &cluster, &words);
     }
 }
 
-fn a_node_that_no_device_would_know_is_refused(suite: Suite) {
+fn other_nodes_than_those_of_vars_yml_are_refused(suite: Suite) {
     let bench = Bench::of(suite);
-    bench.empty_cib("empty.xml");
-    let with = |names: &[&str]| {
-        let nodes = names.iter().enumerate();
-        let nodes: String = nodes
-            .map(|(n, name)| format!("<node id=\"{n}\" uname=\"{name}\"/>"))
-            .collect();
-        let empty = bench.read("empty.xml");
-        bench.write(
-            "cib.xml",
-            &empty.replace("<nodes/>", &format!("<nodes>{nodes}</nodes>")),
-        );
-    };
+    let with = |names: &[&str]| bench.online(names, "cib.xml");
+    let words = ["are not pbx01 pbx02 pbx03", "'pcs status nodes'"];
+    for names in [&[][..], &["pbx01", "pbx02"], &["pbx01", "pbx02", "other"]] {
+        with(names);
+        for cluster in [lan(BOARDS), lan("fencing: none\n")] {
+            refuses(&bench, &cluster, &words);
+        }
+    }
+    // No device could fence the fourth.
     with(&["pbx01", "pbx02", "pbx03", "pbx04"]);
-    refuses(
-        &bench,
-        &lan(BOARDS),
-        &["'pbx04'", "pcs cluster node remove pbx04"],
-    );
-    // Pacemaker compares names without regard to case.
-    with(&["PBX01", "pbx02", "Pbx03"]);
-    bench.pcs(&render::pcs(&lan(BOARDS)), "cib.xml");
+    refuses(&bench, &lan(BOARDS), &words);
+    bench.pcs(&render::pcs(&lan("fencing: none\n")), "cib.xml");
+}
+
+/// As soon as the cluster is configured, Pacemaker would fence it.
+fn a_node_that_is_not_there_has_to_come_first(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.online(&["pbx01", "pbx02", "pbx03"], "cib.xml");
+    let cib = bench.read("cib.xml");
+    let (all, third) = cib.rsplit_once("<node_state").unwrap();
+    let (_, rest) = third.split_once("</node_state>").unwrap();
+    bench.write("cib.xml", &format!("{all}{rest}"));
+    let words = [
+        "pbx03",
+        "Pacemaker does not accept",
+        "pcs cluster start --all",
+    ];
+    refuses(&bench, &lan(BOARDS), &words);
 }
 
 fn what_the_cluster_remembers_is_no_resource(suite: Suite) {
     let bench = Bench::of(suite);
-    bench.empty_cib("cib.xml");
-    let remembered = "<status><node_state id=\"1\" uname=\"pbx01\"><lrm id=\"1\"><lrm_resources>\
-        <lrm_resource id=\"vip\" type=\"IPaddr2\" class=\"ocf\" provider=\"heartbeat\"/></lrm_resources>\
-        </lrm></node_state></status>";
-    let with = bench.read("cib.xml").replace("<status/>", remembered);
+    bench.new_cluster(&lan(""), "cib.xml");
+    let remembered = "<lrm_resources><lrm_resource id=\"vip\" type=\"IPaddr2\" class=\"ocf\" \
+        provider=\"heartbeat\"/></lrm_resources>";
+    let with = (bench.read("cib.xml")).replacen("<lrm_resources/>", remembered, 1);
     assert!(with.contains("lrm_resource"), "{with}");
     bench.write("cib.xml", &with);
     bench.pcs(&render::pcs(&lan("")), "cib.xml");
     assert!(bench.read("cib.xml").contains("<primitive id=\"vip\""));
+}
+
+fn a_script_that_ends_before_the_push_has_changed_nothing(suite: Suite) {
+    let cluster = cluster("");
+    let script = render::pcs(&cluster);
+    let bench = Bench::of(suite);
+    bench.new_cluster(&cluster, "cib.xml");
+    let before = bench.read("cib.xml");
+    for (what, at) in [
+        ("false", "constraint order"),
+        ("kill -TERM $$", "resource create eip"),
+    ] {
+        let command = format!("\npcs -f \"$cib\" {at}");
+        let ends = script.replacen(&command, &format!("\n{what}{command}"), 1);
+        assert_ne!(ends, script, "no {at}");
+        let output = bench.try_pcs(&ends, "cib.xml");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{suite}, {what}: {said}");
+        assert!(
+            said.ends_with("cib-gen: nothing was changed\n"),
+            "{suite}, {what}: {said}"
+        );
+        assert_eq!(bench.read("cib.xml"), before, "{suite}, {what}");
+    }
 }
 
 fn where_no_cluster_runs_the_script_says_so(suite: Suite) {
@@ -133,7 +122,7 @@ fn where_no_cluster_runs_the_script_says_so(suite: Suite) {
     bench.write("script.sh", &render::pcs(&cluster("")));
     let output = bench.try_run(&["sh", "-c", "sh < script.sh; echo $?; ls /tmp"]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("no cluster runs on this node"), "{said}");
+    assert!(said.contains("no cluster runs here"), "{said}");
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
         "1\n",

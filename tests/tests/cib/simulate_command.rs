@@ -3,9 +3,9 @@
 
 use std::process::Output;
 
-use cib_gen::Cluster;
 use cib_gen::cluster::ConstraintKind;
 use cib_gen::simulate::{Report, simulate};
+use cib_gen::{Cluster, render};
 
 use crate::bench::{Bench, Suite, in_both_suites};
 use crate::in_image::InImage;
@@ -63,6 +63,35 @@ fn everything_recovers_on_aws(suite: Suite) {
         text.contains("\nnot judged: whether fencing switches the right machine"),
         "{text}"
     );
+    for (name, happens) in [
+        (
+            "ip-172-31-16-133, active, is rebooted ",
+            "everything moves to ip-172-31-16-134 ",
+        ),
+        (
+            "ip-172-31-16-133 comes back after its reboot ",
+            "nothing moves ",
+        ),
+        (
+            "ip-172-31-16-133, active, and ip-172-31-16-134 fail at once ",
+            "everything stops ",
+        ),
+        (
+            "eip and pbx fail on ip-172-31-16-133 at once ",
+            "repaired in place: ",
+        ),
+        (
+            "ip-172-31-16-134 fails, and pbx on ip-172-31-16-133 at once ",
+            "repaired in place: pbx after fencing ip-172-31-16-134",
+        ),
+        (
+            "stop fails on ip-172-31-16-133 ",
+            "everything moves to ip-172-31-16-134 after fencing",
+        ),
+    ] {
+        let happened = line(&text, name);
+        assert!(happened.starts_with(happens), "{name}: {happened}");
+    }
     let minority = line(&text, "ip-172-31-16-133, active, is in a minority ");
     assert!(minority.starts_with("everything stops "), "{minority}");
 }
@@ -74,6 +103,51 @@ fn everything_recovers_on_a_lan(suite: Suite) {
     assert!(
         text.contains("\nnot judged: whether /dev/watchdog resets a node"),
         "{text}"
+    );
+}
+
+/// What somebody else has configured takes part: here, a PBX that may not leave a node.
+#[test]
+fn with_a_cib_the_merged_cluster_is_judged() {
+    let bench = Bench::of(Suite::Trixie);
+    let cluster = lan("");
+    bench.new_cluster(&cluster, "cib.xml");
+    for (more, code) in [
+        (None, 0),
+        (Some("constraint location pbx prefers pbx01=INFINITY"), 3),
+    ] {
+        if let Some(constraint) = more {
+            bench.write("own.xml", &render::cib(&cluster));
+            bench.change("own.xml", &[constraint]);
+            bench.lived_in("own.xml", "cib.xml");
+        }
+        let output = command(&bench, LAN, &["--cib", "cib.xml"]);
+        let text = printed(&output);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}{said}");
+        if code != 0 {
+            let back = line(&text, "pbx01 comes back after that ");
+            assert!(back.ends_with("without need"), "{back}");
+        }
+    }
+    // What cannot be merged is not judged.
+    let create = [
+        "pcs",
+        "-f",
+        "cib.xml",
+        "resource",
+        "create",
+        "eip",
+        "ocf:heartbeat:Dummy",
+    ];
+    bench.new_cluster(&cluster, "cib.xml");
+    bench.run(&create);
+    let output = command(&bench, VENDOR, &["--cib", "cib.xml", "--nodes", NODES]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        printed(&output).contains("there is a 'eip' already"),
+        "{}",
+        printed(&output)
     );
 }
 
@@ -130,7 +204,7 @@ fn where_crm_simulate_is_missing_it_says_what_to_install() {
 
 fn of(cluster: &Cluster) -> Report {
     let bench = Bench::of(Suite::Bookworm);
-    simulate(cluster, &InImage::of(&bench)).unwrap_or_else(|e| panic!("{e}"))
+    simulate(cluster, None, &InImage::of(&bench)).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// What is wrong with the cases of a name.

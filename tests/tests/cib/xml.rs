@@ -53,6 +53,18 @@ fn lines(element: &Element, depth: usize) -> String {
     line
 }
 
+/// The configuration of a CIB, written out, without what only the cluster itself writes into it: its nodes,
+/// and that SBD runs.
+pub(crate) fn written(cib: &str) -> String {
+    let mut configuration = configuration_of(cib);
+    configuration.child_or_new("nodes").children.clear();
+    configuration.each(&mut |element| {
+        (element.children).retain(|pair| !pair.is("name", "have-watchdog"));
+    });
+    in_order(&mut configuration);
+    lines(&configuration, 0)
+}
+
 /// The configuration of a CIB, written out.
 pub(crate) fn configuration(cib: &str) -> String {
     let mut configuration = configuration_of(cib);

@@ -61,10 +61,19 @@ fn the_scripts_run_again_change_nothing(cluster: &Cluster) {
     let steady = Steady::watch(cluster, "scripts that run again");
     let before = configuration(cluster);
     for node in [&INSTANCES[0], &INSTANCES[2]] {
-        // The first one needs no password any more.
-        for script in ["cib-gen --format corosync", "cib-gen"] {
-            let command = format!("set -o pipefail; {script} {} | sh 2>&1", cluster::VARS);
+        // The first one needs no password any more. The second one refuses what is configured already.
+        for (script, ends) in [("cib-gen --format corosync", 0), ("cib-gen", 1)] {
+            let command = format!(
+                "set -o pipefail; status=0; {script} {} | sh 2>&1 || status=$?; [ $status -eq {ends} ]",
+                cluster::VARS
+            );
             let said = cluster.on(node.hostname, &command);
+            assert_eq!(
+                said.contains("help: sudo cib-gen apply vars.yml"),
+                ends == 1,
+                "`{script}` on {} said:\n{said}",
+                node.hostname
+            );
             let changed = changed_since(&before, cluster);
             assert!(
                 changed.is_empty(),

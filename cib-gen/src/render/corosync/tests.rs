@@ -297,5 +297,5 @@ fn a_sample_of_another_node_in_which_something_is_configured_is_refused() {
 fn a_sample_of_another_node_that_can_not_be_looked_into_is_refused() {
     let play = Play::stock();
     fs::remove_file(play.0.path().join("ip-172-31-16-134.resources")).unwrap();
-    play.refuses(&["ip-172-31-16-134", "can not be seen from here"]);
+    play.refuses(&["ip-172-31-16-134", "cannot be seen from here"]);
 }

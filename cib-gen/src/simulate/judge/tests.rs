@@ -1,20 +1,20 @@
 use super::*;
 
-const PARTS: [(&str, Kind); 3] = [
+const TESTED: [(&str, Kind); 3] = [
     ("vip", Kind::Service),
     ("pbx", Kind::Service),
-    ("attr", Kind::Bystander),
+    ("attr", Kind::Optional),
 ];
 
-fn parts() -> Vec<Part> {
-    let part = |(id, kind): (&str, Kind)| Part {
+fn tested() -> Vec<Tested> {
+    let one = |(id, kind): (&str, Kind)| Tested {
         id: id.to_owned(),
         kind,
         promotable: false,
         monitors: Vec::new(),
         stop_ignored: false,
     };
-    PARTS.into_iter().map(part).collect()
+    TESTED.into_iter().map(one).collect()
 }
 
 /// Everything on a node; what is on none is stopped.
@@ -30,11 +30,11 @@ fn on(nodes: [&str; 3]) -> Vec<Instance> {
         node: (!node.is_empty()).then(|| node.to_owned()),
         blocked: false,
     };
-    PARTS.iter().zip(nodes).map(instance).collect()
+    TESTED.iter().zip(nodes).map(instance).collect()
 }
 
 /// From one to the other by these actions: `start pbx n2`, `fence n1`.
-fn story(from: [&str; 3], actions: &[&str], to: [&str; 3]) -> Story {
+fn outcome(from: [&str; 3], actions: &[&str], to: [&str; 3]) -> Outcome {
     let action = |text: &&str| {
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
         match words.as_slice() {
@@ -57,16 +57,16 @@ fn story(from: [&str; 3], actions: &[&str], to: [&str; 3]) -> Story {
         online: ["n1", "n2"].map(str::to_owned).into(),
         cib: String::new(),
     };
-    Story {
+    Outcome {
         steps: vec![transition],
         rest: true,
-        forgotten: None,
+        expired: None,
     }
 }
 
-fn judged(story: &Story, expected: &Expected<'_>) -> (String, Option<String>) {
-    let parts = parts();
-    (words(&parts, story), fault(&parts, story, expected))
+fn judged(outcome: &Outcome, expected: &Expected<'_>) -> (String, Option<String>) {
+    let tested = tested();
+    (words(&tested, outcome), fault(&tested, outcome, expected))
 }
 
 const MOVED: [&str; 4] = ["stop pbx n1", "stop vip n1", "start vip n2", "start pbx n2"];
@@ -77,7 +77,7 @@ fn a_move_is_right_only_after_the_lost_node_was_fenced() {
         fenced: Some("n1"),
         ..Expected::at(Place::NotOn("n1"))
     };
-    let of = |actions: &[&str]| judged(&story(["n1"; 3], actions, ["n2"; 3]), &expected);
+    let of = |actions: &[&str]| judged(&outcome(["n1"; 3], actions, ["n2"; 3]), &expected);
     let moved = "everything moves to n2 after fencing n1".to_owned();
     assert_eq!(
         of(&["fence n1", "start vip n2", "start pbx n2"]),
@@ -90,7 +90,7 @@ fn a_move_is_right_only_after_the_lost_node_was_fenced() {
     );
     let other = "n2 is fenced without need";
     assert_eq!(of(&["fence n1", "fence n2"]).1.as_deref(), Some(other));
-    let none = story(["n1"; 3], &[], ["n1"; 3]);
+    let none = outcome(["n1"; 3], &[], ["n1"; 3]);
     assert_eq!(
         judged(&none, &expected).1.as_deref(),
         Some("n1 is not fenced")
@@ -100,13 +100,13 @@ fn a_move_is_right_only_after_the_lost_node_was_fenced() {
 #[test]
 fn what_moves_without_need_is_a_fault() {
     let expected = Expected::at(Place::On("n1"));
-    let moved = story(["n1"; 3], &MOVED, ["n2"; 3]);
+    let moved = outcome(["n1"; 3], &MOVED, ["n2"; 3]);
     let fault = "it moved away from n1 without need".to_owned();
     assert_eq!(
         judged(&moved, &expected),
         ("everything moves to n2".to_owned(), Some(fault))
     );
-    let bystander = story(
+    let bystander = outcome(
         ["n1"; 3],
         &["stop attr n1", "start attr n2"],
         ["n1", "n1", "n2"],
@@ -133,12 +133,12 @@ fn a_repair_in_place_restarts_what_has_failed() {
         restarted: Some("pbx"),
         ..Expected::at(Place::On("n1"))
     };
-    let repaired = story(["n1"; 3], &["stop pbx n1", "start pbx n1"], ["n1"; 3]);
+    let repaired = outcome(["n1"; 3], &["stop pbx n1", "start pbx n1"], ["n1"; 3]);
     assert_eq!(
         judged(&repaired, &expected),
         ("repaired in place: pbx".to_owned(), None)
     );
-    let nothing = story(["n1"; 3], &[], ["n1"; 3]);
+    let nothing = outcome(["n1"; 3], &[], ["n1"; 3]);
     assert_eq!(
         judged(&nothing, &expected),
         (
@@ -151,7 +151,7 @@ fn a_repair_in_place_restarts_what_has_failed() {
 #[test]
 fn what_is_apart_stopped_given_up_or_restless_is_a_fault() {
     let expected = Expected::at(Place::Anywhere);
-    let apart = story([""; 3], &[], ["n1", "n2", "n1"]);
+    let apart = outcome([""; 3], &[], ["n1", "n2", "n1"]);
     assert_eq!(
         judged(&apart, &expected),
         (
@@ -159,7 +159,7 @@ fn what_is_apart_stopped_given_up_or_restless_is_a_fault() {
             Some("it is not all on one node".to_owned())
         )
     );
-    let half = story(["n1"; 3], &[], ["n1", "", "n1"]);
+    let half = outcome(["n1"; 3], &[], ["n1", "", "n1"]);
     assert_eq!(
         judged(&half, &expected),
         (
@@ -167,11 +167,11 @@ fn what_is_apart_stopped_given_up_or_restless_is_a_fault() {
             Some("pbx does not run".to_owned())
         )
     );
-    let mut blocked = story(["n1"; 3], &[], ["n1"; 3]);
+    let mut blocked = outcome(["n1"; 3], &[], ["n1"; 3]);
     blocked.steps[0].after[1].blocked = true;
     let fault = "pbx on n1 is blocked: nothing is done about it until a person does";
     assert_eq!(judged(&blocked, &expected).1.as_deref(), Some(fault));
-    let mut restless = story(["n1"; 3], &[], ["n1"; 3]);
+    let mut restless = outcome(["n1"; 3], &[], ["n1"; 3]);
     restless.rest = false;
     let fault = "it does not come to rest";
     assert_eq!(judged(&restless, &expected).1.as_deref(), Some(fault));
@@ -180,12 +180,12 @@ fn what_is_apart_stopped_given_up_or_restless_is_a_fault() {
 #[test]
 fn without_quorum_nothing_may_run() {
     let expected = Expected::at(Place::Nowhere);
-    let stopped = story(["n1"; 3], &[], [""; 3]);
+    let stopped = outcome(["n1"; 3], &[], [""; 3]);
     assert_eq!(
         judged(&stopped, &expected),
         ("everything stops".to_owned(), None)
     );
-    let runs = story(["n1"; 3], &[], ["", "n1", ""]);
+    let runs = outcome(["n1"; 3], &[], ["", "n1", ""]);
     assert_eq!(
         judged(&runs, &expected).1.as_deref(),
         Some("something still runs")
@@ -194,9 +194,9 @@ fn without_quorum_nothing_may_run() {
 
 #[test]
 fn what_moves_when_a_failure_has_expired_is_a_fault() {
-    let mut back = story(["n1"; 3], &MOVED, ["n2"; 3]);
-    let later = story(["n2"; 3], &["stop pbx n2"], ["n1"; 3]);
-    back.forgotten = Some(later.steps[0].clone());
+    let mut back = outcome(["n1"; 3], &MOVED, ["n2"; 3]);
+    let later = outcome(["n2"; 3], &["stop pbx n2"], ["n1"; 3]);
+    back.expired = Some(later.steps[0].clone());
     assert_eq!(
         judged(&back, &Expected::at(Place::NotOn("n1")))
             .1

@@ -50,7 +50,7 @@ fn an_sbd_that_is_not_right_in_a_cluster_that_runs_is_left_alone_too_and_the_ste
             "on: pbx02",
             "sudo pcs cluster stop --all",
             "cib-gen --format corosync vars.yml | sudo sh",
-            "cib-gen vars.yml | sudo sh",
+            "sudo cib-gen apply vars.yml",
             "Nothing was changed.",
         ];
         let mut from = 0;

@@ -1,5 +1,5 @@
-//! What the cluster is made of, as failures see it: what has to run together on one node, what
-//! merely runs somewhere, and what fences.
+//! The resources whose failures are tried out: what has to run together on one node, what merely runs
+//! somewhere, and what fences.
 
 use crate::cluster::{
     Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Primitive, Resource, Role,
@@ -7,7 +7,7 @@ use crate::cluster::{
 
 /// A resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct Tested {
     /// The id of its primitive.
     pub(super) id: String,
     /// What it is to the cluster.
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     /// The service needs it: all of these run on one node.
     Service,
     /// Nothing needs it.
-    Bystander,
+    Optional,
     /// It fences.
     Device,
 }
@@ -43,10 +43,10 @@ pub(super) struct Monitor {
 }
 
 /// The resources of a cluster.
-pub(super) fn parts(cluster: &Cluster) -> Vec<Part> {
-    let part = |resource: &Resource| {
+pub(super) fn tested(cluster: &Cluster) -> Vec<Tested> {
+    let one = |resource: &Resource| {
         let primitive = resource.primitive();
-        Part {
+        Tested {
             id: primitive.id.clone(),
             kind: kind(cluster, resource),
             promotable: matches!(resource, Resource::Promotable(_)),
@@ -55,7 +55,7 @@ pub(super) fn parts(cluster: &Cluster) -> Vec<Part> {
                 .any(|op| op.action == Action::Stop && ignored(op)),
         }
     };
-    cluster.resources.iter().map(part).collect()
+    cluster.resources.iter().map(one).collect()
 }
 
 /// What is only near something, and in no other constraint, nothing needs. Whatever else is no
@@ -72,7 +72,7 @@ fn kind(cluster: &Cluster, resource: &Resource) -> Kind {
             .any(|set| !(near && set.promoted) && set.resources.contains(&resource.id()))
     };
     if named(true) && !named(false) {
-        Kind::Bystander
+        Kind::Optional
     } else {
         Kind::Service
     }
