@@ -1,7 +1,9 @@
-//! The command: reads vars.yml, asks EC2 where it must, prints a rendering or what one would do.
+//! The command: reads vars.yml, asks EC2 where it must, and prints a rendering, changes the cluster or
+//! simulates it.
 
 mod disk;
 mod lookup;
+mod run_apply;
 mod tools;
 
 use std::io::{self, Read, Write};
@@ -10,15 +12,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
-use cib_gen::cli::{Cli, Command, DiffArgs, Format, SimulateArgs, SiteArgs};
-use cib_gen::diff::Diff;
+use cib_gen::cli::{Cli, Command, Format, SimulateArgs, SiteArgs};
 use cib_gen::nodes::Known;
-use cib_gen::scheduler::Scheduler;
 use cib_gen::simulate;
 use cib_gen::vars::MOST_BYTES;
 use cib_gen::{Cluster, Mistakes, Site, Vars, render};
 
-/// How it ends when something does not recover, or when something would change.
+/// The exit status when something does not recover, would change, or was not changed.
 const DIFFERENT: u8 = 3;
 
 /// Why nothing was printed.
@@ -44,14 +44,23 @@ enum Failure {
     /// A tool of Pacemaker's could not be run.
     #[error("error: {0}\n")]
     Tool(#[from] tools::Error),
-    /// What there is to compare with is no CIB.
-    #[error("error: the CIB of {name} can not be used: {error}\n")]
+    /// The CIB cannot be read.
+    #[error("error: the CIB of {name} cannot be used: {error}\n")]
     NoCib {
         /// Where it comes from.
         name: String,
         /// What is wrong with it.
         error: cib_gen::xml::Error,
     },
+    /// Somebody else changed the configuration, and nothing was changed.
+    #[error(
+        "error: somebody else has changed the configuration meanwhile. It was not overwritten\n  help: run \
+         apply again\n"
+    )]
+    ChangedMeanwhile,
+    /// The change is made as far as it says, and not to its end.
+    #[error("error: {0}\n")]
+    Unfinished(String),
     /// There is no simulation.
     #[error("error: {0}\n")]
     Simulate(#[from] simulate::Error<tools::Error>),
@@ -75,6 +84,8 @@ fn main() -> ExitCode {
                 | Failure::Tool(_)
                 | Failure::Simulate(_)
                 | Failure::NoCib { .. }
+                | Failure::ChangedMeanwhile
+                | Failure::Unfinished(_)
                 | Failure::Write(_) => ExitCode::FAILURE,
             }
         }
@@ -83,7 +94,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match (cli.command, cli.site) {
-        (Some(Command::Diff(args)), _) => diff(&args),
+        (Some(Command::Apply(args)), _) => run_apply::apply(&args),
         (Some(Command::Simulate(args)), _) => simulate(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
@@ -102,42 +113,11 @@ fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what the script of pcs commands would change, and what would restart for it.
-fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
-    let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
-    let (name, cib) = match &args.cib {
-        None => ("the running cluster".to_owned(), tools::query_cib()?),
-        Some(file) => {
-            let name = file.display().to_string();
-            match std::fs::read_to_string(file) {
-                Ok(cib) => (name, cib),
-                Err(error) => return Err(Failure::Read { name, error }),
-            }
-        }
-    };
-    warn(&cluster);
-    let diff = Diff::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
-    let text = if diff.changes.is_empty() || !diff.has_status() {
-        diff.text(None)
-    } else {
-        let scheduler = tools::CrmSimulate::new()?;
-        let without = scheduler.ask(&cib, &[])?;
-        let with = scheduler.ask(&diff.cib.to_string(), &[])?;
-        diff.text(Some((&without, &with)))
-    };
-    write(&text)?;
-    Ok(if diff.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(DIFFERENT)
-    })
-}
-
 /// Says where everything ends when something fails.
 fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     // Nothing is printed that configures a cluster, as with the model itself.
     let cluster = Cluster::of(&site(&args.site, Format::Json)?);
-    let report = simulate::simulate(&cluster, &tools::CrmSimulate::new()?)?;
+    let report = simulate::simulate(&cluster, &tools::Tools::new()?)?;
     warn(&cluster);
     write(&report.text(args.verbose))?;
     Ok(match report.faults().next() {

@@ -4,7 +4,7 @@
 mod aws;
 mod drbd;
 mod lan;
-pub(crate) mod notes;
+pub mod notes;
 pub(crate) mod owned;
 mod parts;
 
