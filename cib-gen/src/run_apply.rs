@@ -45,9 +45,10 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     };
     warn(&cluster);
     let plan = Plan::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
-    let mut on_node = match args.cib {
-        None => on_node(&cluster)?,
-        Some(_) => OnNode::default(),
+    // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
+    let mut on_node = match args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
+        false => on_node(&cluster)?,
+        true => OnNode::default(),
     };
     if !plan.refusals.is_empty() {
         write(&plan.text(None))?;

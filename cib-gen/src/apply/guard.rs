@@ -3,7 +3,7 @@
 
 use super::changes::in_words;
 use super::constraints::is_foreign;
-use super::{Plan, effects};
+use super::{Plan, Takeover, effects, takeover};
 use crate::cluster::{Cluster, Resource};
 use crate::scheduler::{Action, Instance, Scheduler, Transition};
 use crate::xml::Element;
@@ -87,14 +87,18 @@ pub fn judge<S: Scheduler>(
         });
     }
     let without = scheduler.ask(&plan.old.to_string(), &[])?;
-    let outcome = plan.outcome();
+    let outcome = match &plan.takeover {
+        None => plan.new.clone(),
+        Some(takeover) => after_probes(scheduler, takeover, &plan.new, &without.before)?,
+    };
     let with = scheduler.ask(&outcome.to_string(), &[])?;
     for instance in running(&without.before) {
         let goes_on = |all: &[Instance]| {
             running(all)
                 .any(|after| after.resource == instance.resource && after.role == instance.role)
         };
-        let is_kept = outcome
+        let is_kept = plan
+            .new
             .all()
             .iter()
             .any(|e| e.name == "primitive" && e.is("id", &instance.resource));
@@ -113,6 +117,26 @@ pub fn judge<S: Scheduler>(
         transitions,
         faults,
     })
+}
+
+/// The CIB after a takeover whose probes find everything as it ran. One probe after the other: crm_simulate ends
+/// its transition at a result that it did not expect.
+fn after_probes<S: Scheduler>(
+    scheduler: &S,
+    takeover: &Takeover,
+    new: &Element,
+    ran: &[Instance],
+) -> Result<Element, S::Error> {
+    let mut cib = new.clone();
+    let configuration = takeover.begin(cib.child_or_new("configuration"));
+    *cib.child_or_new("configuration") = configuration;
+    for instance in ran.iter().filter(|instance| takeover.probes(instance)) {
+        let before = takeover::before_probe(&cib, instance).to_string();
+        let probed = scheduler.ask(&before, &[takeover::successful_probe(instance)])?;
+        // If what crm_simulate left cannot be read, more restarts are foretold, not fewer.
+        cib = Element::parse_as(&probed.cib, "cib").unwrap_or(cib);
+    }
+    Ok(takeover.end(&cib))
 }
 
 fn running(instances: &[Instance]) -> impl Iterator<Item = &Instance> {

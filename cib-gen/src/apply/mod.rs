@@ -84,14 +84,6 @@ impl Plan {
         status.is_some_and(|status| status.child("node_state").is_some())
     }
 
-    /// The CIB that Pacemaker acts on when everything is done: in a takeover, with the resources probed anew.
-    pub fn outcome(&self) -> Element {
-        match &self.takeover {
-            Some(takeover) => takeover.after_probes(&self.new),
-            None => self.new.clone(),
-        }
-    }
-
     /// In words, with what Pacemaker would do, if that is known: without the change, and with it.
     pub fn text(&self, transitions: Option<(&Transition, &Transition)>) -> String {
         let mut text = String::new();

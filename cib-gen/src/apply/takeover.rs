@@ -9,6 +9,7 @@ use super::changes::parent;
 use super::constraints::{is_our_resource, is_replaced_by_ours};
 use super::merge::{agent_of, find, holds_always};
 use crate::cluster::{Agent, Cluster, Primitive, Resource, owned};
+use crate::scheduler::{Event, Instance, Task};
 use crate::xml::{Element, Error};
 
 /// The id of the property maintenance-mode that a takeover sets. A run that finds it goes on with the takeover.
@@ -100,35 +101,43 @@ impl Takeover {
         configuration
     }
 
-    /// A CIB as it is if every probe finds what the CIB says of the resource.
-    pub(super) fn after_probes(&self, cib: &Element) -> Element {
-        let resources: Vec<Element> = (self.probed.iter())
-            .filter_map(|id| find(cib, id).cloned())
-            .collect();
-        let mut cib = self.end(cib);
-        cib.child_or_new("status").each(&mut |element| {
-            let instance = element.get("id").unwrap_or_default();
-            let id = instance.split(':').next().unwrap_or_default();
-            let Some(resource) = resources.iter().find(|resource| resource.is("id", id)) else {
-                return;
-            };
-            if element.name != "lrm_resource" {
-                return;
-            }
-            for name in ["class", "provider", "type"] {
-                if let Some(value) = resource.get(name) {
-                    element.set(name, value);
-                }
-            }
-            // Without digests, Pacemaker takes the parameters for those of the operation.
-            element.each(&mut |op| {
-                op.attributes.retain(|(name, _)| {
-                    !(name.starts_with("op-") && name.ends_with("-digest") || name == "op-digest")
+    /// Whether a resource is probed anew.
+    pub(super) fn probes(&self, instance: &Instance) -> bool {
+        self.probed.contains(&instance.resource)
+    }
+}
+
+/// A CIB whose status knows nothing of a resource on a node, as it is before a probe.
+pub(super) fn before_probe(cib: &Element, probed: &Instance) -> Element {
+    let mut cib = cib.clone();
+    for state in &mut cib.child_or_new("status").children {
+        if state.get("uname") == probed.node.as_deref() {
+            state.each(&mut |element| {
+                element.children.retain(|resource| {
+                    let id = resource.get("id").unwrap_or_default().split(':').next();
+                    resource.name != "lrm_resource" || id != Some(&probed.resource)
                 });
             });
-        });
-        cib
+        }
     }
+    cib
+}
+
+/// A probe that finds a resource as it ran. To crm_simulate, every result but "not running" is a failure.
+pub(super) fn successful_probe(ran: &Instance) -> Event {
+    const OCF_SUCCESS: u8 = 0;
+    const OCF_RUNNING_PROMOTED: u8 = 8;
+    Event::WillFail(Task {
+        resource: ran.resource.clone(),
+        operation: "monitor".to_owned(),
+        interval: 0,
+        node: ran.node.clone().unwrap_or_default(),
+        code: if ran.role == "Promoted" {
+            OCF_RUNNING_PROMOTED
+        } else {
+            OCF_SUCCESS
+        },
+    })
 }
 
 impl fmt::Display for Takeover {

@@ -239,7 +239,10 @@ mod tests {
     fn there_is_a_page_for_the_command_and_one_for_each_subcommand() {
         let pages = pages("2026-11-20").unwrap();
         let files: Vec<&str> = pages.iter().map(|(file, _)| file.as_str()).collect();
-        assert_eq!(files, ["cib-gen.1", "cib-gen-apply.1", "cib-gen-simulate.1"]);
+        assert_eq!(
+            files,
+            ["cib-gen.1", "cib-gen-apply.1", "cib-gen-simulate.1"]
+        );
         let first = pages[0].1.lines().find(|line| line.starts_with(".TH"));
         assert_eq!(
             first.unwrap(),

@@ -39,7 +39,7 @@ fn command(bench: &Bench, vars: &str, cib: &str) -> Output {
 fn run(bench: &Bench, vars: &str, before: &str, options: &[&str]) -> Output {
     bench.put_cib_gen();
     bench.write("vars.yml", vars);
-    let nodes = if vars.starts_with(VENDOR) {
+    let nodes = if vars.contains("instance_id") {
         format!("--nodes {NODES}")
     } else {
         String::new()
@@ -557,12 +557,17 @@ fn vendors(suite: Suite, cib: &str, nodes: &[&str]) -> Bench {
     bench
 }
 
-/// A crm_resource that does to live.xml what probes do that find everything as it was: of what ran with other
-/// parameters nothing is known any more.
-const PROBES: &str = "mkdir -p bin; cat > bin/crm_resource <<'END'\n#!/bin/sh\n\
-    echo \"$@\" >> probed\n\
-    sed -i -E '/<lrm_resource /s/provider=\"heartbeat\" type=\"awsvip\"|type=\"awsvip\" class=\"ocf\" provider=\"heartbeat\"/type=\"awsvip\" class=\"ocf\" provider=\"portsip\"/; s/ op-[a-z-]*digest=\"[^\"]*\"//g' live.xml\n\
-    END\nchmod +x bin/crm_resource; export PATH=/mnt/bin:$PATH";
+/// A crm_resource that does to live.xml what probes do that find everything on the first node as it was.
+const PROBES: &str = r#"mkdir -p bin; cat > bin/crm_resource <<'END'
+#!/bin/sh
+echo "$@" >> probed
+[ "$1" = --refresh ] || exit 0
+node=$(sed -n 's/.*<node .*uname="\([^"]*\)".*/\1/p' live.xml | head -n 1)
+sed -i "/<lrm_resource id=\"$3\"/,/<\/lrm_resource>/d" live.xml
+crm_simulate --simulate --xml-file live.xml "--op-fail=${3}_monitor_0@$node=0" --save-output new.xml >/dev/null
+mv new.xml live.xml
+END
+chmod +x bin/crm_resource; export PATH=/mnt/bin:$PATH"#;
 
 fn a_takeover_restarts_nothing_and_can_be_interrupted(suite: Suite) {
     let nodes = NODES.split(',').map(|node| node.split('=').next().unwrap());
