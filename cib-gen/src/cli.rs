@@ -13,8 +13,8 @@ pub use crate::render::Format;
 ///
 /// From the vendor's vars.yml, of the AWS system or of the LAN system: pcs commands for a shell,
 /// CIB XML, the commands that set up Corosync, the DRBD resource file, an IAM policy, the rules
-/// of a security group, a picture, or the model itself. Nothing is changed but by what runs
-/// what is printed.
+/// of a security group, a picture, or the model itself. cib-gen only prints; with `apply`
+/// it changes the cluster that runs on this node.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "cib-gen",
@@ -78,11 +78,20 @@ pub struct SiteArgs {
 /// What to do other than print.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Says what `cib-gen vars.yml | sh` would change, and what would restart
+    /// Brings the cluster that runs on this node to what vars.yml says
     ///
-    /// Compares with the cluster that runs on this node, or with a CIB file. What would restart
-    /// is what Pacemaker's own scheduler says (crm_simulate).
-    Diff(DiffArgs),
+    /// Also takes over a cluster that the vendor's scripts made. First it says what changes and
+    /// what restarts: restarts are what Pacemaker's own scheduler says (crm_simulate). It refuses
+    /// if something that runs would not run any more. What somebody else has changed meanwhile
+    /// is never overwritten. It can be run again at any time, also after it was interrupted.
+    ///
+    /// Before anything restarts or moves, and before a takeover, it asks. Without a terminal it
+    /// then changes nothing and ends with 3, unless --yes is given. A change that restarts
+    /// nothing is made without asking.
+    ///
+    /// Beside the CIB it compares corosync.conf and the DRBD resource file of this node, and
+    /// changes in them what can be changed while the cluster runs.
+    Apply(ApplyArgs),
     /// Has Pacemaker's scheduler go through failures, and says where everything ends
     ///
     /// Start, each node failing, in standby, rebooted and coming back, each resource failing on each
@@ -91,16 +100,24 @@ pub enum Command {
     Simulate(SimulateArgs),
 }
 
-/// Arguments of `diff`.
+/// Arguments of `apply`.
 #[derive(Debug, Clone, Args)]
-pub struct DiffArgs {
+pub struct ApplyArgs {
     /// The site.
     #[command(flatten)]
     pub site: SiteArgs,
 
+    /// Only says what would change, and what would restart. Ends with 3 if something would change
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+
+    /// Does not ask before something restarts
+    #[arg(long, short, conflicts_with = "dry_run")]
+    pub yes: bool,
+
     /// The CIB to compare with, from `cibadmin --query` or `pcs cluster cib`. Without it, that of
     /// the cluster that runs on this node
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
     pub cib: Option<PathBuf>,
 }
 
@@ -125,8 +142,10 @@ const AFTER_HELP: &str = "\
 Examples:
   cib-gen vars.yml | sudo sh
       configures the new cluster that runs on this node
-  cib-gen diff vars.yml
-      what that would change
+  sudo cib-gen apply --dry-run vars.yml
+      what a changed vars.yml would change in the cluster, and what would restart
+  sudo cib-gen apply vars.yml
+      changes it
   cib-gen simulate vars.yml
       what the cluster would do when something fails; with --cib live, what runs here and vars.yml together
   cib-gen --format corosync vars.yml | sudo sh
@@ -143,10 +162,11 @@ Examples:
       the same cluster, as XML
 
 Exit status:
-  0  printed; with `diff`, nothing would change; with `simulate`, everything recovers
+  0  printed; with `apply`, done, or nothing to do; with `simulate`, everything recovers
   1  could not find out: EC2 did not answer, a file could not be read, a tool is missing
   2  a mistake in vars.yml or in the options; nothing was printed on standard output
-  3  with `diff`, something would change; with `simulate`, something does not recover";
+  3  with `apply --dry-run`, something would change; with `apply`, refused or not confirmed;
+     with `simulate`, something does not recover";
 
 #[cfg(test)]
 mod tests {

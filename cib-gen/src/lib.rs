@@ -4,9 +4,9 @@
 //! -> [`Cluster`] (resources, constraints, properties) -> a rendering. This library is pure:
 //! it reads no file, opens no connection and asks no clock; the command does that.
 
+pub mod apply;
 pub mod cli;
 pub mod cluster;
-pub mod diff;
 pub mod ids;
 pub mod mistake;
 pub mod nodes;

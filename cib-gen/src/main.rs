@@ -1,7 +1,9 @@
-//! The command: reads vars.yml, asks EC2 where it must, prints a rendering or what one would do.
+//! The command: reads vars.yml, asks EC2 where it must, and prints a rendering, changes the cluster or
+//! simulates it.
 
 mod disk;
 mod lookup;
+mod run_apply;
 mod tools;
 
 use std::io::{self, Read, Write};
@@ -10,15 +12,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
-use cib_gen::cli::{Cli, Command, DiffArgs, Format, SimulateArgs, SiteArgs};
-use cib_gen::diff::Diff;
+use cib_gen::apply::Plan;
+use cib_gen::cli::{Cli, Command, Format, SimulateArgs, SiteArgs};
 use cib_gen::nodes::Known;
-use cib_gen::scheduler::Scheduler;
 use cib_gen::simulate;
 use cib_gen::vars::MOST_BYTES;
 use cib_gen::{Cluster, Mistakes, Site, Vars, render};
 
-/// How it ends when something does not recover, or when something would change.
+/// The exit status when something does not recover, would change, or was not changed.
 const DIFFERENT: u8 = 3;
 
 /// Why nothing was printed.
@@ -44,14 +45,23 @@ enum Failure {
     /// A tool of Pacemaker's could not be run.
     #[error("error: {0}\n")]
     Tool(#[from] tools::Error),
-    /// What there is to compare with is no CIB.
-    #[error("error: the CIB of {name} can not be used: {error}\n")]
+    /// The CIB cannot be read.
+    #[error("error: the CIB of {name} cannot be used: {error}\n")]
     NoCib {
         /// Where it comes from.
         name: String,
         /// What is wrong with it.
         error: cib_gen::xml::Error,
     },
+    /// Somebody else changed the configuration, and nothing was changed.
+    #[error(
+        "error: somebody else has changed the configuration meanwhile. It was not overwritten\n  help: run \
+         apply again\n"
+    )]
+    ChangedMeanwhile,
+    /// The change is made as far as it says, and not to its end.
+    #[error("error: {0}\n")]
+    Unfinished(String),
     /// There is no simulation.
     #[error("error: {0}\n")]
     Simulate(#[from] simulate::Error<tools::Error>),
@@ -75,6 +85,8 @@ fn main() -> ExitCode {
                 | Failure::Tool(_)
                 | Failure::Simulate(_)
                 | Failure::NoCib { .. }
+                | Failure::ChangedMeanwhile
+                | Failure::Unfinished(_)
                 | Failure::Write(_) => ExitCode::FAILURE,
             }
         }
@@ -83,7 +95,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match (cli.command, cli.site) {
-        (Some(Command::Diff(args)), _) => diff(&args),
+        (Some(Command::Apply(args)), _) => run_apply::apply(&args),
         (Some(Command::Simulate(args)), _) => simulate(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
@@ -100,28 +112,6 @@ fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
     warn(&cluster);
     write(&rendering)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Says what the script of pcs commands would change, and what would restart for it.
-fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
-    let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
-    let (name, cib) = cib_of(args.cib.as_deref())?;
-    warn(&cluster);
-    let diff = Diff::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
-    let text = if diff.changes.is_empty() || !diff.has_status() {
-        diff.text(None)
-    } else {
-        let scheduler = tools::CrmSimulate::new()?;
-        let without = scheduler.ask(&cib, &[])?;
-        let with = scheduler.ask(&diff.cib.to_string(), &[])?;
-        diff.text(Some((&without, &with)))
-    };
-    write(&text)?;
-    Ok(if diff.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(DIFFERENT)
-    })
 }
 
 /// Where a CIB comes from, and the CIB: of a file, or of the cluster that runs on this node.
@@ -144,16 +134,15 @@ fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
         None => None,
         Some(file) => {
             let (name, cib) = cib_of(Some(file).filter(|file| *file != Path::new("live")))?;
-            let diff = Diff::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
-            if !diff.refusals.is_empty() {
-                write(&diff.text(None))?;
+            let plan = Plan::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
+            if !plan.refusals.is_empty() {
+                write(&plan.text(None))?;
                 return Ok(ExitCode::from(DIFFERENT));
             }
-            Some(diff.cib)
+            Some(plan.new)
         }
     };
-    let scheduler = tools::CrmSimulate::new()?;
-    let report = simulate::simulate(&cluster, merged.as_ref(), &scheduler)?;
+    let report = simulate::simulate(&cluster, merged.as_ref(), &tools::Tools::new()?)?;
     warn(&cluster);
     write(&report.text(args.verbose))?;
     Ok(match report.faults().next() {

@@ -46,6 +46,8 @@ pub struct Task {
     pub interval: u64,
     /// Where.
     pub node: String,
+    /// What it returns: an OCF exit code.
+    pub code: u8,
 }
 
 impl Event {
@@ -95,9 +97,9 @@ impl fmt::Display for Task {
             operation,
             interval,
             node,
+            code,
         } = self;
-        // OCF_ERR_GENERIC
-        write!(f, "{resource}_{operation}_{interval}@{node}=1")
+        write!(f, "{resource}_{operation}_{interval}@{node}={code}")
     }
 }
 

@@ -1,26 +1,29 @@
-//! Pacemaker's own tools, run as commands on files in a directory of ours.
+//! Pacemaker's own tools, run as commands on files in a temporary directory.
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cib_gen::apply::commands::{self, Invocation};
 use cib_gen::scheduler::{self, Event, Scheduler, Transition};
-use cib_gen::xml;
+use cib_gen::xml::{self, Element};
 
 /// How long a tool may take. They take a fraction of a second.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How often one is looked after.
-const LOOK: Duration = Duration::from_millis(2);
+/// Between two questions whether a tool has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A tool could not be run, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// It is not there.
-    #[error("{tool} is not found: run cib-gen with sudo, or apt install pacemaker-cli-utils")]
+    #[error(
+        "{tool} is not found\n  help: run cib-gen with sudo, or: sudo apt install pacemaker-cli-utils"
+    )]
     Missing {
         /// Which.
         tool: &'static str,
@@ -51,15 +54,15 @@ pub(crate) enum Error {
     },
     /// There is no cluster to ask.
     #[error(
-        "could not ask the cluster on this node for its configuration: {said}. Is it running \
-         (pcs cluster status), and are you root? --cib FILE compares with a file"
+        "could not ask the cluster on this node for its configuration: {said}\n  help: the cluster must \
+         run here (sudo pcs cluster status), and cib-gen needs sudo. --cib FILE compares with a file"
     )]
     NoCluster {
         /// What cibadmin said.
         said: String,
     },
     /// It printed something else.
-    #[error("what {tool} printed can not be used: {error}. It said: {said}")]
+    #[error("what {tool} printed cannot be used: {error}. It said: {said}")]
     Answer {
         /// Which.
         tool: &'static str,
@@ -73,17 +76,17 @@ pub(crate) enum Error {
     File(#[from] io::Error),
 }
 
-/// crm_simulate, and the directory for its files. It is removed with this.
+/// Runs crm_simulate and the other tools, and holds the directory for their files, which is removed with this.
 #[derive(Debug)]
-pub(crate) struct CrmSimulate {
+pub(crate) struct Tools {
     directory: tempfile::TempDir,
     runs: AtomicU32,
 }
 
-impl CrmSimulate {
-    /// Makes the directory.
-    pub(crate) fn new() -> Result<CrmSimulate, Error> {
-        Ok(CrmSimulate {
+impl Tools {
+    /// Makes the directory, which only its owner can read.
+    pub(crate) fn new() -> Result<Tools, Error> {
+        Ok(Tools {
             directory: tempfile::Builder::new().prefix("cib-gen-").tempdir()?,
             runs: AtomicU32::new(0),
         })
@@ -92,9 +95,56 @@ impl CrmSimulate {
     fn file(&self, run: u32, name: &str) -> PathBuf {
         self.directory.path().join(format!("{run}-{name}.xml"))
     }
+
+    /// Writes a file for a tool to read.
+    pub(crate) fn write(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let file = self.file(run, name);
+        fs::write(&file, content)?;
+        Ok(file)
+    }
+
+    /// The patch from one CIB to another.
+    pub(crate) fn difference(&self, old: &Path, new: &Path) -> Result<PathBuf, Error> {
+        let invocation = commands::difference(old, new);
+        let output = output(invocation.tool, &mut command(&invocation))?;
+        // It ends with 1 if there is a difference.
+        if output.stdout.is_empty() || !matches!(output.status.code(), Some(0 | 1)) {
+            return Err(failed(invocation.tool, &output));
+        }
+        self.write("patch", &String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// What crm_verify complains of.
+    pub(crate) fn complaints(&self, cib: &Element) -> Result<Vec<String>, Error> {
+        let file = self.write("verify", &cib.to_string())?;
+        let invocation = commands::verify(&file);
+        let output = output(invocation.tool, &mut command(&invocation))?;
+        if output.status.success() {
+            return Ok(Vec::new());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok(said.lines().map(|line| line.trim().to_owned()).collect())
+    }
 }
 
-impl Scheduler for CrmSimulate {
+/// Runs a command, which has to succeed.
+pub(crate) fn run(invocation: &Invocation) -> Result<(), Error> {
+    let output = output(invocation.tool, &mut command(invocation))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(failed(invocation.tool, &output))
+    }
+}
+
+fn command(invocation: &Invocation) -> Command {
+    let mut command = Command::new(invocation.tool);
+    command.args(&invocation.arguments);
+    command
+}
+
+impl Scheduler for Tools {
     type Error = Error;
 
     fn ask(&self, cib: &str, events: &[Event]) -> Result<Transition, Error> {
@@ -131,8 +181,8 @@ impl Scheduler for CrmSimulate {
 
 /// The CIB of the cluster that runs on this node.
 pub(crate) fn query_cib() -> Result<String, Error> {
-    let tool = "cibadmin";
-    let output = output(tool, Command::new(tool).arg("--query"))?;
+    let invocation = commands::query();
+    let output = output(invocation.tool, &mut command(&invocation))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
@@ -215,6 +265,6 @@ fn end(child: &mut Child) -> io::Result<Option<std::process::ExitStatus>> {
             child.wait()?;
             return Ok(None);
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
     }
 }

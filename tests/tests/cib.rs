@@ -5,10 +5,10 @@
 
 #[path = "cib/addresses.rs"]
 mod addresses;
+#[path = "cib/apply_command.rs"]
+mod apply_command;
 #[path = "cib/bench.rs"]
 mod bench;
-#[path = "cib/diff_command.rs"]
-mod diff_command;
 #[path = "cib/drbd.rs"]
 mod drbd;
 #[path = "cib/failures.rs"]

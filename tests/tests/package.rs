@@ -127,7 +127,7 @@ fn the_command_has_manual_pages_that_are_of_this_version_of_it() {
     let command = command.to_str().unwrap();
     for (page, subcommand) in [
         ("cib-gen", None),
-        ("cib-gen-diff", Some("diff")),
+        ("cib-gen-apply", Some("apply")),
         ("cib-gen-simulate", Some("simulate")),
     ] {
         let file = format!("usr/share/man/man1/{page}.1.gz");

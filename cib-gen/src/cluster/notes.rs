@@ -14,7 +14,7 @@ pub(crate) const SBD_STAYS: &str = "vars.yml no longer asks for SBD, and the nod
     sudo pcs cluster start --all --wait=120";
 
 /// Where the resource file of DRBD is one of another way of fencing.
-pub(crate) const DRBD_FILE: &str =
+pub const DRBD_FILE: &str =
     "what DRBD does without quorum depends on fencing. Write its file again \
     on every node, where it takes effect at once:
     cib-gen --format drbd vars.yml | sudo tee /etc/drbd.d/pbxdata.res

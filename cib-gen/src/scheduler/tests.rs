@@ -70,6 +70,7 @@ fn what_happens_is_a_run_before_that_of_what_is_done() {
         operation: "start".to_owned(),
         interval: 0,
         node: "n1".to_owned(),
+        code: 1,
     };
     let events = [Event::WillFail(task), Event::NodeFail("n1".to_owned())];
     let (first, last) = runs(&events, "b", "c", "a");

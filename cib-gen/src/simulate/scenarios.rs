@@ -372,11 +372,14 @@ fn undisturbed(node: &str) -> Expected<'_> {
     Expected::at(Place::On(node)).untouched(Untouched::Everything)
 }
 
+const OCF_ERR_GENERIC: u8 = 1;
+
 fn task(resource: &str, operation: &str, interval: u64, node: &str) -> Task {
     Task {
         resource: resource.to_owned(),
         operation: operation.to_owned(),
         interval,
         node: node.to_owned(),
+        code: OCF_ERR_GENERIC,
     }
 }

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(offered(&["cib-gen", "--for"]), ["--format"]);
         assert_eq!(offered(&["cib-gen", "--format", "s"]), ["security-group"]);
         assert_eq!(offered(&["cib-gen", "sim"]), ["simulate"]);
-        assert_eq!(offered(&["cib-gen", "diff", "--ci"]), ["--cib"]);
+        assert_eq!(offered(&["cib-gen", "apply", "--ci"]), ["--cib"]);
         assert_eq!(offered(&["cib-gen", "simulate", "--ver"]), ["--verbose"]);
     }
 

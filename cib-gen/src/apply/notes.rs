@@ -1,12 +1,11 @@
-//! What stays though vars.yml does not ask for it, and what only a person can do. The script says the same
-//! (render/opening.sh).
+//! What is kept though vars.yml does not ask for it, and what only a person can do.
 
 use super::merge::{find, holds_always};
 use super::watchdog;
 use crate::cluster::{Agent, Cluster, Primitive, notes};
 use crate::xml::{Element, Error};
 
-/// The notes on what the script makes of a CIB.
+/// The notes on a change of the CIB.
 pub(super) fn notes(cluster: &Cluster, old: &Element, new: &Element) -> Result<Vec<String>, Error> {
     let (old, new) = (old.need("configuration")?, new.need("configuration")?);
     let mut notes: Vec<String> = drbd_file(cluster, old).into_iter().collect();

@@ -1,27 +1,20 @@
-//! The CIB as it would be after the script of pcs commands (render/opening.sh): what is there is
-//! brought to what is wanted, what is missing is added, devices and constraints of ours that vars.yml no
-//! longer asks for go, all else stays. A test compares it with what pcs makes.
+//! The CIB after `apply`: what is there is brought to what vars.yml says, what is missing is added. Devices
+//! and constraints with our names that vars.yml no longer asks for are deleted. Everything else is kept.
 
 use std::collections::BTreeSet;
 
-use super::{refuse, remove, watchdog};
+use super::{remove, takeover, watchdog};
 use crate::cluster::{Agent, Cluster, Constraint, Primitive, Promotable, Resource, Setting};
 use crate::render;
 use crate::xml::{Element, Error};
 
-/// The CIB after the script, or why it would refuse.
-pub(super) fn merge(
-    cluster: &Cluster,
-    cib: &Element,
-) -> Result<Result<Element, Vec<String>>, Error> {
+/// The CIB after `apply`.
+pub(super) fn merge(cluster: &Cluster, cib: &Element) -> Result<Element, Error> {
     let wanted = render::cib_element(cluster);
     let wanted = wanted.need("configuration")?;
-    let refusals = refuse::refusals(cluster, cib)?;
-    if !refusals.is_empty() {
-        return Ok(Err(refusals));
-    }
     let mut merged = cib.clone();
     let configuration = merged.child_or_new("configuration");
+    takeover::prepare(cluster, configuration);
     remove::devices(cluster, configuration);
     let stays = |property: &Setting| {
         property.name == render::WATCHDOG_TIMEOUT
@@ -66,10 +59,11 @@ pub(super) fn merge(
     merged
         .child_or_new("configuration")
         .each(&mut |element| own_id(element, &mut taken));
-    Ok(Ok(merged))
+    Ok(merged)
 }
 
-/// Ids are nobody else's: what came may have one that is taken, as far as nothing refers to it.
+/// An id is unique in a CIB. An element that was added gets another id if its own is taken and nothing refers
+/// to it.
 fn own_id(element: &mut Element, taken: &mut BTreeSet<String>) {
     let Some(id) = element.get("id").map(str::to_owned) else {
         return;
@@ -122,10 +116,6 @@ pub(super) fn agent_of(primitive: &Element) -> String {
     words.collect::<Vec<_>>().join(":")
 }
 
-pub(super) fn has_agent(primitive: &Element, agent: &Agent) -> bool {
-    agent_of(primitive) == render::agent_name(agent)
-}
-
 pub(super) fn find<'a>(resources: &'a Element, primitive: &str) -> Option<&'a Element> {
     let all = resources.all().into_iter();
     let mut found = all.filter(|e| e.name == "primitive" && e.is("id", primitive));
@@ -139,14 +129,13 @@ fn find_mut<'a>(element: &'a mut Element, id: &str) -> Option<&'a mut Element> {
     (element.children.iter_mut()).find_map(|child| find_mut(child, id))
 }
 
-/// Whether a set always holds. One with a rule holds sometimes, and is somebody's own; one that refers to
-/// another has nothing of its own.
+/// Whether a set always holds. A set with a rule holds sometimes and belongs to the user. A set with an
+/// `id-ref` has no pairs of its own.
 pub(super) fn holds_always(set: &Element) -> bool {
     set.child("rule").is_none() && set.get("id-ref").is_none()
 }
 
-/// No set that always holds has another value for a name. A name that none of them has goes into the
-/// first of them, or into a new one.
+/// Gives each name the wanted value in every set that always holds. A name that is in none of them is added.
 fn settings(section: &mut Element, (name, id): (&str, &str), wanted: &[Setting]) {
     for setting in wanted {
         let mut found = false;
@@ -173,10 +162,12 @@ fn settings(section: &mut Element, (name, id): (&str, &str), wanted: &[Setting])
     }
 }
 
-/// The first set that always holds. A new one is put where pcs puts it: parameters before operations, all
-/// else at the end.
+/// The first set that always holds; of meta attributes, the set with our id, because another resource may
+/// refer to a set of the user's. A new set is put where pcs puts it: parameters before operations, all others
+/// at the end.
 fn set_of<'a>(element: &'a mut Element, name: &str, id: &str) -> &'a mut Element {
-    let usable = |set: &Element| set.name == name && holds_always(set);
+    let is_ours = |set: &Element| name != "meta_attributes" || set.is("id", id);
+    let usable = |set: &Element| set.name == name && holds_always(set) && is_ours(set);
     let at = element.children.iter().position(usable);
     let at = at.unwrap_or_else(|| {
         let before = |c: &Element| name == "instance_attributes" && c.name == "operations";
@@ -189,12 +180,16 @@ fn set_of<'a>(element: &'a mut Element, name: &str, id: &str) -> &'a mut Element
     &mut element.children[at]
 }
 
-/// A primitive gets the parameters that are wanted, loses those that only cib-gen writes and that do harm,
-/// and keeps others. Where an operation differs, all that have the name of one that is wanted are written
-/// anew. A fencing device may get another agent: what refers to it stays.
+/// Gives a primitive the wanted agent, parameters and operations. Parameters that only cib-gen writes and that
+/// do harm are deleted; others are kept. If an operation differs, all operations with a wanted name are
+/// replaced.
 fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
-    if let Agent::Stonith { name } = &model.agent {
-        there.set("type", name);
+    match &model.agent {
+        Agent::Stonith { name } => there.set("type", name),
+        Agent::Ocf { provider, name } => {
+            there.set("provider", provider);
+            there.set("type", name);
+        }
     }
     let sets = (
         "instance_attributes",
@@ -233,7 +228,7 @@ fn has_all(op: &Element, wanted: &Element) -> bool {
         && (check_level(wanted).is_none() || level(op) == level(wanted))
 }
 
-/// How closely a monitor looks.
+/// The `OCF_CHECK_LEVEL` of a monitor.
 pub(super) fn check_level(op: &Element) -> Option<&str> {
     let sets = op.children("instance_attributes");
     let mut pairs = sets.flat_map(|set| set.children("nvpair"));

@@ -1,24 +1,25 @@
-//! What the script looks at before it begins, and where it ends then.
+//! What `apply` checks in the configuration before it changes anything.
 
-use super::merge::{agent_of, find, has_agent, is_clone_of};
+use super::merge::{agent_of, find, is_clone_of};
 use super::remove::is_our_device;
-use super::watchdog;
+use super::{takeover, watchdog};
 use crate::cluster::{Agent, Cluster, Resource};
 use crate::render;
 use crate::xml::{Element, Error};
 
-/// Why the script would refuse; empty if it would not.
+/// The reasons to refuse; empty if there are none.
 pub(super) fn refusals(cluster: &Cluster, cib: &Element) -> Result<Vec<String>, Error> {
     let configuration = cib.need("configuration")?;
     let mut refusals: Vec<String> = old_schema(cib).into_iter().collect();
     refusals.extend(nodes(cluster, configuration));
     refusals.extend(no_watchdog(cluster, configuration));
     refusals.extend(names_of_others(cluster, configuration));
+    refusals.extend(takeover::other_values(cluster, configuration));
     Ok(refusals)
 }
 
-/// A schema in which what is wanted can not be written. Pacemaker keeps that of a CIB over its own
-/// upgrades.
+/// A schema that is too old for our configuration. An upgrade of Pacemaker does not upgrade the schema of a
+/// CIB.
 fn old_schema(cib: &Element) -> Option<String> {
     let version = |schema: &str| -> Option<(u32, u32)> {
         let (major, minor) = schema.strip_prefix("pacemaker-")?.split_once('.')?;
@@ -27,14 +28,15 @@ fn old_schema(cib: &Element) -> Option<String> {
     let has = cib.get("validate-with")?;
     (version(has)? < version(render::SCHEMA)?).then(|| {
         format!(
-            "the configuration is written in the old schema {has}, and this needs {} or a newer one: \
-             `sudo pcs cluster cib-upgrade` first",
+            "the configuration has the old schema {has}, and {} or newer is needed\n  help: sudo \
+             cibadmin --upgrade --force   (`sudo pcs cluster cib-upgrade` does the same); it restarts \
+             nothing. Then run apply again",
             render::SCHEMA
         )
     })
 }
 
-/// Nodes that only one of the two knows. Pacemaker compares names without regard to case.
+/// Nodes that are only in vars.yml or only in the cluster. Pacemaker compares names without regard to case.
 fn nodes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
     let known: Vec<&str> = (configuration.children("nodes"))
         .flat_map(|nodes| nodes.children("node"))
@@ -64,9 +66,9 @@ fn nodes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
         });
         refusals.extend(other.map(|node| {
             format!(
-                "the cluster has a node '{node}', which vars.yml does not name: nothing could fence it. \
-                 Write it into vars.yml (pbx0{}_...). Or, if it has left for good, \
-                 `sudo pcs cluster node remove {node}` takes it out of the cluster",
+                "the cluster has a node '{node}', which vars.yml does not name: nothing could fence it\n  \
+                 help: write it into vars.yml (pbx0{}_...). Or, if it has left for good: sudo pcs cluster \
+                 node remove {node}",
                 members.len() + 1
             )
         }));
@@ -74,8 +76,8 @@ fn nodes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
     refusals
 }
 
-/// A node whose Pacemaker is told of a watchdog timeout and has no SBD running stops at once. Where SBD
-/// runs, the cluster has written have-watchdog.
+/// A node without SBD stops Pacemaker at once when stonith-watchdog-timeout is set. Where SBD runs, the
+/// cluster has set have-watchdog.
 fn no_watchdog(cluster: &Cluster, configuration: &Element) -> Option<String> {
     let properties: Vec<&Element> = configuration
         .children("crm_config")
@@ -89,13 +91,20 @@ fn no_watchdog(cluster: &Cluster, configuration: &Element) -> Option<String> {
     let refuses =
         cluster.corosync.watchdog.is_some() && lives && !watchdog::guards(configuration) && !runs;
     refuses.then(|| {
-        "SBD does not run in the cluster (have-watchdog is not true): \
-         `cib-gen --format corosync vars.yml | sudo sh` sets it up, or says how"
+        "SBD does not run in the cluster (have-watchdog is not true), and vars.yml asks for it (`fencing: \
+         sbd`, the default on a LAN)\n  help: SBD starts only with the cluster. The PBX is down from the \
+         third step to the end of the fourth:\n    \
+         1. on every node:  sudo apt install sbd; ls /dev/watchdog || sudo systemctl enable --now portsip-ha-softdog\n    \
+         2. on one node:    sudo pcs stonith sbd enable watchdog=/dev/watchdog SBD_WATCHDOG_TIMEOUT=5\n    \
+         3. on one node:    sudo pcs cluster stop --all\n    \
+         4. on one node:    sudo pcs cluster start --all --wait=120\n    \
+         5. on one node:    sudo cib-gen apply vars.yml\n  \
+         help: to do this later, write `fencing: none` into vars.yml for now"
             .to_owned()
     })
 }
 
-/// Ids of ours that somebody else has given to something.
+/// Ids of our resources that other things have.
 fn names_of_others(cluster: &Cluster, configuration: &Element) -> Vec<String> {
     let mut refusals = Vec::new();
     let Some(resources) = configuration.child("resources") else {
@@ -109,14 +118,16 @@ fn names_of_others(cluster: &Cluster, configuration: &Element) -> Vec<String> {
         let primitive = resource.primitive();
         let agent = render::agent_name(&primitive.agent);
         match find(resources, &primitive.id) {
-            Some(there) if has_agent(there, &primitive.agent) || is_our_device(there) => {}
+            Some(there)
+                if takeover::is_same_work(&agent_of(there), &agent) || is_our_device(there) => {}
             Some(there) => refusals.push(format!(
-                "there is a '{}' already, and it is a {} and no {agent}",
+                "there is a '{0}' already. It is a {1}, not a {agent}\n  help: rename it, or delete it: sudo \
+                 pcs resource delete {0}",
                 primitive.id,
                 agent_of(there)
             )),
             None if id_is_taken(&primitive.id) => refusals.push(format!(
-                "there is a '{}' already, and it is no {agent}",
+                "there is a '{}' already, and it is not a {agent}",
                 primitive.id
             )),
             None => {}
@@ -126,7 +137,7 @@ fn names_of_others(cluster: &Cluster, configuration: &Element) -> Vec<String> {
             && !is_clone_of(resources, promotable)
         {
             refusals.push(format!(
-                "there is a '{}' already, and it is no clone of {}",
+                "there is a '{}' already, and it is not a clone of {}",
                 promotable.id, primitive.id
             ));
         }

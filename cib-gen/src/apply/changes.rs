@@ -16,6 +16,7 @@ pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error
         lines.extend(pairs(&sets(&old), &sets(&new), called));
     }
     let old_resources = section(old, "resources");
+    let mut renamed = Vec::new();
     for resource in section(new, "resources").all() {
         let Some(id) = resource.get("id") else {
             continue;
@@ -27,7 +28,15 @@ pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error
             ("clone", None) => {
                 let of = resource.child("primitive").unwrap_or(&nothing);
                 let of = of.get("id").unwrap_or_default();
-                lines.push(format!("{id}: new, promotable clone of {of}"));
+                lines.push(
+                    match parent(&old_resources, of).and_then(|old| old.get("id")) {
+                        Some(old) => {
+                            renamed.push(old.to_owned());
+                            format!("{old}: renamed to {id}, which restarts nothing")
+                        }
+                        None => format!("{id}: new, promotable clone of {of}"),
+                    },
+                );
             }
             ("primitive" | "clone", Some(old)) => {
                 let called = format!("{id}: ");
@@ -48,7 +57,11 @@ pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error
         let is_it =
             |new: &&Element| new.name == resource.name && new.get("id") == resource.get("id");
         if let Some(id) = resource.get("id")
-            && matches!(resource.name.as_str(), "primitive" | "clone" | "group")
+            && matches!(
+                resource.name.as_str(),
+                "primitive" | "clone" | "group" | "master"
+            )
+            && !renamed.iter().any(|renamed| renamed == id)
             && !new_resources.all().iter().any(is_it)
         {
             lines.push(format!("{id}: deleted"));
@@ -78,6 +91,13 @@ pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error
         lines.extend(deleted(&section(old, name), &section(new, name), called));
     }
     Ok(lines)
+}
+
+/// The clone of a primitive, if it is in one.
+pub(super) fn parent<'a>(resources: &'a Element, primitive: &str) -> Option<&'a Element> {
+    let is_clone = |e: &&Element| matches!(e.name.as_str(), "clone" | "master");
+    let mut clones = resources.all().into_iter().filter(is_clone);
+    clones.find(|clone| clone.children("primitive").any(|p| p.is("id", primitive)))
 }
 
 /// What is directly in a section of the old, and not in that of the new.
@@ -212,7 +232,7 @@ fn operation_name(op: &Element) -> String {
 }
 
 /// `colocation score=INFINITY of ebs, datapath_fs; drbd_devpath-clone (role=Promoted)`.
-fn in_words(constraint: &Element) -> String {
+pub(super) fn in_words(constraint: &Element) -> String {
     let options = |of: &Element, but: &[&str]| -> Vec<String> {
         let all = of.attributes.iter();
         let own = all.filter(|(name, _)| !but.contains(&name.as_str()));

@@ -46,10 +46,10 @@ fn what_holds_sometimes_is_left_alone_and_ours_stands_beside_it() {
         let set = format!("{open}{pairs}{close}");
         assert_eq!(right.matches(&set).count(), 1, "{section}: {set}");
         let cib = right.replace(&set, &sometimes);
-        let diff = changed(&lan(), &cib);
-        assert!(!diff.changes.is_empty(), "{section} was taken for right");
+        let plan = changed(&lan(), &cib);
+        assert!(!plan.changes.is_empty(), "{section} was taken for right");
 
-        let new = Element::parse(&diff.cib.to_string()).unwrap();
+        let new = Element::parse(&plan.new.to_string()).unwrap();
         let old = Element::parse(&cib).unwrap();
         let sets = |cib: &Element, sometimes: bool| -> Vec<String> {
             let all = cib.all().into_iter();
@@ -78,10 +78,10 @@ fn a_set_that_refers_to_another_is_left_alone() {
     let pairs = between(&right, open, "</meta_attributes>");
     let set = format!("{open}{pairs}</meta_attributes>");
     let cib = right.replace(&set, "<meta_attributes id-ref=\"theirs\"/>");
-    let diff = changed(&lan(), &cib);
-    assert_eq!(diff.changes.len(), 3, "{:?}", diff.changes);
+    let plan = changed(&lan(), &cib);
+    assert_eq!(plan.changes.len(), 3, "{:?}", plan.changes);
     assert!(
-        diff.cib
+        plan.new
             .to_string()
             .contains("<meta_attributes id-ref=\"theirs\"/>")
     );
@@ -93,10 +93,10 @@ fn no_set_that_always_holds_has_another_value() {
     let open = "<meta_attributes id=\"portsip-defaults\">";
     let theirs = "<meta_attributes id=\"theirs\"><nvpair id=\"t\" name=\"resource-stickiness\" \
                   value=\"0\"/><nvpair id=\"p\" name=\"priority\" value=\"7\"/></meta_attributes>";
-    let diff = changed(&lan(), &right.replace(open, &format!("{theirs}{open}")));
-    assert_eq!(diff.changes, ["default resource-stickiness: 0 -> 100"]);
+    let plan = changed(&lan(), &right.replace(open, &format!("{theirs}{open}")));
+    assert_eq!(plan.changes, ["default resource-stickiness: 0 -> 100"]);
     assert!(
-        diff.cib
+        plan.new
             .to_string()
             .contains("name=\"priority\" value=\"7\"")
     );

@@ -73,6 +73,8 @@ impl<'a> Done<'a> {
         match operation {
             "stop" => self.stopped.push(node),
             "start" => self.started.push(node),
+            // The cluster forgets what it knew of a resource that does not run there.
+            "delete" => {}
             other => self.other.push((other, node)),
         }
     }

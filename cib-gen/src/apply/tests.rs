@@ -38,7 +38,7 @@ fn lan() -> Cluster {
     lan_with("")
 }
 
-/// The CIB of a cluster that the script has made.
+/// The CIB of a cluster as pcs makes it.
 fn made(cluster: &Cluster) -> String {
     let cib = render::cib(cluster);
     if cluster.corosync.watchdog.is_none() {
@@ -52,28 +52,28 @@ fn made(cluster: &Cluster) -> String {
 }
 
 /// What would change in a CIB, which has no more to change after that.
-fn changed(cluster: &Cluster, cib: &str) -> Diff {
-    let diff = Diff::of(cluster, cib).unwrap();
-    assert_eq!(diff.refusals, Vec::<String>::new());
-    let again = Diff::of(cluster, &diff.cib.to_string()).unwrap();
+fn changed(cluster: &Cluster, cib: &str) -> Plan {
+    let plan = Plan::of(cluster, cib).unwrap();
+    assert_eq!(plan.refusals, Vec::<String>::new());
+    let again = Plan::of(cluster, &plan.new.to_string()).unwrap();
     assert!(again.is_empty(), "it is not done with once: {again:?}");
-    diff
+    plan
 }
 
 fn changes(edit: impl Fn(String) -> String) -> String {
     changed(&lan(), &edit(made(&lan()))).changes.join("\n")
 }
 
-/// Why the script would refuse.
+/// The reasons to refuse.
 fn refusals(cluster: &Cluster, cib: &str) -> String {
-    Diff::of(cluster, cib).unwrap().refusals.join("\n")
+    Plan::of(cluster, cib).unwrap().refusals.join("\n")
 }
 
 #[test]
 fn what_is_as_it_is_wanted_is_left_alone() {
     assert_eq!(changes(|cib| cib), "");
-    let diff = Diff::of(&lan(), &made(&lan())).unwrap();
-    assert_eq!(diff.text(None), "nothing would change\n");
+    let plan = Plan::of(&lan(), &made(&lan())).unwrap();
+    assert_eq!(plan.text(None), "nothing would change\n");
 }
 
 #[test]
@@ -123,21 +123,21 @@ fn what_is_missing_is_new() {
     let empty =
         "<cib><configuration><crm_config/><nodes/><resources/><constraints/></configuration></cib>";
     assert_snapshot!(changes(|_| empty.to_owned()));
-    let diff = Diff::of(&lan(), empty).unwrap();
-    assert!(!diff.has_status());
-    assert!(diff.text(None).ends_with("nothing is known of restarts\n"));
+    let plan = Plan::of(&lan(), empty).unwrap();
+    assert!(!plan.has_status());
+    assert!(plan.text(None).ends_with("nothing is known of restarts\n"));
 }
 
 #[test]
-fn what_the_script_refuses_is_said_and_nothing_else() {
+fn what_is_refused_is_said_and_nothing_else() {
     let cib = made(&lan());
     let cib = cib.replace("type=\"pbx\"", "type=\"other\"").replace(
         "<nodes/>",
         "<nodes><node id=\"1\" uname=\"pbx01\"/><node id=\"2\" uname=\"a\"/></nodes>",
     );
-    let diff = Diff::of(&lan(), &cib).unwrap();
-    assert!(!diff.is_empty());
-    assert_snapshot!(diff.text(None));
+    let plan = Plan::of(&lan(), &cib).unwrap();
+    assert!(!plan.is_empty());
+    assert_snapshot!(plan.text(None));
 }
 
 const NODES: &str = "<nodes><node id=\"1\" uname=\"PBX01\"/><node id=\"2\" uname=\"pbx02\"/>\
@@ -178,8 +178,8 @@ fn where_sbd_does_not_run_its_timeout_is_not_set() {
     let first = "<cluster_property_set id=\"cib-bootstrap-options\">";
     let runs = "<nvpair id=\"h\" name=\"have-watchdog\" value=\"true\"/>";
     let cib = cib.replace(first, &format!("{first}{runs}"));
-    let diff = changed(&lan(), &cib);
-    assert_eq!(diff.changes, ["property stonith-watchdog-timeout 10s: new"]);
+    let plan = changed(&lan(), &cib);
+    assert_eq!(plan.changes, ["property stonith-watchdog-timeout 10s: new"]);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn an_old_schema_is_refused_with_what_to_do() {
     for old in ["pacemaker-1.2", "pacemaker-2.10", "pacemaker-3.6"] {
         let said = refusals(&lan(), &at(old));
         assert!(
-            said.contains(old) && said.contains("pcs cluster cib-upgrade"),
+            said.contains(old) && said.contains("cibadmin --upgrade --force"),
             "{said}"
         );
     }
@@ -214,7 +214,7 @@ fn only_the_configuration_says_which_ids_are_taken() {
 #[test]
 fn what_is_no_cib_is_an_error() {
     for text in ["", "<html/>", "<cib/>"] {
-        assert!(Diff::of(&lan(), text).is_err(), "{text}");
+        assert!(Plan::of(&lan(), text).is_err(), "{text}");
     }
 }
 

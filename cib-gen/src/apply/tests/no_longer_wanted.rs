@@ -34,17 +34,17 @@ fn devices_of_an_earlier_way_of_fencing_go_and_are_named() {
         ),
         (&one, &none, &["fencing"], "pbx"),
     ] {
-        let diff = changed(after, &made(before));
+        let plan = changed(after, &made(before));
         for id in gone {
             assert!(
-                diff.changes.contains(&format!("{id}: deleted")),
+                plan.changes.contains(&format!("{id}: deleted")),
                 "{:?}",
-                diff.changes
+                plan.changes
             );
-            assert!(!diff.cib.to_string().contains(&format!("id=\"{id}\"")));
+            assert!(!plan.new.to_string().contains(&format!("id=\"{id}\"")));
         }
         assert!(
-            diff.cib
+            plan.new
                 .to_string()
                 .contains(&format!("<primitive id=\"{stays}\""))
         );
@@ -56,15 +56,15 @@ fn the_device_of_a_node_that_left_goes() {
     let five = "pbx04_hostname: pbx04\npbx04_private_ip: 192.168.1.134\n\
                 pbx05_hostname: pbx05\npbx05_private_ip: 192.168.1.135\n\
                 pbx04_fencing_options: ip=192.168.1.234\npbx05_fencing_options: ip=192.168.1.235\n";
-    let diff = changed(
+    let plan = changed(
         &lan_with(BOARDS),
         &made(&lan_with(&format!("{BOARDS}{five}"))),
     );
     for line in ["fencing-pbx04: deleted", "fencing-pbx05: deleted"] {
         assert!(
-            diff.changes.iter().any(|change| change == line),
+            plan.changes.iter().any(|change| change == line),
             "{:?}",
-            diff.changes
+            plan.changes
         );
     }
 }
@@ -90,9 +90,9 @@ fn what_speaks_of_a_device_goes_with_it_and_nothing_else_does() {
         ("constraints", constraints),
         ("configuration", topology),
     ];
-    let diff = changed(&lan(), &with(&lan(), &more));
+    let plan = changed(&lan(), &with(&lan(), &more));
     assert_eq!(
-        diff.changes,
+        plan.changes,
         [
             "fencing: deleted",
             "constraint o2: order of fencing, fencing-mine -> order of fencing-mine",
@@ -104,7 +104,7 @@ fn what_speaks_of_a_device_goes_with_it_and_nothing_else_does() {
             "tag t1: deleted",
         ]
     );
-    let cib = diff.cib.to_string();
+    let cib = plan.new.to_string();
     for stays in [
         "\"fencing-mine\"",
         "\"fencing-pbx04\"",
@@ -129,10 +129,10 @@ fn parameters_that_are_not_asked_for_stay_and_are_named_without_their_values() {
     let before =
         "sip_transport: tcp\nsip_port: 5070\nweb_port: 8443\nsubnet_cidr: 192.168.1.0/24\n";
     let cib = with_parameter(&made(&lan_with(before)), "vip", "nic", "eth1");
-    let diff = changed(&lan(), &cib);
-    assert_eq!(diff.changes, Vec::<String>::new());
-    let [note] = &diff.notes[..] else {
-        panic!("{:?}", diff.notes);
+    let plan = changed(&lan(), &cib);
+    assert_eq!(plan.changes, Vec::<String>::new());
+    let [note] = &plan.notes[..] else {
+        panic!("{:?}", plan.notes);
     };
     for command in [
         "vip cidr_netmask=",
@@ -147,11 +147,11 @@ fn parameters_that_are_not_asked_for_stay_and_are_named_without_their_values() {
     }
     assert_eq!(note.lines().count(), 7, "{note}");
     assert!(
-        diff.text(None)
+        plan.text(None)
             .starts_with("nothing would change\n\nnote: kept")
     );
-    assert!(!diff.text(None).contains("eth1"));
-    assert!(diff.is_empty());
+    assert!(!plan.text(None).contains("eth1"));
+    assert!(plan.is_empty());
 }
 
 #[test]
@@ -166,15 +166,15 @@ fn what_somebody_has_told_a_device_stays_and_no_password_is_said() {
     }
     let other = BOARDS.replace("fence_ipmilan", "fence_redfish");
     for (cluster, changes) in [(lan_with(BOARDS), 0), (lan_with(&other), 3)] {
-        let diff = changed(&cluster, &cib);
-        assert_eq!(diff.changes.len(), changes, "{:?}", diff.changes);
-        let text = diff.text(None);
+        let plan = changed(&cluster, &cib);
+        assert_eq!(plan.changes.len(), changes, "{:?}", plan.changes);
+        let text = plan.text(None);
         for name in ["password", "power_timeout", "pcmk_delay_max"] {
             let command = format!("    sudo pcs stonith update fencing-pbx01 {name}=\n");
             assert!(text.contains(&command), "{text}");
         }
         assert!(!text.contains("hush"), "{text}");
-        assert!(diff.cib.to_string().contains("value=\"hush\""));
+        assert!(plan.new.to_string().contains("value=\"hush\""));
     }
 }
 
@@ -182,26 +182,26 @@ fn what_somebody_has_told_a_device_stays_and_no_password_is_said() {
 #[test]
 fn the_plug_of_an_earlier_vars_yml_goes_and_other_options_stay() {
     let before = BOARDS.replace("ip=192.168.1.232", "ip=192.168.1.232 plug=2 cipher=3");
-    let diff = changed(&lan_with(BOARDS), &made(&lan_with(&before)));
+    let plan = changed(&lan_with(BOARDS), &made(&lan_with(&before)));
     assert_eq!(
-        diff.changes,
+        plan.changes,
         [
             "fencing-pbx02: pcmk_host_list pbx02: new",
             "fencing-pbx02: pcmk_host_map pbx02:2: deleted",
         ]
     );
-    assert!(diff.cib.to_string().contains("cipher"));
+    assert!(plan.new.to_string().contains("cipher"));
 }
 
 #[test]
 fn the_instances_of_the_volume_go_where_nothing_fences_and_its_device_stays() {
     let cib = with_parameter(&made(&aws_with("")), "ebs", "device", "/dev/sdg");
-    let diff = changed(&aws_with("fencing: none\n"), &cib);
+    let plan = changed(&aws_with("fencing: none\n"), &cib);
     let gone = |change: &String| change.starts_with("ebs: ") && change.ends_with(": deleted");
-    let gone: Vec<&String> = diff.changes.iter().filter(|change| gone(change)).collect();
-    assert_eq!(gone.len(), 1, "{:?}", diff.changes);
+    let gone: Vec<&String> = plan.changes.iter().filter(|change| gone(change)).collect();
+    assert_eq!(gone.len(), 1, "{:?}", plan.changes);
     assert!(gone[0].contains("cluster_instances"), "{gone:?}");
-    let note = diff.notes.concat();
+    let note = plan.notes.concat();
     assert!(
         note.contains("sudo pcs resource update ebs device="),
         "{note}"
@@ -223,12 +223,12 @@ fn a_device_of_another_agent_keeps_what_refers_to_it() {
              <tags><tag id=\"t1\"><obj_ref id=\"fencing-pbx01\"/></tag></tags>",
         ),
     ];
-    let diff = changed(&lan_with(&other), &with(&lan_with(BOARDS), &more));
+    let plan = changed(&lan_with(&other), &with(&lan_with(BOARDS), &more));
     let lines =
         (1..=3).map(|n| format!("fencing-pbx0{n}: stonith:fence_ipmilan -> stonith:fence_redfish"));
-    assert_eq!(diff.changes, lines.collect::<Vec<_>>());
+    assert_eq!(plan.changes, lines.collect::<Vec<_>>());
     for stays in ["\"l1\"", "\"f1\"", "\"t1\""] {
-        assert!(diff.cib.to_string().contains(stays), "{stays} is gone");
+        assert!(plan.new.to_string().contains(stays), "{stays} is gone");
     }
 }
 
@@ -260,14 +260,14 @@ fn a_longer_time_for_the_watchdog_stays() {
         made(&lan()).replace(from, &format!("timeout\" value=\"{value}\""))
     };
     for stays in ["20s", "16", "1min", "30000ms", "-1", "PT20S"] {
-        let diff = changed(&lan(), &with(stays));
-        assert_eq!(diff.changes, Vec::<String>::new(), "{stays}");
+        let plan = changed(&lan(), &with(stays));
+        assert_eq!(plan.changes, Vec::<String>::new(), "{stays}");
         let note = format!("stonith-watchdog-timeout {stays} stays: it is not shorter than 10s");
-        assert_eq!(diff.notes, [note]);
+        assert_eq!(plan.notes, [note]);
     }
     for same in ["10", "10000ms"] {
-        let diff = changed(&lan(), &with(same));
-        assert!(diff.changes.is_empty() && diff.notes.is_empty(), "{diff:?}");
+        let plan = changed(&lan(), &with(same));
+        assert!(plan.changes.is_empty() && plan.notes.is_empty(), "{plan:?}");
     }
     for short in ["9s", "0", "5000ms", "5000000us"] {
         let line = format!("property stonith-watchdog-timeout: {short} -> 10s");

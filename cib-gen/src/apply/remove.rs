@@ -1,9 +1,9 @@
-//! Fencing devices and constraints that bear a name of ours and are no longer wanted.
+//! Fencing devices and constraints with our names that vars.yml no longer asks for.
 
 use crate::cluster::{Cluster, owned};
 use crate::xml::Element;
 
-/// Takes out the fencing devices of ours that the cluster has no more.
+/// Deletes our fencing devices that vars.yml no longer asks for.
 pub(super) fn devices(cluster: &Cluster, configuration: &mut Element) {
     let Some(resources) = configuration.child("resources") else {
         return;
@@ -16,7 +16,7 @@ pub(super) fn devices(cluster: &Cluster, configuration: &mut Element) {
         .filter_map(|device| device.get("id").map(str::to_owned))
         .collect();
     for id in &gone {
-        forget(configuration, id);
+        delete_with_references(configuration, id);
     }
 }
 
@@ -27,18 +27,17 @@ pub(super) fn is_our_device(element: &Element) -> bool {
         && element.get("id").is_some_and(owned::is_device)
 }
 
-/// Takes out the constraints of ours that the cluster has no more.
+/// Deletes our constraints that vars.yml no longer asks for.
 pub(super) fn constraints(cluster: &Cluster, constraints: &mut Element) {
-    let ours = owned::CONSTRAINTS.iter();
-    let gone: Vec<&&str> = ours
+    let gone: Vec<&&str> = (owned::CONSTRAINTS.iter())
         .filter(|id| !cluster.constraints.iter().any(|c| c.id == **id))
         .collect();
     (constraints.children).retain(|there| !gone.iter().any(|id| there.is("id", id)));
 }
 
-/// Takes a resource out, and whatever speaks of it and of nothing else: the schema wants every reference to
-/// lead somewhere.
-fn forget(element: &mut Element, id: &str) {
+/// Deletes a resource and everything that refers to it alone: in the schema, every reference must have a
+/// target.
+fn delete_with_references(element: &mut Element, id: &str) {
     element.children.retain_mut(|child| {
         if is_about(child, id) {
             return false;
@@ -51,14 +50,14 @@ fn forget(element: &mut Element, id: &str) {
             return !others.is_empty();
         }
         let had_any = !child.children.is_empty();
-        forget(child, id);
+        delete_with_references(child, id);
         let emptied = had_any && child.children.is_empty();
         !(emptied && means_nothing_empty(&child.name))
     });
 }
 
-/// Whether an element is a resource, or speaks of it alone.
-fn is_about(element: &Element, id: &str) -> bool {
+/// Whether an element is the resource, or refers to that resource alone.
+pub(super) fn is_about(element: &Element, id: &str) -> bool {
     match element.name.as_str() {
         "primitive" | "resource_ref" | "obj_ref" => element.is("id", id),
         _ => ["rsc", "with-rsc", "first", "then", "reference"]

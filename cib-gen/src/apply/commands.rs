@@ -1,0 +1,126 @@
+//! The commands that `apply` runs, as data, and the versions of a CIB, by which a change is refused that
+//! would overwrite another one.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::cluster::Setting;
+use crate::xml::Element;
+
+/// A command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The program.
+    pub tool: &'static str,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.tool, self.arguments.join(" "))
+    }
+}
+
+fn invocation(tool: &'static str, arguments: &[&str]) -> Invocation {
+    Invocation {
+        tool,
+        arguments: arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect(),
+    }
+}
+
+/// Asks for the CIB.
+pub fn query() -> Invocation {
+    invocation("cibadmin", &["--query"])
+}
+
+/// Checks a CIB file. It ends with an error for a warning too.
+pub fn verify(cib: &Path) -> Invocation {
+    invocation(
+        "crm_verify",
+        &["--verbose", "--xml-file", &cib.to_string_lossy()],
+    )
+}
+
+/// Prints the patch from one CIB file to another; it ends with 1 if they differ.
+pub fn difference(old: &Path, new: &Path) -> Invocation {
+    let (old, new) = (old.to_string_lossy(), new.to_string_lossy());
+    invocation("crm_diff", &["--original", &old, "--new", &new])
+}
+
+/// Applies a patch. It is refused unless the CIB has the version that the patch was made from.
+pub fn patch(file: &Path) -> Invocation {
+    invocation(
+        "cibadmin",
+        &["--patch", "--xml-file", &file.to_string_lossy()],
+    )
+}
+
+/// Deletes what the cluster knows of a resource, so that each node probes it.
+pub fn probe_anew(resource: &str) -> Invocation {
+    invocation("crm_resource", &["--refresh", "--resource", resource])
+}
+
+/// Waits until Pacemaker has nothing more to do. Shorter than the limit for every command.
+pub fn settle() -> Invocation {
+    invocation("crm_resource", &["--wait", "--timeout=50"])
+}
+
+/// Changes totem settings of the running cluster, on all its nodes.
+pub fn update_totem(settings: &[&Setting]) -> Invocation {
+    let mut command = invocation("pcs", &["cluster", "config", "update", "totem"]);
+    let words = settings
+        .iter()
+        .map(|setting| format!("{}={}", setting.name, setting.value));
+    command.arguments.extend(words);
+    command
+}
+
+/// Has DRBD on this node follow its resource file.
+pub fn adjust(resource: &str) -> Invocation {
+    invocation("drbdadm", &["adjust", resource])
+}
+
+/// The version of a configuration: `admin_epoch` and `epoch`. A mere change of the status leaves it.
+pub fn version(cib: &Element) -> (u64, u64) {
+    let number = |name| {
+        cib.get(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
+    };
+    (number("admin_epoch"), number("epoch"))
+}
+
+/// A CIB with another configuration, as the next version.
+pub fn next(cib: &Element, configuration: &Element) -> Element {
+    let mut next = cib.clone();
+    next.set("epoch", &(version(cib).1 + 1).to_string());
+    configuration.clone_into(next.child_or_new("configuration"));
+    next
+}
+
+/// What crm_verify is asked about: the configuration alone. That a node is off is a warning to crm_verify, and
+/// no mistake in the configuration.
+pub fn without_nodes(cib: &Element) -> Element {
+    let mut cib = cib.clone();
+    cib.child_or_new("status").children.clear();
+    let configuration = cib.child_or_new("configuration");
+    configuration.child_or_new("nodes").children.clear();
+    // Where SBD runs, the cluster sets this itself. A file need not have it.
+    let properties = configuration.child_or_new("crm_config");
+    let has =
+        |properties: &Element, name| properties.all().iter().any(|pair| pair.is("name", name));
+    if has(properties, crate::render::WATCHDOG_TIMEOUT) && !has(properties, "have-watchdog") {
+        let pair = [
+            ("id", "verify-watchdog"),
+            ("name", "have-watchdog"),
+            ("value", "true"),
+        ];
+        let set = properties.child_or_new("cluster_property_set");
+        set.children.push(Element::new("nvpair", &pair));
+    }
+    cib
+}

@@ -1,0 +1,283 @@
+//! Taking over a cluster that the vendor's scripts made. Its resources have our names, and none of our
+//! constraints. They are changed while the cluster is in maintenance mode, and each changed resource is probed
+//! anew before maintenance ends: Pacemaker would restart a resource whose agent or parameters are not those of
+//! its last operation.
+
+use std::fmt;
+
+use super::changes::parent;
+use super::constraints::{is_our_resource, is_replaced_by_ours};
+use super::merge::{agent_of, find, holds_always};
+use crate::cluster::{Agent, Cluster, Primitive, Resource, owned};
+use crate::scheduler::{Event, Instance, Task};
+use crate::xml::{Element, Error};
+
+/// The id of the property maintenance-mode that a takeover sets. A run that finds it goes on with the takeover.
+const MARK: &str = "portsip-takeover";
+const MAINTENANCE: &str = "maintenance-mode";
+
+/// Parameters that name something outside the cluster, which a running resource holds: changed in place, the
+/// resource would leave the old thing behind.
+const IDENTITIES: [(&str, &str); 11] = [
+    ("eip", "allocation_id"),
+    ("eip", "elastic_ip"),
+    ("eip", "private_ip_address"),
+    ("privip", "secondary_private_ip"),
+    ("vip", "ip"),
+    ("src_pkt_ip", "ipaddress"),
+    ("ebs", "volume_id"),
+    ("drbd_devpath", "drbd_resource"),
+    ("datapath_fs", "directory"),
+    ("pbx", "ip_address"),
+    ("pbx", "data_path"),
+];
+
+/// What a takeover does beside the changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Takeover {
+    /// The resources to probe anew.
+    pub probed: Vec<String>,
+    /// Whether an earlier run has begun the takeover and has not ended it.
+    pub interrupted: bool,
+}
+
+impl Takeover {
+    /// The takeover that a change of the CIB needs, if it does.
+    pub(super) fn of(
+        cluster: &Cluster,
+        old: &Element,
+        new: &Element,
+    ) -> Result<Option<Takeover>, Error> {
+        let (old, new) = (old.need("configuration")?, new.need("configuration")?);
+        let interrupted = old.all().iter().any(|pair| pair.is("id", MARK));
+        if !interrupted && !is_vendors(cluster, old) {
+            return Ok(None);
+        }
+        let differs =
+            |primitive: &&Primitive| match (find(old, &primitive.id), find(new, &primitive.id)) {
+                (Some(old), Some(new)) => {
+                    let sets = |of: &Element| {
+                        of.children("instance_attributes")
+                            .cloned()
+                            .collect::<Vec<_>>()
+                    };
+                    agent_of(old) != agent_of(new) || sets(old) != sets(new)
+                }
+                _ => false,
+            };
+        let ours = cluster
+            .primitives()
+            .filter(|p| matches!(p.agent, Agent::Ocf { .. }));
+        let probed: Vec<String> = ours
+            .filter(|primitive| interrupted || differs(primitive))
+            .map(|primitive| primitive.id.clone())
+            .collect();
+        Ok((!probed.is_empty()).then_some(Takeover {
+            probed,
+            interrupted,
+        }))
+    }
+
+    /// A configuration with the cluster in maintenance mode. If the user has set that, it stays the user's.
+    pub fn begin(&self, configuration: &Element) -> Element {
+        let mut configuration = configuration.clone();
+        let properties = configuration.child_or_new("crm_config");
+        let is_on = |pair: &&Element| pair.is("name", MAINTENANCE) && pair.is("value", "true");
+        if !properties.all().iter().any(is_on) {
+            properties.each(&mut |set| set.children.retain(|pair| !pair.is("name", MAINTENANCE)));
+            let set = properties.child_or("cluster_property_set", || {
+                Element::new("cluster_property_set", &[("id", "cib-bootstrap-options")])
+            });
+            let pair = [("id", MARK), ("name", MAINTENANCE), ("value", "true")];
+            set.children.push(Element::new("nvpair", &pair));
+        }
+        configuration
+    }
+
+    /// A configuration, or a CIB, without the maintenance mode of the takeover.
+    pub fn end(&self, configuration: &Element) -> Element {
+        let mut configuration = configuration.clone();
+        configuration.each(&mut |element| element.children.retain(|pair| !pair.is("id", MARK)));
+        configuration
+    }
+
+    /// Whether a resource is probed anew.
+    pub(super) fn probes(&self, instance: &Instance) -> bool {
+        self.probed.contains(&instance.resource)
+    }
+}
+
+/// A CIB whose status knows nothing of a resource on a node, as it is before a probe.
+pub(super) fn before_probe(cib: &Element, probed: &Instance) -> Element {
+    let mut cib = cib.clone();
+    for state in &mut cib.child_or_new("status").children {
+        if state.get("uname") == probed.node.as_deref() {
+            state.each(&mut |element| {
+                element.children.retain(|resource| {
+                    let id = resource.get("id").unwrap_or_default().split(':').next();
+                    resource.name != "lrm_resource" || id != Some(&probed.resource)
+                });
+            });
+        }
+    }
+    cib
+}
+
+/// A probe that finds a resource as it ran. To crm_simulate, every result but "not running" is a failure.
+pub(super) fn successful_probe(ran: &Instance) -> Event {
+    const OCF_SUCCESS: u8 = 0;
+    const OCF_RUNNING_PROMOTED: u8 = 8;
+    Event::WillFail(Task {
+        resource: ran.resource.clone(),
+        operation: "monitor".to_owned(),
+        interval: 0,
+        node: ran.node.clone().unwrap_or_default(),
+        code: if ran.role == "Promoted" {
+            OCF_RUNNING_PROMOTED
+        } else {
+            OCF_SUCCESS
+        },
+    })
+}
+
+impl fmt::Display for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.interrupted {
+            f.write_str("an interrupted takeover goes on: ")?;
+        } else {
+            f.write_str("the vendor's cluster is taken over: ")?;
+        }
+        write!(
+            f,
+            "in maintenance mode, probed anew: {}. Maintenance ends only if Pacemaker's scheduler then stops and \
+             moves nothing that runs",
+            self.probed.join(", ")
+        )
+    }
+}
+
+/// Whether a configuration has our resources and none of our constraints.
+pub(super) fn is_vendors(cluster: &Cluster, configuration: &Element) -> bool {
+    let constraints = configuration
+        .children("constraints")
+        .flat_map(|all| &all.children);
+    let mut ids = constraints.filter_map(|constraint| constraint.get("id"));
+    let mut ours = cluster
+        .primitives()
+        .filter(|p| matches!(p.agent, Agent::Ocf { .. }));
+    !ids.any(|id| owned::CONSTRAINTS.contains(&id))
+        && ours.any(|p| find(configuration, &p.id).is_some())
+}
+
+/// Whether two agents do the same work: ours have the names of those that they replace.
+pub(super) fn is_same_work(there: &str, wanted: &str) -> bool {
+    let name = |agent: &str| {
+        let ours = ["ocf:heartbeat:", "ocf:portsip:"].iter();
+        let mut names = ours.filter_map(|provider| agent.strip_prefix(provider));
+        names.next().map(str::to_owned)
+    };
+    there == wanted || name(there).is_some() && name(there) == name(wanted)
+}
+
+/// Brings the vendor's clone and groups to our form, and deletes the vendor's constraints that ours replace.
+/// None of this restarts a resource: Pacemaker knows what runs by the id of the primitive.
+pub(super) fn prepare(cluster: &Cluster, configuration: &mut Element) {
+    for resource in &cluster.resources {
+        if let Resource::Promotable(promotable) = resource
+            && let Some(clone) = parent(configuration, &promotable.primitive.id)
+            && let Some(old) = clone.get("id").map(str::to_owned)
+        {
+            configuration.each(&mut |element| rename_clone(element, &old, promotable.id));
+        }
+    }
+    for group in our_groups(cluster, configuration) {
+        // The group is where pbx is.
+        configuration.each(&mut |element| rename_references(element, &group, "pbx"));
+        let resources = configuration.child_or_new("resources");
+        if let Some(at) = resources.children.iter().position(|e| e.is("id", &group)) {
+            let mut members = resources.children.remove(at).children;
+            members.retain(|member| member.name == "primitive");
+            resources.children.splice(at..at, members);
+        }
+    }
+    if is_vendors(cluster, configuration) {
+        let constraints = configuration.child_or_new("constraints");
+        (constraints.children).retain(|constraint| !is_replaced_by_ours(cluster, constraint));
+    }
+}
+
+/// Pacemaker before 2.0 had an element and names of its own for a promotable clone.
+fn rename_clone(element: &mut Element, old: &str, new: &str) {
+    rename_references(element, old, new);
+    if matches!(element.name.as_str(), "clone" | "master") && element.is("id", old) {
+        element.name = "clone".to_owned();
+        element.set("id", new);
+        for set in element
+            .children
+            .iter_mut()
+            .filter(|set| set.name == "meta_attributes")
+        {
+            let is_old = |pair: &Element| {
+                pair.is("name", "master-max") || pair.is("name", "master-node-max")
+            };
+            set.children.retain(|pair| !is_old(pair));
+        }
+    }
+}
+
+fn rename_references(element: &mut Element, old: &str, new: &str) {
+    let names: &[&str] = match element.name.as_str() {
+        "resource_ref" | "obj_ref" => &["id"],
+        _ => &["rsc", "with-rsc", "first", "then"],
+    };
+    for name in names {
+        if element.is(name, old) {
+            element.set(name, new);
+        }
+    }
+}
+
+/// Groups of nothing but our resources.
+fn our_groups(cluster: &Cluster, configuration: &Element) -> Vec<String> {
+    let resources = configuration
+        .children("resources")
+        .flat_map(|all| &all.children);
+    let groups = resources.filter(|resource| resource.name == "group");
+    let is_ours = |group: &&Element| {
+        let mut members = group
+            .children("primitive")
+            .filter_map(|member| member.get("id"));
+        members.all(|id| is_our_resource(cluster, id))
+    };
+    groups
+        .filter(is_ours)
+        .filter_map(|group| group.get("id").map(str::to_owned))
+        .collect()
+}
+
+/// Refusals: what our resources hold in the vendor's cluster, and vars.yml says otherwise.
+pub(super) fn other_values(cluster: &Cluster, configuration: &Element) -> Vec<String> {
+    if !is_vendors(cluster, configuration) {
+        return Vec::new();
+    }
+    let other = |(id, name): (&str, &str)| {
+        let model = cluster.primitives().find(|primitive| primitive.id == id)?;
+        let wanted = &model
+            .parameters
+            .iter()
+            .find(|parameter| parameter.name == name)?
+            .value;
+        let sets = find(configuration, id)?.children("instance_attributes");
+        let mut pairs = sets
+            .filter(|set| holds_always(set))
+            .flat_map(|set| &set.children);
+        let runs = pairs.find(|pair| pair.is("name", name))?.get("value")?;
+        (runs != wanted).then(|| {
+            format!(
+                "{id} runs with {name} {runs}, and vars.yml makes that {wanted}: the takeover leaves what runs \
+                 as it is\n  help: write into vars.yml what runs, take the cluster over, and change it then"
+            )
+        })
+    };
+    IDENTITIES.into_iter().filter_map(other).collect()
+}

@@ -1,0 +1,711 @@
+//! `cib-gen apply` as a user runs it, on CIB files with Pacemaker's own tools: what it makes of a CIB, what it
+//! refuses, what it asks about, and that it never overwrites what somebody else has changed meanwhile.
+
+use std::process::Output;
+
+use cib_gen::apply::Plan;
+use cib_gen::{Cluster, render};
+
+use crate::bench::{Bench, Suite, in_both_suites};
+use crate::simulate::{promotable_on, simulate};
+use crate::{BOARDS, HYPERVISOR, LAN, NODES, VENDOR, cluster, lan, xml};
+
+in_both_suites!(
+    after_the_script_nothing_would_change,
+    from_nothing_it_makes_what_the_script_makes,
+    what_differs_is_put_right_and_what_is_the_users_is_kept,
+    what_is_no_longer_asked_for_goes,
+    what_may_be_the_users_stays,
+    a_longer_time_for_the_watchdog_stays_and_sbd_that_is_left_is_named,
+    resource_defaults_with_a_rule_stay_and_ours_stand_beside_them,
+    it_says_what_would_change_and_what_would_restart,
+    what_is_refused_is_said,
+    a_constraint_that_would_keep_the_pbx_down_is_named,
+    what_would_stop_the_pbx_is_refused,
+    nothing_restarts_without_a_terminal_and_without_yes,
+    a_configuration_that_changed_meanwhile_is_not_overwritten,
+    a_status_that_changed_meanwhile_only_means_asking_again,
+    a_takeover_restarts_nothing_and_can_be_interrupted,
+    a_takeover_of_the_lan_system_renames_the_clone,
+);
+
+/// A dry run on a vars.yml and a CIB file.
+fn command(bench: &Bench, vars: &str, cib: &str) -> Output {
+    run(bench, vars, "", &["--dry-run", "--cib", cib])
+}
+
+/// Runs `apply` on a vars.yml. Pacemaker's tools take live.xml for the cluster, if it is there. `before` is
+/// shell code.
+fn run(bench: &Bench, vars: &str, before: &str, options: &[&str]) -> Output {
+    bench.put_cib_gen();
+    bench.write("vars.yml", vars);
+    let nodes = if vars.contains("instance_id") {
+        format!("--nodes {NODES}")
+    } else {
+        String::new()
+    };
+    let script = format!(
+        "{before}\n[ ! -e live.xml ] || export CIB_file=live.xml\n\
+         exec ./cib-gen apply --offline {nodes} {} vars.yml",
+        options.join(" ")
+    );
+    bench.try_run(&["sh", "-c", &script])
+}
+
+#[track_caller]
+fn prints(output: &Output, code: i32, wanted: &str) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(text, wanted, "{said}");
+    assert_eq!(output.status.code(), Some(code), "{text}{said}");
+}
+
+/// What a run printed and said, which has to end with a status.
+#[track_caller]
+fn ends(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}{said}");
+    format!("{text}{said}")
+}
+
+/// A CIB file that the script has made.
+fn made(bench: &Bench, cluster: &Cluster) {
+    bench.empty_cib("cib.xml");
+    bench.pcs(&render::pcs(cluster), "cib.xml");
+}
+
+fn after_the_script_nothing_would_change(suite: Suite) {
+    for vars in [VENDOR, LAN] {
+        let bench = Bench::of(suite);
+        let cluster = crate::cluster_of(vars);
+        made(&bench, &cluster);
+        prints(
+            &command(&bench, vars, "cib.xml"),
+            0,
+            "nothing would change\n",
+        );
+        bench.run(&["pcs", "-f", "cib.xml", "resource", "disable", "pbx"]);
+        prints(
+            &command(&bench, vars, "cib.xml"),
+            0,
+            "nothing would change\n",
+        );
+    }
+}
+
+/// What operators do to what is ours, and beside it.
+const ON_AWS: ([&str; 10], [&str; 4]) = (
+    [
+        "resource update eip elastic_ip=192.0.2.1 op monitor interval=77s timeout=3s",
+        "resource op remove pbx-monitor-interval-30s",
+        "resource op remove pbx-start-interval-0s",
+        "resource op add ebs monitor interval=99s --force",
+        "resource op remove ebs-monitor-interval-10s",
+        "stonith update fencing pcmk_off_timeout=1s",
+        "constraint delete portsip-storage portsip-together",
+        "constraint colocation set vip pbx setoptions id=portsip-together score=5",
+        "property set stonith-enabled=false",
+        "resource defaults update resource-stickiness=0",
+    ],
+    [
+        "resource update eip profile=theirs --force",
+        "property set maintenance-mode=true",
+        "resource defaults update priority=7",
+        "resource create mail ocf:heartbeat:Dummy",
+    ],
+);
+const ON_A_LAN: ([&str; 5], [&str; 2]) = (
+    [
+        "resource op remove pbx-stop-interval-0s",
+        "resource op remove drbd_devpath-demote-interval-0s",
+        "resource meta drbd_devpath-clone clone-max=2",
+        "constraint delete portsip-addresses",
+        "property set no-quorum-policy=ignore",
+    ],
+    [
+        "resource meta drbd_devpath-clone target-role=Stopped",
+        "resource update vip nic=eth1",
+    ],
+);
+
+fn from_nothing_it_makes_what_the_script_makes(suite: Suite) {
+    for cluster in [cluster(""), lan("")] {
+        let bench = Bench::of(suite);
+        made(&bench, &cluster);
+        let by_pcs = xml::meaning(&bench.read("cib.xml"));
+        bench.empty_cib("cib.xml");
+        applied(&bench, &cluster);
+        let by_apply = bench.read("cib.xml");
+        // It is set where SBD runs.
+        let by_apply = xml::meaning(&by_apply);
+        assert!(
+            by_pcs == by_apply,
+            "pcs of {suite} makes:\n{by_pcs}\napply makes:\n{by_apply}"
+        );
+    }
+}
+
+fn what_differs_is_put_right_and_what_is_the_users_is_kept(suite: Suite) {
+    let cases = [
+        (cluster(""), &ON_AWS.0[..], &ON_AWS.1[..]),
+        (lan(""), &ON_A_LAN.0[..], &ON_A_LAN.1[..]),
+    ];
+    for (cluster, ours, users) in cases {
+        let bench = Bench::of(suite);
+        made(&bench, &cluster);
+        bench.change("cib.xml", users);
+        let right = sorted(&bench.read("cib.xml"));
+        bench.change("cib.xml", ours);
+        assert_ne!(sorted(&bench.read("cib.xml")), right);
+        applied(&bench, &cluster);
+        assert_eq!(sorted(&bench.read("cib.xml")), right, "in {suite}");
+    }
+}
+
+fn sorted(cib: &str) -> Vec<String> {
+    let mut lines: Vec<String> = xml::meaning(cib).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// A hypervisor for each node.
+const HYPERVISORS: &str = "fencing: fence_virsh\nfencing_options: username=fencing\n\
+    pbx01_fencing_options: ip=192.168.1.231\npbx02_fencing_options: ip=192.168.1.231\n\
+    pbx03_fencing_options: ip=192.168.1.232\n";
+
+fn what_is_no_longer_asked_for_goes(suite: Suite) {
+    let theirs = [
+        "constraint location fencing avoids pbx01",
+        "constraint order fencing then pbx",
+    ];
+    for (before, after, theirs, gone) in [
+        (
+            lan(HYPERVISOR),
+            lan(BOARDS),
+            &theirs[..],
+            &["id=\"fencing\""][..],
+        ),
+        (lan(BOARDS), lan("fencing: none\n"), &[], &["fence_ipmilan"]),
+        (lan(BOARDS), lan(""), &[], &["fence_ipmilan"]),
+        (
+            lan(BOARDS),
+            lan(HYPERVISORS),
+            &[],
+            &["fence_ipmilan", "pbx03:3"],
+        ),
+        (
+            cluster(""),
+            cluster("fencing: none\n"),
+            &[],
+            &["cluster_instances", "fence_aws"],
+        ),
+    ] {
+        let bench = Bench::of(suite);
+        made(&bench, &before);
+        bench.change("cib.xml", theirs);
+        applied(&bench, &after);
+        let cib = bench.read("cib.xml");
+        for gone in gone {
+            assert!(!cib.contains(gone), "{suite}: {gone} is still there: {cib}");
+        }
+    }
+}
+
+fn what_may_be_the_users_stays(suite: Suite) {
+    let all = "subnet_cidr: 192.168.1.0/24\nsip_transport: tls\nsip_port: 5071\nweb_port: 8443\n";
+    let set = [
+        "stonith update fencing-pbx01 password=hush power_timeout=40 pcmk_delay_max=9s",
+        "stonith level add 1 pbx01 fencing-pbx01 --force",
+        "constraint location fencing-pbx01 avoids pbx01",
+        "tag create boards fencing-pbx01 fencing-pbx02",
+        "resource update vip nic=eth1",
+    ];
+    let stays = [
+        "hush",
+        "power_timeout",
+        "pcmk_delay_max",
+        "fencing-level",
+        "boards",
+        "eth1",
+    ];
+    let redfish = BOARDS.replace("fence_ipmilan", "fence_redfish");
+    for (before, after, set, stays) in [
+        (lan(BOARDS), lan(BOARDS), &set[..], &stays[..]),
+        (lan(BOARDS), lan(&redfish), &set, &stays),
+        (
+            lan(all),
+            lan(""),
+            &[],
+            &["cidr_netmask", "sip_transport", "sip_port", "web_port"],
+        ),
+        (
+            cluster(""),
+            cluster("fencing: none\n"),
+            &["resource update ebs device=/dev/sdg"],
+            &["/dev/sdg"],
+        ),
+    ] {
+        let bench = Bench::of(suite);
+        made(&bench, &before);
+        bench.change("cib.xml", set);
+        let said = applied(&bench, &after);
+        assert!(
+            said.contains("kept, though vars.yml does not ask"),
+            "{said}"
+        );
+        assert!(!said.contains("hush"), "{suite}: {said}");
+        let cib = bench.read("cib.xml");
+        for stays in stays {
+            assert!(cib.contains(stays), "{suite}: {stays} is gone: {cib}");
+        }
+    }
+}
+
+fn a_longer_time_for_the_watchdog_stays_and_sbd_that_is_left_is_named(suite: Suite) {
+    for (value, stays) in [("30000ms", true), ("-1", true), ("3s", false), ("0", false)] {
+        let bench = Bench::of(suite);
+        made(&bench, &lan(""));
+        let right = bench.read("cib.xml");
+        let other = right.replace(
+            "name=\"stonith-watchdog-timeout\" value=\"10s\"",
+            &format!("name=\"stonith-watchdog-timeout\" value=\"{value}\""),
+        );
+        assert_ne!(other, right);
+        bench.write("cib.xml", &other);
+        let said = applied(&bench, &lan(""));
+        assert_eq!(said.contains(" stays: it is"), stays, "{value}: {said}");
+    }
+    for more in [BOARDS, "fencing: none\n"] {
+        let bench = Bench::of(suite);
+        made(&bench, &lan(""));
+        let said = applied(&bench, &lan(more));
+        assert!(said.contains("sudo pcs stonith sbd disable"), "{said}");
+        let said = applied(&bench, &lan(more));
+        assert!(said.contains("sudo pcs stonith sbd disable"), "{said}");
+    }
+}
+
+fn resource_defaults_with_a_rule_stay_and_ours_stand_beside_them(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("cib.xml");
+    let night = "resource defaults set create meta resource-stickiness=0 migration-threshold=3 \
+                 rule resource ::Dummy";
+    bench.change("cib.xml", &[night]);
+    let theirs = bench.read("cib.xml");
+    let (_, theirs) = theirs.split_once("<rsc_defaults>").unwrap();
+    let (theirs, _) = theirs.split_once("</rsc_defaults>").unwrap();
+    applied(&bench, &lan(""));
+    let cib = bench.read("cib.xml");
+    assert!(cib.contains(theirs.trim_end()), "{suite}: {cib}");
+    assert!(
+        cib.contains("<meta_attributes id=\"portsip-defaults\""),
+        "{suite}: {cib}"
+    );
+}
+
+/// Makes the change of cib.xml, which Pacemaker has to accept and which has to be the last. The notes on it.
+fn applied(bench: &Bench, cluster: &Cluster) -> String {
+    let plan = Plan::of(cluster, &bench.read("cib.xml")).unwrap();
+    assert_eq!(plan.refusals, Vec::<String>::new());
+    bench.write("cib.xml", &plan.new.to_string());
+    bench.verify("cib.xml");
+    let again = Plan::of(cluster, &bench.read("cib.xml")).unwrap();
+    assert!(again.is_empty(), "in {}: {:?}", bench.suite, again.changes);
+    plan.notes.join("\n")
+}
+
+/// The cluster with everything running, in up.xml.
+fn running(suite: Suite, cluster: &Cluster) -> Bench {
+    let bench = Bench::of(suite);
+    bench.write("cib.xml", &render::cib(cluster));
+    let names: Vec<&str> = cluster
+        .corosync
+        .nodes
+        .iter()
+        .map(|node| node.name.as_str())
+        .collect();
+    start(&bench, &names, "up.xml");
+    bench
+}
+
+/// Has everything in cib.xml started.
+fn start(bench: &Bench, nodes: &[&str], to: &str) {
+    let mut events: Vec<String> = nodes
+        .iter()
+        .map(|name| format!("--node-up={name}"))
+        .collect();
+    events.extend(["--quorum=true".to_owned(), "--watchdog=true".to_owned()]);
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    let outcome = simulate(bench, "cib.xml", &events, to);
+    if outcome.text.contains("drbd_devpath") {
+        promotable_on(bench, to, "drbd_devpath", nodes[0]);
+        let outcome = simulate(bench, to, &["--quorum=true"], "promoted.xml");
+        assert!(outcome.nodes.contains_key("pbx"), "{}", outcome.text);
+        bench.write(to, &bench.read("promoted.xml"));
+    } else {
+        assert!(outcome.nodes.contains_key("pbx"), "{}", outcome.text);
+    }
+}
+
+fn it_says_what_would_change_and_what_would_restart(suite: Suite) {
+    let bench = running(suite, &cluster(""));
+    let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
+    let output = bench_with(&bench, &other);
+    prints(
+        &output,
+        3,
+        "eip: elastic_ip 54.151.30.9 -> 54.151.30.10\n\n\
+         would restart: eip, src_pkt_ip, pbx on ip-172-31-16-133\n",
+    );
+
+    let text = bench.read("up.xml");
+    let start = "name=\"start\" interval=\"0s\" timeout=\"300s\"";
+    assert!(text.contains(start), "{text}");
+    let slower = start.replace("300s", "200s");
+    let theirs = (text.replace(start, &slower))
+        .replace("id=\"portsip-storage\"", "id=\"theirs\"")
+        .replace(
+            "name=\"stonith-enabled\" value=\"true\"",
+            "name=\"stonith-enabled\" value=\"false\"",
+        );
+    bench.write("up.xml", &theirs);
+    prints(
+        &bench_with(&bench, VENDOR),
+        3,
+        "property stonith-enabled: false -> true\n\
+         pbx: timeout of start 200s -> 300s\n\
+         constraint portsip-storage: new\n\n\
+         nothing would restart\n",
+    );
+}
+
+fn bench_with(bench: &Bench, vars: &str) -> Output {
+    command(bench, vars, "up.xml")
+}
+
+fn what_is_refused_is_said(suite: Suite) {
+    let bench = Bench::of(suite);
+    bench.empty_cib("cib.xml");
+    bench.change("cib.xml", &["resource create vip ocf:heartbeat:Dummy"]);
+    prints(
+        &command(&bench, VENDOR, "cib.xml"),
+        3,
+        "refused: there is a 'vip' already. It is a ocf:heartbeat:Dummy, not a ocf:heartbeat:IPaddr2\n  help: \
+         rename it, or delete it: sudo pcs resource delete vip\n",
+    );
+    for (vendors, vars) in [(VENDORS_AWS, VENDOR), (VENDORS_LAN, LAN)] {
+        bench.write("cib.xml", vendors);
+        let said = ends(&command(&bench, vars, "cib.xml"), 3);
+        assert!(
+            said.contains("old schema pacemaker-") && said.contains("cibadmin --upgrade --force"),
+            "{said}"
+        );
+    }
+    bench.run(&[
+        "env",
+        "CIB_file=cib.xml",
+        "cibadmin",
+        "--upgrade",
+        "--force",
+    ]);
+    let said = ends(&command(&bench, LAN, "cib.xml"), 3);
+    assert!(
+        said.contains("SBD does not run") && said.contains("pcs stonith sbd enable"),
+        "{said}"
+    );
+    let other = format!("{LAN}fencing: none\ndata_path: /var/lib/pbx\n");
+    let said = ends(&command(&bench, &other, "cib.xml"), 3);
+    assert!(
+        said.contains(
+            "datapath_fs runs with directory /var/lib/portsip, and vars.yml makes that /var/lib/pbx"
+        ),
+        "{said}"
+    );
+}
+
+fn a_constraint_that_would_keep_the_pbx_down_is_named(suite: Suite) {
+    let bench = running(suite, &cluster(""));
+    bench.change(
+        "up.xml",
+        &[
+            "constraint order eip then privip",
+            "constraint location pbx avoids ip-172-31-16-135",
+        ],
+    );
+    bench.write("live.xml", &bench.read("up.xml"));
+    for options in [&["--dry-run"][..], &["--yes"]] {
+        let said = ends(&run(&bench, VENDOR, "", options), 3);
+        for words in [
+            "refused: constraint order-eip-privip-mandatory (order ",
+            "would never start",
+            "help: sudo pcs constraint delete order-eip-privip-mandatory",
+        ] {
+            assert!(said.contains(words), "no `{words}` in {said}");
+        }
+        assert!(!said.contains("location"), "{said}");
+        assert_eq!(bench.read("live.xml"), bench.read("up.xml"));
+    }
+}
+
+/// Three bans, each of which leaves the PBX a node.
+fn what_would_stop_the_pbx_is_refused(suite: Suite) {
+    let bench = running(suite, &cluster(""));
+    let nodes = NODES.split(',').map(|node| node.split('=').next().unwrap());
+    let bans: Vec<String> = nodes
+        .map(|node| format!("constraint location pbx avoids {node}"))
+        .collect();
+    let bans: Vec<&str> = bans.iter().map(String::as_str).collect();
+    bench.change("up.xml", &bans);
+    let said = ends(&command(&bench, VENDOR, "up.xml"), 3);
+    assert!(said.contains("together contradict"), "{said}");
+    for ban in ["133", "134", "135"] {
+        assert!(
+            said.contains(&format!("location-pbx-ip-172-31-16-{ban}--INFINITY")),
+            "{said}"
+        );
+    }
+}
+
+fn nothing_restarts_without_a_terminal_and_without_yes(suite: Suite) {
+    let bench = running(suite, &cluster(""));
+    let up = bench.read("up.xml");
+    bench.write("live.xml", &up);
+    let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
+    let said = ends(&run(&bench, &other, "", &[]), 3);
+    assert!(
+        said.contains("would restart: eip") && said.contains("not changed:"),
+        "{said}"
+    );
+    assert_eq!(bench.read("live.xml"), up);
+
+    let said = ends(&run(&bench, &other, "", &["--yes"]), 0);
+    assert!(said.ends_with("done\n"), "{said}");
+    assert!(bench.read("live.xml").contains("54.151.30.10"));
+    prints(&run(&bench, &other, "", &[]), 0, "nothing would change\n");
+
+    // What restarts nothing needs no answer.
+    let start = "name=\"start\" interval=\"0s\" timeout=\"300s\"";
+    assert!(up.contains(start), "{up}");
+    bench.write(
+        "live.xml",
+        &up.replace(start, &start.replace("300s", "200s")),
+    );
+    let said = ends(&run(&bench, VENDOR, "", &[]), 0);
+    assert!(
+        said.contains("pbx: timeout of start 200s -> 300s"),
+        "{said}"
+    );
+    prints(&run(&bench, VENDOR, "", &[]), 0, "nothing would change\n");
+}
+
+/// A crm_diff before which somebody changes an attribute of the CIB, once.
+fn meanwhile(attribute: &str) -> String {
+    format!(
+        "mkdir bin; cat > bin/crm_diff <<'END'\n#!/bin/sh\n\
+         [ -e once ] || sed -i '1,/<cib /s/ {attribute}=\"[0-9]*\"/ {attribute}=\"99\"/' live.xml\n\
+         touch once\nexec /usr/sbin/crm_diff \"$@\"\nEND\nchmod +x bin/crm_diff; export PATH=/mnt/bin:$PATH"
+    )
+}
+
+fn a_configuration_that_changed_meanwhile_is_not_overwritten(suite: Suite) {
+    for attribute in ["epoch", "admin_epoch"] {
+        let bench = running(suite, &cluster(""));
+        bench.write("live.xml", &bench.read("up.xml"));
+        let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
+        let said = ends(&run(&bench, &other, &meanwhile(attribute), &["--yes"]), 1);
+        assert!(
+            said.contains("somebody else has changed the configuration meanwhile"),
+            "{said}"
+        );
+        let live = bench.read("live.xml");
+        assert!(
+            !live.contains("54.151.30.10") && live.contains(&format!(" {attribute}=\"99\"")),
+            "{live}"
+        );
+    }
+}
+
+fn a_status_that_changed_meanwhile_only_means_asking_again(suite: Suite) {
+    let bench = running(suite, &cluster(""));
+    bench.write("live.xml", &bench.read("up.xml"));
+    let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
+    let said = ends(
+        &run(&bench, &other, &meanwhile("num_updates"), &["--yes"]),
+        0,
+    );
+    assert!(said.ends_with("done\n"), "{said}");
+    assert!(bench.path("once").exists(), "the status did not change");
+    assert!(bench.read("live.xml").contains("54.151.30.10"));
+}
+
+const VENDORS_AWS: &str = include_str!("../../../cib-gen/tests/vendor/aws.xml");
+const VENDORS_LAN: &str = include_str!("../../../cib-gen/tests/vendor/lan.xml");
+
+/// The vendor's cluster with everything running, as live.xml.
+fn vendors(suite: Suite, cib: &str, nodes: &[&str]) -> Bench {
+    let bench = Bench::of(suite);
+    bench.write("cib.xml", cib);
+    bench.run(&[
+        "env",
+        "CIB_file=cib.xml",
+        "cibadmin",
+        "--upgrade",
+        "--force",
+    ]);
+    start(&bench, nodes, "live.xml");
+    bench
+}
+
+/// A crm_resource that does to live.xml what probes do that find everything on the first node as it was.
+const PROBES: &str = r#"mkdir -p bin; cat > bin/crm_resource <<'END'
+#!/bin/sh
+echo "$@" >> probed
+[ "$1" = --refresh ] || exit 0
+node=$(sed -n 's/.*<node .*uname="\([^"]*\)".*/\1/p' live.xml | head -n 1)
+sed -i "/<lrm_resource id=\"$3\"/,/<\/lrm_resource>/d" live.xml
+crm_simulate --simulate --xml-file live.xml "--op-fail=${3}_monitor_0@$node=0" --save-output new.xml >/dev/null
+mv new.xml live.xml
+END
+chmod +x bin/crm_resource; export PATH=/mnt/bin:$PATH"#;
+
+fn a_takeover_restarts_nothing_and_can_be_interrupted(suite: Suite) {
+    let nodes = NODES.split(',').map(|node| node.split('=').next().unwrap());
+    let bench = vendors(suite, VENDORS_AWS, &nodes.collect::<Vec<_>>());
+    let before = bench.read("live.xml");
+    let said = ends(&run(&bench, VENDOR, "", &["--dry-run"]), 3);
+    for line in [
+        "privip: ocf:heartbeat:awsvip -> ocf:portsip:awsvip\n",
+        "constraint order-eip-privip-mandatory: deleted\n",
+        "constraint portsip-together: new\n",
+        "fencing: new, stonith:fence_aws\n",
+        "the vendor's cluster is taken over: in maintenance mode, probed anew: ",
+        "would start: fencing on ",
+        "sudo pcs resource update src_pkt_ip cidr_netmask=\n",
+    ] {
+        assert!(said.contains(line), "no `{line}` in {said}");
+    }
+    for word in ["would restart", "would stop", "would move"] {
+        assert!(!said.contains(word), "{said}");
+    }
+    let said = ends(&run(&bench, VENDOR, "", &[]), 3);
+    assert!(said.contains("not changed:"), "{said}");
+    assert_eq!(bench.read("live.xml"), before);
+
+    // crm_resource of a file probes nothing: what is known of the resources is of the vendor's parameters.
+    let said = ends(&run(&bench, VENDOR, "", &["--yes"]), 1);
+    for words in [
+        "stays in maintenance mode",
+        "Pacemaker would stop privip on ",
+        "--force-check",
+        "run apply again",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    assert!(
+        bench
+            .read("live.xml")
+            .contains("name=\"maintenance-mode\" value=\"true\"")
+    );
+
+    let said = ends(&run(&bench, VENDOR, PROBES, &["--yes"]), 0);
+    assert!(
+        said.contains("an interrupted takeover goes on") && said.ends_with("done\n"),
+        "{said}"
+    );
+    let probed = bench.read("probed");
+    assert!(
+        probed.contains("--refresh --resource pbx\n") && probed.ends_with("--wait --timeout=50\n"),
+        "{probed}"
+    );
+    let live = bench.read("live.xml");
+    assert!(
+        !live.contains("maintenance-mode") && !live.contains("order-eip-privip"),
+        "{live}"
+    );
+    prints_nothing_to_do(&run(&bench, VENDOR, "", &[]));
+    let after = simulate(&bench, "live.xml", &[], "after.xml");
+    let touched = after
+        .actions
+        .iter()
+        .find(|action| !action.contains("fencing"));
+    assert_eq!(touched, None, "{:?}", after.actions);
+}
+
+#[track_caller]
+fn prints_nothing_to_do(output: &Output) {
+    let said = ends(output, 0);
+    assert!(said.starts_with("nothing would change\n"), "{said}");
+}
+
+fn a_takeover_of_the_lan_system_renames_the_clone(suite: Suite) {
+    let vars = format!("{LAN}fencing: none\n");
+    let bench = vendors(suite, VENDORS_LAN, &["pbx01", "pbx02", "pbx03"]);
+    let mine = ["constraint location drbd_devpath_master prefers pbx01=5"];
+    bench.change("live.xml", &mine);
+    let said = ends(&run(&bench, &vars, PROBES, &["--yes"]), 0);
+    for line in [
+        "drbd_devpath_master: renamed to drbd_devpath-clone, which restarts nothing\n",
+        "constraint order-drbd_devpath_master-vip-mandatory: deleted\n",
+    ] {
+        assert!(said.contains(line), "no `{line}` in {said}");
+    }
+    for word in ["would restart", "would stop", "would move", "would demote"] {
+        assert!(!said.contains(word), "{said}");
+    }
+    let live = bench.read("live.xml");
+    for gone in [
+        "<master",
+        "master-max",
+        "rsc=\"drbd_devpath_master\"",
+        "maintenance-mode",
+    ] {
+        assert!(!live.contains(gone), "{gone} in {live}");
+    }
+    assert!(
+        live.contains("rsc=\"drbd_devpath-clone\""),
+        "the user's constraint is gone: {live}"
+    );
+    prints_nothing_to_do(&run(&bench, &vars, "", &[]));
+}
+
+#[test]
+fn an_empty_cib_says_nothing_of_restarts() {
+    let bench = Bench::of(Suite::Bookworm);
+    bench.empty_cib("cib.xml");
+    let output = command(&bench, LAN, "cib.xml");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for line in [
+        "property stonith-enabled true: new\n",
+        "pbx: new, ocf:portsip:pbx\n",
+        "drbd_devpath-clone: new, promotable clone of drbd_devpath\n",
+        "constraint portsip-storage: new\n",
+        "the CIB does not say what runs: nothing is known of restarts\n",
+    ] {
+        assert!(text.contains(line), "no `{line}` in:\n{text}");
+    }
+}
+
+#[test]
+fn where_no_cluster_runs_or_the_file_is_no_cib_it_says_so() {
+    let bench = Bench::of(Suite::Bookworm);
+    bench.put_cib_gen();
+    bench.write("vars.yml", LAN);
+    bench.write("cib.xml", "<html/>");
+    for (more, wanted) in [
+        (&[][..], "could not ask the cluster on this node"),
+        (
+            &["--cib", "cib.xml"][..],
+            "it has a <html> where a <cib> is expected",
+        ),
+        (&["--cib", "none.xml"][..], "could not read none.xml"),
+    ] {
+        let command = ["./cib-gen", "apply", "--offline", "--dry-run", "vars.yml"];
+        let output = bench.try_run(&[&command[..], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(wanted), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}
