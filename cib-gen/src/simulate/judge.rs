@@ -43,6 +43,7 @@ pub(super) enum Place<'a> {
     Anywhere,
     On(&'a str),
     NotOn(&'a str),
+    /// On no node that is online.
     Nowhere,
 }
 
@@ -277,8 +278,11 @@ fn place(tested: &[Tested], outcome: &Outcome, place: Place<'_>) -> Option<Strin
     let stopped: Vec<&str> = (places.iter())
         .filter_map(|(id, node)| node.is_none().then_some(*id))
         .collect();
+    // Without quorum a lost node is not fenced, and counts as running what it ran.
+    let online = &outcome.end().online;
+    let runs = |node: &Option<&str>| node.is_some_and(|node| online.contains(node));
     match (place, one) {
-        (Place::Nowhere, _) if stopped.len() == places.len() => None,
+        (Place::Nowhere, _) if !places.values().any(runs) => None,
         (Place::Nowhere, _) => Some("something still runs".to_owned()),
         _ if !stopped.is_empty() => Some(format!("{} does not run", stopped.join(", "))),
         (_, None) => Some("it is not all on one node".to_owned()),
@@ -340,6 +344,9 @@ pub(super) fn words(tested: &[Tested], outcome: &Outcome) -> String {
     let mut said = match (one_node(&before), one_node(&after)) {
         (_, None) if after.values().all(Option::is_none) => "everything stops".to_owned(),
         (_, None) => scattered(&after),
+        (_, Some(at)) if !outcome.end().online.contains(at) => {
+            format!("nothing starts while {at} is lost")
+        }
         (None, Some(to)) => format!("everything starts on {to}"),
         (Some(from), Some(to)) if from != to => format!("everything moves to {to}"),
         (Some(_), Some(at)) => {

@@ -74,7 +74,7 @@ fn everything_recovers_on_aws(suite: Suite) {
         ),
         (
             "ip-172-31-16-133, active, and ip-172-31-16-134 fail at once ",
-            "everything stops ",
+            "nothing starts while ip-172-31-16-133 is lost ",
         ),
         (
             "eip and pbx fail on ip-172-31-16-133 at once ",

@@ -192,6 +192,17 @@ fn without_quorum_nothing_may_run() {
     );
 }
 
+/// Without quorum Pacemaker does not fence a lost node, and counts what it ran as running.
+#[test]
+fn what_a_lost_node_ran_does_not_run() {
+    let mut lost = outcome(["n1"; 3], &[], ["n1"; 3]);
+    lost.steps[0].online.remove("n1");
+    assert_eq!(
+        judged(&lost, &Expected::at(Place::Nowhere)),
+        ("nothing starts while n1 is lost".to_owned(), None)
+    );
+}
+
 #[test]
 fn what_moves_when_a_failure_has_expired_is_a_fault() {
     let mut back = outcome(["n1"; 3], &MOVED, ["n2"; 3]);
