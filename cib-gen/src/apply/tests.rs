@@ -9,7 +9,9 @@ use crate::{Vars, render};
 use insta::assert_snapshot;
 
 mod no_longer_wanted;
+mod node_files;
 mod sets;
+mod takeover;
 
 fn lan_with(more: &str) -> Cluster {
     let vars = include_str!("../../tests/vars-lan.yml");

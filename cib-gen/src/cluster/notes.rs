@@ -1,5 +1,5 @@
 //! What a person has to know or do beside what is written into the cluster: the script of pcs commands and
-//! `cib-gen diff` say it in the same words.
+//! `cib-gen apply` say it in the same words.
 
 /// Before the commands that delete what is set and not asked for.
 pub(crate) const KEPT: &str = "kept, though vars.yml does not ask for it: set by hand or by an earlier \

@@ -592,8 +592,10 @@ fn a_takeover_restarts_nothing_and_can_be_interrupted(suite: Suite) {
     assert!(said.contains("not changed:"), "{said}");
     assert_eq!(bench.read("live.xml"), before);
 
-    // crm_resource of a file probes nothing: what is known of the resources is of the vendor's parameters.
-    let said = ends(&run(&bench, VENDOR, "", &["--yes"]), 1);
+    // Without probes, what is known of the resources is of the vendor's parameters.
+    const NO_PROBES: &str = "mkdir bin; printf '#!/bin/sh\\n' > bin/crm_resource; \
+        chmod +x bin/crm_resource; export PATH=/mnt/bin:$PATH";
+    let said = ends(&run(&bench, VENDOR, NO_PROBES, &["--yes"]), 1);
     for words in [
         "stays in maintenance mode",
         "Pacemaker would stop privip on ",

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod apply;
 mod operator;
 mod outage;
 mod services;
