@@ -71,7 +71,7 @@ fn ends(output: &Output, code: i32) -> String {
 
 /// A CIB file that the script has made.
 fn made(bench: &Bench, cluster: &Cluster) {
-    bench.empty_cib("cib.xml");
+    bench.new_cluster(cluster, "cib.xml");
     bench.pcs(&render::pcs(cluster), "cib.xml");
 }
 
@@ -134,7 +134,7 @@ fn from_nothing_it_makes_what_the_script_makes(suite: Suite) {
         let bench = Bench::of(suite);
         made(&bench, &cluster);
         let by_pcs = xml::meaning(&bench.read("cib.xml"));
-        bench.empty_cib("cib.xml");
+        bench.new_cluster(&cluster, "cib.xml");
         applied(&bench, &cluster);
         let by_apply = bench.read("cib.xml");
         // It is set where SBD runs.

@@ -342,7 +342,8 @@ impl Bench {
     pub(crate) fn lived_in(&self, cib: &str, to: &str) {
         let text = self.read(cib);
         let set = "<cluster_property_set id=\"cib-bootstrap-options\">";
-        let text = if text.contains("stonith-watchdog-timeout") {
+        let told = text.contains("stonith-watchdog-timeout") && !text.contains("have-watchdog");
+        let text = if told {
             let sbd = "<nvpair id=\"cib-bootstrap-options-have-watchdog\" name=\"have-watchdog\" value=\"true\"/>";
             text.replacen(set, &format!("{set}{sbd}"), 1)
         } else {
