@@ -163,7 +163,7 @@ fn a_node_that_no_device_would_know_is_refused() {
         "{said}"
     );
     assert!(
-        said.contains("Write it into vars.yml (pbx04_...). Or, if it has left for good"),
+        said.contains("write it into vars.yml (pbx04_...). Or, if it has left for good"),
         "{said}"
     );
     // A watchdog resets every node.
