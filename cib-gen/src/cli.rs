@@ -165,8 +165,7 @@ Exit status:
   0  printed; with `apply`, done, or nothing to do; with `simulate`, everything recovers
   1  could not find out: EC2 did not answer, a file could not be read, a tool is missing
   2  a mistake in vars.yml or in the options; nothing was printed on standard output
-  3  with `apply --dry-run`, something would change; with `apply`, refused or not confirmed;
-     with `simulate`, something does not recover";
+  3  with `apply`, refused, not confirmed or a dry run; with `simulate`, something does not recover";
 
 #[cfg(test)]
 mod tests {

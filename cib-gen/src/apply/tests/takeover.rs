@@ -15,7 +15,11 @@ fn vendors(file: &str) -> String {
 }
 
 fn aws() -> String {
-    vendors(include_str!("../../../tests/vendor/aws.xml"))
+    let names = [("133", "pbx01"), ("134", "pbx02"), ("135", "pbx03")];
+    let cib = vendors(include_str!("../../../tests/vendor/aws.xml"));
+    names.iter().fold(cib, |cib, (number, name)| {
+        cib.replace(&format!("ip-172-31-16-{number}"), name)
+    })
 }
 
 #[test]
@@ -63,7 +67,7 @@ fn a_group_of_ours_is_dissolved_and_a_constraint_of_the_users_follows_pbx() {
     let cib = aws()
         .replace(
             &constraints,
-            "<rsc_location id=\"l\" rsc=\"all\" node=\"ip-172-31-16-133\" score=\"5\"/>",
+            "<rsc_location id=\"l\" rsc=\"all\" node=\"pbx01\" score=\"5\"/>",
         )
         .replace("<resources>", "<resources><group id=\"all\">")
         .replace("</resources>", "</group></resources>");
