@@ -1,5 +1,5 @@
 //! What cib-gen writes, judged by stock pcs and Pacemaker: both renderings are one cluster,
-//! the script can be run again, and the cluster does the right thing when something fails.
+//! the script refuses a cluster that is configured already, and the cluster does the right thing when something fails.
 
 #![allow(clippy::unwrap_used)]
 
