@@ -1,21 +1,17 @@
 //! Pacemaker's own tools, run as commands on files in a temporary directory.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use cib_gen::apply::commands::{self, Invocation};
 use cib_gen::scheduler::{self, Event, Scheduler, Transition};
 use cib_gen::xml::{self, Element};
 
-/// How long a tool may take. They take a fraction of a second.
-const LONGEST: Duration = Duration::from_secs(60);
-/// Between two questions whether a tool has ended.
-const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long a tool may take. Most take a fraction of a second.
+const LIMIT_SECONDS: &str = "60";
 
 /// A tool could not be run, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +33,7 @@ pub(crate) enum Error {
         error: io::Error,
     },
     /// It did not end.
-    #[error("{tool} did not end within {} seconds", LONGEST.as_secs())]
+    #[error("{tool} did not end within {LIMIT_SECONDS} seconds")]
     Late {
         /// Which.
         tool: &'static str,
@@ -107,7 +103,7 @@ impl Tools {
     /// The patch from one CIB to another.
     pub(crate) fn difference(&self, old: &Path, new: &Path) -> Result<PathBuf, Error> {
         let invocation = commands::difference(old, new);
-        let output = output(invocation.tool, &mut command(&invocation))?;
+        let output = output(&invocation)?;
         // It ends with 1 if there is a difference.
         if output.stdout.is_empty() || !matches!(output.status.code(), Some(0 | 1)) {
             return Err(failed(invocation.tool, &output));
@@ -119,7 +115,7 @@ impl Tools {
     pub(crate) fn complaints(&self, cib: &Element) -> Result<Vec<String>, Error> {
         let file = self.write("verify", &cib.to_string())?;
         let invocation = commands::verify(&file);
-        let output = output(invocation.tool, &mut command(&invocation))?;
+        let output = output(&invocation)?;
         if output.status.success() {
             return Ok(Vec::new());
         }
@@ -130,18 +126,12 @@ impl Tools {
 
 /// Runs a command, which has to succeed.
 pub(crate) fn run(invocation: &Invocation) -> Result<(), Error> {
-    let output = output(invocation.tool, &mut command(invocation))?;
+    let output = output(invocation)?;
     if output.status.success() {
         Ok(())
     } else {
         Err(failed(invocation.tool, &output))
     }
-}
-
-fn command(invocation: &Invocation) -> Command {
-    let mut command = Command::new(invocation.tool);
-    command.args(&invocation.arguments);
-    command
 }
 
 impl Scheduler for Tools {
@@ -155,14 +145,15 @@ impl Scheduler for Tools {
         fs::write(before, cib)?;
         let paths = [before, changed, after].map(|path| path.display().to_string());
         let (first, last) = scheduler::runs(events, &paths[0], &paths[1], &paths[2]);
+        let invocation = |arguments| Invocation { tool, arguments };
         if let Some(arguments) = first {
-            let output = output(tool, Command::new(tool).args(arguments))?;
+            let output = output(&invocation(arguments))?;
             if !output.status.success() {
                 return Err(failed(tool, &output));
             }
         }
         // It ends with an error where an operation was told to fail, and prints all the same.
-        let output = output(tool, Command::new(tool).args(last))?;
+        let output = output(&invocation(last))?;
         let printed = String::from_utf8_lossy(&output.stdout);
         if printed.trim().is_empty() {
             return Err(failed(tool, &output));
@@ -182,7 +173,7 @@ impl Scheduler for Tools {
 /// The CIB of the cluster that runs on this node.
 pub(crate) fn query_cib() -> Result<String, Error> {
     let invocation = commands::query();
-    let output = output(invocation.tool, &mut command(&invocation))?;
+    let output = output(&invocation)?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
@@ -211,60 +202,22 @@ fn said(output: &Output) -> String {
     }
 }
 
-/// Runs a tool to its end, or ends it.
-fn output(tool: &'static str, command: &mut Command) -> Result<Output, Error> {
-    command
+/// Runs a tool to its end. timeout(1) ends one that hangs.
+fn output(invocation: &Invocation) -> Result<Output, Error> {
+    let tool = invocation.tool;
+    let output = Command::new("timeout")
+        .args(["--foreground", "--kill-after=1", LIMIT_SECONDS, tool])
+        .args(&invocation.arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            Error::Missing { tool }
-        } else {
-            Error::Run { tool, error }
-        }
-    })?;
-    let mut printed = child.stdout.take();
-    let mut complained = child.stderr.take();
-    let (ended, stdout, stderr) = thread::scope(|scope| {
-        let stdout = scope.spawn(|| all(printed.as_mut()));
-        let stderr = scope.spawn(|| all(complained.as_mut()));
-        let ended = end(&mut child);
-        (ended, stdout.join(), stderr.join())
-    });
-    match ended {
-        Ok(Some(status)) => Ok(Output {
-            status,
-            stdout: stdout.unwrap_or_default(),
-            stderr: stderr.unwrap_or_default(),
-        }),
-        Ok(None) => Err(Error::Late { tool }),
-        Err(error) => Err(Error::Run { tool, error }),
-    }
-}
-
-fn all(from: Option<&mut impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(from) = from {
-        // What was printed before an error is what there is.
-        let _ = from.read_to_end(&mut bytes);
-    }
-    bytes
-}
-
-/// Waits for the end, and no longer than [`LONGEST`].
-fn end(child: &mut Child) -> io::Result<Option<std::process::ExitStatus>> {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if began.elapsed() > LONGEST {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(POLL_INTERVAL);
+        .output()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::Missing { tool },
+            _ => Error::Run { tool, error },
+        })?;
+    match output.status.code() {
+        Some(127) => Err(Error::Missing { tool }),
+        Some(124 | 137) => Err(Error::Late { tool }),
+        _ => Ok(output),
     }
 }

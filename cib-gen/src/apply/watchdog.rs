@@ -34,7 +34,7 @@ pub(super) fn is_enough(value: &str, least: &str) -> bool {
     value < 0 || value >= seconds(least)
 }
 
-/// The seconds of a time as Pacemaker reads it; -1 if it can not be read.
+/// The seconds of a time as Pacemaker reads it; -1 if it cannot be read.
 pub(super) fn seconds(text: &str) -> i64 {
     let text = text.trim();
     let unit = text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit());

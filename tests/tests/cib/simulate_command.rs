@@ -196,7 +196,7 @@ fn where_crm_simulate_is_missing_it_says_what_to_install() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
         said.contains(
-            "crm_simulate is not found: run cib-gen with sudo, or apt install pacemaker-cli-utils"
+            "crm_simulate is not found\n  help: run cib-gen with sudo, or: sudo apt install pacemaker-cli-utils"
         ),
         "{said}"
     );
