@@ -71,6 +71,8 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
+    // Before any thread: the AWS SDK looks for the operator's files below HOME.
+    ec2::prepare_environment();
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(failure) => {

@@ -115,7 +115,15 @@ impl Engine {
     async fn inspect_raw(&self, id: &str, name: &str) -> Result<Option<Value>> {
         let path = format!("/containers/{}/json", escaped(id));
         match self.query(&format!("inspect {name}"), &path).await {
-            Ok(answer) => Ok(Some(answer)),
+            Ok::<Value, _>(answer)
+                if answer["State"].is_object() && answer["HostConfig"].is_object() =>
+            {
+                Ok(Some(answer))
+            }
+            Ok(_) => Err(DockerError::NotUnderstood {
+                doing: format!("inspect {name}"),
+                said: "it has no State or no HostConfig".to_owned(),
+            }),
             Err(DockerError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }

@@ -52,7 +52,12 @@ impl Metadata {
             endpoint => endpoint.to_owned(),
         };
         // A proxy would answer with the metadata of its own instance.
-        let config = Agent::config_builder().proxy(None).build();
+        let left = until.saturating_duration_since(Instant::now());
+        let config = Agent::config_builder()
+            .proxy(None)
+            // The resolver alone would wait as long as the C library does. Zero would be no limit.
+            .timeout_resolve(Some(left.max(Duration::from_millis(1))))
+            .build();
         let connector = DirectConnector { until };
         let metadata = Self {
             agent: Agent::with_parts(config, connector, DefaultResolver::default()),

@@ -290,7 +290,7 @@ fn what_the_volume_is_called_is_the_instances_business() {
     let xen = format!("{}ebs_device: /dev/xvdg\n", complete());
     let answer = cib_gen(&site, "pcs", &xen).expect(2);
     assert!(
-        answer.stderr.contains("is no Xen instance (c5.xlarge)"),
+        answer.stderr.contains("is not a Xen instance (c5.xlarge)"),
         "{answer:?}"
     );
 }

@@ -102,7 +102,7 @@ fn the_journal_has_what_was_decided_and_nothing_secret() {
             ("awsvip", &["taking 172.31.16.130 from eni-"]),
             ("awseip", &["ending eipassoc-"]),
             ("awsipsrcaddr", &["deleting 0.0.0.0/1 via "]),
-            ("awsebs", &["detaching vol-", "is no longer here"]),
+            ("awsebs", &["detaching vol-", "is detached, its device"]),
             (
                 "pbx",
                 &[

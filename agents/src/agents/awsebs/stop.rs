@@ -82,7 +82,7 @@ enum Step {
 ///
 /// While EC2 is silent, only the kernel can show that. To delete the device from the kernel would not be enough: a
 /// rescan of the bus could bring it back, and how a Nitro NVMe device behaves then has not been tried. So a stop
-/// that sees the device while EC2 is silent fails.
+/// that sees the device, or saw it before it left, while EC2 is silent fails.
 fn decide(seen: &Observation) -> Step {
     use DeviceState::{Absent, Left, MayAppear, Overdue, Present};
     use Ec2State::{Attached, Detaching, NotAttached, Silent, SilentAfterAttached};
@@ -94,7 +94,7 @@ fn decide(seen: &Observation) -> Step {
     match (seen.device, seen.ec2) {
         // EC2 accepted the request and the device is gone. EC2's descriptions follow seconds later.
         (Left, _) if seen.detach_accepted => Step::Succeed,
-        (Left | Absent, Silent) => Step::Succeed,
+        (Absent, Silent) => Step::Succeed,
         (_, Silent | SilentAfterAttached) => Step::Fail,
         // Also without a device: it may still appear.
         (_, Attached) => request_or_wait,
@@ -162,6 +162,10 @@ impl AwsEbs {
             );
             self.call.steps.doing(&step);
             if !self.call.deadline.sleep(POLL_INTERVAL).await {
+                // The request may have used up the time and succeeded.
+                if detachment.detach_accepted && self.present_device().is_none() {
+                    return Ok(());
+                }
                 return Err(detachment.failure());
             }
         }
