@@ -32,7 +32,7 @@ const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// the AWS SDK does not find root's configuration.
 pub fn prepare_environment() {
     let set = |name: &str, value: &Path| {
-        // SAFETY: agents call this when they are created, and start threads only after that.
+        // SAFETY: agents and cib-gen call this first, and start threads only after that.
         #[allow(unsafe_code)]
         unsafe {
             std::env::set_var(name, value);

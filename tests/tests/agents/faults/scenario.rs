@@ -18,7 +18,7 @@ pub(crate) const SHORT: Duration = Duration::from_secs(6);
 /// Enough to try again after a call that was never answered, or until descriptions have caught up.
 pub(crate) const LONG: Duration = Duration::from_secs(12);
 /// What a machine that is busy with other tests may take to start an agent and to tell of its end.
-pub(crate) const NOISE: Duration = Duration::from_secs(2);
+pub(crate) const NOISE: Duration = Duration::from_secs(1);
 /// How many lives are led at once. Most of each is waiting.
 const AT_ONCE: usize = 18;
 
