@@ -1,7 +1,7 @@
 //! The volume gets stuck on its way, or its device is not as expected.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lab::ec2::{CallFault, Injection, MetadataFault, VolumeFault};
 use lab::site::{self, INSTANCES};
@@ -198,19 +198,17 @@ fn held_within(timeout: Duration, held: &str) -> Seen {
     let site = Site::new();
     let script = format!(
         "$AGENT start; mount $DISK $DATA; {held}; code=0; \
-         export OCF_RESKEY_CRM_meta_timeout={}; date +%s%N >&2; $AGENT stop || code=$?; end; exit $code",
+         export OCF_RESKEY_CRM_meta_timeout={}; date +%s%N >&2; $AGENT stop || code=$?; date +%s%N >&2; \
+         end; exit $code",
         timeout.as_millis()
     );
     let answer = site.inside(0, AGENT, &script);
     // Only the stop counts.
-    let begun = answer
-        .stderr
-        .lines()
-        .rev()
-        .find_map(|line| line.parse().ok());
-    let took = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH + Duration::from_nanos(begun.unwrap()))
-        .unwrap();
+    let times = answer.stderr.lines().filter_map(|line| line.parse().ok());
+    let [begun, ended] = times.collect::<Vec<u64>>()[..] else {
+        panic!("{answer:?}");
+    };
+    let took = Duration::from_nanos(ended - begun);
     assert!(site.machines.has_device(N1), "it was detached");
     vec![("stop", Answer { took, ..answer }.timeout(timeout + NOISE))]
 }
@@ -222,11 +220,12 @@ fn in_another_namespace() -> Seen {
     )
 }
 
-/// With Docker's own files about it, and in a control group of its name.
+/// With Docker's own files about it, and in a control group of its name, which is the machine's and not the
+/// test's: another run of this test must not meet it.
 fn by_a_container() -> Seen {
     let seen = held_within(
         LONG,
-        "id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef; mount -t tmpfs tmpfs /var/lib; \
+        "id=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \\n'); mount -t tmpfs tmpfs /var/lib; \
          about=/var/lib/docker/containers/$id; mkdir -p $about; \
          echo '{\"Name\":\"/exporter\",\"HasBeenManuallyStopped\":false}' > $about/config.v2.json; \
          echo '{\"RestartPolicy\":{\"Name\":\"always\"}}' > $about/hostconfig.json; \
