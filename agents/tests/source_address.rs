@@ -96,11 +96,11 @@ impl Node {
         self.act("monitor", 10_000, VIP)
     }
 
-    fn ours(&self) -> Vec<String> {
+    fn own_routes(&self) -> Vec<String> {
         self.routes("proto 145")
     }
 
-    /// All routes but ours.
+    /// All routes but the agent's.
     fn others(&self) -> Vec<String> {
         let mut all = self.routes("");
         all.retain(|route| !route.contains("proto 145"));
@@ -151,7 +151,7 @@ fn what_leaves_for_the_internet_has_the_address_and_nothing_else_changes() {
             assert_eq!(node.source_towards(inside), PRIMARY, "to {inside}");
         }
         assert_eq!(
-            node.ours(),
+            node.own_routes(),
             [
                 "0.0.0.0/1 via 172.31.16.1 dev ens5 src 172.31.16.130 metric 100000 mtu 9001",
                 "128.0.0.0/1 via 172.31.16.1 dev ens5 src 172.31.16.130 metric 100000 mtu 9001",
@@ -162,7 +162,7 @@ fn what_leaves_for_the_internet_has_the_address_and_nothing_else_changes() {
         assert_eq!(node.others(), others);
         node.stop().expect(0);
         node.stop().expect(0);
-        assert_eq!(node.ours(), [""; 0]);
+        assert_eq!(node.own_routes(), [""; 0]);
         assert_eq!(node.others(), others);
         node.sends_from(PRIMARY);
         node.probe().expect(7);
@@ -183,12 +183,12 @@ fn renewals_of_whatever_kind_change_nothing() {
     ] {
         let node = Node::new("172.31.16.130/32");
         node.start().expect(0);
-        let ours = node.ours();
+        let own_routes = node.own_routes();
         node.ip(renewal);
         let others = node.others();
         let monitor = node.monitor().expect(0);
         assert_eq!(log(&monitor), [""; 0], "{renewal}");
-        assert_eq!(node.ours(), ours, "{renewal}");
+        assert_eq!(node.own_routes(), own_routes, "{renewal}");
         node.sends_from(VIP);
         node.probe().expect(0);
         node.stop().expect(0);
@@ -224,9 +224,9 @@ fn a_changed_gateway_mtu_or_metric_is_followed_with_one_line() {
         let monitor = node.monitor().expect(0);
         assert_eq!(log(&monitor).len(), 1, "{change}: {monitor:#?}");
         assert!(log(&monitor)[0].contains("changing 169.254.0.0/16"));
-        let ours = node.ours();
-        assert_eq!(ours[0], format!("0.0.0.0/1 {expected}"), "{change}");
-        assert_eq!(ours.len(), 4, "{ours:?}");
+        let own_routes = node.own_routes();
+        assert_eq!(own_routes[0], format!("0.0.0.0/1 {expected}"), "{change}");
+        assert_eq!(own_routes.len(), 4, "{own_routes:?}");
         node.sends_from(VIP);
         assert_eq!(node.source_towards("169.254.169.254"), PRIMARY);
         assert_eq!(node.others(), others, "{change}");
@@ -240,12 +240,16 @@ fn the_address_that_moves_to_another_interface_takes_the_routes_along() {
     node.add_interface("ens6", "10.0.0.7/24");
     node.ip("route add default via 10.0.0.1 dev ens6 metric 50");
     node.start().expect(0);
-    assert!(node.ours()[0].contains("dev ens5"), "{:?}", node.ours());
+    assert!(
+        node.own_routes()[0].contains("dev ens5"),
+        "{:?}",
+        node.own_routes()
+    );
     node.ip("address add 172.31.16.130/32 dev ens6");
     node.ip("address delete 172.31.16.130/32 dev ens5");
     node.monitor().expect(0);
-    assert_eq!(node.ours().len(), 4);
-    for route in node.ours() {
+    assert_eq!(node.own_routes().len(), 4);
+    for route in node.own_routes() {
         assert!(route.contains("via 10.0.0.1 dev ens6"), "{route}");
     }
     assert_eq!(node.source_towards("169.254.169.254"), "10.0.0.7");
@@ -258,10 +262,10 @@ fn routes_that_somebody_removed_are_put_back_by_a_monitor_and_not_by_a_probe() {
     for removed in ["proto 145", "0.0.0.0/1", "169.254.0.0/16", "172.31.0.2/32"] {
         let node = Node::new("172.31.16.130/32");
         node.start().expect(0);
-        let ours = node.ours();
+        let own_routes = node.own_routes();
         node.ip(&format!("route flush {removed}"));
-        let left = node.ours();
-        assert_ne!(left, ours);
+        let left = node.own_routes();
+        assert_ne!(left, own_routes);
         let seen = node.probe();
         let expected = match removed {
             "proto 145" => 7,
@@ -269,11 +273,11 @@ fn routes_that_somebody_removed_are_put_back_by_a_monitor_and_not_by_a_probe() {
             _ => 0,
         };
         seen.expect(expected);
-        assert_eq!(node.ours(), left, "a probe changes nothing");
+        assert_eq!(node.own_routes(), left, "a probe changes nothing");
         let monitor = node.monitor().expect(0);
         assert_eq!(log(&monitor).len(), 1, "{monitor:#?}");
         assert!(log(&monitor)[0].contains("adding "), "{monitor:#?}");
-        assert_eq!(node.ours(), ours);
+        assert_eq!(node.own_routes(), own_routes);
     }
 }
 
@@ -281,18 +285,18 @@ fn routes_that_somebody_removed_are_put_back_by_a_monitor_and_not_by_a_probe() {
 fn without_any_default_route_what_is_there_stays_and_what_is_not_is_shown() {
     let node = Node::new("172.31.16.130/32");
     node.start().expect(0);
-    let ours = node.ours();
+    let own_routes = node.own_routes();
     node.ip("route delete default");
     assert_eq!(log(&node.monitor().expect(0)), [""; 0]);
     node.start().expect(0);
-    assert_eq!(node.ours(), ours);
+    assert_eq!(node.own_routes(), own_routes);
     node.ip("route flush proto 145");
     let monitor = node.monitor().expect(190);
     assert_eq!(monitor.reason(), "ens5 has no default route");
     node.probe().expect(7);
     node.ip(DHCP);
     node.monitor().expect(0);
-    assert_eq!(node.ours(), ours);
+    assert_eq!(node.own_routes(), own_routes);
     node.ip("route delete default");
     node.stop().expect(0);
     let start = node.start().expect(1);
@@ -322,7 +326,11 @@ fn a_lost_address_is_shown_and_stop_succeeds() {
     let others = node.others();
     node.start().expect(0);
     node.ip("address delete 172.31.16.130/32 dev ens5");
-    assert_eq!(node.ours().len(), 2, "of the address the kernel keeps none");
+    assert_eq!(
+        node.own_routes().len(),
+        2,
+        "of the address the kernel keeps none"
+    );
     node.sends_from(PRIMARY);
     let monitor = node.monitor().expect(190);
     assert_eq!(
@@ -338,7 +346,7 @@ fn a_lost_address_is_shown_and_stop_succeeds() {
     node.ip("address delete 172.31.16.130/32 dev ens5");
     node.stop().expect(0);
     node.stop().expect(0);
-    assert_eq!(node.ours(), [""; 0]);
+    assert_eq!(node.own_routes(), [""; 0]);
     assert_eq!(node.others(), others);
 }
 
@@ -376,9 +384,9 @@ fn of_several_default_routes_the_one_in_use_on_the_interface_is_followed() {
     let others = node.others();
     node.start().expect(0);
     assert!(
-        node.ours()[0].contains("via 172.31.16.1 dev ens5"),
+        node.own_routes()[0].contains("via 172.31.16.1 dev ens5"),
         "{:?}",
-        node.ours()
+        node.own_routes()
     );
     node.sends_from(VIP);
     node.stop().expect(0);
@@ -397,7 +405,7 @@ fn of_a_default_route_that_is_shared_the_part_of_the_interface_is_followed() {
     );
     node.start().expect(0);
     assert_eq!(
-        node.ours()[0],
+        node.own_routes()[0],
         "0.0.0.0/1 via 192.0.2.1 dev ens5 src 172.31.16.130 metric 100000 onlink mtu 1400"
     );
     node.sends_from(VIP);
@@ -456,11 +464,12 @@ fn name_servers_of_the_subnet_have_their_way_already() {
     // Of systemd-networkd (RoutesToDNS=).
     node.ip("route add 10.2.0.2 via 172.31.16.1 dev ens5 proto dhcp src 172.31.16.133 metric 100");
     node.start().expect(0);
-    let ours = node.ours();
+    let own_routes = node.own_routes();
     assert!(
-        ours.iter()
+        own_routes
+            .iter()
             .all(|route| !route.contains("172.31.16.2 ") && !route.contains("10.1.0.2")),
-        "{ours:?}"
+        "{own_routes:?}"
     );
     assert_eq!(node.source_towards("10.2.0.2"), PRIMARY);
     assert_eq!(node.source_towards("8.8.8.8"), PRIMARY);
@@ -469,7 +478,7 @@ fn name_servers_of_the_subnet_have_their_way_already() {
     assert_eq!(log(&node.monitor().expect(0)), [""; 0]);
     node.name_servers(&[]);
     node.monitor().expect(0);
-    assert_eq!(node.ours().len(), 3, "{:?}", node.ours());
+    assert_eq!(node.own_routes().len(), 3, "{:?}", node.own_routes());
 }
 
 /// amazon-ec2-net-utils adds secondary addresses with the prefix length 32, before DHCP is through.
@@ -504,7 +513,7 @@ fn an_interface_with_only_the_address_has_no_other_source() {
     node.ip("address add 172.31.16.130/20 dev ens5");
     node.ip("route add default via 172.31.16.1 dev ens5");
     node.start().expect(0);
-    assert_eq!(node.ours().len(), 2);
+    assert_eq!(node.own_routes().len(), 2);
     node.sends_from(VIP);
     node.stop().expect(0);
     node.probe().expect(7);
@@ -517,14 +526,14 @@ fn the_interface_that_was_named_is_used_and_missed() {
     node.ip("route add default via 10.0.0.1 dev ens6 metric 500");
     node.interface = Some("ens6");
     node.start().expect(0);
-    assert!(node.ours()[0].contains("via 10.0.0.1 dev ens6"));
+    assert!(node.own_routes()[0].contains("via 10.0.0.1 dev ens6"));
     node.ip("link set ens6 name ens7");
     let missing = "find the network interface ens6: ENODEV";
     assert!(node.monitor().expect(190).reason().starts_with(missing));
     assert!(node.start().expect(5).reason().starts_with(missing));
     node.stop().expect(0);
     node.probe().expect(7);
-    assert_eq!(node.ours(), [""; 0]);
+    assert_eq!(node.own_routes(), [""; 0]);
 }
 
 #[test]
@@ -532,11 +541,11 @@ fn another_resource_is_left_alone() {
     let node = Node::new("172.31.16.130/32");
     node.ip("address add 172.31.16.131/32 dev ens5");
     node.start().expect(0);
-    let ours = node.ours();
+    let own_routes = node.own_routes();
     let start = node.act("start", 0, "172.31.16.131").expect(1);
     assert!(start.reason().contains("File exists"), "{start:#?}");
     node.act("stop", 0, "172.31.16.131").expect(0);
-    assert_eq!(node.ours(), ours);
+    assert_eq!(node.own_routes(), own_routes);
     node.monitor().expect(0);
 }
 
@@ -556,7 +565,7 @@ fn a_node_whose_default_route_was_edited_is_not_cut_off_by_a_stop() {
         assert_eq!(node.source_towards("169.254.169.254"), PRIMARY);
         node.stop().expect(0);
         node.stop().expect(0);
-        assert_eq!(node.ours(), [""; 0]);
+        assert_eq!(node.own_routes(), [""; 0]);
         assert_eq!(node.routes("default").len(), 2, "{renewal:?}");
         node.ip("address delete 172.31.16.130/32 dev ens5");
         assert_eq!(

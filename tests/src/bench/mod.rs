@@ -52,7 +52,7 @@ pub struct Extent {
 const MONITORS: usize = 2;
 
 /// Measures, on a lab of its own. EC2's transitions take moments there: what is measured is the
-/// agents' time and not EC2's, for which ours wait and upstream's do not.
+/// agents' time and not EC2's, for which our agents wait and upstream's do not.
 ///
 /// # Errors
 /// A lab is up, a node does not do what it is told, or an operation fails.
@@ -111,10 +111,10 @@ fn operations(
     let floor = floor(&node, runs)?;
 
     let mut lines = Vec::new();
-    progress.step("awsvip, ours and upstream's in turn");
+    progress.step("awsvip, PortSIP HA's and upstream's in turn");
     let private_address = pair::private_address();
     lines.extend(compare(&node, &private_address, runs)?);
-    node.operation(&private_address.ours, Operation::Start)?;
+    node.operation(&private_address.portsip, Operation::Start)?;
 
     progress.step("awseip");
     let elastic_ip = pair::elastic_ip();
@@ -135,7 +135,7 @@ fn operations(
     lines.extend(compare(&node, &volume, runs)?);
 
     progress.step("pbx and docker-compose");
-    node.operation(&volume.ours, Operation::Start)?;
+    node.operation(&volume.portsip, Operation::Start)?;
     node.run(
         "mounting the volume",
         &format!(
@@ -186,9 +186,9 @@ fn floor(node: &Node<'_>, times: usize) -> Result<Vec<Floor>, Error> {
         .collect())
 }
 
-/// Each operation of a pair, run after run, ours and upstream's in turn.
+/// Each operation of a pair, run after run, PortSIP HA's agent and upstream's in turn.
 fn compare(node: &Node<'_>, pair: &Pair, runs: usize) -> Result<Vec<Line>, Error> {
-    let agents: Vec<&Agent> = [&pair.ours].into_iter().chain(&pair.upstream).collect();
+    let agents: Vec<&Agent> = [&pair.portsip].into_iter().chain(&pair.upstream).collect();
     let mut costs = vec![Vec::new(); agents.len()];
     for _ in 0..runs {
         for (agent, costs) in agents.iter().zip(&mut costs) {
@@ -200,11 +200,11 @@ fn compare(node: &Node<'_>, pair: &Pair, runs: usize) -> Result<Vec<Line>, Error
         .into_iter()
         .filter_map(|operation| {
             Some(Line {
-                agent: pair.ours.name,
+                agent: pair.portsip.name,
                 upstream_agent: pair.upstream.as_ref().map(|agent| agent.name),
                 operation,
                 kind: pair.kind,
-                ours: of(0, operation)?,
+                portsip: of(0, operation)?,
                 upstream: of(1, operation),
             })
         })
@@ -235,9 +235,9 @@ fn live(
     measure(Operation::Stop)
 }
 
-/// How long ours take for the addresses when EC2 takes its time.
+/// How long our agents take for the addresses when EC2 takes its time.
 fn waited(node: &Node<'_>, runs: usize) -> Result<Vec<Waited>, Error> {
-    let (vip, eip) = (pair::private_address().ours, pair::elastic_ip().ours);
+    let (vip, eip) = (pair::private_address().portsip, pair::elastic_ip().portsip);
     let mut lives: [Vec<(Operation, Cost)>; 2] = Default::default();
     for _ in 0..runs {
         for (operation, agent, costs) in [

@@ -1,5 +1,5 @@
-//! Which agent of ours is measured beside which of upstream's, with which parameters, and what is
-//! asked of ours.
+//! Which of our agents is measured beside which of upstream's, with which parameters, and which
+//! targets it has to meet.
 
 use crate::pbx;
 use crate::site;
@@ -50,7 +50,7 @@ pub(super) struct Agent {
     pub(super) parameters: Vec<(&'static str, String)>,
 }
 
-/// What the counterpart's work is done by, which decides what is asked of ours.
+/// What the counterpart's work is done by, which decides the targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// An address, by the AWS CLI.
@@ -65,18 +65,18 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Pair {
     /// Ours.
-    pub(super) ours: Agent,
+    pub(super) portsip: Agent,
     /// Upstream's.
     pub(super) upstream: Option<Agent>,
     /// How upstream's works.
     pub(super) kind: Kind,
-    /// Whether ours does more at level 10.
+    /// Whether our agent does more at level 10.
     pub(super) has_level_10: bool,
     /// Done on the node before each start of either, outside of what is measured.
     pub(super) before_start: &'static str,
 }
 
-fn ours(name: &'static str, parameters: Vec<(&'static str, String)>) -> Agent {
+fn portsip(name: &'static str, parameters: Vec<(&'static str, String)>) -> Agent {
     Agent {
         provider: "portsip",
         name,
@@ -96,7 +96,7 @@ fn upstream(name: &'static str, parameters: Vec<(&'static str, String)>) -> Opti
 pub(super) fn private_address() -> Pair {
     let parameters = vec![("secondary_private_ip", site::VIP.to_string())];
     Pair {
-        ours: ours("awsvip", parameters.clone()),
+        portsip: portsip("awsvip", parameters.clone()),
         upstream: upstream("awsvip", parameters),
         kind: Kind::AwsCli,
         has_level_10: true,
@@ -112,7 +112,7 @@ pub(super) fn elastic_ip() -> Pair {
         ("private_ip_address", site::VIP.to_string()),
     ];
     Pair {
-        ours: ours("awseip", parameters.clone()),
+        portsip: portsip("awseip", parameters.clone()),
         upstream: upstream("awseip", parameters),
         kind: Kind::AwsCli,
         has_level_10: true,
@@ -124,7 +124,7 @@ pub(super) fn elastic_ip() -> Pair {
 pub(super) fn source_address() -> Pair {
     let parameters = vec![("ipaddress", site::VIP.to_string())];
     Pair {
-        ours: ours("awsipsrcaddr", parameters.clone()),
+        portsip: portsip("awsipsrcaddr", parameters.clone()),
         upstream: upstream("IPsrcaddr", parameters),
         kind: Kind::Shell,
         has_level_10: false,
@@ -135,7 +135,7 @@ pub(super) fn source_address() -> Pair {
 /// The volume.
 pub(super) fn volume() -> Pair {
     Pair {
-        ours: ours("awsebs", vec![("volume_id", site::VOLUME_ID.to_owned())]),
+        portsip: portsip("awsebs", vec![("volume_id", site::VOLUME_ID.to_owned())]),
         upstream: None,
         kind: Kind::Alone,
         has_level_10: true,
@@ -147,7 +147,7 @@ pub(super) fn volume() -> Pair {
 /// expects them, so both find them made.
 pub(super) fn containers() -> Pair {
     Pair {
-        ours: ours("pbx", vec![("ip_address", site::VIP.to_string())]),
+        portsip: portsip("pbx", vec![("ip_address", site::VIP.to_string())]),
         upstream: upstream(
             "docker-compose",
             vec![("dirpath", pbx::PROJECT_DIR.to_owned())],

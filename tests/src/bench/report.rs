@@ -41,7 +41,7 @@ pub(super) struct Line {
     pub(super) upstream_agent: Option<&'static str>,
     pub(super) operation: Operation,
     pub(super) kind: Kind,
-    pub(super) ours: Cost,
+    pub(super) portsip: Cost,
     pub(super) upstream: Option<Cost>,
 }
 
@@ -57,7 +57,7 @@ impl Line {
     fn targets(&self) -> Vec<(Target, bool)> {
         Target::of(self.operation, self.kind)
             .into_iter()
-            .map(|target| (target, target.is_met(&self.ours, self.upstream.as_ref())))
+            .map(|target| (target, target.is_met(&self.portsip, self.upstream.as_ref())))
             .collect()
     }
 
@@ -66,11 +66,11 @@ impl Line {
     }
 
     fn row(&self) -> String {
-        let ours = &self.ours;
+        let portsip = &self.portsip;
         let upstream = self.upstream.as_ref();
         let time = |of: fn(&Cost) -> Duration| {
-            against(Millis(of(ours)), upstream.map(|u| Millis(of(u))))
-                + &ratio(of(ours), upstream.map(of))
+            against(Millis(of(portsip)), upstream.map(|u| Millis(of(u))))
+                + &ratio(of(portsip), upstream.map(of))
         };
         let targets: Vec<String> = self
             .targets()
@@ -82,37 +82,37 @@ impl Line {
             time(|cost| cost.cpu),
             time(|cost| cost.wall),
             against(
-                Mebibytes(ours.peak_kib),
+                Mebibytes(portsip.peak_kib),
                 upstream.map(|u| Mebibytes(u.peak_kib)),
             ),
-            against(ours.ec2, upstream.map(|u| u.ec2)),
-            against(ours.metadata, upstream.map(|u| u.metadata)),
+            against(portsip.ec2, upstream.map(|u| u.ec2)),
+            against(portsip.metadata, upstream.map(|u| u.metadata)),
             targets.join(", "),
         ]
         .join(" | ")
     }
 }
 
-/// `ours / upstream's`.
-fn against<T: fmt::Display>(ours: T, upstream: Option<T>) -> String {
+/// `PortSIP HA's / upstream's`.
+fn against<T: fmt::Display>(portsip: T, upstream: Option<T>) -> String {
     match upstream {
-        Some(upstream) => format!("{ours} / {upstream}"),
-        None => ours.to_string(),
+        Some(upstream) => format!("{portsip} / {upstream}"),
+        None => portsip.to_string(),
     }
 }
 
 /// How many times as much upstream's takes.
-fn ratio(ours: Duration, upstream: Option<Duration>) -> String {
+fn ratio(portsip: Duration, upstream: Option<Duration>) -> String {
     let Some(upstream) = upstream else {
         return String::new();
     };
-    let times = upstream.as_secs_f64() / ours.as_secs_f64().max(1e-6);
+    let times = upstream.as_secs_f64() / portsip.as_secs_f64().max(1e-6);
     let digits = if times < 10.0 { 1 } else { 0 };
     format!(" ({times:.digits$})")
 }
 
 impl Report {
-    /// What ours does not keep to, a sentence each.
+    /// What our agents do not keep to, a sentence each.
     pub fn missed(&self) -> Vec<String> {
         let mut missed = Vec::new();
         for line in &self.lines {
@@ -135,9 +135,9 @@ impl Report {
 
     fn heading(&self) -> String {
         format!(
-            "Measured on {}: medians of {} starts and stops and of {} monitors of each, ours and upstream's in turn, as \
-             `ours / upstream's (how many times as much)`. CPU is user and system time of the whole process tree, memory \
-             that of its largest process.",
+            "Measured on {}: medians of {} starts and stops and of {} monitors of each, PortSIP HA's and \
+             upstream's in turn, as `PortSIP HA's / upstream's (how many times as much)`. CPU is user and system time \
+             of the whole process tree, memory that of its largest process.",
             time::OffsetDateTime::from(self.at).date(),
             self.runs,
             self.monitors
@@ -145,9 +145,10 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let mut text = "| | CPU, ms | wall, ms | memory, MiB | EC2 calls | metadata requests | asked of ours |\n\
+        let mut text =
+            "| | CPU, ms | wall, ms | memory, MiB | EC2 calls | metadata requests | target |\n\
                         |---|---|---|---|---|---|---|\n"
-            .to_owned();
+                .to_owned();
         for Floor { what, cost } in &self.floor {
             let _ = writeln!(
                 text,
@@ -174,7 +175,7 @@ impl Report {
         pairs.dedup();
         let pairs: Vec<String> = pairs
             .into_iter()
-            .map(|(ours, upstream)| format!("`{ours}` of `ocf:heartbeat:{upstream}`"))
+            .map(|(portsip, upstream)| format!("`{portsip}` of `ocf:heartbeat:{upstream}`"))
             .collect();
         format!(
             "Counterparts: {}, of Debian 12's resource-agents 4.12 with AWS CLI 2.9; `awsebs` has none. \
@@ -281,7 +282,7 @@ mod tests {
         }
     }
 
-    fn report(ours: Cost) -> Report {
+    fn report(portsip: Cost) -> Report {
         Report {
             at: SystemTime::UNIX_EPOCH,
             runs: 5,
@@ -295,7 +296,7 @@ mod tests {
                 upstream_agent: Some("awsvip"),
                 operation: Operation::Monitor,
                 kind: Kind::AwsCli,
-                ours,
+                portsip,
                 upstream: Some(cost(500, 1)),
             }],
             waited: Vec::new(),

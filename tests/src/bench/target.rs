@@ -9,7 +9,7 @@ use super::pair::{Kind, Operation};
 /// Resident memory of an agent, in KiB.
 const PEAK_KIB: u64 = 12 * 1024;
 
-/// Something that is asked of one operation of ours.
+/// Something that is asked of one operation of our agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     /// EC2 is not called.
@@ -36,16 +36,16 @@ impl Target {
         special.into_iter().chain([Self::Peak]).collect()
     }
 
-    /// Whether ours keeps to it. Without a counterpart nothing is a part of it.
-    pub(super) fn is_met(self, ours: &Cost, upstream: Option<&Cost>) -> bool {
-        let part = |ours: Duration, whole: fn(&Cost) -> Duration, n: u32| {
-            upstream.is_some_and(|upstream| ours * n <= whole(upstream))
+    /// Whether our agent keeps to it. Without a counterpart nothing is a part of it.
+    pub(super) fn is_met(self, portsip: &Cost, upstream: Option<&Cost>) -> bool {
+        let part = |portsip: Duration, whole: fn(&Cost) -> Duration, n: u32| {
+            upstream.is_some_and(|upstream| portsip * n <= whole(upstream))
         };
         match self {
-            Self::NoEc2Call => ours.ec2 == 0,
-            Self::Cpu(n) => part(ours.cpu, |cost| cost.cpu, n),
-            Self::Wall(n) => part(ours.wall, |cost| cost.wall, n),
-            Self::Peak => ours.peak_kib <= PEAK_KIB,
+            Self::NoEc2Call => portsip.ec2 == 0,
+            Self::Cpu(n) => part(portsip.cpu, |cost| cost.cpu, n),
+            Self::Wall(n) => part(portsip.wall, |cost| cost.wall, n),
+            Self::Peak => portsip.peak_kib <= PEAK_KIB,
         }
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_target_is_met_up_to_its_bound_and_not_beyond() {
         let upstream = cost(500, 70_000, 1);
-        let met = |target: Target, ours: Cost| target.is_met(&ours, Some(&upstream));
+        let met = |target: Target, portsip: Cost| target.is_met(&portsip, Some(&upstream));
         assert!(met(Target::Cpu(100), cost(5, 0, 0)));
         assert!(!met(Target::Cpu(100), cost(6, 0, 0)));
         assert!(met(Target::Peak, cost(0, 12 * 1024, 0)));
