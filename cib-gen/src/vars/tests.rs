@@ -267,7 +267,8 @@ fn the_examples_have_every_key_and_are_accepted() {
             System::Aws,
             aws,
             VENDOR,
-            "region: us-west-1\nsubnet_cidr: 172.31.16.0/20\nvpc_cidr: 172.31.0.0/16\nadmin_cidr: 203.0.113.0/24\n",
+            "region: us-west-1\nsubnet_cidr: 172.31.16.0/20\nvpc_cidr: 172.31.0.0/16\nadmin_cidr: 203.0.113.0/24\n\
+             ebs_device: /dev/xvdf\n",
         ),
         (
             System::Lan,
@@ -279,12 +280,22 @@ fn the_examples_have_every_key_and_are_accepted() {
              pbx03_fencing_options: ip=192.168.1.233\n",
         ),
     ] {
+        let parsed = Vars::parse("vars.yml", example).unwrap();
+        assert_eq!(parsed.node_count(), 3);
+        // The optional keys are comments.
+        let example: String = example
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(key) if !key.starts_with(' ') => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
         let keys = KEYS.iter().filter(|k| k.system.is_none_or(|s| s == system));
         for name in keys.flat_map(names) {
             let there = example.contains(&format!("\n{name}: "));
             assert!(there, "{name} is not in the example");
         }
-        let example = Vars::parse("vars.yml", example).unwrap();
+        let example = Vars::parse("vars.yml", &*example).unwrap();
         let site = example.resolve(&crate::nodes::Known::default()).unwrap();
         // The defaults that its comments name are the real ones.
         let short = Vars::parse("vars.yml", format!("{short}{more}")).unwrap();
