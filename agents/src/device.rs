@@ -13,17 +13,17 @@ use nix::sys::stat::{major, minor};
 
 mod find;
 
-pub use find::{find, is_xen};
+pub(crate) use find::{find, is_xen};
 
 /// A block device that is the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
+pub(crate) struct Device {
     /// Its path in /dev.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// `major:minor`, as in mountinfo.
-    pub number: String,
+    pub(crate) number: String,
     /// Whether nothing but its name says that it is the volume, as on Xen.
-    pub by_name: bool,
+    pub(crate) by_name: bool,
 }
 
 fn block_device(path: &Path) -> Option<Device> {
@@ -47,7 +47,7 @@ pub(crate) fn sysfs(number: &str) -> PathBuf {
 
 impl Device {
     /// Its number and those of its partitions.
-    pub fn numbers(&self) -> Vec<String> {
+    pub(crate) fn numbers(&self) -> Vec<String> {
         let partitions = fs::read_dir(sysfs(&self.number))
             .into_iter()
             .flatten()
@@ -61,17 +61,17 @@ impl Device {
     }
 
     /// Its size in bytes; 0 when there is nothing behind it any more.
-    pub fn size(&self) -> io::Result<u64> {
+    pub(crate) fn size(&self) -> io::Result<u64> {
         File::open(&self.path)?.seek(SeekFrom::End(0))
     }
 
     /// Whether it can be opened and has a size.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.size().is_ok_and(|size| size > 0)
     }
 
     /// Whether there is certainly no disk behind it any more. Other errors say nothing about the disk.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         match self.size() {
             Ok(size) => size == 0,
             Err(error) => matches!(
@@ -82,7 +82,7 @@ impl Device {
     }
 
     /// Whether a mounted file system, here or in another mount namespace, or something else holds it.
-    pub fn is_held(&self) -> io::Result<bool> {
+    pub(crate) fn is_held(&self) -> io::Result<bool> {
         match OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_EXCL)
@@ -97,7 +97,7 @@ impl Device {
     /// Writes what the kernel still has in memory to the disk itself.
     ///
     /// EIO when the disk does not take it.
-    pub fn flush(&self) -> io::Result<()> {
+    pub(crate) fn flush(&self) -> io::Result<()> {
         OpenOptions::new().write(true).open(&self.path)?.sync_all()
     }
 
@@ -105,7 +105,7 @@ impl Device {
     /// does not answer within `limit`.
     ///
     /// The disk's, and `TimedOut`.
-    pub fn read_block(&self, limit: Duration) -> io::Result<()> {
+    pub(crate) fn read_block(&self, limit: Duration) -> io::Result<()> {
         let path = self.path.clone();
         within(limit, move || read_past_cache(&path))
             .unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut)))

@@ -45,7 +45,7 @@ impl Default for Kernel {
 
 /// The drivers, swap and loop devices that hold the device: `LVM logical volume vg-data (lvchange --activate n
 /// /dev/mapper/vg-data)`. They do not end by themselves, so it is useless to wait for them.
-pub fn drivers(device: &Device) -> Vec<String> {
+pub(crate) fn drivers(device: &Device) -> Vec<String> {
     let kernel = Kernel::default();
     let numbers = device.numbers();
     let mut found = Vec::new();
@@ -59,11 +59,11 @@ pub fn drivers(device: &Device) -> Vec<String> {
 
 /// A process or a container that holds the device, or a file system that is mounted below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     /// Its name, for people.
-    pub name: String,
+    pub(crate) name: String,
     /// What ends it, if it is known not to end by itself.
-    pub remedy: Option<String>,
+    pub(crate) remedy: Option<String>,
 }
 
 impl From<String> for User {
@@ -74,7 +74,7 @@ impl From<String> for User {
 
 /// The processes that use the device, and file systems mounted below it. They may end by themselves. A search of /proc
 /// can hang (at a file of a dead NFS server), so it is given up after `limit` with those who were found until then.
-pub fn users(device: &Device, limit: Duration) -> Vec<User> {
+pub(crate) fn users(device: &Device, limit: Duration) -> Vec<User> {
     let end = Instant::now() + limit;
     let device = device.clone();
     let (tell, told) = mpsc::channel();

@@ -13,34 +13,34 @@ use crate::device;
 
 /// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// Number of the device, `major:minor`.
-    pub device: String,
+    pub(crate) device: String,
     /// What of it is mounted: `/`, or a directory of it; `mnt:[4026532]` for a mount namespace that is kept.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Where it is mounted.
-    pub point: PathBuf,
+    pub(crate) point: PathBuf,
     /// Whether files can be written through this mount.
-    pub writable: bool,
+    pub(crate) writable: bool,
     /// Whether it takes part in what is mounted and unmounted elsewhere (`shared` or `master`).
-    pub follows: bool,
+    pub(crate) follows: bool,
     /// The type of the file system.
-    pub kind: String,
+    pub(crate) kind: String,
     /// What is mounted, as given to mount(2).
-    pub source: PathBuf,
+    pub(crate) source: PathBuf,
     /// The options of the file system, separated by commas.
-    pub options: String,
+    pub(crate) options: String,
 }
 
 /// The mounts of this process's namespace, in the order in which they were made.
-pub fn mounts() -> io::Result<Vec<Mount>> {
+pub(crate) fn mounts() -> io::Result<Vec<Mount>> {
     mounts_of(Path::new("/proc/self"))
 }
 
 /// The mounts of the namespace of a process, by its directory in /proc.
 ///
 /// When the file cannot be read: the process may have ended.
-pub fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
+pub(crate) fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
     let text = fs::read(process.join("mountinfo"))?;
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
@@ -48,7 +48,7 @@ pub fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
 impl Mount {
     /// Whether it is a file system on one of these devices. btrfs has numbers of its own in mountinfo: there, what
     /// was given to mount(2) tells.
-    pub fn is_on(&self, numbers: &[String]) -> bool {
+    pub(crate) fn is_on(&self, numbers: &[String]) -> bool {
         let by_source = || {
             fs::metadata(&self.source).is_ok_and(|source| {
                 source.file_type().is_block_device()
@@ -118,14 +118,14 @@ pub(crate) fn parsed(text: &str) -> Vec<Mount> {
 }
 
 /// The mount that `path` shows: the last one made on exactly that path.
-pub fn mounted_on<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+pub(crate) fn mounted_on<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts.iter().rfind(|mount| mount.point == path)
 }
 
 /// Unmounts `point`, if nothing uses it.
 ///
 /// EBUSY when something does.
-pub fn unmount(point: &Path) -> io::Result<()> {
+pub(crate) fn unmount(point: &Path) -> io::Result<()> {
     umount2(point, MntFlags::UMOUNT_NOFOLLOW).map_err(io::Error::from)
 }
 

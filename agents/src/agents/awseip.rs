@@ -91,7 +91,7 @@ impl Address for AwsEipParameters {
             return Ok(());
         }
         let (private, interface) = (self.private_ip_address, &at.interface);
-        at.call.steps.acting(&format!(
+        at.call.steps.acting(format!(
             "associating {allocation} with {private} on {interface}, wherever it is"
         ));
         loop {

@@ -65,7 +65,7 @@ impl Address for AwsVipParameters {
 
     async fn move_to(&self, at: &Location<'_>) -> Result<(), Failure> {
         let (address, interface) = (self.secondary_private_ip, &at.interface);
-        at.call.steps.acting(&format!(
+        at.call.steps.acting(format!(
             "assigning {address} to {interface}, wherever it is"
         ));
         let assign = async || at.ec2.assign(interface, address).await;

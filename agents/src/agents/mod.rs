@@ -3,9 +3,9 @@
 mod address;
 mod awsebs;
 mod awseip;
-pub mod awsipsrcaddr;
+mod awsipsrcaddr;
 mod awsvip;
-pub mod pbx;
+mod pbx;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -24,4 +24,14 @@ pub fn with_aws_sdk() -> ExitCode {
         Some("awsvip") => ocf::main::<awsvip::AwsVip>(),
         _ => ocf::misnamed(&program, "awsebs, awseip or awsvip"),
     }
+}
+
+/// Runs the agent awsipsrcaddr.
+pub fn awsipsrcaddr() -> ExitCode {
+    ocf::main::<awsipsrcaddr::AwsIpSrcAddr>()
+}
+
+/// Runs the agent pbx.
+pub fn pbx() -> ExitCode {
+    ocf::main::<pbx::Pbx>()
 }

@@ -15,7 +15,7 @@ const HYPERVISOR: &str = "/sys/hypervisor/type";
 ///
 /// After a disk was pulled out while it was mounted, the old device stays and the disk comes back under
 /// another name (`nvme1n2`). So one with a disk behind it goes before one without.
-pub fn find(volume: &VolumeId, xen: Option<&str>) -> Option<Device> {
+pub(crate) fn find(volume: &VolumeId, xen: Option<&str>) -> Option<Device> {
     let link = PathBuf::from(format!(
         "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
         volume.serial()
@@ -44,7 +44,7 @@ pub fn find(volume: &VolumeId, xen: Option<&str>) -> Option<Device> {
 }
 
 /// Whether this instance is one on Xen, whose disks are called `/dev/xvd*` and have no serial number.
-pub fn is_xen() -> bool {
+pub(crate) fn is_xen() -> bool {
     fs::read_to_string(HYPERVISOR).is_ok_and(|name| name.trim() == "xen")
 }
 

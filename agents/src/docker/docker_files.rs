@@ -35,18 +35,18 @@ struct Config {
 
 /// The containers about which Docker keeps files.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct OnDisk {
+pub(crate) struct OnDisk {
     /// Those of the project.
-    pub project: Vec<ContainerRecord>,
+    pub(crate) project: Vec<ContainerRecord>,
     /// Those of the project that `docker compose run` created.
-    pub one_offs: Vec<ContainerRecord>,
+    pub(crate) one_offs: Vec<ContainerRecord>,
     /// Those of other projects, or of none.
-    pub others: Vec<ContainerRecord>,
+    pub(crate) others: Vec<ContainerRecord>,
 }
 
 impl OnDisk {
     /// Reads the files of the containers with these ids. An id without a readable file is in none of the lists.
-    pub fn about<'a>(ids: impl Iterator<Item = &'a String>, project: &str) -> Self {
+    pub(crate) fn about<'a>(ids: impl Iterator<Item = &'a String>, project: &str) -> Self {
         let settings = fs::read(SETTINGS).unwrap_or_default();
         Self::under(&data_roots(&settings), ids, project)
     }

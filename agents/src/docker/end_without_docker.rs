@@ -19,22 +19,22 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What is needed to end a container without Docker. A start writes it down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContainerRecord {
+pub(crate) struct ContainerRecord {
     /// Docker's id.
-    pub id: String,
+    pub(crate) id: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The number of its stop signal.
-    pub stop_signal: i32,
+    pub(crate) stop_signal: i32,
     /// How many seconds it has to end after the stop signal, if it says so; negative for no limit.
-    pub stop_timeout: Option<i64>,
+    pub(crate) stop_timeout: Option<i64>,
     /// How many containers must come up one after the other before this one can.
-    pub depth: usize,
+    pub(crate) depth: usize,
 }
 
 impl ContainerRecord {
     /// A container of which only the id is known. It is ended first, because no other is known to depend on it.
-    pub fn by_id(id: &str) -> Self {
+    pub(crate) fn by_id(id: &str) -> Self {
         Self {
             id: id.to_owned(),
             name: format!("container {}", &id[..id.len().min(12)]),
@@ -83,7 +83,7 @@ pub(super) fn grace_of(grace: Duration, stop_timeout: Option<i64>) -> Duration {
 }
 
 /// Ends these containers, those first on which no other depends. Returns those that still have processes.
-pub async fn end(
+pub(crate) async fn end(
     containers: &[ContainerRecord],
     grace: Duration,
     deadline: Instant,

@@ -10,7 +10,7 @@ pub(super) type Result<T = (), E = DockerError> = std::result::Result<T, E>;
 
 /// Why Docker did not tell something, or did not do something.
 #[derive(Debug, thiserror::Error)]
-pub enum DockerError {
+pub(crate) enum DockerError {
     /// The daemon gave no answer: no socket, nobody listens, or too slow. Nothing is known
     /// about the containers.
     #[error("cannot {doing}: Docker does not answer on {socket}: {said}")]
@@ -77,17 +77,17 @@ impl DockerError {
     }
 
     /// Whether the daemon did not answer.
-    pub fn is_unreachable(&self) -> bool {
+    pub(crate) fn is_unreachable(&self) -> bool {
         self.any(&|it| matches!(it, Self::Unreachable { .. }))
     }
 
     /// Whether Docker itself failed. A Docker that was just restarted does so for a moment, while it still cleans up.
-    pub fn is_internal(&self) -> bool {
+    pub(crate) fn is_internal(&self) -> bool {
         self.any(&|it| matches!(it, Self::Refused { status: 500.., .. }))
     }
 
     /// Whether it says that a container runs or may run. If not, Docker said nothing about containers.
-    pub fn is_about_containers(&self) -> bool {
+    pub(crate) fn is_about_containers(&self) -> bool {
         self.any(&|it| {
             !matches!(
                 it,
@@ -100,7 +100,7 @@ impl DockerError {
     }
 
     /// Whether Docker may still carry out a command that it has not confirmed.
-    pub fn leaves_commands(&self) -> bool {
+    pub(crate) fn leaves_commands(&self) -> bool {
         self.any(&|it| {
             matches!(
                 it,

@@ -40,12 +40,12 @@ use error::Result;
 use members::Members;
 use run_state::RunState;
 
-pub use docker_files::OnDisk;
-pub use end_without_docker::{ContainerRecord, end};
-pub use error::DockerError;
-pub use plan::Plan;
-pub use project_state::ProjectState;
-pub use repair::EndedContainer;
+pub(crate) use docker_files::OnDisk;
+pub(crate) use end_without_docker::{ContainerRecord, end};
+pub(crate) use error::DockerError;
+pub(crate) use plan::Plan;
+pub(crate) use project_state::ProjectState;
+pub(crate) use repair::EndedContainer;
 
 /// How many requests that make Docker work are sent at the same time. With more, runc processes only wait for
 /// each other.
@@ -56,24 +56,24 @@ const OVERTIME: Duration = Duration::from_millis(500);
 
 /// A compose project on one Docker daemon.
 #[derive(Debug)]
-pub struct Project {
+pub(crate) struct Project {
     engine: Engine,
     name: String,
 }
 
 /// What one list of its containers shows of a project.
 #[derive(Debug)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// Whether it runs as a whole.
-    pub state: ProjectState,
+    pub(crate) state: ProjectState,
     /// Whether it runs as a whole, whatever was started before.
-    pub is_whole: bool,
+    pub(crate) is_whole: bool,
     /// The ids of the containers that count.
-    pub ids: Vec<String>,
+    pub(crate) ids: Vec<String>,
     /// The ids of those of them that run.
-    pub running: Vec<String>,
+    pub(crate) running: Vec<String>,
     /// All containers, also those that do not count.
-    pub all: Vec<ContainerRecord>,
+    pub(crate) all: Vec<ContainerRecord>,
 }
 
 impl Project {
@@ -81,7 +81,7 @@ impl Project {
     ///
     /// # Errors
     /// When the daemon cannot be reached.
-    pub async fn connect(socket: &Path, name: &str) -> Result<Self> {
+    pub(crate) async fn connect(socket: &Path, name: &str) -> Result<Self> {
         Ok(Self {
             engine: Engine::connect(socket).await?,
             name: name.to_owned(),
@@ -92,7 +92,7 @@ impl Project {
     ///
     /// # Errors
     /// When the daemon cannot be reached.
-    pub async fn observe(&self, services: &[String]) -> Result<Observation> {
+    pub(crate) async fn observe(&self, services: &[String]) -> Result<Observation> {
         let containers = self.engine.list(&self.name).await?;
         let all = containers.iter().map(ContainerRecord::named).collect();
         let members = Members::as_it_runs(containers);
@@ -113,7 +113,7 @@ impl Project {
     ///
     /// # Errors
     /// When Docker does not tell.
-    pub async fn find(&self, id: &str) -> Result<Option<String>> {
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<String>> {
         self.engine.find(id).await
     }
 

@@ -14,7 +14,7 @@ use super::{MAX_CONCURRENT, Project};
 
 /// The containers that a start starts.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub(super) containers: Vec<Container>,
     pub(super) order: Order,
     /// The inspection of each container.
@@ -25,13 +25,13 @@ pub struct Plan {
 
 impl Plan {
     /// The names of the services.
-    pub fn services(&self) -> Vec<String> {
+    pub(crate) fn services(&self) -> Vec<String> {
         let containers = self.containers.iter();
         containers.map(|it| it.service.clone()).collect()
     }
 
     /// What is needed to end the containers without Docker.
-    pub fn records(&self) -> Vec<ContainerRecord> {
+    pub(crate) fn records(&self) -> Vec<ContainerRecord> {
         let all = self.containers.iter().zip(&self.found).enumerate();
         all.map(|(at, (container, found))| {
             ContainerRecord::of(container, found, self.order.depth(at))
@@ -40,7 +40,7 @@ impl Plan {
     }
 
     /// Whether a container belongs to the project, also if a start does not start it.
-    pub fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(&self, id: &str) -> bool {
         let leftovers = self.leftovers.iter().map(|it| &it.container);
         let all = self.containers.iter().chain(leftovers);
         all.chain(&self.one_offs).any(|it| it.id == id)
@@ -51,7 +51,7 @@ impl Plan {
     ///
     /// # Errors
     /// An image is older than the data, or than the images of other containers.
-    pub fn check_images(&self, data: Option<&str>) -> Result {
+    pub(crate) fn check_images(&self, data: Option<&str>) -> Result {
         let others = of_another_image(&self.containers);
         if !others.is_empty() {
             tracing::warn!(
@@ -89,7 +89,7 @@ impl Project {
     ///
     /// # Errors
     /// Docker is too old, there are no containers, or their labels give no order.
-    pub async fn plan(&self, deadline: Instant) -> Result<Plan> {
+    pub(crate) async fn plan(&self, deadline: Instant) -> Result<Plan> {
         self.by(deadline, "inspect", self.plan_in_time()).await
     }
 
@@ -132,7 +132,7 @@ impl Project {
     ///
     /// # Errors
     /// Docker does not do it for one of them.
-    pub async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result {
+    pub(crate) async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result {
         let work = async {
             for (container, found) in plan.containers.iter().zip(&plan.found) {
                 let task = self.task(container, deadline.into());

@@ -8,7 +8,7 @@ use super::run_state::{Health, RunState};
 
 /// Whether a project runs as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProjectState {
+pub(crate) enum ProjectState {
     /// It has no containers on this host.
     Absent,
     /// No container runs.

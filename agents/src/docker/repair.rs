@@ -19,19 +19,19 @@ const CAUSE_WINDOW: i64 = 60 * 1_000_000_000;
 
 /// A container that has ended by itself and can be started again in place.
 #[derive(Debug)]
-pub struct EndedContainer {
+pub(crate) struct EndedContainer {
     container: Container,
     found: Inspection,
 }
 
 impl EndedContainer {
     /// Its name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.container.name
     }
 
     /// Its exit code.
-    pub fn exit_code(&self) -> i64 {
+    pub(crate) fn exit_code(&self) -> i64 {
         self.found.exit_code
     }
 }
@@ -41,7 +41,7 @@ impl Project {
     ///
     /// # Errors
     /// Why the container cannot be started by itself, or what Docker did not tell.
-    pub async fn ended(&self, id: &str) -> Result<EndedContainer, String> {
+    pub(crate) async fn ended(&self, id: &str) -> Result<EndedContainer, String> {
         let said = |error: DockerError| error.to_string();
         let all = self.engine.list(&self.name).await.map_err(said)?;
         let mut containers = Members::as_it_runs(all).services;
@@ -73,7 +73,7 @@ impl Project {
     ///
     /// # Errors
     /// It does not start, or has ended again.
-    pub async fn start_again(&self, ended: EndedContainer, deadline: Instant) -> Result {
+    pub(crate) async fn start_again(&self, ended: EndedContainer, deadline: Instant) -> Result {
         let EndedContainer { container, found } = ended;
         let task = self.task(&container, deadline.into());
         let start = async {

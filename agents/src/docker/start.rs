@@ -51,7 +51,7 @@ impl Project {
     /// # Errors
     /// A container does not start, ends, or is unhealthy, or something was not ready by `deadline`. What was started
     /// by then is left running.
-    pub async fn start(&self, plan: &Plan, grace: Duration, deadline: Instant) -> Result {
+    pub(crate) async fn start(&self, plan: &Plan, grace: Duration, deadline: Instant) -> Result {
         let start = async {
             let limit = deadline.into();
             self.put_leftovers_aside(plan, grace, limit).await?;

@@ -31,7 +31,7 @@ impl Project {
     ///
     /// # Errors
     /// Everything that went wrong, but only if a container may still run.
-    pub async fn stop(&self, grace: Duration, deadline: std::time::Instant) -> Result {
+    pub(crate) async fn stop(&self, grace: Duration, deadline: std::time::Instant) -> Result {
         let work = self.stop_in_time(grace, deadline.into());
         self.by(deadline, "stop", work).await
     }

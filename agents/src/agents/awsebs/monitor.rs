@@ -44,7 +44,7 @@ impl AwsEbs {
         let path = device.path.display();
         self.call
             .steps
-            .doing(&format!("reading a block from {path} ({})", self.id()));
+            .doing(format!("reading a block from {path} ({})", self.id()));
         let left = self.call.deadline.remaining();
         let limit = if self.call.in_depth() { left / 2 } else { left };
         device.read_block(limit).map_err(|error| {
@@ -64,7 +64,7 @@ impl AwsEbs {
         let path = device.path.display();
         self.call
             .steps
-            .doing(&format!("asking EC2 where {} is", self.id()));
+            .doing(format!("asking EC2 where {} is", self.id()));
         match self.attachment_state().await {
             Ok(Some(AttachmentState::Attached | AttachmentState::Attaching)) => Health::Running,
             Ok(Some(AttachmentState::Detaching | AttachmentState::Busy)) => Health::Broken(

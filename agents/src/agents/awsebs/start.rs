@@ -66,7 +66,7 @@ impl AwsEbs {
         };
         let look_up = async {
             let here = self.instance(patience).await?;
-            steps.doing(&format!("asking EC2 where {id} is"));
+            steps.doing(format!("asking EC2 where {id} is"));
             let ec2 = self.connect(patience).await?;
             let ask = async || retry_transient(patience, async || ec2.volume(id).await).await;
             let volume = if is_live {

@@ -308,7 +308,7 @@ impl<'a> Detachment<'a> {
         agent
             .call
             .steps
-            .acting(&format!("detaching {id} from {here}"));
+            .acting(format!("detaching {id} from {here}"));
         agent.note_detach_request();
         let answer = retry_denied(deadline, async || {
             retry_transient(deadline, async || ec2.detach(id, here, false).await).await

@@ -71,7 +71,7 @@ impl AwsEbs {
                 )));
             }
         }
-        self.call.steps.doing(&format!("flushing {path}"));
+        self.call.steps.doing(format!("flushing {path}"));
         match device.flush() {
             Err(error) if device.is_live() => Err(Failure::generic(format!(
                 "flush {path} ({}): {error}",
@@ -92,7 +92,7 @@ impl AwsEbs {
                 break;
             };
             let action = format!("unmounting {}", mount.point.display());
-            self.call.steps.acting(&format!("{action} ({})", self.id()));
+            self.call.steps.acting(format!("{action} ({})", self.id()));
             if let Err(error) = mounts::unmount(&mount.point) {
                 let error = Box::new(error);
                 return Ok(Some(Obstacle { action, error }));
@@ -145,7 +145,7 @@ impl AwsEbs {
             SEARCH_INTERVAL
         };
         wait.next_search = Instant::now() + pause;
-        self.call.steps.doing(&format!(
+        self.call.steps.doing(format!(
             "waiting until {} is no longer used by {}",
             self.id(),
             names_of(&wait.users)

@@ -15,7 +15,7 @@ impl AwsEbs {
             let zone =
                 retry_transient(deadline, async || Metadata::connect_by(deadline)?.zone()).await?;
             let ec2 = self.connect(deadline).await?;
-            steps.doing(&format!("asking EC2 about {}", self.id()));
+            steps.doing(format!("asking EC2 about {}", self.id()));
             let volume = retry_transient(deadline, async || ec2.volume(self.id()).await).await?;
             Ok::<_, AwsError>((here, zone, ec2, volume))
         };

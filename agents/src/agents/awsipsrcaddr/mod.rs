@@ -50,7 +50,7 @@ const OUTSIDE: [[Ipv4Addr; 2]; 2] = [
 
 /// The agent.
 #[derive(Debug)]
-pub struct AwsIpSrcAddr {
+pub(crate) struct AwsIpSrcAddr {
     parameters: AwsIpSrcAddrParameters,
     call: Call,
     started: StateFile,
@@ -256,7 +256,7 @@ impl AwsIpSrcAddr {
         .map(|(what, routes)| format!("{what} {}", routes.join(", ")))
         .collect();
         if !told.is_empty() {
-            self.call.steps.acting(&format!(
+            self.call.steps.acting(format!(
                 "following the default route of {}: {}",
                 name_of(interface),
                 told.join("; ")
@@ -331,7 +331,7 @@ impl AwsIpSrcAddr {
             let names: Vec<String> = own.iter().map(ToString::to_string).collect();
             self.call
                 .steps
-                .acting(&format!("deleting {}", names.join(", ")));
+                .acting(format!("deleting {}", names.join(", ")));
             // The routes to the Internet go first: the others keep metadata apart from them.
             let (halves, rest): (Vec<_>, Vec<_>) = own
                 .into_iter()
@@ -366,7 +366,7 @@ impl AwsIpSrcAddr {
                 continue;
             };
             let beside = route.like(hop, route.destination, own, route.protocol, route.metric);
-            self.call.steps.acting(&format!(
+            self.call.steps.acting(format!(
                 "the default route sends from {address}, which another agent has written there: adding {beside}"
             ));
             match kernel.write_route(&beside, Write::Append).await {

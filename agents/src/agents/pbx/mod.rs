@@ -4,7 +4,6 @@ mod answers;
 mod data;
 mod monitor;
 mod others;
-mod pacemaker_manages;
 mod present;
 mod service;
 mod start;
@@ -20,7 +19,7 @@ use crate::docker::{DockerError, Project};
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 
-pub use service::SipTransport;
+pub(crate) use service::SipTransport;
 
 parameters! {
     /// The parameters of pbx.
@@ -48,7 +47,7 @@ parameters! {
 
 /// The agent.
 #[derive(Debug)]
-pub struct Pbx {
+pub(crate) struct Pbx {
     parameters: PbxParameters,
     call: Call,
     started: StateFile,

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::Pbx;
 use super::data::{Access, Data};
 use super::others::others;
-use super::pacemaker_manages::is_managed;
 use super::present::names;
 use super::start_record::{StartRecord, since_boot};
 use crate::docker::{DockerError, Observation, Project, ProjectState, processes};
 use crate::ocf::Health;
+use crate::pacemaker::is_managed;
 
 /// A container is started again in place at most once in this time.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(600);
@@ -164,7 +164,7 @@ impl Pbx {
         record.ordered = processes::daemons();
         let saved = self.started.save(&record);
         saved.map_err(|failure| failure.reason)?;
-        self.call.steps.acting(&format!(
+        self.call.steps.acting(format!(
             "starting {name} again, which ended with code {code}"
         ));
         let until = Instant::now() + self.call.deadline.remaining() / 2;

@@ -26,7 +26,7 @@ const RESPONSE: &[u8; 8] = b"SIP/2.0 ";
 
 /// The values of the parameter `sip_transport`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SipTransport {
+pub(crate) enum SipTransport {
     /// OPTIONS in datagrams.
     Udp,
     /// OPTIONS over a TCP connection.

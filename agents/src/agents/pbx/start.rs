@@ -57,7 +57,7 @@ impl Pbx {
     pub(super) async fn start_all(&self) -> Result<(), Failure> {
         let data = Data::at(&self.parameters.data_path)?;
         let deadline = self.call.deadline;
-        self.call.steps.acting(&format!(
+        self.call.steps.acting(format!(
             "starting the containers of project {}",
             self.parameters.project
         ));

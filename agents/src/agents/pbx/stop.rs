@@ -21,7 +21,7 @@ impl Pbx {
         let project = &self.parameters.project;
         self.call
             .steps
-            .acting(&format!("stopping the containers of project {project}"));
+            .acting(format!("stopping the containers of project {project}"));
         let record = self.load_record();
         let without_docker_from =
             Instant::now() + DOCKER_RESTART_TIMEOUT.min(deadline.remaining() / 4);

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::Pbx;
-use super::pacemaker_manages::is_managed;
 use super::start_record::StartRecord;
 use crate::docker::{ContainerRecord, Observation, Plan, Project};
+use crate::pacemaker::is_managed;
 
 impl Pbx {
     /// Takes over containers that are not in the record, if the PBX runs as a whole and Pacemaker manages it. Without
