@@ -35,17 +35,15 @@ use tokio::time::timeout_at;
 
 use bring_up::Task;
 use container::Container;
-use engine::Engine;
-use error::Result;
-use members::Members;
-use run_state::RunState;
-
 pub(crate) use docker_files::OnDisk;
 pub(crate) use end_without_docker::{ContainerRecord, end};
+use engine::Engine;
 pub(crate) use error::DockerError;
+use error::Result;
+use members::Members;
 pub(crate) use plan::Plan;
 pub(crate) use project_state::ProjectState;
-pub(crate) use repair::EndedContainer;
+use run_state::RunState;
 
 /// How many requests that make Docker work are sent at the same time. With more, runc processes only wait for
 /// each other.
@@ -64,7 +62,6 @@ pub(crate) struct Project {
 /// What one list of its containers shows of a project.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    /// Whether it runs as a whole.
     pub(crate) state: ProjectState,
     /// Whether it runs as a whole, whatever was started before.
     pub(crate) is_whole: bool,
@@ -78,49 +75,40 @@ pub(crate) struct Observation {
 
 impl Project {
     /// Reaches the daemon and agrees on a version of the API with it: one request.
-    ///
-    /// # Errors
-    /// When the daemon cannot be reached.
     pub(crate) async fn connect(socket: &Path, name: &str) -> Result<Self> {
-        Ok(Self {
-            engine: Engine::connect(socket).await?,
-            name: name.to_owned(),
-        })
+        let engine = Engine::connect(socket).await?;
+        let name = name.to_owned();
+        Ok(Self { engine, name })
     }
 
     /// Whether the project runs as a whole. All of `services` belonged to it at the start. One request.
-    ///
-    /// # Errors
-    /// When the daemon cannot be reached.
     pub(crate) async fn observe(&self, services: &[String]) -> Result<Observation> {
         let containers = self.engine.list(&self.name).await?;
         let all = containers.iter().map(ContainerRecord::named).collect();
         let members = Members::as_it_runs(containers);
-        let runs = members
-            .services
-            .iter()
-            .filter(|it| it.state == RunState::Running);
+        let ids = |of: &dyn Fn(&&Container) -> bool| {
+            let of = members.services.iter().filter(of);
+            of.map(|it| it.id.clone()).collect()
+        };
         Ok(Observation {
             state: ProjectState::of(&members, services),
             is_whole: ProjectState::of(&members, &[]) == ProjectState::Running,
-            ids: members.services.iter().map(|it| it.id.clone()).collect(),
-            running: runs.map(|it| it.id.clone()).collect(),
+            ids: ids(&|_| true),
+            running: ids(&|it| it.state == RunState::Running),
             all,
         })
     }
 
     /// The name of any container, or none if Docker does not know it.
-    ///
-    /// # Errors
-    /// When Docker does not tell.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<String>> {
         self.engine.find(id).await
     }
 
     /// Work on one of the containers.
     fn task<'a>(&'a self, container: &'a Container, deadline: tokio::time::Instant) -> Task<'a> {
+        let engine = &self.engine;
         Task {
-            engine: &self.engine,
+            engine,
             container,
             deadline,
         }
@@ -137,10 +125,9 @@ impl Project {
         let began = Instant::now();
         let done = timeout_at((deadline + OVERTIME).into(), work).await;
         done.unwrap_or_else(|_| {
-            Err(DockerError::OutOfTime {
-                doing: format!("{verb} project {}", self.name),
-                seconds: began.elapsed().as_secs_f64(),
-            })
+            let doing = format!("{verb} project {}", self.name);
+            let seconds = began.elapsed().as_secs_f64();
+            Err(DockerError::OutOfTime { doing, seconds })
         })
     }
 }

@@ -14,31 +14,25 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// The order of these containers.
-    ///
-    /// # Errors
-    ///
-    /// A required service has no container, or services depend on each other in a circle. Any other service without a
-    /// container is not waited for: its profile is inactive, and the label does not tell that it is optional
-    /// (`required: false`).
+    /// The order of these containers. It is an error that a required service has no container, or that services depend
+    /// on each other in a circle. Any other service without a container is not waited for: its profile is inactive, and
+    /// the label does not tell that it is optional (`required: false`).
     pub(super) fn of(containers: &[Container]) -> Result<Self> {
+        let missing = Self::missing(containers);
+        if let Some((needed, service)) = missing.into_iter().find(|(it, _)| is_required(it)) {
+            return Err(DockerError::Unusable(format!(
+                "{service} depends on the service {needed}, which has no container in the project: create it with \
+                 `docker compose create --no-recreate`"
+            )));
+        }
         let mut needs = Vec::with_capacity(containers.len());
         for container in containers {
             let mut of_this = Vec::new();
-            let service = &container.service;
             let dependencies = container.depends_on.as_ref();
             for needed in dependencies.map_err(|error| DockerError::Unusable(error.clone()))? {
-                let before = of_this.len();
                 let all = containers.iter().enumerate();
                 let found = all.filter(|(_, it)| it.service == needed.service);
                 of_this.extend(found.map(|(position, _)| (position, needed.condition)));
-                if of_this.len() == before && is_required(&needed.service) {
-                    return Err(DockerError::Unusable(format!(
-                        "{service} depends on the service {}, which has no container in the project: create it with \
-                         `docker compose create --no-recreate`",
-                        needed.service
-                    )));
-                }
             }
             needs.push(of_this);
         }
@@ -55,13 +49,15 @@ impl Order {
     /// The services without a container that others depend on, each with one that depends on it.
     pub(super) fn missing(containers: &[Container]) -> BTreeMap<&str, &str> {
         let has = |service: &str| containers.iter().any(|it| it.service == service);
-        let dependencies = containers
-            .iter()
-            .flat_map(|it| it.dependencies().map(|needed| (&it.service, needed)));
-        dependencies
-            .filter(|(_, needed)| !has(&needed.service))
-            .map(|(service, needed)| (needed.service.as_str(), service.as_str()))
-            .collect()
+        let mut missing = BTreeMap::new();
+        for container in containers {
+            for needed in container.dependencies().map(|it| it.service.as_str()) {
+                if !has(needed) {
+                    missing.entry(needed).or_insert(container.service.as_str());
+                }
+            }
+        }
+        missing
     }
 
     /// No order: no container waits for another.

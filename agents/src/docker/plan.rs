@@ -24,7 +24,6 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The names of the services.
     pub(crate) fn services(&self) -> Vec<String> {
         let containers = self.containers.iter();
         containers.map(|it| it.service.clone()).collect()
@@ -33,10 +32,8 @@ impl Plan {
     /// What is needed to end the containers without Docker.
     pub(crate) fn records(&self) -> Vec<ContainerRecord> {
         let all = self.containers.iter().zip(&self.found).enumerate();
-        all.map(|(at, (container, found))| {
-            ContainerRecord::of(container, found, self.order.depth(at))
-        })
-        .collect()
+        let record = |(at, (it, found))| ContainerRecord::of(it, found, self.order.depth(at));
+        all.map(record).collect()
     }
 
     /// Whether a container belongs to the project, also if a start does not start it.
@@ -46,11 +43,8 @@ impl Plan {
         all.chain(&self.one_offs).any(|it| it.id == id)
     }
 
-    /// Refuses images that are older than the data, whose version is `data`. An older program may not understand the
-    /// data, and may destroy it.
-    ///
-    /// # Errors
-    /// An image is older than the data, or than the images of other containers.
+    /// Refuses images that are older than the data, whose version is `data`, or than those of other containers. An older
+    /// program may not understand the data, and may destroy it.
     pub(crate) fn check_images(&self, data: Option<&str>) -> Result {
         let others = of_another_image(&self.containers);
         if !others.is_empty() {
@@ -76,19 +70,16 @@ impl Plan {
         let Some((names, found)) = older_than(&self.containers, wanted) else {
             return Ok(());
         };
+        let names = few(&names, ", ");
         Err(DockerError::Unusable(format!(
             "the image's version {found} is older than {wanted}, {of}: create the containers again with the image of \
-             {wanted} (`docker compose create`): {}",
-            few(&names, ", ")
+             {wanted} (`docker compose create`): {names}"
         )))
     }
 }
 
 impl Project {
     /// Finds out what a start would do, and changes nothing.
-    ///
-    /// # Errors
-    /// Docker is too old, there are no containers, or their labels give no order.
     pub(crate) async fn plan(&self, deadline: Instant) -> Result<Plan> {
         self.by(deadline, "inspect", self.plan_in_time()).await
     }
@@ -98,10 +89,8 @@ impl Project {
         let project = &self.name;
         let all = self.engine.list(project).await?;
         let one_offs = all.iter().filter(|it| it.one_off).cloned().collect();
-        let Members {
-            services: containers,
-            leftovers,
-        } = Members::to_start(all);
+        let members = Members::to_start(all);
+        let (containers, leftovers) = (members.services, members.leftovers);
         if containers.is_empty() {
             return Err(DockerError::Unusable(format!(
                 "project {project} has no containers here: create them with `docker compose create --no-recreate`"
@@ -129,14 +118,12 @@ impl Project {
     }
 
     /// Sets the restart policy of the plan's containers to `no`, and changes nothing else.
-    ///
-    /// # Errors
-    /// Docker does not do it for one of them.
     pub(crate) async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result {
         let work = async {
             for (container, found) in plan.containers.iter().zip(&plan.found) {
-                let task = self.task(container, deadline.into());
-                task.never_restart(found).await?;
+                self.task(container, deadline.into())
+                    .never_restart(found)
+                    .await?;
             }
             Ok(())
         };

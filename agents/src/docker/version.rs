@@ -28,10 +28,8 @@ pub(super) fn compare(one: &str, other: &str) -> Option<Ordering> {
 /// The numbers at the beginning: major, minor, patch, and what a version has beyond.
 fn numbers(version: &str) -> Vec<u64> {
     let version = version.trim().trim_start_matches(['v', 'V']);
-    version
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|part| part.parse().ok())
-        .collect()
+    let parts = version.split(|c: char| !c.is_ascii_digit());
+    parts.map_while(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]
