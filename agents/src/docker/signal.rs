@@ -20,13 +20,13 @@ pub(super) fn number(text: &str) -> Option<i32> {
     }
     let name = text.strip_prefix("SIG").unwrap_or(&text);
     for (real_time, number) in [("RTMIN", RTMIN), ("RTMAX", RTMAX)] {
-        if let Some(offset) = name.strip_prefix(real_time) {
-            let offset = if offset.is_empty() { "0" } else { offset };
-            return offset.parse::<i32>().ok().map(|offset| number + offset);
+        match name.strip_prefix(real_time) {
+            Some("") => return Some(number),
+            Some(offset) => return Some(number + offset.parse::<i32>().ok()?),
+            None => {}
         }
     }
-    let signal = format!("SIG{name}").parse::<Signal>().ok();
-    signal.map(|it| it as i32)
+    Some(format!("SIG{name}").parse::<Signal>().ok()? as i32)
 }
 
 /// The stop signal of a container: SIGTERM if it has none.

@@ -151,7 +151,7 @@ impl Pbx {
         }
         let ended = project.ended(id).await?;
         let now = since_boot().ok_or("cannot read /proc/uptime")?;
-        let (name, code) = (ended.name().to_owned(), ended.exit_code());
+        let (name, code) = (ended.name.clone(), ended.exit_code);
         if let Some(last) = record.repaired.get(&name)
             && now.saturating_sub(*last) < REPAIR_INTERVAL
         {
