@@ -11,6 +11,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use ec2::{AwsError, Deadline, retry_denied, retry_transient};
+
 use crate::ocf;
 
 /// Runs awsebs, awseip or awsvip: the one whose name the program was called by. For the package, a program
@@ -24,6 +26,14 @@ pub fn with_aws_sdk() -> ExitCode {
         Some("awsvip") => ocf::main::<awsvip::AwsVip>(),
         _ => ocf::misnamed(&program, "awsebs, awseip or awsvip"),
     }
+}
+
+/// Calls EC2 until it answers, and for a while until a permission that was just given is known.
+async fn ask_ec2<T>(
+    deadline: Deadline,
+    call: impl AsyncFn() -> Result<T, AwsError>,
+) -> Result<T, AwsError> {
+    retry_denied(deadline, async || retry_transient(deadline, &call).await).await
 }
 
 /// Runs the agent awsipsrcaddr.
