@@ -9,7 +9,7 @@ use ec2::{AwsError, ErrorKind, Interface, Metadata};
 const LONGEST_NAME: usize = 15;
 
 /// A network interface by the kernel's name: `ens6`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct InterfaceName(String);
 
 impl Value for InterfaceName {
@@ -28,18 +28,8 @@ impl Value for InterfaceName {
     }
 }
 
-impl InterfaceName {
-    /// Its MAC address; none if this node has no such interface.
-    fn mac(&self) -> Option<String> {
-        let text = fs::read_to_string(format!("/sys/class/net/{}/address", self.0)).ok()?;
-        Some(text.trim().to_owned())
-    }
-}
-
-/// The interface of that name in the instance metadata, or the primary one.
-///
-/// # Errors
-/// `NotFound` if this node has no such interface.
+/// The interface of that name in the instance metadata, or the primary one. `NotFound` if this node has no such
+/// interface.
 pub(super) fn in_metadata<'a>(
     metadata: &'a Metadata,
     name: Option<&InterfaceName>,
@@ -47,15 +37,13 @@ pub(super) fn in_metadata<'a>(
     let Some(name) = name else {
         return metadata.interface();
     };
-    let mac = name.mac().ok_or_else(|| {
+    let mac = fs::read_to_string(format!("/sys/class/net/{}/address", name.0));
+    let mac = mac.map_err(|_| {
+        let doing = "find the interface (parameter interface)";
         let said = format!("this node has no network interface {}", name.0);
-        AwsError::new(
-            ErrorKind::NotFound,
-            "find the interface (parameter interface)",
-            said,
-        )
+        AwsError::new(ErrorKind::NotFound, doing, said)
     })?;
-    Ok(metadata.interface_of(mac))
+    Ok(metadata.interface_of(mac.trim().to_owned()))
 }
 
 #[cfg(test)]
