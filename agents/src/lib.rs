@@ -6,6 +6,7 @@ mod device;
 mod docker;
 mod holders;
 mod mounts;
+#[doc(hidden)] // Public for its tests.
 pub mod netlink;
 mod ocf;
 mod pacemaker;

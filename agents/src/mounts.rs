@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
@@ -14,7 +13,7 @@ use crate::device;
 /// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// Number of the device, `major:minor`.
+    /// `major:minor`.
     pub(crate) device: String,
     /// What of it is mounted: `/`, or a directory of it; `mnt:[4026532]` for a mount namespace that is kept.
     pub(crate) root: PathBuf,
@@ -37,9 +36,7 @@ pub(crate) fn mounts() -> io::Result<Vec<Mount>> {
     mounts_of(Path::new("/proc/self"))
 }
 
-/// The mounts of the namespace of a process, by its directory in /proc.
-///
-/// When the file cannot be read: the process may have ended.
+/// The mounts of the namespace of a process, by its directory in /proc. An error may mean that the process has ended.
 pub(crate) fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
     let text = fs::read(process.join("mountinfo"))?;
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
@@ -49,15 +46,17 @@ impl Mount {
     /// Whether it is a file system on one of these devices. btrfs has numbers of its own in mountinfo: there, what
     /// was given to mount(2) tells.
     pub(crate) fn is_on(&self, numbers: &[String]) -> bool {
-        let by_source = || {
-            fs::metadata(&self.source).is_ok_and(|source| {
-                source.file_type().is_block_device()
-                    && numbers.contains(&device::number(source.rdev()))
-            })
-        };
-        numbers.contains(&self.device)
-            || self.device.starts_with("0:") && self.source.starts_with("/dev/") && by_source()
+        let has_own_number = self.device.starts_with("0:") && self.source.starts_with("/dev/");
+        numbers.contains(&self.device) || has_own_number && is_one_of(&self.source, numbers)
     }
+}
+
+/// Whether a file is one of these block devices.
+pub(crate) fn is_one_of(file: &Path, numbers: &[String]) -> bool {
+    let number = fs::metadata(file)
+        .ok()
+        .and_then(|file| device::number_of(&file));
+    number.is_some_and(|number| numbers.contains(&number))
 }
 
 /// `36 35 98:0 /root /point options [optional fields] - type source super-options`
@@ -70,11 +69,9 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let point = unescaped(fields.next()?);
     let writable = !has(fields.next()?, b"ro");
     let mut follows = false;
-    loop {
-        let field = fields.next()?;
-        if field == b"-" {
-            break;
-        }
+    while let field = fields.next()?
+        && field != b"-"
+    {
         follows |= field.starts_with(b"shared:") || field.starts_with(b"master:");
     }
     Some(Mount {
@@ -122,9 +119,7 @@ pub(crate) fn mounted_on<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mou
     mounts.iter().rfind(|mount| mount.point == path)
 }
 
-/// Unmounts `point`, if nothing uses it.
-///
-/// EBUSY when something does.
+/// Unmounts `point`. EBUSY when something uses it.
 pub(crate) fn unmount(point: &Path) -> io::Result<()> {
     umount2(point, MntFlags::UMOUNT_NOFOLLOW).map_err(io::Error::from)
 }

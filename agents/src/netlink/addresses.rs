@@ -7,10 +7,10 @@ use ipnet::Ipv4Net;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 
-use super::{Kernel, NetlinkError};
+use super::{Kernel, NetlinkError, failed};
 
 /// An address of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Address {
     /// The address, with the prefix length that it has on the interface.
     pub net: Ipv4Net,
@@ -21,7 +21,6 @@ pub struct Address {
 }
 
 impl Address {
-    /// The address alone.
     pub fn ip(&self) -> Ipv4Addr {
         self.net.addr()
     }
@@ -46,16 +45,12 @@ impl Address {
 }
 
 impl Kernel {
-    /// All IPv4 addresses of this host, those of one interface in the order in which the
-    /// kernel considers them as a source.
+    /// All IPv4 addresses of this host, those of one interface in the order in which the kernel considers them as a source.
     pub async fn addresses(&self) -> Result<Vec<Address>, NetlinkError> {
         let mut request = self.handle.address().get();
         request.message_mut().header.family = AddressFamily::Inet;
-        let all: Vec<AddressMessage> = request
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|error| NetlinkError::new("read the addresses of this host", error))?;
+        let all: Result<Vec<AddressMessage>, _> = request.execute().try_collect().await;
+        let all = all.map_err(failed("read the addresses of this host"))?;
         Ok(all.iter().filter_map(Address::of).collect())
     }
 }

@@ -12,28 +12,26 @@ use rtnetlink::{Error, Handle};
 pub use addresses::Address;
 pub use routes::{NextHop, Route, Write};
 
-/// The kernel could not be asked, or refused. [`NetlinkError::errno`] says why.
+/// The kernel could not be asked, or refused.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing}: {said}")]
 pub struct NetlinkError {
-    /// What was being done, to what.
     doing: String,
-    /// What the kernel said.
     said: io::Error,
 }
 
-impl NetlinkError {
-    fn new(doing: impl Into<String>, error: Error) -> Self {
+fn failed(doing: impl Into<String>) -> impl FnOnce(Error) -> NetlinkError {
+    let doing = doing.into();
+    |error| {
         let said = match error {
             Error::NetlinkError(error) => error.to_io(),
             other => io::Error::other(other.to_string()),
         };
-        Self {
-            doing: doing.into(),
-            said,
-        }
+        NetlinkError { doing, said }
     }
+}
 
+impl NetlinkError {
     /// The kernel's error (netlink(7), rtnetlink(7)); none if the kernel was not reached.
     pub fn errno(&self) -> Option<Errno> {
         self.said.raw_os_error().map(Errno::from_raw)
@@ -49,10 +47,9 @@ pub struct Kernel {
 impl Kernel {
     /// Opens the socket. It needs a runtime, which serves it until this is dropped.
     pub fn open() -> Result<Self, NetlinkError> {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(|said| NetlinkError {
-            doing: "open a netlink socket".to_owned(),
-            said,
-        })?;
+        let opened = rtnetlink::new_connection();
+        let doing = "open a netlink socket".to_owned();
+        let (connection, handle, _) = opened.map_err(|said| NetlinkError { doing, said })?;
         tokio::spawn(connection);
         Ok(Self { handle })
     }
@@ -60,8 +57,8 @@ impl Kernel {
 
 /// The name of an interface, or its number if it has gone.
 pub fn name_of(interface: u32) -> String {
-    nix::net::if_::if_indextoname(interface).map_or_else(
-        |_| format!("interface {interface}"),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    match nix::net::if_::if_indextoname(interface) {
+        Ok(name) => name.to_string_lossy().into_owned(),
+        Err(_) => format!("interface {interface}"),
+    }
 }

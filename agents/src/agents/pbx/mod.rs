@@ -3,7 +3,6 @@
 mod answers;
 mod data;
 mod monitor;
-mod others;
 mod present;
 mod service;
 mod start;
@@ -19,7 +18,7 @@ use crate::docker::{DockerError, Project};
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 
-pub(crate) use service::SipTransport;
+use service::SipTransport;
 
 parameters! {
     /// The parameters of pbx.
@@ -45,9 +44,8 @@ parameters! {
     }
 }
 
-/// The agent.
 #[derive(Debug)]
-pub(crate) struct Pbx {
+pub(super) struct Pbx {
     parameters: PbxParameters,
     call: Call,
     started: StateFile,
@@ -68,11 +66,10 @@ impl Agent for Pbx {
     type Parameters = PbxParameters;
 
     fn new(parameters: PbxParameters, call: Call) -> Self {
-        let started = StateFile::of(Self::DESCRIPTION.name, &call.resource);
         Self {
             parameters,
+            started: StateFile::of(Self::DESCRIPTION.name, &call.resource),
             call,
-            started,
         }
     }
 
@@ -95,12 +92,13 @@ impl Agent for Pbx {
 
 impl Pbx {
     async fn check_docker(&self) -> Result<(), Failure> {
+        let deadline = self.call.deadline;
         let checked = async {
-            let project = self.connect(self.call.deadline.remaining()).await?;
-            project.plan(self.call.deadline.end()).await
+            let project = self.connect(deadline.remaining()).await?;
+            project.plan(deadline.end()).await.map(drop)
         };
-        let checked = checked.await.map(drop);
-        checked.map_err(|error| Failure::installed(error.to_string()))
+        let failed = |error: DockerError| Failure::installed(error.to_string());
+        checked.await.map_err(failed)
     }
 
     /// Reaches Docker within `limit` and what is left of the time.
@@ -117,10 +115,13 @@ impl Pbx {
     ) -> Result<T, DockerError> {
         let done = tokio::time::timeout(limit, work).await;
         done.unwrap_or_else(|_| {
+            let doing = "ask for the containers".to_owned();
+            let socket = self.parameters.docker_socket.clone();
+            let said = format!("no answer in {:.1} s", limit.as_secs_f64());
             Err(DockerError::Unreachable {
-                doing: "ask for the containers".to_owned(),
-                socket: self.parameters.docker_socket.clone(),
-                said: format!("no answer in {:.1} s", limit.as_secs_f64()),
+                doing,
+                socket,
+                said,
             })
         })
     }

@@ -26,7 +26,6 @@ pub(super) struct StartRecord {
 }
 
 impl StartRecord {
-    /// The record before the containers are started.
     pub(super) fn of(plan: &Plan) -> Self {
         Self {
             services: plan.services(),
@@ -37,13 +36,9 @@ impl StartRecord {
     }
 
     /// Other containers run than those that were started. What has answered and what was repaired stays.
-    pub(super) fn set_containers(
-        &mut self,
-        services: Vec<String>,
-        containers: Vec<ContainerRecord>,
-    ) {
+    pub(super) fn set_containers(&mut self, services: Vec<String>, all: Vec<ContainerRecord>) {
         self.services = services;
-        self.containers = containers;
+        self.containers = all;
     }
 
     /// Clears the unconfirmed commands, unless the error says that Docker may still carry one out.
@@ -64,13 +59,6 @@ impl Pbx {
     /// The record of the last start; empty if there is none.
     pub(super) fn load_record(&self) -> StartRecord {
         self.started.load().unwrap_or_default()
-    }
-
-    /// Saves the record for the next call. Without it a monitor sees less, but the PBX runs all the same.
-    pub(super) fn save_if_possible(&self, record: &StartRecord) {
-        if let Err(failure) = self.started.save(record) {
-            tracing::warn!("{failure}");
-        }
     }
 }
 

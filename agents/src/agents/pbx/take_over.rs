@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::Pbx;
 use super::start_record::StartRecord;
-use crate::docker::{ContainerRecord, Observation, Plan, Project};
+use crate::docker::{ContainerRecord, DockerError, Observation, Plan, Project};
 use crate::pacemaker::is_managed;
 
 impl Pbx {
@@ -34,7 +34,7 @@ impl Pbx {
                     *record = now;
                 }
                 record.set_containers(plan.services(), plan.records());
-                self.save_if_possible(record);
+                self.started.save_if_possible(record);
             }
             Err(why) => {
                 tracing::warn!("containers that were created anew are not taken over: {why}");
@@ -43,19 +43,17 @@ impl Pbx {
     }
 
     async fn take_over(&self, project: &Project, seen: &Observation) -> Result<Plan, String> {
+        let said = |error: DockerError| error.to_string();
         let until = Instant::now() + self.call.deadline.remaining() / 4;
-        let plan = project.plan(until).await;
-        let plan = plan.map_err(|error| error.to_string())?;
+        let plan = project.plan(until).await.map_err(said)?;
         let records = plan.records();
         let planned: BTreeSet<&String> = records.iter().map(|it| &it.id).collect();
         if planned != seen.ids.iter().collect() {
             return Err("a start would start other containers".to_owned());
         }
-        self.call
-            .steps
-            .acting("setting the restart policy of containers that were created anew to `no`");
-        let done = project.never_restart(&plan, until).await;
-        done.map_err(|error| error.to_string())?;
+        let step = "setting the restart policy of containers that were created anew to `no`";
+        self.call.steps.acting(step);
+        project.never_restart(&plan, until).await.map_err(said)?;
         Ok(plan)
     }
 }
