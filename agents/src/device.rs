@@ -15,10 +15,8 @@ mod find;
 
 pub(crate) use find::{find, is_xen};
 
-/// A block device that is the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Device {
-    /// Its path in /dev.
     pub(crate) path: PathBuf,
     /// `major:minor`, as in mountinfo.
     pub(crate) number: String,
@@ -57,7 +55,6 @@ pub(crate) fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<>
 }
 
 impl Device {
-    /// Its number and those of its partitions.
     pub(crate) fn numbers(&self) -> Vec<String> {
         let partitions = entries(&sysfs(&self.number)).filter(|it| it.join("partition").exists());
         let numbers = partitions.filter_map(|it| fs::read_to_string(it.join("dev")).ok());
@@ -71,7 +68,6 @@ impl Device {
         File::open(&self.path)?.seek(SeekFrom::End(0))
     }
 
-    /// Whether it can be opened and has a size.
     pub(crate) fn is_live(&self) -> bool {
         self.size().is_ok_and(|size| size > 0)
     }

@@ -16,7 +16,6 @@ use crate::device::{Device, entries};
 use crate::mounts::{self, Mount};
 use process::Process;
 
-/// As many as a message can name.
 const LONGEST_LIST: usize = 4;
 
 /// The directories in which the kernel and Docker show what is looked for.
@@ -24,7 +23,6 @@ const LONGEST_LIST: usize = 4;
 struct Kernel {
     /// /sys/dev/block: disks and partitions by their numbers.
     devices: PathBuf,
-    /// /sys/class/block.
     block: PathBuf,
     proc: PathBuf,
     /// Where Docker keeps what it knows of its containers.
@@ -59,7 +57,6 @@ pub(crate) fn drivers(device: &Device) -> Vec<String> {
 /// A process or a container that holds the device, or a file system that is mounted below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    /// Its name, for people.
     pub(crate) name: String,
     /// What ends it, if it is known not to end by itself.
     pub(crate) remedy: Option<String>,

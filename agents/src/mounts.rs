@@ -10,20 +10,16 @@ use nix::mount::{MntFlags, umount2};
 
 use crate::device;
 
-/// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {
     /// `major:minor`.
     pub(crate) device: String,
     /// What of it is mounted: `/`, or a directory of it; `mnt:[4026532]` for a mount namespace that is kept.
     pub(crate) root: PathBuf,
-    /// Where it is mounted.
     pub(crate) point: PathBuf,
-    /// Whether files can be written through this mount.
     pub(crate) writable: bool,
     /// Whether it takes part in what is mounted and unmounted elsewhere (`shared` or `master`).
     pub(crate) follows: bool,
-    /// The type of the file system.
     pub(crate) kind: String,
     /// What is mounted, as given to mount(2).
     pub(crate) source: PathBuf,
@@ -106,7 +102,6 @@ pub(crate) fn unescaped(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// The mounts in the text of a mountinfo.
 #[cfg(test)]
 pub(crate) fn parsed(text: &str) -> Vec<Mount> {
     text.lines()

@@ -16,7 +16,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The properties that turn fencing on and off. Pacemaker 3.0.2 took on the second name and still knows the first.
 const FENCING: [&str; 2] = ["stonith-enabled", "fencing-enabled"];
 
-/// Whether the cluster fences nodes that it has lost.
 pub(crate) async fn is_fencing_on(deadline: Deadline) -> Result<bool, String> {
     for name in FENCING {
         // `true` is the value that Pacemaker takes when there is none.
@@ -156,7 +155,6 @@ fn parse<'a>(tool: &str, xml: &'a str) -> Result<Document<'a>, String> {
     Document::parse(xml).map_err(|error| format!("{tool}'s answer: {error}"))
 }
 
-/// The elements of this name below another.
 fn elements<'a, 'input>(
     below: Node<'a, 'input>,
     name: &'static str,
@@ -177,7 +175,6 @@ async fn ask(deadline: Deadline, tool: &str, arguments: &[&str]) -> Result<Outpu
     }
 }
 
-/// What the tool wrote, if it ended with 0.
 fn succeeded(tool: &str, answer: Output) -> Result<String, String> {
     if answer.status.success() {
         return Ok(text(&answer.stdout));

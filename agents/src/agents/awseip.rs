@@ -12,7 +12,6 @@ use ec2::{AllocationId, Association, AwsError, ElasticIp, ErrorKind, Interface, 
 pub(super) type AwsEip = AddressAgent<AwsEipParameters>;
 
 address_parameters! {
-    /// The parameters of awseip.
     struct AwsEipParameters {
         allocation_id: AllocationId = required, unique, "allocation id of the Elastic IP",
             "The allocation id of the Elastic IP, such as eipalloc-02c7cf64a5cd449cf.";

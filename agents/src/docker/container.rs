@@ -33,7 +33,6 @@ pub(super) struct Container {
     pub(super) version: Option<String>,
     pub(super) state: RunState,
     pub(super) health: Health,
-    /// Docker's text for both, such as `Exited (137) 3 seconds ago`.
     pub(super) status: String,
     /// The services that it needs, or why the label cannot be read.
     pub(super) depends_on: Result<Vec<Dependency>, String>,

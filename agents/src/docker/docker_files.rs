@@ -35,7 +35,6 @@ struct Config {
 /// The containers about which Docker keeps files.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct OnDisk {
-    /// Those of the project.
     pub(crate) project: Vec<ContainerRecord>,
     /// Those of the project that `docker compose run` created.
     pub(crate) one_offs: Vec<ContainerRecord>,

@@ -25,7 +25,6 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// than 1.41, Docker 29 nothing older than 1.44.
 const API: (u32, u32) = (1, 44);
 
-/// A connection to one Docker daemon.
 #[derive(Debug)]
 pub(super) struct Engine {
     socket: PathBuf,
@@ -34,7 +33,6 @@ pub(super) struct Engine {
     api: String,
 }
 
-/// What Docker is told to do with a container.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Command {
     /// Set its restart policy to `no`.

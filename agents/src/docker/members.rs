@@ -18,7 +18,6 @@ pub(super) const DATABASE: &str = "database";
 /// What versions before 22.3 had in the place of `ai`.
 const FORMER: &str = "databoard";
 
-/// The containers of a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Members {
     /// The PBX: one container of each service.

@@ -52,7 +52,6 @@ const MAX_CONCURRENT: usize = 8;
 /// How long after its deadline the work may take to say how far it came.
 const OVERTIME: Duration = Duration::from_millis(500);
 
-/// A compose project on one Docker daemon.
 #[derive(Debug)]
 pub(crate) struct Project {
     engine: Engine,
@@ -104,7 +103,6 @@ impl Project {
         self.engine.find(id).await
     }
 
-    /// Work on one of the containers.
     fn task<'a>(&'a self, container: &'a Container, deadline: tokio::time::Instant) -> Task<'a> {
         let engine = &self.engine;
         Task {

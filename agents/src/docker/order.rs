@@ -68,12 +68,10 @@ impl Order {
         }
     }
 
-    /// What a container needs before it starts.
     pub(super) fn needs(&self, container: usize) -> &[(usize, Condition)] {
         &self.needs[container]
     }
 
-    /// The containers that need this one.
     pub(super) fn needed_by(&self, container: usize) -> impl Iterator<Item = usize> {
         let all = self.needs.iter().enumerate();
         let dependents = all.filter(move |(_, of)| of.iter().any(|need| need.0 == container));

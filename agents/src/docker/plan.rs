@@ -29,7 +29,6 @@ impl Plan {
         containers.map(|it| it.service.clone()).collect()
     }
 
-    /// What is needed to end the containers without Docker.
     pub(crate) fn records(&self) -> Vec<ContainerRecord> {
         let all = self.containers.iter().zip(&self.found).enumerate();
         let record = |(at, (it, found))| ContainerRecord::of(it, found, self.order.depth(at));

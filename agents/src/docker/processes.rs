@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 const PROC: &str = "/proc";
 
-/// The process ids of containers, by the container's id.
 pub(crate) type Processes = BTreeMap<String, Vec<i32>>;
 
 /// All containers on this node that have processes, whoever runs them.

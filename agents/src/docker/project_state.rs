@@ -6,14 +6,12 @@ use super::container::{Condition, Container};
 use super::members::{DATABASE, Leftover, Members, is_required, was_ever_required};
 use super::run_state::{Health, RunState};
 
-/// Whether a project runs as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProjectState {
     /// It has no containers on this host.
     Absent,
     /// No container runs.
     Stopped,
-    /// All containers run and no health check has failed.
     Running,
     /// A container runs, but the project does not run as it should.
     Broken {
@@ -22,7 +20,9 @@ pub(crate) enum ProjectState {
         ended: Option<String>,
     },
     /// All required containers run, but a container runs that should not, or Docker says something unknown.
-    Unclear { what: Vec<String> },
+    Unclear {
+        what: Vec<String>,
+    },
 }
 
 impl ProjectState {

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-/// Docker's state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RunState {
     /// Never started.
@@ -61,7 +60,6 @@ impl fmt::Display for RunState {
     }
 }
 
-/// The result of a container's health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Health {
     /// The container has no health check.

@@ -12,11 +12,8 @@ use serde_json::Value;
 use crate::device;
 use crate::mounts::{self, Mount};
 
-/// A process.
 pub(super) struct Process {
-    /// Its directory in /proc.
     directory: PathBuf,
-    /// Docker's directory of containers.
     containers: PathBuf,
     pid: u32,
 }
@@ -48,7 +45,6 @@ impl Process {
         fs::read_link(self.directory.join("ns/mnt")).ok()
     }
 
-    /// What is mounted in its namespace.
     pub(super) fn mounts(&self) -> Vec<Mount> {
         mounts::mounts_of(&self.directory).unwrap_or_default()
     }
@@ -82,7 +78,6 @@ impl Process {
         })
     }
 
-    /// The path of its control group.
     fn group(&self) -> Option<String> {
         let groups = self.read("cgroup");
         let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));

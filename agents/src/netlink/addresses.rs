@@ -9,12 +9,10 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 
 use super::{Kernel, NetlinkError, failed};
 
-/// An address of an interface.
 #[derive(Debug, Clone, Copy)]
 pub struct Address {
     /// The address, with the prefix length that it has on the interface.
     pub net: Ipv4Net,
-    /// The kernel's number for the interface.
     pub interface: u32,
     /// Whether the kernel has another address of the same subnet before it, which it prefers as a source.
     pub secondary: bool,

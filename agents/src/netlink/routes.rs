@@ -19,7 +19,6 @@ use rtnetlink::{Error, RouteMessageBuilder};
 use super::{Kernel, NetlinkError, failed};
 use nix::errno::Errno;
 
-/// One way by which packets leave this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextHop {
     pub interface: u32,
@@ -114,7 +113,6 @@ impl Route {
         Some(route)
     }
 
-    /// The route as the kernel wants to be told. Several next hops cannot be told.
     fn to_message(&self) -> RouteMessage {
         let mut builder = RouteMessageBuilder::<Ipv4Addr>::new()
             .destination_prefix(self.destination.addr(), self.destination.prefix_len())
@@ -191,7 +189,6 @@ impl fmt::Display for Route {
     }
 }
 
-/// How a route is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
     /// It must not be there: no route with its destination, metric and type of service is.

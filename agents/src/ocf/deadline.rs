@@ -13,7 +13,6 @@ fn reserve(timeout: Duration) -> Duration {
         .min(timeout / 2)
 }
 
-/// The deadline of an action that started at `start` and that Pacemaker kills after `timeout`.
 pub(crate) fn of_action(start: Instant, timeout: Duration) -> Deadline {
     Deadline::after(start, timeout - reserve(timeout))
 }

@@ -8,19 +8,15 @@ use ec2::{AwsError, ErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// Done; for a monitor: the resource runs.
     Success = 0,
     /// Failed. Pacemaker may try again here.
     Generic = 1,
-    /// The agent was called in a wrong way.
     Arguments = 2,
-    /// There is no such action.
     Unimplemented = 3,
     /// Something that the resource needs is not on this node. Pacemaker tries another node.
     Installed = 5,
     /// The configuration is wrong on every node. Pacemaker tries no other node.
     Configured = 6,
-    /// The resource does not run here.
     NotRunning = 7,
     /// The resource runs as far as can be seen, but something is wrong (Pacemaker's extension, treated as running).
     Degraded = 190,
@@ -80,10 +76,8 @@ impl From<AwsError> for Failure {
     }
 }
 
-/// What a monitor found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// The resource runs here.
     Running,
     /// The resource does not run here; how that was seen.
     Stopped(String),
@@ -94,7 +88,6 @@ pub(crate) enum Health {
 }
 
 impl Health {
-    /// How a monitor ends that found this.
     pub(super) fn outcome(self) -> Result<(), Failure> {
         match self {
             Health::Running => Ok(()),

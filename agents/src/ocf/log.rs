@@ -80,7 +80,6 @@ fn facility() -> Option<Facility> {
     })
 }
 
-/// The system log (syslog(3)).
 struct SystemLog(Facility);
 
 impl SystemLog {

@@ -21,7 +21,6 @@ use params::{Parameters, Reader};
 pub(crate) use state_file::StateFile;
 pub(crate) use supervise::Steps;
 
-/// What an agent says about itself in its meta-data.
 #[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) name: &'static str,
@@ -64,7 +63,6 @@ pub(crate) trait Agent: Sized {
     const DESCRIPTION: Description;
     type Parameters: Parameters;
 
-    /// The agent for one call.
     fn new(parameters: Self::Parameters, call: Call) -> Self;
 
     /// Starts the resource; success if it runs already. An error says why it does not run here now.
@@ -81,21 +79,17 @@ pub(crate) trait Agent: Sized {
 /// From this `OCF_CHECK_LEVEL` on, an agent also asks others: EC2, the disk, the PBX itself.
 const IN_DEPTH: u32 = 10;
 
-/// One call of the agent.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) deadline: Deadline,
     /// Whether it is a monitor outside of any interval: "does it run here?"
     pub(crate) probe: bool,
-    /// `OCF_CHECK_LEVEL`.
     pub(crate) check_level: u32,
-    /// The name of the resource in the cluster.
     pub(crate) resource: String,
     pub(crate) steps: Steps,
 }
 
 impl Call {
-    /// Whether the agent also asks others.
     pub(crate) fn in_depth(&self) -> bool {
         self.check_level >= IN_DEPTH
     }
@@ -232,7 +226,6 @@ fn run<A: Agent>(action: Action, started: Instant) -> u8 {
     done.unwrap_or_else(|failure| end(Err(failure)))
 }
 
-/// What the meta-data advises for an action.
 fn advised_timeout(agent: &Description, action: Action, check_level: u32) -> Duration {
     let name = match action {
         Action::Start => "start",

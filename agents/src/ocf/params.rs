@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 use std::path::{Component, PathBuf};
 use std::time::Duration;
 
-/// What the meta-data says about one parameter.
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
@@ -16,7 +15,6 @@ pub(crate) struct Parameter {
     pub(crate) long: &'static str,
 }
 
-/// Whether the user has to give a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     Required,
@@ -43,7 +41,6 @@ pub(crate) trait Parameters: Sized {
 
 /// A type that the value of a parameter can have.
 pub(crate) trait Value: Sized {
-    /// The meta-data's type.
     const CONTENT: &'static str;
     /// Reads the value. An error is a sentence with the text and what it should be.
     fn parse(text: &str) -> Result<Self, String>;
@@ -51,7 +48,6 @@ pub(crate) trait Value: Sized {
 
 /// Reads values and collects everything that is wrong with them. It has a method for each presence in `parameters!`.
 pub(crate) struct Reader<'a> {
-    /// Finds a value by its name.
     value: &'a dyn Fn(&str) -> Option<String>,
     /// What is wrong, a sentence each.
     pub(crate) problems: Vec<String>,

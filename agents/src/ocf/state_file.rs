@@ -14,7 +14,6 @@ use super::exit::Failure;
 
 const DIRECTORY: &str = "/run/portsip-ha";
 
-/// The file of one resource of one agent.
 #[derive(Debug)]
 pub(crate) struct StateFile(PathBuf);
 
@@ -57,7 +56,6 @@ impl StateFile {
         }
     }
 
-    /// How long ago it was written.
     pub(crate) fn age(&self) -> Option<Duration> {
         let written = fs::metadata(&self.0).ok()?.modified().ok()?;
         Some(written.elapsed().unwrap_or_default())

@@ -24,7 +24,6 @@ const END_MARK: &str = "\u{4}";
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     to: Option<File>,
-    /// The last change that was logged.
     logged: RefCell<String>,
 }
 

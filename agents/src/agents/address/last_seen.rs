@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::ocf::{Failure, StateFile};
 
-/// The record of one resource.
 #[derive(Debug)]
 pub(super) struct LastSeen {
     file: StateFile,
@@ -14,7 +13,6 @@ pub(super) struct LastSeen {
     what: String,
 }
 
-/// Who showed the address here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Witness {
     /// The instance metadata, as usual.
@@ -47,7 +45,6 @@ impl LastSeen {
         self.file.save_if_possible(&Note { what, witness });
     }
 
-    /// Notes that a stop gave the address up.
     pub(super) fn remove(&self) {
         self.file.remove();
     }
@@ -58,7 +55,6 @@ impl LastSeen {
         (note.what == self.what).then_some(note.witness)
     }
 
-    /// How long ago the address was seen here, if ever.
     pub(super) fn age(&self) -> Option<Duration> {
         self.witness().and_then(|_| self.file.age())
     }

@@ -31,7 +31,6 @@ const EC2_TIMEOUT: Duration = Duration::from_secs(8);
 /// seen to lose addresses for a moment.
 const METADATA_DOUBT: Duration = Duration::from_secs(120);
 
-/// The operations that the meta-data of an agent of an address advises.
 pub(super) const ACTIONS: &[Advice] = &[
     Advice::timeout("start", 60),
     Advice::timeout("stop", 60),
@@ -71,7 +70,6 @@ macro_rules! address_parameters {
 }
 pub(super) use address_parameters;
 
-/// The values of the parameters that all agents of an address have.
 pub(super) struct Shared<'a> {
     pub(super) interface: Option<&'a InterfaceName>,
     pub(super) profile: Option<&'a str>,
@@ -87,7 +85,6 @@ pub(super) trait SharedParameters {
 pub(super) trait Address: Parameters + SharedParameters {
     const DESCRIPTION: Description;
 
-    /// What people call it.
     fn name(&self) -> String;
     /// What tells the address from that of another configuration.
     fn identity(&self) -> String {
@@ -127,7 +124,6 @@ impl Location<'_> {
     }
 }
 
-/// The agent of an address.
 #[derive(Debug)]
 pub(super) struct AddressAgent<A: Address> {
     address: A,
@@ -224,7 +220,6 @@ impl<A: Address> AddressAgent<A> {
         }
     }
 
-    /// The interface of the address, and EC2.
     async fn locate(&self, deadline: Deadline) -> Result<Location<'_>, AwsError> {
         let step = "asking the instance metadata for the interface";
         self.call.steps.doing(step);

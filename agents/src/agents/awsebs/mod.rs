@@ -23,7 +23,6 @@ use ec2::{
 };
 
 parameters! {
-    /// The parameters of awsebs.
     struct AwsEbsParameters {
         volume_id: VolumeId = required, unique, "id of the volume",
             "The id of the EBS volume, such as vol-0e06e1e9da3c49b67. It is never formatted. Multi-Attach has to be off.";
@@ -79,7 +78,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const EC2_POLL_INTERVAL: Duration = Duration::from_millis(300);
 const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The agent.
 #[derive(Debug)]
 pub(super) struct AwsEbs {
     parameters: AwsEbsParameters,
@@ -98,7 +96,6 @@ struct PendingAttachment {
     seen: bool,
     /// When the attachment was requested, or seen in a description.
     attached: SystemTime,
-    /// When a stop requested the detachment.
     detached: Option<SystemTime>,
 }
 
@@ -159,7 +156,6 @@ impl AwsEbs {
         noted.filter(|noted| noted.volume == self.id().as_str())
     }
 
-    /// An attachment as of now.
     fn attachment_now(&self, device: &str, seen: bool) -> PendingAttachment {
         PendingAttachment {
             volume: self.id().to_string(),
@@ -207,7 +203,6 @@ impl AwsEbs {
         retry_transient(deadline, ask).await
     }
 
-    /// This instance and EC2.
     async fn locate(&self, deadline: Deadline) -> Result<(InstanceId, Ec2), AwsError> {
         self.call.steps.doing("asking which instance this is");
         let here = self.instance(deadline).await?;
@@ -217,7 +212,6 @@ impl AwsEbs {
         Ok((here, Ec2::connect_by(deadline, region, profile).await?))
     }
 
-    /// Says that EC2 is being asked. `known` is what is known so far.
     fn asking_ec2(&self, known: &str) {
         let step = format!("asking EC2 where {} is{known}", self.id());
         self.call.steps.doing(step);

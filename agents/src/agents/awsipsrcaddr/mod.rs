@@ -21,7 +21,6 @@ use nix::errno::Errno;
 use wanted::PROTOCOL;
 
 parameters! {
-    /// The parameters of awsipsrcaddr.
     struct AwsIpSrcAddrParameters {
         ipaddress: Ipv4Addr = required, unique, "address to send from",
             "The address that packets to the Internet are sent from: the virtual address, which another resource (ocf:heartbeat:IPaddr2) has put on an interface, with any prefix length.";

@@ -21,7 +21,6 @@ use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 use service::SipTransport;
 
 parameters! {
-    /// The parameters of pbx.
     struct PbxParameters {
         project: String = default("portsip"), unique, "compose project",
             "The Docker Compose project whose containers are the PBX. They have to exist on every node: create them with `docker compose create --no-recreate`.";

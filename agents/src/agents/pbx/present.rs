@@ -11,7 +11,6 @@ use crate::docker::{ContainerRecord, OnDisk, processes};
 /// The containers that have processes.
 #[derive(Debug, Default)]
 pub(super) struct Present {
-    /// The PBX.
     pub(super) pbx: Vec<ContainerRecord>,
     /// Those of `docker compose run`: they use the data, but are no part of the PBX.
     pub(super) one_offs: Vec<ContainerRecord>,
@@ -34,7 +33,6 @@ impl Present {
     }
 }
 
-/// The names in a sentence.
 pub(super) fn names(of: &[ContainerRecord]) -> String {
     let names: Vec<&str> = of.iter().map(|it| it.name.as_str()).collect();
     names.join(", ")
