@@ -12,7 +12,6 @@ use ec2::Deadline;
 
 /// An answer takes some tens of milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The properties that turn fencing on and off. Pacemaker 3.0.2 took on the second name and still knows the first.
 const FENCING: [&str; 2] = ["stonith-enabled", "fencing-enabled"];
 

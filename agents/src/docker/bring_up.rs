@@ -11,10 +11,8 @@ use super::run_state::{Health, RunState};
 
 /// How often a container is inspected while its state or health is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
 /// How long a container that has ended before must run until its start counts.
 const MUST_RUN_FOR: Duration = Duration::from_secs(1);
-
 /// How long Docker may take for a command at least, however little time is left.
 const MIN_COMMAND_TIME: Duration = Duration::from_secs(1);
 

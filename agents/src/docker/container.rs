@@ -13,7 +13,6 @@ const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// The image's own label, which a container inherits.
 const VERSION: &str = "version";
-
 /// How many characters of the output of a health check or a container go into an error.
 const OUTPUT: usize = 200;
 

@@ -14,7 +14,6 @@ use super::signal;
 
 /// How long killed processes may take to end. One that waits for a device that hangs never ends.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How often the processes are listed.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 

@@ -17,10 +17,8 @@ use super::version::{OLDEST, is_too_old};
 
 /// How long Docker may take to answer a query, which it answers from memory. A Docker that takes longer hangs.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long an error may wait for the last lines that a container wrote.
 const LOG_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The version of the API that is used if the daemon knows it. No version suits all: Docker 20.10 knows nothing newer
 /// than 1.41, Docker 29 nothing older than 1.44.
 const API: (u32, u32) = (1, 44);

@@ -48,7 +48,6 @@ use run_state::RunState;
 /// How many requests that make Docker work are sent at the same time. With more, runc processes only wait for
 /// each other.
 const MAX_CONCURRENT: usize = 8;
-
 /// How long after its deadline the work may take to say how far it came.
 const OVERTIME: Duration = Duration::from_millis(500);
 

@@ -13,7 +13,6 @@ use super::{Project, signal};
 
 /// How far back the events of Docker are read. Docker keeps the last 256, which is less.
 const EVENTS_SINCE: Duration = Duration::from_secs(3600);
-
 /// How long before the end of a container a signal counts as its cause, in nanoseconds.
 const CAUSE_WINDOW: i64 = 60 * 1_000_000_000;
 

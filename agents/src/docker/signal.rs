@@ -7,7 +7,6 @@ use nix::sys::signal::Signal;
 pub(super) const KILL: i32 = Signal::SIGKILL as i32;
 pub(super) const TERM: i32 = Signal::SIGTERM as i32;
 pub(super) const INT: i32 = Signal::SIGINT as i32;
-
 /// The first and the last real-time signal (signal(7)), as Docker counts them.
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;

@@ -19,7 +19,6 @@ use super::{MAX_CONCURRENT, Project, processes};
 
 /// How long Docker may take beyond the grace. A stop that takes longer hangs.
 const BEYOND_GRACE: Duration = Duration::from_secs(10);
-
 /// How much time is kept back for killing.
 const KILL_RESERVE: Duration = Duration::from_secs(3);
 

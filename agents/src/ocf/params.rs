@@ -41,7 +41,8 @@ pub(crate) trait Parameters: Sized {
 
 /// A type that the value of a parameter can have.
 pub(crate) trait Value: Sized {
-    const CONTENT: &'static str;
+    /// The type in the meta-data.
+    const CONTENT: &'static str = "string";
     /// Reads the value. An error is a sentence with the text and what it should be.
     fn parse(text: &str) -> Result<Self, String>;
 }
@@ -136,7 +137,6 @@ pub(crate) use parameters;
 macro_rules! ids {
     ($($type:ty),+) => {$(
         impl Value for $type {
-            const CONTENT: &'static str = "string";
             fn parse(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|problem: ec2::Malformed| problem.to_string())
             }
@@ -151,7 +151,6 @@ ids!(
 );
 
 impl Value for Ipv4Addr {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
         let address = text.parse();
         address.map_err(|_| format!("`{text}` is not an IPv4 address"))
@@ -190,7 +189,6 @@ impl Value for Duration {
 
 /// An absolute path without `..`.
 impl Value for PathBuf {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
         let path = PathBuf::from(text);
         if path.is_absolute() && path.components().all(|part| part != Component::ParentDir) {
@@ -202,7 +200,6 @@ impl Value for PathBuf {
 }
 
 impl Value for String {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
         match text.chars().any(char::is_control) {
             true => Err("it has control characters".to_owned()),

@@ -13,7 +13,6 @@ const LONGEST_NAME: usize = 15;
 pub(crate) struct InterfaceName(String);
 
 impl Value for InterfaceName {
-    const CONTENT: &'static str = "string";
     /// The kernel's own rule (`dev_valid_name`, net/core/dev.c), and no `:`, which begins an alias.
     fn parse(text: &str) -> Result<Self, String> {
         let is_plain = |c: char| c.is_ascii_graphic() && !"/:".contains(c);

@@ -65,7 +65,6 @@ impl std::fmt::Display for DeviceName {
 }
 
 impl Value for DeviceName {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
         let name = Self::all().find(|name| name.is(text));
         name.ok_or_else(|| format!("`{text}` is not a device name from /dev/sdf to /dev/sdp"))

@@ -13,7 +13,6 @@ use crate::netlink::{Address, NextHop, Route};
 /// (include/uapi/linux/rtnetlink.h), nor iproute2 (etc/iproute2/rt_protos), nor FRR (186 to 199),
 /// OVN (84) or Calico (80) uses this number.
 pub(super) const PROTOCOL: u8 = 145;
-
 /// Higher than the metric of other routes. The agent's routes win over default routes because they are more specific,
 /// whatever the metric. Other routes to the same destinations, such as those of a VPN that takes all traffic, win over
 /// the agent's.

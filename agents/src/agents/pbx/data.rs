@@ -14,7 +14,6 @@ use crate::ocf::Failure;
 
 /// Where the version of the data is, below the directory. `initdt` writes it.
 const VERSION: &str = "pbx/VERSION";
-
 /// How many containers of others are named.
 const SHOWN: usize = 3;
 

@@ -16,11 +16,9 @@ use crate::ocf::params::Value;
 /// RFC 3261's T1: the time after which a request over UDP is sent again. It is doubled each time, up to T2.
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
-
 /// The backoff after an attempt that was refused. It is doubled each time, up to the maximum.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
-
 /// The first bytes of every SIP response (RFC 3261, 7.2).
 const RESPONSE: &[u8; 8] = b"SIP/2.0 ";
 
@@ -35,7 +33,6 @@ pub(crate) enum SipTransport {
 }
 
 impl Value for SipTransport {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "udp" => Ok(Self::Udp),

@@ -11,10 +11,8 @@ use crate::ocf::Failure;
 /// How long a start waits for a Docker that does not answer: at boot it comes up after Pacemaker. After that time,
 /// another node has to start the PBX.
 const DOCKER_BOOT_TIMEOUT: Duration = Duration::from_secs(45);
-
 /// How often a start looks for Docker meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
-
 /// How often a start is retried when Docker itself is at fault, and after what time.
 const RETRIES: u32 = 4;
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);

@@ -11,7 +11,6 @@ use crate::ocf::Failure;
 
 /// How long Docker may not answer before the containers are ended without it: it may only be restarting.
 const DOCKER_RESTART_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How often a stop looks for Docker meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
