@@ -130,8 +130,7 @@ impl Kernel {
         found
     }
 
-    /// Who has the device mounted in another mount namespace, has a file of it open, or the device itself. What is
-    /// found soonest is told first.
+    /// Who has the device mounted in another mount namespace, or it or a file of it open. Who is found first is told first.
     fn users_of(&self, numbers: &[String], tell: &dyn Fn(User)) {
         let own_mounts = mounts::mounts_of(&self.proc.join("self")).unwrap_or_default();
         let mut devices: BTreeSet<String> = numbers.iter().cloned().collect();

@@ -39,8 +39,7 @@ pub(crate) fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
 }
 
 impl Mount {
-    /// Whether it is a file system on one of these devices. btrfs has numbers of its own in mountinfo: there, what
-    /// was given to mount(2) tells.
+    /// Whether it is a file system on one of these devices. btrfs has numbers of its own: there, the source tells.
     pub(crate) fn is_on(&self, numbers: &[String]) -> bool {
         let has_own_number = self.device.starts_with("0:") && self.source.starts_with("/dev/");
         numbers.contains(&self.device) || has_own_number && is_one_of(&self.source, numbers)

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::cgroup;
 use super::container::{Container, Inspection};
-use super::processes::{self, Processes};
+use super::processes;
 use super::signal;
 
 /// How long killed processes may take to end. One that waits for a device that hangs never ends.
@@ -117,7 +117,19 @@ async fn end_level(level: &[&ContainerRecord], grace: Duration, time: Duration) 
     let grace_of = |it: &ContainerRecord| grace_of(grace, it.stop_timeout).min(longest);
     let graces = level.iter().map(|it| grace_of(it));
     let end = began + graces.max().unwrap_or_default() + for_killing;
-    send_stop_signals(level, &processes::of_containers());
+    let processes = processes::of_containers();
+    for container in level {
+        let of_this = processes.get(&container.id);
+        let Some(first) = of_this.and_then(|it| processes::first_of(it)) else {
+            continue;
+        };
+        let (name, signal) = (&container.name, container.stop_signal);
+        tracing::info!("sending signal {signal} to process {first} of {name}, without Docker");
+        if let Err(error) = signal::send(first, signal) {
+            tracing::warn!("send signal {signal} to process {first} of {name}: {error}");
+        }
+        cgroup::thaw(&container.id, first);
+    }
     loop {
         let processes = processes::of_containers();
         let left = level
@@ -133,21 +145,6 @@ async fn end_level(level: &[&ContainerRecord], grace: Duration, time: Duration) 
             return;
         }
         sleep(POLL_INTERVAL).await;
-    }
-}
-
-fn send_stop_signals(level: &[&ContainerRecord], processes: &Processes) {
-    for container in level {
-        let of_this = processes.get(&container.id);
-        let Some(first) = of_this.and_then(|it| processes::first_of(it)) else {
-            continue;
-        };
-        let (name, signal) = (&container.name, container.stop_signal);
-        tracing::info!("sending signal {signal} to process {first} of {name}, without Docker");
-        if let Err(error) = signal::send(first, signal) {
-            tracing::warn!("send signal {signal} to process {first} of {name}: {error}");
-        }
-        cgroup::thaw(&container.id, first);
     }
 }
 

@@ -59,8 +59,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Fails when this Docker is too old to be supported. The text is short, because `pcs status` shows only the
-    /// beginning of a reason.
+    /// Fails when this Docker is too old. The text is short, because `pcs status` shows only the beginning of a reason.
     pub(super) fn check_version(&self) -> Result {
         let version = &self.version;
         if is_too_old(version) {
@@ -113,8 +112,7 @@ impl Engine {
         }
     }
 
-    /// What happened to a container between these two times since 1970. Docker keeps the last 256 events of all
-    /// containers.
+    /// What happened to a container between these two times since 1970. Docker keeps 256 events of all containers.
     pub(super) async fn events(
         &self,
         container: &Container,

@@ -45,8 +45,7 @@ pub(crate) use plan::Plan;
 pub(crate) use project_state::ProjectState;
 use run_state::RunState;
 
-/// How many requests that make Docker work are sent at the same time. With more, runc processes only wait for
-/// each other.
+/// How many requests that make Docker work are sent at the same time. With more, runc processes wait for each other.
 const MAX_CONCURRENT: usize = 8;
 /// How long after its deadline the work may take to say how far it came.
 const OVERTIME: Duration = Duration::from_millis(500);
@@ -111,8 +110,7 @@ impl Project {
         }
     }
 
-    /// Ends `work` at the deadline when the daemon hangs. Otherwise the work ends before it by itself, with an
-    /// error that says more.
+    /// Ends `work` at the deadline when the daemon hangs. Otherwise it ends by itself, with an error that says more.
     async fn by<T>(
         &self,
         deadline: Instant,

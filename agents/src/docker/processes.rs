@@ -83,8 +83,7 @@ fn pids(proc: &Path) -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The directories of a process's threads that are not dead. The first thread may have ended before the others, and then
-/// the process looks like a zombie.
+/// The directories of a process's threads that are not dead. Without its first thread, a process looks like a zombie.
 pub(crate) fn live_threads(process: &Path) -> impl Iterator<Item = PathBuf> {
     let threads = fs::read_dir(process.join("task"));
     let threads = threads.into_iter().flatten().flatten();

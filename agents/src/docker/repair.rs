@@ -108,8 +108,7 @@ enum Cause {
     Unknown,
 }
 
-/// Judges by the events of one container (`GET /events`). Only the signals in `ending` end it: SIGHUP, for example,
-/// does not.
+/// Judges by the events of one container (`GET /events`). Only the signals in `ending` end it: SIGHUP does not.
 fn cause_of_end(events: &[Value], ending: &[i32]) -> Cause {
     let is = |event: &Value, action: &str| event["Action"] == action;
     let Some(died) = events.iter().rposition(|event| is(event, "die")) else {

@@ -98,8 +98,7 @@ impl<'a> Launch<'a> {
         DockerError::all(errors)
     }
 
-    /// Starts a container when its dependencies are ready, and then waits for what others need of it. Ends early
-    /// when another container has failed.
+    /// Starts a container when its dependencies are ready, and waits for what others need of it. Ends early if one fails.
     async fn start_one(&self, at: usize) -> Result {
         let Launch { plan, reached, .. } = self;
         let task = self.project.task(&plan.containers[at], self.deadline);

@@ -96,8 +96,7 @@ impl Process {
         Some(service.to_owned())
     }
 
-    /// What ends the process for good, if Docker starts its container again whenever it ends and nobody is stopping
-    /// the container.
+    /// What ends the process for good, if Docker starts its container again whenever it ends and nobody stops that.
     pub(super) fn remedy(&self) -> Option<String> {
         let path = self.group()?;
         let container = Container::of(&self.containers, container(&path)?)?;

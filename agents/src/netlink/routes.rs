@@ -241,8 +241,7 @@ impl Kernel {
         written.await.map_err(failed(doing))
     }
 
-    /// Deletes exactly this route. With its interface or its source address the kernel has deleted it
-    /// itself; that is no error.
+    /// Deletes exactly this route. It is no error that the kernel has deleted it with its interface or its source.
     pub async fn delete_route(&self, route: &Route) -> Result<(), NetlinkError> {
         let request = self.handle.route().del(route.to_message());
         let done = request.execute().await;
@@ -250,8 +249,7 @@ impl Kernel {
         if_there(done).map(Option::unwrap_or_default)
     }
 
-    /// The source address that the kernel would choose for a packet to `destination` of a program
-    /// that has chosen none; none if there is no way there. Nothing is sent.
+    /// The source address that the kernel would choose for a packet; none if there is no way there. Nothing is sent.
     pub async fn source_towards(
         &self,
         destination: Ipv4Addr,

@@ -119,8 +119,7 @@ enum Action {
     ValidateAll,
 }
 
-/// The action that Pacemaker calls instead of a stop and a start when only reloadable parameters have changed. It does
-/// so only where the meta-data lists the action.
+/// What Pacemaker calls instead of a stop and a start when only reloadable parameters have changed.
 const RELOAD_AGENT: &str = "reload-agent";
 
 /// Runs the agent as the command line and the environment say.

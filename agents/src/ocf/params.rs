@@ -27,8 +27,7 @@ pub(crate) enum Presence {
 pub(crate) enum Mark {
     /// No other resource may have the same value.
     Unique,
-    /// A new value takes effect with the next action. Pacemaker then calls `reload-agent` instead of
-    /// a stop and a start.
+    /// A new value takes effect with the next action. Pacemaker calls `reload-agent` instead of a stop and a start.
     Reloadable,
 }
 

@@ -93,8 +93,7 @@ fn failed<E: Display>(what: &str) -> impl Fn(E) -> Failure {
     move |error| Failure::generic(format!("{what}: {error}"))
 }
 
-/// Reads whole lines in a thread, until the other end is closed. Half a line is dropped: 19 of the exit code 190 would
-/// be a failure.
+/// Reads whole lines in a thread, until the other end is closed. Half a line, such as 19 of code 190, is dropped.
 fn lines_of(from: impl Read + Send + 'static) -> io::Result<Receiver<String>> {
     let (send, lines) = channel();
     std::thread::Builder::new().spawn(move || {

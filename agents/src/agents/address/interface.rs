@@ -27,8 +27,7 @@ impl Value for InterfaceName {
     }
 }
 
-/// The interface of that name in the instance metadata, or the primary one. `NotFound` if this node has no such
-/// interface.
+/// The interface of that name in the instance metadata, or the primary one. `NotFound` if this node does not have it.
 pub(super) fn in_metadata<'a>(
     metadata: &'a Metadata,
     name: Option<&InterfaceName>,

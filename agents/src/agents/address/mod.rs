@@ -210,8 +210,7 @@ impl<A: Address> Agent for AddressAgent<A> {
 }
 
 impl<A: Address> AddressAgent<A> {
-    /// Whether the metadata shows the address on its interface. An interface that this node does not have carries
-    /// none.
+    /// Whether the metadata shows the address on its interface. An interface that this node does not have has none.
     fn is_shown(&self) -> Result<bool, AwsError> {
         let metadata = Metadata::connect_by(self.call.deadline)?;
         match interface::in_metadata(&metadata, self.address.shared().interface) {
@@ -298,8 +297,7 @@ impl<A: Address> AddressAgent<A> {
         }
     }
 
-    /// Waits until the metadata shows the address, or shows it no more. False if that takes too long. Silence is taken to
-    /// be the absence of the address.
+    /// Waits until the metadata shows the address, or does not. False if that takes too long. Silence shows nothing.
     async fn metadata_follows(&self, shown: bool, patience: Deadline) -> bool {
         while self.is_shown().unwrap_or(false) != shown {
             if !patience.sleep(POLL_INTERVAL).await {

@@ -236,8 +236,7 @@ fn detach_retry_at(answer: &Result<(), AwsError>) -> Instant {
     Instant::now() + pause
 }
 
-/// Ignores an error that shows that the call may have raced with another one. The caller reads the volume's state
-/// again.
+/// Ignores an error that shows that the call may have raced with another one. The caller looks at the volume again.
 fn ignore_race(answer: Result<(), AwsError>) -> Result<(), AwsError> {
     use ErrorKind::{InUse, NotFound, Unknown, WrongState};
     let Err(error) = answer else { return Ok(()) };

@@ -17,8 +17,7 @@ mod tests;
 
 /// How long EC2 is asked about a volume that this node does not seem to have.
 const ABSENT_TIMEOUT: Duration = Duration::from_secs(8);
-/// After this time an attach request of an action that was killed has reached EC2 or is lost, and EC2's
-/// descriptions show it.
+/// After this time EC2's descriptions show whether the attach request of an action that was killed has reached EC2.
 const ATTACH_REQUEST_SETTLED: Duration = Duration::from_secs(10);
 
 /// What the kernel and EC2 showed at one moment of a stop, when nothing on this node uses the volume any more.
@@ -120,8 +119,7 @@ impl AwsEbs {
         Ok(())
     }
 
-    /// On Xen only its name says that a device is the volume. Another volume may have the name by now, and must not
-    /// be unmounted.
+    /// On Xen only its name says that a device is the volume. A volume that has the name by now must not be unmounted.
     async fn forget_reused_device_name(&self) -> Result<(), Failure> {
         if !self.device().is_some_and(|device| device.by_name) {
             return Ok(());
@@ -136,8 +134,7 @@ impl AwsEbs {
         }
     }
 
-    /// Observes and acts until `decide` ends the stop or the time is over. `was_present` is whether the kernel had
-    /// the device when the stop began.
+    /// Observes and acts until `decide` ends the stop or the time is over. `was_present`: the kernel had the device.
     async fn detach(&self, was_present: bool) -> Result<(), Failure> {
         let mut detachment = Detachment::of(self, was_present).await;
         loop {

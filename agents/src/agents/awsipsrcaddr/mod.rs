@@ -119,7 +119,10 @@ impl Agent for AwsIpSrcAddr {
         // The address's own resource reports when the address is gone, and a route can be repaired. So nothing that is
         // seen here is worth a restart of the PBX.
         self.call.wait(async {
-            if !self.was_started().await? {
+            // Either by this agent, or by an agent of the same name that it replaces: packets leave from the address then.
+            let is_started = self.started.age().is_some()
+                || self.other_source(&Kernel::open()?).await?.is_none();
+            if !is_started {
                 return self.look().await;
             }
             Ok(match self.establish(MONITOR_TIMEOUT).await {
@@ -257,12 +260,6 @@ impl AwsIpSrcAddr {
             )));
         }
         Ok(None)
-    }
-
-    /// Whether the resource was started here: by this agent, or by an agent of the same name that it replaces. Packets
-    /// leave from the address then.
-    async fn was_started(&self) -> Result<bool, Failure> {
-        Ok(self.started.age().is_some() || self.other_source(&Kernel::open()?).await?.is_none())
     }
 
     /// For a probe, and for a monitor of what was never started: reports what is there and changes nothing.

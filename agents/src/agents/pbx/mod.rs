@@ -85,21 +85,17 @@ impl Agent for Pbx {
     }
 
     fn validate(&self) -> Result<(), Failure> {
-        self.call.wait(self.check_docker())
-    }
-}
-
-impl Pbx {
-    async fn check_docker(&self) -> Result<(), Failure> {
         let deadline = self.call.deadline;
         let checked = async {
             let project = self.connect(deadline.remaining()).await?;
             project.plan(deadline.end()).await.map(drop)
         };
         let failed = |error: DockerError| Failure::installed(error.to_string());
-        checked.await.map_err(failed)
+        self.call.wait(async { checked.await.map_err(failed) })
     }
+}
 
+impl Pbx {
     /// Reaches Docker within `limit` and what is left of the time.
     async fn connect(&self, limit: Duration) -> Result<Project, DockerError> {
         let project = Project::connect(&self.parameters.docker_socket, &self.parameters.project);

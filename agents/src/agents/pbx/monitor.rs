@@ -7,7 +7,7 @@ use super::Pbx;
 use super::data::{Access, Data};
 use super::present::names;
 use super::start_record::{StartRecord, since_boot};
-use crate::docker::{ContainerRecord, DockerError, Observation, Project, ProjectState, processes};
+use crate::docker::{DockerError, Observation, Project, ProjectState, processes};
 use crate::ocf::Health;
 use crate::pacemaker::is_managed;
 
@@ -35,40 +35,40 @@ impl Pbx {
         }
         let taken = self.take_over_new_containers(&project, &seen, &mut record);
         taken.await;
-        let (in_depth, name) = (self.call.in_depth(), &self.parameters.project);
-        match seen.state {
-            ProjectState::Running if in_depth => {
-                self.monitor_in_depth(&project, &seen.all, Vec::new(), record)
-                    .await
-            }
-            ProjectState::Unclear { what } if in_depth => {
-                self.monitor_in_depth(&project, &seen.all, what, record)
-                    .await
-            }
-            ProjectState::Running => Health::Running,
-            ProjectState::Unclear { what } => Health::Degraded(what.join("; ")),
+        let mut shown = match seen.state {
+            ProjectState::Running => Vec::new(),
+            ProjectState::Unclear { what } => what,
             ProjectState::Absent => {
-                Health::Stopped(format!("there are no containers of project {name} here"))
+                let name = &self.parameters.project;
+                let absence = format!("there are no containers of project {name} here");
+                return Health::Stopped(absence);
             }
-            ProjectState::Stopped => Health::Stopped(self.nothing_runs()),
-            ProjectState::Broken {
-                reason,
-                ended: Some(id),
-            } if !self.call.probe => {
+            ProjectState::Stopped => return Health::Stopped(self.nothing_runs()),
+            ProjectState::Broken { reason, ended } => {
+                let Some(id) = ended.filter(|_| !self.call.probe) else {
+                    return Health::Broken(reason);
+                };
                 let repaired = self.start_again(&project, &id, record, &reason).await;
                 let failed = |why| Health::Broken(format!("{reason}; not started again: {why}"));
-                repaired.unwrap_or_else(failed)
+                return repaired.unwrap_or_else(failed);
             }
-            ProjectState::Broken { reason, .. } => Health::Broken(reason),
+        };
+        if !self.call.in_depth() {
+            return with_shown(&shown, Health::Running);
         }
+        if let Ok(data) = Data::at(&self.parameters.data_path) {
+            let known = || seen.all.iter().chain(&record.containers);
+            let is_pbx = |id: &str| known().any(|it| it.id == id);
+            shown.extend(self.held_by_others(&data, &project, is_pbx).await);
+        }
+        with_shown(&shown, self.ask_services(record).await)
     }
 
     fn nothing_runs(&self) -> String {
         format!("no container of project {} runs", self.parameters.project)
     }
 
-    /// What the processes tell that Docker does not. They are looked at for a probe, and when Docker says that nothing
-    /// runs.
+    /// What the processes tell that Docker does not: for a probe, and when Docker says that nothing runs.
     async fn contradicting_processes(
         &self,
         project: &Project,
@@ -98,42 +98,20 @@ impl Pbx {
         }
         let data_path = &self.parameters.data_path;
         // The PBX writes.
-        let writer = Data::at(data_path)
-            .ok()
-            .and_then(|data| data.writer(|_| false));
-        if let Some(id) = writer {
+        let data = Data::at(data_path).ok();
+        if let Some(id) = data.and_then(|data| data.writer(|_| false)) {
             return Some(Health::Broken(format!(
                 "something uses {}, although the PBX does not run: the container {}",
                 data_path.display(),
                 self.name_of(project, &id).await
             )));
         }
-        (!says_stopped).then(|| {
-            Health::Stopped(format!(
-                "{}: Docker believes that some do, but none has a process",
-                self.nothing_runs()
-            ))
-        })
+        let seen = self.nothing_runs();
+        let seen = format!("{seen}: Docker believes that some do, but none has a process");
+        (!says_stopped).then_some(Health::Stopped(seen))
     }
 
-    /// At level 10, when the containers run. `shown` is what is unclear about them.
-    async fn monitor_in_depth(
-        &self,
-        project: &Project,
-        all: &[ContainerRecord],
-        mut shown: Vec<String>,
-        record: StartRecord,
-    ) -> Health {
-        if let Ok(data) = Data::at(&self.parameters.data_path) {
-            let known = || all.iter().chain(&record.containers);
-            let is_pbx = |id: &str| known().any(|it| it.id == id);
-            shown.extend(self.held_by_others(&data, project, is_pbx).await);
-        }
-        with_shown(&shown, self.ask_services(record).await)
-    }
-
-    /// Starts the one container that has ended again, if that is allowed. `broken` is what is wrong now. An error says why
-    /// the container was not started again.
+    /// Starts the one container that has ended again. `broken` is what is wrong now. An error says why that is not allowed.
     async fn start_again(
         &self,
         project: &Project,
@@ -165,12 +143,9 @@ impl Pbx {
         let done = project.start_again(ended, until).await;
         record.was_answered(&done);
         self.started.save_if_possible(&record);
-        Ok(match done {
-            Ok(()) => Health::Degraded(format!(
-                "{name} had ended with code {code} and was started again; the other containers ran on"
-            )),
-            Err(error) => Health::Broken(format!("{broken}; {error}")),
-        })
+        Ok(done.map(|()| {
+            format!("{name} had ended with code {code} and was started again; the other containers ran on")
+        }))
     }
 
     /// What the processes tell when Docker tells nothing.

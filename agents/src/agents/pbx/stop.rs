@@ -24,7 +24,10 @@ impl Pbx {
         let patience = deadline.at_most(DOCKER_RESTART_TIMEOUT.min(deadline.remaining() / 4));
         loop {
             let done = match self.stop_with_docker(&record).await {
-                Ok(left) => self.end_unknown_to_docker(&left).await,
+                Ok(left) => {
+                    let why = "Docker has stopped the PBX and does not know of these";
+                    self.end(&left, why, "Docker does not know of them").await
+                }
                 Err(error)
                     if error.is_unreachable()
                         && !patience.is_over()
@@ -73,12 +76,6 @@ impl Pbx {
             }
         }
         Ok(present.all_to_end())
-    }
-
-    /// Returns why the PBX may still run.
-    async fn end_unknown_to_docker(&self, running: &[ContainerRecord]) -> Result<(), String> {
-        let why = "Docker has stopped the PBX and does not know of these";
-        self.end(running, why, "Docker does not know of them").await
     }
 
     /// Ends containers in their order and with their own signals, because of `why`. The error names those that still have
