@@ -143,9 +143,12 @@ impl Pbx {
         let done = project.start_again(ended, until).await;
         record.was_answered(&done);
         self.started.save_if_possible(&record);
-        Ok(done.map(|()| {
-            format!("{name} had ended with code {code} and was started again; the other containers ran on")
-        }))
+        Ok(match done {
+            Ok(()) => Health::Degraded(format!(
+                "{name} had ended with code {code} and was started again; the other containers ran on"
+            )),
+            Err(error) => Health::Broken(format!("{broken}; {error}")),
+        })
     }
 
     /// What the processes tell when Docker tells nothing.
