@@ -43,11 +43,6 @@ pub(crate) fn number(device: u64) -> String {
     format!("{}:{}", major(device), minor(device))
 }
 
-/// What sysfs has about a disk or a partition, by its number.
-fn sysfs(number: &str) -> PathBuf {
-    Path::new("/sys/dev/block").join(number)
-}
-
 /// What is in a directory; nothing if it cannot be read.
 pub(crate) fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -56,7 +51,8 @@ pub(crate) fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<>
 
 impl Device {
     pub(crate) fn numbers(&self) -> Vec<String> {
-        let partitions = entries(&sysfs(&self.number)).filter(|it| it.join("partition").exists());
+        let partitions = entries(&Path::new("/sys/dev/block").join(&self.number))
+            .filter(|it| it.join("partition").exists());
         let numbers = partitions.filter_map(|it| fs::read_to_string(it.join("dev")).ok());
         let mut all = vec![self.number.clone()];
         all.extend(numbers.map(|number| number.trim().to_owned()));

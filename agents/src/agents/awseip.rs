@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::address::{ACTIONS, Address, AddressAgent, Location, address_parameters};
-use super::ask_ec2;
+use super::call_ec2;
 use crate::ocf::params::parameters;
 use crate::ocf::{Description, Failure};
 use ec2::{AllocationId, Association, AwsError, ElasticIp, ErrorKind, Interface, retry_transient};
@@ -70,7 +70,7 @@ impl Address for AwsEipParameters {
         ));
         let associate = async || at.ec2.associate(allocation, interface, private).await;
         loop {
-            let Err(error) = ask_ec2(at.deadline, associate).await else {
+            let Err(error) = call_ec2(at.deadline, associate).await else {
                 return Ok(());
             };
             if error.kind != ErrorKind::InvalidValue {
@@ -130,7 +130,7 @@ impl AwsEipParameters {
     async fn look_up(&self, at: &Location<'_>) -> Result<ElasticIp, Failure> {
         at.call.steps.doing("asking EC2 where the Elastic IP is");
         let allocation = &self.allocation_id;
-        let address = ask_ec2(at.deadline, async || at.ec2.elastic_ip(allocation).await).await?;
+        let address = call_ec2(at.deadline, async || at.ec2.elastic_ip(allocation).await).await?;
         match (self.elastic_ip, address.public) {
             (Some(meant), Some(public)) if meant != public => Err(Failure::configured(format!(
                 "{allocation} is {public}, not {meant}; help: correct allocation_id or elastic_ip"

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::address::{ACTIONS, Address, AddressAgent, Location, address_parameters};
-use super::ask_ec2;
+use super::call_ec2;
 use crate::ocf::params::parameters;
 use crate::ocf::{Description, Exit, Failure};
 use ec2::{AwsError, ErrorKind, Interface, retry_transient};
@@ -53,7 +53,7 @@ impl Address for AwsVipParameters {
         let step = format!("assigning {address} to {interface}, wherever it is");
         at.call.steps.acting(step);
         let assign = async || at.ec2.assign(interface, address).await;
-        let assigned = ask_ec2(at.deadline, assign).await;
+        let assigned = call_ec2(at.deadline, assign).await;
         assigned.map_err(|error| match error.kind {
             ErrorKind::InvalidValue => self.refused(at, &error),
             _ => error.into(),

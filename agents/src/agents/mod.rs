@@ -29,7 +29,7 @@ pub fn with_aws_sdk() -> ExitCode {
 }
 
 /// Calls EC2 until it answers, and for a while until a permission that was just given is known.
-async fn ask_ec2<T>(
+async fn call_ec2<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
 ) -> Result<T, AwsError> {

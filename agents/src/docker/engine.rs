@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::container::{Container, Inspection, Summary, shortened};
 use super::error::{DockerError, Result};
 use super::http::{escaped, request};
-use super::version::{OLDEST, is_too_old};
+use super::version::{OLDEST, is_older};
 
 /// How long Docker may take to answer a query, which it answers from memory. A Docker that takes longer hangs.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,7 +23,6 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// than 1.41, Docker 29 nothing older than 1.44.
 const API: (u32, u32) = (1, 44);
 
-#[derive(Debug)]
 pub(super) struct Engine {
     socket: PathBuf,
     version: String,
@@ -62,7 +61,7 @@ impl Engine {
     /// Fails when this Docker is too old. The text is short, because `pcs status` shows only the beginning of a reason.
     pub(super) fn check_version(&self) -> Result {
         let version = &self.version;
-        if is_too_old(version) {
+        if is_older(version, OLDEST) {
             return Err(DockerError::Unusable(format!(
                 "Docker {version} is too old: install {OLDEST} or later, such as docker-ce \
                  (https://docs.docker.com/engine/install/)"

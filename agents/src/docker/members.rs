@@ -4,12 +4,11 @@
 //! replaces a container, or when somebody creates a second one. A service that a newer PBX does not have any more
 //! (`databoard`) leaves a container of an older image than the rest.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::container::Container;
 use super::run_state::RunState;
-use super::version::compare;
+use super::version::is_older;
 
 /// The services of the vendor's compose file that a PBX must have, beside the database.
 const PROGRAMS: &str = "nats callmanager mediaserver gateway webserver wsspublisher voicemail virtualreceptionist \
@@ -104,10 +103,6 @@ impl Members {
         }
         members
     }
-}
-
-fn is_older(version: &str, than: &str) -> bool {
-    compare(version, than) == Some(Ordering::Less)
 }
 
 /// The containers of the vendor's programs.

@@ -50,14 +50,12 @@ const MAX_CONCURRENT: usize = 8;
 /// How long after its deadline the work may take to say how far it came.
 const OVERTIME: Duration = Duration::from_millis(500);
 
-#[derive(Debug)]
 pub(crate) struct Project {
     engine: Engine,
     name: String,
 }
 
 /// What one list of its containers shows of a project.
-#[derive(Debug)]
 pub(crate) struct Observation {
     pub(crate) state: ProjectState,
     /// Whether it runs as a whole, whatever was started before.

@@ -36,13 +36,16 @@ impl Order {
             }
             needs.push(of_this);
         }
-        let depth = depths(&needs).map_err(|circle| {
-            let services = circle.iter().map(|at| containers[*at].service.as_str());
-            DockerError::Unusable(format!(
-                "services depend on each other in a circle: {}",
-                services.collect::<Vec<_>>().join(" -> ")
-            ))
-        })?;
+        let mut depth = vec![None; needs.len()];
+        for start in 0..needs.len() {
+            visit(start, &needs, &mut depth, &mut Vec::new()).map_err(|circle| {
+                let services = circle.iter().map(|at| containers[*at].service.as_str());
+                let circle = services.collect::<Vec<_>>().join(" -> ");
+                let reason = format!("services depend on each other in a circle: {circle}");
+                DockerError::Unusable(reason)
+            })?;
+        }
+        let depth = depth.into_iter().map(Option::unwrap_or_default).collect();
         Ok(Self { needs, depth })
     }
 
@@ -90,15 +93,7 @@ impl Order {
     }
 }
 
-/// The longest chain of dependencies of each container, or a circle.
-fn depths(needs: &[Vec<(usize, Condition)>]) -> Result<Vec<usize>, Vec<usize>> {
-    let mut depth: Vec<Option<usize>> = vec![None; needs.len()];
-    for start in 0..needs.len() {
-        visit(start, needs, &mut depth, &mut Vec::new())?;
-    }
-    Ok(depth.into_iter().map(Option::unwrap_or_default).collect())
-}
-
+/// Finds the longest chain of dependencies of a container, or a circle.
 fn visit(
     at: usize,
     needs: &[Vec<(usize, Condition)>],

@@ -17,7 +17,6 @@ const EVENTS_SINCE: Duration = Duration::from_secs(3600);
 const CAUSE_WINDOW: i64 = 60 * 1_000_000_000;
 
 /// A container that has ended by itself and can be started again in place.
-#[derive(Debug)]
 pub(crate) struct EndedContainer {
     pub(crate) name: String,
     pub(crate) exit_code: i64,

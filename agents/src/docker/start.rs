@@ -35,7 +35,15 @@ impl Project {
         let start = async {
             let limit = deadline.into();
             self.put_leftovers_aside(plan, grace, limit).await?;
-            Launch::new(self, plan, limit).run().await?;
+            let reached = plan.containers.iter().map(|_| watch::Sender::default());
+            let launch = Launch {
+                project: self,
+                plan,
+                deadline: limit,
+                reached: reached.collect(),
+                permits: Semaphore::new(MAX_CONCURRENT),
+            };
+            launch.run().await?;
             let now = Members::to_start(self.engine.list(&self.name).await?);
             let broken = match ProjectState::of(&now, &plan.services()) {
                 ProjectState::Running => return Ok(()),
@@ -58,18 +66,7 @@ impl Project {
     }
 }
 
-impl<'a> Launch<'a> {
-    fn new(project: &'a Project, plan: &'a Plan, deadline: tokio::time::Instant) -> Self {
-        let reached = plan.containers.iter().map(|_| watch::Sender::default());
-        Self {
-            project,
-            plan,
-            deadline,
-            reached: reached.collect(),
-            permits: Semaphore::new(MAX_CONCURRENT),
-        }
-    }
-
+impl Launch<'_> {
     /// Starts all containers. After an error it starts no more, but waits for the requests to Docker that are under
     /// way: otherwise a stop could overtake a start.
     async fn run(self) -> Result {

@@ -39,7 +39,6 @@ impl NetlinkError {
 }
 
 /// A netlink socket in the network namespace of the thread that opened it.
-#[derive(Debug)]
 pub struct Kernel {
     handle: Handle,
 }

@@ -21,7 +21,6 @@ use params::{Parameters, Reader};
 pub(crate) use state_file::StateFile;
 pub(crate) use supervise::Steps;
 
-#[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) name: &'static str,
     pub(crate) short: &'static str,
@@ -79,7 +78,6 @@ pub(crate) trait Agent: Sized {
 /// From this `OCF_CHECK_LEVEL` on, an agent also asks others: EC2, the disk, the PBX itself.
 const IN_DEPTH: u32 = 10;
 
-#[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) deadline: Deadline,
     /// Whether it is a monitor outside of any interval: "does it run here?"

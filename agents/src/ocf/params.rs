@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 use std::path::{Component, PathBuf};
 use std::time::Duration;
 
-#[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     /// `boolean`, `integer` or `string`.
@@ -97,7 +96,6 @@ macro_rules! parameters {
         $field:ident: $type:ty = $presence:ident $(($default:literal))?, $($mark:ident,)* $short:literal, $long:literal;
     )+}) => {
         $(#[$doc])*
-        #[derive(Debug)]
         pub(crate) struct $Name {$(
             #[doc = $long]
             pub(crate) $field: parameters!(@type $presence $type),

@@ -14,7 +14,6 @@ use super::exit::Failure;
 
 const DIRECTORY: &str = "/run/portsip-ha";
 
-#[derive(Debug)]
 pub(crate) struct StateFile(PathBuf);
 
 impl StateFile {

@@ -9,7 +9,6 @@ use ec2::{AwsError, ErrorKind, Interface, Metadata};
 const LONGEST_NAME: usize = 15;
 
 /// A network interface by the kernel's name: `ens6`.
-#[derive(Debug)]
 pub(crate) struct InterfaceName(String);
 
 impl Value for InterfaceName {

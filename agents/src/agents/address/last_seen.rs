@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::ocf::{Failure, StateFile};
 
-#[derive(Debug)]
 pub(super) struct LastSeen {
     file: StateFile,
     /// What was seen, so that the record of another configuration is not taken for this one's.

@@ -124,7 +124,6 @@ impl Location<'_> {
     }
 }
 
-#[derive(Debug)]
 pub(super) struct AddressAgent<A: Address> {
     address: A,
     call: Call,

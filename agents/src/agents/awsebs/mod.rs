@@ -77,7 +77,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const EC2_POLL_INTERVAL: Duration = Duration::from_millis(300);
 const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-#[derive(Debug)]
 pub(super) struct AwsEbs {
     parameters: AwsEbsParameters,
     call: Call,
@@ -192,19 +191,15 @@ impl AwsEbs {
         }
     }
 
-    /// This instance's id: from the firmware on Nitro, else from the instance metadata.
-    async fn instance(&self, deadline: Deadline) -> Result<InstanceId, AwsError> {
-        let tag = fs::read_to_string("/sys/devices/virtual/dmi/id/board_asset_tag");
-        if let Ok(id) = tag.unwrap_or_default().trim().parse() {
-            return Ok(id);
-        }
-        let ask = async || Metadata::connect_by(deadline)?.instance_id();
-        retry_transient(deadline, ask).await
-    }
-
+    /// This instance, by the firmware on Nitro, else by the instance metadata; and EC2.
     async fn locate(&self, deadline: Deadline) -> Result<(InstanceId, Ec2), AwsError> {
         self.call.steps.doing("asking which instance this is");
-        let here = self.instance(deadline).await?;
+        let tag = fs::read_to_string("/sys/devices/virtual/dmi/id/board_asset_tag");
+        let ask = async || Metadata::connect_by(deadline)?.instance_id();
+        let here = match tag.unwrap_or_default().trim().parse() {
+            Ok(here) => here,
+            Err(_) => retry_transient(deadline, ask).await?,
+        };
         self.asking_ec2("");
         let parameters = &self.parameters;
         let (region, profile) = (parameters.region.as_ref(), parameters.profile.as_deref());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::take::Taking;
 use super::{AwsEbs, DeviceName, EC2_POLL_INTERVAL, POLL_INTERVAL, elapsed_since, ignore_race};
-use crate::agents::ask_ec2;
+use crate::agents::call_ec2;
 use crate::device;
 use crate::ocf::Failure;
 use ec2::{
@@ -63,7 +63,7 @@ impl AwsEbs {
             let ask = async || ec2.volume(id).await;
             let volume = match is_live {
                 true => retry_transient(patience, ask).await?,
-                false => ask_ec2(patience, ask).await?,
+                false => call_ec2(patience, ask).await?,
             };
             Ok::<_, AwsError>((here, ec2, volume))
         };
@@ -217,7 +217,7 @@ impl AwsEbs {
         refusal: &AwsError,
     ) -> Result<DeviceName, Failure> {
         let ask = async || ec2.device_names(here).await;
-        let taken = ask_ec2(self.call.deadline, ask).await;
+        let taken = call_ec2(self.call.deadline, ask).await;
         let taken = taken.map_err(|error| self.failed(&error))?;
         let is_taken = |name: &DeviceName| taken.iter().any(|other| name.is(other));
         // EC2 may not describe yet that a name was taken a moment ago. Twice means another reason.

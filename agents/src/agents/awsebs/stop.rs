@@ -8,7 +8,7 @@ use super::{
     AwsEbs, EC2_POLL_INTERVAL, POLL_INTERVAL, PendingAttachment, detach_retry_at, elapsed_since,
     ignore_race,
 };
-use crate::agents::ask_ec2;
+use crate::agents::call_ec2;
 use crate::ocf::Failure;
 use ec2::{AttachmentState, AwsError, Deadline, Ec2, ErrorKind, InstanceId, retry_transient};
 
@@ -249,7 +249,7 @@ impl<'a> Detachment<'a> {
             let ask = async || ec2.volume(agent.id()).await;
             // A stop after a start that lacked permissions does not wait for them again.
             let volume = match self.was_present || self.pending.is_some() {
-                true => ask_ec2(self.patience, ask).await?,
+                true => call_ec2(self.patience, ask).await?,
                 false => retry_transient(self.patience, ask).await?,
             };
             Ok::<_, AwsError>(volume.attachment_to(here).map(|it| it.state))
@@ -275,7 +275,7 @@ impl<'a> Detachment<'a> {
         call.steps.acting(format!("detaching {id} from {here}"));
         self.agent.note_detach_request();
         let detach = async || ec2.detach(id, here, false).await;
-        let answer = ask_ec2(call.deadline, detach).await;
+        let answer = call_ec2(call.deadline, detach).await;
         self.detach_accepted |= answer.is_ok();
         self.next_request = detach_retry_at(&answer);
         ignore_race(answer).map_err(|error| Failure::generic(error.to_string()))?;

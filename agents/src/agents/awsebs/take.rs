@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{AwsEbs, detach_retry_at, ignore_race};
-use crate::agents::ask_ec2;
+use crate::agents::call_ec2;
 use crate::ocf::Failure;
 use crate::pacemaker;
 use ec2::{
@@ -145,7 +145,7 @@ impl AwsEbs {
         if !is_busy && matches!(taking.request_state(), RequestState::Pending { .. }) {
             return Ok(());
         }
-        let power = ask_ec2(deadline, async || ec2.power(instance).await).await;
+        let power = call_ec2(deadline, async || ec2.power(instance).await).await;
         let mut why = None;
         let holder = match power.map_err(|error| self.failed(&error))? {
             Power::Off => Holder::Off,

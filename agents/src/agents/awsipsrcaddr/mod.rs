@@ -47,7 +47,6 @@ const OUTSIDE: [[Ipv4Addr; 2]; 2] = [
     ],
 ];
 
-#[derive(Debug)]
 pub(super) struct AwsIpSrcAddr {
     parameters: AwsIpSrcAddrParameters,
     call: Call,

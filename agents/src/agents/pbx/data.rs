@@ -30,7 +30,6 @@ pub(super) enum Access {
 }
 
 /// The directory with the data, where the volume is mounted.
-#[derive(Debug)]
 pub(super) struct Data {
     path: PathBuf,
     mount: Mount,

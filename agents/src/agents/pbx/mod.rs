@@ -43,7 +43,6 @@ parameters! {
     }
 }
 
-#[derive(Debug)]
 pub(super) struct Pbx {
     parameters: PbxParameters,
     call: Call,
