@@ -1,15 +1,18 @@
 //! What the kernel is asked and told by netlink (rtnetlink(7)): the addresses of this host and
 //! the routes of its main table. Which routes there should be is decided elsewhere.
 
-mod addresses;
 mod routes;
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 
+use futures_util::TryStreamExt;
+use ipnet::Ipv4Net;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use nix::errno::Errno;
 use rtnetlink::{Error, Handle};
 
-pub use addresses::Address;
 pub use routes::{NextHop, Route, Write};
 
 /// The kernel could not be asked, or refused.
@@ -38,6 +41,40 @@ impl NetlinkError {
     }
 }
 
+/// An address of an interface.
+#[derive(Debug, Clone, Copy)]
+pub struct Address {
+    /// The address, with the prefix length that it has on the interface.
+    pub net: Ipv4Net,
+    pub interface: u32,
+    /// Whether the kernel has another address of the same subnet before it, which it prefers as a source.
+    pub secondary: bool,
+}
+
+impl Address {
+    pub fn ip(&self) -> Ipv4Addr {
+        self.net.addr()
+    }
+
+    fn of(message: &AddressMessage) -> Option<Self> {
+        let mut ip = None;
+        let mut flags = AddressFlags::empty();
+        for attribute in &message.attributes {
+            match attribute {
+                // Where there is a peer, IFA_ADDRESS is the peer's.
+                AddressAttribute::Local(IpAddr::V4(address)) => ip = Some(*address),
+                AddressAttribute::Flags(all) => flags = *all,
+                _ => {}
+            }
+        }
+        Some(Self {
+            net: Ipv4Net::new(ip?, message.header.prefix_len).ok()?,
+            interface: message.header.index,
+            secondary: flags.contains(AddressFlags::Secondary),
+        })
+    }
+}
+
 /// A netlink socket in the network namespace of the thread that opened it.
 pub struct Kernel {
     handle: Handle,
@@ -51,6 +88,15 @@ impl Kernel {
         let (connection, handle, _) = opened.map_err(|said| NetlinkError { doing, said })?;
         tokio::spawn(connection);
         Ok(Self { handle })
+    }
+
+    /// All IPv4 addresses of this host, those of one interface in the order in which the kernel considers them as a source.
+    pub async fn addresses(&self) -> Result<Vec<Address>, NetlinkError> {
+        let mut request = self.handle.address().get();
+        request.message_mut().header.family = AddressFamily::Inet;
+        let all: Result<Vec<AddressMessage>, _> = request.execute().try_collect().await;
+        let all = all.map_err(failed("read the addresses of this host"))?;
+        Ok(all.iter().filter_map(Address::of).collect())
     }
 }
 

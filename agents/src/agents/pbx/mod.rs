@@ -8,7 +8,6 @@ mod service;
 mod start;
 mod start_record;
 mod stop;
-mod take_over;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
