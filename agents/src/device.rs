@@ -13,26 +13,29 @@ use nix::sys::stat::{major, minor};
 
 mod find;
 
-pub use find::{find, is_xen};
+pub(crate) use find::{find, is_xen};
 
-/// A block device that is the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// Its path in /dev.
-    pub path: PathBuf,
+pub(crate) struct Device {
+    pub(crate) path: PathBuf,
     /// `major:minor`, as in mountinfo.
-    pub number: String,
+    pub(crate) number: String,
     /// Whether nothing but its name says that it is the volume, as on Xen.
-    pub by_name: bool,
+    pub(crate) by_name: bool,
 }
 
 fn block_device(path: &Path) -> Option<Device> {
-    let metadata = fs::metadata(path).ok()?;
-    metadata.file_type().is_block_device().then(|| Device {
+    Some(Device {
         path: path.to_owned(),
-        number: number(metadata.rdev()),
+        number: number_of(&fs::metadata(path).ok()?)?,
         by_name: false,
     })
+}
+
+/// The number of the block device that a file is, if it is one.
+pub(crate) fn number_of(file: &fs::Metadata) -> Option<String> {
+    let is_block = file.file_type().is_block_device();
+    is_block.then(|| number(file.rdev()))
 }
 
 /// `major:minor`, as in mountinfo and in sysfs.
@@ -40,98 +43,78 @@ pub(crate) fn number(device: u64) -> String {
     format!("{}:{}", major(device), minor(device))
 }
 
-/// What sysfs has about a disk or a partition, by its number.
-pub(crate) fn sysfs(number: &str) -> PathBuf {
-    Path::new("/sys/dev/block").join(number)
+/// What is in a directory; nothing if it cannot be read.
+pub(crate) fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
 }
 
 impl Device {
-    /// Its number and those of its partitions.
-    pub fn numbers(&self) -> Vec<String> {
-        let partitions = fs::read_dir(sysfs(&self.number))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.path().join("partition").exists())
-            .filter_map(|entry| fs::read_to_string(entry.path().join("dev")).ok())
-            .map(|number| number.trim().to_owned());
-        std::iter::once(self.number.clone())
-            .chain(partitions)
-            .collect()
+    pub(crate) fn numbers(&self) -> Vec<String> {
+        let partitions = entries(&Path::new("/sys/dev/block").join(&self.number))
+            .filter(|it| it.join("partition").exists());
+        let numbers = partitions.filter_map(|it| fs::read_to_string(it.join("dev")).ok());
+        let mut all = vec![self.number.clone()];
+        all.extend(numbers.map(|number| number.trim().to_owned()));
+        all
     }
 
     /// Its size in bytes; 0 when there is nothing behind it any more.
-    pub fn size(&self) -> io::Result<u64> {
+    pub(crate) fn size(&self) -> io::Result<u64> {
         File::open(&self.path)?.seek(SeekFrom::End(0))
     }
 
-    /// Whether it can be opened and has a size.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.size().is_ok_and(|size| size > 0)
     }
 
     /// Whether there is certainly no disk behind it any more. Other errors say nothing about the disk.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
+        use libc::{ENODEV, ENOENT, ENOMEDIUM, ENXIO};
         match self.size() {
             Ok(size) => size == 0,
-            Err(error) => matches!(
-                error.raw_os_error(),
-                Some(libc::ENOENT | libc::ENXIO | libc::ENODEV | libc::ENOMEDIUM)
-            ),
+            Err(error) => {
+                matches!(
+                    error.raw_os_error(),
+                    Some(ENOENT | ENXIO | ENODEV | ENOMEDIUM)
+                )
+            }
         }
     }
 
     /// Whether a mounted file system, here or in another mount namespace, or something else holds it.
-    pub fn is_held(&self) -> io::Result<bool> {
-        match OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_EXCL)
-            .open(&self.path)
-        {
+    pub(crate) fn is_held(&self) -> io::Result<bool> {
+        match open(&self.path, libc::O_EXCL) {
             Ok(_) => Ok(false),
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    /// Writes what the kernel still has in memory to the disk itself.
-    ///
-    /// EIO when the disk does not take it.
-    pub fn flush(&self) -> io::Result<()> {
+    /// Writes what the kernel still has in memory to the disk itself. EIO when the disk does not take it.
+    pub(crate) fn flush(&self) -> io::Result<()> {
         OpenOptions::new().write(true).open(&self.path)?.sync_all()
     }
 
-    /// Reads a block from the disk, past the page cache, on a thread that is left behind if the disk
+    /// Reads a block from the disk, past the page cache, on a thread that is left behind with `TimedOut` if the disk
     /// does not answer within `limit`.
-    ///
-    /// The disk's, and `TimedOut`.
-    pub fn read_block(&self, limit: Duration) -> io::Result<()> {
+    pub(crate) fn read_block(&self, limit: Duration) -> io::Result<()> {
         let path = self.path.clone();
-        within(limit, move || read_past_cache(&path))
-            .unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut)))
+        let (done, answer) = mpsc::channel();
+        std::thread::Builder::new().spawn(move || drop(done.send(read_past_cache(&path))))?;
+        let timed_out = |_| Err(io::Error::from(io::ErrorKind::TimedOut));
+        answer.recv_timeout(limit).unwrap_or_else(timed_out)
     }
 }
 
-/// What `work` gives, on a thread that is left behind if it takes longer than `limit`.
-pub(crate) fn within<T: Send + 'static>(
-    limit: Duration,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let (done, answer) = mpsc::channel();
-    std::thread::Builder::new()
-        .spawn(move || {
-            let _ = done.send(work());
-        })
-        .ok()?;
-    answer.recv_timeout(limit).ok()
+fn open(path: &Path, flags: i32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags).open(path)
 }
 
 fn read_past_cache(path: &Path) -> io::Result<()> {
     const BLOCK: usize = 4096;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(path)?;
+    let file = open(path, libc::O_DIRECT)?;
     // O_DIRECT wants memory that begins at a multiple of the block size (open(2)).
     let mut memory = vec![0; 2 * BLOCK];
     let start = memory.as_ptr().align_offset(BLOCK);

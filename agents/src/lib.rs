@@ -2,10 +2,11 @@
 //! and the agents themselves. Each binary in `bin/` runs one agent.
 
 pub mod agents;
-pub mod device;
-pub mod docker;
-pub mod holders;
-pub mod mounts;
+mod device;
+mod docker;
+mod holders;
+mod mounts;
+#[doc(hidden)] // Public for its tests.
 pub mod netlink;
-pub mod ocf;
-pub mod pacemaker;
+mod ocf;
+mod pacemaker;

@@ -4,60 +4,54 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
 
 use crate::device;
 
-/// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// Number of the device, `major:minor`.
-    pub device: String,
+pub(crate) struct Mount {
+    /// `major:minor`.
+    pub(crate) device: String,
     /// What of it is mounted: `/`, or a directory of it; `mnt:[4026532]` for a mount namespace that is kept.
-    pub root: PathBuf,
-    /// Where it is mounted.
-    pub point: PathBuf,
-    /// Whether files can be written through this mount.
-    pub writable: bool,
+    pub(crate) root: PathBuf,
+    pub(crate) point: PathBuf,
+    pub(crate) writable: bool,
     /// Whether it takes part in what is mounted and unmounted elsewhere (`shared` or `master`).
-    pub follows: bool,
-    /// The type of the file system.
-    pub kind: String,
+    pub(crate) follows: bool,
+    pub(crate) kind: String,
     /// What is mounted, as given to mount(2).
-    pub source: PathBuf,
+    pub(crate) source: PathBuf,
     /// The options of the file system, separated by commas.
-    pub options: String,
+    pub(crate) options: String,
 }
 
 /// The mounts of this process's namespace, in the order in which they were made.
-pub fn mounts() -> io::Result<Vec<Mount>> {
+pub(crate) fn mounts() -> io::Result<Vec<Mount>> {
     mounts_of(Path::new("/proc/self"))
 }
 
-/// The mounts of the namespace of a process, by its directory in /proc.
-///
-/// When the file cannot be read: the process may have ended.
-pub fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
+/// The mounts of the namespace of a process, by its directory in /proc. An error may mean that the process has ended.
+pub(crate) fn mounts_of(process: &Path) -> io::Result<Vec<Mount>> {
     let text = fs::read(process.join("mountinfo"))?;
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
 impl Mount {
-    /// Whether it is a file system on one of these devices. btrfs has numbers of its own in mountinfo: there, what
-    /// was given to mount(2) tells.
-    pub fn is_on(&self, numbers: &[String]) -> bool {
-        let by_source = || {
-            fs::metadata(&self.source).is_ok_and(|source| {
-                source.file_type().is_block_device()
-                    && numbers.contains(&device::number(source.rdev()))
-            })
-        };
-        numbers.contains(&self.device)
-            || self.device.starts_with("0:") && self.source.starts_with("/dev/") && by_source()
+    /// Whether it is a file system on one of these devices. btrfs has numbers of its own: there, the source tells.
+    pub(crate) fn is_on(&self, numbers: &[String]) -> bool {
+        let has_own_number = self.device.starts_with("0:") && self.source.starts_with("/dev/");
+        numbers.contains(&self.device) || has_own_number && is_one_of(&self.source, numbers)
     }
+}
+
+/// Whether a file is one of these block devices.
+pub(crate) fn is_one_of(file: &Path, numbers: &[String]) -> bool {
+    let number = fs::metadata(file)
+        .ok()
+        .and_then(|file| device::number_of(&file));
+    number.is_some_and(|number| numbers.contains(&number))
 }
 
 /// `36 35 98:0 /root /point options [optional fields] - type source super-options`
@@ -70,11 +64,9 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let point = unescaped(fields.next()?);
     let writable = !has(fields.next()?, b"ro");
     let mut follows = false;
-    loop {
-        let field = fields.next()?;
-        if field == b"-" {
-            break;
-        }
+    while let field = fields.next()?
+        && field != b"-"
+    {
         follows |= field.starts_with(b"shared:") || field.starts_with(b"master:");
     }
     Some(Mount {
@@ -109,7 +101,6 @@ pub(crate) fn unescaped(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// The mounts in the text of a mountinfo.
 #[cfg(test)]
 pub(crate) fn parsed(text: &str) -> Vec<Mount> {
     text.lines()
@@ -118,14 +109,12 @@ pub(crate) fn parsed(text: &str) -> Vec<Mount> {
 }
 
 /// The mount that `path` shows: the last one made on exactly that path.
-pub fn mounted_on<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+pub(crate) fn mounted_on<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts.iter().rfind(|mount| mount.point == path)
 }
 
-/// Unmounts `point`, if nothing uses it.
-///
-/// EBUSY when something does.
-pub fn unmount(point: &Path) -> io::Result<()> {
+/// Unmounts `point`. EBUSY when something uses it.
+pub(crate) fn unmount(point: &Path) -> io::Result<()> {
     umount2(point, MntFlags::UMOUNT_NOFOLLOW).map_err(io::Error::from)
 }
 

@@ -104,7 +104,7 @@ fn meta_data_names_every_action_and_needs_no_parameters() {
 
 /// The parameters that may change while the resource runs. What names a resource is none of them.
 #[test]
-fn parameters_that_only_say_how_can_be_reloaded_and_those_that_say_what_can_not() {
+fn parameters_that_only_say_how_can_be_reloaded_and_those_that_say_what_cannot() {
     for (agent, _) in AGENTS {
         let document = Call::of(agent, "meta-data").run().stdout;
         let parameters = document.split("<parameter ").skip(1);
@@ -210,7 +210,7 @@ fn wrong_parameters_are_a_configuration_error_that_names_each() {
 }
 
 #[test]
-fn what_has_no_valid_name_can_not_run_and_its_stop_succeeds() {
+fn what_has_no_valid_name_cannot_run_and_its_stop_succeeds() {
     for (agent, parameter) in [
         ("awsebs", "volume_id"),
         ("awseip", "allocation_id"),

@@ -113,7 +113,7 @@ fn another_volume_is_not_this_one() {
 }
 
 #[test]
-fn a_stop_that_can_not_reach_ec2_unmounts_and_then_says_that_it_may_still_write() {
+fn a_stop_that_cannot_reach_ec2_unmounts_and_then_says_that_it_may_still_write() {
     let disk = Disk::new();
     let answer = disk.inside("mount $DEVICE $POINT; code=0; $AGENT stop || code=$?; grep -c $POINT /proc/self/mountinfo; exit $code");
     let answer = answer.expect(1);

@@ -3,21 +3,15 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::address::{Address, AddressAgent, Location, Shared, address_parameters};
+use super::address::{ACTIONS, Address, AddressAgent, Location, address_parameters};
+use super::call_ec2;
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Description, Failure};
-use ec2::{
-    AllocationId, Association, AwsError, ElasticIp, ErrorKind, Interface, retry_denied,
-    retry_transient,
-};
+use crate::ocf::{Description, Failure};
+use ec2::{AllocationId, Association, AwsError, ElasticIp, ErrorKind, Interface, retry_transient};
 
-/// The agent.
 pub(super) type AwsEip = AddressAgent<AwsEipParameters>;
 
 address_parameters! {
-    /// The parameters of awseip.
     struct AwsEipParameters {
         allocation_id: AllocationId = required, unique, "allocation id of the Elastic IP",
             "The allocation id of the Elastic IP, such as eipalloc-02c7cf64a5cd449cf.";
@@ -31,40 +25,20 @@ address_parameters! {
 /// How often the association is retried while the private address is not on the interface yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(400);
 
-/// What tells an Elastic IP and its private address from others.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pair {
-    allocation: String,
-    private: Ipv4Addr,
-}
-
 impl Address for AwsEipParameters {
     const DESCRIPTION: Description = Description {
         name: "awseip",
         short: "Elastic IP of a virtual address on EC2",
         long: "Associates an Elastic IP with a secondary private address of this EC2 instance, on the primary network interface or the one in the parameter interface. The Elastic IP is taken over from whichever instance has it. The monitor asks the instance metadata, and EC2 only when the metadata does not show the association, so that throttling or an outage of EC2's API fails nothing. With OCF_CHECK_LEVEL=10 it always asks EC2 too. Needs ec2:DescribeAddresses, ec2:AssociateAddress and ec2:DisassociateAddress.",
-        actions: &[
-            Advice::timeout("start", 60),
-            Advice::timeout("stop", 60),
-            Advice::monitor(0, 30, 10),
-            Advice::monitor(10, 30, 60),
-        ],
+        actions: ACTIONS,
     };
-    type Identity = Pair;
-
-    fn identity(&self) -> Pair {
-        Pair {
-            allocation: self.allocation_id.to_string(),
-            private: self.private_ip_address,
-        }
-    }
-
-    fn shared(&self) -> Shared<'_> {
-        self.shared_parameters()
-    }
 
     fn name(&self) -> String {
         self.allocation_id.to_string()
+    }
+
+    fn identity(&self) -> String {
+        format!("{} {}", self.allocation_id, self.private_ip_address)
     }
 
     fn is_shown(&self, interface: &Interface<'_>) -> Result<bool, AwsError> {
@@ -91,26 +65,23 @@ impl Address for AwsEipParameters {
             return Ok(());
         }
         let (private, interface) = (self.private_ip_address, &at.interface);
-        at.call.steps.acting(&format!(
+        at.call.steps.acting(format!(
             "associating {allocation} with {private} on {interface}, wherever it is"
         ));
+        let associate = async || at.ec2.associate(allocation, interface, private).await;
         loop {
-            let associate = async || at.ec2.associate(allocation, interface, private).await;
-            let associated = retry_denied(at.deadline, async || {
-                retry_transient(at.deadline, &associate).await
-            });
-            match associated.await {
-                Ok(()) => return Ok(()),
-                // The private address may not be on this interface yet.
-                Err(error) if error.kind == ErrorKind::InvalidValue => {
-                    tracing::info!("{error}; waiting for {private}");
-                    if !at.deadline.sleep(RETRY_INTERVAL).await {
-                        return Err(Failure::generic(format!(
-                            "{error}; is {private} assigned to this instance? It has to be before this resource starts"
-                        )));
-                    }
-                }
-                Err(error) => return Err(error.into()),
+            let Err(error) = call_ec2(at.deadline, associate).await else {
+                return Ok(());
+            };
+            if error.kind != ErrorKind::InvalidValue {
+                return Err(error.into());
+            }
+            // The private address may not be on this interface yet.
+            tracing::info!("{error}; waiting for {private}");
+            if !at.deadline.sleep(RETRY_INTERVAL).await {
+                return Err(Failure::generic(format!(
+                    "{error}; is {private} assigned to this instance? It has to be before this resource starts"
+                )));
             }
         }
     }
@@ -125,7 +96,7 @@ impl Address for AwsEipParameters {
             return Ok(());
         };
         let step = format!("ending {} of {allocation}", association.id);
-        at.call.steps.acting(&step);
+        at.call.steps.acting(step);
         let end = async || at.ec2.disassociate(&association.id).await;
         retry_transient(at.deadline, end).await
     }
@@ -133,11 +104,9 @@ impl Address for AwsEipParameters {
     async fn rehearse(&self, at: &Location<'_>) -> Result<(), Failure> {
         let address = self.look_up(at).await?;
         let ec2 = at.ec2.dry_run();
-        let associated = retry_transient(at.deadline, async || {
-            ec2.associate(&self.allocation_id, &at.interface, self.private_ip_address)
-                .await
-        });
-        match AwsError::permits(associated.await) {
+        let (allocation, private) = (&self.allocation_id, self.private_ip_address);
+        let associate = async || ec2.associate(allocation, &at.interface, private).await;
+        match AwsError::permits(retry_transient(at.deadline, associate).await) {
             // The resource before this one brings the private address here.
             Err(error) if error.kind == ErrorKind::InvalidValue => {}
             answer => answer?,
@@ -153,20 +122,15 @@ impl Address for AwsEipParameters {
 impl AwsEipParameters {
     /// The association with the private address on this interface, if it is that.
     fn association(&self, address: ElasticIp, at: &Location<'_>) -> Option<Association> {
-        address
-            .association
-            .filter(|a| a.is(&at.interface, self.private_ip_address))
+        let association = address.association;
+        association.filter(|it| it.is(&at.interface, self.private_ip_address))
     }
 
     /// The Elastic IP, if it is the one that the user meant.
     async fn look_up(&self, at: &Location<'_>) -> Result<ElasticIp, Failure> {
         at.call.steps.doing("asking EC2 where the Elastic IP is");
         let allocation = &self.allocation_id;
-        let ask = async || at.ec2.elastic_ip(allocation).await;
-        let asked = retry_denied(at.deadline, async || {
-            retry_transient(at.deadline, &ask).await
-        });
-        let address = asked.await?;
+        let address = call_ec2(at.deadline, async || at.ec2.elastic_ip(allocation).await).await?;
         match (self.elastic_ip, address.public) {
             (Some(meant), Some(public)) if meant != public => Err(Failure::configured(format!(
                 "{allocation} is {public}, not {meant}; help: correct allocation_id or elastic_ip"

@@ -2,12 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use super::address::{Address, AddressAgent, Location, Shared, address_parameters};
+use super::address::{ACTIONS, Address, AddressAgent, Location, address_parameters};
+use super::call_ec2;
 use crate::ocf::params::parameters;
-use crate::ocf::{Advice, Description, Exit, Failure};
-use ec2::{AwsError, ErrorKind, Interface, retry_denied, retry_transient};
+use crate::ocf::{Description, Exit, Failure};
+use ec2::{AwsError, ErrorKind, Interface, retry_transient};
 
-/// The agent.
 pub(super) type AwsVip = AddressAgent<AwsVipParameters>;
 
 address_parameters! {
@@ -27,22 +27,8 @@ impl Address for AwsVipParameters {
         name: "awsvip",
         short: "Secondary private address on EC2",
         long: "Assigns a secondary private address to a network interface of this EC2 instance: the primary one, or the one in the parameter interface. The address is taken over from whichever instance has it, and an Elastic IP that is associated with it moves along. A start ends when the instance metadata shows the address here or, where the metadata is late, when EC2 does. The monitor asks the instance metadata, and EC2 only when the metadata does not show the address, so that throttling or an outage of EC2's API fails nothing. With OCF_CHECK_LEVEL=10 it always asks EC2 too. The agent replaces ocf:heartbeat:awsvip and needs no AWS CLI. It does not configure the address on the node: that is ocf:heartbeat:IPaddr2. Needs ec2:AssignPrivateIpAddresses, ec2:UnassignPrivateIpAddresses and ec2:DescribeNetworkInterfaces.",
-        actions: &[
-            Advice::timeout("start", 60),
-            Advice::timeout("stop", 60),
-            Advice::monitor(0, 30, 10),
-            Advice::monitor(10, 30, 60),
-        ],
+        actions: ACTIONS,
     };
-    type Identity = Ipv4Addr;
-
-    fn identity(&self) -> Ipv4Addr {
-        self.secondary_private_ip
-    }
-
-    fn shared(&self) -> Shared<'_> {
-        self.shared_parameters()
-    }
 
     fn name(&self) -> String {
         self.secondary_private_ip.to_string()
@@ -58,21 +44,17 @@ impl Address for AwsVipParameters {
     }
 
     async fn is_at(&self, at: &Location<'_>) -> Result<bool, AwsError> {
-        at.ec2
-            .has_address(&at.interface, self.secondary_private_ip)
-            .await
+        let address = self.secondary_private_ip;
+        at.ec2.has_address(&at.interface, address).await
     }
 
     async fn move_to(&self, at: &Location<'_>) -> Result<(), Failure> {
         let (address, interface) = (self.secondary_private_ip, &at.interface);
-        at.call.steps.acting(&format!(
-            "assigning {address} to {interface}, wherever it is"
-        ));
+        let step = format!("assigning {address} to {interface}, wherever it is");
+        at.call.steps.acting(step);
         let assign = async || at.ec2.assign(interface, address).await;
-        let assigned = retry_denied(at.deadline, async || {
-            retry_transient(at.deadline, &assign).await
-        });
-        assigned.await.map_err(|error| match error.kind {
+        let assigned = call_ec2(at.deadline, assign).await;
+        assigned.map_err(|error| match error.kind {
             ErrorKind::InvalidValue => self.refused(at, &error),
             _ => error.into(),
         })
@@ -81,7 +63,7 @@ impl Address for AwsVipParameters {
     async fn take_from(&self, at: &Location<'_>) -> Result<(), AwsError> {
         let (address, interface) = (self.secondary_private_ip, &at.interface);
         let step = format!("taking {address} from {interface}");
-        at.call.steps.acting(&step);
+        at.call.steps.acting(step);
         let unassign = async || at.ec2.unassign(interface, address).await;
         retry_transient(at.deadline, unassign).await
     }
@@ -110,8 +92,7 @@ impl AwsVipParameters {
 
     /// That the address can be one of the interface's.
     fn fits_the_subnet(&self, at: &Location<'_>) -> Result<(), Failure> {
-        let (subnet, primary) =
-            at.in_metadata(|interface| Ok((interface.subnet()?, interface.primary()?)))?;
+        let (subnet, primary) = at.in_metadata(|it| Ok((it.subnet()?, it.primary()?)))?;
         let address = self.secondary_private_ip;
         let wrong = |what: &str| {
             Err(Failure::installed(format!(

@@ -3,13 +3,15 @@
 mod address;
 mod awsebs;
 mod awseip;
-pub mod awsipsrcaddr;
+mod awsipsrcaddr;
 mod awsvip;
-pub mod pbx;
+mod pbx;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
+
+use ec2::{AwsError, Deadline, retry_denied, retry_transient};
 
 use crate::ocf;
 
@@ -24,4 +26,22 @@ pub fn with_aws_sdk() -> ExitCode {
         Some("awsvip") => ocf::main::<awsvip::AwsVip>(),
         _ => ocf::misnamed(&program, "awsebs, awseip or awsvip"),
     }
+}
+
+/// Calls EC2 until it answers, and for a while until a permission that was just given is known.
+async fn call_ec2<T>(
+    deadline: Deadline,
+    call: impl AsyncFn() -> Result<T, AwsError>,
+) -> Result<T, AwsError> {
+    retry_denied(deadline, async || retry_transient(deadline, &call).await).await
+}
+
+/// Runs the agent awsipsrcaddr.
+pub fn awsipsrcaddr() -> ExitCode {
+    ocf::main::<awsipsrcaddr::AwsIpSrcAddr>()
+}
+
+/// Runs the agent pbx.
+pub fn pbx() -> ExitCode {
+    ocf::main::<pbx::Pbx>()
 }

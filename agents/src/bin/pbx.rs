@@ -1,4 +1,4 @@
 //! The agent pbx, as Pacemaker calls it.
 fn main() -> std::process::ExitCode {
-    portsip_ha_agents::ocf::main::<portsip_ha_agents::agents::pbx::Pbx>()
+    portsip_ha_agents::agents::pbx()
 }

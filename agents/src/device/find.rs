@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Device, block_device};
+use super::{Device, block_device, entries};
 use ec2::VolumeId;
 
 const BLOCK: &str = "/sys/class/block";
@@ -15,36 +15,28 @@ const HYPERVISOR: &str = "/sys/hypervisor/type";
 ///
 /// After a disk was pulled out while it was mounted, the old device stays and the disk comes back under
 /// another name (`nvme1n2`). So one with a disk behind it goes before one without.
-pub fn find(volume: &VolumeId, xen: Option<&str>) -> Option<Device> {
-    let link = PathBuf::from(format!(
-        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
-        volume.serial()
-    ));
-    let linked = by_link(&link, volume);
+pub(crate) fn find(volume: &VolumeId, xen: Option<&str>) -> Option<Device> {
+    let serial = volume.serial();
+    let link = format!("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}");
+    let linked = by_link(Path::new(&link), volume);
     if linked.as_ref().is_some_and(Device::is_live) {
         return linked;
     }
-    let named = by_serial(Path::new(BLOCK), volume)
-        .into_iter()
-        .filter_map(|name| block_device(&Path::new("/dev").join(name)));
+    let names = by_serial(Path::new(BLOCK), volume).into_iter();
+    let named = names.filter_map(|name| block_device(&Path::new("/dev").join(name)));
     let mut found: Vec<Device> = linked.into_iter().chain(named).collect();
     if found.is_empty() && is_xen() {
-        let named = xen.and_then(xen_path).and_then(|path| block_device(&path));
-        return named.map(|device| Device {
-            by_name: true,
-            ..device
-        });
+        let mut device = block_device(&xen_path(xen?)?)?;
+        device.by_name = true;
+        return Some(device);
     }
-    let best = found
-        .iter()
-        .position(Device::is_live)
-        .or_else(|| found.iter().position(|device| !device.is_gone()))
-        .unwrap_or_default();
-    (!found.is_empty()).then(|| found.swap_remove(best))
+    let best = found.iter().position(Device::is_live);
+    let best = best.or_else(|| found.iter().position(|device| !device.is_gone()));
+    (!found.is_empty()).then(|| found.swap_remove(best.unwrap_or_default()))
 }
 
 /// Whether this instance is one on Xen, whose disks are called `/dev/xvd*` and have no serial number.
-pub fn is_xen() -> bool {
+pub(crate) fn is_xen() -> bool {
     fs::read_to_string(HYPERVISOR).is_ok_and(|name| name.trim() == "xen")
 }
 
@@ -60,20 +52,16 @@ fn by_link(link: &Path, volume: &VolumeId) -> Option<Device> {
 
 /// The names of the NVMe disks with the volume's serial number: whatever number the kernel gave the namespace.
 fn by_serial(block: &Path, volume: &VolumeId) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(block)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| {
-            let says = |file: &str| fs::read_to_string(entry.path().join(file)).unwrap_or_default();
-            // With native multipath each path (nvme1c1n1) has the serial number too, and no device in /dev.
-            says("hidden").trim() != "1"
-                && !entry.path().join("partition").exists()
-                && serial(&entry.path()) == Some(volume.serial())
-        })
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("nvme"))
-        .collect();
+    let is_it = |disk: &PathBuf| {
+        let hidden = fs::read_to_string(disk.join("hidden")).unwrap_or_default();
+        // With native multipath each path (nvme1c1n1) has the serial number too, and no device in /dev.
+        hidden.trim() != "1"
+            && !disk.join("partition").exists()
+            && serial(disk) == Some(volume.serial())
+    };
+    let disks = entries(block).filter(is_it);
+    let names = disks.filter_map(|disk| Some(disk.file_name()?.to_str()?.to_owned()));
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("nvme")).collect();
     names.sort();
     names
 }
@@ -87,10 +75,8 @@ fn serial(disk: &Path) -> Option<String> {
 /// `/dev/sdf` and `/dev/xvdf` are `/dev/xvdf` on Xen.
 fn xen_path(name: &str) -> Option<PathBuf> {
     let name = name.strip_prefix("/dev/")?;
-    let letters = name
-        .strip_prefix("sd")
-        .or_else(|| name.strip_prefix("xvd"))?;
-    Some(PathBuf::from(format!("/dev/xvd{letters}")))
+    let letters = name.strip_prefix("sd").or_else(|| name.strip_prefix("xvd"));
+    Some(PathBuf::from(format!("/dev/xvd{}", letters?)))
 }
 
 #[cfg(test)]

@@ -11,15 +11,13 @@ use super::run_state::{Health, RunState};
 
 /// How often a container is inspected while its state or health is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
 /// How long a container that has ended before must run until its start counts.
 const MUST_RUN_FOR: Duration = Duration::from_secs(1);
-
 /// How long Docker may take for a command at least, however little time is left.
 const MIN_COMMAND_TIME: Duration = Duration::from_secs(1);
 
 /// One container, and until when to work on it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) engine: &'a Engine,
     pub(super) container: &'a Container,
@@ -45,8 +43,7 @@ impl Task<'_> {
                 }
             }
             if Instant::now() >= self.deadline {
-                let state = found.state;
-                return Err(self.failed(format!("{state}, which did not change in time")));
+                return Err(self.failed(format!("{}, which did not change in time", found.state)));
             }
             sleep(POLL_INTERVAL).await;
             found = self.engine.inspect(self.container).await?;
@@ -61,11 +58,10 @@ impl Task<'_> {
     pub(super) async fn watch(&self) -> Result {
         let end = Instant::now() + MUST_RUN_FOR;
         while Instant::now() < end {
-            let Inspection {
-                state, exit_code, ..
-            } = self.engine.inspect(self.container).await?;
-            if state != RunState::Running {
-                return Err(self.failed(format!("{state} again with code {exit_code}")));
+            let found = self.engine.inspect(self.container).await?;
+            if found.state != RunState::Running {
+                let (state, code) = (found.state, found.exit_code);
+                return Err(self.failed(format!("{state} again with code {code}")));
             }
             sleep(POLL_INTERVAL).await;
         }
@@ -77,7 +73,7 @@ impl Task<'_> {
         let began = Instant::now();
         loop {
             let found = self.engine.inspect(self.container).await?;
-            let check = found.last_check();
+            let check = &found.last_check;
             let wanted = match (condition, &found.state, &found.health) {
                 (Condition::Started, ..) => return Ok(()),
                 (Condition::Healthy, RunState::Running, Health::Healthy) => return Ok(()),

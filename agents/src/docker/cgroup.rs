@@ -8,9 +8,9 @@ use super::processes::ids_in;
 use super::signal;
 use crate::mounts::{Mount, mounts};
 
-/// The controllers of cgroup v1 that matter here. Cgroup v2 has no name.
-const V2: &str = "";
+/// The controller of cgroup v1 that freezes, and cgroup v2, which has no name.
 const FREEZER: &str = "freezer";
+const V2: &str = "";
 
 /// Kills the processes: by their group (Linux 5.14 and later, cgroup v2), and each by itself.
 pub(super) fn kill(id: &str, processes: &[i32]) {
@@ -27,11 +27,8 @@ pub(super) fn kill(id: &str, processes: &[i32]) {
             tracing::warn!("kill process {process}: {error}");
         }
         // A process that is frozen by v1 does not even end by SIGKILL.
-        write(
-            group_of(&groups, FREEZER, id, &mounts),
-            "freezer.state",
-            "THAWED",
-        );
+        let freezer = group_of(&groups, FREEZER, id, &mounts);
+        write(freezer, "freezer.state", "THAWED");
     }
 }
 
@@ -40,11 +37,8 @@ pub(super) fn thaw(id: &str, process: i32) {
     let mounts = mounts().unwrap_or_default();
     let groups = groups_of(process);
     write(group_of(&groups, V2, id, &mounts), "cgroup.freeze", "0");
-    write(
-        group_of(&groups, FREEZER, id, &mounts),
-        "freezer.state",
-        "THAWED",
-    );
+    let freezer = group_of(&groups, FREEZER, id, &mounts);
+    write(freezer, "freezer.state", "THAWED");
 }
 
 fn groups_of(process: i32) -> String {

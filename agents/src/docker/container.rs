@@ -13,16 +13,14 @@ const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// The image's own label, which a container inherits.
 const VERSION: &str = "version";
-
 /// How many characters of the output of a health check or a container go into an error.
 const OUTPUT: usize = 200;
 
 /// A container of the project, as one list request shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Container {
-    /// Docker's id.
     pub(super) id: String,
-    /// Its name, without the slash that Docker puts before it.
+    /// Without the slash that Docker puts before it.
     pub(super) name: String,
     /// The service of the compose file.
     pub(super) service: String,
@@ -32,11 +30,8 @@ pub(super) struct Container {
     pub(super) image: String,
     /// The label `version` of its image.
     pub(super) version: Option<String>,
-    /// Docker's state.
     pub(super) state: RunState,
-    /// The result of its health check.
     pub(super) health: Health,
-    /// Docker's text for both, such as `Exited (137) 3 seconds ago`.
     pub(super) status: String,
     /// The services that it needs, or why the label cannot be read.
     pub(super) depends_on: Result<Vec<Dependency>, String>,
@@ -47,9 +42,7 @@ pub(super) struct Container {
 /// What a container needs of another service before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dependency {
-    /// The service.
     pub(super) service: String,
-    /// What the service must have reached.
     pub(super) condition: Condition,
 }
 
@@ -67,6 +60,7 @@ impl Dependency {
     /// Reads Compose's label: `database:service_healthy:false,nats:service_started:true`.
     pub(super) fn parse_label(of: &str, label: &str) -> Result<Vec<Self>, String> {
         let parts = label.split(',').map(str::trim);
+        let parts = parts.filter(|part| !part.is_empty());
         let parse = |part: &str| {
             let mut fields = part.split(':');
             let service = fields.next().filter(|service| !service.is_empty())?;
@@ -81,10 +75,8 @@ impl Dependency {
         };
         let unknown =
             |part| format!("the label {DEPENDS_ON} of service {of} has an unknown part: `{part}`");
-        parts
-            .filter(|part| !part.is_empty())
-            .map(|part| parse(part).ok_or_else(|| unknown(part)))
-            .collect()
+        let parsed = parts.map(|part| parse(part).ok_or_else(|| unknown(part)));
+        parsed.collect()
     }
 }
 
@@ -97,13 +89,14 @@ pub(super) struct Summary {
     created: Option<i64>,
     #[serde(rename = "ImageID")]
     image_id: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Labels>,
     state: Option<String>,
     status: Option<String>,
 }
 
+pub(super) type Labels = BTreeMap<String, String>;
+
 impl Container {
-    /// What a list shows.
     pub(super) fn from_summary(summary: Summary) -> Self {
         let name = summary.names.and_then(|names| names.into_iter().next());
         let labels = summary.labels.unwrap_or_default();
@@ -119,15 +112,13 @@ impl Container {
     }
 
     /// What the labels say. Nothing is known about the state.
-    pub(super) fn from_labels(
-        id: &str,
-        name: Option<&str>,
-        labels: &BTreeMap<String, String>,
-    ) -> Self {
+    pub(super) fn from_labels(id: &str, name: Option<&str>, labels: &Labels) -> Self {
         let label = |key: &str| labels.get(key).map(String::as_str).unwrap_or_default();
         let name = name.unwrap_or(id).trim_start_matches('/');
-        let service = Some(label(SERVICE)).filter(|service| !service.is_empty());
-        let service = service.unwrap_or(name);
+        let service = match label(SERVICE) {
+            "" => name,
+            service => service,
+        };
         Self {
             id: id.to_owned(),
             name: name.to_owned(),
@@ -166,8 +157,8 @@ pub(super) struct Inspection {
     pub(super) stop_signal: i32,
     /// How many seconds it has to end after the stop signal, if it says so; negative for no limit.
     pub(super) stop_timeout: Option<i64>,
-    /// The end of the output of the last health check.
-    check_output: String,
+    /// `, its last check said: ...`, or nothing if no check wrote anything.
+    pub(super) last_check: String,
 }
 
 impl Inspection {
@@ -185,18 +176,10 @@ impl Inspection {
             restarts: !matches!(policy.as_str(), "" | "no"),
             stop_signal: signal::number_or_term(config["StopSignal"].as_str()),
             stop_timeout: config["StopTimeout"].as_i64(),
-            check_output: last_check
+            last_check: last_check
                 .map(|check| shortened(&text(&check["Output"])))
-                .unwrap_or_default(),
-        }
-    }
-
-    /// `, its last check said: ...`, or nothing if no check wrote anything.
-    pub(super) fn last_check(&self) -> String {
-        if self.check_output.is_empty() {
-            String::new()
-        } else {
-            format!(", its last check said: {}", self.check_output)
+                .filter(|output| !output.is_empty())
+                .map_or_else(String::new, |it| format!(", its last check said: {it}")),
         }
     }
 }
@@ -204,12 +187,9 @@ impl Inspection {
 /// The end of a text, on one line: the last words tell what went wrong.
 pub(super) fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let skip = line.chars().count().saturating_sub(OUTPUT);
-    if skip == 0 {
-        line
-    } else {
-        let end: String = line.chars().skip(skip).collect();
-        format!("...{end}")
+    match line.chars().count().saturating_sub(OUTPUT) {
+        0 => line,
+        skip => format!("...{}", line.chars().skip(skip).collect::<String>()),
     }
 }
 

@@ -1,13 +1,12 @@
 //! What Docker keeps on disk about a container (`config.v2.json`), for when Docker does not answer and no start has
 //! recorded the container.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::container::Container;
+use super::container::{Container, Labels};
 use super::end_without_docker::ContainerRecord;
 use super::order::Order;
 use super::signal;
@@ -28,25 +27,24 @@ struct File {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Config {
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Labels>,
     stop_signal: Option<String>,
     stop_timeout: Option<i64>,
 }
 
 /// The containers about which Docker keeps files.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct OnDisk {
-    /// Those of the project.
-    pub project: Vec<ContainerRecord>,
+pub(crate) struct OnDisk {
+    pub(crate) project: Vec<ContainerRecord>,
     /// Those of the project that `docker compose run` created.
-    pub one_offs: Vec<ContainerRecord>,
+    pub(crate) one_offs: Vec<ContainerRecord>,
     /// Those of other projects, or of none.
-    pub others: Vec<ContainerRecord>,
+    pub(crate) others: Vec<ContainerRecord>,
 }
 
 impl OnDisk {
     /// Reads the files of the containers with these ids. An id without a readable file is in none of the lists.
-    pub fn about<'a>(ids: impl Iterator<Item = &'a String>, project: &str) -> Self {
+    pub(crate) fn about<'a>(ids: impl Iterator<Item = &'a String>, project: &str) -> Self {
         let settings = fs::read(SETTINGS).unwrap_or_default();
         Self::under(&data_roots(&settings), ids, project)
     }
@@ -55,7 +53,12 @@ impl OnDisk {
         let mut on_disk = Self::default();
         let mut containers = Vec::new();
         for id in ids {
-            let Some(File { name, config }) = roots.iter().find_map(|root| read(root, id)) else {
+            let file = Path::new("containers").join(id).join("config.v2.json");
+            let mut texts = roots
+                .iter()
+                .filter_map(|root| fs::read(root.join(&file)).ok());
+            let Some(File { name, config }) = texts.find_map(|it| serde_json::from_slice(&it).ok())
+            else {
                 continue;
             };
             let labels = config.labels.unwrap_or_default();
@@ -66,13 +69,13 @@ impl OnDisk {
                 depth: usize::MAX,
                 ..ContainerRecord::named(&container)
             };
-            if labels.get(PROJECT).is_none_or(|it| it != project) {
-                on_disk.others.push(record);
-            } else if container.one_off {
-                on_disk.one_offs.push(record);
-            } else {
-                on_disk.project.push(record);
-                containers.push(container);
+            match labels.get(PROJECT) {
+                Some(it) if it == project && container.one_off => on_disk.one_offs.push(record),
+                Some(it) if it == project => {
+                    on_disk.project.push(record);
+                    containers.push(container);
+                }
+                _ => on_disk.others.push(record),
             }
         }
         if let Ok(order) = Order::of(&containers) {
@@ -82,11 +85,6 @@ impl OnDisk {
         }
         on_disk
     }
-}
-
-fn read(root: &Path, id: &str) -> Option<File> {
-    let text = fs::read(root.join("containers").join(id).join("config.v2.json")).ok()?;
-    serde_json::from_slice(&text).ok()
 }
 
 /// The directories that may hold Docker's data, by the text of its settings.

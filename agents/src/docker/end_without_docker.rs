@@ -1,6 +1,7 @@
 //! Ending containers without Docker: the stop signal to the first process of each, in the reverse order of a start,
 //! then SIGKILL. What is left is judged by the processes, so it does not matter what Docker believes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,33 +9,30 @@ use tokio::time::{Instant, sleep};
 
 use super::cgroup;
 use super::container::{Container, Inspection};
-use super::processes::{self, Processes};
+use super::processes;
 use super::signal;
 
 /// How long killed processes may take to end. One that waits for a device that hangs never ends.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How often the processes are listed.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What is needed to end a container without Docker. A start writes it down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContainerRecord {
-    /// Docker's id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
+pub(crate) struct ContainerRecord {
+    pub(crate) id: String,
+    pub(crate) name: String,
     /// The number of its stop signal.
-    pub stop_signal: i32,
+    pub(crate) stop_signal: i32,
     /// How many seconds it has to end after the stop signal, if it says so; negative for no limit.
-    pub stop_timeout: Option<i64>,
+    pub(crate) stop_timeout: Option<i64>,
     /// How many containers must come up one after the other before this one can.
-    pub depth: usize,
+    pub(crate) depth: usize,
 }
 
 impl ContainerRecord {
     /// A container of which only the id is known. It is ended first, because no other is known to depend on it.
-    pub fn by_id(id: &str) -> Self {
+    pub(crate) fn by_id(id: &str) -> Self {
         Self {
             id: id.to_owned(),
             name: format!("container {}", &id[..id.len().min(12)]),
@@ -46,29 +44,34 @@ impl ContainerRecord {
 
     /// A container of which only the entry in a list is known.
     pub(super) fn named(container: &Container) -> Self {
+        let (name, depth) = (container.name.clone(), 0);
         Self {
-            name: container.name.clone(),
-            depth: 0,
+            name,
+            depth,
             ..Self::by_id(&container.id)
         }
     }
 
     /// A container that was inspected.
     pub(super) fn of(container: &Container, found: &Inspection, depth: usize) -> Self {
+        let &Inspection {
+            stop_signal,
+            stop_timeout,
+            ..
+        } = found;
+        let it = Self::named(container);
         Self {
-            stop_signal: found.stop_signal,
-            stop_timeout: found.stop_timeout,
+            stop_signal,
+            stop_timeout,
             depth,
-            ..Self::named(container)
+            ..it
         }
     }
 
     /// The same, but with only the caller's grace.
-    pub(super) fn without_own_grace(&self) -> Self {
-        Self {
-            stop_timeout: None,
-            ..self.clone()
-        }
+    pub(super) fn without_own_grace(mut self) -> Self {
+        self.stop_timeout = None;
+        self
     }
 }
 
@@ -83,24 +86,27 @@ pub(super) fn grace_of(grace: Duration, stop_timeout: Option<i64>) -> Duration {
 }
 
 /// Ends these containers, those first on which no other depends. Returns those that still have processes.
-pub async fn end(
+pub(crate) async fn end(
     containers: &[ContainerRecord],
     grace: Duration,
     deadline: Instant,
 ) -> Vec<ContainerRecord> {
-    let mut depths: Vec<usize> = containers.iter().map(|it| it.depth).collect();
-    depths.sort_unstable_by(|one, other| other.cmp(one));
-    depths.dedup();
-    for (position, depth) in depths.iter().enumerate() {
-        let level: Vec<_> = containers.iter().filter(|it| it.depth == *depth).collect();
-        let turns = u32::try_from(depths.len() - position).unwrap_or(u32::MAX);
+    let depths: BTreeSet<usize> = containers.iter().map(|it| it.depth).collect();
+    for (turns, depth) in (1..)
+        .zip(depths)
+        .collect::<Vec<(u32, _)>>()
+        .into_iter()
+        .rev()
+    {
+        let level: Vec<_> = containers.iter().filter(|it| it.depth == depth).collect();
         let left = deadline.saturating_duration_since(Instant::now());
         end_level(&level, grace, left / turns).await;
     }
     let processes = processes::of_containers();
-    let mut left = containers.to_vec();
-    left.retain(|it| processes.contains_key(&it.id));
-    left
+    let left = containers
+        .iter()
+        .filter(|it| processes.contains_key(&it.id));
+    left.cloned().collect()
 }
 
 /// Ends containers that do not depend on each other, within `time`. A part of the time is kept back for killing.
@@ -111,43 +117,34 @@ async fn end_level(level: &[&ContainerRecord], grace: Duration, time: Duration) 
     let grace_of = |it: &ContainerRecord| grace_of(grace, it.stop_timeout).min(longest);
     let graces = level.iter().map(|it| grace_of(it));
     let end = began + graces.max().unwrap_or_default() + for_killing;
-    send_stop_signals(level, &processes::of_containers());
+    let processes = processes::of_containers();
+    for container in level {
+        let of_this = processes.get(&container.id);
+        let Some(first) = of_this.and_then(|it| processes::first_of(it)) else {
+            continue;
+        };
+        let (name, signal) = (&container.name, container.stop_signal);
+        tracing::info!("sending signal {signal} to process {first} of {name}, without Docker");
+        if let Err(error) = signal::send(first, signal) {
+            tracing::warn!("send signal {signal} to process {first} of {name}: {error}");
+        }
+        cgroup::thaw(&container.id, first);
+    }
     loop {
         let processes = processes::of_containers();
-        let mut left = false;
-        for container in level {
-            let Some(of_this) = processes.get(&container.id) else {
-                continue;
-            };
-            left = true;
+        let left = level
+            .iter()
+            .filter_map(|it| Some((it, processes.get(&it.id)?)));
+        let left: Vec<_> = left.collect();
+        for (container, processes) in &left {
             if began.elapsed() >= grace_of(container) {
-                cgroup::kill(&container.id, of_this);
+                cgroup::kill(&container.id, processes);
             }
         }
-        if !left || Instant::now() >= end {
+        if left.is_empty() || Instant::now() >= end {
             return;
         }
         sleep(POLL_INTERVAL).await;
-    }
-}
-
-fn send_stop_signals(level: &[&ContainerRecord], processes: &Processes) {
-    for ContainerRecord {
-        id,
-        name,
-        stop_signal,
-        ..
-    } in level
-    {
-        let of_this = processes.get(id).map_or(&[][..], Vec::as_slice);
-        let Some(first) = processes::first_of(of_this) else {
-            continue;
-        };
-        tracing::info!("sending signal {stop_signal} to process {first} of {name}, without Docker");
-        if let Err(error) = signal::send(first, *stop_signal) {
-            tracing::warn!("send signal {stop_signal} to process {first} of {name}: {error}");
-        }
-        cgroup::thaw(id, first);
     }
 }
 

@@ -13,20 +13,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::container::{Container, Inspection, Summary, shortened};
 use super::error::{DockerError, Result};
 use super::http::{escaped, request};
-use super::version::{OLDEST, is_too_old};
+use super::version::{OLDEST, is_older};
 
 /// How long Docker may take to answer a query, which it answers from memory. A Docker that takes longer hangs.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long an error may wait for the last lines that a container wrote.
 const LOG_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The version of the API that is used if the daemon knows it. No version suits all: Docker 20.10 knows nothing newer
 /// than 1.41, Docker 29 nothing older than 1.44.
 const API: (u32, u32) = (1, 44);
 
-/// A connection to one Docker daemon.
-#[derive(Debug)]
 pub(super) struct Engine {
     socket: PathBuf,
     version: String,
@@ -34,7 +30,6 @@ pub(super) struct Engine {
     api: String,
 }
 
-/// What Docker is told to do with a container.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Command {
     /// Set its restart policy to `no`.
@@ -56,21 +51,17 @@ impl Engine {
         let answer: Value = engine.query(doing, "/version").await?;
         let text = |name: &str| answer[name].as_str();
         let (Some(version), Some(newest)) = (text("Version"), text("ApiVersion")) else {
-            return Err(DockerError::NotUnderstood {
-                doing: doing.to_owned(),
-                said: "it has no version".to_owned(),
-            });
+            return Err(not_understood(doing, "it has no version"));
         };
         engine.version = version.to_owned();
         engine.api = format!("/v{}", api_version(newest, text("MinAPIVersion")));
         Ok(engine)
     }
 
-    /// Fails when this Docker is too old to be supported. The text is short, because `pcs status` shows only the
-    /// beginning of a reason.
+    /// Fails when this Docker is too old. The text is short, because `pcs status` shows only the beginning of a reason.
     pub(super) fn check_version(&self) -> Result {
         let version = &self.version;
-        if is_too_old(version) {
+        if is_older(version, OLDEST) {
             return Err(DockerError::Unusable(format!(
                 "Docker {version} is too old: install {OLDEST} or later, such as docker-ce \
                  (https://docs.docker.com/engine/install/)"
@@ -82,9 +73,9 @@ impl Engine {
     /// All containers of a project, also those of `docker compose run`.
     pub(super) async fn list(&self, project: &str) -> Result<Vec<Container>> {
         let label = format!("com.docker.compose.project={project}");
-        let filters = json!({ "label": [label] }).to_string();
+        let filters = escaped(&json!({ "label": [label] }).to_string());
         let doing = format!("list the containers of project {project}");
-        let path = format!("/containers/json?all=1&filters={}", escaped(&filters));
+        let path = format!("/containers/json?all=1&filters={filters}");
         let answer: Vec<Summary> = self.query(&doing, &path).await?;
         Ok(answer.into_iter().map(Container::from_summary).collect())
     }
@@ -92,16 +83,12 @@ impl Engine {
     /// Docker answers this only after a start or stop of the container that is under way, so the answer is final.
     pub(super) async fn inspect(&self, container: &Container) -> Result<Inspection> {
         let found = self.inspect_if_there(container).await?;
-        let removed = || DockerError::container(&container.name, "was removed meanwhile");
-        found.ok_or_else(removed)
+        found.ok_or_else(|| DockerError::container(&container.name, "was removed meanwhile"))
     }
 
     /// The same; none if the container was removed.
-    pub(super) async fn inspect_if_there(
-        &self,
-        container: &Container,
-    ) -> Result<Option<Inspection>> {
-        let answer = self.inspect_raw(&container.id, &container.name).await?;
+    pub(super) async fn inspect_if_there(&self, it: &Container) -> Result<Option<Inspection>> {
+        let answer = self.inspect_raw(&it.id, &it.name).await?;
         Ok(answer.as_ref().map(Inspection::from_answer))
     }
 
@@ -113,24 +100,18 @@ impl Engine {
     }
 
     async fn inspect_raw(&self, id: &str, name: &str) -> Result<Option<Value>> {
+        let doing = format!("inspect {name}");
         let path = format!("/containers/{}/json", escaped(id));
-        match self.query(&format!("inspect {name}"), &path).await {
-            Ok::<Value, _>(answer)
-                if answer["State"].is_object() && answer["HostConfig"].is_object() =>
-            {
-                Ok(Some(answer))
-            }
-            Ok(_) => Err(DockerError::NotUnderstood {
-                doing: format!("inspect {name}"),
-                said: "it has no State or no HostConfig".to_owned(),
-            }),
+        let is_whole = |it: &Value| it["State"].is_object() && it["HostConfig"].is_object();
+        match self.query(&doing, &path).await {
+            Ok(answer) if is_whole(&answer) => Ok(Some(answer)),
+            Ok(_) => Err(not_understood(&doing, "it has no State or no HostConfig")),
             Err(DockerError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// What happened to a container between these two times since 1970. Docker keeps the last 256 events of all
-    /// containers.
+    /// What happened to a container between these two times since 1970. Docker keeps 256 events of all containers.
     pub(super) async fn events(
         &self,
         container: &Container,
@@ -138,27 +119,21 @@ impl Engine {
         until: Duration,
     ) -> Result<Vec<Value>> {
         let doing = format!("read the events of {}", container.name);
-        let filters = json!({ "container": [container.id] }).to_string();
+        let filters = escaped(&json!({ "container": [container.id] }).to_string());
         let time = |it: Duration| format!("{}.{:09}", it.as_secs(), it.subsec_nanos());
-        let path = format!(
-            "/events?since={}&until={}&filters={}",
-            time(since),
-            time(until),
-            escaped(&filters)
-        );
-        let body = self.send(&doing, None, Method::GET, &path, None).await?;
+        let (since, until) = (time(since), time(until));
+        let path = format!("/events?since={since}&until={until}&filters={filters}");
+        let body = self.send(&doing, &path, None).await?;
         let events = serde_json::Deserializer::from_slice(&body).into_iter();
         let events: Result<_, serde_json::Error> = events.collect();
-        events.map_err(|error| not_understood(&doing, &error))
+        events.map_err(|error| not_understood(&doing, error))
     }
 
     /// The last lines that a container wrote, to tell why it ended. None if they cannot be read.
     pub(super) async fn last_lines(&self, container: &Container) -> Option<String> {
-        let path = format!(
-            "/containers/{}/logs?stdout=1&stderr=1&tail=3",
-            escaped(&container.id)
-        );
-        let answer = self.send("read a log", None, Method::GET, &path, None);
+        let id = escaped(&container.id);
+        let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail=3");
+        let answer = self.send("read a log", &path, None);
         let body = timeout(LOG_TIMEOUT, answer).await.ok()?.ok()?;
         Some(shortened(&log_text(&body))).filter(|text| !text.is_empty())
     }
@@ -171,81 +146,81 @@ impl Engine {
         until: Instant,
     ) -> Result {
         let name = &container.name;
-        let no_restart = || json!({ "RestartPolicy": { "Name": "no" } }).to_string();
-        let (doing, verb, body) = match command {
-            Command::NeverRestart => (
-                format!("set the restart policy of {name} to no"),
-                "update".to_owned(),
-                Some(no_restart()),
-            ),
-            Command::Start => (format!("start {name}"), "start".to_owned(), None),
-            Command::Unpause => (format!("unpause {name}"), "unpause".to_owned(), None),
+        let mut body = String::new();
+        let (doing, verb) = match command {
+            Command::NeverRestart => {
+                body = json!({ "RestartPolicy": { "Name": "no" } }).to_string();
+                let doing = format!("set the restart policy of {name} to no");
+                (doing, "update".to_owned())
+            }
+            Command::Start => (format!("start {name}"), "start".to_owned()),
+            Command::Unpause => (format!("unpause {name}"), "unpause".to_owned()),
             Command::Stop(grace) => {
                 let seconds = grace.as_secs().min(i32::MAX as u64);
-                (format!("stop {name}"), format!("stop?t={seconds}"), None)
+                (format!("stop {name}"), format!("stop?t={seconds}"))
             }
         };
         let path = format!("/containers/{}/{verb}", escaped(&container.id));
-        let sent = self.send(&doing, Some(until), Method::POST, &path, body);
+        let sent = self.send(&doing, &path, Some((body, until)));
         sent.await.map(drop)
     }
 
     async fn query<T: DeserializeOwned>(&self, doing: &str, path: &str) -> Result<T> {
-        let body = self.send(doing, None, Method::GET, path, None).await?;
-        serde_json::from_slice(&body).map_err(|error| not_understood(doing, &error))
+        let body = self.send(doing, path, None).await?;
+        serde_json::from_slice(&body).map_err(|error| not_understood(doing, error))
     }
 
-    /// `until` limits a command, which takes as long as it takes. A query has its own limit.
+    /// Sends a command, with its body and the end of its time, or a query, which has its own limit.
     async fn send(
         &self,
         doing: &str,
-        until: Option<Instant>,
-        method: Method,
         path: &str,
-        body: Option<String>,
+        command: Option<(String, Instant)>,
     ) -> Result<Bytes> {
-        let doing = doing.to_owned();
         let began = Instant::now();
+        let is_command = command.is_some();
+        let (method, body, until) = match command {
+            Some((body, until)) => (Method::POST, body, until),
+            None => (Method::GET, String::new(), began + QUERY_TIMEOUT),
+        };
         let path = format!("{}{path}", self.api);
         let answer = request(&self.socket, method, &path, body);
-        let answer = timeout_at(until.unwrap_or(began + QUERY_TIMEOUT), answer).await;
+        let answer = timeout_at(until, answer).await;
         let seconds = began.elapsed().as_secs_f64();
+        let doing = doing.to_owned();
         let said = match answer {
             Ok(Ok((200..300 | 304, body))) => return Ok(body),
             Ok(Ok((status, body))) => {
                 let said = message_in(&body);
                 return Err(DockerError::Refused {
                     doing,
-                    status,
                     said,
+                    status,
                 });
             }
             Ok(Err(said)) => said,
-            Err(_) if until.is_some() => return Err(DockerError::OutOfTime { doing, seconds }),
+            Err(_) if is_command => return Err(DockerError::OutOfTime { doing, seconds }),
             Err(_) => format!("no answer in {seconds:.1} s"),
         };
+        let socket = self.socket.clone();
         Err(DockerError::Unreachable {
             doing,
-            socket: self.socket.clone(),
+            socket,
             said,
         })
     }
 }
 
-fn not_understood(doing: &str, error: &serde_json::Error) -> DockerError {
-    DockerError::NotUnderstood {
-        doing: doing.to_owned(),
-        said: error.to_string(),
-    }
+fn not_understood(doing: &str, said: impl ToString) -> DockerError {
+    let (doing, said) = (doing.to_owned(), said.to_string());
+    DockerError::NotUnderstood { doing, said }
 }
 
 /// The message of an error: JSON, or whatever is there.
 fn message_in(body: &[u8]) -> String {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    match answer["message"].as_str() {
-        Some(message) => shortened(message),
-        None => shortened(&String::from_utf8_lossy(body)),
-    }
+    let message = answer["message"].as_str();
+    shortened(message.unwrap_or(&String::from_utf8_lossy(body)))
 }
 
 /// The text of a log. Without a terminal, each piece has eight bytes before it: the stream and a length.
@@ -263,16 +238,15 @@ fn log_text(mut body: &[u8]) -> String {
 
 /// The version of the API to use with a daemon that knows the versions from `oldest` to `newest`.
 fn api_version(newest: &str, oldest: Option<&str>) -> String {
+    let numbers = |version: &str| -> Option<(u32, u32)> {
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
     let wanted = oldest.and_then(numbers).map_or(API, |it| API.max(it));
     match numbers(newest) {
         Some(newest) if newest >= wanted => format!("{}.{}", wanted.0, wanted.1),
         _ => newest.to_owned(),
     }
-}
-
-fn numbers(version: &str) -> Option<(u32, u32)> {
-    let (major, minor) = version.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -5,60 +5,37 @@ use std::path::PathBuf;
 /// How many errors or names one sentence spells out.
 const SHOWN: usize = 3;
 
-/// The result of asking Docker.
 pub(super) type Result<T = (), E = DockerError> = std::result::Result<T, E>;
 
-/// Why Docker did not tell something, or did not do something.
+/// Why Docker did not tell something, or did not do something. `doing` is what was being done, `said` what came back.
 #[derive(Debug, thiserror::Error)]
-pub enum DockerError {
-    /// The daemon gave no answer: no socket, nobody listens, or too slow. Nothing is known
-    /// about the containers.
+pub(crate) enum DockerError {
+    /// The daemon gave no answer: no socket, nobody listens, or too slow. Nothing is known about the containers.
     #[error("cannot {doing}: Docker does not answer on {socket}: {said}")]
     Unreachable {
-        /// What was being done.
         doing: String,
-        /// The daemon's socket.
         socket: PathBuf,
-        /// What happened instead.
         said: String,
     },
     /// The daemon answered with an error.
     #[error("cannot {doing}: Docker says: {said} ({status})")]
     Refused {
-        /// What was being done.
         doing: String,
-        /// The HTTP status.
         status: u16,
-        /// The daemon's message.
         said: String,
     },
     /// The daemon's answer is not what the API describes.
     #[error("cannot {doing}: Docker's answer is not understood: {said}")]
-    NotUnderstood {
-        /// What was being done.
-        doing: String,
-        /// What is wrong with the answer.
-        said: String,
-    },
+    NotUnderstood { doing: String, said: String },
     /// The Docker or the containers of this node cannot run the PBX. Another node has its own.
     #[error("{0}")]
     Unusable(String),
-    /// One container, or the project, did not do what it should.
+    /// One container, or the project, did not do what it should: a sentence without its subject.
     #[error("{name} {what}")]
-    Container {
-        /// Its name.
-        name: String,
-        /// What is wrong with it: a sentence without its subject.
-        what: String,
-    },
+    Container { name: String, what: String },
     /// The caller's deadline came first. Docker may still be doing it.
     #[error("cannot {doing} in time: Docker was not done after {seconds:.1} s")]
-    OutOfTime {
-        /// What was being done.
-        doing: String,
-        /// How long it had been under way.
-        seconds: f64,
-    },
+    OutOfTime { doing: String, seconds: f64 },
     /// The deadline of a start came first.
     #[error("the time was up before these were started: {}", .0.join(", "))]
     NotStarted(Vec<String>),
@@ -68,45 +45,35 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    /// What is wrong with one container: a sentence without its subject.
     pub(super) fn container(name: &str, what: impl Into<String>) -> Self {
-        Self::Container {
-            name: name.to_owned(),
-            what: what.into(),
-        }
+        let (name, what) = (name.to_owned(), what.into());
+        Self::Container { name, what }
     }
 
     /// Whether the daemon did not answer.
-    pub fn is_unreachable(&self) -> bool {
+    pub(crate) fn is_unreachable(&self) -> bool {
         self.any(&|it| matches!(it, Self::Unreachable { .. }))
     }
 
     /// Whether Docker itself failed. A Docker that was just restarted does so for a moment, while it still cleans up.
-    pub fn is_internal(&self) -> bool {
+    pub(crate) fn is_internal(&self) -> bool {
         self.any(&|it| matches!(it, Self::Refused { status: 500.., .. }))
     }
 
     /// Whether it says that a container runs or may run. If not, Docker said nothing about containers.
-    pub fn is_about_containers(&self) -> bool {
-        self.any(&|it| {
-            !matches!(
-                it,
-                Self::Unreachable { .. }
-                    | Self::Refused { .. }
-                    | Self::NotUnderstood { .. }
-                    | Self::OutOfTime { .. }
-            )
-        })
+    pub(crate) fn is_about_containers(&self) -> bool {
+        use DockerError::{NotUnderstood, OutOfTime, Refused, Unreachable};
+        let says_nothing = |it: &Self| {
+            matches!(it, Unreachable { .. } | Refused { .. })
+                || matches!(it, NotUnderstood { .. } | OutOfTime { .. })
+        };
+        self.any(&|it| !says_nothing(it))
     }
 
     /// Whether Docker may still carry out a command that it has not confirmed.
-    pub fn leaves_commands(&self) -> bool {
-        self.any(&|it| {
-            matches!(
-                it,
-                Self::OutOfTime { .. } | Self::NotStarted(_) | Self::Unreachable { .. }
-            )
-        })
+    pub(crate) fn leaves_commands(&self) -> bool {
+        use DockerError::{NotStarted, OutOfTime, Unreachable};
+        self.any(&|it| matches!(it, OutOfTime { .. } | NotStarted(_) | Unreachable { .. }))
     }
 
     /// Whether this error, or any of several, is such.
@@ -129,12 +96,11 @@ impl DockerError {
 
 /// The first few, and how many more there are: seventeen containers that fail for one reason say nothing new.
 pub(super) fn few<T: ToString>(all: &[T], separator: &str) -> String {
-    let shown: Vec<String> = all.iter().take(SHOWN).map(T::to_string).collect();
-    let shown = shown.join(separator);
-    match all.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown}{separator}and {more} more"),
+    let mut shown: Vec<String> = all.iter().take(SHOWN).map(T::to_string).collect();
+    if all.len() > SHOWN {
+        shown.push(format!("and {} more", all.len() - SHOWN));
     }
+    shown.join(separator)
 }
 
 #[cfg(test)]

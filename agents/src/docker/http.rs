@@ -9,6 +9,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::UnixStream;
 
 /// Sends a request and returns the answer's HTTP status and body, or why there is no answer. `body` is JSON.
@@ -16,67 +17,50 @@ pub(super) async fn request(
     socket: &Path,
     method: Method,
     path: &str,
-    body: Option<String>,
+    body: String,
 ) -> Result<(u16, Bytes), String> {
     let stream = UnixStream::connect(socket).await;
     let stream = stream.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "there is no such socket".to_owned(),
         _ => error.to_string(),
     })?;
-    let answer = exchange(stream, method, path, body).await;
-    answer.map_err(|error| root_cause(error.as_ref()))
-}
-
-async fn exchange(
-    stream: UnixStream,
-    method: Method,
-    path: &str,
-    body: Option<String>,
-) -> Result<(u16, Bytes), Box<dyn Error>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header("Host", "docker")
         .header("Connection", "close")
         .header("Content-Type", "application/json")
-        .body(Full::new(Bytes::from(body.unwrap_or_default())))?;
+        .body(Full::new(Bytes::from(body)));
     let exchange = async {
-        let answer = sender.send_request(request).await?;
-        let status = answer.status().as_u16();
-        Ok((status, answer.into_body().collect().await?.to_bytes()))
-    };
-    // The connection has to be polled too: it carries the bytes of the exchange.
-    tokio::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        closed = connection => {
-            closed?;
-            exchange.await
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let answer = async {
+            let answer = sender.send_request(request?).await?;
+            let status = answer.status().as_u16();
+            Ok((status, answer.into_body().collect().await?.to_bytes()))
+        };
+        // The connection has to be polled too: it carries the bytes of the exchange.
+        tokio::pin!(answer);
+        tokio::select! {
+            answer = &mut answer => answer,
+            closed = connection => {
+                closed?;
+                answer.await
+            }
         }
-    }
+    };
+    exchange.await.map_err(|error: Box<dyn Error>| {
+        // The last cause tells. hyper's own text is only "client error".
+        let mut root: &dyn Error = error.as_ref();
+        while let Some(cause) = root.source() {
+            root = cause;
+        }
+        root.to_string()
+    })
 }
 
 /// Escapes a value for a path or a query.
 pub(super) fn escaped(value: &str) -> String {
-    let mut text = String::new();
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// The last cause of an error. hyper's own text is only "client error".
-fn root_cause(error: &(dyn Error + 'static)) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
 }
 
 #[cfg(test)]

@@ -4,42 +4,24 @@
 //! replaces a container, or when somebody creates a second one. A service that a newer PBX does not have any more
 //! (`databoard`) leaves a container of an older image than the rest.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::container::Container;
 use super::run_state::RunState;
-use super::version::compare;
+use super::version::is_older;
 
 /// The services of the vendor's compose file that a PBX must have, beside the database.
-const PROGRAMS: [&str; 16] = [
-    "nats",
-    "callmanager",
-    "mediaserver",
-    "gateway",
-    "webserver",
-    "wsspublisher",
-    "voicemail",
-    "virtualreceptionist",
-    "notificationcenter",
-    "provision",
-    "conference",
-    "callqueue",
-    "callpark",
-    "announcement",
-    "loadbalancer",
-    "ai",
-];
+const PROGRAMS: &str = "nats callmanager mediaserver gateway webserver wsspublisher voicemail virtualreceptionist \
+    notificationcenter provision conference callqueue callpark announcement loadbalancer ai";
 pub(super) const DATABASE: &str = "database";
-/// What earlier versions had: before 22.3, in the place of `ai`.
-const FORMER: [&str; 1] = ["databoard"];
+/// What versions before 22.3 had in the place of `ai`.
+const FORMER: &str = "databoard";
 
-/// The containers of a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Members {
     /// The PBX: one container of each service.
     pub(super) services: Vec<Container>,
-    /// What is neither started nor monitored.
+    /// Neither started nor monitored.
     pub(super) leftovers: Vec<Leftover>,
 }
 
@@ -53,12 +35,17 @@ pub(super) struct Leftover {
 
 /// Whether a PBX of some version has this service.
 pub(super) fn was_ever_required(service: &str) -> bool {
-    is_required(service) || FORMER.contains(&service)
+    is_required(service) || service == FORMER
 }
 
 /// Whether a PBX must have this service.
 pub(super) fn is_required(service: &str) -> bool {
-    service == DATABASE || PROGRAMS.contains(&service)
+    service == DATABASE || is_program(service)
+}
+
+/// Whether it is one of the vendor's programs. The database has an image of its own, and so may what somebody has added.
+fn is_program(service: &str) -> bool {
+    PROGRAMS.split(' ').any(|program| program == service)
 }
 
 impl Members {
@@ -72,11 +59,9 @@ impl Members {
     pub(super) fn as_it_runs(all: Vec<Container>) -> Self {
         Self::chosen_by(all, |of_service| {
             let newest = of_service.len() - 1;
-            let runs = |it: &Container| it.state.is_live();
-            match of_service[newest].state {
-                RunState::Created => of_service.iter().rposition(runs).unwrap_or(newest),
-                _ => newest,
-            }
+            let is_new = of_service[newest].state == RunState::Created;
+            let running = of_service.iter().rposition(|it| it.state.is_live());
+            running.filter(|_| is_new).unwrap_or(newest)
         })
     }
 
@@ -93,14 +78,13 @@ impl Members {
             of_service.sort_by_cached_key(|it| (it.created, it.state.is_live(), it.id.clone()));
             let position = choose(&of_service);
             let counts = of_service.remove(position);
+            let name = &counts.name;
             for (at, container) in of_service.into_iter().enumerate() {
-                let why = if at < position {
-                    format!(
-                        "is older than {}, which is the container of {service} too",
-                        counts.name
-                    )
-                } else {
-                    format!("was never started, and {} of {service} runs", counts.name)
+                let why = match at < position {
+                    true => {
+                        format!("is older than {name}, which is the container of {service} too")
+                    }
+                    false => format!("was never started, and {name} of {service} runs"),
                 };
                 members.leftovers.push(Leftover { container, why });
             }
@@ -109,7 +93,7 @@ impl Members {
         if let Some(version) = newest_version(&members.services) {
             let is_former = |it: &mut Container| {
                 let own = it.version.as_deref().unwrap_or_default();
-                FORMER.contains(&it.service.as_str()) && is_older(own, &version)
+                it.service == FORMER && is_older(own, &version)
             };
             let former = members.services.extract_if(.., is_former);
             members.leftovers.extend(former.map(|container| Leftover {
@@ -121,14 +105,9 @@ impl Members {
     }
 }
 
-fn is_older(version: &str, than: &str) -> bool {
-    compare(version, than) == Some(Ordering::Less)
-}
-
-/// The containers of the vendor's programs. The database has an image of its own, and so may what somebody has added.
+/// The containers of the vendor's programs.
 fn programs(services: &[Container]) -> impl Iterator<Item = &Container> {
-    let is_program = |it: &&Container| PROGRAMS.contains(&it.service.as_str());
-    services.iter().filter(is_program)
+    services.iter().filter(|it| is_program(&it.service))
 }
 
 /// The vendor's programs whose image has a version, with the version.
@@ -156,11 +135,8 @@ pub(super) fn older_than(services: &[Container], version: &str) -> Option<(Vec<S
 /// images may have the same tag and the same version.
 pub(super) fn of_another_image(services: &[Container]) -> Vec<String> {
     let newest = programs(services).max_by_key(|it| it.created);
-    let newest = newest.map(|it| &it.image);
-    programs(services)
-        .filter(|it| Some(&it.image) != newest)
-        .map(|it| it.name.clone())
-        .collect()
+    let others = programs(services).filter(|it| newest.is_some_and(|new| new.image != it.image));
+    others.map(|it| it.name.clone()).collect()
 }
 
 #[cfg(test)]

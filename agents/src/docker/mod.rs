@@ -35,99 +35,80 @@ use tokio::time::timeout_at;
 
 use bring_up::Task;
 use container::Container;
+pub(crate) use docker_files::OnDisk;
+pub(crate) use end_without_docker::{ContainerRecord, end};
 use engine::Engine;
+pub(crate) use error::DockerError;
 use error::Result;
 use members::Members;
+pub(crate) use plan::Plan;
+pub(crate) use project_state::ProjectState;
 use run_state::RunState;
 
-pub use docker_files::OnDisk;
-pub use end_without_docker::{ContainerRecord, end};
-pub use error::DockerError;
-pub use plan::Plan;
-pub use project_state::ProjectState;
-pub use repair::EndedContainer;
-
-/// How many requests that make Docker work are sent at the same time. With more, runc processes only wait for
-/// each other.
+/// How many requests that make Docker work are sent at the same time. With more, runc processes wait for each other.
 const MAX_CONCURRENT: usize = 8;
-
 /// How long after its deadline the work may take to say how far it came.
 const OVERTIME: Duration = Duration::from_millis(500);
 
-/// A compose project on one Docker daemon.
-#[derive(Debug)]
-pub struct Project {
+pub(crate) struct Project {
     engine: Engine,
     name: String,
 }
 
 /// What one list of its containers shows of a project.
-#[derive(Debug)]
-pub struct Observation {
-    /// Whether it runs as a whole.
-    pub state: ProjectState,
+pub(crate) struct Observation {
+    pub(crate) state: ProjectState,
     /// Whether it runs as a whole, whatever was started before.
-    pub is_whole: bool,
+    pub(crate) is_whole: bool,
     /// The ids of the containers that count.
-    pub ids: Vec<String>,
+    pub(crate) ids: Vec<String>,
     /// The ids of those of them that run.
-    pub running: Vec<String>,
+    pub(crate) running: Vec<String>,
     /// All containers, also those that do not count.
-    pub all: Vec<ContainerRecord>,
+    pub(crate) all: Vec<ContainerRecord>,
 }
 
 impl Project {
     /// Reaches the daemon and agrees on a version of the API with it: one request.
-    ///
-    /// # Errors
-    /// When the daemon cannot be reached.
-    pub async fn connect(socket: &Path, name: &str) -> Result<Self> {
-        Ok(Self {
-            engine: Engine::connect(socket).await?,
-            name: name.to_owned(),
-        })
+    pub(crate) async fn connect(socket: &Path, name: &str) -> Result<Self> {
+        let engine = Engine::connect(socket).await?;
+        let name = name.to_owned();
+        Ok(Self { engine, name })
     }
 
     /// Whether the project runs as a whole. All of `services` belonged to it at the start. One request.
-    ///
-    /// # Errors
-    /// When the daemon cannot be reached.
-    pub async fn observe(&self, services: &[String]) -> Result<Observation> {
+    pub(crate) async fn observe(&self, services: &[String]) -> Result<Observation> {
         let containers = self.engine.list(&self.name).await?;
         let all = containers.iter().map(ContainerRecord::named).collect();
         let members = Members::as_it_runs(containers);
-        let runs = members
-            .services
-            .iter()
-            .filter(|it| it.state == RunState::Running);
+        let ids = |of: &dyn Fn(&&Container) -> bool| {
+            let of = members.services.iter().filter(of);
+            of.map(|it| it.id.clone()).collect()
+        };
         Ok(Observation {
             state: ProjectState::of(&members, services),
             is_whole: ProjectState::of(&members, &[]) == ProjectState::Running,
-            ids: members.services.iter().map(|it| it.id.clone()).collect(),
-            running: runs.map(|it| it.id.clone()).collect(),
+            ids: ids(&|_| true),
+            running: ids(&|it| it.state == RunState::Running),
             all,
         })
     }
 
     /// The name of any container, or none if Docker does not know it.
-    ///
-    /// # Errors
-    /// When Docker does not tell.
-    pub async fn find(&self, id: &str) -> Result<Option<String>> {
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<String>> {
         self.engine.find(id).await
     }
 
-    /// Work on one of the containers.
     fn task<'a>(&'a self, container: &'a Container, deadline: tokio::time::Instant) -> Task<'a> {
+        let engine = &self.engine;
         Task {
-            engine: &self.engine,
+            engine,
             container,
             deadline,
         }
     }
 
-    /// Ends `work` at the deadline when the daemon hangs. Otherwise the work ends before it by itself, with an
-    /// error that says more.
+    /// Ends `work` at the deadline when the daemon hangs. Otherwise it ends by itself, with an error that says more.
     async fn by<T>(
         &self,
         deadline: Instant,
@@ -137,10 +118,9 @@ impl Project {
         let began = Instant::now();
         let done = timeout_at((deadline + OVERTIME).into(), work).await;
         done.unwrap_or_else(|_| {
-            Err(DockerError::OutOfTime {
-                doing: format!("{verb} project {}", self.name),
-                seconds: began.elapsed().as_secs_f64(),
-            })
+            let doing = format!("{verb} project {}", self.name);
+            let seconds = began.elapsed().as_secs_f64();
+            Err(DockerError::OutOfTime { doing, seconds })
         })
     }
 }

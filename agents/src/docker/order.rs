@@ -14,54 +14,53 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// The order of these containers.
-    ///
-    /// # Errors
-    ///
-    /// A required service has no container, or services depend on each other in a circle. Any other service without a
-    /// container is not waited for: its profile is inactive, and the label does not tell that it is optional
-    /// (`required: false`).
+    /// The order of these containers. It is an error that a required service has no container, or that services depend
+    /// on each other in a circle. Any other service without a container is not waited for: its profile is inactive, and
+    /// the label does not tell that it is optional (`required: false`).
     pub(super) fn of(containers: &[Container]) -> Result<Self> {
+        let missing = Self::missing(containers);
+        if let Some((needed, service)) = missing.into_iter().find(|(it, _)| is_required(it)) {
+            return Err(DockerError::Unusable(format!(
+                "{service} depends on the service {needed}, which has no container in the project: create it with \
+                 `docker compose create --no-recreate`"
+            )));
+        }
         let mut needs = Vec::with_capacity(containers.len());
         for container in containers {
             let mut of_this = Vec::new();
-            let service = &container.service;
             let dependencies = container.depends_on.as_ref();
             for needed in dependencies.map_err(|error| DockerError::Unusable(error.clone()))? {
-                let before = of_this.len();
                 let all = containers.iter().enumerate();
                 let found = all.filter(|(_, it)| it.service == needed.service);
                 of_this.extend(found.map(|(position, _)| (position, needed.condition)));
-                if of_this.len() == before && is_required(&needed.service) {
-                    return Err(DockerError::Unusable(format!(
-                        "{service} depends on the service {}, which has no container in the project: create it with \
-                         `docker compose create --no-recreate`",
-                        needed.service
-                    )));
-                }
             }
             needs.push(of_this);
         }
-        let depth = depths(&needs).map_err(|circle| {
-            let services = circle.iter().map(|at| containers[*at].service.as_str());
-            DockerError::Unusable(format!(
-                "services depend on each other in a circle: {}",
-                services.collect::<Vec<_>>().join(" -> ")
-            ))
-        })?;
+        let mut depth = vec![None; needs.len()];
+        for start in 0..needs.len() {
+            visit(start, &needs, &mut depth, &mut Vec::new()).map_err(|circle| {
+                let services = circle.iter().map(|at| containers[*at].service.as_str());
+                let circle = services.collect::<Vec<_>>().join(" -> ");
+                let reason = format!("services depend on each other in a circle: {circle}");
+                DockerError::Unusable(reason)
+            })?;
+        }
+        let depth = depth.into_iter().map(Option::unwrap_or_default).collect();
         Ok(Self { needs, depth })
     }
 
     /// The services without a container that others depend on, each with one that depends on it.
     pub(super) fn missing(containers: &[Container]) -> BTreeMap<&str, &str> {
         let has = |service: &str| containers.iter().any(|it| it.service == service);
-        let dependencies = containers
-            .iter()
-            .flat_map(|it| it.dependencies().map(|needed| (&it.service, needed)));
-        dependencies
-            .filter(|(_, needed)| !has(&needed.service))
-            .map(|(service, needed)| (needed.service.as_str(), service.as_str()))
-            .collect()
+        let mut missing = BTreeMap::new();
+        for container in containers {
+            for needed in container.dependencies().map(|it| it.service.as_str()) {
+                if !has(needed) {
+                    missing.entry(needed).or_insert(container.service.as_str());
+                }
+            }
+        }
+        missing
     }
 
     /// No order: no container waits for another.
@@ -72,12 +71,10 @@ impl Order {
         }
     }
 
-    /// What a container needs before it starts.
     pub(super) fn needs(&self, container: usize) -> &[(usize, Condition)] {
         &self.needs[container]
     }
 
-    /// The containers that need this one.
     pub(super) fn needed_by(&self, container: usize) -> impl Iterator<Item = usize> {
         let all = self.needs.iter().enumerate();
         let dependents = all.filter(move |(_, of)| of.iter().any(|need| need.0 == container));
@@ -96,15 +93,7 @@ impl Order {
     }
 }
 
-/// The longest chain of dependencies of each container, or a circle.
-fn depths(needs: &[Vec<(usize, Condition)>]) -> Result<Vec<usize>, Vec<usize>> {
-    let mut depth: Vec<Option<usize>> = vec![None; needs.len()];
-    for start in 0..needs.len() {
-        visit(start, needs, &mut depth, &mut Vec::new())?;
-    }
-    Ok(depth.into_iter().map(Option::unwrap_or_default).collect())
-}
-
+/// Finds the longest chain of dependencies of a container, or a circle.
 fn visit(
     at: usize,
     needs: &[Vec<(usize, Condition)>],

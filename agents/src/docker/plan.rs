@@ -14,7 +14,7 @@ use super::{MAX_CONCURRENT, Project};
 
 /// The containers that a start starts.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub(super) containers: Vec<Container>,
     pub(super) order: Order,
     /// The inspection of each container.
@@ -24,34 +24,27 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The names of the services.
-    pub fn services(&self) -> Vec<String> {
+    pub(crate) fn services(&self) -> Vec<String> {
         let containers = self.containers.iter();
         containers.map(|it| it.service.clone()).collect()
     }
 
-    /// What is needed to end the containers without Docker.
-    pub fn records(&self) -> Vec<ContainerRecord> {
+    pub(crate) fn records(&self) -> Vec<ContainerRecord> {
         let all = self.containers.iter().zip(&self.found).enumerate();
-        all.map(|(at, (container, found))| {
-            ContainerRecord::of(container, found, self.order.depth(at))
-        })
-        .collect()
+        let record = |(at, (it, found))| ContainerRecord::of(it, found, self.order.depth(at));
+        all.map(record).collect()
     }
 
     /// Whether a container belongs to the project, also if a start does not start it.
-    pub fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(&self, id: &str) -> bool {
         let leftovers = self.leftovers.iter().map(|it| &it.container);
         let all = self.containers.iter().chain(leftovers);
         all.chain(&self.one_offs).any(|it| it.id == id)
     }
 
-    /// Refuses images that are older than the data, whose version is `data`. An older program may not understand the
-    /// data, and may destroy it.
-    ///
-    /// # Errors
-    /// An image is older than the data, or than the images of other containers.
-    pub fn check_images(&self, data: Option<&str>) -> Result {
+    /// Refuses images that are older than the data, whose version is `data`, or than those of other containers. An older
+    /// program may not understand the data, and may destroy it.
+    pub(crate) fn check_images(&self, data: Option<&str>) -> Result {
         let others = of_another_image(&self.containers);
         if !others.is_empty() {
             tracing::warn!(
@@ -76,20 +69,17 @@ impl Plan {
         let Some((names, found)) = older_than(&self.containers, wanted) else {
             return Ok(());
         };
+        let names = few(&names, ", ");
         Err(DockerError::Unusable(format!(
             "the image's version {found} is older than {wanted}, {of}: create the containers again with the image of \
-             {wanted} (`docker compose create`): {}",
-            few(&names, ", ")
+             {wanted} (`docker compose create`): {names}"
         )))
     }
 }
 
 impl Project {
     /// Finds out what a start would do, and changes nothing.
-    ///
-    /// # Errors
-    /// Docker is too old, there are no containers, or their labels give no order.
-    pub async fn plan(&self, deadline: Instant) -> Result<Plan> {
+    pub(crate) async fn plan(&self, deadline: Instant) -> Result<Plan> {
         self.by(deadline, "inspect", self.plan_in_time()).await
     }
 
@@ -98,10 +88,8 @@ impl Project {
         let project = &self.name;
         let all = self.engine.list(project).await?;
         let one_offs = all.iter().filter(|it| it.one_off).cloned().collect();
-        let Members {
-            services: containers,
-            leftovers,
-        } = Members::to_start(all);
+        let members = Members::to_start(all);
+        let (containers, leftovers) = (members.services, members.leftovers);
         if containers.is_empty() {
             return Err(DockerError::Unusable(format!(
                 "project {project} has no containers here: create them with `docker compose create --no-recreate`"
@@ -129,14 +117,12 @@ impl Project {
     }
 
     /// Sets the restart policy of the plan's containers to `no`, and changes nothing else.
-    ///
-    /// # Errors
-    /// Docker does not do it for one of them.
-    pub async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result {
+    pub(crate) async fn never_restart(&self, plan: &Plan, deadline: Instant) -> Result {
         let work = async {
             for (container, found) in plan.containers.iter().zip(&plan.found) {
-                let task = self.task(container, deadline.into());
-                task.never_restart(found).await?;
+                self.task(container, deadline.into())
+                    .never_restart(found)
+                    .await?;
             }
             Ok(())
         };

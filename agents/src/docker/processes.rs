@@ -6,10 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where processes are found.
 const PROC: &str = "/proc";
 
-/// The process ids of containers, by the container's id.
 pub(crate) type Processes = BTreeMap<String, Vec<i32>>;
 
 /// All containers on this node that have processes, whoever runs them.
@@ -40,7 +38,7 @@ fn found_in(proc: &Path, own: &BTreeSet<String>, counts: impl Fn(&str) -> bool) 
         let group = groups_in(&groups).find(|(_, id)| !own.contains(*id));
         if let Some((name, id)) = group
             && counts(name)
-            && is_alive(&directory)
+            && live_threads(&directory).next().is_some()
         {
             found.entry(id.to_owned()).or_default().push(process);
         }
@@ -85,13 +83,7 @@ fn pids(proc: &Path) -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Whether a process has a thread that is not dead. Its first thread may have ended before the others, and then
-/// the process looks like a zombie.
-fn is_alive(process: &Path) -> bool {
-    live_threads(process).next().is_some()
-}
-
-/// The directories of a process's threads that are not dead.
+/// The directories of a process's threads that are not dead. Without its first thread, a process looks like a zombie.
 pub(crate) fn live_threads(process: &Path) -> impl Iterator<Item = PathBuf> {
     let threads = fs::read_dir(process.join("task"));
     let threads = threads.into_iter().flatten().flatten();
@@ -126,10 +118,8 @@ pub(super) fn first_of(processes: &[i32]) -> Option<i32> {
 
 /// The number of a process in its own namespace, by its `/proc/PID/status`.
 fn innermost_number(status: &str) -> Option<i32> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("NSpid:"))?;
-    line.split_whitespace().next_back()?.parse().ok()
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    line?.split_whitespace().next_back()?.parse().ok()
 }
 
 /// The Docker daemons that run, each by its process number and when it began.

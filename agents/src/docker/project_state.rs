@@ -6,25 +6,21 @@ use super::container::{Condition, Container};
 use super::members::{DATABASE, Leftover, Members, is_required, was_ever_required};
 use super::run_state::{Health, RunState};
 
-/// Whether a project runs as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProjectState {
+pub(crate) enum ProjectState {
     /// It has no containers on this host.
     Absent,
     /// No container runs.
     Stopped,
-    /// All containers run and no health check has failed.
     Running,
     /// A container runs, but the project does not run as it should.
     Broken {
-        /// What is wrong, in a sentence.
         reason: String,
         /// The id of the only container that does not run, if it has ended and nothing else is wrong.
         ended: Option<String>,
     },
     /// All required containers run, but a container runs that should not, or Docker says something unknown.
     Unclear {
-        /// A sentence for each.
         what: Vec<String>,
     },
 }
@@ -48,59 +44,52 @@ impl ProjectState {
         if !containers.iter().any(|container| container.state.is_live()) {
             return Self::Stopped;
         }
-        let missing = missing(containers, services);
+        let missing = missing(containers, services).join(", ");
         if !missing.is_empty() {
             let reason = format!(
-                "there is no container any more of {}: create it with `docker compose create --no-recreate`",
-                missing.join(", ")
+                "there is no container any more of {missing}: create it with `docker compose create --no-recreate`"
             );
             return broken(reason, None);
         }
-        let unhealthy: Vec<&str> = containers
+        let unhealthy = containers
             .iter()
-            .filter(|it| it.health == Health::Unhealthy)
-            .map(|it| it.name.as_str())
-            .collect();
-        let unclear: Vec<String> = live_leftovers(members)
-            .chain(containers.iter().filter_map(unknown_word))
+            .filter(|it| it.health == Health::Unhealthy);
+        let unhealthy: Vec<&str> = unhealthy.map(|it| it.name.as_str()).collect();
+        let unknown = containers.iter().filter_map(unknown_word);
+        let what: Vec<String> = live_leftovers(members)
+            .chain(unknown)
             .chain(gone(members, services))
             .collect();
+        let is_up = |it: &Container| matches!(it.state, RunState::Running | RunState::Unknown(_));
+        let is_done = |it: &Container| it.completed() && may_complete(it, containers);
         let not_running: Vec<&Container> = containers
             .iter()
-            .filter(|it| !matches!(it.state, RunState::Running | RunState::Unknown(_)))
-            .filter(|it| !(it.completed() && may_complete(it, containers)))
+            .filter(|it| !is_up(it) && !is_done(it))
             .collect();
-        if !not_running.is_empty() {
-            let ended = match not_running.as_slice() {
-                [one] if unhealthy.is_empty() && unclear.is_empty() => {
-                    (one.state == RunState::Exited).then(|| one.id.clone())
-                }
-                _ => None,
-            };
-            return broken(not_all_run(containers, &not_running), ended);
+        match not_running.as_slice() {
+            [] if !unhealthy.is_empty() => {
+                broken(format!("unhealthy: {}", unhealthy.join(", ")), None)
+            }
+            [] if !what.is_empty() => Self::Unclear { what },
+            [] => Self::Running,
+            [one] if one.state == RunState::Exited && unhealthy.is_empty() && what.is_empty() => {
+                broken(not_all_run(containers, &not_running), Some(one.id.clone()))
+            }
+            _ => broken(not_all_run(containers, &not_running), None),
         }
-        if !unhealthy.is_empty() {
-            return broken(format!("unhealthy: {}", unhealthy.join(", ")), None);
-        }
-        if !unclear.is_empty() {
-            return Self::Unclear { what: unclear };
-        }
-        Self::Running
     }
 }
 
 fn not_all_run(containers: &[Container], not_running: &[&Container]) -> String {
-    let running = containers
-        .iter()
-        .filter(|it| it.state == RunState::Running)
-        .count();
-    let how = not_running.iter().map(|it| match it.state {
+    let running = containers.iter().filter(|it| it.state == RunState::Running);
+    let running = running.count();
+    let how = not_running.iter().map(|it| {
         // The processes of a paused container do not run, so it serves nobody.
-        RunState::Paused => format!(
-            "{} ({}: somebody paused it with `docker pause`, and it serves nobody)",
-            it.name, it.status
-        ),
-        _ => format!("{} ({})", it.name, it.status),
+        let paused = match it.state {
+            RunState::Paused => ": somebody paused it with `docker pause`, and it serves nobody",
+            _ => "",
+        };
+        format!("{} ({}{paused})", it.name, it.status)
     });
     let how: Vec<String> = how.collect();
     format!("{running} containers run, but not {}", how.join(", "))
@@ -140,21 +129,20 @@ fn unknown_word(container: &Container) -> Option<String> {
 fn missing<'a>(containers: &'a [Container], services: &'a [String]) -> Vec<&'a str> {
     let needed = containers.iter().flat_map(Container::dependencies);
     let known = services.iter().chain(needed.map(|it| &it.service));
-    let required: BTreeSet<&str> = known
-        .map(String::as_str)
-        .filter(|it| is_required(it))
-        .collect();
     let has = |service: &str| containers.iter().any(|it| it.service == service);
-    required.into_iter().filter(|it| !has(it)).collect()
+    let missing = known.filter(|it| is_required(it) && !has(it));
+    missing
+        .map(String::as_str)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// Those of `services` that are not required and have no container that counts. An update may have dropped them.
 fn gone(members: &Members, services: &[String]) -> Vec<String> {
     let counts = |service: &str| members.services.iter().any(|it| it.service == service);
-    let leftover_of = |service: &str| {
-        let mut leftovers = members.leftovers.iter();
-        leftovers.find(|it| it.container.service == service)
-    };
+    let leftovers = || members.leftovers.iter();
+    let leftover_of = |service: &str| leftovers().find(|it| it.container.service == service);
     let gone = services.iter().filter(|it| !is_required(it) && !counts(it));
     gone.filter_map(|service| match leftover_of(service) {
         // `live_leftovers` reports it.
@@ -172,15 +160,12 @@ fn gone(members: &Members, services: &[String]) -> Vec<String> {
 /// Whether a container may have ended with code 0, because it does one thing and ends.
 fn may_complete(container: &Container, containers: &[Container]) -> bool {
     let service = &container.service;
-    let dependencies = containers.iter().flat_map(Container::dependencies);
-    let mut needed_as = dependencies
-        .filter(|it| it.service == *service)
-        .map(|it| it.condition)
-        .peekable();
-    if needed_as.peek().is_none() {
-        return !was_ever_required(service);
+    let needs = containers.iter().flat_map(Container::dependencies);
+    let mut needs = needs.filter(|it| it.service == *service).peekable();
+    match needs.peek() {
+        None => !was_ever_required(service),
+        Some(_) => needs.any(|it| it.condition == Condition::CompletedSuccessfully),
     }
-    needed_as.any(|condition| condition == Condition::CompletedSuccessfully)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::container::{Condition, Container, Dependency, Inspection};
+use super::container::{Condition, Container, Inspection};
 use super::error::{DockerError, Result};
 use super::members::Members;
 use super::run_state::{Health, RunState};
@@ -13,43 +13,27 @@ use super::{Project, signal};
 
 /// How far back the events of Docker are read. Docker keeps the last 256, which is less.
 const EVENTS_SINCE: Duration = Duration::from_secs(3600);
-
 /// How long before the end of a container a signal counts as its cause, in nanoseconds.
 const CAUSE_WINDOW: i64 = 60 * 1_000_000_000;
 
 /// A container that has ended by itself and can be started again in place.
-#[derive(Debug)]
-pub struct EndedContainer {
+pub(crate) struct EndedContainer {
+    pub(crate) name: String,
+    pub(crate) exit_code: i64,
     container: Container,
     found: Inspection,
 }
 
-impl EndedContainer {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.container.name
-    }
-
-    /// Its exit code.
-    pub fn exit_code(&self) -> i64 {
-        self.found.exit_code
-    }
-}
-
 impl Project {
     /// The container with this id, if it has ended by itself, no other depends on it, and what it depends on is ready.
-    ///
-    /// # Errors
-    /// Why the container cannot be started by itself, or what Docker did not tell.
-    pub async fn ended(&self, id: &str) -> Result<EndedContainer, String> {
+    /// An error says why the container cannot be started by itself, or what Docker did not tell.
+    pub(crate) async fn ended(&self, id: &str) -> Result<EndedContainer, String> {
         let said = |error: DockerError| error.to_string();
         let all = self.engine.list(&self.name).await.map_err(said)?;
         let mut containers = Members::as_it_runs(all).services;
         let position = containers.iter().position(|it| it.id == id);
         let position = position.ok_or("it was removed meanwhile")?;
-        if let Some(obstacle) = obstacle(&containers[position], &containers) {
-            return Err(obstacle);
-        }
+        obstacle(&containers[position], &containers).map_or(Ok(()), Err)?;
         let container = containers.swap_remove(position);
         let found = self.engine.inspect(&container).await.map_err(said)?;
         if found.state != RunState::Exited {
@@ -61,29 +45,29 @@ impl Project {
         let events = self.engine.events(&container, since, now).await;
         let ending = [found.stop_signal, signal::KILL, signal::TERM, signal::INT];
         match cause_of_end(&events.map_err(said)?, &ending) {
-            Cause::Itself => Ok(EndedContainer { container, found }),
-            Cause::Docker => {
-                Err("it was ended through Docker (`docker stop` or `kill`)".to_owned())
-            }
-            Cause::Unknown => Err("it has ended, and Docker does not tell why".to_owned()),
+            Cause::Itself => Ok(EndedContainer {
+                name: container.name.clone(),
+                exit_code: found.exit_code,
+                container,
+                found,
+            }),
+            Cause::Docker => Err("it was ended through Docker (`docker stop` or `kill`)".into()),
+            Cause::Unknown => Err("it has ended, and Docker does not tell why".into()),
         }
     }
 
     /// Starts one container again, and watches it for a second.
-    ///
-    /// # Errors
-    /// It does not start, or has ended again.
-    pub async fn start_again(&self, ended: EndedContainer, deadline: Instant) -> Result {
-        let EndedContainer { container, found } = ended;
-        let task = self.task(&container, deadline.into());
+    pub(crate) async fn start_again(&self, ended: EndedContainer, deadline: Instant) -> Result {
+        let task = self.task(&ended.container, deadline.into());
+        let in_place = |error| match error {
+            DockerError::Container { what, .. } => {
+                task.failed(format!("was started in place and {what}"))
+            }
+            other => other,
+        };
         let start = async {
-            task.bring_up(found).await?;
-            task.watch().await.map_err(|error| match error {
-                DockerError::Container { what, .. } => {
-                    task.failed(format!("was started in place and {what}"))
-                }
-                other => other,
-            })
+            task.bring_up(ended.found.clone()).await?;
+            task.watch().await.map_err(in_place)
         };
         self.by(deadline, "start", start).await
     }
@@ -92,31 +76,28 @@ impl Project {
 /// Why a container cannot be started by itself, as far as the other containers tell.
 fn obstacle(container: &Container, all: &[Container]) -> Option<String> {
     let needs_it = |other: &&Container| {
-        let mut needs = other.dependencies();
-        needs.any(|needed| needed.service == container.service)
+        other
+            .dependencies()
+            .any(|it| it.service == container.service)
     };
     if let Some(other) = all.iter().find(needs_it) {
         return Some(format!("it is needed by {}", other.name));
     }
     let not_ready = container.dependencies().find_map(|needed| {
-        let of = all.iter().find(|it| it.service == needed.service)?;
-        (!is_ready(of, needed)).then_some(of)
+        let other = all.iter().find(|it| it.service == needed.service)?;
+        let runs = other.state == RunState::Running;
+        let is_ready = match needed.condition {
+            Condition::Started => runs,
+            Condition::Healthy => runs && other.health == Health::Healthy,
+            Condition::CompletedSuccessfully => other.completed(),
+        };
+        (!is_ready).then_some(other)
     })?;
     Some(format!("it needs {}, which is not ready", not_ready.name))
 }
 
-/// Whether a container is as its dependent needs it.
-fn is_ready(container: &Container, needed: &Dependency) -> bool {
-    let runs = container.state == RunState::Running;
-    match needed.condition {
-        Condition::Started => runs,
-        Condition::Healthy => runs && container.health == Health::Healthy,
-        Condition::CompletedSuccessfully => container.completed(),
-    }
-}
-
 /// Why a container has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Cause {
     /// By itself, or somebody killed it without Docker.
     Itself,
@@ -126,8 +107,7 @@ enum Cause {
     Unknown,
 }
 
-/// Judges by the events of one container (`GET /events`). Only the signals in `ending` end it: SIGHUP, for example,
-/// does not.
+/// Judges by the events of one container (`GET /events`). Only the signals in `ending` end it: SIGHUP does not.
 fn cause_of_end(events: &[Value], ending: &[i32]) -> Cause {
     let is = |event: &Value, action: &str| event["Action"] == action;
     let Some(died) = events.iter().rposition(|event| is(event, "die")) else {

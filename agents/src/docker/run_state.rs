@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-/// Docker's state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RunState {
     /// Never started.
@@ -22,7 +21,6 @@ pub(super) enum RunState {
 }
 
 impl RunState {
-    /// Reads Docker's word.
     pub(super) fn of(word: &str) -> Self {
         match word {
             "created" => Self::Created,
@@ -39,10 +37,8 @@ impl RunState {
 
     /// Whether the container has processes or may have some in a moment.
     pub(super) fn is_live(&self) -> bool {
-        !matches!(
-            self,
-            Self::Created | Self::Exited | Self::Removing | Self::Dead
-        )
+        use RunState::{Created, Dead, Exited, Removing};
+        !matches!(self, Created | Exited | Removing | Dead)
     }
 }
 
@@ -64,7 +60,6 @@ impl fmt::Display for RunState {
     }
 }
 
-/// The result of a container's health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Health {
     /// The container has no health check.
@@ -77,7 +72,6 @@ pub(super) enum Health {
 }
 
 impl Health {
-    /// Reads Docker's word.
     pub(super) fn of(word: &str) -> Self {
         match word {
             "" | "none" => Self::None,
@@ -91,11 +85,9 @@ impl Health {
     /// Reads the health from the text `Up 5 seconds (healthy)`. A list has a field for it only since version 1.52
     /// of the API (Docker 29).
     pub(super) fn in_text(status: &str) -> Self {
-        let in_brackets = status
-            .strip_prefix("Up ")
-            .and_then(|rest| rest.strip_suffix(')'))
-            .and_then(|rest| rest.rsplit_once('('));
-        match in_brackets {
+        let up = status.strip_prefix("Up ");
+        let up = up.and_then(|rest| rest.strip_suffix(')'));
+        match up.and_then(|rest| rest.rsplit_once('(')) {
             None | Some((_, "Paused")) => Self::None,
             Some((_, "health: starting")) => Self::Starting,
             Some((_, word)) => Self::of(word),

@@ -7,7 +7,6 @@ use nix::sys::signal::Signal;
 pub(super) const KILL: i32 = Signal::SIGKILL as i32;
 pub(super) const TERM: i32 = Signal::SIGTERM as i32;
 pub(super) const INT: i32 = Signal::SIGINT as i32;
-
 /// The first and the last real-time signal (signal(7)), as Docker counts them.
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
@@ -20,13 +19,13 @@ pub(super) fn number(text: &str) -> Option<i32> {
     }
     let name = text.strip_prefix("SIG").unwrap_or(&text);
     for (real_time, number) in [("RTMIN", RTMIN), ("RTMAX", RTMAX)] {
-        if let Some(offset) = name.strip_prefix(real_time) {
-            let offset = if offset.is_empty() { "0" } else { offset };
-            return offset.parse::<i32>().ok().map(|offset| number + offset);
+        match name.strip_prefix(real_time) {
+            Some("") => return Some(number),
+            Some(offset) => return Some(number + offset.parse::<i32>().ok()?),
+            None => {}
         }
     }
-    let signal = format!("SIG{name}").parse::<Signal>().ok();
-    signal.map(|it| it as i32)
+    Some(format!("SIG{name}").parse::<Signal>().ok()? as i32)
 }
 
 /// The stop signal of a container: SIGTERM if it has none.

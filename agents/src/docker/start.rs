@@ -15,30 +15,13 @@ use super::project_state::ProjectState;
 use super::run_state::RunState;
 use super::{MAX_CONCURRENT, Project};
 
-/// What a container has reached. The containers that depend on it wait for this.
-#[derive(Debug, Clone, Copy, Default)]
-struct Reached {
-    started: bool,
-    healthy: bool,
-    completed: bool,
-}
-
-impl Reached {
-    fn meets(&self, condition: Condition) -> bool {
-        match condition {
-            Condition::Started => self.started,
-            Condition::Healthy => self.healthy,
-            Condition::CompletedSuccessfully => self.completed,
-        }
-    }
-}
-
 /// A start under way. A container is given by its position in the plan.
 struct Launch<'a> {
     project: &'a Project,
     plan: &'a Plan,
     deadline: tokio::time::Instant,
-    reached: Vec<watch::Sender<Reached>>,
+    /// The conditions that each container meets. The containers that depend on it wait for this.
+    reached: Vec<watch::Sender<Vec<Condition>>>,
     /// A permit for each request that makes Docker work. Closed after the first error, so that no more is started.
     permits: Semaphore,
 }
@@ -46,48 +29,44 @@ struct Launch<'a> {
 impl Project {
     /// Starts the containers of the plan that do not run, each as soon as what it depends on is ready. Containers
     /// that run are left alone. Sets the restart policy of every container to `no` before, because the caller
-    /// decides about restarts, and stops leftovers that run, with at most `grace`.
-    ///
-    /// # Errors
-    /// A container does not start, ends, or is unhealthy, or something was not ready by `deadline`. What was started
-    /// by then is left running.
-    pub async fn start(&self, plan: &Plan, grace: Duration, deadline: Instant) -> Result {
+    /// decides about restarts, and stops leftovers that run, with at most `grace`. What was started before an error is
+    /// left running.
+    pub(crate) async fn start(&self, plan: &Plan, grace: Duration, deadline: Instant) -> Result {
         let start = async {
             let limit = deadline.into();
             self.put_leftovers_aside(plan, grace, limit).await?;
-            Launch::new(self, plan, limit).run().await?;
+            let reached = plan.containers.iter().map(|_| watch::Sender::default());
+            let launch = Launch {
+                project: self,
+                plan,
+                deadline: limit,
+                reached: reached.collect(),
+                permits: Semaphore::new(MAX_CONCURRENT),
+            };
+            launch.run().await?;
             let now = Members::to_start(self.engine.list(&self.name).await?);
-            let failed = |what| DockerError::container(&format!("project {}", self.name), what);
-            match ProjectState::of(&now, &plan.services()) {
-                ProjectState::Running => Ok(()),
+            let broken = match ProjectState::of(&now, &plan.services()) {
+                ProjectState::Running => return Ok(()),
                 ProjectState::Unclear { what } => {
                     what.iter().for_each(|what| tracing::warn!("{what}"));
-                    Ok(())
+                    return Ok(());
                 }
-                ProjectState::Broken { reason, .. } => {
-                    Err(failed(format!("was started, and then: {reason}")))
+                ProjectState::Broken { reason, .. } => format!("then: {reason}"),
+                ProjectState::Absent | ProjectState::Stopped => {
+                    "no container of it runs".to_owned()
                 }
-                ProjectState::Absent | ProjectState::Stopped => Err(failed(
-                    "was started, and no container of it runs".to_owned(),
-                )),
-            }
+            };
+            let project = format!("project {}", self.name);
+            Err(DockerError::container(
+                &project,
+                format!("was started, and {broken}"),
+            ))
         };
         self.by(deadline, "start", start).await
     }
 }
 
-impl<'a> Launch<'a> {
-    fn new(project: &'a Project, plan: &'a Plan, deadline: tokio::time::Instant) -> Self {
-        let reached = plan.containers.iter().map(|_| watch::Sender::default());
-        Self {
-            project,
-            plan,
-            deadline,
-            reached: reached.collect(),
-            permits: Semaphore::new(MAX_CONCURRENT),
-        }
-    }
-
+impl Launch<'_> {
     /// Starts all containers. After an error it starts no more, but waits for the requests to Docker that are under
     /// way: otherwise a stop could overtake a start.
     async fn run(self) -> Result {
@@ -116,8 +95,7 @@ impl<'a> Launch<'a> {
         DockerError::all(errors)
     }
 
-    /// Starts a container when its dependencies are ready, and then waits for what others need of it. Ends early
-    /// when another container has failed.
+    /// Starts a container when its dependencies are ready, and waits for what others need of it. Ends early if one fails.
     async fn start_one(&self, at: usize) -> Result {
         let Launch { plan, reached, .. } = self;
         let task = self.project.task(&plan.containers[at], self.deadline);
@@ -126,29 +104,27 @@ impl<'a> Launch<'a> {
             return Ok(());
         }
         if self.is_done(at) {
-            reached[at].send_modify(|it| (it.started, it.completed) = (true, true));
+            reached[at].send_replace(vec![Condition::Started, Condition::CompletedSuccessfully]);
             return Ok(());
         }
         for (needed, condition) in plan.order.needs(at) {
             let mut needed = reached[*needed].subscribe();
             // This cannot fail: the senders live as long as `self`.
-            let _ = needed.wait_for(|it| it.meets(*condition)).await;
+            let _ = needed.wait_for(|it| it.contains(condition)).await;
         }
         let bring_up = async {
             task.bring_up(found.clone()).await?;
-            reached[at].send_modify(|it| it.started = true);
+            reached[at].send_modify(|it| it.push(Condition::Started));
             Ok(())
         };
         if !self.work(bring_up).await? {
             return Ok(());
         }
-        if plan.order.is_awaited(at, Condition::Healthy) {
-            task.wait_for(Condition::Healthy).await?;
-            reached[at].send_modify(|it| it.healthy = true);
-        }
-        if plan.order.is_awaited(at, Condition::CompletedSuccessfully) {
-            task.wait_for(Condition::CompletedSuccessfully).await?;
-            reached[at].send_modify(|it| it.completed = true);
+        for condition in [Condition::Healthy, Condition::CompletedSuccessfully] {
+            if plan.order.is_awaited(at, condition) {
+                task.wait_for(condition).await?;
+                reached[at].send_modify(|it| it.push(condition));
+            }
         }
         Ok(())
     }
@@ -165,19 +141,16 @@ impl<'a> Launch<'a> {
 
     /// Whether a container has completed its work for others that all run already. It is not run again.
     fn is_done(&self, at: usize) -> bool {
-        let Plan {
-            containers, order, ..
-        } = self.plan;
+        let (containers, order) = (&self.plan.containers, &self.plan.order);
+        let runs = |other: usize| containers[other].state == RunState::Running;
         order.is_awaited(at, Condition::CompletedSuccessfully)
             && containers[at].completed()
-            && order
-                .needed_by(at)
-                .all(|other| containers[other].state == RunState::Running)
+            && order.needed_by(at).all(runs)
     }
 
     fn not_started(&self) -> DockerError {
         let all = self.plan.containers.iter().zip(&self.reached);
-        let not_started = all.filter(|(_, reached)| !reached.borrow().started);
+        let not_started = all.filter(|(_, it)| !it.borrow().contains(&Condition::Started));
         DockerError::NotStarted(not_started.map(|(it, _)| it.name.clone()).collect())
     }
 }

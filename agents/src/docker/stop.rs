@@ -19,7 +19,6 @@ use super::{MAX_CONCURRENT, Project, processes};
 
 /// How long Docker may take beyond the grace. A stop that takes longer hangs.
 const BEYOND_GRACE: Duration = Duration::from_secs(10);
-
 /// How much time is kept back for killing.
 const KILL_RESERVE: Duration = Duration::from_secs(3);
 
@@ -27,11 +26,9 @@ impl Project {
     /// Stops all containers, also leftovers and those of `docker compose run`, each when what depends on it has
     /// stopped, and checks that none runs. A container has the longer of `grace` and its own time to end after
     /// its stop signal, or less when the containers that are stopped after it would have no time left before
-    /// `deadline`. Then it is killed. What Docker does not end in time is ended without it.
-    ///
-    /// # Errors
-    /// Everything that went wrong, but only if a container may still run.
-    pub async fn stop(&self, grace: Duration, deadline: std::time::Instant) -> Result {
+    /// `deadline`. Then it is killed. What Docker does not end in time is ended without it. An error says everything that
+    /// went wrong, and comes only if a container may still run.
+    pub(crate) async fn stop(&self, grace: Duration, deadline: std::time::Instant) -> Result {
         let work = self.stop_in_time(grace, deadline.into());
         self.by(deadline, "stop", work).await
     }
@@ -61,12 +58,11 @@ impl Project {
         let mut left = Vec::new();
         for (container, found) in containers.iter().zip(inspections) {
             let name = &container.name;
-            if with_processes.contains(&container.id) {
-                let what = "still has processes after it was stopped and killed";
-                left.push(DockerError::container(name, what));
-                continue;
-            }
             match found {
+                _ if with_processes.contains(&container.id) => {
+                    let what = "still has processes after it was stopped and killed";
+                    left.push(DockerError::container(name, what));
+                }
                 Ok(Some(found)) if may_start_again(&found) => {
                     let what = format!("{} after it was stopped", found.state);
                     left.push(DockerError::container(name, what));
@@ -113,11 +109,9 @@ impl Project {
         grace: Duration,
         deadline: Instant,
     ) -> Vec<DockerError> {
+        let project = &self.name;
         let order = &Order::of(containers).unwrap_or_else(|error| {
-            tracing::warn!(
-                "all containers of project {} are stopped at once: {error}",
-                self.name
-            );
+            tracing::warn!("all containers of project {project} are stopped at once: {error}");
             Order::none(containers)
         });
         let is_stopped = live.iter().map(|live| watch::Sender::new(!live));
@@ -133,10 +127,8 @@ impl Project {
             let record = &records[at];
             let grace = grace_of(grace, record.stop_timeout);
             let share = share(grace, deadline, order.depth(at));
-            let stopped = self
-                .task(&containers[at], deadline)
-                .stop(record, share)
-                .await;
+            let task = self.task(&containers[at], deadline);
+            let stopped = task.stop(record, share).await;
             is_stopped[at].send_replace(true);
             stopped.err()
         });
@@ -157,17 +149,16 @@ async fn end_what_is_left(
     deadline: Instant,
 ) -> Vec<String> {
     let processes = processes::of_containers();
+    let record_of = |it: &Container| {
+        let record = records.iter().find(|record| record.id == it.id).cloned();
+        record
+            .unwrap_or_else(|| ContainerRecord::named(it))
+            .without_own_grace()
+    };
     let left = containers
         .iter()
         .filter(|it| processes.contains_key(&it.id));
-    let left = left.map(|it| {
-        let record = records.iter().find(|record| record.id == it.id);
-        record.map_or_else(
-            || ContainerRecord::named(it),
-            ContainerRecord::without_own_grace,
-        )
-    });
-    let left: Vec<ContainerRecord> = left.collect();
+    let left: Vec<ContainerRecord> = left.map(record_of).collect();
     let left = end(&left, Duration::ZERO, deadline).await;
     left.into_iter().map(|it| it.id).collect()
 }
@@ -197,7 +188,7 @@ impl Task<'_> {
         tracing::warn!("{error}; ending {} without Docker", container.name);
         // It may have had its stop signal and its grace, or not. Its own time to end is in `grace` already.
         let grace = grace.min(deadline.saturating_duration_since(Instant::now()) / 3);
-        let left = end(&[record.without_own_grace()], grace, deadline).await;
+        let left = end(&[record.clone().without_own_grace()], grace, deadline).await;
         if left.is_empty() { Ok(()) } else { Err(error) }
     }
 }
@@ -238,7 +229,7 @@ mod tests {
             stop_timeout: Some(90),
             ..ContainerRecord::by_id(&id('a'))
         };
-        let now = record.without_own_grace();
+        let now = record.clone().without_own_grace();
         assert_eq!(grace_of(Duration::ZERO, now.stop_timeout), Duration::ZERO);
         assert_eq!((now.id, now.stop_signal), (record.id, record.stop_signal));
     }

@@ -6,15 +6,15 @@ use std::cmp::Ordering;
 /// (<https://github.com/moby/moby/issues/46661>).
 pub(super) const OLDEST: &str = "20.10.27";
 
-/// Whether a version, such as `20.10.24+dfsg1`, is older than [`OLDEST`]. A text that does not begin with a
-/// number, such as `dev`, is not taken to be old.
-pub(super) fn is_too_old(version: &str) -> bool {
-    compare(version, OLDEST) == Some(Ordering::Less)
+/// Whether a version, such as `20.10.24+dfsg1`, is older than another. A text that does not begin with a number, such as
+/// `dev`, is not taken to be old.
+pub(super) fn is_older(version: &str, than: &str) -> bool {
+    compare(version, than) == Some(Ordering::Less)
 }
 
 /// Compares two versions by their numbers: 22.3 is 22.3.0, and a build number counts only if both have one. None if
 /// one of them does not begin with a number.
-pub(super) fn compare(one: &str, other: &str) -> Option<Ordering> {
+fn compare(one: &str, other: &str) -> Option<Ordering> {
     let (mut one, mut other) = (numbers(one), numbers(other));
     if one.is_empty() || other.is_empty() {
         return None;
@@ -28,10 +28,8 @@ pub(super) fn compare(one: &str, other: &str) -> Option<Ordering> {
 /// The numbers at the beginning: major, minor, patch, and what a version has beyond.
 fn numbers(version: &str) -> Vec<u64> {
     let version = version.trim().trim_start_matches(['v', 'V']);
-    version
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|part| part.parse().ok())
-        .collect()
+    let parts = version.split(|c: char| !c.is_ascii_digit());
+    parts.map_while(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -41,7 +39,7 @@ mod tests {
     #[test]
     fn debian_12_is_too_old_and_newer_versions_are_not() {
         for old in ["20.10.24+dfsg1", "20.10.26", "20.10", "19.03.15", "1.13.1"] {
-            assert!(is_too_old(old), "{old}");
+            assert!(is_older(old, OLDEST), "{old}");
         }
         for supported in [
             OLDEST,
@@ -53,7 +51,7 @@ mod tests {
             "dev",
             "",
         ] {
-            assert!(!is_too_old(supported), "{supported}");
+            assert!(!is_older(supported, OLDEST), "{supported}");
         }
     }
 

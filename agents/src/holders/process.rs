@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
@@ -12,11 +12,8 @@ use serde_json::Value;
 use crate::device;
 use crate::mounts::{self, Mount};
 
-/// A process.
 pub(super) struct Process {
-    /// Its directory in /proc.
     directory: PathBuf,
-    /// Docker's directory of containers.
     containers: PathBuf,
     pid: u32,
 }
@@ -24,21 +21,17 @@ pub(super) struct Process {
 impl Process {
     /// All but this one, in the order of their ids.
     pub(super) fn all(proc: &Path, containers: &Path) -> Vec<Self> {
-        let mut all: Vec<Self> = fs::read_dir(proc)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| {
-                let pid = entry.file_name().to_str()?.parse().ok()?;
-                let directory = entry.path();
-                let containers = containers.to_owned();
-                (pid != std::process::id()).then_some(Self {
-                    directory,
-                    containers,
-                    pid,
-                })
+        let processes = device::entries(proc).filter_map(|directory| {
+            let pid = directory.file_name()?.to_str()?.parse().ok()?;
+            let containers = containers.to_owned();
+            let is_other = pid != std::process::id();
+            is_other.then_some(Self {
+                directory,
+                containers,
+                pid,
             })
-            .collect();
+        });
+        let mut all: Vec<Self> = processes.collect();
         all.sort_by_key(|process| process.pid);
         all
     }
@@ -52,7 +45,6 @@ impl Process {
         fs::read_link(self.directory.join("ns/mnt")).ok()
     }
 
-    /// What is mounted in its namespace.
     pub(super) fn mounts(&self) -> Vec<Mount> {
         mounts::mounts_of(&self.directory).unwrap_or_default()
     }
@@ -62,17 +54,16 @@ impl Process {
     pub(super) fn uses(&self, devices: &BTreeSet<String>) -> Option<PathBuf> {
         let is_there = |link: &PathBuf| {
             fs::metadata(link).is_ok_and(|file| {
+                let itself = device::number_of(&file);
                 devices.contains(&device::number(file.dev()))
-                    || file.file_type().is_block_device()
-                        && devices.contains(&device::number(file.rdev()))
+                    || itself.is_some_and(|number| devices.contains(&number))
             })
         };
-        let open = fs::read_dir(self.directory.join("fd"));
-        let open = open.into_iter().flatten().flatten().map(|fd| fd.path());
+        let open = device::entries(&self.directory.join("fd"));
         let fixed = ["cwd", "root", "exe"].map(|link| self.directory.join(link));
         let link = fixed.into_iter().chain(open).find(is_there);
-        link.and_then(|link| fs::read_link(link).ok())
-            .or_else(|| self.maps(devices))
+        let file = link.and_then(|link| fs::read_link(link).ok());
+        file.or_else(|| self.maps(devices))
     }
 
     /// proc(5), maps: `address permissions offset major:minor inode path`, the device in hexadecimal.
@@ -87,37 +78,30 @@ impl Process {
         })
     }
 
-    /// The path of its control group.
     fn group(&self) -> Option<String> {
         let groups = self.read("cgroup");
-        groups
-            .lines()
-            .filter_map(|line| line.splitn(3, ':').nth(2))
-            .max_by_key(|path| path.len())
-            .map(str::to_owned)
+        let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+        paths.max_by_key(|path| path.len()).map(str::to_owned)
     }
 
     /// The container or the service that its control group says.
     fn place(&self) -> Option<String> {
         let path = self.group()?;
         if let Some(id) = container(&path) {
-            let short = id.get(..12)?;
-            return Some(match Container::of(&self.containers, id) {
-                Some(known) => format!("container {}", known.name),
-                None => format!("container {short}"),
-            });
+            let known = Container::of(&self.containers, id);
+            let name = known.map_or_else(|| id[..12].to_owned(), |known| known.name);
+            return Some(format!("container {name}"));
         }
         let service = path.rsplit('/').find(|part| part.ends_with(".service"))?;
         Some(service.to_owned())
     }
 
-    /// What ends the process for good, if Docker starts its container again whenever it ends and nobody is stopping
-    /// the container.
+    /// What ends the process for good, if Docker starts its container again whenever it ends and nobody stops that.
     pub(super) fn remedy(&self) -> Option<String> {
         let path = self.group()?;
         let container = Container::of(&self.containers, container(&path)?)?;
-        (container.is_restarted && !self.is_ending())
-            .then(|| format!("docker stop {}", container.name))
+        let stays = container.is_restarted && !self.is_ending();
+        stays.then(|| format!("docker stop {}", container.name))
     }
 
     /// proc(5), status: whether it has ended, or a signal to end is on its way to it.

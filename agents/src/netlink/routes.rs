@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use futures_util::{StreamExt, TryStreamExt};
 use ipnet::Ipv4Net;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
     RouteNextHopFlags, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -16,13 +16,11 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::{Error, RouteMessageBuilder};
 
-use super::{Kernel, NetlinkError};
+use super::{Kernel, NetlinkError, failed};
 use nix::errno::Errno;
 
-/// One way by which packets leave this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextHop {
-    /// The interface.
     pub interface: u32,
     /// RTA_GATEWAY or RTA_VIA; none if packets go straight to their destination.
     gateway: Option<RouteAttribute>,
@@ -32,19 +30,14 @@ pub struct NextHop {
 
 impl NextHop {
     fn new(interface: u32, attributes: &[RouteAttribute], onlink: bool) -> Self {
-        let gateway = attributes
-            .iter()
-            .find(|a| matches!(a, RouteAttribute::Gateway(_) | RouteAttribute::Via(_)));
+        let mut attributes = attributes.iter().cloned();
+        let gateway =
+            attributes.find(|it| matches!(it, RouteAttribute::Gateway(_) | RouteAttribute::Via(_)));
         Self {
             interface,
-            gateway: gateway.cloned(),
+            gateway,
             onlink,
         }
-    }
-
-    fn of_several(hop: &RouteNextHop) -> Self {
-        let onlink = hop.flags.contains(RouteNextHopFlags::Onlink);
-        Self::new(hop.interface_index, &hop.attributes, onlink)
     }
 
     /// The gateway, if it is an IPv4 one.
@@ -59,7 +52,6 @@ impl NextHop {
 /// A unicast route of the main table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The destinations that it is for.
     pub destination: Ipv4Net,
     /// Who made it: a number of rt_protos.
     pub protocol: u8,
@@ -87,9 +79,9 @@ impl Route {
         {
             return None;
         }
+        let to = |address| Ipv4Net::new(address, header.destination_prefix_length).ok();
         let mut route = Self {
-            destination: Ipv4Net::new(Ipv4Addr::UNSPECIFIED, header.destination_prefix_length)
-                .ok()?,
+            destination: to(Ipv4Addr::UNSPECIFIED)?,
             protocol: header.protocol.into(),
             metric: 0,
             tos: header.tos,
@@ -101,29 +93,26 @@ impl Route {
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-                    route.destination =
-                        Ipv4Net::new(*address, header.destination_prefix_length).ok()?;
+                    route.destination = to(*address)?;
                 }
                 RouteAttribute::Priority(metric) => route.metric = *metric,
-                RouteAttribute::PrefSource(RouteAddress::Inet(address)) => {
-                    route.source = Some(*address);
-                }
+                RouteAttribute::PrefSource(RouteAddress::Inet(it)) => route.source = Some(*it),
                 RouteAttribute::Metrics(settings) => route.settings.clone_from(settings),
                 RouteAttribute::Oif(interface) => {
                     let onlink = header.flags.contains(RouteFlags::Onlink);
                     let hop = NextHop::new(*interface, &message.attributes, onlink);
                     route.hops.push(hop);
                 }
-                RouteAttribute::MultiPath(hops) => {
-                    route.hops.extend(hops.iter().map(NextHop::of_several));
-                }
+                RouteAttribute::MultiPath(hops) => route.hops.extend(hops.iter().map(|hop| {
+                    let onlink = hop.flags.contains(RouteNextHopFlags::Onlink);
+                    NextHop::new(hop.interface_index, &hop.attributes, onlink)
+                })),
                 _ => {}
             }
         }
         Some(route)
     }
 
-    /// The route as the kernel wants to be told. Several next hops cannot be told.
     fn to_message(&self) -> RouteMessage {
         let mut builder = RouteMessageBuilder::<Ipv4Addr>::new()
             .destination_prefix(self.destination.addr(), self.destination.prefix_len())
@@ -151,7 +140,6 @@ impl Route {
         message
     }
 
-    /// Whether it is a default route.
     pub fn is_default(&self) -> bool {
         self.destination.prefix_len() == 0
     }
@@ -180,10 +168,9 @@ impl Route {
 /// `172.31.0.2/32 via 172.31.16.1 src 172.31.16.133 mtu 9001`
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_default() {
-            f.write_str("default")?;
-        } else {
-            write!(f, "{}", self.destination)?;
+        match self.is_default() {
+            true => f.write_str("default")?,
+            false => write!(f, "{}", self.destination)?,
         }
         if let [hop] = self.hops.as_slice()
             && let Some(gateway) = hop.gateway()
@@ -202,7 +189,6 @@ impl fmt::Display for Route {
     }
 }
 
-/// How a route is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
     /// It must not be there: no route with its destination, metric and type of service is.
@@ -214,24 +200,26 @@ pub enum Write {
 }
 
 impl Kernel {
-    /// The unicast routes of the main table; those to one destination in the order in which
-    /// the kernel considers them.
+    /// The unicast routes of the main table; those to one destination in the order in which the kernel considers them.
     pub async fn routes(&self) -> Result<Vec<Route>, NetlinkError> {
-        let mut ask = RouteMessage::default();
-        ask.header.address_family = AddressFamily::Inet;
-        self.handle
-            .route()
-            .get(ask)
-            .execute()
-            .try_filter_map(|message| std::future::ready(Ok(Route::of(&message))))
-            .try_collect()
-            .await
-            .map_err(|error| NetlinkError::new("read the routes of this host", error))
+        let answers = self.ask(Vec::new()).try_collect::<Vec<_>>().await;
+        let answers = answers.map_err(failed("read the routes of this host"))?;
+        Ok(answers.iter().filter_map(Route::of).collect())
     }
 
-    /// Writes a route with one next hop.
-    ///
-    /// What the kernel said. `EEXIST` means that such a route is there already.
+    /// Asks for IPv4 routes: for the one to a destination, or for all.
+    fn ask(
+        &self,
+        destination: Vec<RouteAttribute>,
+    ) -> impl futures_util::TryStream<Ok = RouteMessage, Error = Error> + Unpin {
+        let mut question = RouteMessage::default();
+        question.header.address_family = AddressFamily::Inet;
+        question.header.destination_prefix_length = 32 * destination.len() as u8;
+        question.attributes = destination;
+        Box::pin(self.handle.route().get(question).execute())
+    }
+
+    /// Writes a route with one next hop. `EEXIST` means that such a route is there already.
     pub async fn write_route(&self, route: &Route, how: Write) -> Result<(), NetlinkError> {
         let flag = match how {
             Write::New => NLM_F_EXCL,
@@ -240,72 +228,54 @@ impl Kernel {
         };
         let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewRoute(route.to_message()));
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | flag;
-        self.acknowledged(request)
-            .await
-            .map_err(|error| NetlinkError::new(format!("add the route {route}"), error))
+        let written = async {
+            let mut answers = self.handle.clone().request(request)?;
+            while let Some(answer) = answers.next().await {
+                if let NetlinkPayload::Error(error) = answer.payload {
+                    return Err(Error::NetlinkError(error));
+                }
+            }
+            Ok(())
+        };
+        let doing = format!("add the route {route}");
+        written.await.map_err(failed(doing))
     }
 
-    /// Deletes exactly this route. With its interface or its source address the kernel has deleted it
-    /// itself; that is no error.
+    /// Deletes exactly this route. It is no error that the kernel has deleted it with its interface or its source.
     pub async fn delete_route(&self, route: &Route) -> Result<(), NetlinkError> {
         let request = self.handle.route().del(route.to_message());
-        let done = request
-            .execute()
-            .await
-            .map_err(|error| NetlinkError::new(format!("delete the route {route}"), error));
-        match done {
-            Err(error) if error.errno().is_some_and(is_gone) => Ok(()),
-            done => done,
-        }
+        let done = request.execute().await;
+        let done = done.map_err(failed(format!("delete the route {route}")));
+        if_there(done).map(Option::unwrap_or_default)
     }
 
-    /// The source address that the kernel would choose for a packet to `destination` of a program
-    /// that has chosen none; none if there is no way there. Nothing is sent.
+    /// The source address that the kernel would choose for a packet; none if there is no way there. Nothing is sent.
     pub async fn source_towards(
         &self,
         destination: Ipv4Addr,
     ) -> Result<Option<Ipv4Addr>, NetlinkError> {
-        let mut ask = RouteMessage::default();
-        ask.header.address_family = AddressFamily::Inet;
-        ask.header.destination_prefix_length = 32;
-        ask.attributes
-            .push(RouteAttribute::Destination(RouteAddress::Inet(destination)));
-        let answer = self.handle.route().get(ask).execute().try_next().await;
-        let answer = answer
-            .map_err(|error| NetlinkError::new(format!("ask for the way to {destination}"), error));
-        match answer {
-            Err(error) if error.errno().is_some_and(is_gone) => Ok(None),
-            Err(error) => Err(error),
-            Ok(answer) => Ok(answer.and_then(|message| {
-                message
-                    .attributes
-                    .iter()
-                    .find_map(|attribute| match attribute {
-                        RouteAttribute::PrefSource(RouteAddress::Inet(source)) => Some(*source),
-                        _ => None,
-                    })
-            })),
-        }
-    }
-
-    async fn acknowledged(
-        &self,
-        request: NetlinkMessage<RouteNetlinkMessage>,
-    ) -> Result<(), Error> {
-        let mut answers = self.handle.clone().request(request)?;
-        while let Some(answer) = answers.next().await {
-            if let NetlinkPayload::Error(error) = answer.payload {
-                return Err(Error::NetlinkError(error));
-            }
-        }
-        Ok(())
+        let to = RouteAttribute::Destination(RouteAddress::Inet(destination));
+        let answer = self.ask(vec![to]).try_next().await;
+        let answer = answer.map_err(failed(format!("ask for the way to {destination}")));
+        let route = if_there(answer)?.flatten();
+        let attributes = route.map_or_else(Vec::new, |route| route.attributes);
+        Ok(attributes
+            .into_iter()
+            .find_map(|attribute| match attribute {
+                RouteAttribute::PrefSource(RouteAddress::Inet(source)) => Some(source),
+                _ => None,
+            }))
     }
 }
 
-/// Whether the route, its interface or the way out has gone meanwhile.
-fn is_gone(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::ESRCH | Errno::ENETDOWN | Errno::ENETUNREACH | Errno::ENODEV | Errno::ENXIO
-    )
+/// None if the route, its interface or the way out has gone meanwhile.
+fn if_there<T>(answer: Result<T, NetlinkError>) -> Result<Option<T>, NetlinkError> {
+    use Errno::{ENETDOWN, ENETUNREACH, ENODEV, ENXIO, ESRCH};
+    match answer {
+        Err(error) => match error.errno() {
+            Some(ESRCH | ENETDOWN | ENETUNREACH | ENODEV | ENXIO) => Ok(None),
+            _ => Err(error),
+        },
+        Ok(answer) => Ok(Some(answer)),
+    }
 }

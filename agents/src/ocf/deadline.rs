@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 
 use ec2::Deadline;
 
-/// What is kept back from Pacemaker's timeout: a tenth, at least for a process to end on a busy
-/// machine, at most three seconds.
+/// What is kept back from Pacemaker's timeout: a tenth, at least for a process to end on a busy machine, at most 3 s.
 fn reserve(timeout: Duration) -> Duration {
     (timeout / 10)
         .clamp(Duration::from_millis(150), Duration::from_secs(3))
         .min(timeout / 2)
 }
 
-/// The deadline of an action that started at `start` and that Pacemaker kills after `timeout`.
 pub(crate) fn of_action(start: Instant, timeout: Duration) -> Deadline {
     Deadline::after(start, timeout - reserve(timeout))
 }

@@ -7,72 +7,53 @@ use ec2::{AwsError, ErrorKind};
 /// The exit codes of an agent. <https://github.com/ClusterLabs/OCF-spec/blob/main/ra/1.1/resource-agent-api.md>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
-    /// Done; for a monitor: the resource runs.
+pub(crate) enum Exit {
     Success = 0,
     /// Failed. Pacemaker may try again here.
     Generic = 1,
-    /// The agent was called in a wrong way.
     Arguments = 2,
-    /// There is no such action.
     Unimplemented = 3,
     /// Something that the resource needs is not on this node. Pacemaker tries another node.
     Installed = 5,
     /// The configuration is wrong on every node. Pacemaker tries no other node.
     Configured = 6,
-    /// The resource does not run here.
     NotRunning = 7,
     /// The resource runs as far as can be seen, but something is wrong (Pacemaker's extension, treated as running).
     Degraded = 190,
 }
 
-impl Exit {
-    /// The process's exit status.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-}
-
 /// An action that did not do what it should, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// What Pacemaker is told.
-    pub exit: Exit,
-    /// What people are told: what was being done, to what, what came back, what to do.
-    pub reason: String,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// What was being done, to what, what came back, what to do.
+    pub(crate) reason: String,
 }
 
 impl Failure {
+    pub(super) fn new(exit: Exit, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { exit, reason }
+    }
+
     /// A failure that may pass, or that concerns this node and this moment.
-    pub fn generic(reason: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Generic,
-            reason: reason.into(),
-        }
+    pub(crate) fn generic(reason: impl Into<String>) -> Self {
+        Self::new(Exit::Generic, reason)
     }
 
     /// Something is not on this node, or not allowed to it.
-    pub fn installed(reason: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Installed,
-            reason: reason.into(),
-        }
+    pub(crate) fn installed(reason: impl Into<String>) -> Self {
+        Self::new(Exit::Installed, reason)
     }
 
-    /// The configuration is wrong.
-    pub fn configured(reason: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Configured,
-            reason: reason.into(),
-        }
+    pub(crate) fn configured(reason: impl Into<String>) -> Self {
+        Self::new(Exit::Configured, reason)
     }
 
     /// Puts what was being done before the reason.
-    pub fn while_doing(self, doing: impl fmt::Display) -> Self {
-        Self {
-            reason: format!("{doing}: {}", self.reason),
-            ..self
-        }
+    pub(crate) fn while_doing(self, doing: impl fmt::Display) -> Self {
+        Self::new(self.exit, format!("{doing}: {}", self.reason))
     }
 }
 
@@ -80,39 +61,23 @@ impl Failure {
 /// resource on all nodes: whoever answers sees this node, its region and account, and this moment.
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
+        use ErrorKind::{Forbidden, NoRoom, NotFound, WrongZone};
+        use ErrorKind::{InUse, InvalidValue, Unknown, WouldSucceed, WrongState};
         match kind {
-            ErrorKind::NotFound
-            | ErrorKind::Forbidden
-            | ErrorKind::WrongZone
-            | ErrorKind::NoRoom => Self::Installed,
-            ErrorKind::Unknown
-            | ErrorKind::InUse
-            | ErrorKind::WrongState
-            | ErrorKind::InvalidValue
-            | ErrorKind::WouldSucceed => Self::Generic,
+            NotFound | Forbidden | WrongZone | NoRoom => Self::Installed,
+            Unknown | InUse | WrongState | InvalidValue | WouldSucceed => Self::Generic,
         }
     }
 }
 
 impl From<AwsError> for Failure {
     fn from(error: AwsError) -> Self {
-        Self {
-            exit: error.kind.into(),
-            reason: error.to_string(),
-        }
+        Self::new(error.kind.into(), error.to_string())
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-/// What a monitor found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// The resource runs here.
+pub(crate) enum Health {
     Running,
     /// The resource does not run here; how that was seen.
     Stopped(String),
@@ -123,13 +88,12 @@ pub enum Health {
 }
 
 impl Health {
-    /// The exit code and what to say.
-    pub(super) fn outcome(self) -> (Exit, Option<String>) {
+    pub(super) fn outcome(self) -> Result<(), Failure> {
         match self {
-            Health::Running => (Exit::Success, None),
-            Health::Stopped(seen) => (Exit::NotRunning, Some(seen)),
-            Health::Broken(reason) => (Exit::Generic, Some(reason)),
-            Health::Degraded(reason) => (Exit::Degraded, Some(reason)),
+            Health::Running => Ok(()),
+            Health::Stopped(seen) => Err(Failure::new(Exit::NotRunning, seen)),
+            Health::Broken(reason) => Err(Failure::generic(reason)),
+            Health::Degraded(reason) => Err(Failure::new(Exit::Degraded, reason)),
         }
     }
 }

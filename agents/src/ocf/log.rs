@@ -17,30 +17,22 @@ use super::variable;
 
 /// Sends the messages of this project where they belong, and of libraries only errors.
 pub(super) fn start(agent: &str, resource: &str) {
-    let level = if wants_debug() {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::INFO
+    let level = match wants_debug() {
+        true => LevelFilter::DEBUG,
+        false => LevelFilter::INFO,
     };
-    let filter = Targets::new()
-        .with_target("portsip_ha_agents", level)
-        .with_target("ec2", level)
-        .with_default(LevelFilter::ERROR);
-    let lines = tracing_subscriber::fmt::layer()
-        .without_time()
-        .with_target(false)
-        .with_ansi(false);
+    let filter = Targets::new().with_default(LevelFilter::ERROR);
+    let filter = filter.with_targets(["portsip_ha_agents", "ec2"].map(|it| (it, level)));
+    let lines = tracing_subscriber::fmt::layer().without_time();
+    let lines = lines.with_target(false).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter);
     // These fail only if there is a subscriber already, as in tests.
     let _ = match SystemLog::of(agent, resource) {
         // The system log has a field for the level.
-        Some(log) => tracing_subscriber::registry()
+        Some(log) => registry
             .with(lines.with_level(false).with_writer(log))
-            .with(filter)
             .try_init(),
-        None => tracing_subscriber::registry()
-            .with(lines.with_writer(io::stderr))
-            .with(filter)
-            .try_init(),
+        None => registry.with(lines.with_writer(io::stderr)).try_init(),
     };
 }
 
@@ -88,7 +80,6 @@ fn facility() -> Option<Facility> {
     })
 }
 
-/// The system log (syslog(3)).
 struct SystemLog(Facility);
 
 impl SystemLog {

@@ -18,9 +18,8 @@ const DOCTYPE: &str = "resource-agent SYSTEM \"ra-api-1.dtd\" [\
      <!ATTLIST parameter unique-group CDATA #IMPLIED reloadable (0|1) \"0\">\
      <!ATTLIST action name NMTOKEN #REQUIRED>]";
 
-/// The meta-data as a document.
 pub(super) fn document(agent: &Description, parameters: &[Parameter]) -> String {
-    let Description { name, .. } = agent;
+    let name = agent.name;
     let version = env!("CARGO_PKG_VERSION");
     let descriptions = descriptions("  ", agent.short, agent.long);
     let parameters: String = parameters.iter().map(parameter).collect();
@@ -47,13 +46,17 @@ fn descriptions(indent: &str, short: &str, long: &str) -> String {
 }
 
 fn parameter(parameter: &Parameter) -> String {
-    let Parameter { name, content, .. } = parameter;
-    let has = |mark| parameter.marks.contains(&mark);
+    let Parameter {
+        name,
+        content,
+        marks,
+        ..
+    } = parameter;
     let mut attributes = String::new();
-    if has(Mark::Unique) {
+    if marks.contains(&Mark::Unique) {
         attributes += &format!(" unique-group=\"{name}\"");
     }
-    if has(Mark::Reloadable) {
+    if marks.contains(&Mark::Reloadable) {
         attributes += " reloadable=\"1\"";
     }
     let required = u8::from(parameter.presence == Presence::Required);
@@ -71,13 +74,13 @@ fn parameter(parameter: &Parameter) -> String {
 }
 
 fn action(action: &Advice) -> String {
-    let Advice { name, timeout, .. } = action;
-    let mut attributes = format!("name=\"{name}\" timeout=\"{timeout}s\"");
-    if let Some(interval) = action.interval {
-        attributes += &format!(" interval=\"{interval}s\"");
-    }
-    if let Some(depth) = action.depth {
-        attributes += &format!(" depth=\"{depth}\"");
-    }
-    format!("    <action {attributes}/>\n")
+    let Advice {
+        name,
+        timeout,
+        monitor,
+    } = action;
+    let monitor = monitor.map_or_else(String::new, |(depth, interval)| {
+        format!(" interval=\"{interval}s\" depth=\"{depth}\"")
+    });
+    format!("    <action name=\"{name}\" timeout=\"{timeout}s\"{monitor}/>\n")
 }

@@ -1,99 +1,79 @@
 //! Parameters: declared once per agent, read from `OCF_RESKEY_*`, checked, and printed as meta-data.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::time::Duration;
 
-/// What the meta-data says about one parameter.
-#[derive(Debug, Clone, Copy)]
-pub struct Parameter {
-    /// Name.
-    pub name: &'static str,
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
     /// `boolean`, `integer` or `string`.
-    pub content: &'static str,
-    /// Whether the user has to give a value.
-    pub presence: Presence,
-    /// What else the meta-data says about it.
-    pub marks: &'static [Mark],
-    /// A few words.
-    pub short: &'static str,
-    /// All that one needs to know.
-    pub long: &'static str,
+    pub(crate) content: &'static str,
+    pub(crate) presence: Presence,
+    pub(crate) marks: &'static [Mark],
+    pub(crate) short: &'static str,
+    pub(crate) long: &'static str,
 }
 
-/// Whether the user has to give a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// Yes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
     Required,
-    /// No.
     Optional,
-    /// No: this is the value when the user gives none.
+    /// The value when the user gives none.
     Default(&'static str),
 }
 
-/// What can be said about a parameter beside its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
     /// No other resource may have the same value.
     Unique,
-    /// A new value takes effect with the next action. Pacemaker then calls `reload-agent` instead of
-    /// a stop and a start.
+    /// A new value takes effect with the next action. Pacemaker calls `reload-agent` instead of a stop and a start.
     Reloadable,
 }
 
 /// A struct whose fields are parameters; made by `parameters!`.
-pub trait Parameters: Sized {
-    /// The declarations, in order.
+pub(crate) trait Parameters: Sized {
     const DECLARED: &'static [Parameter];
     /// Reads the values. `None` when a required one is missing or wrong.
     fn read(reader: &mut Reader<'_>) -> Option<Self>;
 }
 
 /// A type that the value of a parameter can have.
-pub trait Value: Sized {
-    /// The meta-data's type.
-    const CONTENT: &'static str;
-    /// Reads the value.
-    ///
-    /// # Errors
-    /// A sentence with the text and what it should be.
+pub(crate) trait Value: Sized {
+    /// The type in the meta-data.
+    const CONTENT: &'static str = "string";
+    /// Reads the value. An error is a sentence with the text and what it should be.
     fn parse(text: &str) -> Result<Self, String>;
 }
 
 /// Reads values and collects everything that is wrong with them. It has a method for each presence in `parameters!`.
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     value: &'a dyn Fn(&str) -> Option<String>,
     /// What is wrong, a sentence each.
-    pub problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of the values that `value` finds by name.
-    pub fn new(value: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            value,
-            problems: Vec::new(),
-        }
+    pub(crate) fn new(value: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        let problems = Vec::new();
+        Self { value, problems }
     }
 
-    /// A value that has to be there.
-    pub fn required<T: Value>(&mut self, name: &str) -> Option<T> {
+    pub(crate) fn required<T: Value>(&mut self, name: &str) -> Option<T> {
         let Some(text) = self.text(name) else {
-            self.problems
-                .push(format!("the parameter {name} is missing"));
+            let problem = format!("the parameter {name} is missing");
+            self.problems.push(problem);
             return None;
         };
         self.parse(name, &text)
     }
 
     /// A value that may be there. A wrong one counts as none, beside the problem.
-    pub fn optional<T: Value>(&mut self, name: &str) -> Option<Option<T>> {
+    pub(crate) fn optional<T: Value>(&mut self, name: &str) -> Option<Option<T>> {
         Some(self.text(name).and_then(|text| self.parse(name, &text)))
     }
 
     /// A value, else the default. A wrong one counts as none, beside the problem.
-    pub fn default<T: Value>(&mut self, name: &str, default: &str) -> Option<T> {
+    pub(crate) fn default<T: Value>(&mut self, name: &str, default: &str) -> Option<T> {
         let given = self.optional(name).flatten();
         given.or_else(|| self.parse(name, default))
     }
@@ -116,12 +96,9 @@ macro_rules! parameters {
         $field:ident: $type:ty = $presence:ident $(($default:literal))?, $($mark:ident,)* $short:literal, $long:literal;
     )+}) => {
         $(#[$doc])*
-        // As visible as the agent.
-        #[allow(unreachable_pub)]
-        #[derive(Debug, Clone)]
-        pub struct $Name {$(
+        pub(crate) struct $Name {$(
             #[doc = $long]
-            pub $field: parameters!(@type $presence $type),
+            pub(crate) $field: parameters!(@type $presence $type),
         )+}
 
         impl $crate::ocf::params::Parameters for $Name {
@@ -153,30 +130,27 @@ macro_rules! parameters {
 }
 pub(crate) use parameters;
 
-/// A value that is written as its type parses it.
-macro_rules! parsed_values {
-    ($($type:ty: $content:literal;)+) => {$(
-        impl $crate::ocf::params::Value for $type {
-            const CONTENT: &'static str = $content;
+/// Ids are read as their types parse them.
+macro_rules! ids {
+    ($($type:ty),+) => {$(
+        impl Value for $type {
             fn parse(text: &str) -> Result<Self, String> {
-                <$type as std::str::FromStr>::from_str(text).map_err(|problem| problem.to_string())
+                text.parse().map_err(|problem: ec2::Malformed| problem.to_string())
             }
         }
     )+};
 }
-
-parsed_values! {
-    ec2::AllocationId: "string";
-    ec2::InstanceIds: "string";
-    ec2::Region: "string";
-    ec2::VolumeId: "string";
-}
+ids!(
+    ec2::AllocationId,
+    ec2::InstanceIds,
+    ec2::Region,
+    ec2::VolumeId
+);
 
 impl Value for Ipv4Addr {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-            .map_err(|_| format!("`{text}` is not an IPv4 address"))
+        let address = text.parse();
+        address.map_err(|_| format!("`{text}` is not an IPv4 address"))
     }
 }
 
@@ -204,23 +178,17 @@ impl Value for u16 {
 impl Value for Duration {
     const CONTENT: &'static str = "integer";
     fn parse(text: &str) -> Result<Self, String> {
-        text.strip_suffix('s')
-            .unwrap_or(text)
-            .parse()
-            .map(Duration::from_secs)
-            .map_err(|_| format!("`{text}` is not a number of seconds"))
+        let seconds = text.strip_suffix('s').unwrap_or(text).parse();
+        let seconds = seconds.map_err(|_| format!("`{text}` is not a number of seconds"));
+        seconds.map(Duration::from_secs)
     }
 }
 
 /// An absolute path without `..`.
 impl Value for PathBuf {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
         let path = PathBuf::from(text);
-        let plain = path
-            .components()
-            .all(|part| !matches!(part, std::path::Component::ParentDir));
-        if path.is_absolute() && plain {
+        if path.is_absolute() && path.components().all(|part| part != Component::ParentDir) {
             Ok(path)
         } else {
             Err(format!("`{text}` is not an absolute path"))
@@ -229,18 +197,16 @@ impl Value for PathBuf {
 }
 
 impl Value for String {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
-        if text.chars().any(char::is_control) {
-            Err("it has control characters".to_owned())
-        } else {
-            Ok(text.to_owned())
+        match text.chars().any(char::is_control) {
+            true => Err("it has control characters".to_owned()),
+            false => Ok(text.to_owned()),
         }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, unreachable_pub)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

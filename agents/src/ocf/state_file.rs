@@ -2,9 +2,9 @@
 //! what it describes.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,64 +14,58 @@ use super::exit::Failure;
 
 const DIRECTORY: &str = "/run/portsip-ha";
 
-/// The file of one resource of one agent.
-#[derive(Debug, Clone)]
-pub struct StateFile {
-    path: PathBuf,
-}
+pub(crate) struct StateFile(PathBuf);
 
 impl StateFile {
-    /// The file of the resource `resource` of the agent `agent`.
-    pub fn of(agent: &str, resource: &str) -> Self {
+    pub(crate) fn of(agent: &str, resource: &str) -> Self {
         // A resource's name may have a colon (clone instances), and here must be one file name.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let name = resource.replace(|c| !is_plain(c), "_");
-        Self {
-            path: PathBuf::from(DIRECTORY).join(format!("{agent}-{name}.json")),
-        }
+        Self(Path::new(DIRECTORY).join(format!("{agent}-{name}.json")))
     }
 
     /// What was saved; `None` if there is no file, or the file cannot be read.
-    pub fn load<T: DeserializeOwned>(&self) -> Option<T> {
-        let text = fs::read(&self.path).ok()?;
-        serde_json::from_slice(&text)
-            .inspect_err(|error| tracing::warn!("{}: {error}; ignored", self.path.display()))
+    pub(crate) fn load<T: DeserializeOwned>(&self) -> Option<T> {
+        let read = serde_json::from_slice(&fs::read(&self.0).ok()?);
+        read.inspect_err(|error| tracing::warn!("{}: {error}; ignored", self.0.display()))
             .ok()
     }
 
     /// Saves `state`, whole or not at all.
-    ///
-    /// # Errors
-    /// When /run cannot be written.
-    pub fn save<T: Serialize>(&self, state: &T) -> Result<(), Failure> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Failure::generic(format!("write {}: {error}", self.path.display()))
-        };
-        let text = serde_json::to_vec(state).map_err(|error| failed(&error))?;
-        let new = self.path.with_extension("new");
+    pub(crate) fn save<T: Serialize>(&self, state: &T) -> Result<(), Failure> {
+        let new = self.0.with_extension("new");
         let write = || {
+            let text = serde_json::to_vec(state)?;
             let mut directory = fs::DirBuilder::new();
             directory.recursive(true).mode(0o700).create(DIRECTORY)?;
             let mut options = fs::OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
             options.open(&new)?.write_all(&text)?;
-            fs::rename(&new, &self.path)
+            fs::rename(&new, &self.0)
         };
-        write().map_err(|error| failed(&error))
+        write().map_err(|error: io::Error| {
+            Failure::generic(format!("write {}: {error}", self.0.display()))
+        })
     }
 
-    /// How long ago it was written.
-    pub fn age(&self) -> Option<Duration> {
-        let written = fs::metadata(&self.path).ok()?.modified().ok()?;
+    /// Saves `state` for the next call. Without it that call knows less, but what was done is done.
+    pub(crate) fn save_if_possible<T: Serialize>(&self, state: &T) {
+        if let Err(failure) = self.save(state) {
+            tracing::warn!("{failure}");
+        }
+    }
+
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let written = fs::metadata(&self.0).ok()?.modified().ok()?;
         Some(written.elapsed().unwrap_or_default())
     }
 
     /// Removes the file, if there is one. A file that cannot be removed is logged and left.
-    pub fn remove(&self) {
-        if let Err(error) = fs::remove_file(&self.path)
-            && error.kind() != std::io::ErrorKind::NotFound
+    pub(crate) fn remove(&self) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("remove {}: {error}", self.path.display());
+            tracing::warn!("remove {}: {error}", self.0.display());
         }
     }
 }

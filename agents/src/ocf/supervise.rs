@@ -3,6 +3,7 @@
 //! process can, and it says what the action was doing.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -21,25 +22,25 @@ const END_MARK: &str = "\u{4}";
 
 /// Where an action says what it is doing. By default, nobody reads it.
 #[derive(Debug, Default)]
-pub struct Steps {
+pub(crate) struct Steps {
     to: Option<File>,
-    /// The last change that was logged.
     logged: RefCell<String>,
 }
 
 impl Steps {
     /// Says what is being done now: "waiting for vol-1 to leave i-1".
-    pub fn doing(&self, step: &str) {
+    pub(crate) fn doing(&self, step: impl Display) {
         tracing::debug!("{step}");
-        self.tell(step);
+        self.tell(&step.to_string());
     }
 
     /// Says what is being changed now, and logs it, once for a change that is retried.
-    pub fn acting(&self, step: &str) {
-        if self.logged.replace(step.to_owned()) != step {
+    pub(crate) fn acting(&self, step: impl Display) {
+        let step = step.to_string();
+        if self.logged.replace(step.clone()) != step {
             tracing::info!("{step}");
         }
-        self.tell(step);
+        self.tell(&step);
     }
 
     fn tell(&self, step: &str) {
@@ -50,8 +51,7 @@ impl Steps {
     }
 }
 
-/// Runs `action` in a child and returns its exit code, or a failure when it has not ended
-/// at the deadline.
+/// Runs `action` in a child and returns its exit code, or a failure when it has not ended at the deadline.
 pub(super) fn supervised(
     deadline: Deadline,
     action: impl FnOnce(Steps) -> u8,
@@ -67,14 +67,12 @@ pub(super) fn supervised(
             // If the watching process is killed, the action must not go on unseen.
             let _ = prctl::set_pdeathsig(Signal::SIGKILL);
             if getppid() != parent {
-                std::process::exit(i32::from(Exit::Generic.code()));
+                std::process::exit(Exit::Generic as i32);
             }
             let to = File::from(to);
             let end = to.try_clone();
-            let code = action(Steps {
-                to: Some(to),
-                ..Steps::default()
-            });
+            let (to, logged) = (Some(to), RefCell::default());
+            let code = action(Steps { to, logged });
             // Written before the end, which a thread that hangs in the kernel delays.
             if let Ok(mut end) = end {
                 let _ = end.write_all(format!("{END_MARK}{code}\n").as_bytes());
@@ -84,20 +82,18 @@ pub(super) fn supervised(
         ForkResult::Parent { child } => {
             drop(to);
             // If this fails, the child ends with this process.
-            let lines = lines_of(File::from(from)).map_err(|error| {
-                Failure::generic(format!("start a thread to watch the action: {error}"))
-            })?;
+            let lines = lines_of(File::from(from));
+            let lines = lines.map_err(failed("start a thread to watch the action"))?;
             watch(child, &lines, deadline)
         }
     }
 }
 
-fn failed(what: &str) -> impl Fn(Errno) -> Failure {
-    move |errno| Failure::generic(format!("{what}: {errno}"))
+fn failed<E: Display>(what: &str) -> impl Fn(E) -> Failure {
+    move |error| Failure::generic(format!("{what}: {error}"))
 }
 
-/// Reads whole lines in a thread, until the other end is closed. Half a line is dropped: 19 of the exit code 190 would
-/// be a failure.
+/// Reads whole lines in a thread, until the other end is closed. Half a line, such as 19 of code 190, is dropped.
 fn lines_of(from: impl Read + Send + 'static) -> io::Result<Receiver<String>> {
     let (send, lines) = channel();
     std::thread::Builder::new().spawn(move || {
@@ -137,7 +133,7 @@ fn watch(child: Pid, lines: &Receiver<String>, deadline: Deadline) -> Result<u8,
     loop {
         match waitpid(child, None) {
             Ok(WaitStatus::Exited(_, code)) => {
-                return Ok(u8::try_from(code).unwrap_or(Exit::Generic.code()));
+                return Ok(u8::try_from(code).unwrap_or(Exit::Generic as u8));
             }
             Ok(WaitStatus::Signaled(_, signal, _)) => {
                 let doing = step.as_deref().unwrap_or("starting");

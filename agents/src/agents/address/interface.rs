@@ -9,11 +9,9 @@ use ec2::{AwsError, ErrorKind, Interface, Metadata};
 const LONGEST_NAME: usize = 15;
 
 /// A network interface by the kernel's name: `ens6`.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InterfaceName(String);
 
 impl Value for InterfaceName {
-    const CONTENT: &'static str = "string";
     /// The kernel's own rule (`dev_valid_name`, net/core/dev.c), and no `:`, which begins an alias.
     fn parse(text: &str) -> Result<Self, String> {
         let is_plain = |c: char| c.is_ascii_graphic() && !"/:".contains(c);
@@ -28,18 +26,7 @@ impl Value for InterfaceName {
     }
 }
 
-impl InterfaceName {
-    /// Its MAC address; none if this node has no such interface.
-    fn mac(&self) -> Option<String> {
-        let text = fs::read_to_string(format!("/sys/class/net/{}/address", self.0)).ok()?;
-        Some(text.trim().to_owned())
-    }
-}
-
-/// The interface of that name in the instance metadata, or the primary one.
-///
-/// # Errors
-/// `NotFound` if this node has no such interface.
+/// The interface of that name in the instance metadata, or the primary one. `NotFound` if this node does not have it.
 pub(super) fn in_metadata<'a>(
     metadata: &'a Metadata,
     name: Option<&InterfaceName>,
@@ -47,15 +34,13 @@ pub(super) fn in_metadata<'a>(
     let Some(name) = name else {
         return metadata.interface();
     };
-    let mac = name.mac().ok_or_else(|| {
+    let mac = fs::read_to_string(format!("/sys/class/net/{}/address", name.0));
+    let mac = mac.map_err(|_| {
+        let doing = "find the interface (parameter interface)";
         let said = format!("this node has no network interface {}", name.0);
-        AwsError::new(
-            ErrorKind::NotFound,
-            "find the interface (parameter interface)",
-            said,
-        )
+        AwsError::new(ErrorKind::NotFound, doing, said)
     })?;
-    Ok(metadata.interface_of(mac))
+    Ok(metadata.interface_of(mac.trim().to_owned()))
 }
 
 #[cfg(test)]

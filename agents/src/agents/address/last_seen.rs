@@ -2,20 +2,16 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::ocf::{Failure, StateFile};
 
-/// The record of one resource. `T` is what was seen, so that the record of another configuration is not taken for
-/// this one's.
-#[derive(Debug)]
-pub(crate) struct LastSeen<T> {
+pub(super) struct LastSeen {
     file: StateFile,
-    what: T,
+    /// What was seen, so that the record of another configuration is not taken for this one's.
+    what: String,
 }
 
-/// Who showed the address here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Witness {
     /// The instance metadata, as usual.
@@ -24,46 +20,40 @@ pub(super) enum Witness {
     Ec2,
 }
 
-/// The file's content.
 #[derive(Serialize, Deserialize)]
-struct Note<T> {
-    what: T,
+struct Note {
+    what: String,
     witness: Witness,
 }
 
-impl<T: Serialize + DeserializeOwned + PartialEq> LastSeen<T> {
-    pub(super) fn of(agent: &str, resource: &str, what: T) -> Self {
-        Self {
-            file: StateFile::of(agent, resource),
-            what,
-        }
+impl LastSeen {
+    pub(super) fn of(agent: &str, resource: &str, what: String) -> Self {
+        let file = StateFile::of(agent, resource);
+        Self { file, what }
     }
 
     /// Notes that the address is here now.
     pub(super) fn note(&self, witness: Witness) -> Result<(), Failure> {
-        let what = &self.what;
+        let what = self.what.clone();
         self.file.save(&Note { what, witness })
     }
 
     /// As `note`. The address is here also if that cannot be written.
     pub(super) fn note_if_possible(&self, witness: Witness) {
-        if let Err(failure) = self.note(witness) {
-            tracing::warn!("{failure}");
-        }
+        let what = self.what.clone();
+        self.file.save_if_possible(&Note { what, witness });
     }
 
-    /// Notes that a stop gave the address up.
     pub(super) fn remove(&self) {
         self.file.remove();
     }
 
     /// Who showed the address here last, if anybody did.
     pub(super) fn witness(&self) -> Option<Witness> {
-        let note: Note<T> = self.file.load()?;
+        let note: Note = self.file.load()?;
         (note.what == self.what).then_some(note.witness)
     }
 
-    /// How long ago the address was seen here, if ever.
     pub(super) fn age(&self) -> Option<Duration> {
         self.witness().and_then(|_| self.file.age())
     }

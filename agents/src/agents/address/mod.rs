@@ -7,15 +7,11 @@ mod last_seen;
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 pub(super) use interface::InterfaceName;
-pub(super) use last_seen::LastSeen;
-use last_seen::Witness;
+use last_seen::{LastSeen, Witness};
 
 use crate::ocf::params::Parameters;
-use crate::ocf::{Agent, Call, Description, Failure, Health};
+use crate::ocf::{Advice, Agent, Call, Description, Failure, Health};
 use ec2::{
     AwsError, Deadline, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, Interface, InterfaceId,
     Metadata, Region, prepare_environment, retry_transient, retry_until,
@@ -35,6 +31,13 @@ const EC2_TIMEOUT: Duration = Duration::from_secs(8);
 /// seen to lose addresses for a moment.
 const METADATA_DOUBT: Duration = Duration::from_secs(120);
 
+pub(super) const ACTIONS: &[Advice] = &[
+    Advice::timeout("start", 60),
+    Advice::timeout("stop", 60),
+    Advice::monitor(0, 30, 10),
+    Advice::monitor(10, 30, 60),
+];
+
 /// Declares the parameters of an agent of an address: its own, then those that all of them have.
 macro_rules! address_parameters {
     ($(#[$doc:meta])* struct $Name:ident {$($own:tt)*}) => {
@@ -53,8 +56,8 @@ macro_rules! address_parameters {
             }
         }
 
-        impl $Name {
-            fn shared_parameters(&self) -> crate::agents::address::Shared<'_> {
+        impl crate::agents::address::SharedParameters for $Name {
+            fn shared(&self) -> crate::agents::address::Shared<'_> {
                 crate::agents::address::Shared {
                     interface: self.interface.as_ref(),
                     profile: self.profile.as_deref(),
@@ -67,7 +70,6 @@ macro_rules! address_parameters {
 }
 pub(super) use address_parameters;
 
-/// The values of the parameters that all agents of an address have.
 pub(super) struct Shared<'a> {
     pub(super) interface: Option<&'a InterfaceName>,
     pub(super) profile: Option<&'a str>,
@@ -75,17 +77,19 @@ pub(super) struct Shared<'a> {
     pub(super) doubt_limit: Duration,
 }
 
-/// An address that EC2 moves between instances, by its parameters.
-pub(super) trait Address: Parameters {
-    /// What the agent says about itself.
-    const DESCRIPTION: Description;
-    /// What tells the address from that of another configuration.
-    type Identity: Serialize + DeserializeOwned + PartialEq;
-
-    fn identity(&self) -> Self::Identity;
+pub(super) trait SharedParameters {
     fn shared(&self) -> Shared<'_>;
-    /// What people call it.
+}
+
+/// An address that EC2 moves between instances, by its parameters.
+pub(super) trait Address: Parameters + SharedParameters {
+    const DESCRIPTION: Description;
+
     fn name(&self) -> String;
+    /// What tells the address from that of another configuration.
+    fn identity(&self) -> String {
+        self.name()
+    }
     /// Whether the metadata shows it on this interface.
     fn is_shown(&self, interface: &Interface<'_>) -> Result<bool, AwsError>;
     /// What the metadata shows when it does not.
@@ -120,12 +124,10 @@ impl Location<'_> {
     }
 }
 
-/// The agent of an address.
-#[derive(Debug)]
 pub(super) struct AddressAgent<A: Address> {
     address: A,
     call: Call,
-    last_seen: LastSeen<A::Identity>,
+    last_seen: LastSeen,
 }
 
 impl<A: Address> Agent for AddressAgent<A> {
@@ -135,10 +137,11 @@ impl<A: Address> Agent for AddressAgent<A> {
     fn new(address: A, call: Call) -> Self {
         prepare_environment();
         let agent = Self::DESCRIPTION.name;
+        let last_seen = LastSeen::of(agent, &call.resource, address.identity());
         Self {
-            last_seen: LastSeen::of(agent, &call.resource, address.identity()),
             address,
             call,
+            last_seen,
         }
     }
 
@@ -164,24 +167,8 @@ impl<A: Address> Agent for AddressAgent<A> {
         let is_gone =
             matches!(self.is_shown(), Ok(false)) && self.last_seen.witness() != Some(Witness::Ec2);
         if !is_gone {
-            // A failover waits for the stop. An address that was never seen here is worth less of its time.
-            let was_seen = self.last_seen.age().is_some();
-            let patience = if was_seen {
-                STOP_TIMEOUT
-            } else {
-                STOP_TIMEOUT / 4
-            };
             self.call.wait(async {
-                let given_up = async {
-                    let at = self.locate(self.call.deadline.at_most(patience)).await?;
-                    self.address.take_from(&at).await
-                };
-                if let Err(error) = given_up.await {
-                    tracing::warn!("{error}; the next start takes the address over from here");
-                    return Ok(());
-                }
-                let follow = self.call.deadline.at_most(STOP_METADATA_TIMEOUT);
-                while matches!(self.is_shown(), Ok(true)) && follow.sleep(POLL_INTERVAL).await {}
+                self.give_up().await;
                 Ok(())
             })?;
         }
@@ -191,20 +178,21 @@ impl<A: Address> Agent for AddressAgent<A> {
 
     /// What the metadata shows, and in depth what EC2 says too.
     fn monitor(&self) -> Result<Health, Failure> {
+        let seen = &self.last_seen;
         match self.is_shown() {
             Ok(true) => {
-                if self.last_seen.witness() == Some(Witness::Ec2) {
+                if seen.witness() == Some(Witness::Ec2) {
                     let name = self.address.name();
                     tracing::info!("the instance metadata shows {name} now");
                 }
-                self.last_seen.note_if_possible(Witness::Metadata);
-                if self.call.in_depth() {
-                    return self.call.wait(async { Ok(self.confirm().await) });
+                seen.note_if_possible(Witness::Metadata);
+                if !self.call.in_depth() {
+                    return Ok(Health::Running);
                 }
-                Ok(Health::Running)
+                self.call.wait(async { Ok(self.confirm().await) })
             }
             // A probe of what was never here needs no call.
-            Ok(false) if self.call.probe && self.last_seen.age().is_none() => {
+            Ok(false) if self.call.probe && seen.age().is_none() => {
                 Ok(Health::Stopped(self.address.absence()))
             }
             Ok(false) => self.call.wait(async { Ok(self.not_shown().await) }),
@@ -221,8 +209,7 @@ impl<A: Address> Agent for AddressAgent<A> {
 }
 
 impl<A: Address> AddressAgent<A> {
-    /// Whether the metadata shows the address on its interface. An interface that this node does not have carries
-    /// none.
+    /// Whether the metadata shows the address on its interface. An interface that this node does not have has none.
     fn is_shown(&self) -> Result<bool, AwsError> {
         let metadata = Metadata::connect_by(self.call.deadline)?;
         match interface::in_metadata(&metadata, self.address.shared().interface) {
@@ -231,7 +218,6 @@ impl<A: Address> AddressAgent<A> {
         }
     }
 
-    /// The interface of the address, and EC2.
     async fn locate(&self, deadline: Deadline) -> Result<Location<'_>, AwsError> {
         let step = "asking the instance metadata for the interface";
         self.call.steps.doing(step);
@@ -256,7 +242,10 @@ impl<A: Address> AddressAgent<A> {
         loop {
             let step = "waiting for the instance metadata to show the address";
             self.call.steps.doing(step);
-            if self.is_shown_soon().await {
+            // EC2 is asked in the other half of the time that is left.
+            let patience = EVENTUAL_CONSISTENCY_WINDOW.min(deadline.remaining() / 2);
+            let patience = deadline.at_most(patience.max(SHORTEST_METADATA_WAIT));
+            if self.metadata_follows(true, patience).await {
                 let name = self.address.name();
                 tracing::info!("{name} is here, says the instance metadata");
                 return Ok(Witness::Metadata);
@@ -264,43 +253,57 @@ impl<A: Address> AddressAgent<A> {
             // https://github.com/aws/amazon-vpc-cni-k8s/issues/2497 and 3019: the metadata is late, or never shows it.
             let patience = deadline.at_most(EVENTUAL_CONSISTENCY_WINDOW);
             let asked = retry_transient(patience, async || self.address.is_at(&at).await).await;
-            if matches!(asked, Ok(true)) {
-                self.warn_of_late_metadata();
-                return Ok(Witness::Ec2);
+            let is_over = deadline.is_over();
+            let ec2_says = match asked {
+                Ok(true) => {
+                    self.warn_of_late_metadata();
+                    return Ok(Witness::Ec2);
+                }
+                Ok(false) if !is_over => {
+                    // What EC2 described before the move may have been old.
+                    self.address.move_to(&at).await?;
+                    continue;
+                }
+                Err(_) if !is_over => continue,
+                Ok(false) => "EC2 does not describe it here".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let absence = self.address.absence();
+            return Err(Failure::generic(format!(
+                "{absence}, after EC2 was told to have it here; {ec2_says}"
+            )));
+        }
+    }
+
+    /// Has EC2 take the address from here, and waits until the metadata shows that.
+    async fn give_up(&self) {
+        let deadline = self.call.deadline;
+        // A failover waits for the stop. An address that was never seen here is worth less of its time.
+        let was_seen = self.last_seen.age().is_some();
+        let patience = deadline.at_most(STOP_TIMEOUT / if was_seen { 1 } else { 4 });
+        let given_up = async {
+            let at = self.locate(patience).await?;
+            self.address.take_from(&at).await
+        };
+        match given_up.await {
+            Ok(()) => {
+                let patience = deadline.at_most(STOP_METADATA_TIMEOUT);
+                self.metadata_follows(false, patience).await;
             }
-            if deadline.is_over() {
-                let ec2_says = match asked {
-                    Err(error) => error.to_string(),
-                    Ok(_) => "EC2 does not describe it here".to_owned(),
-                };
-                return Err(Failure::generic(format!(
-                    "{}, after EC2 was told to have it here; {ec2_says}",
-                    self.address.absence()
-                )));
-            }
-            if matches!(asked, Ok(false)) {
-                // What EC2 described before the move may have been old.
-                self.address.move_to(&at).await?;
+            Err(error) => {
+                tracing::warn!("{error}; the next start takes the address over from here")
             }
         }
     }
 
-    /// Whether the metadata shows the address within the time in which it usually follows.
-    async fn is_shown_soon(&self) -> bool {
-        let deadline = self.call.deadline;
-        // EC2 is asked in the other half of the time that is left.
-        let patience = EVENTUAL_CONSISTENCY_WINDOW
-            .min(deadline.remaining() / 2)
-            .max(SHORTEST_METADATA_WAIT);
-        let patience = deadline.at_most(patience);
-        loop {
-            if self.is_shown().unwrap_or(false) {
-                return true;
-            }
+    /// Waits until the metadata shows the address, or does not. False if that takes too long. Silence shows nothing.
+    async fn metadata_follows(&self, shown: bool, patience: Deadline) -> bool {
+        while self.is_shown().unwrap_or(false) != shown {
             if !patience.sleep(POLL_INTERVAL).await {
                 return false;
             }
         }
+        true
     }
 
     fn warn_of_late_metadata(&self) {
@@ -314,12 +317,8 @@ impl<A: Address> AddressAgent<A> {
         let name = self.address.name();
         let asked = async {
             let at = self.locate(deadline).await?;
-            retry_until(
-                deadline,
-                |here| *here,
-                async || self.address.is_at(&at).await,
-            )
-            .await
+            let ask = async || self.address.is_at(&at).await;
+            retry_until(deadline, |here| *here, ask).await
         };
         match asked.await {
             Ok(true) => Health::Running,
@@ -335,25 +334,24 @@ impl<A: Address> AddressAgent<A> {
     /// What a monitor answers when the metadata does not show what was here.
     async fn not_shown(&self) -> Health {
         let (absence, seen) = (self.address.absence(), &self.last_seen);
+        let (witness, age) = (seen.witness(), seen.age());
         match self.ask_ec2().await {
             Ok(true) => {
-                if seen.witness() != Some(Witness::Ec2) {
+                if witness != Some(Witness::Ec2) {
                     self.warn_of_late_metadata();
                 }
                 seen.note_if_possible(Witness::Ec2);
                 Health::Running
             }
             Ok(false) => Health::Stopped(format!("{absence}, nor has EC2 it here")),
-            Err(error) => {
-                let age = seen.age();
-                let is_believed = seen.witness() == Some(Witness::Metadata)
-                    && age.is_some_and(|age| age > METADATA_DOUBT);
-                if is_believed {
-                    return Health::Stopped(format!("{absence}; {error}"));
-                }
-                // Metadata that never showed the address is no evidence against it, and nobody else can be asked.
-                Health::Degraded(format!("{absence}, but {}; {error}", last_seen(age)))
+            Err(error)
+                if witness == Some(Witness::Metadata)
+                    && age.is_some_and(|age| age > METADATA_DOUBT) =>
+            {
+                Health::Stopped(format!("{absence}; {error}"))
             }
+            // Metadata that never showed the address is no evidence against it, and nobody else can be asked.
+            Err(error) => Health::Degraded(format!("{absence}, but {}; {error}", last_seen(age))),
         }
     }
 
@@ -365,16 +363,11 @@ impl<A: Address> AddressAgent<A> {
             let at = self.locate(deadline).await?;
             self.address.is_at(&at).await
         };
-        let silence = "EC2 did not answer in time";
-        tokio::time::timeout(deadline.remaining(), asked)
-            .await
-            .unwrap_or_else(|_| {
-                Err(AwsError::new(
-                    ErrorKind::Unknown,
-                    "find the address",
-                    silence,
-                ))
-            })
+        let asked = tokio::time::timeout(deadline.remaining(), asked).await;
+        asked.unwrap_or_else(|_| {
+            let (doing, said) = ("find the address", "EC2 did not answer in time");
+            Err(AwsError::new(ErrorKind::Unknown, doing, said))
+        })
     }
 
     /// What a monitor answers when the metadata gives no answer. A recurring monitor looks at what was started here:
@@ -385,11 +378,9 @@ impl<A: Address> AddressAgent<A> {
         if age.is_none() && self.call.probe {
             return Health::Stopped(format!("nothing says that it was started here: {error}"));
         }
-        let is_long = age.is_some_and(|age| age > self.address.shared().doubt_limit);
-        let complaint = if is_long {
-            ", longer than doubt_limit"
-        } else {
-            ""
+        let complaint = match age {
+            Some(age) if age > self.address.shared().doubt_limit => ", longer than doubt_limit",
+            _ => "",
         };
         // What follows from it first: Pacemaker keeps no more than 127 characters.
         Health::Degraded(format!("{}{complaint}; now: {error}", last_seen(age)))
@@ -397,8 +388,8 @@ impl<A: Address> AddressAgent<A> {
 }
 
 fn last_seen(age: Option<Duration>) -> String {
-    age.map_or_else(
-        || "nothing tells when it was last seen here".to_owned(),
-        |age| format!("it was here {} s ago", age.as_secs()),
-    )
+    match age {
+        Some(age) => format!("it was here {} s ago", age.as_secs()),
+        None => "nothing tells when it was last seen here".to_owned(),
+    }
 }

@@ -10,8 +10,7 @@ mod unmount;
 mod validate;
 
 use std::fs;
-use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +18,11 @@ use crate::device::{self, Device};
 use crate::ocf::params::{Value, parameters};
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 use ec2::{
-    AwsError, Deadline, Ec2, ErrorKind, InstanceId, InstanceIds, Metadata, Region, VolumeId,
-    prepare_environment, retry_transient,
+    AwsError, Deadline, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, InstanceId, InstanceIds,
+    Metadata, Region, Volume, VolumeId, prepare_environment, retry_transient,
 };
 
 parameters! {
-    /// The parameters of awsebs.
     struct AwsEbsParameters {
         volume_id: VolumeId = required, unique, "id of the volume",
             "The id of the EBS volume, such as vol-0e06e1e9da3c49b67. It is never formatted. Multi-Attach has to be off.";
@@ -54,9 +52,9 @@ impl DeviceName {
 
     /// Whether EC2's name for a volume's device is this one; `/dev/xvdf` and `/dev/sdf` collide.
     fn is(&self, name: &str) -> bool {
-        ["/dev/sd", "/dev/xvd", "sd", "xvd"]
-            .iter()
-            .any(|prefix| name.strip_prefix(prefix) == Some(self.0.encode_utf8(&mut [0; 4])))
+        let name = name.strip_prefix("/dev/").unwrap_or(name);
+        let letter = name.strip_prefix("sd").or_else(|| name.strip_prefix("xvd"));
+        letter == Some(self.0.encode_utf8(&mut [0; 4]))
     }
 }
 
@@ -66,19 +64,10 @@ impl std::fmt::Display for DeviceName {
     }
 }
 
-impl FromStr for DeviceName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::all()
-            .find(|name| name.is(text))
-            .ok_or_else(|| format!("`{text}` is not a device name from /dev/sdf to /dev/sdp"))
-    }
-}
-
 impl Value for DeviceName {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
+        let name = Self::all().find(|name| name.is(text));
+        name.ok_or_else(|| format!("`{text}` is not a device name from /dev/sdf to /dev/sdp"))
     }
 }
 
@@ -86,9 +75,8 @@ impl Value for DeviceName {
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How often EC2 is asked about the volume while an action waits for a change.
 const EC2_POLL_INTERVAL: Duration = Duration::from_millis(300);
+const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The agent.
-#[derive(Debug)]
 pub(super) struct AwsEbs {
     parameters: AwsEbsParameters,
     call: Call,
@@ -106,7 +94,6 @@ struct PendingAttachment {
     seen: bool,
     /// When the attachment was requested, or seen in a description.
     attached: SystemTime,
-    /// When a stop requested the detachment.
     detached: Option<SystemTime>,
 }
 
@@ -132,11 +119,10 @@ impl Agent for AwsEbs {
 
     fn new(parameters: AwsEbsParameters, call: Call) -> Self {
         prepare_environment();
-        let state = StateFile::of(Self::DESCRIPTION.name, &call.resource);
         Self {
             parameters,
+            state: StateFile::of(Self::DESCRIPTION.name, &call.resource),
             call,
-            state,
         }
     }
 
@@ -162,18 +148,25 @@ impl AwsEbs {
         &self.parameters.volume_id
     }
 
-    fn pending_attachment(&self) -> Option<PendingAttachment> {
-        self.state
-            .load::<PendingAttachment>()
-            .filter(|pending| pending.volume == self.id().as_str())
+    /// What an earlier call noted about the attachment.
+    fn noted(&self) -> Option<PendingAttachment> {
+        let noted: Option<PendingAttachment> = self.state.load();
+        noted.filter(|noted| noted.volume == self.id().as_str())
+    }
+
+    fn attachment_now(&self, device: &str, seen: bool) -> PendingAttachment {
+        PendingAttachment {
+            volume: self.id().to_string(),
+            device: device.to_owned(),
+            seen,
+            attached: SystemTime::now(),
+            detached: None,
+        }
     }
 
     fn device(&self) -> Option<Device> {
-        let pending = self.pending_attachment();
-        device::find(
-            self.id(),
-            pending.as_ref().map(|pending| pending.device.as_str()),
-        )
+        let noted = self.noted().map(|noted| noted.device);
+        device::find(self.id(), noted.as_deref())
     }
 
     /// The device, if there is a disk behind it.
@@ -184,12 +177,6 @@ impl AwsEbs {
     /// The device, unless it is certain that nothing can be written to it any more.
     fn present_device(&self) -> Option<Device> {
         self.device().filter(|device| !device.is_gone())
-    }
-
-    async fn connect(&self, deadline: Deadline) -> Result<Ec2, AwsError> {
-        let region = self.parameters.region.as_ref();
-        let profile = self.parameters.profile.as_deref();
-        Ec2::connect_by(deadline, region, profile).await
     }
 
     /// The failure of an action because of an error of EC2. Another node may have other credentials and another
@@ -204,43 +191,55 @@ impl AwsEbs {
         }
     }
 
-    /// This instance's id: from the firmware on Nitro, else from the instance metadata.
-    async fn instance(&self, deadline: Deadline) -> Result<InstanceId, AwsError> {
-        let tag =
-            fs::read_to_string("/sys/devices/virtual/dmi/id/board_asset_tag").unwrap_or_default();
-        if let Ok(id) = tag.trim().parse() {
-            return Ok(id);
-        }
-        retry_transient(deadline, async || {
-            Metadata::connect_by(deadline)?.instance_id()
-        })
-        .await
+    /// This instance, by the firmware on Nitro, else by the instance metadata; and EC2.
+    async fn locate(&self, deadline: Deadline) -> Result<(InstanceId, Ec2), AwsError> {
+        self.call.steps.doing("asking which instance this is");
+        let tag = fs::read_to_string("/sys/devices/virtual/dmi/id/board_asset_tag");
+        let ask = async || Metadata::connect_by(deadline)?.instance_id();
+        let here = match tag.unwrap_or_default().trim().parse() {
+            Ok(here) => here,
+            Err(_) => retry_transient(deadline, ask).await?,
+        };
+        self.asking_ec2("");
+        let parameters = &self.parameters;
+        let (region, profile) = (parameters.region.as_ref(), parameters.profile.as_deref());
+        Ok((here, Ec2::connect_by(deadline, region, profile).await?))
     }
 
-    /// Two nodes could mount such a volume at the same time.
-    fn multi_attach(&self) -> Failure {
-        Failure::configured(format!(
-            "{} has Multi-Attach on; help: turn it off",
-            self.id()
-        ))
+    fn asking_ec2(&self, known: &str) {
+        let step = format!("asking EC2 where {} is{known}", self.id());
+        self.call.steps.doing(step);
+    }
+
+    /// Two nodes could mount a volume with Multi-Attach at the same time.
+    fn refuse_multi_attach(&self, volume: &Volume) -> Result<(), Failure> {
+        if !volume.multi_attach {
+            return Ok(());
+        }
+        let id = self.id();
+        let reason = format!("{id} has Multi-Attach on; help: turn it off");
+        Err(Failure::configured(reason))
     }
 }
 
-/// Ignores an error that shows that the call may have raced with another one. The caller reads the volume's state
-/// again.
+/// When a detach request is sent again: after a refusal soon, since EC2 detaches nothing that is still attaching.
+fn detach_retry_at(answer: &Result<(), AwsError>) -> Instant {
+    let pause = match answer {
+        Ok(()) => EVENTUAL_CONSISTENCY_WINDOW,
+        Err(_) => REFUSED_RETRY_INTERVAL,
+    };
+    Instant::now() + pause
+}
+
+/// Ignores an error that shows that the call may have raced with another one. The caller looks at the volume again.
 fn ignore_race(answer: Result<(), AwsError>) -> Result<(), AwsError> {
-    match answer {
-        Err(error)
-            if matches!(
-                error.kind,
-                ErrorKind::Unknown | ErrorKind::WrongState | ErrorKind::InUse | ErrorKind::NotFound
-            ) =>
-        {
-            tracing::info!("{error}; reading the state of the volume again");
-            Ok(())
-        }
-        answer => answer,
+    use ErrorKind::{InUse, NotFound, Unknown, WrongState};
+    let Err(error) = answer else { return Ok(()) };
+    if !matches!(error.kind, Unknown | WrongState | InUse | NotFound) {
+        return Err(error);
     }
+    tracing::info!("{error}; reading the state of the volume again");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -251,7 +250,7 @@ mod tests {
     #[test]
     fn device_names_are_those_for_data_volumes() {
         assert_eq!(
-            "/dev/xvdg".parse::<DeviceName>().unwrap().to_string(),
+            DeviceName::parse("/dev/xvdg").unwrap().to_string(),
             "/dev/sdg"
         );
         for bad in [
@@ -262,7 +261,7 @@ mod tests {
             "",
             "/dev/nvme1n1",
         ] {
-            assert!(bad.parse::<DeviceName>().is_err(), "{bad} was accepted");
+            assert!(DeviceName::parse(bad).is_err(), "{bad} was accepted");
         }
     }
 }

@@ -14,65 +14,56 @@ const EC2_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl AwsEbs {
     pub(super) fn look(&self) -> Result<Health, Failure> {
+        let id = self.id();
         let Some(device) = self.device() else {
-            return Ok(Health::Stopped(format!(
-                "no device here has the serial number {}",
-                self.id().serial()
-            )));
+            let serial = id.serial();
+            let absence = format!("no device here has the serial number {serial}");
+            return Ok(Health::Stopped(absence));
         };
         let path = device.path.display();
-        Ok(match device.size() {
-            Ok(0) => Health::Broken(format!(
-                "{path} ({}) has no size: its disk is gone",
-                self.id()
-            )),
-            Err(error) => Health::Broken(format!("open {path} ({}): {error}", self.id())),
-            Ok(_) if self.call.check_level < READ_LEVEL => Health::Running,
-            Ok(_) => match self.read_from(&device) {
-                Err(broken) => Health::Broken(broken),
-                Ok(()) if self.call.in_depth() => {
-                    return self.call.wait(async { Ok(self.ask_ec2(&device).await) });
-                }
-                Ok(()) => Health::Running,
-            },
-        })
+        let read = match device.size() {
+            Ok(0) => Err(format!("{path} ({id}) has no size: its disk is gone")),
+            Err(error) => Err(format!("open {path} ({id}): {error}")),
+            Ok(_) if self.call.check_level < READ_LEVEL => Ok(()),
+            Ok(_) => self.read_from(&device),
+        };
+        match read {
+            Err(broken) => Ok(Health::Broken(broken)),
+            Ok(()) if self.call.in_depth() => {
+                self.call.wait(async { Ok(self.ask_ec2(&device).await) })
+            }
+            Ok(()) => Ok(Health::Running),
+        }
     }
 
     /// Reads a block past the page cache, or says what is wrong with the disk. The disk counts as hung after the
     /// monitor's time, or after half of it if EC2 is asked too.
     fn read_from(&self, device: &Device) -> Result<(), String> {
-        let path = device.path.display();
-        self.call
-            .steps
-            .doing(&format!("reading a block from {path} ({})", self.id()));
-        let left = self.call.deadline.remaining();
-        let limit = if self.call.in_depth() { left / 2 } else { left };
-        device.read_block(limit).map_err(|error| {
-            if error.kind() == io::ErrorKind::TimedOut {
-                format!(
-                    "{path} ({}) hangs: a read of one block took more than {:.1} s",
-                    self.id(),
-                    limit.as_secs_f32()
-                )
-            } else {
-                format!("read a block from {path} ({}): {error}", self.id())
-            }
-        })
+        let (path, id, call) = (device.path.display(), self.id(), &self.call);
+        call.steps
+            .doing(format!("reading a block from {path} ({id})"));
+        let left = call.deadline.remaining();
+        let limit = if call.in_depth() { left / 2 } else { left };
+        let seconds = limit.as_secs_f32();
+        device
+            .read_block(limit)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => format!(
+                    "{path} ({id}) hangs: a read of one block took more than {seconds:.1} s"
+                ),
+                _ => format!("read a block from {path} ({id}): {error}"),
+            })
     }
 
     async fn ask_ec2(&self, device: &Device) -> Health {
-        let path = device.path.display();
-        self.call
-            .steps
-            .doing(&format!("asking EC2 where {} is", self.id()));
+        let (path, id) = (device.path.display(), self.id());
         match self.attachment_state().await {
             Ok(Some(AttachmentState::Attached | AttachmentState::Attaching)) => Health::Running,
-            Ok(Some(AttachmentState::Detaching | AttachmentState::Busy)) => Health::Broken(
-                format!("somebody is detaching {} from this instance", self.id()),
-            ),
+            Ok(Some(AttachmentState::Detaching | AttachmentState::Busy)) => {
+                Health::Broken(format!("somebody is detaching {id} from this instance"))
+            }
             Ok(None) => Health::Broken(format!(
-                "{path} is here, but EC2 does not have {} attached to this instance",
-                self.id()
+                "{path} is here, but EC2 does not have {id} attached to this instance"
             )),
             Err(error) => Health::Degraded(format!("{error}; but the device is here and answers")),
         }
@@ -81,14 +72,10 @@ impl AwsEbs {
     /// The state of the volume's attachment to this instance, if there is one.
     pub(super) async fn attachment_state(&self) -> Result<Option<AttachmentState>, AwsError> {
         let deadline = self.call.deadline.at_most(EC2_TIMEOUT);
-        let here = self.instance(deadline).await?;
-        let ec2 = self.connect(deadline).await?;
+        let (here, ec2) = self.locate(deadline).await?;
         let attached = |volume: &Volume| volume.attachment_to(&here).is_some();
         let volume = retry_until(deadline, attached, async || ec2.volume(self.id()).await);
-        let volume = volume.await?;
-        Ok(volume
-            .attachment_to(&here)
-            .map(|attachment| attachment.state))
+        Ok(volume.await?.attachment_to(&here).map(|it| it.state))
     }
 }
 
@@ -107,7 +94,7 @@ mod tests {
     fn monitor(check_level: u32, timeout: Duration) -> AwsEbs {
         let parameters = AwsEbsParameters {
             volume_id: "vol-0e06e1e9da3c49b67".parse().unwrap(),
-            device: "/dev/sdf".parse().unwrap(),
+            device: crate::ocf::params::Value::parse("/dev/sdf").unwrap(),
             cluster_instances: None,
             force_detach: false,
             profile: None,

@@ -1,12 +1,10 @@
 //! Start: the volume is taken from where it is (`take.rs`), attached to this instance, and its device awaited.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::take::Taking;
-use super::{
-    AwsEbs, DeviceName, EC2_POLL_INTERVAL, POLL_INTERVAL, PendingAttachment, elapsed_since,
-    ignore_race,
-};
+use super::{AwsEbs, DeviceName, EC2_POLL_INTERVAL, POLL_INTERVAL, elapsed_since, ignore_race};
+use crate::agents::call_ec2;
 use crate::device;
 use crate::ocf::Failure;
 use ec2::{
@@ -26,6 +24,8 @@ const ATTACHMENT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 enum Step<'a> {
     /// The attachment to this instance is coming or there.
     AwaitDevice,
+    /// The device is there, but EC2 may not show yet what became of an earlier stop's detach request.
+    AwaitSettled,
     /// An earlier stop is still detaching the volume from this instance.
     AwaitDetached,
     AwaitCreated,
@@ -39,10 +39,7 @@ impl Step<'_> {
         if let Some(attachment) = volume.attachment_elsewhere(here) {
             return Step::Take(attachment);
         }
-        match volume
-            .attachment_to(here)
-            .map(|attachment| attachment.state)
-        {
+        match volume.attachment_to(here).map(|it| it.state) {
             Some(AttachmentState::Attaching | AttachmentState::Attached) => Step::AwaitDevice,
             Some(AttachmentState::Detaching | AttachmentState::Busy) => Step::AwaitDetached,
             None if volume.state == Usable::NotYet => Step::AwaitCreated,
@@ -53,10 +50,7 @@ impl Step<'_> {
 
 impl AwsEbs {
     pub(super) async fn attach_here(&self) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
-        let steps = &self.call.steps;
-        let id = self.id();
-        steps.doing("asking which instance this is");
+        let (deadline, steps, id) = (self.call.deadline, &self.call.steps, self.id());
         let is_live = self.live_device().is_some() && !self.detach_may_be_pending();
         // With a live device, EC2 is only asked whether the volume is about to be detached.
         let patience = if is_live {
@@ -65,16 +59,13 @@ impl AwsEbs {
             deadline
         };
         let look_up = async {
-            let here = self.instance(patience).await?;
-            steps.doing(&format!("asking EC2 where {id} is"));
-            let ec2 = self.connect(patience).await?;
-            let ask = async || retry_transient(patience, async || ec2.volume(id).await).await;
-            let volume = if is_live {
-                ask().await
-            } else {
-                retry_denied(patience, ask).await
+            let (here, ec2) = self.locate(patience).await?;
+            let ask = async || ec2.volume(id).await;
+            let volume = match is_live {
+                true => retry_transient(patience, ask).await?,
+                false => call_ec2(patience, ask).await?,
             };
-            Ok::<_, AwsError>((here, ec2, volume?))
+            Ok::<_, AwsError>((here, ec2, volume))
         };
         let (here, ec2, mut volume) = match look_up.await {
             Ok(found) => found,
@@ -87,20 +78,21 @@ impl AwsEbs {
         let mut taking = Taking::default();
         let mut accepted = 0;
         loop {
-            if volume.multi_attach {
-                return Err(self.multi_attach());
-            }
+            self.refuse_multi_attach(&volume)?;
             if volume.state == Usable::Never {
                 return Err(Failure::configured(format!(
                     "{id} is deleted or in the state `error`; help: look at it in the EC2 console"
                 )));
             }
-            let step = Step::next(&volume, &here);
-            let settles = matches!(step, Step::AwaitDevice | Step::Attach)
+            let mut step = Step::next(&volume, &here);
+            if matches!(step, Step::AwaitDevice | Step::Attach)
                 && self.detach_may_be_pending()
-                && self.live_device().is_some();
+                && self.live_device().is_some()
+            {
+                step = Step::AwaitSettled;
+            }
             let doing = match &step {
-                _ if settles => format!(
+                Step::AwaitSettled => format!(
                     "waiting for EC2 to show what became of an earlier detachment of {id} from {here}"
                 ),
                 Step::AwaitDevice => format!("waiting for the device of {id}"),
@@ -112,15 +104,13 @@ impl AwsEbs {
                 Step::Attach => format!("attaching {id} to {here}"),
             };
             steps.doing(&doing);
-            match step {
-                _ if settles => {}
-                Step::AwaitDetached | Step::AwaitCreated => {}
-                Step::AwaitDevice => {
-                    if self.device_appears(&ec2, &here, &volume, None).await? {
-                        return Ok(());
-                    }
+            let is_here = match step {
+                Step::AwaitSettled | Step::AwaitDetached | Step::AwaitCreated => false,
+                Step::AwaitDevice => self.device_appears(&ec2, &here, &volume, None).await?,
+                Step::Take(attachment) => {
+                    self.take(&ec2, attachment, &mut taking).await?;
+                    false
                 }
-                Step::Take(attachment) => self.take(&ec2, attachment, &mut taking).await?,
                 // EC2 accepts no second attachment beside a first. So what it accepted before is no more.
                 Step::Attach if accepted == DROPPED_LIMIT => {
                     return Err(self.dropped(&volume, &here));
@@ -134,23 +124,19 @@ impl AwsEbs {
                         ATTACHMENT_POLL_INTERVAL
                     };
                     let described_by = Some(Instant::now() + pause);
-                    if self
-                        .device_appears(&ec2, &here, &volume, described_by)
+                    self.device_appears(&ec2, &here, &volume, described_by)
                         .await?
-                    {
-                        return Ok(());
-                    }
                 }
+            };
+            if is_here {
+                return Ok(());
             }
             if !deadline.sleep(EC2_POLL_INTERVAL).await {
-                return Err(Failure::generic(format!(
-                    "still {doing} after {} s",
-                    deadline.limit().as_secs()
-                )));
+                let seconds = deadline.limit().as_secs();
+                return Err(Failure::generic(format!("still {doing} after {seconds} s")));
             }
-            volume = retry_transient(deadline, async || ec2.volume(id).await)
-                .await
-                .map_err(|error| self.failed(&error).while_doing(&doing))?;
+            let asked = retry_transient(deadline, async || ec2.volume(id).await).await;
+            volume = asked.map_err(|error| self.failed(&error).while_doing(&doing))?;
         }
     }
 
@@ -170,9 +156,7 @@ impl AwsEbs {
 
     /// Whether a stop asked EC2 to detach the volume, and EC2's descriptions may not show that yet.
     fn detach_may_be_pending(&self) -> bool {
-        let detached = self
-            .pending_attachment()
-            .and_then(|pending| pending.detached);
+        let detached = self.noted().and_then(|noted| noted.detached);
         detached.is_some_and(|moment| elapsed_since(moment) < EVENTUAL_CONSISTENCY_WINDOW)
     }
 
@@ -196,7 +180,8 @@ impl AwsEbs {
     /// Asks EC2 to attach the volume, under the next device name if the one asked for is taken. False if EC2 refused
     /// because somebody still has the volume, or if no answer came.
     async fn request_attach(&self, ec2: &Ec2, here: &InstanceId) -> Result<bool, Failure> {
-        let before = self.pending_attachment();
+        use ErrorKind::{Forbidden, InvalidValue, NoRoom, WrongZone};
+        let before = self.noted();
         let mut name = self.parameters.device.clone();
         let mut tried = Vec::new();
         loop {
@@ -209,18 +194,12 @@ impl AwsEbs {
                 }
                 Err(error) => error,
             };
-            let is_final = matches!(
-                error.kind,
-                ErrorKind::Forbidden
-                    | ErrorKind::WrongZone
-                    | ErrorKind::NoRoom
-                    | ErrorKind::InvalidValue
-            );
+            let is_final = matches!(error.kind, Forbidden | WrongZone | NoRoom | InvalidValue);
             // Nothing is pending then that a stop would have to wait for.
             if is_final && before.as_ref().is_none_or(|before| before.seen) {
                 self.state.remove();
             }
-            if error.kind != ErrorKind::InvalidValue {
+            if error.kind != InvalidValue {
                 ignore_race(Err(error)).map_err(|error| self.failed(&error))?;
                 return Ok(false);
             }
@@ -237,32 +216,28 @@ impl AwsEbs {
         tried: &[DeviceName],
         refusal: &AwsError,
     ) -> Result<DeviceName, Failure> {
-        let deadline = self.call.deadline;
-        let taken = retry_denied(deadline, async || {
-            retry_transient(deadline, async || ec2.device_names(here).await).await
-        });
-        let taken = taken.await.map_err(|error| self.failed(&error))?;
+        let ask = async || ec2.device_names(here).await;
+        let taken = call_ec2(self.call.deadline, ask).await;
+        let taken = taken.map_err(|error| self.failed(&error))?;
         let is_taken = |name: &DeviceName| taken.iter().any(|other| name.is(other));
         // EC2 may not describe yet that a name was taken a moment ago. Twice means another reason.
         let unseen = tried.iter().filter(|name| !is_taken(name)).count();
         if unseen >= REFUSED_NAMES_LIMIT {
             return Err(self.failed(refusal));
         }
+        let id = self.id();
         if device::is_xen() {
             return Err(Failure::installed(format!(
-                "another volume of {here} has the device name {}, by which {} would be mounted: {refusal}",
-                self.parameters.device,
-                self.id()
+                "another volume of {here} has the device name {}, by which {id} would be mounted: {refusal}",
+                self.parameters.device
             )));
         }
-        DeviceName::all()
-            .find(|name| !is_taken(name) && !tried.contains(name))
-            .ok_or_else(|| {
-                Failure::installed(format!(
-                    "{here} has no device name from /dev/sdf to /dev/sdp left for {}",
-                    self.id()
-                ))
-            })
+        let free = DeviceName::all().find(|name| !is_taken(name) && !tried.contains(name));
+        free.ok_or_else(|| {
+            Failure::installed(format!(
+                "{here} has no device name from /dev/sdf to /dev/sdp left for {id}"
+            ))
+        })
     }
 
     /// Waits for the device. False when EC2 says that no attachment is coming. EC2 has until `described_by` to
@@ -285,14 +260,10 @@ impl AwsEbs {
         loop {
             // A device that only has the right name may be another volume's until EC2 says `attached`.
             let is_attached = state == Some(AttachmentState::Attached);
-            let found = self.live_device();
-            if let Some(found) = found.filter(|found| !found.by_name || is_attached) {
+            if let Some(found) = self.live_device().filter(|it| !it.by_name || is_attached) {
                 tracing::info!("{id} is here as {}", found.path.display());
-                let pending = self.pending_attachment();
-                self.note(
-                    &pending.map_or_else(String::new, |pending| pending.device),
-                    true,
-                )?;
+                let name = self.noted().map_or_else(String::new, |noted| noted.device);
+                self.note(&name, true)?;
                 return Ok(true);
             }
             if !deadline.sleep(POLL_INTERVAL).await {
@@ -322,14 +293,9 @@ impl AwsEbs {
             match attachment {
                 None if described_by.is_some_and(|end| Instant::now() < end) => {}
                 Some(Attachment {
-                    state: now @ (AttachmentState::Attached | AttachmentState::Attaching),
-                    device,
-                    ..
-                }) => {
-                    if self
-                        .pending_attachment()
-                        .is_none_or(|pending| pending.device != device)
-                    {
+                    state: now, device, ..
+                }) if matches!(now, AttachmentState::Attached | AttachmentState::Attaching) => {
+                    if self.noted().is_none_or(|noted| noted.device != device) {
                         self.note(&device, false)?;
                     }
                     state = Some(now);
@@ -342,13 +308,7 @@ impl AwsEbs {
     }
 
     fn note(&self, device: &str, seen: bool) -> Result<(), Failure> {
-        self.state.save(&PendingAttachment {
-            volume: self.id().to_string(),
-            device: device.to_owned(),
-            seen,
-            attached: SystemTime::now(),
-            detached: None,
-        })
+        self.state.save(&self.attachment_now(device, seen))
     }
 }
 

@@ -5,24 +5,20 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{
-    AwsEbs, EC2_POLL_INTERVAL, POLL_INTERVAL, PendingAttachment, elapsed_since, ignore_race,
+    AwsEbs, EC2_POLL_INTERVAL, POLL_INTERVAL, PendingAttachment, detach_retry_at, elapsed_since,
+    ignore_race,
 };
+use crate::agents::call_ec2;
 use crate::ocf::Failure;
-use ec2::{
-    AttachmentState, AwsError, Deadline, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, InstanceId,
-    retry_denied, retry_transient,
-};
+use ec2::{AttachmentState, AwsError, Deadline, Ec2, ErrorKind, InstanceId, retry_transient};
 
 #[cfg(test)]
 mod tests;
 
 /// How long EC2 is asked about a volume that this node does not seem to have.
 const ABSENT_TIMEOUT: Duration = Duration::from_secs(8);
-/// After this time an attach request of an action that was killed has reached EC2 or is lost, and EC2's
-/// descriptions show it.
+/// After this time EC2's descriptions show whether the attach request of an action that was killed has reached EC2.
 const ATTACH_REQUEST_SETTLED: Duration = Duration::from_secs(10);
-/// When a refused detach request is sent again: EC2 detaches nothing that is still attaching.
-const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the kernel and EC2 showed at one moment of a stop, when nothing on this node uses the volume any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,24 +119,22 @@ impl AwsEbs {
         Ok(())
     }
 
-    /// On Xen only its name says that a device is the volume. Another volume may have the name by now, and must not
-    /// be unmounted.
+    /// On Xen only its name says that a device is the volume. A volume that has the name by now must not be unmounted.
     async fn forget_reused_device_name(&self) -> Result<(), Failure> {
         if !self.device().is_some_and(|device| device.by_name) {
             return Ok(());
         }
-        match (self.attachment_state().await, self.pending_attachment()) {
-            (Ok(None), Some(pending)) => {
-                tracing::warn!("{} is no longer attached as {}", self.id(), pending.device);
-                let device = String::new();
-                self.state.save(&PendingAttachment { device, ..pending })
+        match (self.attachment_state().await, self.noted()) {
+            (Ok(None), Some(mut noted)) => {
+                tracing::warn!("{} is no longer attached as {}", self.id(), noted.device);
+                noted.device.clear();
+                self.state.save(&noted)
             }
             _ => Ok(()),
         }
     }
 
-    /// Observes and acts until `decide` ends the stop or the time is over. `was_present` is whether the kernel had
-    /// the device when the stop began.
+    /// Observes and acts until `decide` ends the stop or the time is over. `was_present`: the kernel had the device.
     async fn detach(&self, was_present: bool) -> Result<(), Failure> {
         let mut detachment = Detachment::of(self, was_present).await;
         loop {
@@ -155,12 +149,9 @@ impl AwsEbs {
                 Step::Wait => {}
                 Step::RequestDetach => detachment.request().await?,
             }
-            let step = format!(
-                "waiting until {} is detached: {}",
-                self.id(),
-                detachment.known()
-            );
-            self.call.steps.doing(&step);
+            let (id, known) = (self.id(), detachment.known());
+            let step = format!("waiting until {id} is detached: {known}");
+            self.call.steps.doing(step);
             if !self.call.deadline.sleep(POLL_INTERVAL).await {
                 // The request may have used up the time and succeeded.
                 if detachment.detach_accepted && self.present_device().is_none() {
@@ -196,25 +187,14 @@ struct Detachment<'a> {
 impl<'a> Detachment<'a> {
     async fn of(agent: &'a AwsEbs, was_present: bool) -> Self {
         // A device that a start saw and that is gone has been detached.
-        let pending = agent
-            .pending_attachment()
-            .filter(|pending| !was_present && !pending.seen);
-        let deadline = agent.call.deadline;
-        let patience = if was_present || pending.is_some() {
-            deadline
-        } else {
-            deadline.at_most(ABSENT_TIMEOUT)
-        };
-        let connect = async || {
-            agent.call.steps.doing("asking which instance this is");
-            let here = agent.instance(patience).await?;
-            let step = format!("asking EC2 where {} is", agent.id());
-            agent.call.steps.doing(&step);
-            Ok((here, agent.connect(patience).await?))
-        };
+        let pending = agent.noted().filter(|noted| !was_present && !noted.seen);
+        let mut patience = agent.call.deadline;
+        if !was_present && pending.is_none() {
+            patience = patience.at_most(ABSENT_TIMEOUT);
+        }
         Self {
             agent,
-            connected: connect().await,
+            connected: agent.locate(patience).await,
             pending,
             patience,
             is_present: was_present,
@@ -240,19 +220,15 @@ impl<'a> Detachment<'a> {
             _ if self.is_present => DeviceState::Present,
             _ if self.was_present => DeviceState::Left,
             None => DeviceState::Absent,
-            Some(pending) if elapsed_since(pending.attached) > ATTACH_REQUEST_SETTLED => {
-                DeviceState::Overdue
-            }
+            Some(it) if elapsed_since(it.attached) > ATTACH_REQUEST_SETTLED => DeviceState::Overdue,
             Some(_) => DeviceState::MayAppear,
         };
-        let ec2 = match (&self.silence, self.attachment.flatten()) {
-            (Some(_), _) if self.said_attached => Ec2State::SilentAfterAttached,
-            (Some(_), _) => Ec2State::Silent,
-            (None, None) => Ec2State::NotAttached,
-            (None, Some(AttachmentState::Detaching | AttachmentState::Busy)) => Ec2State::Detaching,
-            (None, Some(AttachmentState::Attaching | AttachmentState::Attached)) => {
-                Ec2State::Attached
-            }
+        let ec2 = match self.attachment.flatten() {
+            _ if self.silence.is_some() && self.said_attached => Ec2State::SilentAfterAttached,
+            _ if self.silence.is_some() => Ec2State::Silent,
+            None => Ec2State::NotAttached,
+            Some(AttachmentState::Detaching | AttachmentState::Busy) => Ec2State::Detaching,
+            Some(AttachmentState::Attaching | AttachmentState::Attached) => Ec2State::Attached,
         };
         Observation {
             device,
@@ -263,28 +239,20 @@ impl<'a> Detachment<'a> {
     }
 
     async fn ask_ec2(&mut self) {
-        let id = self.agent.id();
-        let patience = if self.said_attached {
-            self.agent.call.deadline
-        } else {
-            self.patience
-        };
-        let step = format!("asking EC2 where {id} is: {}", self.known());
-        self.agent.call.steps.doing(&step);
+        let agent = self.agent;
+        if self.said_attached {
+            self.patience = agent.call.deadline;
+        }
+        agent.asking_ec2(&format!(": {}", self.known()));
         let answer = async {
             let (here, ec2) = self.connected.as_ref().map_err(Clone::clone)?;
-            let ask = async || retry_transient(patience, async || ec2.volume(id).await).await;
+            let ask = async || ec2.volume(agent.id()).await;
             // A stop after a start that lacked permissions does not wait for them again.
-            let volume = if self.was_present || self.pending.is_some() {
-                retry_denied(patience, ask).await
-            } else {
-                ask().await
+            let volume = match self.was_present || self.pending.is_some() {
+                true => call_ec2(self.patience, ask).await?,
+                false => retry_transient(self.patience, ask).await?,
             };
-            Ok::<_, AwsError>(
-                volume?
-                    .attachment_to(here)
-                    .map(|attachment| attachment.state),
-            )
+            Ok::<_, AwsError>(volume.attachment_to(here).map(|it| it.state))
         };
         self.silence = None;
         match answer.await {
@@ -303,25 +271,14 @@ impl<'a> Detachment<'a> {
         let Ok((here, ec2)) = &self.connected else {
             return Ok(());
         };
-        let (agent, id) = (self.agent, self.agent.id());
-        let deadline = agent.call.deadline;
-        agent
-            .call
-            .steps
-            .acting(&format!("detaching {id} from {here}"));
-        agent.note_detach_request();
-        let answer = retry_denied(deadline, async || {
-            retry_transient(deadline, async || ec2.detach(id, here, false).await).await
-        });
-        let answer = answer.await;
-        let pause = if answer.is_ok() {
-            self.detach_accepted = true;
-            EVENTUAL_CONSISTENCY_WINDOW
-        } else {
-            REFUSED_RETRY_INTERVAL
-        };
+        let (call, id) = (&self.agent.call, self.agent.id());
+        call.steps.acting(format!("detaching {id} from {here}"));
+        self.agent.note_detach_request();
+        let detach = async || ec2.detach(id, here, false).await;
+        let answer = call_ec2(call.deadline, detach).await;
+        self.detach_accepted |= answer.is_ok();
+        self.next_request = detach_retry_at(&answer);
         ignore_race(answer).map_err(|error| Failure::generic(error.to_string()))?;
-        self.next_request = Instant::now() + pause;
         self.next_question = Instant::now() + EC2_POLL_INTERVAL;
         Ok(())
     }
@@ -352,13 +309,11 @@ impl<'a> Detachment<'a> {
     }
 
     fn failure(&self) -> Failure {
+        let known = self.known();
+        let seconds = self.agent.call.deadline.limit().as_secs();
         Failure::generic(match &self.silence {
-            Some(error) => format!("{}; {error}", self.known()),
-            None => format!(
-                "after {} s {}",
-                self.agent.call.deadline.limit().as_secs(),
-                self.known()
-            ),
+            Some(error) => format!("{known}; {error}"),
+            None => format!("after {seconds} s {known}"),
         })
     }
 }
@@ -366,22 +321,10 @@ impl<'a> Detachment<'a> {
 impl AwsEbs {
     /// For a start that comes after this stop was interrupted.
     fn note_detach_request(&self) {
-        let now = SystemTime::now();
-        let pending = self
-            .pending_attachment()
-            .unwrap_or_else(|| PendingAttachment {
-                volume: self.id().to_string(),
-                device: String::new(),
-                seen: self.present_device().is_some(),
-                attached: now,
-                detached: None,
-            });
-        let detached = Some(now);
-        if let Err(failure) = self.state.save(&PendingAttachment {
-            detached,
-            ..pending
-        }) {
-            tracing::warn!("{failure}");
-        }
+        let is_present = || self.present_device().is_some();
+        let noted = self.noted();
+        let mut noted = noted.unwrap_or_else(|| self.attachment_now("", is_present()));
+        noted.detached = Some(SystemTime::now());
+        self.state.save_if_possible(&noted);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AwsEbs, ignore_race};
+use super::{AwsEbs, detach_retry_at, ignore_race};
+use crate::agents::call_ec2;
 use crate::ocf::Failure;
 use crate::pacemaker;
 use ec2::{
     Attachment, AttachmentState, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, Power, retry_denied,
-    retry_transient,
 };
 
 #[cfg(test)]
@@ -16,15 +16,13 @@ mod tests;
 /// How long the attachment to an instance that runs may be `busy` until the volume counts as in use there. EC2 says
 /// `busy` for a moment also while a volume is detached that nobody uses.
 const BUSY_WINDOW: Duration = Duration::from_secs(3);
-/// When a refused detach request is sent again.
-const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The taking of the volume from another instance, as far as it is.
 #[derive(Debug, Default)]
 pub(super) struct Taking {
     /// What the holder is, and since when without a break.
     holder: Option<(Holder, Instant)>,
-    request: DetachRequest,
+    request: Option<DetachRequest>,
 }
 
 /// The instance that has the volume.
@@ -42,17 +40,15 @@ enum Holder {
     Released,
 }
 
-/// The detach request for the holder.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum DetachRequest {
-    #[default]
-    None,
-    /// Sent by this start, or by somebody else (not by force); it is sent again at `retry_at`.
-    Sent { force: bool, retry_at: Instant },
+/// A detach request for the holder, by this start, or by somebody else (not by force).
+#[derive(Debug)]
+struct DetachRequest {
+    force: bool,
+    retry_at: Instant,
 }
 
 /// What was seen of the holder at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 struct Observation {
     holder: Holder,
     /// Whether the holder has been in this state for as long as EC2's descriptions can be old.
@@ -115,23 +111,19 @@ fn decide(seen: &Observation) -> Step {
 impl Taking {
     fn request_state(&self) -> RequestState {
         match self.request {
-            DetachRequest::None => RequestState::None,
-            DetachRequest::Sent { retry_at, .. } if retry_at <= Instant::now() => {
+            None => RequestState::None,
+            Some(DetachRequest { retry_at, .. }) if retry_at <= Instant::now() => {
                 RequestState::Overdue
             }
-            DetachRequest::Sent { force, .. } => RequestState::Pending { force },
+            Some(DetachRequest { force, .. }) => RequestState::Pending { force },
         }
     }
 
     /// Notes the holder's state and returns how long it has lasted.
     fn note(&mut self, holder: Holder) -> Duration {
-        match self.holder {
-            Some((before, since)) if before == holder => since.elapsed(),
-            _ => {
-                self.holder = Some((holder, Instant::now()));
-                Duration::ZERO
-            }
-        }
+        self.holder.take_if(|(before, _)| *before != holder);
+        let (_, since) = self.holder.get_or_insert_with(|| (holder, Instant::now()));
+        since.elapsed()
     }
 }
 
@@ -146,35 +138,23 @@ impl AwsEbs {
         let deadline = self.call.deadline;
         let instance = &attachment.instance;
         let is_busy = attachment.state == AttachmentState::Busy;
-        if !is_busy {
-            match taking.request_state() {
-                RequestState::None if attachment.state == AttachmentState::Detaching => {
-                    taking.request = DetachRequest::Sent {
-                        force: false,
-                        retry_at: Instant::now() + EVENTUAL_CONSISTENCY_WINDOW,
-                    };
-                    return Ok(());
-                }
-                RequestState::Pending { .. } => return Ok(()),
-                RequestState::None | RequestState::Overdue => {}
-            }
+        if attachment.state == AttachmentState::Detaching && taking.request.is_none() {
+            let (force, retry_at) = (false, Instant::now() + EVENTUAL_CONSISTENCY_WINDOW);
+            taking.request = Some(DetachRequest { force, retry_at });
         }
-        let power = async || retry_transient(deadline, async || ec2.power(instance).await).await;
-        let power = retry_denied(deadline, power)
-            .await
-            .map_err(|error| self.failed(&error))?;
-        let mut why = String::new();
-        let holder = match power {
+        if !is_busy && matches!(taking.request_state(), RequestState::Pending { .. }) {
+            return Ok(());
+        }
+        let power = call_ec2(deadline, async || ec2.power(instance).await).await;
+        let mut why = None;
+        let holder = match power.map_err(|error| self.failed(&error))? {
             Power::Off => Holder::Off,
             Power::GoingDown => Holder::GoingDown,
             Power::On if is_busy => Holder::Busy,
-            Power::On => match self.why_may_write(instance).await {
-                Some(reason) => {
-                    why = reason;
-                    Holder::MayWrite
-                }
-                None => Holder::Released,
-            },
+            Power::On => {
+                why = self.why_may_write(instance).await;
+                why.as_ref().map_or(Holder::Released, |_| Holder::MayWrite)
+            }
         };
         let window = match holder {
             Holder::Busy => BUSY_WINDOW,
@@ -188,49 +168,32 @@ impl AwsEbs {
             request: taking.request_state(),
             force_detach: self.parameters.force_detach,
         });
-        match step {
-            Step::Wait => Ok(()),
-            Step::Refuse => Err(self.refusal(holder, instance, &why)),
-            Step::Detach { force } => self.detach_from(ec2, instance, force, taking).await,
-        }
-    }
-
-    async fn detach_from(
-        &self,
-        ec2: &Ec2,
-        holder: &InstanceId,
-        force: bool,
-        taking: &mut Taking,
-    ) -> Result<(), Failure> {
-        let by_force = if force { " by force" } else { "" };
-        tracing::info!("detaching {} from {holder}{by_force}", self.id());
-        // Not retried when no answer comes: by then the volume may be elsewhere.
-        let detach = async || ec2.detach(self.id(), holder, force).await;
-        let answer = retry_denied(self.call.deadline, detach).await;
-        let pause = if answer.is_ok() {
-            EVENTUAL_CONSISTENCY_WINDOW
-        } else {
-            REFUSED_RETRY_INTERVAL
-        };
-        let retry_at = Instant::now() + pause;
-        taking.request = DetachRequest::Sent { force, retry_at };
-        ignore_race(answer).map_err(|error| self.failed(&error))
-    }
-
-    fn refusal(&self, holder: Holder, instance: &InstanceId, why: &str) -> Failure {
         let id = self.id();
-        Failure::generic(if holder == Holder::Busy {
-            format!(
-                "{id} is in use on {instance}, which is running: EC2 says the attachment is busy. \
-                 Nothing was detached by force; help: unmount it there or stop {instance}"
-            )
-        } else {
-            format!(
-                "{id} is attached to {instance}, which runs{why}. Nothing was changed; help: detach the volume \
-                 there or stop {instance}, then run `pcs resource cleanup {}`",
-                self.call.resource
-            )
-        })
+        let force = match (step, why) {
+            (Step::Wait, _) => return Ok(()),
+            (Step::Detach { force }, _) => force,
+            (Step::Refuse, Some(why)) => {
+                return Err(Failure::generic(format!(
+                    "{id} is attached to {instance}, which runs{why}. Nothing was changed; help: detach the volume \
+                     there or stop {instance}, then run `pcs resource cleanup {}`",
+                    self.call.resource
+                )));
+            }
+            (Step::Refuse, None) => {
+                return Err(Failure::generic(format!(
+                    "{id} is in use on {instance}, which is running: EC2 says the attachment is busy. \
+                     Nothing was detached by force; help: unmount it there or stop {instance}"
+                )));
+            }
+        };
+        let by_force = if force { " by force" } else { "" };
+        tracing::info!("detaching {id} from {instance}{by_force}");
+        // Not retried when no answer comes: by then the volume may be elsewhere.
+        let detach = async || ec2.detach(id, instance, force).await;
+        let answer = retry_denied(deadline, detach).await;
+        let retry_at = detach_retry_at(&answer);
+        taking.request = Some(DetachRequest { force, retry_at });
+        ignore_race(answer).map_err(|error| self.failed(&error))
     }
 
     /// Why an instance that runs may be writing to the volume; none if it is known not to.
@@ -243,30 +206,27 @@ impl AwsEbs {
             return None;
         }
         let Some(members) = &self.parameters.cluster_instances else {
-            return Some(
-                " and may be writing: without fencing (cluster_instances) nobody knows".to_owned(),
-            );
+            let why = " and may be writing: without fencing (cluster_instances) nobody knows";
+            return Some(why.to_owned());
         };
         if !members.contains(holder) {
-            let reason = " and is not one of cluster_instances, so it may be writing";
-            return Some(reason.to_owned());
+            let why = " and is not one of cluster_instances, so it may be writing";
+            return Some(why.to_owned());
         }
-        let deadline = self.call.deadline;
-        let resource = &self.call.resource;
+        let (deadline, resource) = (self.call.deadline, &self.call.resource);
         let ask = async {
             if !pacemaker::is_fencing_on(deadline).await? {
-                let reason = " and may be writing, as fencing is off (stonith-enabled)";
-                return Ok(Some(reason.to_owned()));
+                let why = " and may be writing, as fencing is off (stonith-enabled)";
+                return Ok(Some(why.to_owned()));
             }
-            let nodes = pacemaker::other_nodes_that_run(resource, deadline).await?;
-            let names = nodes.join(", ");
-            let reason = || format!(", and Pacemaker has {resource} running on {names}");
-            Ok((!nodes.is_empty()).then(reason))
+            let nodes = pacemaker::other_nodes_that_run(resource, deadline)
+                .await?
+                .join(", ");
+            let why = || format!(", and Pacemaker has {resource} running on {nodes}");
+            Ok((!nodes.is_empty()).then(why))
         };
-        ask.await.unwrap_or_else(|error: String| {
-            Some(format!(
-                " and may be writing: Pacemaker cannot be asked ({error})"
-            ))
-        })
+        let unasked =
+            |error: String| format!(" and may be writing: Pacemaker cannot be asked ({error})");
+        ask.await.unwrap_or_else(|error| Some(unasked(error)))
     }
 }

@@ -21,12 +21,8 @@ const FIRST_SEARCH: Duration = Duration::from_millis(500);
 const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What keeps the volume from being detached.
-struct Obstacle {
-    /// What is not possible: "unmounting /data".
-    action: String,
-    error: Box<dyn Display>,
-}
+/// What keeps the volume from being detached: what is not possible ("unmounting /data"), and why.
+type Obstacle = (String, Box<dyn Display>);
 
 /// A wait for an obstacle to go away, and who was seen to hold the volume.
 struct Wait {
@@ -39,44 +35,35 @@ struct Wait {
     restarted_since: Option<Instant>,
 }
 
-impl Wait {
-    fn for_action(action: String) -> Self {
-        Self {
-            action,
-            next_search: Instant::now() + FIRST_SEARCH,
-            users: Vec::new(),
-            driver_since: None,
-            restarted_since: None,
-        }
-    }
-}
-
 impl AwsEbs {
     /// Unmounts the file systems of the device, waits until nothing holds it (a mount in another namespace, another
     /// driver), and writes out what the kernel has in memory.
     pub(super) async fn unmount_and_flush(&self, device: &Device) -> Result<(), Failure> {
-        let path = device.path.display();
+        let (id, path, call) = (self.id(), device.path.display(), &self.call);
         let mut wait: Option<Wait> = None;
-        while let Some(Obstacle { action, error }) = self.unmount_all(device)? {
+        while let Some((action, error)) = self.unmount_all(device)? {
             wait.take_if(|wait| wait.action != action);
-            let wait = wait.get_or_insert_with(|| Wait::for_action(action));
+            let wait = wait.get_or_insert_with(|| Wait {
+                action,
+                next_search: Instant::now() + FIRST_SEARCH,
+                users: Vec::new(),
+                driver_since: None,
+                restarted_since: None,
+            });
             self.look_who_holds(device, wait)?;
-            if !self.call.deadline.sleep(RETRY_INTERVAL).await {
+            if !call.deadline.sleep(RETRY_INTERVAL).await {
+                let (action, users) = (&wait.action, names_of(&wait.users));
+                let seconds = call.deadline.limit().as_secs();
                 return Err(Failure::generic(format!(
-                    "{} is held by {}: {} ({path}): {error} after {} s",
-                    self.id(),
-                    names_of(&wait.users),
-                    wait.action,
-                    self.call.deadline.limit().as_secs()
+                    "{id} is held by {users}: {action} ({path}): {error} after {seconds} s"
                 )));
             }
         }
-        self.call.steps.doing(&format!("flushing {path}"));
+        call.steps.doing(format!("flushing {path}"));
         match device.flush() {
-            Err(error) if device.is_live() => Err(Failure::generic(format!(
-                "flush {path} ({}): {error}",
-                self.id()
-            ))),
+            Err(error) if device.is_live() => {
+                Err(Failure::generic(format!("flush {path} ({id}): {error}")))
+            }
             _ => Ok(()),
         }
     }
@@ -92,24 +79,23 @@ impl AwsEbs {
                 break;
             };
             let action = format!("unmounting {}", mount.point.display());
-            self.call.steps.acting(&format!("{action} ({})", self.id()));
+            self.call.steps.acting(format!("{action} ({})", self.id()));
             if let Err(error) = mounts::unmount(&mount.point) {
-                let error = Box::new(error);
-                return Ok(Some(Obstacle { action, error }));
+                return Ok(Some((action, Box::new(error))));
             }
         }
+        let path = device.path.display();
         match device.is_held() {
             // A loop device does not hold what it writes to.
             Ok(false) if holders::drivers(device).is_empty() => Ok(None),
-            Ok(_) => Ok(Some(Obstacle {
-                action: "detaching the volume".to_owned(),
-                error: Box::new(Errno::EBUSY),
-            })),
+            Ok(_) => Ok(Some((
+                "detaching the volume".to_owned(),
+                Box::new(Errno::EBUSY),
+            ))),
             // The disk has gone meanwhile, so nothing is held.
             Err(_) if !device.is_live() => Ok(None),
             Err(error) => Err(Failure::generic(format!(
-                "open {} ({}): {error}",
-                device.path.display(),
+                "open {path} ({}): {error}",
                 self.id()
             ))),
         }
@@ -134,30 +120,21 @@ impl AwsEbs {
             let remedy = user.remedy.as_ref()?;
             Some(format!("{} ({remedy})", user.name))
         });
-        if lasts(&mut wait.restarted_since, restarted.is_some())
-            && let Some(restarted) = &restarted
-        {
-            return Err(self.held_for_good(restarted, wait));
+        if lasts(&mut wait.restarted_since, restarted.is_some()) {
+            return Err(self.held_for_good(&restarted.unwrap_or_default(), wait));
         }
-        let pause = if restarted.is_some() {
-            GRACE
-        } else {
-            SEARCH_INTERVAL
-        };
+        let pause = restarted.map_or(SEARCH_INTERVAL, |_| GRACE);
         wait.next_search = Instant::now() + pause;
-        self.call.steps.doing(&format!(
-            "waiting until {} is no longer used by {}",
-            self.id(),
-            names_of(&wait.users)
-        ));
+        let (id, users) = (self.id(), names_of(&wait.users));
+        let step = format!("waiting until {id} is no longer used by {users}");
+        self.call.steps.doing(step);
         Ok(())
     }
 
     fn held_for_good(&self, holder: &str, wait: &Wait) -> Failure {
+        let (id, action) = (self.id(), &wait.action);
         Failure::generic(format!(
-            "{} is held by {holder}, which does not go by itself: {} is not possible",
-            self.id(),
-            wait.action
+            "{id} is held by {holder}, which does not go by itself: {action} is not possible"
         ))
     }
 }
@@ -173,9 +150,8 @@ fn lasts(since: &mut Option<Instant>, is_seen: bool) -> bool {
 
 fn names_of(users: &[User]) -> String {
     if users.is_empty() {
-        "nobody who can be seen (look at lsblk and /proc/*/mountinfo)".to_owned()
-    } else {
-        let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
-        names.join("; ")
+        return "nobody who can be seen (look at lsblk and /proc/*/mountinfo)".to_owned();
     }
+    let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+    names.join("; ")
 }

@@ -9,10 +9,10 @@
 
 mod wanted;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::Ipv4Addr;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::netlink::{Kernel, NetlinkError, Route, Write, name_of};
 use crate::ocf::params::parameters;
@@ -21,7 +21,6 @@ use nix::errno::Errno;
 use wanted::PROTOCOL;
 
 parameters! {
-    /// The parameters of awsipsrcaddr.
     struct AwsIpSrcAddrParameters {
         ipaddress: Ipv4Addr = required, unique, "address to send from",
             "The address that packets to the Internet are sent from: the virtual address, which another resource (ocf:heartbeat:IPaddr2) has put on an interface, with any prefix length.";
@@ -48,41 +47,29 @@ const OUTSIDE: [[Ipv4Addr; 2]; 2] = [
     ],
 ];
 
-/// The agent.
-#[derive(Debug)]
-pub struct AwsIpSrcAddr {
+pub(super) struct AwsIpSrcAddr {
     parameters: AwsIpSrcAddrParameters,
     call: Call,
+    /// The note that a start has begun, and no stop since: only then does a monitor add routes.
     started: StateFile,
 }
 
-/// The note that a start has begun, and no stop since: only then does a monitor add routes.
-#[derive(Debug, Serialize, Deserialize)]
-struct Started {}
-
 /// Why packets to the Internet do not leave from the address.
-struct Obstacle {
-    failure: Failure,
-    /// Whether it may pass: no default route, or the kernel refused.
-    may_pass: bool,
+enum Obstacle {
+    /// It may pass: no default route, or the kernel refused.
+    Passing(Failure),
+    Lasting(Failure),
 }
 
 impl Obstacle {
-    fn passing(reason: String) -> Self {
-        let failure = Failure::generic(reason);
-        let may_pass = true;
-        Self { failure, may_pass }
-    }
-
-    fn lasting(failure: Failure) -> Self {
-        let may_pass = false;
-        Self { failure, may_pass }
+    fn passing(reason: impl ToString) -> Self {
+        Self::Passing(Failure::generic(reason.to_string()))
     }
 }
 
 impl From<NetlinkError> for Obstacle {
     fn from(error: NetlinkError) -> Self {
-        Self::passing(error.to_string())
+        Self::passing(error)
     }
 }
 
@@ -106,17 +93,16 @@ impl Agent for AwsIpSrcAddr {
     type Parameters = AwsIpSrcAddrParameters;
 
     fn new(parameters: AwsIpSrcAddrParameters, call: Call) -> Self {
-        let started = StateFile::of(Self::DESCRIPTION.name, &call.resource);
         Self {
             parameters,
+            started: StateFile::of(Self::DESCRIPTION.name, &call.resource),
             call,
-            started,
         }
     }
 
     fn start(&self) -> Result<(), Failure> {
         // Before the routes: a start that is cut short has made some.
-        self.started.save(&Started {})?;
+        self.started.save(&serde_json::json!({}))?;
         self.call.wait(self.establish(START_TIMEOUT))
     }
 
@@ -132,7 +118,10 @@ impl Agent for AwsIpSrcAddr {
         // The address's own resource reports when the address is gone, and a route can be repaired. So nothing that is
         // seen here is worth a restart of the PBX.
         self.call.wait(async {
-            if !self.was_started().await? {
+            // Either by this agent, or by an agent of the same name that it replaces: packets leave from the address then.
+            let is_started = self.started.age().is_some()
+                || self.other_source(&Kernel::open()?).await?.is_none();
+            if !is_started {
                 return self.look().await;
             }
             Ok(match self.establish(MONITOR_TIMEOUT).await {
@@ -160,10 +149,9 @@ impl AwsIpSrcAddr {
         loop {
             match self.attempt(&kernel).await {
                 Ok(()) => return Ok(()),
-                Err(Obstacle { failure, may_pass }) => {
-                    if !may_pass || !deadline.sleep(POLL_INTERVAL).await {
-                        return Err(failure);
-                    }
+                Err(Obstacle::Passing(_)) if deadline.sleep(POLL_INTERVAL).await => {}
+                Err(Obstacle::Passing(failure) | Obstacle::Lasting(failure)) => {
+                    return Err(failure);
                 }
             }
         }
@@ -173,12 +161,12 @@ impl AwsIpSrcAddr {
         let address = self.parameters.ipaddress;
         let addresses = kernel.addresses().await?;
         let Some(carrier) = addresses.iter().find(|a| a.ip() == address) else {
-            return Err(Obstacle::lasting(Failure::generic(format!(
+            return Err(Obstacle::Lasting(Failure::generic(format!(
                 "no interface of this node has {address}: the resource that puts it there has to start first"
             ))));
         };
         let interface = match &self.parameters.interface {
-            Some(name) => index_of(name).map_err(Obstacle::lasting)?,
+            Some(name) => index_of(name).map_err(Obstacle::Lasting)?,
             None => carrier.interface,
         };
         let present = kernel.routes().await?;
@@ -195,10 +183,8 @@ impl AwsIpSrcAddr {
                 return Err(Obstacle::passing(format!("{name} has no default route")));
             }
         }
-        match self.other_source(kernel).await? {
-            None => Ok(()),
-            Some(reason) => Err(Obstacle::passing(reason)),
-        }
+        let reason = self.other_source(kernel).await?;
+        reason.map_or(Ok(()), |reason| Err(Obstacle::passing(reason)))
     }
 
     /// Adds, replaces and deletes this resource's routes until they are `wanted`.
@@ -209,59 +195,51 @@ impl AwsIpSrcAddr {
         wanted: &[Route],
         interface: u32,
     ) -> Result<(), NetlinkError> {
-        let mut kept: Vec<&Route> = Vec::new();
-        let mut surplus = Vec::new();
-        let is_to = |route: &Route, other: &Route| route.destination == other.destination;
+        // Of several routes of this resource to one destination, the first is kept.
+        let (mut kept, mut surplus) = (BTreeMap::new(), Vec::new());
         for route in wanted::of_resource(present, self.parameters.ipaddress) {
-            let is_wanted = wanted.iter().any(|other| is_to(other, route));
-            if is_wanted && !kept.iter().any(|other| is_to(other, route)) {
-                kept.push(route);
-            } else {
-                surplus.push(route);
+            let is_wanted = wanted.iter().any(|it| it.destination == route.destination);
+            match kept.entry(route.destination) {
+                Entry::Vacant(entry) if is_wanted => drop(entry.insert(route)),
+                _ => surplus.push(route),
             }
         }
-        let how = |route: &Route| match kept.iter().find(|other| is_to(other, route)) {
+        let how = |route: &Route| match kept.get(&route.destination) {
             None => Some(Write::New),
             Some(old) if *old == route => None,
             Some(_) => Some(Write::Replace),
         };
-        let changes: Vec<_> = wanted
-            .iter()
-            .filter_map(|route| Some((route, how(route)?)))
-            .collect();
-        self.log_changes(&changes, &surplus, interface);
+        // One line for all that is about to change.
+        let names = |told: Write| {
+            let routes = wanted.iter().filter(|it| how(it) == Some(told));
+            routes.map(Route::to_string).collect()
+        };
+        let deleted: Vec<String> = surplus.iter().map(ToString::to_string).collect();
+        let (added, changed) = (names(Write::New), names(Write::Replace));
+        let mut told = vec![
+            ("adding", added),
+            ("changing", changed),
+            ("deleting", deleted),
+        ];
+        told.retain(|(_, routes)| !routes.is_empty());
+        let told = told
+            .into_iter()
+            .map(|(what, routes)| format!("{what} {}", routes.join(", ")));
+        let told: Vec<String> = told.collect();
+        if !told.is_empty() {
+            let (name, told) = (name_of(interface), told.join("; "));
+            let step = format!("following the default route of {name}: {told}");
+            self.call.steps.acting(step);
+        }
         for route in surplus {
             kernel.delete_route(route).await?;
         }
-        for (route, how) in changes {
-            kernel.write_route(route, how).await?;
+        for route in wanted {
+            if let Some(how) = how(route) {
+                kernel.write_route(route, how).await?;
+            }
         }
         Ok(())
-    }
-
-    /// One line for all that is about to change.
-    fn log_changes(&self, changes: &[(&Route, Write)], surplus: &[&Route], interface: u32) {
-        let list = |how: Write| {
-            let routes = changes.iter().filter(|(_, h)| *h == how);
-            routes.map(|(route, _)| route.to_string()).collect()
-        };
-        let deleted = surplus.iter().map(ToString::to_string).collect();
-        let told: Vec<String> = [
-            ("adding", list(Write::New)),
-            ("changing", list(Write::Replace)),
-            ("deleting", deleted),
-        ]
-        .into_iter()
-        .filter(|(_, routes): &(_, Vec<String>)| !routes.is_empty())
-        .map(|(what, routes)| format!("{what} {}", routes.join(", ")))
-        .collect();
-        if !told.is_empty() {
-            self.call.steps.acting(&format!(
-                "following the default route of {}: {}",
-                name_of(interface),
-                told.join("; ")
-            ));
-        }
     }
 
     /// What the kernel says if packets to the Internet would not leave from the address; none if all is well.
@@ -272,25 +250,15 @@ impl AwsIpSrcAddr {
             if source == Some(address) || kernel.source_towards(another).await? == Some(address) {
                 continue;
             }
-            let source = source.map_or_else(
-                || format!("there is no way to {outside}"),
-                |source| format!("packets to {outside} leave from {source}"),
-            );
+            let source = match source {
+                None => format!("there is no way to {outside}"),
+                Some(source) => format!("packets to {outside} leave from {source}"),
+            };
             return Ok(Some(format!(
                 "{source}, not from {address}: see `ip route get {outside}` and `ip rule`"
             )));
         }
         Ok(None)
-    }
-
-    /// Whether the resource was started here: by this agent, or by an agent of the same name that it replaces. Packets
-    /// leave from the address then.
-    async fn was_started(&self) -> Result<bool, Failure> {
-        if self.started.load::<Started>().is_some() {
-            return Ok(true);
-        }
-        let kernel = Kernel::open()?;
-        Ok(self.other_source(&kernel).await?.is_none())
     }
 
     /// For a probe, and for a monitor of what was never started: reports what is there and changes nothing.
@@ -316,27 +284,22 @@ impl AwsIpSrcAddr {
         let mut pause = Duration::ZERO;
         loop {
             let present = kernel.routes().await?;
-            let own = wanted::of_resource(&present, address);
+            let mut own = wanted::of_resource(&present, address);
             if own.is_empty() {
                 self.secure_default_route(&kernel, &present).await;
                 return Ok(());
             }
             if !self.call.deadline.sleep(pause).await {
-                return Err(Failure::generic(format!(
-                    "the route {} keeps coming back",
-                    own[0]
-                )));
+                let reason = format!("the route {} keeps coming back", own[0]);
+                return Err(Failure::generic(reason));
             }
             pause = POLL_INTERVAL;
             let names: Vec<String> = own.iter().map(ToString::to_string).collect();
-            self.call
-                .steps
-                .acting(&format!("deleting {}", names.join(", ")));
+            let step = format!("deleting {}", names.join(", "));
+            self.call.steps.acting(step);
             // The routes to the Internet go first: the others keep metadata apart from them.
-            let (halves, rest): (Vec<_>, Vec<_>) = own
-                .into_iter()
-                .partition(|route| wanted::is_half_of(route, address));
-            for route in halves.into_iter().chain(rest) {
+            own.sort_by_key(|route| !wanted::is_half_of(route, address));
+            for route in own {
                 kernel.delete_route(route).await?;
             }
         }
@@ -352,21 +315,16 @@ impl AwsIpSrcAddr {
             let [hop] = route.hops.as_slice() else {
                 continue;
             };
-            let survives = |other: &Route| {
-                other.source != Some(address)
-                    && other.hops.iter().any(|h| h.interface == hop.interface)
-            };
-            if defaults().any(survives) {
+            let is_here = |it: &Route| it.hops.iter().any(|it| it.interface == hop.interface);
+            if defaults().any(|it| it.source != Some(address) && is_here(it)) {
                 continue;
             }
-            let Ok(addresses) = kernel.addresses().await else {
-                continue;
-            };
+            let addresses = kernel.addresses().await.unwrap_or_default();
             let Some(own) = wanted::own_source(address, (route, hop), &addresses) else {
                 continue;
             };
             let beside = route.like(hop, route.destination, own, route.protocol, route.metric);
-            self.call.steps.acting(&format!(
+            self.call.steps.acting(format!(
                 "the default route sends from {address}, which another agent has written there: adding {beside}"
             ));
             match kernel.write_route(&beside, Write::Append).await {

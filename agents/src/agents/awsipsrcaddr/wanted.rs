@@ -1,6 +1,7 @@
 //! Which routes there should be, given those that the kernel has. Nothing is changed here; only the list of name
 //! servers is read, from two files.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 
@@ -12,7 +13,6 @@ use crate::netlink::{Address, NextHop, Route};
 /// (include/uapi/linux/rtnetlink.h), nor iproute2 (etc/iproute2/rt_protos), nor FRR (186 to 199),
 /// OVN (84) or Calico (80) uses this number.
 pub(super) const PROTOCOL: u8 = 145;
-
 /// Higher than the metric of other routes. The agent's routes win over default routes because they are more specific,
 /// whatever the metric. Other routes to the same destinations, such as those of a VPN that takes all traffic, win over
 /// the agent's.
@@ -38,11 +38,10 @@ fn is_half(route: &Route) -> bool {
 
 /// Whether both halves are there.
 pub(super) fn has_both_halves(routes: &[Route], address: Ipv4Addr) -> bool {
-    HALVES.iter().all(|half| {
-        routes
-            .iter()
-            .any(|route| is_half_of(route, address) && route.destination == *half)
-    })
+    let halves = routes.iter().filter(|route| is_half_of(route, address));
+    HALVES
+        .iter()
+        .all(|half| halves.clone().any(|it| it.destination == *half))
 }
 
 fn is_of_agent(route: &Route) -> bool {
@@ -54,26 +53,21 @@ fn is_of_agent(route: &Route) -> bool {
 pub(super) fn of_resource(routes: &[Route], address: Ipv4Addr) -> Vec<&Route> {
     let others = routes
         .iter()
-        .any(|route| is_half(route) && !is_half_of(route, address));
-    routes
-        .iter()
-        .filter(|route| {
-            is_half_of(route, address) || (is_of_agent(route) && !is_half(route) && !others)
-        })
-        .collect()
+        .any(|it| is_half(it) && !is_half_of(it, address));
+    let is_own =
+        |it: &&Route| is_half_of(it, address) || (is_of_agent(it) && !is_half(it) && !others);
+    routes.iter().filter(is_own).collect()
 }
 
 /// The default route to follow: of those that leave by the interface, the one in use.
 pub(super) fn default_route(routes: &[Route], interface: u32) -> Option<(&Route, &NextHop)> {
-    routes
-        .iter()
-        .filter(|route| route.is_default() && route.tos == 0)
-        .filter_map(|route| {
-            let hop = route.hops.iter().find(|hop| hop.interface == interface)?;
-            Some((route, hop))
-        })
-        // The first of several.
-        .min_by_key(|(route, _)| route.metric)
+    let defaults = routes.iter().filter(|it| it.is_default() && it.tos == 0);
+    let here = defaults.filter_map(|route| {
+        let hop = route.hops.iter().find(|hop| hop.interface == interface)?;
+        Some((route, hop))
+    });
+    // The first of several.
+    here.min_by_key(|(route, _)| route.metric)
 }
 
 /// The routes that there should be to have `address` as the source of what leaves like `hop`
@@ -83,7 +77,7 @@ pub(super) fn routes(
     (model, hop): (&Route, &NextHop),
     addresses: &[Address],
     present: &[Route],
-    name_servers: &[Ipv4Addr],
+    name_servers: &BTreeSet<Ipv4Addr>,
 ) -> Vec<Route> {
     let to = |destination: Ipv4Net, source: Ipv4Addr| {
         model.like(hop, destination, source, PROTOCOL, METRIC)
@@ -93,7 +87,7 @@ pub(super) fn routes(
         wanted.push(to(LINK_LOCAL, own));
         let apart = name_servers
             .iter()
-            .filter(|server| !has_other_way(**server, present));
+            .filter(|it| !has_other_way(**it, present));
         wanted.extend(apart.map(|server| to(Ipv4Net::from(*server), own)));
     }
     wanted.extend(HALVES.map(|half| to(half, address)));
@@ -112,14 +106,16 @@ pub(super) fn own_source(
     }
     // After its own subnet's first address has gone for a moment, the virtual address may be the first
     // of the subnet, and the node's own a secondary one.
-    addresses
+    let others = addresses
         .iter()
-        .filter(|a| a.interface == hop.interface && a.ip() != address)
-        .min_by_key(|a| {
-            let beside_gateway = hop.gateway().is_some_and(|g| a.net.contains(&g));
-            (!beside_gateway, a.secondary)
-        })
-        .map(Address::ip)
+        .filter(|it| it.interface == hop.interface && it.ip() != address);
+    let best = others.min_by_key(|it| {
+        let beside_gateway = hop
+            .gateway()
+            .is_some_and(|gateway| it.net.contains(&gateway));
+        (!beside_gateway, it.secondary)
+    });
+    best.map(Address::ip)
 }
 
 /// Whether another route to the name server is more specific than the halves, as for a name server of the node's
@@ -133,33 +129,25 @@ fn has_other_way(server: Ipv4Addr, present: &[Route]) -> bool {
     })
 }
 
-/// The name servers of this node. A standby asks them from its own address too, so they answer
-/// that address. In a VPC the name server is the address after the network's first two (EC2 User Guide, "Amazon DNS
-/// server"), mostly outside of the node's subnet. Behind systemd-resolved /etc/resolv.conf names only
-/// the stub on this host; the servers that the stub asks are in the other file (systemd-resolved.service(8)).
-pub(super) fn name_servers() -> Vec<Ipv4Addr> {
-    let mut all = Vec::new();
-    for path in ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] {
-        for server in servers_in(&fs::read_to_string(path).unwrap_or_default()) {
-            if !all.contains(&server) {
-                all.push(server);
-            }
-        }
-    }
-    all
+/// The name servers of this node. A standby asks them from its own address too, so they answer that address. In a VPC the
+/// name server is the address after the network's first two (EC2 User Guide, "Amazon DNS server"), mostly outside of the
+/// node's subnet. Behind systemd-resolved /etc/resolv.conf names only the stub on this host; the servers that the stub
+/// asks are in the other file (systemd-resolved.service(8)).
+pub(super) fn name_servers() -> BTreeSet<Ipv4Addr> {
+    let files = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+    let texts = files.map(|path| fs::read_to_string(path).unwrap_or_default());
+    texts.iter().flat_map(|text| servers_in(text)).collect()
 }
 
 /// resolv.conf(5)
 fn servers_in(text: &str) -> impl Iterator<Item = Ipv4Addr> {
     text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
-        let server: Ipv4Addr = match words.next()? {
-            "nameserver" => words.next()?.parse().ok()?,
-            _ => return None,
-        };
-        let own_way =
+        words.next().filter(|word| *word == "nameserver")?;
+        let server: Ipv4Addr = words.next()?.parse().ok()?;
+        let has_own_way =
             server.is_loopback() || server.is_unspecified() || LINK_LOCAL.contains(&server);
-        (!own_way).then_some(server)
+        (!has_own_way).then_some(server)
     })
 }
 

@@ -31,45 +31,48 @@ impl Pbx {
 
     /// Waits for all services that a monitor will ask. Logs which answer and which do not.
     pub(super) async fn wait_for_answers(&self) -> BTreeSet<String> {
-        let time_left = self
-            .call
-            .deadline
-            .remaining()
-            .saturating_sub(RECORD_RESERVE);
-        let limit = self.parameters.answer_wait.min(time_left);
+        let left = self.call.deadline.remaining();
+        let limit = left.saturating_sub(RECORD_RESERVE);
+        let limit = limit.min(self.parameters.answer_wait);
         if limit.is_zero() {
             return BTreeSet::new();
         }
-        let asked = join_all(self.services().into_iter().map(|service| async move {
-            let answer = service.wait_for_answer(limit).await;
-            match &answer {
-                Ok(()) => tracing::info!("{service} answers"),
-                Err(reason) => tracing::warn!(
-                    "{service}: {reason}; the containers run, so the start succeeds all the same"
-                ),
-            }
-            (service.to_string(), answer)
-        }));
-        self.call
-            .steps
-            .doing("waiting for SIP and the web portal to answer");
+        let step = "waiting for SIP and the web portal to answer";
+        self.call.steps.doing(step);
+        let asked = self.ask_all(limit, |service, answer| match answer {
+            Ok(()) => tracing::info!("{service} answers"),
+            Err(reason) => tracing::warn!(
+                "{service}: {reason}; the containers run, so the start succeeds all the same"
+            ),
+        });
         names_of_answers(&asked.await)
+    }
+
+    /// Asks all services until they answer. `tell` gets each answer when it comes.
+    async fn ask_all(
+        &self,
+        limit: Duration,
+        tell: impl Fn(&Service, &Result<(), String>),
+    ) -> Vec<Asked> {
+        let tell = &tell;
+        let asked = self.services().into_iter().map(|service| async move {
+            let answer = service.wait_for_answer(limit).await;
+            tell(&service, &answer);
+            (service.to_string(), answer)
+        });
+        join_all(asked).await
     }
 
     /// Asks for a third of the time that is left, and records a first answer. A probe records nothing.
     pub(super) async fn ask_services(&self, mut record: StartRecord) -> Health {
         let limit = self.call.deadline.remaining() / 3;
         self.call.steps.doing("asking SIP and the web portal");
-        let asked = join_all(self.services().into_iter().map(|service| async move {
-            let answer = service.wait_for_answer(limit).await;
-            (service.to_string(), answer)
-        }));
-        let asked = asked.await;
+        let asked = self.ask_all(limit, |_, _| {}).await;
         let health = judge(&asked, &record.answered);
         let known = record.answered.len();
         record.answered.extend(names_of_answers(&asked));
         if record.answered.len() > known && !self.call.probe {
-            self.save_if_possible(&record);
+            self.started.save_if_possible(&record);
         }
         health
     }
@@ -85,13 +88,16 @@ fn judge(asked: &[Asked], answered: &BTreeSet<String>) -> Health {
     let mut lost = Vec::new();
     let mut never = Vec::new();
     for (service, answer) in asked {
-        let Err(reason) = answer else { continue };
-        if answered.contains(service) {
-            lost.push(format!("{service} answers no more: {reason}"));
-        } else {
-            never.push(format!(
-                "{service} has not answered since the start: {reason}"
-            ));
+        match answer {
+            Ok(()) => {}
+            Err(reason) if answered.contains(service) => {
+                lost.push(format!("{service} answers no more: {reason}"));
+            }
+            Err(reason) => {
+                never.push(format!(
+                    "{service} has not answered since the start: {reason}"
+                ));
+            }
         }
     }
     let broken = !lost.is_empty();

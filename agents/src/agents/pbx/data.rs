@@ -6,12 +6,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::docker::processes::{Processes, live_threads};
+use super::Pbx;
+use crate::docker::Project;
+use crate::docker::processes::{self, Processes, live_threads};
 use crate::mounts::{Mount, mounted_on, mounts, mounts_of};
 use crate::ocf::Failure;
 
 /// Where the version of the data is, below the directory. `initdt` writes it.
 const VERSION: &str = "pbx/VERSION";
+/// How many containers of others are named.
+const SHOWN: usize = 3;
 
 /// How a container can use the data, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +30,6 @@ pub(super) enum Access {
 }
 
 /// The directory with the data, where the volume is mounted.
-#[derive(Debug)]
 pub(super) struct Data {
     path: PathBuf,
     mount: Mount,
@@ -35,53 +38,51 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// The data in this directory.
-    ///
-    /// # Errors
-    /// The volume is not mounted there.
+    /// The data in this directory, if the volume is mounted there.
     pub(super) fn at(path: &Path) -> Result<Self, Failure> {
         let node = mounts()
             .map_err(|error| Failure::generic(format!("read the list of mounts: {error}")))?;
         // Mounts are listed without symbolic links. A path that does not exist is caught below.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let root = mounted_on(&node, Path::new("/"));
-        match mounted_on(&node, &real) {
-            Some(mount) if root.is_none_or(|root| root.device != mount.device) => Ok(Self {
-                path: path.to_owned(),
-                mount: mount.clone(),
-                node,
-            }),
-            Some(_) => Err(Failure::generic(format!(
-                "what is mounted on {} is of the root disk: the volume has to be mounted there before the PBX starts",
-                path.display()
-            ))),
-            None => Err(Failure::generic(format!(
-                "nothing is mounted on {}: the volume has to be mounted there before the PBX starts",
-                path.display()
-            ))),
-        }
+        let shown = path.display();
+        let what = match mounted_on(&node, &real) {
+            Some(mount) if root.is_none_or(|root| root.device != mount.device) => {
+                let (path, mount) = (path.to_owned(), mount.clone());
+                return Ok(Self { path, mount, node });
+            }
+            Some(_) => format!("what is mounted on {shown} is of the root disk"),
+            None => format!("nothing is mounted on {shown}"),
+        };
+        Err(Failure::generic(format!(
+            "{what}: the volume has to be mounted there before the PBX starts"
+        )))
     }
 
     /// The version of the data, if the file exists.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub(super) fn version(&self) -> Result<Option<String>, Failure> {
         let path = self.path.join(VERSION);
+        let shown = path.display();
         match fs::read_to_string(&path) {
             Ok(text) => Ok(text.lines().next().map(|line| line.trim().to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::warn!(
-                    "there is no {}, so the images are not compared with the version of the data",
-                    path.display()
+                    "there is no {shown}, so the images are not compared with the version of the data"
                 );
                 Ok(None)
             }
-            Err(error) => Err(Failure::generic(format!(
-                "read the version of the data, {}: {error}",
-                path.display()
-            ))),
+            Err(error) => {
+                let reason = format!("read the version of the data, {shown}: {error}");
+                Err(Failure::generic(reason))
+            }
         }
+    }
+
+    /// The id of a container that can write the data and is not of the PBX.
+    pub(super) fn writer(&self, is_pbx: impl Fn(&str) -> bool) -> Option<String> {
+        let mut users = self.users(&processes::of_containers()).into_iter();
+        let writer = users.find(|(id, access)| *access == Access::Writes && !is_pbx(id));
+        writer.map(|(id, _)| id)
     }
 
     /// The ids of the containers that have some of the data mounted.
@@ -110,37 +111,27 @@ impl Data {
 
     /// How a container with these mounts can use the data.
     fn access_by(&self, mounts: &[Mount]) -> Option<Access> {
-        let of_the_data = mounts
-            .iter()
-            .filter(|mount| mount.device == self.mount.device)
-            .filter(|mount| mount.root.starts_with(&self.mount.root));
-        let access = of_the_data.filter_map(|mount| {
-            if self.comes_with_a_tree(mount, mounts) {
-                // A mount that follows the node's is unmounted with it.
-                (!mount.follows).then_some(Access::Holds)
-            } else if mount.writable {
-                Some(Access::Writes)
-            } else {
-                Some(Access::Reads)
-            }
-        });
-        access.max()
+        let (device, root) = (&self.mount.device, &self.mount.root);
+        let is_data = |it: &&Mount| it.device == *device && it.root.starts_with(root);
+        let access = |mount: &Mount| match self.comes_with_a_tree(mount, mounts) {
+            // A mount that follows the node's is unmounted with it.
+            true => (!mount.follows).then_some(Access::Holds),
+            false if mount.writable => Some(Access::Writes),
+            false => Some(Access::Reads),
+        };
+        mounts.iter().filter(is_data).filter_map(access).max()
     }
 
     /// Whether a container has a mount only because it has a larger tree of the node mounted, as monitoring programs
     /// have `/`: the mount is within another mount, at the same place as on the node.
     fn comes_with_a_tree(&self, mount: &Mount, mounts: &[Mount]) -> bool {
-        let on_node = self
-            .node
-            .iter()
-            .filter(|it| it.device == mount.device && it.root == mount.root);
-        let mut places = on_node.flat_map(|it| mounts.iter().map(move |tree| (it, tree)));
-        places.any(|(on_node, tree)| {
-            tree.point != mount.point
-                && mount
-                    .point
-                    .strip_prefix(&tree.point)
-                    .is_ok_and(|below| self.shows(tree, below, &on_node.point))
+        let is_same = |it: &&Mount| it.device == mount.device && it.root == mount.root;
+        let trees = mounts.iter().filter(|tree| tree.point != mount.point);
+        let mut trees =
+            trees.filter_map(|it| Some((it, mount.point.strip_prefix(&it.point).ok()?)));
+        trees.any(|(tree, below)| {
+            let mut on_node = self.node.iter().filter(is_same);
+            on_node.any(|it| self.shows(tree, below, &it.point))
         })
     }
 
@@ -152,6 +143,52 @@ impl Data {
             Some(it.point.join(rest))
         });
         tops.any(|top| top.join(below) == path && top != path)
+    }
+}
+
+impl Pbx {
+    /// What is wrong with the containers of others that have the data mounted, if there are any. While one of them runs,
+    /// the volume cannot be detached from this node: a stop of the volume fails, and the node is fenced. So a start and a
+    /// monitor name them before.
+    pub(super) async fn held_by_others(
+        &self,
+        data: &Data,
+        project: &Project,
+        is_pbx: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let mut others = data.users(&processes::of_containers());
+        others.retain(|id, _| !is_pbx(id));
+        let mut names = Vec::new();
+        for id in others.keys().take(SHOWN) {
+            names.push(self.name_of(project, id).await);
+        }
+        let access = others.into_values().max()?;
+        Some(self.holders(&names, access))
+    }
+
+    /// `access` is the most that one of them has.
+    pub(super) fn holders(&self, names: &[String], access: Access) -> String {
+        let (who, have, it) = match names {
+            [_] => ("the container", "has", "it"),
+            _ => ("the containers", "have", "them"),
+        };
+        let remedy = match access {
+            Access::Holds => format!("mount the node's directories into {it} with `rslave`"),
+            Access::Reads | Access::Writes => format!("stop {it}"),
+        };
+        format!(
+            "{who} {} of others {have} {} mounted: {remedy}, or this node is fenced when the PBX moves away",
+            names.join(", "),
+            self.parameters.data_path.display()
+        )
+    }
+
+    /// The name of any container, or the beginning of its id if Docker does not tell.
+    pub(super) async fn name_of(&self, project: &Project, id: &str) -> String {
+        let limit = self.call.deadline.remaining() / 4;
+        let found = self.within(limit, project.find(id)).await;
+        let name = found.ok().flatten();
+        name.unwrap_or_else(|| id.chars().take(12).collect())
     }
 }
 

@@ -3,14 +3,11 @@
 mod answers;
 mod data;
 mod monitor;
-mod others;
-mod pacemaker_manages;
 mod present;
 mod service;
 mod start;
 mod start_record;
 mod stop;
-mod take_over;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -20,10 +17,9 @@ use crate::docker::{DockerError, Project};
 use crate::ocf::params::parameters;
 use crate::ocf::{Advice, Agent, Call, Description, Failure, Health, StateFile};
 
-pub use service::SipTransport;
+use service::SipTransport;
 
 parameters! {
-    /// The parameters of pbx.
     struct PbxParameters {
         project: String = default("portsip"), unique, "compose project",
             "The Docker Compose project whose containers are the PBX. They have to exist on every node: create them with `docker compose create --no-recreate`.";
@@ -46,9 +42,7 @@ parameters! {
     }
 }
 
-/// The agent.
-#[derive(Debug)]
-pub struct Pbx {
+pub(super) struct Pbx {
     parameters: PbxParameters,
     call: Call,
     started: StateFile,
@@ -69,11 +63,10 @@ impl Agent for Pbx {
     type Parameters = PbxParameters;
 
     fn new(parameters: PbxParameters, call: Call) -> Self {
-        let started = StateFile::of(Self::DESCRIPTION.name, &call.resource);
         Self {
             parameters,
+            started: StateFile::of(Self::DESCRIPTION.name, &call.resource),
             call,
-            started,
         }
     }
 
@@ -90,20 +83,17 @@ impl Agent for Pbx {
     }
 
     fn validate(&self) -> Result<(), Failure> {
-        self.call.wait(self.check_docker())
+        let deadline = self.call.deadline;
+        let checked = async {
+            let project = self.connect(deadline.remaining()).await?;
+            project.plan(deadline.end()).await.map(drop)
+        };
+        let failed = |error: DockerError| Failure::installed(error.to_string());
+        self.call.wait(async { checked.await.map_err(failed) })
     }
 }
 
 impl Pbx {
-    async fn check_docker(&self) -> Result<(), Failure> {
-        let checked = async {
-            let project = self.connect(self.call.deadline.remaining()).await?;
-            project.plan(self.call.deadline.end()).await
-        };
-        let checked = checked.await.map(drop);
-        checked.map_err(|error| Failure::installed(error.to_string()))
-    }
-
     /// Reaches Docker within `limit` and what is left of the time.
     async fn connect(&self, limit: Duration) -> Result<Project, DockerError> {
         let project = Project::connect(&self.parameters.docker_socket, &self.parameters.project);
@@ -118,10 +108,13 @@ impl Pbx {
     ) -> Result<T, DockerError> {
         let done = tokio::time::timeout(limit, work).await;
         done.unwrap_or_else(|_| {
+            let doing = "ask for the containers".to_owned();
+            let socket = self.parameters.docker_socket.clone();
+            let said = format!("no answer in {:.1} s", limit.as_secs_f64());
             Err(DockerError::Unreachable {
-                doing: "ask for the containers".to_owned(),
-                socket: self.parameters.docker_socket.clone(),
-                said: format!("no answer in {:.1} s", limit.as_secs_f64()),
+                doing,
+                socket,
+                said,
             })
         })
     }

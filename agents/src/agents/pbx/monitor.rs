@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::Pbx;
 use super::data::{Access, Data};
-use super::others::others;
-use super::pacemaker_manages::is_managed;
 use super::present::names;
 use super::start_record::{StartRecord, since_boot};
 use crate::docker::{DockerError, Observation, Project, ProjectState, processes};
 use crate::ocf::Health;
+use crate::pacemaker::is_managed;
 
 /// A container is started again in place at most once in this time.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(600);
@@ -34,38 +33,42 @@ impl Pbx {
         if let Some(health) = self.contradicting_processes(&project, &seen, &record).await {
             return health;
         }
-        self.take_over_new_containers(&project, &seen, &mut record)
-            .await;
-        match seen.state {
-            ProjectState::Running | ProjectState::Unclear { .. } if self.call.in_depth() => {
-                self.monitor_in_depth(&project, seen, record).await
+        let taken = self.take_over_new_containers(&project, &seen, &mut record);
+        taken.await;
+        let mut shown = match seen.state {
+            ProjectState::Running => Vec::new(),
+            ProjectState::Unclear { what } => what,
+            ProjectState::Absent => {
+                let name = &self.parameters.project;
+                let absence = format!("there are no containers of project {name} here");
+                return Health::Stopped(absence);
             }
-            ProjectState::Running => Health::Running,
-            ProjectState::Unclear { what } => Health::Degraded(what.join("; ")),
-            ProjectState::Absent => Health::Stopped(format!(
-                "there are no containers of project {} here",
-                self.parameters.project
-            )),
-            ProjectState::Stopped => Health::Stopped(self.nothing_runs()),
-            ProjectState::Broken {
-                reason,
-                ended: Some(id),
-            } if !self.call.probe => {
+            ProjectState::Stopped => return Health::Stopped(self.nothing_runs()),
+            ProjectState::Broken { reason, ended } => {
+                let Some(id) = ended.filter(|_| !self.call.probe) else {
+                    return Health::Broken(reason);
+                };
                 let repaired = self.start_again(&project, &id, record, &reason).await;
-                repaired.unwrap_or_else(|why| {
-                    Health::Broken(format!("{reason}; not started again: {why}"))
-                })
+                let failed = |why| Health::Broken(format!("{reason}; not started again: {why}"));
+                return repaired.unwrap_or_else(failed);
             }
-            ProjectState::Broken { reason, .. } => Health::Broken(reason),
+        };
+        if !self.call.in_depth() {
+            return with_shown(&shown, Health::Running);
         }
+        if let Ok(data) = Data::at(&self.parameters.data_path) {
+            let known = || seen.all.iter().chain(&record.containers);
+            let is_pbx = |id: &str| known().any(|it| it.id == id);
+            shown.extend(self.held_by_others(&data, &project, is_pbx).await);
+        }
+        with_shown(&shown, self.ask_services(record).await)
     }
 
     fn nothing_runs(&self) -> String {
         format!("no container of project {} runs", self.parameters.project)
     }
 
-    /// What the processes tell that Docker does not. They are looked at for a probe, and when Docker says that nothing
-    /// runs.
+    /// What the processes tell that Docker does not: for a probe, and when Docker says that nothing runs.
     async fn contradicting_processes(
         &self,
         project: &Project,
@@ -89,56 +92,26 @@ impl Pbx {
             }
         }
         if !running.is_empty() {
+            let names = names(&running);
+            let reason = format!("processes of {names} run, although the PBX does not");
+            return Some(Health::Broken(reason));
+        }
+        let data_path = &self.parameters.data_path;
+        // The PBX writes.
+        let data = Data::at(data_path).ok();
+        if let Some(id) = data.and_then(|data| data.writer(|_| false)) {
             return Some(Health::Broken(format!(
-                "processes of {} run, although the PBX does not",
-                names(&running)
+                "something uses {}, although the PBX does not run: the container {}",
+                data_path.display(),
+                self.name_of(project, &id).await
             )));
         }
-        if let Ok(data) = Data::at(&self.parameters.data_path) {
-            let others = others(&data, |_| false);
-            // The PBX writes.
-            let writer = others.iter().find(|(_, access)| *access == Access::Writes);
-            if let Some((id, _)) = writer {
-                return Some(Health::Broken(format!(
-                    "something uses {}, although the PBX does not run: the container {}",
-                    self.parameters.data_path.display(),
-                    self.name_of(project, id).await
-                )));
-            }
-        }
-        (!says_stopped).then(|| {
-            Health::Stopped(format!(
-                "{}: Docker believes that some do, but none has a process",
-                self.nothing_runs()
-            ))
-        })
+        let seen = self.nothing_runs();
+        let seen = format!("{seen}: Docker believes that some do, but none has a process");
+        (!says_stopped).then_some(Health::Stopped(seen))
     }
 
-    /// At level 10, when the containers run.
-    async fn monitor_in_depth(
-        &self,
-        project: &Project,
-        seen: Observation,
-        record: StartRecord,
-    ) -> Health {
-        let mut shown = match seen.state {
-            ProjectState::Unclear { what } => what,
-            _ => Vec::new(),
-        };
-        if let Ok(data) = Data::at(&self.parameters.data_path) {
-            let is_pbx = |id: &str| {
-                let mut known = seen.all.iter().chain(&record.containers);
-                known.any(|it| it.id == id)
-            };
-            shown.extend(self.held_by_others(&data, project, is_pbx).await);
-        }
-        with_shown(&shown, self.ask_services(record).await)
-    }
-
-    /// Starts the one container that has ended again, if that is allowed. `broken` is what is wrong now.
-    ///
-    /// # Errors
-    /// Why the container was not started again.
+    /// Starts the one container that has ended again. `broken` is what is wrong now. An error says why that is not allowed.
     async fn start_again(
         &self,
         project: &Project,
@@ -151,11 +124,11 @@ impl Pbx {
         }
         let ended = project.ended(id).await?;
         let now = since_boot().ok_or("cannot read /proc/uptime")?;
-        let (name, code) = (ended.name().to_owned(), ended.exit_code());
-        if let Some(last) = record.repaired.get(&name)
-            && now.saturating_sub(*last) < REPAIR_INTERVAL
-        {
-            let ago = now.saturating_sub(*last).as_secs();
+        let (name, code) = (ended.name.clone(), ended.exit_code);
+        let last = record.repaired.get(&name);
+        let ago = last.map_or(REPAIR_INTERVAL, |last| now.saturating_sub(*last));
+        if ago < REPAIR_INTERVAL {
+            let ago = ago.as_secs();
             return Err(format!("it has ended for the second time in {ago} s"));
         }
         Data::at(&self.parameters.data_path).map_err(|failure| failure.reason)?;
@@ -164,13 +137,12 @@ impl Pbx {
         record.ordered = processes::daemons();
         let saved = self.started.save(&record);
         saved.map_err(|failure| failure.reason)?;
-        self.call.steps.acting(&format!(
-            "starting {name} again, which ended with code {code}"
-        ));
+        let step = format!("starting {name} again, which ended with code {code}");
+        self.call.steps.acting(step);
         let until = Instant::now() + self.call.deadline.remaining() / 2;
         let done = project.start_again(ended, until).await;
         record.was_answered(&done);
-        self.save_if_possible(&record);
+        self.started.save_if_possible(&record);
         Ok(match done {
             Ok(()) => Health::Degraded(format!(
                 "{name} had ended with code {code} and was started again; the other containers ran on"
@@ -193,17 +165,17 @@ impl Pbx {
                 let names = names(&users);
                 return Health::Broken(format!("something uses {path}: {names}; {error}"));
             }
-            return Health::Stopped(format!(
-                "{error}; no process of a container is on this node"
-            ));
+            let seen = format!("{error}; no process of a container is on this node");
+            return Health::Stopped(seen);
         }
         let mut seen = format!("{error}; but processes of {} run", names(&running));
         if !self.call.in_depth() {
             return Health::Degraded(seen);
         }
         if !present.others.is_empty() {
-            let names: Vec<String> = present.others.iter().map(|it| it.name.clone()).collect();
-            seen = format!("{seen}; {}", self.holders(&names, Access::Reads));
+            let names = present.others.iter().map(|it| it.name.clone());
+            let holders = self.holders(&names.collect::<Vec<_>>(), Access::Reads);
+            seen = format!("{seen}; {holders}");
         }
         match self.ask_services(record).await {
             Health::Broken(reason) => Health::Broken(format!("{error}; {reason}")),

@@ -11,7 +11,6 @@ use crate::docker::{ContainerRecord, OnDisk, processes};
 /// The containers that have processes.
 #[derive(Debug, Default)]
 pub(super) struct Present {
-    /// The PBX.
     pub(super) pbx: Vec<ContainerRecord>,
     /// Those of `docker compose run`: they use the data, but are no part of the PBX.
     pub(super) one_offs: Vec<ContainerRecord>,
@@ -34,7 +33,6 @@ impl Present {
     }
 }
 
-/// The names in a sentence.
 pub(super) fn names(of: &[ContainerRecord]) -> String {
     let names: Vec<&str> = of.iter().map(|it| it.name.as_str()).collect();
     names.join(", ")
@@ -43,19 +41,16 @@ pub(super) fn names(of: &[ContainerRecord]) -> String {
 impl Pbx {
     pub(super) fn present(&self, record: &StartRecord) -> Present {
         let processes = processes::of_containers();
-        let users = Data::at(&self.parameters.data_path)
-            .map(|data| data.users(&processes))
-            .unwrap_or_default();
+        let data = Data::at(&self.parameters.data_path);
+        let mut users = data.map(|data| data.users(&processes)).unwrap_or_default();
+        users.retain(|_, access| *access != Access::Holds);
         // Listed after the users: a container that ends in between is not taken for the PBX.
         let of_docker = processes::of_docker();
-        let users = users
-            .into_iter()
-            .filter(|(_, access)| *access != Access::Holds)
-            .map(|(id, access)| {
-                let may_be_pbx = access == Access::Writes && of_docker.contains_key(&id);
-                (id, may_be_pbx)
-            })
-            .collect();
+        let users = users.into_iter().map(|(id, access)| {
+            let may_be_pbx = access == Access::Writes && of_docker.contains_key(&id);
+            (id, may_be_pbx)
+        });
+        let users = users.collect();
         let is_recorded = |id: &&String| record.containers.iter().any(|it| it.id == **id);
         let not_recorded = processes.keys().filter(|id| !is_recorded(id));
         let on_disk = OnDisk::about(not_recorded, &self.parameters.project);
@@ -84,12 +79,11 @@ fn sorted<'a>(
         } else if let Some(may_be_pbx) = users.get(id)
             && !present.pbx.iter().chain(&present.one_offs).any(is_it)
         {
-            match others.iter().position(is_it) {
+            let (known, by_id) = (others.iter().position(is_it), ContainerRecord::by_id(id));
+            match known {
                 Some(at) => present.others.push(others.swap_remove(at)),
-                None if *may_be_pbx && !has_record => {
-                    present.unknown.push(ContainerRecord::by_id(id));
-                }
-                None => present.others.push(ContainerRecord::by_id(id)),
+                None if *may_be_pbx && !has_record => present.unknown.push(by_id),
+                None => present.others.push(by_id),
             }
         }
     }

@@ -16,29 +16,23 @@ use crate::ocf::params::Value;
 /// RFC 3261's T1: the time after which a request over UDP is sent again. It is doubled each time, up to T2.
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
-
 /// The backoff after an attempt that was refused. It is doubled each time, up to the maximum.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
-
 /// The first bytes of every SIP response (RFC 3261, 7.2).
 const RESPONSE: &[u8; 8] = b"SIP/2.0 ";
 
 /// The values of the parameter `sip_transport`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SipTransport {
-    /// OPTIONS in datagrams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SipTransport {
     Udp,
-    /// OPTIONS over a TCP connection.
     Tcp,
-    /// The beginning of a TLS handshake.
     Tls,
     /// SIP is not asked.
     None,
 }
 
 impl Value for SipTransport {
-    const CONTENT: &'static str = "string";
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "udp" => Ok(Self::Udp),
@@ -50,7 +44,7 @@ impl Value for SipTransport {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Protocol {
     SipUdp,
     SipTcp,
@@ -59,7 +53,7 @@ enum Protocol {
 }
 
 /// A service of the PBX, and its address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Service {
     protocol: Protocol,
     at: SocketAddrV4,
@@ -68,46 +62,33 @@ pub(super) struct Service {
 impl Service {
     /// SIP, unless it is not to be asked. Without a port, the one that PortSIP gives the transport
     /// (<https://support.portsip.com/portsip-communications-solution/portsip-pbx-administration-guide/6-transport-management>).
-    pub(super) fn sip(
-        transport: SipTransport,
-        address: Ipv4Addr,
-        port: Option<u16>,
-    ) -> Option<Self> {
+    pub(super) fn sip(transport: SipTransport, ip: Ipv4Addr, port: Option<u16>) -> Option<Self> {
         let (protocol, default) = match transport {
             SipTransport::Udp => (Protocol::SipUdp, 5060),
             SipTransport::Tcp => (Protocol::SipTcp, 5063),
             SipTransport::Tls => (Protocol::SipTls, 5061),
             SipTransport::None => return None,
         };
-        Some(Self {
-            protocol,
-            at: SocketAddrV4::new(address, port.unwrap_or(default)),
-        })
+        let at = SocketAddrV4::new(ip, port.unwrap_or(default));
+        Some(Self { protocol, at })
     }
 
-    /// The web portal.
-    pub(super) fn web_portal(address: Ipv4Addr, port: u16) -> Self {
-        Self {
-            protocol: Protocol::WebPortal,
-            at: SocketAddrV4::new(address, port),
-        }
+    pub(super) fn web_portal(ip: Ipv4Addr, port: u16) -> Self {
+        let (protocol, at) = (Protocol::WebPortal, SocketAddrV4::new(ip, port));
+        Self { protocol, at }
     }
 
     /// Asks until the service answers, for as long as `limit`. A refusal does not end it: a program that is
-    /// about to listen refuses too.
-    ///
-    /// # Errors
-    /// There was no answer; what came back last.
+    /// about to listen refuses too. An error says what came back last.
     pub(super) async fn wait_for_answer(self, limit: Duration) -> Result<(), String> {
         let end = Instant::now() + limit;
         let silence = format!("no answer in {:.1} s", limit.as_secs_f32());
         let mut backoff = MIN_BACKOFF;
         loop {
-            let Ok(asked) = timeout_at(end, self.ask()).await else {
-                return Err(silence);
-            };
-            let Err(error) = asked else {
-                return Ok(());
+            let error = match timeout_at(end, self.ask()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(silence),
             };
             if timeout_at(end, sleep(backoff)).await.is_err() {
                 return Err(format!("{silence}: {error}"));
@@ -186,10 +167,9 @@ fn options(transport: &str, to: SocketAddrV4, from: SocketAddr) -> String {
 }
 
 fn is_sip(answer: &[u8]) -> io::Result<()> {
-    if answer.starts_with(RESPONSE) {
-        Ok(())
-    } else {
-        Err(io::Error::other("what answers does not speak SIP"))
+    match answer.starts_with(RESPONSE) {
+        true => Ok(()),
+        false => Err(io::Error::other("what answers does not speak SIP")),
     }
 }
 
@@ -209,32 +189,24 @@ async fn tls_hello(to: SocketAddrV4) -> io::Result<()> {
 
 /// A TLS 1.2 ClientHello without a session and with the usual suites and curves.
 fn client_hello() -> Vec<u8> {
-    const SUITES: [u8; 12] = [
-        0xc0, 0x2f, 0xc0, 0x30, 0xc0, 0x2b, 0xc0, 0x2c, 0x00, 0x9c, 0x00, 0x9d,
-    ];
-    const EXTENSIONS: &[u8] = &[
+    let parts: [&[u8]; 6] = [
+        // A record of 93 bytes with a handshake message of 89, of version 3.3.
+        &[0x16, 3, 1, 0, 93, 1, 0, 0, 89, 3, 3],
+        // The random bytes protect a secret. There is none.
+        &[0x70; 32],
+        // No session, six suites, no compression, 36 bytes of extensions.
+        &[
+            0, 0, 12, 0xc0, 0x2f, 0xc0, 0x30, 0xc0, 0x2b, 0xc0, 0x2c, 0x00, 0x9c, 0x00, 0x9d, 1, 0,
+            0, 36,
+        ],
         // supported_groups: x25519, secp256r1, secp384r1
-        0x00, 0x0a, 0x00, 0x08, 0x00, 0x06, 0x00, 0x1d, 0x00, 0x17, 0x00, 0x18,
+        &[0, 0x0a, 0, 8, 0, 6, 0x00, 0x1d, 0x00, 0x17, 0x00, 0x18],
         // ec_point_formats: uncompressed
-        0x00, 0x0b, 0x00, 0x02, 0x01, 0x00,
+        &[0, 0x0b, 0, 2, 1, 0],
         // signature_algorithms: ECDSA, RSA-PSS and RSA with SHA-256 and SHA-384
-        0x00, 0x0d, 0x00, 0x0e, 0x00, 0x0c, 0x04, 0x03, 0x05, 0x03, 0x08, 0x04, 0x08, 0x05, 0x04,
-        0x01, 0x05, 0x01,
+        &[0, 0x0d, 0, 14, 0, 12, 4, 3, 5, 3, 8, 4, 8, 5, 4, 1, 5, 1],
     ];
-    let mut body = vec![3, 3];
-    // The random bytes protect a secret. There is none.
-    body.extend([0x70; 32]);
-    body.push(0);
-    body.extend([0, SUITES.len() as u8]);
-    body.extend(SUITES);
-    body.extend([1, 0]);
-    body.extend([0, EXTENSIONS.len() as u8]);
-    body.extend(EXTENSIONS);
-    let mut handshake = vec![1, 0, 0, body.len() as u8];
-    handshake.extend(body);
-    let mut record = vec![0x16, 3, 1, 0, handshake.len() as u8];
-    record.extend(handshake);
-    record
+    parts.concat()
 }
 
 #[cfg(test)]

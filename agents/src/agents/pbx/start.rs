@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Pbx;
-use super::data::{Access, Data};
-use super::others::others;
+use super::data::Data;
 use super::start_record::StartRecord;
 use crate::docker::{DockerError, Plan, Project};
 use crate::ocf::Failure;
@@ -12,30 +11,18 @@ use crate::ocf::Failure;
 /// How long a start waits for a Docker that does not answer: at boot it comes up after Pacemaker. After that time,
 /// another node has to start the PBX.
 const DOCKER_BOOT_TIMEOUT: Duration = Duration::from_secs(45);
-
 /// How often a start looks for Docker meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
-
 /// How often a start is retried when Docker itself is at fault, and after what time.
 const RETRIES: u32 = 4;
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why an attempt to start did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 enum StartError {
-    Docker(DockerError),
-    Other(Failure),
-}
-
-impl From<DockerError> for StartError {
-    fn from(error: DockerError) -> Self {
-        Self::Docker(error)
-    }
-}
-
-impl From<Failure> for StartError {
-    fn from(failure: Failure) -> Self {
-        Self::Other(failure)
-    }
+    Docker(#[from] DockerError),
+    Other(#[from] Failure),
 }
 
 /// Since when Docker has not answered.
@@ -57,10 +44,9 @@ impl Pbx {
     pub(super) async fn start_all(&self) -> Result<(), Failure> {
         let data = Data::at(&self.parameters.data_path)?;
         let deadline = self.call.deadline;
-        self.call.steps.acting(&format!(
-            "starting the containers of project {}",
-            self.parameters.project
-        ));
+        let project = &self.parameters.project;
+        let step = format!("starting the containers of project {project}");
+        self.call.steps.acting(step);
         let mut retries = RETRIES;
         let mut outage = Outage::default();
         loop {
@@ -98,11 +84,11 @@ impl Pbx {
         let mut record = StartRecord::of(&plan);
         // Without the record, a stop could not end the containers when Docker does not answer.
         self.started.save(&record)?;
-        let done = project.start(&plan, self.parameters.stop_grace, deadline.end());
-        let done = done.await;
+        let grace = self.parameters.stop_grace;
+        let done = project.start(&plan, grace, deadline.end()).await;
         record.was_answered(&done);
         // Saved now too, because what answered before this start must not count if the wait is cut off.
-        self.save_if_possible(&record);
+        self.started.save_if_possible(&record);
         done?;
         tracing::info!("the containers of project {} run", self.parameters.project);
         let held = self.held_by_others(data, &project, |id| plan.has(id));
@@ -110,7 +96,7 @@ impl Pbx {
             tracing::warn!("{held}");
         }
         record.answered = self.wait_for_answers().await;
-        self.save_if_possible(&record);
+        self.started.save_if_possible(&record);
         Ok(())
     }
 
@@ -121,13 +107,12 @@ impl Pbx {
         project: &Project,
         plan: &Plan,
     ) -> Result<(), Failure> {
-        let others = others(data, |id| plan.has(id));
-        let Some((other, _)) = others.iter().find(|(_, access)| *access == Access::Writes) else {
+        let Some(other) = data.writer(|id| plan.has(id)) else {
             return Ok(());
         };
         Err(Failure::generic(format!(
             "the container {} uses {} and is not of project {}: stop it before the PBX starts here",
-            self.name_of(project, other).await,
+            self.name_of(project, &other).await,
             self.parameters.data_path.display(),
             self.parameters.project
         )))

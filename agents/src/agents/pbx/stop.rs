@@ -11,7 +11,6 @@ use crate::ocf::Failure;
 
 /// How long Docker may not answer before the containers are ended without it: it may only be restarting.
 const DOCKER_RESTART_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How often a stop looks for Docker meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
@@ -19,24 +18,25 @@ impl Pbx {
     pub(super) async fn stop_all(&self) -> Result<(), Failure> {
         let deadline = self.call.deadline;
         let project = &self.parameters.project;
-        self.call
-            .steps
-            .acting(&format!("stopping the containers of project {project}"));
+        let step = format!("stopping the containers of project {project}");
+        self.call.steps.acting(step);
         let record = self.load_record();
-        let without_docker_from =
-            Instant::now() + DOCKER_RESTART_TIMEOUT.min(deadline.remaining() / 4);
+        let patience = deadline.at_most(DOCKER_RESTART_TIMEOUT.min(deadline.remaining() / 4));
         loop {
             let done = match self.stop_with_docker(&record).await {
-                Ok(left) => self.end_unknown_to_docker(&left).await,
-                Err(error) => {
-                    let may_be_back =
-                        error.is_unreachable() && Instant::now() < without_docker_from;
-                    if may_be_back && !self.present(&record).all_to_end().is_empty() {
-                        deadline.sleep(POLL_INTERVAL).await;
-                        continue;
-                    }
-                    self.end_without_docker(&error, &record).await
+                Ok(left) => {
+                    let why = "Docker has stopped the PBX and does not know of these";
+                    self.end(&left, why, "Docker does not know of them").await
                 }
+                Err(error)
+                    if error.is_unreachable()
+                        && !patience.is_over()
+                        && !self.present(&record).all_to_end().is_empty() =>
+                {
+                    deadline.sleep(POLL_INTERVAL).await;
+                    continue;
+                }
+                Err(error) => self.end_without_docker(&error, &record).await,
             };
             let Err(reason) = done else {
                 tracing::info!("no container of project {project} runs");
@@ -78,29 +78,24 @@ impl Pbx {
         Ok(present.all_to_end())
     }
 
-    /// Returns why the PBX may still run.
-    async fn end_unknown_to_docker(&self, running: &[ContainerRecord]) -> Result<(), String> {
-        let why = "Docker has stopped the PBX and does not know of these";
-        let left = self.end(running, why).await;
-        if left.is_empty() {
-            return Ok(());
-        }
-        Err(format!(
-            "processes of {} still run, even after SIGKILL; Docker does not know of them",
-            names(&left)
-        ))
-    }
-
-    /// Ends containers in their order and with their own signals. Returns those that still have processes.
-    async fn end(&self, running: &[ContainerRecord], why: &str) -> Vec<ContainerRecord> {
+    /// Ends containers in their order and with their own signals, because of `why`. The error names those that still have
+    /// processes, with `known` about them.
+    async fn end(&self, running: &[ContainerRecord], why: &str, known: &str) -> Result<(), String> {
         if running.is_empty() {
-            return Vec::new();
+            return Ok(());
         }
         let doing = format!("ending {} without Docker", names(running));
         tracing::warn!("{why}; {doing}");
-        self.call.steps.acting(&doing);
+        self.call.steps.acting(doing);
         let until = self.call.deadline.end().into();
-        docker::end(running, self.parameters.stop_grace, until).await
+        let left = docker::end(running, self.parameters.stop_grace, until).await;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let left = names(&left);
+        Err(format!(
+            "processes of {left} still run, even after SIGKILL; {known}"
+        ))
     }
 
     /// `error` is why Docker did not do it. Returns why the PBX may still run.
@@ -110,13 +105,8 @@ impl Pbx {
         record: &StartRecord,
     ) -> Result<(), String> {
         let running = self.present(record).all_to_end();
-        let left = self.end(&running, &error.to_string()).await;
-        if !left.is_empty() {
-            return Err(format!(
-                "processes of {} still run, even after SIGKILL; {error}",
-                names(&left)
-            ));
-        }
+        let why = error.to_string();
+        self.end(&running, &why, &why).await?;
         if error.is_about_containers() {
             return Err(error.to_string());
         }
