@@ -42,16 +42,12 @@ pub use storage::{DiskPath, Size};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found}; help: {help}")]
 pub struct Malformed {
-    /// Which kind of mistake it is.
     pub code: Code,
-    /// What is wrong with the text.
     pub found: String,
-    /// What to write instead.
     pub help: String,
 }
 
 impl Malformed {
-    /// A text that is not what it should be.
     pub fn new(found: impl Into<String>, help: impl Into<String>) -> Malformed {
         Malformed::coded(Code::Malformed, found, help)
     }
@@ -77,7 +73,6 @@ impl From<ec2::Malformed> for Malformed {
     }
 }
 
-/// Accepts a text, or says what is wrong with it.
 fn accept(good: bool, text: &str, wrong: &str, help: &str) -> Result<(), Malformed> {
     if good {
         return Ok(());
@@ -139,16 +134,12 @@ fn plain_path(text: &str) -> bool {
             .all(|part| !matches!(part, "" | "." | ".."))
 }
 
-checked_text!(
-    /// The path of a block device.
-    DevicePath,
-    |text| {
-        let good = plain_path(text) && text.starts_with("/dev/");
-        let help = "write a path below /dev, such as \
+checked_text!(DevicePath, |text| {
+    let good = plain_path(text) && text.starts_with("/dev/");
+    let help = "write a path below /dev, such as \
                     /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0";
-        accept(good, text, "is not the path of a device", help)
-    }
-);
+    accept(good, text, "is not the path of a device", help)
+});
 
 checked_text!(
     /// Where the volume is mounted and the PBX keeps its data.

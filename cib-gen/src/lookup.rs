@@ -13,10 +13,8 @@ use cib_gen::nodes::{FoundAddress, FoundNode, Known};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
 use ec2::{AwsError, NodeFacts, SiteFacts, describe_site};
 
-/// EC2 could not be asked, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// It did not answer, or refused to.
     #[error(
         "could not ask EC2 for what the file does not say: {0}\n  \
          help: give names and addresses of the nodes with --nodes, or write them into the file \
@@ -24,7 +22,6 @@ pub(crate) enum Error {
          EC2 is not asked. --region names the region to ask"
     )]
     Ec2(#[from] AwsError),
-    /// An instance can be no node.
     #[error(
         "EC2 in {region} has no instance for {nodes}\n  \
          help: start another instance in place of a terminated one, which never comes back and cannot be \
@@ -33,21 +30,9 @@ pub(crate) enum Error {
          misspelt: --region and --profile say where and as whom to ask. With --offline and --nodes \
          EC2 is not asked"
     )]
-    Gone {
-        /// The region.
-        region: String,
-        /// Which nodes, and why.
-        nodes: String,
-    },
-    /// It answered what cannot be.
+    Gone { region: String, nodes: String },
     #[error("EC2's answer about {about} cannot be used: {reason}")]
-    Answer {
-        /// Of which instance.
-        about: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The runtime that carries the requests.
+    Answer { about: String, reason: String },
     #[error("could not start the runtime for the request to EC2: {0}")]
     Runtime(#[from] std::io::Error),
 }
@@ -206,7 +191,6 @@ fn found(node: &NodeFacts) -> Result<FoundNode, Error> {
     })
 }
 
-/// A text of EC2's, checked.
 fn checked<T: FromStr<Err: Into<Malformed>>>(
     about: &impl ToString,
     text: &str,

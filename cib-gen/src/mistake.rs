@@ -7,16 +7,12 @@ use std::fmt;
 /// Line 0 is nowhere: that of a value that stands in for one that is missing or malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Line.
     pub line: usize,
-    /// Column.
     pub column: usize,
 }
 
-/// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At<T> {
-    /// The value.
     pub value: T,
     /// Where its text begins.
     pub position: Position,
@@ -52,14 +48,12 @@ impl<T> At<T> {
 /// The kinds of mistake: the code that a message bears, and what docs/reference.md says of it.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $meaning:literal;)*) => {
-        /// The kind of a mistake.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Code {
             $(#[doc = $meaning] $name,)*
         }
 
         impl Code {
-            /// Every kind, in the order of their codes.
             pub const ALL: &[Code] = &[$(Code::$name),*];
 
             /// As a message bears it: `E05`.
@@ -67,7 +61,6 @@ macro_rules! codes {
                 match self { $(Code::$name => $code,)* }
             }
 
-            /// What went wrong, in a few words.
             pub fn meaning(self) -> &'static str {
                 match self { $(Code::$name => $meaning,)* }
             }
@@ -104,21 +97,16 @@ codes! {
     UnknownAddress = "E26", "an address that is neither in the file nor known from EC2";
 }
 
-/// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Which kind.
     pub code: Code,
     /// Where, unless it was not in the file (an option of the command, for example).
     pub place: Option<At<()>>,
-    /// What was found.
     pub found: String,
-    /// What to do.
     pub help: String,
 }
 
 impl Mistake {
-    /// A mistake at a place in the file.
     pub fn at<T>(
         code: Code,
         place: &At<T>,
@@ -131,7 +119,6 @@ impl Mistake {
         }
     }
 
-    /// A mistake that is not in the file.
     pub fn elsewhere(code: Code, found: impl Into<String>, help: impl Into<String>) -> Self {
         Mistake {
             code,
@@ -145,9 +132,7 @@ impl Mistake {
 /// The text that was read and its name, kept to show the lines that mistakes are in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// The file's name as the user gave it.
     pub name: String,
-    /// The text.
     pub text: String,
 }
 
@@ -166,12 +151,10 @@ impl Mistakes {
         Mistakes { source, list }
     }
 
-    /// One mistake that is not in a file.
     pub(crate) fn elsewhere(mistake: Mistake) -> Self {
         Mistakes::new(Source::default(), vec![mistake])
     }
 
-    /// The mistakes, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.list.iter()
     }

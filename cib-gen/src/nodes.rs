@@ -10,9 +10,7 @@ use crate::ids::{AccountId, InstanceId, InterfaceId, Malformed, NodeName, Region
 /// A node of `--nodes`: `ip-172-31-16-133=172.31.16.133`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenNode {
-    /// Host name.
     pub name: NodeName,
-    /// Private address.
     pub address: Ipv4Addr,
 }
 
@@ -36,29 +34,22 @@ impl std::str::FromStr for GivenNode {
 /// What EC2 knows of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundNode {
-    /// The instance.
     pub instance: InstanceId,
-    /// Its type: `c5.xlarge`.
     pub instance_type: String,
     /// The volumes that are attached to it now, by their ids, and the device name that each was attached by,
     /// such as `/dev/sdf`.
     pub volumes: Vec<(String, String)>,
     /// The first part of its private DNS name, which is its host name.
     pub name: NodeName,
-    /// Primary private address.
     pub address: Ipv4Addr,
-    /// The other private addresses of its first interface.
     pub secondary: Vec<Ipv4Addr>,
-    /// Its first interface.
     pub interface: Option<InterfaceId>,
     /// The addresses of its subnet, where they were asked for.
     pub subnet: Option<Ipv4Net>,
 }
 
-/// What EC2 knows of the Elastic IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundAddress {
-    /// The public address.
     pub public: Ipv4Addr,
     /// The private address that it is associated with, if it is.
     pub private: Option<Ipv4Addr>,
@@ -67,9 +58,7 @@ pub struct FoundAddress {
 /// The disk of `pbx_datapath_disk`, looked at on a node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundDisk {
-    /// The node that it was looked at on.
     pub node: String,
-    /// Its size in bytes.
     pub bytes: u64,
 }
 

@@ -7,7 +7,6 @@ use super::storage::partition_of;
 use super::{DevicePath, Malformed, VolumeId, nvme_link};
 use crate::mistake::Code;
 
-/// What `ebs_device` says of the volume's device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EbsDevice {
     /// udev's link by the volume's id. Nitro instances have it.

@@ -26,7 +26,6 @@ pub enum Target {
     Plug,
     /// The device knows its machines by name, as a hypervisor does: a node's own name will do.
     Name,
-    /// cib-gen does not know the agent.
     Unknown,
 }
 
@@ -68,20 +67,17 @@ impl FenceAgent {
 pub struct FencingOptions(Vec<(String, String)>);
 
 impl FencingOptions {
-    /// The options in the order in which they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of an option.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(n, _)| n == name)?;
         Some(&found.1)
     }
 
-    /// Whether an option is set.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -111,7 +107,6 @@ impl FromStr for FencingOptions {
     }
 }
 
-/// The name and the value of one option.
 fn option(word: &str) -> Result<(&str, &str), Malformed> {
     let example = "write NAME=VALUE words with spaces between them, such as `ip=192.168.1.231 \
                    username=fencing password_script=/etc/portsip-ha/bmc-password lanplus=1`";

@@ -62,7 +62,6 @@ pub struct Size {
 }
 
 impl Size {
-    /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Error;
+use crate::Mistakes;
 use crate::cluster::Cluster;
 use crate::ids::FencingOptions;
 use crate::site::{AwsFencing, AwsSite, LanFencing, LanSite, Place, Site};
@@ -23,10 +23,7 @@ const SHAPE: u32 = 1;
 /// | `cluster` | the [`Cluster`], field by field: the source of all other renderings |
 ///
 /// It contains no secret, only the names of files with keys and passwords.
-///
-/// # Errors
-/// None in practice: it writes into memory.
-pub fn json(site: &Site, cluster: &Cluster) -> Result<String, Error> {
+pub fn json(site: &Site, cluster: &Cluster) -> Result<String, Mistakes> {
     super::pretty(&Document {
         shape: SHAPE,
         generator: json!({ "name": "cib-gen", "version": env!("CARGO_PKG_VERSION") }),

@@ -21,7 +21,6 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// One that begins with these words.
     pub(super) fn new(words: &str) -> Command {
         let (text, column) = (words.to_owned(), words.len());
         Command { text, column }
@@ -50,7 +49,6 @@ impl Command {
         self
     }
 
-    /// The text, with a newline at its end.
     pub(super) fn text(mut self) -> String {
         self.text.push('\n');
         self.text

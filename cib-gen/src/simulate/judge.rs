@@ -10,7 +10,6 @@ use crate::scheduler::{Action, Instance, Transition};
 pub(super) struct Outcome {
     /// Never empty.
     pub(super) steps: Vec<Transition>,
-    /// Whether it came to rest.
     pub(super) rest: bool,
     /// What was done when the failure had expired, where that was tried.
     pub(super) expired: Option<Transition>,
@@ -19,9 +18,7 @@ pub(super) struct Outcome {
 /// What is right.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected<'a> {
-    /// Where everything is to run.
     pub(super) place: Place<'a>,
-    /// What must not have been touched.
     pub(super) untouched: Untouched,
     /// The node that must be fenced, no other may be.
     pub(super) fenced: Option<&'a str>,
@@ -111,7 +108,6 @@ impl Outcome {
         &self.steps[self.steps.len() - 1]
     }
 
-    /// The CIB in the end.
     pub(super) fn cib(&self) -> &str {
         &self.end().cib
     }

@@ -13,33 +13,16 @@ pub use report::{Case, Report};
 
 use crate::cluster::Cluster;
 use crate::scheduler::Scheduler;
-use crate::xml::{self, Element};
+use crate::xml::Element;
 use scenarios::Scenarios;
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum Error<E> {
-    /// The scheduler could not be asked.
-    #[error("{0}")]
-    Scheduler(E),
-    /// What it left is no CIB.
-    #[error("the CIB that crm_simulate wrote cannot be used: {0}")]
-    Cib(#[from] xml::Error),
-    /// One of the threads that ask it has ended.
-    #[error("the simulation ended before its end")]
-    Ended,
-}
 
 /// Runs every scenario, on the cluster alone or on a CIB into which it is merged. The scenarios of one active
 /// node run beside those of another.
-///
-/// # Errors
-/// The scheduler could not be asked.
 pub fn simulate<S: Scheduler>(
     cluster: &Cluster,
     merged: Option<&Element>,
     scheduler: &S,
-) -> Result<Report, Error<S::Error>> {
+) -> Result<Report, S::Error> {
     let tested = tested::tested(cluster);
     let nodes: Vec<&str> = (cluster.corosync.nodes.iter())
         .map(|member| member.name.as_str())
@@ -59,8 +42,8 @@ pub fn simulate<S: Scheduler>(
         let threads: Vec<_> = (0..nodes.len())
             .map(|active| scope.spawn(move || scenarios(active).all()))
             .collect();
-        let ends = threads.into_iter().map(|t| t.join());
-        ends.map(|end| end.unwrap_or(Err(Error::Ended)))
+        let ends = threads.into_iter().map(|thread| thread.join());
+        ends.map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect::<Result<Vec<_>, _>>()
     })?;
     cases.extend(of_nodes.into_iter().flatten());

@@ -7,27 +7,18 @@ pub(super) const START: &str = "start";
 pub(super) const NODES: &str = "nodes";
 pub(super) const QUORUM: &str = "quorum";
 
-/// A case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// What it is about: a resource, or something that they have in common.
     pub about: String,
-    /// What is made to happen.
     pub name: String,
-    /// What happens.
     pub happened: String,
-    /// What is wrong with that.
     pub fault: Option<String>,
-    /// What Pacemaker does, in its order.
     pub actions: Vec<String>,
 }
 
-/// All cases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// In the order in which they are written.
     pub cases: Vec<Case>,
-    /// What could not be judged.
     pub not_judged: Vec<String>,
 }
 
@@ -45,7 +36,6 @@ impl Report {
         }
     }
 
-    /// The cases that do not end as they should.
     pub fn faults(&self) -> impl Iterator<Item = &Case> {
         self.cases.iter().filter(|case| case.fault.is_some())
     }

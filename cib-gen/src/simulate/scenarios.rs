@@ -3,8 +3,8 @@
 
 use super::judge::{self, Expected, Outcome, Place, Untouched};
 use super::report::{Case, NODES, QUORUM, START};
+use super::state;
 use super::tested::{Kind, Monitor, Tested};
-use super::{Error, state};
 use crate::cluster::Cluster;
 use crate::scheduler::{Event, Scheduler, Task};
 
@@ -27,7 +27,7 @@ pub(super) struct Scenarios<'a, S> {
     pub(super) cases: Vec<Case>,
 }
 
-type Asked<T, S> = Result<T, Error<<S as Scheduler>::Error>>;
+type Asked<T, S> = Result<T, <S as Scheduler>::Error>;
 
 impl<'a, S: Scheduler> Scenarios<'a, S> {
     /// The first start, which is of no node in particular.
@@ -43,7 +43,6 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         Ok(self.cases)
     }
 
-    /// All scenarios of the node.
     pub(super) fn all(mut self) -> Asked<Vec<Case>, S> {
         let node = self.active();
         let alone = self.others(Event::NodeDown);
@@ -316,7 +315,7 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let mut outcome = self.happen(cib, events)?;
         let cib = state::later(outcome.cib(), A_DAY)?;
         let cib = state::with_promotion_scores(&cib, self.cluster)?;
-        let transition = self.scheduler.ask(&cib, &[]).map_err(Error::Scheduler)?;
+        let transition = self.scheduler.ask(&cib, &[])?;
         outcome.expired = Some(transition);
         self.judge(about, name, &outcome, &expected);
         Ok(())
@@ -333,8 +332,7 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         for step in 0..MOST_TRANSITIONS {
             let events = happening.get(step).copied();
             let asked = state::with_promotion_scores(&cib, self.cluster)?;
-            let transition = self.scheduler.ask(&asked, events.unwrap_or_default());
-            let transition = transition.map_err(Error::Scheduler)?;
+            let transition = self.scheduler.ask(&asked, events.unwrap_or_default())?;
             cib = transition.cib.clone();
             if fatal {
                 cib = state::with_fatal_starts(&cib)?;

@@ -101,7 +101,6 @@ fn transient_attributes(state: &mut Element) -> &mut Vec<Element> {
     &mut set.children
 }
 
-/// An attribute of the node with an id.
 fn attribute(node: &str, name: &str, value: &str) -> Element {
     let id = format!("simulated-{node}-{name}");
     Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)])

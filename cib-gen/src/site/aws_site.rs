@@ -14,7 +14,6 @@ use crate::mistake::{At, Code, Mistake};
 use crate::nodes::Known;
 use crate::vars::{AwsFencingWord, AwsVars, Cidr, FencingAction, PrivipAgent, Vars};
 
-/// A site in EC2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsSite {
     /// The instances, in the order of the nodes.
@@ -27,11 +26,8 @@ pub struct AwsSite {
     pub vip: Ipv4Addr,
     /// The Elastic IP, associated with the virtual address.
     pub elastic_ip: Ipv4Addr,
-    /// Its allocation.
     pub allocation: AllocationId,
-    /// The volume with the data.
     pub volume: VolumeId,
-    /// How it is called on a node.
     pub device: VolumeDevice,
     /// The region. Without one, what runs on a node takes the node's own.
     pub region: Option<Region>,
@@ -41,11 +37,8 @@ pub struct AwsSite {
     pub vpc: Option<Ipv4Net>,
     /// From where operators log in, if vars.yml names it.
     pub admin: Option<Ipv4Net>,
-    /// How a lost node is kept from the data.
     pub fencing: AwsFencing,
-    /// What assigns the virtual address.
     pub privip_agent: PrivipAgent,
-    /// The operator's key for the nodes.
     pub ssh_private_key_file: FilePath,
 }
 
@@ -59,7 +52,6 @@ pub struct VolumeDevice {
     pub attached_as: Option<DevicePath>,
 }
 
-/// How a lost node is kept from the data, in EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AwsFencing {
     /// EC2 stops the instance; then this.
@@ -68,7 +60,6 @@ pub enum AwsFencing {
     None,
 }
 
-/// The site, if nothing of it is unknown.
 pub(super) fn place(
     vars: &Vars,
     aws: &AwsVars,

@@ -10,31 +10,24 @@ use crate::mistake::{Code, Mistake};
 use crate::nodes::Known;
 use crate::vars::{FencingAction, LanVars, Vars};
 
-/// A site on a LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LanSite {
-    /// The virtual address.
     pub vip: Ipv4Addr,
     /// The addresses of the LAN, if vars.yml names them.
     pub subnet: Option<Ipv4Net>,
     /// The disk on each node that holds the data.
     pub disk: DiskPath,
-    /// How much of it.
     pub size: Size,
-    /// How a lost node is kept from the data.
     pub fencing: LanFencing,
 }
 
-/// How a lost node is kept from the data, on a LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LanFencing {
     /// A watchdog in each node resets it when it has lost the others (diskless SBD).
     Watchdog,
     /// A fence agent.
     Agent {
-        /// Which.
         agent: FenceAgent,
-        /// What becomes of the node.
         action: FencingAction,
         /// Options of every device.
         options: FencingOptions,
@@ -46,7 +39,6 @@ pub enum LanFencing {
     None,
 }
 
-/// The site, if nothing of it is unknown.
 pub(super) fn place(
     vars: &Vars,
     lan: &LanVars,

@@ -23,39 +23,27 @@ const DATA_PATH: &str = "/var/lib/portsip";
 /// Where the vendor's web portal listens.
 pub(crate) const WEB_PORT: u16 = 8887;
 
-/// A site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// The nodes pbx01, pbx02 and so on.
     pub nodes: Vec<Node>,
-    /// What is special to the place.
     pub place: Place,
-    /// The PBX.
     pub pbx: Pbx,
 }
 
-/// Where the nodes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// EC2.
     Aws(AwsSite),
-    /// One LAN.
     Lan(LanSite),
 }
 
-/// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The name in the cluster.
     pub name: NodeName,
-    /// Primary private address.
     pub address: Ipv4Addr,
 }
 
-/// The PBX.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pbx {
-    /// The image its containers are made from.
     pub image: ImageName,
     /// Its data, and where the volume is mounted.
     pub data_path: DataPath,
@@ -63,7 +51,6 @@ pub struct Pbx {
     pub sip_transport: SipTransport,
     /// The port of that transport; `None` where SIP is not tested.
     pub sip_port: Option<u16>,
-    /// The port of its web portal.
     pub web_port: u16,
 }
 

@@ -22,13 +22,11 @@ pub(super) struct Key {
 
 /// A key of an older guide, and what became of it.
 enum Old {
-    /// It has another name.
     Renamed(&'static str),
     /// It held a password; this says where the password belongs.
     Password(&'static str),
 }
 
-/// Keys of older guides.
 const OLD: &[(&str, Old)] = &[
     ("eip", Old::Renamed("eip_address")),
     (
@@ -69,7 +67,6 @@ fn exactly(name: &str) -> Option<Key> {
     Some(Key { system, ..key })
 }
 
-/// The key of that name.
 pub(super) fn named(name: &str) -> Option<Key> {
     match of_node(name) {
         Some((number, general)) if (1..=MOST_NODES).contains(&number) => exactly(&general),

@@ -23,7 +23,6 @@ pub use values::{AwsFencingWord, Cidr, FencingAction, LanFencingWord, PrivipAgen
 /// What a file may have at most. The longest useful file has some five thousand bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
 
-/// The two systems of the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
     /// EC2 instances, an EBS volume, an Elastic IP.
@@ -35,9 +34,7 @@ pub(crate) enum System {
 /// Where the cluster runs, and the keys that only a cluster there has.
 #[derive(Debug, Clone)]
 pub enum Topology {
-    /// EC2 instances.
     Aws(Box<AwsVars>),
-    /// Machines of one LAN.
     Lan(Box<LanVars>),
 }
 
@@ -45,9 +42,7 @@ pub enum Topology {
 #[derive(Debug, Clone)]
 pub struct Vars {
     pub(crate) source: Source,
-    /// The keys of the file's own system.
     pub topology: Topology,
-    /// The keys that both systems have.
     pub shared: SharedVars,
 }
 
@@ -74,7 +69,6 @@ macro_rules! keys {
             }
         )+
 
-        /// Every key that vars.yml may have.
         const KEYS: &[Key] = &[$($(Key {
             name: $key,
             system: $system,
@@ -85,7 +79,6 @@ macro_rules! keys {
 }
 
 keys! {
-    /// The keys of both systems.
     SharedVars of None, {
         hostnames: Vec<Option<At<NodeName>>> = "pbx0N_hostname", "pbx01";
         private_ips: Vec<Option<At<Ipv4Addr>>> = "pbx0N_private_ip", "192.168.1.131";
@@ -98,7 +91,6 @@ keys! {
         web_port: Option<At<NonZeroU16>> = "web_port", "8887";
     }
 
-    /// The keys of the AWS system.
     AwsVars of Some(System::Aws), {
         instance_ids: Vec<At<InstanceId>> = "pbx0N_instance_id", "i-08807c762627239b8";
         private_vip_address: Option<At<Ipv4Addr>> = "private_vip_address", "172.31.16.130";
@@ -116,7 +108,6 @@ keys! {
         privip_agent: Option<At<PrivipAgent>> = "privip_agent", "ocf:portsip:awsvip";
     }
 
-    /// The keys of the LAN system.
     LanVars of Some(System::Lan), {
         vip: At<Ipv4Addr> = "vip", "192.168.1.130";
         pbx_datapath_disk: At<DiskPath> = "pbx_datapath_disk", "/dev/sdb";
@@ -129,7 +120,6 @@ keys! {
 }
 
 impl Vars {
-    /// How many nodes the cluster has.
     pub fn node_count(&self) -> usize {
         self.shared.hostnames.len()
     }
@@ -142,7 +132,6 @@ impl Vars {
         }
     }
 
-    /// The region that vars.yml names.
     pub fn region(&self) -> Option<&Region> {
         match &self.topology {
             Topology::Aws(aws) => aws.region.as_ref().map(|region| &region.value),

@@ -9,7 +9,6 @@ use serde_saphyr::{
 
 use crate::mistake::{At, Code, Mistake, Position};
 
-/// What stands behind a key.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Text(String),
@@ -18,7 +17,6 @@ pub(super) enum Value {
     Unreadable,
 }
 
-/// One `key: value` of the file.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: At<String>,

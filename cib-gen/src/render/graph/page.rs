@@ -9,13 +9,10 @@ use crate::cluster::{Cluster, ConstraintKind, Resource};
 use crate::render::heading;
 use crate::site::{Place, Site};
 
-/// Space around the page.
 const MARGIN: i32 = 28;
 /// Left end of the blocks. The arrow from the active node runs between the margin and this.
 const LEFT: i32 = 56;
-/// Space between sections.
 const SECTION: i32 = 26;
-/// The narrowest page.
 const NARROWEST: i32 = 860;
 /// The widest block in the tree of resources.
 const WIDEST: i32 = 300;
@@ -30,7 +27,6 @@ struct Page<'a> {
     drawing: Drawing,
 }
 
-/// The picture of a cluster.
 pub(super) fn drawing(site: &Site, cluster: &Cluster) -> Drawing {
     let bound = start_order::bound(cluster);
     let pairs = start_order::pairs(cluster, &bound);
@@ -167,7 +163,6 @@ impl Page<'_> {
         frame
     }
 
-    /// A heading, and blocks below it.
     fn section(&mut self, title: &str, blocks: Vec<Block>) {
         self.block(BARE, &vec![(HEADING, title.to_owned())], PADDING / 2);
         self.row(blocks, SECTION);

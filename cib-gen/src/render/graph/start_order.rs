@@ -11,7 +11,6 @@ pub(super) fn bound(cluster: &Cluster) -> Vec<&Resource> {
     cluster.resources.iter().filter(named).collect()
 }
 
-/// Whether a constraint names a resource.
 pub(super) fn names(constraint: &Constraint, id: &str) -> bool {
     let mut sets = constraint.sets.iter();
     sets.any(|set| set.resources.contains(&id))
