@@ -137,14 +137,14 @@ impl Address for AwsEipParameters {
             ec2.associate(&self.allocation_id, &at.interface, self.private_ip_address)
                 .await
         });
-        match AwsError::permits(associated.await) {
+        match AwsError::from_dry_run(associated.await) {
             // The resource before this one brings the private address here.
             Err(error) if error.kind == ErrorKind::InvalidValue => {}
             answer => answer?,
         }
         if let Some(association) = address.association {
             let end = async || ec2.disassociate(&association.id).await;
-            AwsError::permits(retry_transient(at.deadline, end).await)?;
+            AwsError::from_dry_run(retry_transient(at.deadline, end).await)?;
         }
         Ok(())
     }

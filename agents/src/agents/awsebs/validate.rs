@@ -48,7 +48,7 @@ impl AwsEbs {
 
 /// That the volume is attached, or is not, stands against neither: a start and a stop see to that.
 fn permitted(rehearsal: Result<(), AwsError>) -> Result<(), AwsError> {
-    match AwsError::permits(rehearsal) {
+    match AwsError::from_dry_run(rehearsal) {
         Err(error)
             if matches!(
                 error.kind,
