@@ -3,6 +3,7 @@
 use super::*;
 use insta::assert_snapshot;
 
+use crate::nodes::{FoundNode, GivenNode};
 use crate::vars::FencingAction;
 
 const VENDOR: &str = include_str!("../../tests/vars-vendor.yml");
