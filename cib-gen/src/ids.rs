@@ -54,11 +54,8 @@ impl Malformed {
 
     /// The same, where the kind of mistake is one of its own.
     pub fn coded(code: Code, found: impl Into<String>, help: impl Into<String>) -> Malformed {
-        Malformed {
-            code,
-            found: found.into(),
-            help: help.into(),
-        }
+        let (found, help) = (found.into(), help.into());
+        Malformed { code, found, help }
     }
 }
 
@@ -74,10 +71,8 @@ impl From<ec2::Malformed> for Malformed {
 }
 
 fn accept(good: bool, text: &str, wrong: &str, help: &str) -> Result<(), Malformed> {
-    if good {
-        return Ok(());
-    }
-    Err(Malformed::new(format!("`{text}` {wrong}"), help))
+    good.then_some(())
+        .ok_or_else(|| Malformed::new(format!("`{text}` {wrong}"), help))
 }
 
 /// Letters and digits, and the given others.
@@ -119,19 +114,18 @@ impl NodeName {
 
 /// The link that udev's stock rules make for a volume on Nitro instances.
 pub fn nvme_link(volume: &VolumeId) -> DevicePath {
+    let serial = volume.serial();
     DevicePath(format!(
-        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
-        volume.serial()
+        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"
     ))
 }
 
 /// Absolute, without `.` and `..`, of characters that no agent splits or expands.
 fn plain_path(text: &str) -> bool {
-    text.starts_with('/')
+    let mut parts = text.split('/');
+    parts.next() == Some("")
+        && parts.all(|part| !matches!(part, "" | "." | ".."))
         && only(text, "/._-+@:=")
-        && text[1..]
-            .split('/')
-            .all(|part| !matches!(part, "" | "." | ".."))
 }
 
 checked_text!(DevicePath, |text| {

@@ -3,6 +3,7 @@
 
 mod warnings;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -37,15 +38,6 @@ pub(crate) enum Error {
     Runtime(#[from] std::io::Error),
 }
 
-impl Error {
-    fn answer(about: impl ToString, reason: impl ToString) -> Self {
-        Error::Answer {
-            about: about.to_string(),
-            reason: reason.to_string(),
-        }
-    }
-}
-
 /// Asks EC2 for what vars.yml and the options do not say and the rendering needs, and adds what
 /// it says to what is known. The region is asked that vars.yml names, else that of the options,
 /// else that of the AWS configuration. What comes back is for a person to read; nothing comes back
@@ -59,16 +51,18 @@ pub(crate) fn look_up(
     let Topology::Aws(written) = &vars.topology else {
         return Ok(None);
     };
-    let nodes = vars.lacks_nodes() && known.given.is_empty();
+    let (nodes, addresses) = (
+        vars.lacks_nodes() && known.given.is_empty(),
+        vars.lacks_addresses(),
+    );
     let narrows = match format {
         Format::IamPolicy => true,
         Format::SecurityGroup => written.vpc_cidr.is_none() && vars.shared.subnet_cidr.is_none(),
         _ => false,
     };
-    if !(nodes || narrows || vars.lacks_addresses()) {
+    if !(nodes || narrows || addresses) {
         return Ok(None);
     }
-    let addresses = vars.lacks_addresses();
     let facts = runtime()?.block_on(ask(known, vars, written, profile, addresses))?;
     let instances = vars.instances();
     if !facts.gone.is_empty() {
@@ -106,10 +100,8 @@ pub(crate) fn look_for_hindrances(
     let Topology::Aws(written) = &vars.topology else {
         return Vec::new();
     };
-    let asking = async {
-        let asking = ask(known, vars, written, profile, false);
-        tokio::time::timeout(LONGEST, asking).await
-    };
+    let asking =
+        async { tokio::time::timeout(LONGEST, ask(known, vars, written, profile, false)).await };
     let instances = vars.instances();
     let why = match runtime().map(|runtime| runtime.block_on(asking)) {
         Ok(Ok(Ok(facts))) if facts.gone.is_empty() => {
@@ -139,9 +131,8 @@ pub(crate) fn look_for_hindrances(
 const LONGEST: Duration = Duration::from_secs(6);
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build()
 }
 
 /// Asks EC2 for the instances, and for the Elastic IP where its address is not known.
@@ -153,13 +144,10 @@ async fn ask(
     addresses: bool,
 ) -> Result<SiteFacts, Error> {
     let region = vars.region().or(known.region.as_ref());
-    // The same id twice is a mistake that is shown later.
-    let mut ids = Vec::<InstanceId>::new();
-    for id in vars.instances() {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
+    // The same id twice is a mistake that is shown later. The answer is in this order.
+    let mut seen = BTreeSet::new();
+    let mut ids = vars.instances();
+    ids.retain(|id| seen.insert(id.clone()));
     let allocation = addresses.then_some(&written.eip_allocation_id.value);
     let fencing = written.fencing.as_ref().map(|fencing| fencing.value);
     let fenced = fencing.is_none_or(|word| word == AwsFencingWord::Aws);
@@ -195,6 +183,8 @@ fn checked<T: FromStr<Err: Into<Malformed>>>(
     about: &impl ToString,
     text: &str,
 ) -> Result<T, Error> {
-    text.parse()
-        .map_err(|error: T::Err| Error::answer(about.to_string(), error.into()))
+    text.parse().map_err(|error: T::Err| Error::Answer {
+        about: about.to_string(),
+        reason: error.into().to_string(),
+    })
 }

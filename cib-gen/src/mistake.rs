@@ -23,9 +23,10 @@ pub struct At<T> {
 impl<T> At<T> {
     /// A value that stands in for one that the file does not have.
     pub(crate) fn nowhere(value: T) -> At<T> {
+        let position = Position { line: 0, column: 0 };
         At {
             value,
-            position: Position { line: 0, column: 0 },
+            position,
             width: 0,
         }
     }
@@ -37,10 +38,11 @@ impl<T> At<T> {
 
     /// The same place with another value.
     pub fn with<U>(&self, value: U) -> At<U> {
+        let (position, width) = (self.position, self.width);
         At {
             value,
-            position: self.position,
-            width: self.width,
+            position,
+            width,
         }
     }
 }
@@ -186,21 +188,18 @@ const SHOWN: usize = 120;
 fn mark(f: &mut fmt::Formatter<'_>, source: &Source, place: &At<()>, code: Code) -> fmt::Result {
     let Position { line, column } = place.position;
     writeln!(f, "  at {}:{line}:{column}", printable(&source.name))?;
-    let Some(text) = source.text.lines().nth(line - 1) else {
-        return Ok(());
-    };
     // A secret that should not be in the file must not be on the screen either.
-    if code == Code::Secret {
-        return Ok(());
-    }
+    let shown = source
+        .text
+        .lines()
+        .nth(line - 1)
+        .filter(|_| code != Code::Secret);
+    let Some(text) = shown else { return Ok(()) };
     let text: Vec<char> = printable(text).chars().collect();
     // Of a long line, the part around the place.
     let long = text.len().max(column) > SHOWN;
-    let from = if long {
-        (column - 1).saturating_sub(SHOWN / 3)
-    } else {
-        0
-    };
+    let start = (column - 1).saturating_sub(SHOWN / 3);
+    let from = if long { start } else { 0 };
     let to = (from + SHOWN).min(text.len());
     let shown: String = text.get(from..to).unwrap_or_default().iter().collect();
     let before = if from > 0 { "..." } else { "" };
@@ -234,12 +233,11 @@ fn shortened(text: &str) -> String {
         return text.to_owned();
     };
     let (start, rest) = characters.split_at(MESSAGE / 2);
-    let end = &rest[left_out..];
-    format!(
-        "{} ... {}",
+    let (start, end) = (
         String::from_iter(start),
-        String::from_iter(end)
-    )
+        String::from_iter(&rest[left_out..]),
+    );
+    format!("{start} ... {end}")
 }
 
 #[cfg(test)]

@@ -19,15 +19,11 @@ impl std::str::FromStr for GivenNode {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let help = "write NAME=ADDRESS for each node, such as ip-172-31-16-133=172.31.16.133";
         let wrong = |found: String| Malformed::new(found, help);
-        let (name, address) = text
-            .split_once('=')
-            .ok_or_else(|| wrong(format!("`{text}` has no `=`")))?;
-        Ok(GivenNode {
-            name: name.parse()?,
-            address: address
-                .parse()
-                .map_err(|_| wrong(format!("`{address}` is not an IPv4 address")))?,
-        })
+        let parts = text.split_once('=');
+        let (name, address) = parts.ok_or_else(|| wrong(format!("`{text}` has no `=`")))?;
+        let no_address = |_| wrong(format!("`{address}` is not an IPv4 address"));
+        let (name, address) = (name.parse()?, address.parse().map_err(no_address)?);
+        Ok(GivenNode { name, address })
     }
 }
 

@@ -149,8 +149,8 @@ impl Transition {
             actions: done.filter_map(action).collect(),
             before,
             after: instances(after),
-            online: online
-                .filter_map(|node| node.get("name").map(str::to_owned))
+            online: (online.filter_map(|node| node.get("name")))
+                .map(str::to_owned)
                 .collect(),
             cib,
         })

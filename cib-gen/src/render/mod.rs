@@ -164,6 +164,7 @@ fn is_colocation(kind: ConstraintKind) -> bool {
 }
 
 #[cfg(test)]
+#[path = "tests/sites.rs"]
 mod sites;
 #[cfg(test)]
 mod tests;

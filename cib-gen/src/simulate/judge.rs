@@ -119,10 +119,9 @@ impl Outcome {
     fn fenced(&self) -> Vec<&str> {
         let mut nodes: Vec<&str> = Vec::new();
         for action in self.actions() {
-            if let Action::Fence { node, .. } = action
-                && !nodes.contains(&node.as_str())
-            {
-                nodes.push(node);
+            match action {
+                Action::Fence { node, .. } if !nodes.contains(&node.as_str()) => nodes.push(node),
+                _ => {}
             }
         }
         nodes
@@ -167,23 +166,19 @@ pub(super) fn fault(
     if !outcome.rest {
         return Some("it does not come to rest".to_owned());
     }
-    touched(
-        tested,
-        &outcome.first().before,
-        outcome.actions(),
-        expected.untouched,
-    )
-    .map(|what| format!("{what} without need"))
-    .or_else(|| fencing(tested, outcome, expected))
-    .or_else(|| blocked(outcome))
-    .or_else(|| place(tested, outcome, expected.place))
-    .or_else(|| resources(tested, outcome, expected))
-    .or_else(|| {
-        let expired = outcome.expired.as_ref()?;
-        let actions = expired.actions.iter();
-        touched(tested, &expired.before, actions, Untouched::Needed)
-            .map(|what| format!("when the failure has expired, {what} without need"))
-    })
+    let (before, untouched) = (&outcome.first().before, expected.untouched);
+    let touched_now = touched(tested, before, outcome.actions(), untouched);
+    (touched_now.map(|what| format!("{what} without need")))
+        .or_else(|| fencing(tested, outcome, expected))
+        .or_else(|| blocked(outcome))
+        .or_else(|| place(tested, outcome, expected.place))
+        .or_else(|| resources(tested, outcome, expected))
+        .or_else(|| {
+            let expired = outcome.expired.as_ref()?;
+            let actions = expired.actions.iter();
+            touched(tested, &expired.before, actions, Untouched::Needed)
+                .map(|what| format!("when the failure has expired, {what} without need"))
+        })
 }
 
 /// The first thing that was done to what ran.
@@ -221,17 +216,16 @@ fn touched<'a>(
 /// Whether the right node was fenced, and in time.
 fn fencing(tested: &[Tested], outcome: &Outcome, expected: &Expected<'_>) -> Option<String> {
     let fenced = outcome.fenced();
-    if let Some(other) =
-        (fenced.iter()).find(|n| Some(**n) != expected.fenced && Some(**n) != expected.may_fence)
+    let allowed = [expected.fenced, expected.may_fence];
+    if let Some(other) = fenced
+        .into_iter()
+        .find(|node| !allowed.contains(&Some(node)))
     {
         return Some(format!("{other} is fenced without need"));
     }
     let lost = expected.fenced?;
-    let service = |id: &str| {
-        tested
-            .iter()
-            .any(|one| one.id == id && one.kind == Kind::Service)
-    };
+    let is_service = |one: &Tested, id: &str| one.id == id && one.kind == Kind::Service;
+    let service = |id: &str| tested.iter().any(|one| is_service(one, id));
     for action in outcome.actions() {
         match action {
             Action::Fence { node, .. } if node == lost => return None,
@@ -256,11 +250,8 @@ fn fencing(tested: &[Tested], outcome: &Outcome, expected: &Expected<'_>) -> Opt
 
 /// What the cluster has given up.
 fn blocked(outcome: &Outcome) -> Option<String> {
-    let given_up = outcome
-        .end()
-        .after
-        .iter()
-        .find(|instance| instance.blocked)?;
+    let mut instances = outcome.end().after.iter();
+    let given_up = instances.find(|instance| instance.blocked)?;
     let node = given_up.node.as_deref().unwrap_or("no node");
     Some(format!(
         "{} on {node} is blocked: nothing is done about it until a person does",
@@ -347,10 +338,9 @@ pub(super) fn words(tested: &[Tested], outcome: &Outcome) -> String {
         (Some(from), Some(to)) if from != to => format!("everything moves to {to}"),
         (Some(_), Some(at)) => {
             let restarted = restarted(tested, outcome, at);
-            if restarted.is_empty() {
-                "nothing moves".to_owned()
-            } else {
-                format!("repaired in place: {}", restarted.join(", "))
+            match restarted.is_empty() {
+                true => "nothing moves".to_owned(),
+                false => format!("repaired in place: {}", restarted.join(", ")),
             }
         }
     };
@@ -367,11 +357,11 @@ pub(super) fn words(tested: &[Tested], outcome: &Outcome) -> String {
             let it = instances.iter().find(|i| i.resource == one.id);
             it.and_then(|i| i.node.clone())
         };
-        match (node(&outcome.first().before), node(&outcome.end().after)) {
-            (Some(from), Some(to)) if from != to => {
-                others.push(format!("{} goes to {to}", one.id));
-            }
-            _ => {}
+        let places = (node(&outcome.first().before), node(&outcome.end().after));
+        if let (Some(from), Some(to)) = places
+            && from != to
+        {
+            others.push(format!("{} goes to {to}", one.id));
         }
     }
     if said != "nothing moves" || others.is_empty() {

@@ -29,7 +29,6 @@ pub fn simulate<S: Scheduler>(
         .collect();
     let fresh = state::fresh(cluster, merged);
     let scenarios = |active| Scenarios {
-        cluster,
         scheduler,
         tested: &tested,
         nodes: &nodes,

@@ -5,7 +5,6 @@ use super::judge::{self, Expected, Outcome, Place, Untouched};
 use super::report::{Case, NODES, QUORUM, START};
 use super::state;
 use super::tested::{Kind, Monitor, Tested};
-use crate::cluster::Cluster;
 use crate::scheduler::{Event, Scheduler, Task};
 
 /// A cluster that still does something after so many transitions does not come to rest.
@@ -15,7 +14,6 @@ const A_DAY: u64 = 24 * 3600;
 
 /// The scenarios of one active node.
 pub(super) struct Scenarios<'a, S> {
-    pub(super) cluster: &'a Cluster,
     pub(super) scheduler: &'a S,
     pub(super) tested: &'a [Tested],
     pub(super) nodes: &'a [&'a str],
@@ -33,27 +31,16 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
     /// The first start, which is of no node in particular.
     pub(super) fn start(mut self) -> Asked<Vec<Case>, S> {
         let name = "all nodes at once";
-        self.run(
-            START,
-            name,
-            self.fresh,
-            &[&[]],
-            Expected::at(Place::Anywhere),
-        )?;
+        let expected = Expected::at(Place::Anywhere);
+        self.run(START, name, self.fresh, &[&[]], expected)?;
         Ok(self.cases)
     }
 
     pub(super) fn all(mut self) -> Asked<Vec<Case>, S> {
         let node = self.active();
         let alone = self.others(Event::NodeDown);
-        let on_node = Expected::at(Place::On(node));
-        let first = self.run(
-            START,
-            &format!("{node} alone"),
-            self.fresh,
-            &[&alone],
-            on_node,
-        )?;
+        let (name, on_node) = (format!("{node} alone"), Expected::at(Place::On(node)));
+        let first = self.run(START, &name, self.fresh, &[&alone], on_node)?;
         let name = format!("{node} alone, and the others come");
         let joined = [&self.others(Event::NodeUp)[..]];
         let base = self.run(START, &name, first.cib(), &joined, undisturbed(node))?;
@@ -99,13 +86,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let name = format!("{other} fails beside {node}");
         let failed = self.run(NODES, &name, base, &[&fail(other)], expected)?;
         let name = format!("{other} comes back after that");
-        self.run(
-            NODES,
-            &name,
-            failed.cib(),
-            &[&back(other)],
-            undisturbed(node),
-        )?;
+        let back = back(other);
+        self.run(NODES, &name, failed.cib(), &[&back], undisturbed(node))?;
         Ok(())
     }
 
@@ -148,14 +130,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let lost = of_gone(Event::NodeFail, false);
         let lost = self.run(QUORUM, &name, base, &[&lost], Expected::at(Place::Nowhere))?;
         let name = format!("{node} and the others are together again");
-        let again = of_gone(Event::NodeUp, true);
-        self.run(
-            QUORUM,
-            &name,
-            lost.cib(),
-            &[&again],
-            Expected::at(Place::Anywhere),
-        )?;
+        let (again, expected) = (of_gone(Event::NodeUp, true), Expected::at(Place::Anywhere));
+        self.run(QUORUM, &name, lost.cib(), &[&again], expected)?;
         Ok(())
     }
 
@@ -187,10 +163,10 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
                 Some((tested.id.as_str(), failed))
             })
             .collect();
-        let ([(first, one), .., (last, two)], stays) = (&failures[..], Place::On(node)) else {
+        let [(first, one), .., (last, two)] = &failures[..] else {
             return Ok(());
         };
-        let expected = Expected::at(stays).restarted(last);
+        let expected = Expected::at(Place::On(node)).restarted(last);
         let name = format!("{first} and {last} fail on {node} at once");
         self.run(NODES, &name, base, &[&[one.clone(), two.clone()]], expected)?;
         let name = format!("{other} fails, and {last} on {node} at once");
@@ -314,7 +290,7 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
     ) -> Asked<(), S> {
         let mut outcome = self.happen(cib, events)?;
         let cib = state::later(outcome.cib(), A_DAY)?;
-        let cib = state::with_promotion_scores(&cib, self.cluster)?;
+        let cib = state::with_promotion_scores(&cib, self.tested)?;
         let transition = self.scheduler.ask(&cib, &[])?;
         outcome.expired = Some(transition);
         self.judge(about, name, &outcome, &expected);
@@ -327,11 +303,10 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
             |event: &Event| matches!(event, Event::WillFail(task) if task.operation == "start");
         let fatal = happening.iter().copied().flatten().any(starts_fail);
         let mut cib = cib.to_owned();
-        let mut steps = Vec::new();
-        let mut rest = false;
-        for step in 0..MOST_TRANSITIONS {
-            let events = happening.get(step).copied();
-            let asked = state::with_promotion_scores(&cib, self.cluster)?;
+        let (mut steps, mut rest) = (Vec::new(), false);
+        while !rest && steps.len() < MOST_TRANSITIONS {
+            let events = happening.get(steps.len()).copied();
+            let asked = state::with_promotion_scores(&cib, self.tested)?;
             let transition = self.scheduler.ask(&asked, events.unwrap_or_default())?;
             cib = transition.cib.clone();
             if fatal {
@@ -339,15 +314,11 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
             }
             rest = events.is_none() && transition.actions.is_empty();
             steps.push(transition);
-            if rest {
-                break;
-            }
         }
-        let expired = None;
         Ok(Outcome {
             steps,
             rest,
-            expired,
+            expired: None,
         })
     }
 

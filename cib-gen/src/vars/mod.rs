@@ -169,20 +169,18 @@ impl Draft {
     pub(crate) fn read(name: &str, bytes: &[u8]) -> Draft {
         // A byte order mark is not part of the first key.
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-        let too_large = bytes.len() > MOST_BYTES;
-        let text = if too_large {
-            "".into()
-        } else {
-            String::from_utf8_lossy(bytes)
-        };
-        let source = Source {
+        let mut source = Source {
             name: name.to_owned(),
-            text: text.into_owned(),
+            text: String::new(),
         };
-        let (entries, mistakes) = match std::str::from_utf8(bytes) {
-            _ if too_large => (Vec::new(), vec![too_large_mistake()]),
-            Err(error) => (Vec::new(), vec![not_text(bytes, error.valid_up_to())]),
-            Ok(text) => read::entries(text),
+        let (entries, mistakes) = if bytes.len() > MOST_BYTES {
+            (Vec::new(), vec![too_large()])
+        } else {
+            source.text = String::from_utf8_lossy(bytes).into_owned();
+            match std::str::from_utf8(bytes) {
+                Err(error) => (Vec::new(), vec![not_text(bytes, error.valid_up_to())]),
+                Ok(text) => read::entries(text),
+            }
         };
         // After a mistake that stopped the reader, every key would be called missing.
         if entries.is_empty() && !mistakes.is_empty() {
@@ -194,41 +192,38 @@ impl Draft {
         }
         let mut fields = Fields::new(&source.text, entries, mistakes);
         let vars = fields.vars(&source);
+        let mistakes = fields.mistakes;
         Draft {
             source,
             vars,
-            mistakes: fields.mistakes,
+            mistakes,
         }
     }
 }
 
-fn too_large_mistake() -> Mistake {
-    Mistake::elsewhere(
-        Code::TooLarge,
-        format!(
-            "the file has more than {} KiB: this is not a vars.yml",
-            MOST_BYTES / 1024
-        ),
-        "give the path of vars.yml, a file of some ten lines `key: value`",
-    )
+fn too_large() -> Mistake {
+    let most = MOST_BYTES / 1024;
+    let found = format!("the file has more than {most} KiB: this is not a vars.yml");
+    let help = "give the path of vars.yml, a file of some ten lines `key: value`";
+    Mistake::elsewhere(Code::TooLarge, found, help)
 }
 
 /// Everything before the first byte that is not UTF-8 is text, so the line and column are known.
 fn not_text(bytes: &[u8], good: usize) -> Mistake {
     let before = String::from_utf8_lossy(&bytes[..good]);
     let line = before.rsplit('\n').next().unwrap_or_default();
+    let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
+    let position = Position { line, column };
     let place = At {
         value: (),
-        position: Position {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-        },
+        position,
         width: 1,
     };
+    let found = format!("this is not UTF-8 text: byte {:#04x}", bytes[good]);
     Mistake::at(
         Code::NotText,
         &place,
-        format!("this is not UTF-8 text: byte {:#04x}", bytes[good]),
+        found,
         "save the file as plain text in UTF-8",
     )
 }
