@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use cib_gen::Vars;
 use cib_gen::cli::Format;
-use cib_gen::ids::{InstanceId, Malformed};
-use cib_gen::nodes::{FoundAddress, FoundNode, Known};
+use cib_gen::ids::{InstanceId, Malformed, NodeName};
+use cib_gen::nodes::{FoundAddress, Known};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
-use ec2::{AwsError, NodeFacts, SiteFacts, describe_site};
+use ec2::{AwsError, SiteFacts, describe_site};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -73,8 +73,9 @@ pub(crate) fn look_up(
     }
     let warnings = warnings::of(&instances, written, &facts);
     for node in &facts.nodes {
-        known.found.push(found(node)?);
+        checked::<NodeName>(&node.instance_id, &node.hostname)?;
     }
+    known.found = facts.nodes;
     known.elastic_ip = facts.elastic_ip.and_then(|address| {
         Some(FoundAddress {
             public: address.public?,
@@ -160,23 +161,6 @@ fn named(instances: &[InstanceId], id: &str) -> String {
         Some(n) => format!("pbx0{} ({id})", n + 1),
         None => id.to_owned(),
     }
-}
-
-/// The facts of an instance, as the site is put together from.
-fn found(node: &NodeFacts) -> Result<FoundNode, Error> {
-    let of = &node.instance_id;
-    Ok(FoundNode {
-        instance: of.clone(),
-        instance_type: node.instance_type.clone(),
-        volumes: node.volumes.clone(),
-        name: checked(of, &node.hostname)?,
-        address: node.private_ip,
-        secondary: node.secondary.clone(),
-        interface: (node.interface.as_deref())
-            .map(|id| checked(of, id))
-            .transpose()?,
-        subnet: node.subnet_cidr,
-    })
 }
 
 fn checked<T: FromStr<Err: Into<Malformed>>>(

@@ -189,12 +189,10 @@ fn mark(f: &mut fmt::Formatter<'_>, source: &Source, place: &At<()>, code: Code)
     let Position { line, column } = place.position;
     writeln!(f, "  at {}:{line}:{column}", printable(&source.name))?;
     // A secret that should not be in the file must not be on the screen either.
-    let shown = source
-        .text
-        .lines()
-        .nth(line - 1)
-        .filter(|_| code != Code::Secret);
-    let Some(text) = shown else { return Ok(()) };
+    let shown = source.text.lines().nth(line - 1);
+    let Some(text) = shown.filter(|_| code != Code::Secret) else {
+        return Ok(());
+    };
     let text: Vec<char> = printable(text).chars().collect();
     // Of a long line, the part around the place.
     let long = text.len().max(column) > SHOWN;

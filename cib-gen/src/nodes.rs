@@ -3,9 +3,9 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ec2::NodeFacts;
 
-use crate::ids::{AccountId, InstanceId, InterfaceId, Malformed, NodeName, Region};
+use crate::ids::{AccountId, Malformed, NodeName, Region};
 
 /// A node of `--nodes`: `ip-172-31-16-133=172.31.16.133`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,23 +25,6 @@ impl std::str::FromStr for GivenNode {
         let (name, address) = (name.parse()?, address.parse().map_err(no_address)?);
         Ok(GivenNode { name, address })
     }
-}
-
-/// What EC2 knows of one instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundNode {
-    pub instance: InstanceId,
-    pub instance_type: String,
-    /// The volumes that are attached to it now, by their ids, and the device name that each was attached by,
-    /// such as `/dev/sdf`.
-    pub volumes: Vec<(String, String)>,
-    /// The first part of its private DNS name, which is its host name.
-    pub name: NodeName,
-    pub address: Ipv4Addr,
-    pub secondary: Vec<Ipv4Addr>,
-    pub interface: Option<InterfaceId>,
-    /// The addresses of its subnet, where they were asked for.
-    pub subnet: Option<Ipv4Net>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +47,7 @@ pub struct Known {
     /// From `--nodes`, in the order pbx01, pbx02, pbx03: none or one for each node.
     pub given: Vec<GivenNode>,
     /// From EC2, in any order.
-    pub found: Vec<FoundNode>,
+    pub found: Vec<NodeFacts>,
     /// The Elastic IP, from EC2.
     pub elastic_ip: Option<FoundAddress>,
     /// The account that owns the instances, from EC2.

@@ -219,6 +219,21 @@ fn role(role: &str) -> String {
     .to_owned()
 }
 
+impl Action {
+    /// The operation, the resource and the node; `None` for fencing.
+    pub fn operation(&self) -> Option<(&str, &str, &str)> {
+        let Action::Operation {
+            resource,
+            operation,
+            node,
+        } = self
+        else {
+            return None;
+        };
+        Some((operation, resource, node))
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,6 +8,7 @@
 #[cfg(feature = "client")]
 mod client;
 mod ids;
+mod node_facts;
 
 #[cfg(feature = "client")]
 pub use client::*;
@@ -15,3 +16,4 @@ pub use ids::{
     AccountId, AllocationId, AssociationId, InstanceId, InstanceIds, InterfaceId, Malformed,
     Region, VolumeId,
 };
+pub use node_facts::{NodeFacts, PublicAddress};

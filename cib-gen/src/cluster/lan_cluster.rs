@@ -29,16 +29,13 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
     ];
     resources.extend(primitives.into_iter().map(Resource::Primitive));
     let is_unfenced = place.fencing == LanFencing::None;
-    let warnings = is_unfenced
-        .then(|| NO_FENCING.to_owned())
-        .into_iter()
-        .collect();
+    let warning = is_unfenced.then(|| NO_FENCING.to_owned());
     let watchdog = (place.fencing == LanFencing::Watchdog).then_some(Watchdog {
         device: "/dev/watchdog",
         timeout: WATCHDOG,
     });
     Cluster {
-        warnings,
+        warnings: Vec::from_iter(warning),
         corosync: Corosync {
             name: NAME,
             nodes: members(site),
@@ -185,10 +182,8 @@ fn device(
         None => setting("pcmk_host_list", hosts),
     };
     let own = own.into_iter().flat_map(FencingOptions::iter);
-    let written = options
-        .iter()
-        .chain(own)
-        .filter(|(name, _)| *name != "plug");
+    let written = options.iter().chain(own);
+    let written = written.filter(|(name, _)| *name != "plug");
     let mut parameters = vec![target];
     parameters.extend(written.map(|(name, value)| setting(name, value)));
     parameters.push(setting("pcmk_reboot_action", action).because(match action {

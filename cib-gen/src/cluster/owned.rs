@@ -41,9 +41,8 @@ impl Primitive {
     }
 
     pub(crate) fn asks(&self, name: &str) -> bool {
-        self.parameters
-            .iter()
-            .any(|parameter| parameter.name == name)
+        let mut parameters = self.parameters.iter();
+        parameters.any(|parameter| parameter.name == name)
     }
 
     pub(crate) fn deletes(&self, name: &str) -> bool {

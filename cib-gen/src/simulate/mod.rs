@@ -46,7 +46,7 @@ pub fn simulate<S: Scheduler>(
             .collect::<Result<Vec<_>, _>>()
     })?;
     cases.extend(of_nodes.into_iter().flatten());
-    let ids: Vec<&str> = tested.iter().map(|one| one.id.as_str()).collect();
+    let ids: Vec<&str> = tested.iter().map(|resource| resource.id.as_str()).collect();
     Ok(Report {
         not_judged: not_judged(cluster, &tested),
         ..Report::new(cases, &ids)
@@ -55,10 +55,10 @@ pub fn simulate<S: Scheduler>(
 
 /// The scheduler runs no agent and resets no node: every fencing is a success to it.
 fn not_judged(cluster: &Cluster, tested: &[tested::Tested]) -> Vec<String> {
-    let devices: Vec<&str> = (tested.iter())
-        .filter(|one| one.kind == tested::Kind::Device)
-        .map(|one| one.id.as_str())
-        .collect();
+    let devices = tested
+        .iter()
+        .filter(|resource| resource.kind == tested::Kind::Device);
+    let devices: Vec<&str> = devices.map(|device| device.id.as_str()).collect();
     let what = match &cluster.corosync.watchdog {
         Some(watchdog) => format!("whether {} resets a node", watchdog.device),
         None if devices.is_empty() => return Vec::new(),

@@ -1,7 +1,7 @@
 //! The scenarios: what is made to happen to the cluster, and what is right then. Each begins with everything
 //! on one node, the active one, and all the others online.
 
-use super::judge::{self, Expected, Outcome, Place, Untouched};
+use super::judge::{Expected, Judge, Outcome, Place, Untouched};
 use super::report::{Case, NODES, QUORUM, START};
 use super::state;
 use super::tested::{Kind, Monitor, Tested};
@@ -140,9 +140,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let (node, other) = (self.active(), self.other());
         let fails = |node: &str| Event::NodeFail(node.to_owned());
         let mut both = vec![fails(node), fails(other)];
-        let mut expected = Expected::at(Place::NotOn(node))
-            .fenced(node)
-            .may_fence(other);
+        let mut expected = Expected::at(Place::NotOn(node)).fenced(node);
+        expected.may_fence = Some(other);
         if (self.nodes.len() - 2) * 2 <= self.nodes.len() {
             both.push(Event::Quorum(false));
             expected = Expected::at(Place::Nowhere);
@@ -150,10 +149,7 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let name = format!("{node}, active, and {other} fail at once");
         self.run(NODES, &name, base, &[&both], expected)?;
 
-        let service = self
-            .tested
-            .iter()
-            .filter(|tested| tested.kind == Kind::Service);
+        let service = self.tested.iter().filter(|tested| tested.is_service());
         let failures: Vec<(&str, Event)> = service
             .filter_map(|tested| {
                 let mut monitors = tested.monitors.iter();
@@ -323,14 +319,18 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
     }
 
     fn judge(&mut self, about: &str, name: &str, outcome: &Outcome, expected: &Expected<'_>) {
+        let judge = Judge {
+            tested: self.tested,
+            outcome,
+        };
         let expired = outcome.expired.iter().flat_map(|later| &later.actions);
         let later = expired.map(|action| format!("a day later: {action}"));
         let actions = outcome.actions().map(ToString::to_string);
         self.cases.push(Case {
             about: about.to_owned(),
             name: name.to_owned(),
-            happened: judge::words(self.tested, outcome),
-            fault: judge::fault(self.tested, outcome, expected),
+            happened: judge.summary(),
+            fault: judge.fault(expected),
             actions: actions.chain(later).collect(),
         });
     }

@@ -89,10 +89,8 @@ impl Resolver<'_> {
         let device = self.volume_device(aws);
         let interface = |id: &At<InstanceId>| {
             let mut found = self.known.found.iter();
-            found
-                .find(|found| found.instance == id.value)?
-                .interface
-                .clone()
+            let node = found.find(|found| found.instance_id == id.value)?;
+            node.interface.clone()
         };
         let interfaces: Option<Vec<InterfaceId>> = aws.instance_ids.iter().map(interface).collect();
         let cidr = |written: &Option<At<Cidr>>| written.as_ref().map(|cidr| cidr.value.0);
@@ -120,7 +118,12 @@ impl Resolver<'_> {
         if let Some(cidr) = &self.vars.shared.subnet_cidr {
             return Some(cidr.value.0);
         }
-        let subnets: BTreeSet<Ipv4Net> = self.known.found.iter().filter_map(|f| f.subnet).collect();
+        let subnets: BTreeSet<Ipv4Net> = self
+            .known
+            .found
+            .iter()
+            .filter_map(|f| f.subnet_cidr)
+            .collect();
         if subnets.len() > 1 {
             let (count, list) = (subnets.len(), list(&subnets));
             let found = format!("the instances are in {count} subnets: {list}");
@@ -138,7 +141,7 @@ impl Resolver<'_> {
             return Some(vip.clone());
         }
         let (at, nodes) = (&aws.eip_allocation_id, &self.known.found);
-        let is_primary = |address: &Ipv4Addr| nodes.iter().any(|f| f.address == *address);
+        let is_primary = |address: &Ipv4Addr| nodes.iter().any(|f| f.private_ip == *address);
         let associated = self.known.elastic_ip.as_ref().and_then(|e| e.private);
         if let Some(address) = associated.filter(|address| !is_primary(address)) {
             return Some(at.with(address));
@@ -218,7 +221,7 @@ impl Resolver<'_> {
         }
         let mut nodes = self.known.found.iter();
         if let Some(xen) = nodes.find(|node| is_xen(&node.instance_type)) {
-            let (id, kind) = (&xen.instance, &xen.instance_type);
+            let (id, kind) = (&xen.instance_id, &xen.instance_type);
             let found =
                 format!("{id} is a Xen instance ({kind}), where no volume has a link by its id");
             self.mistake(Code::Malformed, &place, found, help);
@@ -234,7 +237,7 @@ impl Resolver<'_> {
     fn check_xen_name(&mut self, at: &At<EbsDevice>, volume: &At<VolumeId>) {
         let name = at.value.to_string();
         for node in &self.known.found {
-            let (id, kind) = (&node.instance, &node.instance_type);
+            let (id, kind) = (&node.instance_id, &node.instance_type);
             if kind.is_empty() {
                 continue;
             }

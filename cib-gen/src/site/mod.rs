@@ -123,14 +123,14 @@ impl Vars {
             Topology::Aws(aws) => Some(&aws.instance_ids[n]),
             Topology::Lan(_) => None,
         };
-        let given = known.given.get(n).map(|g| (&g.name, g.address));
+        let given = known.given.get(n);
+        let given = given.map(|node| (node.name.clone(), node.address));
         let mut found = known.found.iter();
-        let found = found.find(|found| id.is_some_and(|id| id.value == found.instance));
-        let elsewhere = given.or(found.map(|f| (&f.name, f.address)));
-        let name = hostname.as_ref().map(|at| &at.value);
-        let name = name.or(elsewhere.map(|(name, _)| name)).cloned();
-        let address = private_ip.as_ref().map(|at| at.value);
-        let address = address.or(elsewhere.map(|(_, address)| address));
+        let found = found.find(|found| id.is_some_and(|id| id.value == found.instance_id));
+        let found = found.and_then(|node| Some((node.hostname.parse().ok()?, node.private_ip)));
+        let (other_name, other_address) = given.or(found).unzip();
+        let name = hostname.as_ref().map(|at| at.value.clone()).or(other_name);
+        let address = private_ip.as_ref().map(|at| at.value).or(other_address);
         let at_name = hostname.as_ref().map(|at| at.with(()));
         let at_address = private_ip.as_ref().map(|at| at.with(()));
         let at_node = id.map(|id| id.with(()));
@@ -165,11 +165,8 @@ impl Vars {
 /// not known need not be asked for yet.
 fn contradictions(mut vars: Vars) -> Vec<Mistake> {
     let hostnames = &mut vars.shared.hostnames;
-    let written: Vec<String> = (hostnames
-        .iter()
-        .flatten()
-        .map(|name| name.value.to_string()))
-    .collect();
+    let written = hostnames.iter().flatten();
+    let written: Vec<String> = written.map(|name| name.value.to_string()).collect();
     for (n, hostname) in hostnames.iter_mut().enumerate() {
         let name = format!("pbx0{}", n + 1);
         if hostname.is_none() && !written.contains(&name) {

@@ -1,15 +1,14 @@
 //! What EC2 knows of a whole site: instances, subnets, account, Elastic IP. cib-gen asks it once; no agent does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Reservation};
 use ipnet::Ipv4Net;
 
 use crate::{
-    AllocationId, AwsError, Deadline, Ec2, ElasticIp, ErrorKind, InstanceId, PublicAddress, Region,
-    SiteChecks, retry_transient,
+    AllocationId, AwsError, Deadline, Ec2, ElasticIp, ErrorKind, InstanceId, NodeFacts,
+    PublicAddress, Region, SiteChecks, retry_transient,
 };
 
 #[derive(Debug, Clone)]
@@ -34,29 +33,6 @@ pub enum Gone {
     Terminated,
     /// The account has no such instance in this region.
     Unknown,
-}
-
-/// What EC2 knows of one instance. Ids of other things are texts as EC2 wrote them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeFacts {
-    pub instance_id: InstanceId,
-    /// Its type, such as `c5.xlarge`.
-    pub instance_type: String,
-    pub shutting_down: bool,
-    /// The first label of its private DNS name, which EC2 makes its host name.
-    pub hostname: String,
-    pub private_ip: Ipv4Addr,
-    /// The public address of `private_ip`.
-    pub public: Option<PublicAddress>,
-    /// The other private addresses of its first interface.
-    pub secondary: Vec<Ipv4Addr>,
-    pub interface: Option<String>,
-    /// Its volumes, each with the device name of the attachment.
-    pub volumes: Vec<(String, String)>,
-    pub vpc_id: Option<String>,
-    pub subnet_id: String,
-    /// The subnet's addresses, if DescribeSubnets is allowed.
-    pub subnet_cidr: Option<Ipv4Net>,
 }
 
 /// How long a person waits for all of it.
@@ -127,14 +103,13 @@ fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
     let public = primary.and_then(|address| PublicAddress::new(address.association()?));
     let secondary = addresses.iter().filter(|a| a.primary() == Some(false));
     let instance_type = instance.instance_type().map(|kind| kind.as_str());
-    let hostname = instance
-        .private_dns_name()
-        .unwrap_or_default()
-        .split('.')
-        .next();
-    let private_ip = instance
-        .private_ip_address()
-        .and_then(|address| address.parse().ok());
+    let interface_id = interface
+        .and_then(|i| i.network_interface_id())
+        .map(str::parse);
+    let name = instance.private_dns_name().unwrap_or_default();
+    let hostname = name.split('.').next();
+    let private_ip = instance.private_ip_address();
+    let private_ip = private_ip.and_then(|address| address.parse().ok());
     let mappings = instance.block_device_mappings().iter();
     let volumes = mappings.filter_map(|mapping| {
         let volume = mapping.ebs()?.volume_id()?;
@@ -152,7 +127,9 @@ fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
         secondary: secondary
             .filter_map(|address| address.private_ip_address()?.parse().ok())
             .collect(),
-        interface: interface.and_then(|i| i.network_interface_id.clone()),
+        interface: interface_id
+            .transpose()
+            .map_err(|_| missing("interface id that can be read"))?,
         volumes: volumes.collect(),
         vpc_id: instance.vpc_id.clone(),
         subnet_id: (instance.subnet_id.clone()).ok_or_else(|| missing("subnet"))?,
@@ -179,12 +156,9 @@ impl Ec2 {
         let ids = Some(ids.into_iter().collect());
         let call = self.sdk.describe_subnets().set_subnet_ids(ids).send();
         let answer = self.call(call, "look up the subnets").await;
-        let subnets = answer.inspect_err(|error| tracing::warn!("{error}"));
-        let subnets = subnets
-            .ok()
-            .and_then(|answer| answer.subnets)
-            .into_iter()
-            .flatten();
+        let answer = answer.inspect_err(|error| tracing::warn!("{error}")).ok();
+        let subnets = answer.and_then(|answer| answer.subnets);
+        let subnets = subnets.unwrap_or_default().into_iter();
         subnets
             .filter_map(|subnet| Some((subnet.subnet_id?, subnet.cidr_block?.parse().ok()?)))
             .collect()

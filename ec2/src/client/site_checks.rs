@@ -2,7 +2,6 @@
 //! after it was stopped? They need permissions that nothing else here needs; a check that is refused fails nothing.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{
@@ -10,7 +9,7 @@ use aws_sdk_ec2::types::{
     RouteTableAssociation, VpcEndpoint,
 };
 
-use crate::{AwsError, Deadline, Ec2, InstanceId, NodeFacts, retry_transient};
+use crate::{AwsError, Deadline, Ec2, InstanceId, NodeFacts, PublicAddress, retry_transient};
 
 /// How long a person waits for all checks.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
@@ -24,14 +23,6 @@ pub struct SiteChecks {
     pub private_path: Vec<(InstanceId, bool)>,
     /// Why a check could not be made.
     pub errors: Vec<AwsError>,
-}
-
-/// The public address of a private one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PublicAddress {
-    pub address: Ipv4Addr,
-    /// Whether it is an Elastic IP. Any other is EC2's own, and the instance loses it when it is stopped.
-    pub elastic: bool,
 }
 
 impl PublicAddress {

@@ -122,10 +122,8 @@ impl Page<'_> {
         let rows = texts.len().div_ceil(4).max(1);
         let in_a_row = i32::try_from(texts.len().div_ceil(rows)).unwrap_or(1);
         let width = (self.width + GAP) / in_a_row.max(1) - GAP;
-        let nodes = texts
-            .iter()
-            .map(|text| Block::new(STANDBY_NODE, text, width));
-        let mut nodes: Vec<Block> = nodes.collect();
+        let node = |text| Block::new(STANDBY_NODE, text, width);
+        let mut nodes: Vec<Block> = texts.iter().map(node).collect();
         let height = nodes.iter().map(|node| node.area.h).max();
         for node in &mut nodes {
             node.area.h = height.unwrap_or_default();
