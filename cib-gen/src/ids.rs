@@ -42,27 +42,20 @@ pub use storage::{DiskPath, Size};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found}; help: {help}")]
 pub struct Malformed {
-    /// Which kind of mistake it is.
     pub code: Code,
-    /// What is wrong with the text.
     pub found: String,
-    /// What to write instead.
     pub help: String,
 }
 
 impl Malformed {
-    /// A text that is not what it should be.
     pub fn new(found: impl Into<String>, help: impl Into<String>) -> Malformed {
         Malformed::coded(Code::Malformed, found, help)
     }
 
     /// The same, where the kind of mistake is one of its own.
     pub fn coded(code: Code, found: impl Into<String>, help: impl Into<String>) -> Malformed {
-        Malformed {
-            code,
-            found: found.into(),
-            help: help.into(),
-        }
+        let (found, help) = (found.into(), help.into());
+        Malformed { code, found, help }
     }
 }
 
@@ -77,12 +70,9 @@ impl From<ec2::Malformed> for Malformed {
     }
 }
 
-/// Accepts a text, or says what is wrong with it.
 fn accept(good: bool, text: &str, wrong: &str, help: &str) -> Result<(), Malformed> {
-    if good {
-        return Ok(());
-    }
-    Err(Malformed::new(format!("`{text}` {wrong}"), help))
+    good.then_some(())
+        .ok_or_else(|| Malformed::new(format!("`{text}` {wrong}"), help))
 }
 
 /// Letters and digits, and the given others.
@@ -124,31 +114,26 @@ impl NodeName {
 
 /// The link that udev's stock rules make for a volume on Nitro instances.
 pub fn nvme_link(volume: &VolumeId) -> DevicePath {
+    let serial = volume.serial();
     DevicePath(format!(
-        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}",
-        volume.serial()
+        "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"
     ))
 }
 
 /// Absolute, without `.` and `..`, of characters that no agent splits or expands.
 fn plain_path(text: &str) -> bool {
-    text.starts_with('/')
+    let mut parts = text.split('/');
+    parts.next() == Some("")
+        && parts.all(|part| !matches!(part, "" | "." | ".."))
         && only(text, "/._-+@:=")
-        && text[1..]
-            .split('/')
-            .all(|part| !matches!(part, "" | "." | ".."))
 }
 
-checked_text!(
-    /// The path of a block device.
-    DevicePath,
-    |text| {
-        let good = plain_path(text) && text.starts_with("/dev/");
-        let help = "write a path below /dev, such as \
+checked_text!(DevicePath, |text| {
+    let good = plain_path(text) && text.starts_with("/dev/");
+    let help = "write a path below /dev, such as \
                     /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0";
-        accept(good, text, "is not the path of a device", help)
-    }
-);
+    accept(good, text, "is not the path of a device", help)
+});
 
 checked_text!(
     /// Where the volume is mounted and the PBX keeps its data.

@@ -4,6 +4,9 @@
 //! -> [`Cluster`] (resources, constraints, properties) -> a rendering. This library is pure:
 //! it reads no file, opens no connection and asks no clock; the command does that.
 
+// It is public for the command and the tests alone. What a name says already has no comment.
+#![allow(missing_docs)]
+
 pub mod apply;
 pub mod cli;
 pub mod cluster;

@@ -3,20 +3,19 @@
 
 mod warnings;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration;
 
 use cib_gen::Vars;
 use cib_gen::cli::Format;
-use cib_gen::ids::{InstanceId, Malformed};
-use cib_gen::nodes::{FoundAddress, FoundNode, Known};
+use cib_gen::ids::{InstanceId, Malformed, NodeName};
+use cib_gen::nodes::{FoundAddress, Known};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
-use ec2::{AwsError, NodeFacts, SiteFacts, describe_site};
+use ec2::{AwsError, SiteFacts, describe_site};
 
-/// EC2 could not be asked, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// It did not answer, or refused to.
     #[error(
         "could not ask EC2 for what the file does not say: {0}\n  \
          help: give names and addresses of the nodes with --nodes, or write them into the file \
@@ -24,7 +23,6 @@ pub(crate) enum Error {
          EC2 is not asked. --region names the region to ask"
     )]
     Ec2(#[from] AwsError),
-    /// An instance can be no node.
     #[error(
         "EC2 in {region} has no instance for {nodes}\n  \
          help: start another instance in place of a terminated one, which never comes back and cannot be \
@@ -33,32 +31,11 @@ pub(crate) enum Error {
          misspelt: --region and --profile say where and as whom to ask. With --offline and --nodes \
          EC2 is not asked"
     )]
-    Gone {
-        /// The region.
-        region: String,
-        /// Which nodes, and why.
-        nodes: String,
-    },
-    /// It answered what cannot be.
+    Gone { region: String, nodes: String },
     #[error("EC2's answer about {about} cannot be used: {reason}")]
-    Answer {
-        /// Of which instance.
-        about: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The runtime that carries the requests.
+    Answer { about: String, reason: String },
     #[error("could not start the runtime for the request to EC2: {0}")]
     Runtime(#[from] std::io::Error),
-}
-
-impl Error {
-    fn answer(about: impl ToString, reason: impl ToString) -> Self {
-        Error::Answer {
-            about: about.to_string(),
-            reason: reason.to_string(),
-        }
-    }
 }
 
 /// Asks EC2 for what vars.yml and the options do not say and the rendering needs, and adds what
@@ -74,16 +51,18 @@ pub(crate) fn look_up(
     let Topology::Aws(written) = &vars.topology else {
         return Ok(None);
     };
-    let nodes = vars.lacks_nodes() && known.given.is_empty();
+    let (nodes, addresses) = (
+        vars.lacks_nodes() && known.given.is_empty(),
+        vars.lacks_addresses(),
+    );
     let narrows = match format {
         Format::IamPolicy => true,
         Format::SecurityGroup => written.vpc_cidr.is_none() && vars.shared.subnet_cidr.is_none(),
         _ => false,
     };
-    if !(nodes || narrows || vars.lacks_addresses()) {
+    if !(nodes || narrows || addresses) {
         return Ok(None);
     }
-    let addresses = vars.lacks_addresses();
     let facts = runtime()?.block_on(ask(known, vars, written, profile, addresses))?;
     let instances = vars.instances();
     if !facts.gone.is_empty() {
@@ -94,8 +73,9 @@ pub(crate) fn look_up(
     }
     let warnings = warnings::of(&instances, written, &facts);
     for node in &facts.nodes {
-        known.found.push(found(node)?);
+        checked::<NodeName>(&node.instance_id, &node.hostname)?;
     }
+    known.found = facts.nodes;
     known.elastic_ip = facts.elastic_ip.and_then(|address| {
         Some(FoundAddress {
             public: address.public?,
@@ -121,10 +101,8 @@ pub(crate) fn look_for_hindrances(
     let Topology::Aws(written) = &vars.topology else {
         return Vec::new();
     };
-    let asking = async {
-        let asking = ask(known, vars, written, profile, false);
-        tokio::time::timeout(LONGEST, asking).await
-    };
+    let asking =
+        async { tokio::time::timeout(LONGEST, ask(known, vars, written, profile, false)).await };
     let instances = vars.instances();
     let why = match runtime().map(|runtime| runtime.block_on(asking)) {
         Ok(Ok(Ok(facts))) if facts.gone.is_empty() => {
@@ -154,9 +132,8 @@ pub(crate) fn look_for_hindrances(
 const LONGEST: Duration = Duration::from_secs(6);
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build()
 }
 
 /// Asks EC2 for the instances, and for the Elastic IP where its address is not known.
@@ -168,13 +145,10 @@ async fn ask(
     addresses: bool,
 ) -> Result<SiteFacts, Error> {
     let region = vars.region().or(known.region.as_ref());
-    // The same id twice is a mistake that is shown later.
-    let mut ids = Vec::<InstanceId>::new();
-    for id in vars.instances() {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
+    // The same id twice is a mistake that is shown later. The answer is in this order.
+    let mut seen = BTreeSet::new();
+    let mut ids = vars.instances();
+    ids.retain(|id| seen.insert(id.clone()));
     let allocation = addresses.then_some(&written.eip_allocation_id.value);
     let fencing = written.fencing.as_ref().map(|fencing| fencing.value);
     let fenced = fencing.is_none_or(|word| word == AwsFencingWord::Aws);
@@ -189,28 +163,12 @@ fn named(instances: &[InstanceId], id: &str) -> String {
     }
 }
 
-/// The facts of an instance, as the site is put together from.
-fn found(node: &NodeFacts) -> Result<FoundNode, Error> {
-    let of = &node.instance_id;
-    Ok(FoundNode {
-        instance: of.clone(),
-        instance_type: node.instance_type.clone(),
-        volumes: node.volumes.clone(),
-        name: checked(of, &node.hostname)?,
-        address: node.private_ip,
-        secondary: node.secondary.clone(),
-        interface: (node.interface.as_deref())
-            .map(|id| checked(of, id))
-            .transpose()?,
-        subnet: node.subnet_cidr,
-    })
-}
-
-/// A text of EC2's, checked.
 fn checked<T: FromStr<Err: Into<Malformed>>>(
     about: &impl ToString,
     text: &str,
 ) -> Result<T, Error> {
-    text.parse()
-        .map_err(|error: T::Err| Error::answer(about.to_string(), error.into()))
+    text.parse().map_err(|error: T::Err| Error::Answer {
+        about: about.to_string(),
+        reason: error.into().to_string(),
+    })
 }

@@ -22,35 +22,20 @@ use cib_gen::{Cluster, Mistakes, Site, Vars, render};
 /// The exit status when something does not recover, would change, or was not changed.
 const DIFFERENT: u8 = 3;
 
-/// Why nothing was printed.
+/// Why nothing was printed, or why the cluster is not as vars.yml says.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// The user can correct it.
     #[error("{0}")]
     Mistakes(#[from] Mistakes),
-    /// There is no such rendering.
-    #[error("{0}")]
-    Render(#[from] render::Error),
-    /// A file could not be read.
     #[error("error: could not read {name}: {error}\n")]
-    Read {
-        /// The file.
-        name: String,
-        /// What came back.
-        error: io::Error,
-    },
-    /// EC2 could not be asked.
+    Read { name: String, error: io::Error },
     #[error("error: {0}\n")]
     LookUp(#[from] lookup::Error),
-    /// A tool of Pacemaker's could not be run.
     #[error("error: {0}\n")]
     Tool(#[from] tools::Error),
-    /// The CIB cannot be read.
     #[error("error: the CIB of {name} cannot be used: {error}\n")]
     NoCib {
-        /// Where it comes from.
         name: String,
-        /// What is wrong with it.
         error: cib_gen::xml::Error,
     },
     /// Somebody else changed the configuration, and nothing was changed.
@@ -62,10 +47,6 @@ enum Failure {
     /// The change is made as far as it says, and not to its end.
     #[error("error: {0}\n")]
     Unfinished(String),
-    /// There is no simulation.
-    #[error("error: {0}\n")]
-    Simulate(#[from] simulate::Error<tools::Error>),
-    /// Standard output is gone.
     #[error("error: could not write to standard output: {0}\n")]
     Write(io::Error),
 }
@@ -73,26 +54,13 @@ enum Failure {
 fn main() -> ExitCode {
     // Before any thread: the AWS SDK looks for the operator's files below HOME.
     ec2::prepare_environment();
-    match run(Cli::parse()) {
-        Ok(code) => code,
-        Err(failure) => {
-            eprint!("{failure}");
-            match failure {
-                Failure::Mistakes(_) | Failure::Render(render::Error::NotHere(_)) => {
-                    ExitCode::from(2)
-                }
-                Failure::Render(render::Error::Write(_))
-                | Failure::Read { .. }
-                | Failure::LookUp(_)
-                | Failure::Tool(_)
-                | Failure::Simulate(_)
-                | Failure::NoCib { .. }
-                | Failure::ChangedMeanwhile
-                | Failure::Unfinished(_)
-                | Failure::Write(_) => ExitCode::FAILURE,
-            }
+    run(Cli::parse()).unwrap_or_else(|failure| {
+        eprint!("{failure}");
+        match failure {
+            Failure::Mistakes(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
         }
-    }
+    })
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
@@ -106,7 +74,6 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Prints a rendering.
 fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
     let site = site(args, format)?;
     let cluster = Cluster::of(&site);
@@ -128,7 +95,6 @@ fn cib_of(file: Option<&Path>) -> Result<(String, String), Failure> {
     }
 }
 
-/// Says where everything ends when something fails.
 fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     // Nothing is printed that configures a cluster, as with the model itself.
     let cluster = Cluster::of(&site(&args.site, Format::Json)?);
@@ -147,10 +113,8 @@ fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     let report = simulate::simulate(&cluster, merged.as_ref(), &tools::Tools::new()?)?;
     warn(&cluster);
     write(&report.text(args.verbose))?;
-    Ok(match report.faults().next() {
-        None => ExitCode::SUCCESS,
-        Some(_) => ExitCode::from(DIFFERENT),
-    })
+    let is_faultless = report.faults().next().is_none();
+    Ok(ExitCode::from(if is_faultless { 0 } else { DIFFERENT }))
 }
 
 /// What a rendering says in its comments, where nobody reads them: its reader may be a shell.
@@ -199,15 +163,17 @@ fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
 fn read(file: &Path) -> Result<(String, Vec<u8>), Failure> {
     let most = MOST_BYTES as u64 + 1;
     let mut bytes = Vec::new();
-    let (name, done) = if file == Path::new("-") {
-        let done = io::stdin().take(most).read_to_end(&mut bytes);
-        ("<stdin>".to_owned(), done)
-    } else {
-        let opened = std::fs::File::open(file);
-        let done = opened.and_then(|opened| opened.take(most).read_to_end(&mut bytes));
-        (file.display().to_string(), done)
+    let (name, file): (_, io::Result<Box<dyn Read>>) = match file == Path::new("-") {
+        true => ("<stdin>".to_owned(), Ok(Box::new(io::stdin()))),
+        false => {
+            let opened = std::fs::File::open(file);
+            (
+                file.display().to_string(),
+                opened.map(|file| Box::new(file) as _),
+            )
+        }
     };
-    match done {
+    match file.and_then(|file| file.take(most).read_to_end(&mut bytes)) {
         Ok(_) => Ok((name, bytes)),
         Err(error) => Err(Failure::Read { name, error }),
     }

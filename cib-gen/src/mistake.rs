@@ -7,16 +7,12 @@ use std::fmt;
 /// Line 0 is nowhere: that of a value that stands in for one that is missing or malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Line.
     pub line: usize,
-    /// Column.
     pub column: usize,
 }
 
-/// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At<T> {
-    /// The value.
     pub value: T,
     /// Where its text begins.
     pub position: Position,
@@ -27,9 +23,10 @@ pub struct At<T> {
 impl<T> At<T> {
     /// A value that stands in for one that the file does not have.
     pub(crate) fn nowhere(value: T) -> At<T> {
+        let position = Position { line: 0, column: 0 };
         At {
             value,
-            position: Position { line: 0, column: 0 },
+            position,
             width: 0,
         }
     }
@@ -41,10 +38,11 @@ impl<T> At<T> {
 
     /// The same place with another value.
     pub fn with<U>(&self, value: U) -> At<U> {
+        let (position, width) = (self.position, self.width);
         At {
             value,
-            position: self.position,
-            width: self.width,
+            position,
+            width,
         }
     }
 }
@@ -52,14 +50,12 @@ impl<T> At<T> {
 /// The kinds of mistake: the code that a message bears, and what docs/reference.md says of it.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $meaning:literal;)*) => {
-        /// The kind of a mistake.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Code {
             $(#[doc = $meaning] $name,)*
         }
 
         impl Code {
-            /// Every kind, in the order of their codes.
             pub const ALL: &[Code] = &[$(Code::$name),*];
 
             /// As a message bears it: `E05`.
@@ -67,7 +63,6 @@ macro_rules! codes {
                 match self { $(Code::$name => $code,)* }
             }
 
-            /// What went wrong, in a few words.
             pub fn meaning(self) -> &'static str {
                 match self { $(Code::$name => $meaning,)* }
             }
@@ -104,21 +99,16 @@ codes! {
     UnknownAddress = "E26", "an address that is neither in the file nor known from EC2";
 }
 
-/// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Which kind.
     pub code: Code,
     /// Where, unless it was not in the file (an option of the command, for example).
     pub place: Option<At<()>>,
-    /// What was found.
     pub found: String,
-    /// What to do.
     pub help: String,
 }
 
 impl Mistake {
-    /// A mistake at a place in the file.
     pub fn at<T>(
         code: Code,
         place: &At<T>,
@@ -131,7 +121,6 @@ impl Mistake {
         }
     }
 
-    /// A mistake that is not in the file.
     pub fn elsewhere(code: Code, found: impl Into<String>, help: impl Into<String>) -> Self {
         Mistake {
             code,
@@ -145,9 +134,7 @@ impl Mistake {
 /// The text that was read and its name, kept to show the lines that mistakes are in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// The file's name as the user gave it.
     pub name: String,
-    /// The text.
     pub text: String,
 }
 
@@ -166,12 +153,10 @@ impl Mistakes {
         Mistakes { source, list }
     }
 
-    /// One mistake that is not in a file.
     pub(crate) fn elsewhere(mistake: Mistake) -> Self {
         Mistakes::new(Source::default(), vec![mistake])
     }
 
-    /// The mistakes, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.list.iter()
     }
@@ -203,21 +188,16 @@ const SHOWN: usize = 120;
 fn mark(f: &mut fmt::Formatter<'_>, source: &Source, place: &At<()>, code: Code) -> fmt::Result {
     let Position { line, column } = place.position;
     writeln!(f, "  at {}:{line}:{column}", printable(&source.name))?;
-    let Some(text) = source.text.lines().nth(line - 1) else {
+    // A secret that should not be in the file must not be on the screen either.
+    let shown = source.text.lines().nth(line - 1);
+    let Some(text) = shown.filter(|_| code != Code::Secret) else {
         return Ok(());
     };
-    // A secret that should not be in the file must not be on the screen either.
-    if code == Code::Secret {
-        return Ok(());
-    }
     let text: Vec<char> = printable(text).chars().collect();
     // Of a long line, the part around the place.
     let long = text.len().max(column) > SHOWN;
-    let from = if long {
-        (column - 1).saturating_sub(SHOWN / 3)
-    } else {
-        0
-    };
+    let start = (column - 1).saturating_sub(SHOWN / 3);
+    let from = if long { start } else { 0 };
     let to = (from + SHOWN).min(text.len());
     let shown: String = text.get(from..to).unwrap_or_default().iter().collect();
     let before = if from > 0 { "..." } else { "" };
@@ -251,12 +231,11 @@ fn shortened(text: &str) -> String {
         return text.to_owned();
     };
     let (start, rest) = characters.split_at(MESSAGE / 2);
-    let end = &rest[left_out..];
-    format!(
-        "{} ... {}",
+    let (start, end) = (
         String::from_iter(start),
-        String::from_iter(end)
-    )
+        String::from_iter(&rest[left_out..]),
+    );
+    format!("{start} ... {end}")
 }
 
 #[cfg(test)]

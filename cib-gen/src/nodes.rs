@@ -3,16 +3,14 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ec2::NodeFacts;
 
-use crate::ids::{AccountId, InstanceId, InterfaceId, Malformed, NodeName, Region};
+use crate::ids::{AccountId, Malformed, NodeName, Region};
 
 /// A node of `--nodes`: `ip-172-31-16-133=172.31.16.133`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenNode {
-    /// Host name.
     pub name: NodeName,
-    /// Private address.
     pub address: Ipv4Addr,
 }
 
@@ -21,44 +19,16 @@ impl std::str::FromStr for GivenNode {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let help = "write NAME=ADDRESS for each node, such as ip-172-31-16-133=172.31.16.133";
         let wrong = |found: String| Malformed::new(found, help);
-        let (name, address) = text
-            .split_once('=')
-            .ok_or_else(|| wrong(format!("`{text}` has no `=`")))?;
-        Ok(GivenNode {
-            name: name.parse()?,
-            address: address
-                .parse()
-                .map_err(|_| wrong(format!("`{address}` is not an IPv4 address")))?,
-        })
+        let parts = text.split_once('=');
+        let (name, address) = parts.ok_or_else(|| wrong(format!("`{text}` has no `=`")))?;
+        let no_address = |_| wrong(format!("`{address}` is not an IPv4 address"));
+        let (name, address) = (name.parse()?, address.parse().map_err(no_address)?);
+        Ok(GivenNode { name, address })
     }
 }
 
-/// What EC2 knows of one instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundNode {
-    /// The instance.
-    pub instance: InstanceId,
-    /// Its type: `c5.xlarge`.
-    pub instance_type: String,
-    /// The volumes that are attached to it now, by their ids, and the device name that each was attached by,
-    /// such as `/dev/sdf`.
-    pub volumes: Vec<(String, String)>,
-    /// The first part of its private DNS name, which is its host name.
-    pub name: NodeName,
-    /// Primary private address.
-    pub address: Ipv4Addr,
-    /// The other private addresses of its first interface.
-    pub secondary: Vec<Ipv4Addr>,
-    /// Its first interface.
-    pub interface: Option<InterfaceId>,
-    /// The addresses of its subnet, where they were asked for.
-    pub subnet: Option<Ipv4Net>,
-}
-
-/// What EC2 knows of the Elastic IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundAddress {
-    /// The public address.
     pub public: Ipv4Addr,
     /// The private address that it is associated with, if it is.
     pub private: Option<Ipv4Addr>,
@@ -67,9 +37,7 @@ pub struct FoundAddress {
 /// The disk of `pbx_datapath_disk`, looked at on a node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundDisk {
-    /// The node that it was looked at on.
     pub node: String,
-    /// Its size in bytes.
     pub bytes: u64,
 }
 
@@ -79,7 +47,7 @@ pub struct Known {
     /// From `--nodes`, in the order pbx01, pbx02, pbx03: none or one for each node.
     pub given: Vec<GivenNode>,
     /// From EC2, in any order.
-    pub found: Vec<FoundNode>,
+    pub found: Vec<NodeFacts>,
     /// The Elastic IP, from EC2.
     pub elastic_ip: Option<FoundAddress>,
     /// The account that owns the instances, from EC2.

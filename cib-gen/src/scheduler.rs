@@ -8,20 +8,16 @@ use crate::xml::{Element, Error};
 
 /// Who can ask the scheduler.
 pub trait Scheduler: Sync {
-    /// Why it could not be asked.
-    type Error: Send;
+    /// Why it could not be asked, or why the CIB that it left cannot be used.
+    type Error: Send + From<Error>;
 
     /// What it does with a cluster in which something happens, and the cluster after that.
-    ///
-    /// # Errors
-    /// It could not be asked.
     fn ask(&self, cib: &str, events: &[Event]) -> Result<Transition, Self::Error>;
 }
 
 /// Something that happens to a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A node comes.
     NodeUp(String),
     /// A node leaves in good order.
     NodeDown(String),
@@ -35,16 +31,13 @@ pub enum Event {
     WillFail(Task),
 }
 
-/// An operation of a resource on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// The resource: a primitive.
     pub resource: String,
     /// `start`, `monitor`.
     pub operation: String,
     /// Its interval in milliseconds.
     pub interval: u64,
-    /// Where.
     pub node: String,
     /// What it returns: an OCF exit code.
     pub code: u8,
@@ -89,17 +82,14 @@ pub fn runs(
     (first, run(&simulates, &later))
 }
 
-/// As crm_simulate writes it.
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Task {
-            resource,
-            operation,
-            interval,
-            node,
-            code,
-        } = self;
-        write!(f, "{resource}_{operation}_{interval}@{node}={code}")
+        let (resource, operation, interval) = (&self.resource, &self.operation, self.interval);
+        write!(
+            f,
+            "{resource}_{operation}_{interval}@{}={}",
+            self.node, self.code
+        )
     }
 }
 
@@ -114,35 +104,27 @@ pub struct Transition {
     pub after: Vec<Instance>,
     /// The nodes that are online after it.
     pub online: BTreeSet<String>,
-    /// The CIB after it.
     pub cib: String,
 }
 
-/// Something that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// An operation of a resource. Looking after it, and telling it of its peers, is none.
     Operation {
-        /// The resource: a primitive.
         resource: String,
         /// `start`, `stop`, `promote`, `demote`, `reload`.
         operation: String,
-        /// Where.
         node: String,
     },
-    /// A node is fenced.
     Fence {
-        /// Which.
         node: String,
         /// `off`, `reboot`.
         how: String,
     },
 }
 
-/// A resource on a node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instance {
-    /// The primitive.
     pub resource: String,
     /// `Started`, `Promoted`, `Unpromoted`, `Stopped`.
     pub role: String,
@@ -154,9 +136,6 @@ pub struct Instance {
 
 impl Transition {
     /// Reads what `crm_simulate --simulate --output-as=xml` printed, and the CIB that it left.
-    ///
-    /// # Errors
-    /// It is nothing of the kind.
     pub fn read(printed: &str, cib: String) -> Result<Transition, Error> {
         let result = Element::parse_as(printed, "pacemaker-result")?;
         // Pacemaker 3.0 leaves it out when nothing is done.
@@ -170,8 +149,8 @@ impl Transition {
             actions: done.filter_map(action).collect(),
             before,
             after: instances(after),
-            online: online
-                .filter_map(|node| node.get("name").map(str::to_owned))
+            online: (online.filter_map(|node| node.get("name")))
+                .map(str::to_owned)
                 .collect(),
             cib,
         })
@@ -202,10 +181,7 @@ fn action(element: &Element) -> Option<Action> {
 
 /// Instances of a clone are numbered as it happens: `drbd_devpath:1`.
 fn primitive(resource: &str) -> &str {
-    match resource.split_once(':') {
-        Some((primitive, _)) => primitive,
-        None => resource,
-    }
+    resource.split(':').next().unwrap_or(resource)
 }
 
 fn instances(status: &Element) -> Vec<Instance> {
@@ -241,6 +217,21 @@ fn role(role: &str) -> String {
         role => role,
     }
     .to_owned()
+}
+
+impl Action {
+    /// The operation, the resource and the node; `None` for fencing.
+    pub fn operation(&self) -> Option<(&str, &str, &str)> {
+        let Action::Operation {
+            resource,
+            operation,
+            node,
+        } = self
+        else {
+            return None;
+        };
+        Some((operation, resource, node))
+    }
 }
 
 impl fmt::Display for Action {

@@ -1,10 +1,9 @@
 //! Pacemaker's own tools, run as commands on files in a temporary directory.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::{fs, io};
 
 use cib_gen::apply::commands::{self, Invocation};
 use cib_gen::scheduler::{self, Event, Scheduler, Transition};
@@ -13,63 +12,23 @@ use cib_gen::xml::{self, Element};
 /// How long a tool may take. Most take a fraction of a second.
 const LIMIT_SECONDS: &str = "60";
 
-/// A tool could not be run, or its answer could not be used.
+/// Why a tool could not be run, or why its answer cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// It is not there.
-    #[error(
-        "{tool} is not found\n  help: run cib-gen with sudo, or: sudo apt install pacemaker-cli-utils"
-    )]
-    Missing {
-        /// Which.
-        tool: &'static str,
-    },
-    /// It could not be run.
-    #[error("could not run {tool}: {error}")]
-    Run {
-        /// Which.
-        tool: &'static str,
-        /// What came back.
-        error: io::Error,
-    },
-    /// It did not end.
-    #[error("{tool} did not end within {LIMIT_SECONDS} seconds")]
-    Late {
-        /// Which.
-        tool: &'static str,
-    },
-    /// It ended with an error.
-    #[error("{tool} failed ({status}): {said}")]
-    Failed {
-        /// Which.
-        tool: &'static str,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        said: String,
-    },
-    /// There is no cluster to ask.
-    #[error(
-        "could not ask the cluster on this node for its configuration: {said}\n  help: the cluster must \
-         run here (sudo pcs cluster status), and cib-gen needs sudo. --cib FILE compares with a file"
-    )]
-    NoCluster {
-        /// What cibadmin said.
-        said: String,
-    },
-    /// It printed something else.
-    #[error("what {tool} printed cannot be used: {error}. It said: {said}")]
-    Answer {
-        /// Which.
-        tool: &'static str,
-        /// What is wrong with it.
-        error: xml::Error,
-        /// What it said.
-        said: String,
-    },
-    /// A file of ours could not be written or read.
-    #[error("could not write or read a temporary file: {0}")]
-    File(#[from] io::Error),
+#[error("{0}")]
+pub(crate) struct Error(String);
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self(format!("could not write or read a temporary file: {error}"))
+    }
+}
+
+impl From<xml::Error> for Error {
+    fn from(error: xml::Error) -> Self {
+        Self(format!(
+            "the CIB that crm_simulate wrote cannot be used: {error}"
+        ))
+    }
 }
 
 /// Runs crm_simulate and the other tools, and holds the directory for their files, which is removed with this.
@@ -94,8 +53,7 @@ impl Tools {
 
     /// Writes a file for a tool to read.
     pub(crate) fn write(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
-        let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        let file = self.file(run, name);
+        let file = self.file(self.runs.fetch_add(1, Ordering::Relaxed), name);
         fs::write(&file, content)?;
         Ok(file)
     }
@@ -106,20 +64,18 @@ impl Tools {
         let output = output(&invocation)?;
         // It ends with 1 if there is a difference.
         if output.stdout.is_empty() || !matches!(output.status.code(), Some(0 | 1)) {
-            return Err(failed(invocation.tool, &output));
+            return Err(failed(&invocation, &output));
         }
         self.write("patch", &String::from_utf8_lossy(&output.stdout))
     }
 
     /// What crm_verify complains of.
     pub(crate) fn complaints(&self, cib: &Element) -> Result<Vec<String>, Error> {
-        let file = self.write("verify", &cib.to_string())?;
-        let invocation = commands::verify(&file);
-        let output = output(&invocation)?;
-        if output.status.success() {
-            return Ok(Vec::new());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let output = output(&commands::verify(&self.write("verify", &cib.to_string())?))?;
+        let said = match output.status.success() {
+            true => String::new(),
+            false => String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
         Ok(said.lines().map(|line| line.trim().to_owned()).collect())
     }
 }
@@ -127,97 +83,97 @@ impl Tools {
 /// Runs a command, which has to succeed.
 pub(crate) fn run(invocation: &Invocation) -> Result<(), Error> {
     let output = output(invocation)?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(failed(invocation.tool, &output))
-    }
+    (output.status.success().then_some(())).ok_or_else(|| failed(invocation, &output))
 }
 
 impl Scheduler for Tools {
     type Error = Error;
 
     fn ask(&self, cib: &str, events: &[Event]) -> Result<Transition, Error> {
+        let run_number = self.runs.fetch_add(1, Ordering::Relaxed);
+        let files = ["before", "changed", "after"].map(|name| self.file(run_number, name));
+        fs::write(&files[0], cib)?;
+        let [before, changed, after] = files.each_ref().map(|file| file.display().to_string());
+        let (first, last) = scheduler::runs(events, &before, &changed, &after);
         let tool = "crm_simulate";
-        let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        let files = ["before", "changed", "after"].map(|name| self.file(run, name));
-        let [before, changed, after] = &files;
-        fs::write(before, cib)?;
-        let paths = [before, changed, after].map(|path| path.display().to_string());
-        let (first, last) = scheduler::runs(events, &paths[0], &paths[1], &paths[2]);
-        let invocation = |arguments| Invocation { tool, arguments };
         if let Some(arguments) = first {
-            let output = output(&invocation(arguments))?;
-            if !output.status.success() {
-                return Err(failed(tool, &output));
-            }
+            run(&Invocation { tool, arguments })?;
         }
         // It ends with an error where an operation was told to fail, and prints all the same.
-        let output = output(&invocation(last))?;
+        let last = Invocation {
+            tool,
+            arguments: last,
+        };
+        let output = output(&last)?;
         let printed = String::from_utf8_lossy(&output.stdout);
         if printed.trim().is_empty() {
-            return Err(failed(tool, &output));
+            return Err(failed(&last, &output));
         }
-        let left = fs::read_to_string(after).unwrap_or_default();
+        let left = fs::read_to_string(&files[2]).unwrap_or_default();
         for file in files {
             let _ = fs::remove_file(file);
         }
-        Transition::read(&printed, left).map_err(|error| Error::Answer {
-            tool,
-            error,
-            said: said(&output),
+        Transition::read(&printed, left).map_err(|error| {
+            let said = said(&output);
+            Error(format!(
+                "what {tool} printed cannot be used: {error}. It said: {said}"
+            ))
         })
     }
 }
 
 /// The CIB of the cluster that runs on this node.
 pub(crate) fn query_cib() -> Result<String, Error> {
-    let invocation = commands::query();
-    let output = output(&invocation)?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(Error::NoCluster {
-            said: said(&output),
-        })
+    let output = output(&commands::query())?;
+    if !output.status.success() {
+        return Err(Error(format!(
+            "could not ask the cluster on this node for its configuration: {}\n  help: the cluster must \
+             run here (sudo pcs cluster status), and cib-gen needs sudo. --cib FILE compares with a file",
+            said(&output)
+        )));
     }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn failed(tool: &'static str, output: &Output) -> Error {
-    Error::Failed {
-        tool,
-        status: output.status.to_string(),
-        said: said(output),
-    }
+fn failed(Invocation { tool, .. }: &Invocation, output: &Output) -> Error {
+    Error(format!(
+        "{tool} failed ({}): {}",
+        output.status,
+        said(output)
+    ))
 }
 
 /// What it said on standard error, in one line.
 fn said(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    let words: Vec<&str> = said.split_whitespace().collect();
-    if words.is_empty() {
-        "nothing".to_owned()
-    } else {
-        words.join(" ")
+    match said.split_whitespace().collect::<Vec<_>>()[..] {
+        [] => "nothing".to_owned(),
+        ref words => words.join(" "),
     }
 }
 
 /// Runs a tool to its end. timeout(1) ends one that hangs.
-fn output(invocation: &Invocation) -> Result<Output, Error> {
-    let tool = invocation.tool;
+fn output(Invocation { tool, arguments }: &Invocation) -> Result<Output, Error> {
+    let missing = || {
+        Error(format!(
+            "{tool} is not found\n  help: run cib-gen with sudo, or: sudo apt install pacemaker-cli-utils"
+        ))
+    };
     let output = Command::new("timeout")
         .args(["--foreground", "--kill-after=1", LIMIT_SECONDS, tool])
-        .args(&invocation.arguments)
+        .args(arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .output()
         .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::Missing { tool },
-            _ => Error::Run { tool, error },
+            io::ErrorKind::NotFound => missing(),
+            _ => Error(format!("could not run {tool}: {error}")),
         })?;
     match output.status.code() {
-        Some(127) => Err(Error::Missing { tool }),
-        Some(124 | 137) => Err(Error::Late { tool }),
+        Some(127) => Err(missing()),
+        Some(124 | 137) => Err(Error(format!(
+            "{tool} did not end within {LIMIT_SECONDS} seconds"
+        ))),
         _ => Ok(output),
     }
 }

@@ -10,52 +10,29 @@ use quick_xml::{Reader, XmlVersion};
 /// How deep elements are in each other at most.
 const DEEPEST: usize = 100;
 
-/// What is not a document.
+/// Why a text is not the document that was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is not XML.
     #[error("it is no XML: {0}")]
     Malformed(#[from] quick_xml::Error),
-    /// An attribute is not.
-    #[error("it is no XML: {0}")]
-    Attribute(#[from] quick_xml::events::attributes::AttrError),
-    /// There is no element in it, or it ends within one.
     #[error("it is no XML: it ends before its end")]
     Incomplete,
-    /// Nothing of Pacemaker's is that deep.
     #[error("its elements are in each other more than {DEEPEST} deep")]
     Deep,
-    /// It is XML, but of something else.
-    #[error("it has a <{found}> where a <{wanted}> is expected")]
-    Other {
-        /// What it is.
-        found: String,
-        /// What it was to be.
-        wanted: &'static str,
-    },
-    /// An element that must be there is not.
-    #[error("its <{parent}> has no <{wanted}>")]
-    Missing {
-        /// Where it is missing.
-        parent: String,
-        /// What is missing.
-        wanted: &'static str,
-    },
+    #[error("it has a <{0}> where a <{1}> is expected")]
+    Other(String, &'static str),
+    #[error("its <{0}> has no <{1}>")]
+    Missing(String, &'static str),
 }
 
-/// An element and what is in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Element {
-    /// Its name.
     pub name: String,
-    /// Its attributes, in their order.
     pub attributes: Vec<(String, String)>,
-    /// The elements in it.
     pub children: Vec<Element>,
 }
 
 impl Element {
-    /// One with attributes.
     pub fn new(name: &str, attributes: &[(&str, &str)]) -> Element {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Element {
@@ -65,7 +42,6 @@ impl Element {
         }
     }
 
-    /// The same with elements in it.
     #[must_use]
     pub fn with(mut self, children: impl IntoIterator<Item = Element>) -> Element {
         self.children.extend(children);
@@ -73,9 +49,6 @@ impl Element {
     }
 
     /// The element of a document.
-    ///
-    /// # Errors
-    /// It is not XML.
     pub fn parse(text: &str) -> Result<Element, Error> {
         let mut reader = Reader::from_str(text);
         let mut open: Vec<Element> = Vec::new();
@@ -99,33 +72,23 @@ impl Element {
     }
 
     /// The element of a document that has to be of that name.
-    ///
-    /// # Errors
-    /// It is not XML, or of something else.
     pub fn parse_as(text: &str, name: &'static str) -> Result<Element, Error> {
         let element = Element::parse(text)?;
-        if element.name == name {
-            Ok(element)
-        } else {
-            Err(Error::Other {
-                found: element.name,
-                wanted: name,
-            })
+        if element.name != name {
+            return Err(Error::Other(element.name, name));
         }
+        Ok(element)
     }
 
-    /// An attribute.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.attributes.iter().find(|(known, _)| known == name)?;
         Some(&found.1)
     }
 
-    /// Whether an attribute has that value.
     pub fn is(&self, name: &str, value: &str) -> bool {
         self.get(name) == Some(value)
     }
 
-    /// Gives an attribute a value.
     pub fn set(&mut self, name: &str, value: &str) {
         let known = self.attributes.iter_mut().find(|(known, _)| known == name);
         match known {
@@ -139,20 +102,13 @@ impl Element {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The first of them.
     pub fn child(&self, name: &str) -> Option<&Element> {
         self.children.iter().find(|child| child.name == name)
     }
 
     /// The first of them, which has to be there.
-    ///
-    /// # Errors
-    /// It is not.
     pub fn need(&self, name: &'static str) -> Result<&Element, Error> {
-        self.child(name).ok_or_else(|| Error::Missing {
-            parent: self.name.clone(),
-            wanted: name,
-        })
+        (self.child(name)).ok_or_else(|| Error::Missing(self.name.clone(), name))
     }
 
     /// The first of them, which is made if there is none.
@@ -178,7 +134,6 @@ impl Element {
         std::iter::once(self).chain(below).collect()
     }
 
-    /// Does something to this element and to all below it.
     pub fn each(&mut self, change: &mut impl FnMut(&mut Element)) {
         change(self);
         for child in &mut self.children {
@@ -190,7 +145,7 @@ impl Element {
 fn opened(start: &BytesStart<'_>) -> Result<Element, Error> {
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
-        let attribute = attribute?;
+        let attribute = attribute.map_err(quick_xml::Error::from)?;
         let value = attribute.normalized_value(XmlVersion::Implicit1_0)?;
         attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
     }
@@ -201,7 +156,6 @@ fn opened(start: &BytesStart<'_>) -> Result<Element, Error> {
     })
 }
 
-/// As a document, indented.
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_element(self, 0, f)

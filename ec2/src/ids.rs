@@ -10,9 +10,7 @@ use std::str::FromStr;
 pub struct Malformed {
     /// Whether it is an id of another kind.
     pub other_kind: bool,
-    /// What is wrong with the text.
     pub found: String,
-    /// What to write.
     pub help: String,
 }
 
@@ -43,13 +41,10 @@ fn check_written(text: &str, prefix: &str) -> Result<(), Malformed> {
     let known = KINDS.iter().find(|(p, _)| *p == prefix);
     let kind = known.map_or("an id", |(_, kind)| kind);
     let error = |why: String| {
-        Malformed::new(
-            format!("`{text}` is not {kind}{why}"),
-            format!(
-                "{kind}: `{prefix}` and 17 hexadecimal digits (8 for old ones), such as \
-                 {prefix}0123456789abcdef0"
-            ),
-        )
+        let help = format!(
+            "{kind}: `{prefix}` and 17 hexadecimal digits (8 for old ones), such as {prefix}0123456789abcdef0"
+        );
+        Malformed::new(format!("`{text}` is not {kind}{why}"), help)
     };
     let Some(digits) = text.strip_prefix(prefix) else {
         let mut malformed = error(String::new());
@@ -95,16 +90,11 @@ fn check_region(text: &str) -> Result<(), Malformed> {
     }
     // People write a zone, us-west-1c, by mistake. It is a region and a letter.
     let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase());
-    Err(match zone.filter(|text| is_region(text)) {
-        Some(region) => Malformed::new(
-            format!("`{text}` is an availability zone, not a region"),
-            region,
-        ),
-        None => Malformed::new(
-            format!("`{text}` is not an AWS region"),
-            "a region such as us-west-1",
-        ),
-    })
+    let (what, help) = match zone.filter(|text| is_region(text)) {
+        Some(region) => ("is an availability zone, not a region", region),
+        None => ("is not an AWS region", "a region such as us-west-1"),
+    };
+    Err(Malformed::new(format!("`{text}` {what}"), help))
 }
 
 /// A type for each kind of id, and its check.
@@ -115,7 +105,6 @@ macro_rules! ids {
         pub struct $name(String);
 
         impl $name {
-            /// The id as EC2 writes it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -156,7 +145,6 @@ ids! {
     AssociationId(check_opaque);
     /// A network interface: `eni-0a1f3c5e7b9d2f401`.
     InterfaceId(check_opaque);
-    /// An AWS account.
     AccountId(check_opaque);
     /// A region: `us-west-1`.
     Region(check_region);
@@ -174,7 +162,6 @@ impl VolumeId {
 pub struct InstanceIds(Vec<InstanceId>);
 
 impl InstanceIds {
-    /// Whether `instance` is one of them.
     pub fn contains(&self, instance: &InstanceId) -> bool {
         self.0.contains(instance)
     }

@@ -106,14 +106,14 @@ impl Address for AwsEipParameters {
         let ec2 = at.ec2.dry_run();
         let (allocation, private) = (&self.allocation_id, self.private_ip_address);
         let associate = async || ec2.associate(allocation, &at.interface, private).await;
-        match AwsError::permits(retry_transient(at.deadline, associate).await) {
+        match AwsError::from_dry_run(retry_transient(at.deadline, associate).await) {
             // The resource before this one brings the private address here.
             Err(error) if error.kind == ErrorKind::InvalidValue => {}
             answer => answer?,
         }
         if let Some(association) = address.association {
             let end = async || ec2.disassociate(&association.id).await;
-            AwsError::permits(retry_transient(at.deadline, end).await)?;
+            AwsError::from_dry_run(retry_transient(at.deadline, end).await)?;
         }
         Ok(())
     }

@@ -1,13 +1,8 @@
 //! The cluster of an AWS site: an Elastic IP, a secondary private address and an EBS volume
 //! that follow the PBX, and EC2 as the fencing device.
 
-use super::builders::{
-    NAME, chain, closer, every, file_system, heartbeat, ignored, members, operation, pbx, portsip,
-    primitive, properties, resource_defaults, seconds, setting, start_stop_monitor,
-};
-use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Resource, Setting,
-};
+use super::builders::*;
+use super::{Action, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Resource, Setting};
 use crate::ids::Region;
 use crate::site::{AwsFencing, AwsSite, Site};
 use crate::vars::{FencingAction, PrivipAgent};
@@ -19,7 +14,6 @@ const FENCED: u32 = 360;
 /// The same with a start after it.
 const FENCED_AND_STARTED: u32 = 720;
 
-/// The cluster.
 pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
     let mut resources = addresses(place);
     resources.push(volume(place));
@@ -61,7 +55,7 @@ pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
             watchdog: None,
         },
         drbd: None,
-        properties: fencing.into_iter().chain(properties()).collect(),
+        properties: [fencing, properties()].concat(),
         resource_defaults: resource_defaults(),
         resources: resources.into_iter().map(Resource::Primitive).collect(),
         constraints: constraints(),
@@ -76,38 +70,29 @@ fn with_region(mut parameters: Vec<Setting>, region: Option<&Region>) -> Vec<Set
 
 /// The virtual address on the node's interface in the VPC.
 fn privip(site: &AwsSite) -> Primitive {
-    let mut parameters = vec![setting("secondary_private_ip", site.vip)];
+    let address = setting("secondary_private_ip", site.vip);
     match site.privip_agent {
-        PrivipAgent::Portsip => Primitive {
-            id: "privip".into(),
-            agent: portsip("awsvip"),
-            why: "the virtual address, assigned to the node's interface in the VPC; the Elastic \
-                  IP comes along",
-            parameters: with_region(parameters, site.region.as_ref()),
-            meta: Vec::new(),
-            operations: start_stop_monitor(60, 60, 10, 30),
-        },
-        PrivipAgent::Heartbeat => {
-            parameters.push(setting("api_delay", 0));
-            let operations = vec![
+        PrivipAgent::Portsip => primitive(
+            "privip",
+            ocf("portsip", "awsvip"),
+            "the virtual address, assigned to the node's interface in the VPC; the Elastic IP comes along",
+            with_region(vec![address], site.region.as_ref()),
+            start_stop_monitor(60, 60, 10, 30),
+        ),
+        PrivipAgent::Heartbeat => primitive(
+            "privip",
+            ocf("heartbeat", "awsvip"),
+            "the virtual address, assigned to the node's interface in the VPC. The monitor of this agent asks \
+             EC2 and takes a throttled or slow answer for a lost address, so a failure of it is shown and not \
+             acted on: eip's monitor, which asks the instance metadata, sees a lost address too. The agent's \
+             3 s pause after a call would be time without service. It has no region parameter in Debian 12",
+            vec![address, setting("api_delay", 0)],
+            vec![
                 operation(Action::Start, 60),
                 operation(Action::Stop, 60),
-                ignored(operation(every(30), 30)),
-            ];
-            Primitive {
-                id: "privip".into(),
-                agent: heartbeat("awsvip"),
-                why: "the virtual address, assigned to the node's interface in the VPC. The \
-                      monitor of this agent asks EC2 and takes a throttled or slow answer for a \
-                      lost address, so a failure of it is shown and not acted on: eip's monitor, \
-                      which asks the instance metadata, sees a lost address too. The agent's 3 s \
-                      pause after a call would be time without service. It has no region \
-                      parameter in Debian 12",
-                parameters,
-                meta: Vec::new(),
-                operations,
-            }
-        }
+                ignored(operation(monitor(30, None, None), 30)),
+            ],
+        ),
     }
 }
 
@@ -120,7 +105,7 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
     vec![
         primitive(
             "eip",
-            portsip("awseip"),
+            ocf("portsip", "awseip"),
             "the Elastic IP, associated with the virtual address",
             with_region(eip, site.region.as_ref()),
             start_stop_monitor(60, 60, 10, 30),
@@ -128,14 +113,14 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
         privip(site),
         primitive(
             "vip",
-            heartbeat("IPaddr2"),
+            ocf("heartbeat", "IPaddr2"),
             "the virtual address, on the node's interface",
             vec![setting("ip", site.vip), setting("cidr_netmask", 32)],
             start_stop_monitor(30, 30, 10, 20),
         ),
         primitive(
             "src_pkt_ip",
-            portsip("awsipsrcaddr"),
+            ocf("portsip", "awsipsrcaddr"),
             "the virtual address as the source of what the node sends",
             vec![setting("ipaddress", site.vip)],
             start_stop_monitor(30, 30, 10, 20),
@@ -145,11 +130,9 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
 
 fn volume(site: &AwsSite) -> Primitive {
     let mut operations = start_stop_monitor(180, 180, 10, 30);
-    operations.push(operation(closer(60, 5), 30));
+    operations.push(operation(monitor(60, Some(5), None), 30));
     let mut parameters = vec![setting("volume_id", &site.volume)];
-    if let Some(name) = &site.device.attached_as {
-        parameters.push(setting("device", name));
-    }
+    parameters.extend((site.device.attached_as.iter()).map(|name| setting("device", name)));
     if let AwsFencing::Ec2(_) = site.fencing {
         let instances: Vec<String> = site.instances.iter().map(ToString::to_string).collect();
         parameters.push(setting("cluster_instances", instances.join(" ")).because(
@@ -158,23 +141,39 @@ fn volume(site: &AwsSite) -> Primitive {
              sure of that",
         ));
     }
-    Primitive {
-        id: "ebs".into(),
-        agent: portsip("awsebs"),
-        why: "the volume, attached to the node. Detaching it from where it was and \
-              attaching it here are minutes on a bad day. The second monitor reads a block \
-              past the page cache: a volume can be attached and hang. Neither asks EC2",
-        parameters: with_region(parameters, site.region.as_ref()),
-        meta: Vec::new(),
+    primitive(
+        "ebs",
+        ocf("portsip", "awsebs"),
+        "the volume, attached to the node. Detaching it from where it was and attaching it here are minutes \
+         on a bad day. The second monitor reads a block past the page cache: a volume can be attached and \
+         hang. Neither asks EC2",
+        with_region(parameters, site.region.as_ref()),
         operations,
-    }
+    )
 }
 
 fn fencing(site: &Site, place: &AwsSite, action: FencingAction) -> Primitive {
     let map: Vec<String> = (site.nodes.iter().zip(&place.instances))
         .map(|(node, instance)| format!("{}:{instance}", node.name))
         .collect();
-    let parameters = vec![
+    let (timeout, why) = match action {
+        FencingAction::Off => (
+            FENCED,
+            "EC2 stops a lost node. Recovery begins at `stopped` and waits for no start; the node stays off \
+             until somebody starts it (fencing_action: reboot has it started, and recovery wait for that). \
+             fence_aws gives up at once while the instance is between two states, so Pacemaker tries again \
+             and again within the time limit. That EC2 cannot be reached is shown and not acted on: a device \
+             that is stopped for it would fence no more when EC2 is back",
+        ),
+        FencingAction::Reboot => (
+            FENCED_AND_STARTED,
+            "EC2 stops a lost node and starts it again; recovery waits for both (fencing_action: off would \
+             wait for `stopped` alone). fence_aws gives up at once while the instance is between two states, \
+             so Pacemaker tries again and again within the time limit. That EC2 cannot be reached is shown \
+             and not acted on: a device that is stopped for it would fence no more when EC2 is back",
+        ),
+    };
+    let common = vec![
         setting("pcmk_host_map", map.join(";")),
         setting("power_timeout", STOPPED),
         setting("pcmk_off_timeout", seconds(FENCED)),
@@ -182,54 +181,23 @@ fn fencing(site: &Site, place: &AwsSite, action: FencingAction) -> Primitive {
         setting("pcmk_monitor_timeout", seconds(120)),
         setting("pcmk_status_timeout", seconds(120)),
     ];
-    let mut parameters = with_region(parameters, place.region.as_ref());
-    let (timeout, why) = match action {
-        FencingAction::Off => (
-            FENCED,
-            "EC2 stops a lost node. Recovery begins at `stopped` and waits for no start; the \
-             node stays off until somebody starts it (fencing_action: reboot has it started, and \
-             recovery wait for that). fence_aws gives up at once while the instance is between \
-             two states, so Pacemaker tries again and again within the time limit. That EC2 cannot \
-             be reached is shown and not acted on: a device that is stopped for it would fence no \
-             more when EC2 is back",
-        ),
-        FencingAction::Reboot => (
-            FENCED_AND_STARTED,
-            "EC2 stops a lost node and starts it again; recovery waits for both (fencing_action: \
-             off would wait for `stopped` alone). fence_aws gives up at once while the instance is \
-             between two states, so Pacemaker tries again and again within the time limit. That \
-             EC2 cannot be reached is shown and not acted on: a device that is stopped for it would \
-             fence no more when EC2 is back",
-        ),
-    };
+    let mut parameters = with_region(common, place.region.as_ref());
     parameters.extend([
         setting("pcmk_reboot_retries", 60),
         setting("pcmk_reboot_timeout", seconds(timeout)),
         setting("pcmk_reboot_action", action),
     ]);
-    Primitive {
-        id: "fencing".into(),
-        agent: Agent::Stonith {
-            name: "fence_aws".into(),
-        },
-        why,
-        parameters,
-        meta: Vec::new(),
-        operations: vec![
-            operation(Action::Start, 120),
-            ignored(operation(every(300), 120)),
-        ],
-    }
+    stonith("fencing", "fence_aws", why, parameters, 120)
 }
 
 fn constraints() -> Vec<Constraint> {
     vec![
-        chain(
+        constraint(
             "portsip-together",
             ConstraintKind::Together,
             "all on one node: what cannot run there takes the others with it. Not a \
              group, which would start one after the other what can start at once",
-            &[
+            [set(&[
                 "ebs",
                 "datapath_fs",
                 "privip",
@@ -237,27 +205,27 @@ fn constraints() -> Vec<Constraint> {
                 "vip",
                 "src_pkt_ip",
                 "pbx",
-            ],
+            ])],
         ),
-        chain(
+        constraint(
             "portsip-addresses",
             ConstraintKind::InOrder,
             "the Elastic IP needs the address on the interface. The source address comes \
              after both: a node that sends from an address without an Elastic IP reaches \
              EC2 no more, and what it sends from an address that is not its own the VPC drops",
-            &["privip", "eip", "src_pkt_ip", "pbx"],
+            [set(&["privip", "eip", "src_pkt_ip", "pbx"])],
         ),
-        chain(
+        constraint(
             "portsip-source",
             ConstraintKind::InOrder,
             "an address must be on the interface to be a source",
-            &["vip", "src_pkt_ip"],
+            [set(&["vip", "src_pkt_ip"])],
         ),
-        chain(
+        constraint(
             "portsip-storage",
             ConstraintKind::InOrder,
             "storage comes up beside the addresses; the PBX needs both",
-            &["ebs", "datapath_fs", "pbx"],
+            [set(&["ebs", "datapath_fs", "pbx"])],
         ),
     ]
 }

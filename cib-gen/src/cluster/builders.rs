@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::{
     Action, Agent, Constraint, ConstraintKind, Member, OnFail, Operation, Primitive, ResourceSet,
-    Setting,
+    Role, Setting,
 };
 use crate::site::{Node, Site, WEB_PORT};
 use crate::vars::SipTransport;
@@ -12,13 +12,14 @@ use crate::vars::SipTransport;
 /// The name that the vendor gives the cluster.
 pub(super) const NAME: &str = "ha_cluster";
 
-/// The nodes as Corosync and DRBD know them.
 pub(super) fn members(site: &Site) -> Vec<Member> {
-    let member = |node: &Node| Member {
-        name: node.name.to_string(),
-        address: node.address,
-    };
-    site.nodes.iter().map(member).collect()
+    let nodes = site.nodes.iter();
+    nodes
+        .map(|Node { name, address }| Member {
+            name: name.to_string(),
+            address: *address,
+        })
+        .collect()
 }
 
 /// Meta attributes that hold for every resource, wherever the cluster is.
@@ -48,53 +49,47 @@ pub(super) fn properties() -> Vec<Setting> {
     ]
 }
 
-/// The PBX itself.
 pub(super) fn pbx(site: &Site, vip: Ipv4Addr) -> Primitive {
     let mut operations = start_stop_monitor(300, 180, 10, 60);
-    operations.push(operation(closer(30, 10), 60));
+    operations.push(operation(monitor(30, Some(10), None), 60));
     let pbx = &site.pbx;
+    let (transport, port, web_port) = (pbx.sip_transport, pbx.sip_port, pbx.web_port);
+    let other_port = port.filter(|_| port != transport.port());
+    // What is the agent's default is not written.
+    let optional = [
+        (transport != SipTransport::Udp).then(|| setting("sip_transport", transport)),
+        other_port.map(|port| setting("sip_port", port)),
+        (web_port != WEB_PORT).then(|| setting("web_port", web_port)),
+    ];
     let mut parameters = vec![
         setting("ip_address", vip),
         setting("data_path", &pbx.data_path),
     ];
-    if pbx.sip_transport != SipTransport::Udp {
-        parameters.push(setting("sip_transport", pbx.sip_transport));
-    }
-    if let Some(port) = pbx.sip_port
-        && pbx.sip_port != pbx.sip_transport.port()
-    {
-        parameters.push(setting("sip_port", port));
-    }
-    if pbx.web_port != WEB_PORT {
-        parameters.push(setting("web_port", pbx.web_port));
-    }
-    Primitive {
-        id: "pbx".into(),
-        agent: portsip("pbx"),
-        why: "the containers of the PBX. The database may have to recover first. The second \
-              monitor asks the PBX over SIP and its web portal: containers can run and not answer",
+    parameters.extend(optional.into_iter().flatten());
+    primitive(
+        "pbx",
+        ocf("portsip", "pbx"),
+        "the containers of the PBX. The database may have to recover first. The second monitor asks the PBX \
+         over SIP and its web portal: containers can run and not answer",
         parameters,
-        meta: Vec::new(),
         operations,
-    }
+    )
 }
 
-/// The file system with the PBX's data.
 pub(super) fn file_system(site: &Site, device: &str) -> Primitive {
-    Primitive {
-        id: "datapath_fs".into(),
-        agent: heartbeat("Filesystem"),
-        why: "the file system on it. After a power cut mounting replays the journal. \
-              noatime: reading a recording need not write to the volume",
-        parameters: vec![
+    primitive(
+        "datapath_fs",
+        ocf("heartbeat", "Filesystem"),
+        "the file system on it. After a power cut mounting replays the journal. noatime: reading a \
+         recording need not write to the volume",
+        vec![
             setting("device", device),
             setting("directory", &site.pbx.data_path),
             setting("fstype", "xfs"),
             setting("options", "noatime"),
         ],
-        meta: Vec::new(),
-        operations: start_stop_monitor(120, 120, 10, 40),
-    }
+        start_stop_monitor(120, 120, 10, 40),
+    )
 }
 
 /// A resource without meta attributes of its own.
@@ -115,18 +110,34 @@ pub(super) fn primitive(
     }
 }
 
-/// A constraint over one chain.
-pub(super) fn chain(
+/// A fencing device. Its monitor's failure is shown and not acted on.
+pub(super) fn stonith(
+    id: &str,
+    agent: impl ToString,
+    why: &'static str,
+    parameters: Vec<Setting>,
+    timeout: u32,
+) -> Primitive {
+    let name = agent.to_string();
+    let operations = vec![
+        operation(Action::Start, timeout),
+        ignored(operation(monitor(300, None, None), timeout)),
+    ];
+    primitive(id, Agent::Stonith { name }, why, parameters, operations)
+}
+
+pub(super) fn constraint<const N: usize>(
     id: &'static str,
     kind: ConstraintKind,
     why: &'static str,
-    resources: &[&'static str],
+    sets: [ResourceSet; N],
 ) -> Constraint {
+    let sets = sets.into();
     Constraint {
         id,
         kind,
         why,
-        sets: vec![set(resources)],
+        sets,
     }
 }
 
@@ -144,48 +155,28 @@ pub(super) fn promoted(resource: &'static str) -> ResourceSet {
     }
 }
 
-pub(super) fn portsip(name: &'static str) -> Agent {
-    Agent::Ocf {
-        provider: "portsip",
-        name,
-    }
-}
-
-pub(super) fn heartbeat(name: &'static str) -> Agent {
-    Agent::Ocf {
-        provider: "heartbeat",
-        name,
-    }
+pub(super) fn ocf(provider: &'static str, name: &'static str) -> Agent {
+    Agent::Ocf { provider, name }
 }
 
 pub(super) fn start_stop_monitor(
     start: u32,
     stop: u32,
     interval: u32,
-    monitor: u32,
+    timeout: u32,
 ) -> Vec<Operation> {
     vec![
         operation(Action::Start, start),
         operation(Action::Stop, stop),
-        operation(every(interval), monitor),
+        operation(monitor(interval, None, None), timeout),
     ]
 }
 
-/// A monitor in whatever role.
-pub(super) fn every(interval: u32) -> Action {
+pub(super) fn monitor(interval: u32, level: Option<u32>, role: Option<Role>) -> Action {
     Action::Monitor {
         interval,
-        level: None,
-        role: None,
-    }
-}
-
-/// A monitor that looks closer.
-pub(super) fn closer(interval: u32, level: u32) -> Action {
-    Action::Monitor {
-        interval,
-        level: Some(level),
-        role: None,
+        level,
+        role,
     }
 }
 
@@ -193,7 +184,7 @@ pub(super) fn seconds(n: u32) -> String {
     format!("{n}s")
 }
 
-pub(super) fn setting(name: &str, value: impl ToString) -> Setting {
+pub(crate) fn setting(name: &str, value: impl ToString) -> Setting {
     Setting {
         name: name.to_owned(),
         value: value.to_string(),
@@ -202,7 +193,6 @@ pub(super) fn setting(name: &str, value: impl ToString) -> Setting {
 }
 
 impl Setting {
-    /// The setting, and why it has this value.
     pub(super) fn because(self, why: &'static str) -> Setting {
         let why = Some(why);
         Setting { why, ..self }

@@ -9,7 +9,6 @@ pub(super) const DATA: &str = "pbxdata";
 /// The device that it becomes.
 pub(super) const DEVICE: &str = "/dev/drbd1";
 
-/// The resource file's content.
 pub(super) fn resource(site: &Site, place: &LanSite) -> Drbd {
     let fenced = place.fencing != LanFencing::None;
     let section = |name, options| DrbdSection { name, options };

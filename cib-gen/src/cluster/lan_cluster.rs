@@ -1,25 +1,20 @@
 //! The cluster of a LAN site: the data on DRBD, promoted on one node, a virtual address that
 //! follows it, and a watchdog or a fence agent.
 
-use super::builders::{
-    NAME, chain, every, file_system, heartbeat, ignored, members, operation, pbx, promoted,
-    properties, resource_defaults, seconds, set, setting, start_stop_monitor,
-};
+use super::builders::*;
 use super::drbd_resource::{self, DATA};
 use super::{
-    Action, Agent, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Promotable, Resource,
-    Role, Setting, Watchdog,
+    Action, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Promotable, Resource, Role,
+    Setting, Watchdog,
 };
 use crate::ids::{FenceAgent, FencingOptions};
 use crate::site::{LanFencing, LanSite, Site};
 use crate::vars::FencingAction;
 
-/// The clone that runs the DRBD resource.
 const CLONE: &str = "drbd_devpath-clone";
 /// Seconds after which a node that feeds its watchdog no more is reset: SBD's own default.
 const WATCHDOG: u32 = 5;
 
-/// The cluster.
 pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
     let mut primitives = vec![
         address(place),
@@ -33,12 +28,14 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
         Resource::Promotable(data(site)),
     ];
     resources.extend(primitives.into_iter().map(Resource::Primitive));
+    let is_unfenced = place.fencing == LanFencing::None;
+    let warning = is_unfenced.then(|| NO_FENCING.to_owned());
     let watchdog = (place.fencing == LanFencing::Watchdog).then_some(Watchdog {
         device: "/dev/watchdog",
         timeout: WATCHDOG,
     });
     Cluster {
-        warnings: warnings(&place.fencing),
+        warnings: Vec::from_iter(warning),
         corosync: Corosync {
             name: NAME,
             nodes: members(site),
@@ -50,10 +47,7 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
             watchdog,
         },
         drbd: Some(drbd_resource::resource(site, place)),
-        properties: fencing_properties(&place.fencing)
-            .into_iter()
-            .chain(properties())
-            .collect(),
+        properties: [fencing_properties(&place.fencing), properties()].concat(),
         resource_defaults: resource_defaults(),
         resources,
         constraints: constraints(),
@@ -62,77 +56,68 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
 
 /// What DRBD thinks of its data, where an operator can see it.
 fn attributes() -> Primitive {
-    Primitive {
-        id: "drbd_attr".into(),
-        agent: Agent::Ocf {
-            provider: "linbit",
-            name: "drbd-attr",
-        },
-        why: "what DRBD thinks of the active node's data, as a node attribute (pcs status --full). \
-              Nothing depends on it, so nothing is moved for it, and no node is fenced",
-        parameters: Vec::new(),
-        meta: vec![setting("resource-stickiness", 0).because(
-            "it starts before anything is promoted, and then follows the promoted copy; with \
-             the default it would stay where it started, and could hold a promotion there",
-        )],
-        operations: vec![
+    let attributes = primitive(
+        "drbd_attr",
+        ocf("linbit", "drbd-attr"),
+        "what DRBD thinks of the active node's data, as a node attribute (pcs status --full). Nothing \
+         depends on it, so nothing is moved for it, and no node is fenced",
+        Vec::new(),
+        vec![
             operation(Action::Start, 20),
             ignored(operation(Action::Stop, 20)),
-            ignored(operation(every(60), 20)),
+            ignored(operation(monitor(60, None, None), 20)),
         ],
-    }
+    );
+    let stickiness = setting("resource-stickiness", 0).because(
+        "it starts before anything is promoted, and then follows the promoted copy; with the default it \
+         would stay where it started, and could hold a promotion there",
+    );
+    let meta = vec![stickiness];
+    Primitive { meta, ..attributes }
 }
 
 fn data(site: &Site) -> Promotable {
-    let role = |interval, role| Action::Monitor {
-        interval,
-        level: None,
-        role: Some(role),
-    };
+    let primitive = primitive(
+        "drbd_devpath",
+        ocf("linbit", "drbd"),
+        "the data, replicated to every node and writable on the one where it is promoted. The time limits \
+         are those that the agent asks for",
+        vec![setting("drbd_resource", DATA)],
+        vec![
+            operation(Action::Start, 240),
+            operation(Action::Stop, 100),
+            operation(Action::Promote, 90),
+            operation(Action::Demote, 90),
+            operation(Action::Notify, 90),
+            operation(monitor(10, None, Some(Role::Promoted)), 20),
+            operation(monitor(20, None, Some(Role::Unpromoted)), 20),
+        ],
+    );
+    let meta = vec![
+        setting("clone-max", site.nodes.len()),
+        setting("clone-node-max", 1),
+        setting("notify", true).because("DRBD's agent counts on being told what its peers do"),
+        setting("promotable", true),
+        setting("promoted-max", 1),
+        setting("promoted-node-max", 1),
+    ];
     Promotable {
         id: CLONE,
-        primitive: Primitive {
-            id: "drbd_devpath".into(),
-            agent: Agent::Ocf {
-                provider: "linbit",
-                name: "drbd",
-            },
-            why: "the data, replicated to every node and writable on the one where it is \
-                  promoted. The time limits are those that the agent asks for",
-            parameters: vec![setting("drbd_resource", DATA)],
-            meta: Vec::new(),
-            operations: vec![
-                operation(Action::Start, 240),
-                operation(Action::Stop, 100),
-                operation(Action::Promote, 90),
-                operation(Action::Demote, 90),
-                operation(Action::Notify, 90),
-                operation(role(10, Role::Promoted), 20),
-                operation(role(20, Role::Unpromoted), 20),
-            ],
-        },
-        meta: vec![
-            setting("clone-max", site.nodes.len()),
-            setting("clone-node-max", 1),
-            setting("notify", true).because("DRBD's agent counts on being told what its peers do"),
-            setting("promotable", true),
-            setting("promoted-max", 1),
-            setting("promoted-node-max", 1),
-        ],
+        primitive,
+        meta,
     }
 }
 
 fn address(site: &LanSite) -> Primitive {
     let mut parameters = vec![setting("ip", site.vip)];
     parameters.extend(netmask(site));
-    Primitive {
-        id: "vip".into(),
-        agent: heartbeat("IPaddr2"),
-        why: "the virtual address, on the interface that the node has in its network",
+    primitive(
+        "vip",
+        ocf("heartbeat", "IPaddr2"),
+        "the virtual address, on the interface that the node has in its network",
         parameters,
-        meta: Vec::new(),
-        operations: start_stop_monitor(30, 30, 10, 20),
-    }
+        start_stop_monitor(30, 30, 10, 20),
+    )
 }
 
 fn source(site: &LanSite) -> Primitive {
@@ -144,14 +129,13 @@ fn source(site: &LanSite) -> Primitive {
          place, and a node that loses the virtual address would lose its way to the LAN and be \
          fenced",
     ));
-    Primitive {
-        id: "src_pkt_ip".into(),
-        agent: heartbeat("IPsrcaddr"),
-        why: "the virtual address as the source of what the node sends",
+    primitive(
+        "src_pkt_ip",
+        ocf("heartbeat", "IPsrcaddr"),
+        "the virtual address as the source of what the node sends",
         parameters,
-        meta: Vec::new(),
-        operations: start_stop_monitor(30, 30, 10, 20),
-    }
+        start_stop_monitor(30, 30, 10, 20),
+    )
 }
 
 /// The prefix, if it is known; else the agents take that of the route to the address.
@@ -198,10 +182,8 @@ fn device(
         None => setting("pcmk_host_list", hosts),
     };
     let own = own.into_iter().flat_map(FencingOptions::iter);
-    let written = options
-        .iter()
-        .chain(own)
-        .filter(|(name, _)| *name != "plug");
+    let written = options.iter().chain(own);
+    let written = written.filter(|(name, _)| *name != "plug");
     let mut parameters = vec![target];
     parameters.extend(written.map(|(name, value)| setting(name, value)));
     parameters.push(setting("pcmk_reboot_action", action).because(match action {
@@ -210,20 +192,9 @@ fn device(
             "a fenced node is started again, and its copy of the data catches up"
         }
     }));
-    Primitive {
-        id: id.into(),
-        agent: Agent::Stonith {
-            name: agent.to_string(),
-        },
-        why: "what turns a lost node off. That the device cannot be reached is shown and not \
-              acted on: a device that is stopped for it would fence no more when it is back",
-        parameters,
-        meta: Vec::new(),
-        operations: vec![
-            operation(Action::Start, 60),
-            ignored(operation(every(300), 60)),
-        ],
-    }
+    let why = "what turns a lost node off. That the device cannot be reached is shown and not acted on: a \
+        device that is stopped for it would fence no more when it is back";
+    stonith(id, agent, why, parameters, 60)
 }
 
 fn fencing_properties(fencing: &LanFencing) -> Vec<Setting> {
@@ -243,51 +214,42 @@ fn fencing_properties(fencing: &LanFencing) -> Vec<Setting> {
     }
 }
 
-fn warnings(fencing: &LanFencing) -> Vec<String> {
-    match fencing {
-        LanFencing::None => vec![
-            "WARNING: fencing: none. Nothing makes sure that a lost node is dead before its work \
-             is taken over. A node that hangs or is cut off and comes back can still hold the \
-             virtual address and run a second PBX; DRBD's quorum keeps it from the data, and from \
-             nothing else. Delete `fencing: none` from vars.yml to have a watchdog reset a lost \
-             node (fencing: sbd), or name a fence agent."
-                .to_owned(),
-        ],
-        LanFencing::Watchdog | LanFencing::Agent { .. } => Vec::new(),
-    }
-}
+const NO_FENCING: &str = "WARNING: fencing: none. Nothing makes sure that a lost node is dead before its work \
+    is taken over. A node that hangs or is cut off and comes back can still hold the virtual address and run \
+    a second PBX; DRBD's quorum keeps it from the data, and from nothing else. Delete `fencing: none` from \
+    vars.yml to have a watchdog reset a lost node (fencing: sbd), or name a fence agent.";
 
 fn constraints() -> Vec<Constraint> {
     vec![
-        Constraint {
-            id: "portsip-together",
-            kind: ConstraintKind::Together,
-            why: "all on the node where the data is promoted: what cannot run there takes the \
-                  others with it. Not a group, which would start one after the other what can \
-                  start at once",
-            sets: vec![
+        constraint(
+            "portsip-together",
+            ConstraintKind::Together,
+            "all on the node where the data is promoted: what cannot run there takes the \
+             others with it. Not a group, which would start one after the other what can \
+             start at once",
+            [
                 set(&["datapath_fs", "vip", "src_pkt_ip", "pbx"]),
                 promoted(CLONE),
             ],
-        },
-        Constraint {
-            id: "portsip-attributes",
-            kind: ConstraintKind::Near { score: 50 },
-            why: "the active node's data is what an operator wants to see first",
-            sets: vec![set(&["drbd_attr"]), promoted(CLONE)],
-        },
-        Constraint {
-            id: "portsip-storage",
-            kind: ConstraintKind::InOrder,
-            why: "only promoted data can be mounted; the PBX needs it",
-            sets: vec![promoted(CLONE), set(&["datapath_fs", "pbx"])],
-        },
-        chain(
+        ),
+        constraint(
+            "portsip-attributes",
+            ConstraintKind::Near { score: 50 },
+            "the active node's data is what an operator wants to see first",
+            [set(&["drbd_attr"]), promoted(CLONE)],
+        ),
+        constraint(
+            "portsip-storage",
+            ConstraintKind::InOrder,
+            "only promoted data can be mounted; the PBX needs it",
+            [promoted(CLONE), set(&["datapath_fs", "pbx"])],
+        ),
+        constraint(
             "portsip-addresses",
             ConstraintKind::InOrder,
             "an address must be on the interface to be a source. The addresses come up beside \
              the storage; the PBX needs both",
-            &["vip", "src_pkt_ip", "pbx"],
+            [set(&["vip", "src_pkt_ip", "pbx"])],
         ),
     ]
 }

@@ -13,6 +13,7 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 use crate::site::{Place, Site};
+pub(crate) use builders::setting;
 
 /// Where nothing says in which region the site is.
 const NO_REGION: &str = "WARNING: the region is not known, so it is not written into the cluster. The \
@@ -20,29 +21,24 @@ const NO_REGION: &str = "WARNING: the region is not known, so it is not written 
     in the AWS configuration alone (sudo aws configure set region us-west-1, on every node): a node \
     without it can fence no other. Write `region: us-west-1` into vars.yml, or give --region.";
 
-/// A cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cluster {
     /// What a reader of any rendering must be told.
     pub warnings: Vec<String>,
-    /// What Corosync is told.
     pub corosync: Corosync,
     /// The DRBD resource, where the data is on one.
     pub drbd: Option<Drbd>,
-    /// Cluster properties.
     pub properties: Vec<Setting>,
     /// Meta attributes of resources that do not set them.
     pub resource_defaults: Vec<Setting>,
     /// Resources, in the order in which `pcs status` lists them.
     pub resources: Vec<Resource>,
-    /// Constraints.
     pub constraints: Vec<Constraint>,
 }
 
 /// What has to be known before Pacemaker runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Corosync {
-    /// The cluster's name.
     pub name: &'static str,
     /// The nodes, in the order of vars.yml.
     pub nodes: Vec<Member>,
@@ -52,19 +48,14 @@ pub struct Corosync {
     pub watchdog: Option<Watchdog>,
 }
 
-/// A node as Corosync knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Member {
-    /// Its name.
     pub name: String,
-    /// Its address.
     pub address: Ipv4Addr,
 }
 
-/// Diskless SBD.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Watchdog {
-    /// The watchdog device of every node.
     pub device: &'static str,
     /// Seconds after which the watchdog resets a node that feeds it no more.
     pub timeout: u32,
@@ -73,50 +64,37 @@ pub struct Watchdog {
 /// The DRBD resource: the same on every node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drbd {
-    /// Its name.
     pub name: &'static str,
     /// The device that DRBD makes.
     pub device: &'static str,
-    /// The number of that device.
     pub minor: u32,
     /// The disk of each node, whole.
     pub disk: String,
-    /// The LVM volume group on it.
     pub volume_group: &'static str,
     /// The logical volume in that, which DRBD stores on.
     pub logical_volume: &'static str,
-    /// The size of that.
     pub size: String,
     /// The TCP port that the peers talk on.
     pub port: u16,
-    /// The peers.
     pub peers: Vec<Member>,
-    /// Its options, by section.
     pub sections: Vec<DrbdSection>,
 }
 
-/// A section of a DRBD resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DrbdSection {
-    /// Its name.
     pub name: &'static str,
-    /// Its options.
     pub options: Vec<Setting>,
 }
 
 /// A name, a value, and why it is that value where that is not plain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// Name.
     pub name: String,
-    /// Value.
     pub value: String,
-    /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
 }
 
-/// What Pacemaker runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Resource {
@@ -126,56 +104,39 @@ pub enum Resource {
     Promotable(Promotable),
 }
 
-/// A resource that runs on every node and is promoted on one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Promotable {
-    /// The id of the clone.
     pub id: &'static str,
-    /// What runs on each node.
     pub primitive: Primitive,
-    /// The clone's meta attributes.
     pub meta: Vec<Setting>,
 }
 
-/// A resource that runs once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Primitive {
-    /// Its id.
     pub id: String,
-    /// What runs it.
     pub agent: Agent,
-    /// What it is for.
     pub why: &'static str,
     /// Its instance attributes.
     pub parameters: Vec<Setting>,
-    /// Its meta attributes.
     pub meta: Vec<Setting>,
-    /// Its operations.
     pub operations: Vec<Operation>,
 }
 
-/// A resource agent or a fence agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "class", rename_all = "lowercase")]
 pub enum Agent {
     /// `ocf:PROVIDER:NAME`.
     Ocf {
-        /// Provider.
         provider: &'static str,
-        /// Name.
         name: &'static str,
     },
-    /// A fence agent.
     Stonith {
-        /// Name.
         name: String,
     },
 }
 
-/// An operation and its limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Operation {
-    /// Which.
     #[serde(flatten)]
     pub action: Action,
     /// Seconds after which it has failed.
@@ -185,17 +146,12 @@ pub struct Operation {
     pub on_fail: Option<OnFail>,
 }
 
-/// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
-    /// Starts the resource.
     Start,
-    /// Stops it.
     Stop,
-    /// Promotes it.
     Promote,
-    /// Demotes it.
     Demote,
     /// Tells it what happens to its peers.
     Notify,
@@ -206,22 +162,17 @@ pub enum Action {
         /// How closely: `OCF_CHECK_LEVEL`.
         #[serde(skip_serializing_if = "Option::is_none")]
         level: Option<u32>,
-        /// Only in this role.
         #[serde(skip_serializing_if = "Option::is_none")]
         role: Option<Role>,
     },
 }
 
-/// A role of a promotable resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Role {
-    /// On the one node where it is promoted.
     Promoted,
-    /// On the others.
     Unpromoted,
 }
 
-/// What Pacemaker does when an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFail {
@@ -229,15 +180,11 @@ pub enum OnFail {
     Ignore,
 }
 
-/// A constraint over sets of resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Constraint {
-    /// Its id.
     pub id: &'static str,
-    /// Which kind.
     #[serde(flatten)]
     pub kind: ConstraintKind,
-    /// Why.
     pub why: &'static str,
     /// The sets. In an order the first comes first; what is together runs where the last
     /// set runs.
@@ -247,29 +194,23 @@ pub struct Constraint {
 /// Resources of a constraint, each bound to the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResourceSet {
-    /// Their ids.
     pub resources: Vec<&'static str>,
     /// Whether the constraint is about them when they are promoted.
     pub promoted: bool,
 }
 
-/// What a constraint asks of its resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ConstraintKind {
     /// Each runs where the one before it runs, and nowhere else.
     Together,
     /// The same, if nothing speaks against it.
-    Near {
-        /// How much it weighs.
-        score: u32,
-    },
+    Near { score: u32 },
     /// Each starts when the one before it has started, and stops before that one stops.
     InOrder,
 }
 
 impl Cluster {
-    /// The cluster of a site.
     pub fn of(site: &Site) -> Cluster {
         match &site.place {
             Place::Aws(place) => {

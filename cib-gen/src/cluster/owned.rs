@@ -12,7 +12,6 @@ pub(crate) fn devices() -> impl Iterator<Item = String> {
     std::iter::once(OF_ALL.to_owned()).chain(of_nodes)
 }
 
-/// Whether a fencing device bears such a name.
 pub(crate) fn is_device(id: &str) -> bool {
     devices().any(|device| device == id)
 }
@@ -41,14 +40,11 @@ impl Primitive {
         }
     }
 
-    /// Whether a parameter is written by this vars.yml.
     pub(crate) fn asks(&self, name: &str) -> bool {
-        self.parameters
-            .iter()
-            .any(|parameter| parameter.name == name)
+        let mut parameters = self.parameters.iter();
+        parameters.any(|parameter| parameter.name == name)
     }
 
-    /// Whether a parameter is deleted where it is found.
     pub(crate) fn deletes(&self, name: &str) -> bool {
         self.harmful_when_left().contains(&name) && !self.asks(name)
     }

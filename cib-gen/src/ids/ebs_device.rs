@@ -4,10 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::storage::partition_of;
-use super::{DevicePath, Malformed, VolumeId, nvme_link};
+use super::{DevicePath, Malformed, VolumeId};
 use crate::mistake::Code;
 
-/// What `ebs_device` says of the volume's device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EbsDevice {
     /// udev's link by the volume's id. Nitro instances have it.
@@ -31,14 +30,6 @@ fn letter(name: &str, prefix: &str) -> Option<char> {
 }
 
 impl EbsDevice {
-    /// Whether a link is by the id of this volume; other forms name no volume.
-    pub fn is_of(&self, volume: &VolumeId) -> bool {
-        match self {
-            EbsDevice::Link(link) => link == &nvme_link(volume),
-            EbsDevice::Asked(_) | EbsDevice::Xen(_) => true,
-        }
-    }
-
     /// The name by which a Xen instance shows what was attached by `name`: `/dev/xvdf` for `/dev/sdf`.
     pub fn xen_name(name: &str) -> Option<String> {
         let name = name.strip_prefix("/dev/").unwrap_or(name);
@@ -60,9 +51,8 @@ impl FromStr for EbsDevice {
         let help = "delete this line to use the volume's link by its id. On Xen instances write /dev/xvdf to \
                     /dev/xvdp. For a device name of your choice write /dev/sdf to /dev/sdp";
         let wrong = |why: &str| Malformed::new(format!("`{text}` {why}"), help);
-        let path: DevicePath = text
-            .parse()
-            .map_err(|malformed: Malformed| Malformed::new(malformed.found, help))?;
+        let with_help = |malformed: Malformed| Malformed::new(malformed.found, help);
+        let path: DevicePath = text.parse().map_err(with_help)?;
         let name = text.rsplit('/').next().unwrap_or_default();
         if partition_of(name).is_some() {
             let found = format!("`{text}` is a partition; the file system is on the volume itself");
@@ -70,25 +60,21 @@ impl FromStr for EbsDevice {
         }
         if let Some(serial) = text.strip_prefix(LINKS) {
             let volume = serial.replacen("vol", "vol-", 1).parse::<VolumeId>();
-            return match volume {
-                Ok(_) => Ok(EbsDevice::Link(path)),
-                Err(_) => Err(wrong("is not the link of a volume by its id")),
-            };
+            let volume = volume.map_err(|_| wrong("is not the link of a volume by its id"));
+            return volume.map(|_| EbsDevice::Link(path));
         }
-        let forms = [
-            ("/dev/sd", EbsDevice::Asked as fn(DevicePath) -> EbsDevice),
-            ("/dev/xvd", EbsDevice::Xen),
-        ];
-        if let Some((prefix, form)) = forms.iter().find(|(prefix, _)| text.starts_with(prefix)) {
-            return match letter(text, prefix) {
-                Some(letter) if LETTERS.contains(&letter) => Ok(form(path)),
-                _ => Err(wrong("is not a name for a data volume")),
-            };
+        let is_data = |prefix| letter(text, prefix).is_some_and(|letter| LETTERS.contains(&letter));
+        match text {
+            _ if is_data("/dev/sd") => Ok(EbsDevice::Asked(path)),
+            _ if is_data("/dev/xvd") => Ok(EbsDevice::Xen(path)),
+            _ if text.starts_with("/dev/sd") || text.starts_with("/dev/xvd") => {
+                Err(wrong("is not a name for a data volume"))
+            }
+            _ => Err(wrong(
+                "does not name one volume for good: after the next attachment or start, another volume can \
+                 have that name",
+            )),
         }
-        Err(wrong(
-            "does not name one volume for good: after the next attachment or start, another volume can \
-             have that name",
-        ))
     }
 }
 
@@ -144,12 +130,6 @@ mod tests {
             let said = bad.parse::<EbsDevice>().unwrap_err();
             assert_eq!(said.code, Code::Partition, "{bad}: {said}");
         }
-    }
-
-    #[test]
-    fn a_link_is_of_one_volume() {
-        assert!(of(LINK).is_of(&"vol-0e06e1e9da3c49b67".parse().unwrap()));
-        assert!(!of(LINK).is_of(&"vol-0e06e1e9da3c49b68".parse().unwrap()));
     }
 
     #[test]

@@ -26,7 +26,6 @@ pub enum Target {
     Plug,
     /// The device knows its machines by name, as a hypervisor does: a node's own name will do.
     Name,
-    /// cib-gen does not know the agent.
     Unknown,
 }
 
@@ -68,20 +67,15 @@ impl FenceAgent {
 pub struct FencingOptions(Vec<(String, String)>);
 
 impl FencingOptions {
-    /// The options in the order in which they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        (self.0.iter()).map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of an option.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(n, _)| n == name)?;
         Some(&found.1)
     }
 
-    /// Whether an option is set.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -111,7 +105,6 @@ impl FromStr for FencingOptions {
     }
 }
 
-/// The name and the value of one option.
 fn option(word: &str) -> Result<(&str, &str), Malformed> {
     let example = "write NAME=VALUE words with spaces between them, such as `ip=192.168.1.231 \
                    username=fencing password_script=/etc/portsip-ha/bmc-password lanplus=1`";
@@ -121,37 +114,31 @@ fn option(word: &str) -> Result<(&str, &str), Malformed> {
     let named = only(name, "_-") && name.starts_with(|c: char| c.is_ascii_alphabetic());
     let unsafe_in_shell = |c: char| c.is_control() || "'\"\\`".contains(c);
     if !named || value.is_empty() || value.chars().any(unsafe_in_shell) {
-        return Err(Malformed::new(
-            format!("`{word}` is not NAME=VALUE"),
-            example,
-        ));
+        let found = format!("`{word}` is not NAME=VALUE");
+        return Err(Malformed::new(found, example));
     }
     if listed(SECRETS, name) {
-        return Err(Malformed::coded(
-            Code::Secret,
-            format!("`{name}` would be readable in the cluster's configuration"),
-            format!("write {name}_script=PATH: a program, mode 0700, that prints it on every node"),
-        ));
+        let found = format!("`{name}` would be readable in the cluster's configuration");
+        let help =
+            format!("write {name}_script=PATH: a program, mode 0700, that prints it on every node");
+        return Err(Malformed::coded(Code::Secret, found, help));
     }
     if name == "port" {
-        return Err(Malformed::new(
-            "`port` is the old name of `plug`",
-            format!("write plug={value}"),
-        ));
+        let help = format!("write plug={value}");
+        return Err(Malformed::new("`port` is the old name of `plug`", help));
     }
     if listed(OWN, name) {
-        return Err(Malformed::new(
-            format!("`{name}` is written by cib-gen"),
-            "delete it; `plug` in pbx01_fencing_options and so on says what the device calls a node, \
-             and `fencing_action` what the device does to it",
-        ));
+        let found = format!("`{name}` is written by cib-gen");
+        let help = "delete it; `plug` in pbx01_fencing_options and so on says what the device calls a node, \
+                    and `fencing_action` what the device does to it";
+        return Err(Malformed::new(found, help));
     }
     // It goes into pcmk_host_map, which `:` and `;` divide.
     if name == "plug" && !only(value, "._-/") {
-        return Err(Malformed::new(
-            format!("`{value}` cannot be a plug: it has more than letters, digits and ._-/"),
-            "write the number or name that the device has for the node",
-        ));
+        let found =
+            format!("`{value}` cannot be a plug: it has more than letters, digits and ._-/");
+        let help = "write the number or name that the device has for the node";
+        return Err(Malformed::new(found, help));
     }
     Ok((name, value))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{DevicePath, Malformed, digits};
+use super::{DevicePath, Malformed, accept, digits};
 use crate::mistake::Code;
 
 checked_text!(
@@ -13,18 +13,13 @@ checked_text!(
         let example = "write the path of the whole disk, such as /dev/sdb";
         let device: DevicePath = text.parse()?;
         let name = device.0.rsplit('/').next().unwrap_or_default();
-        match partition_of(name) {
-            Some(disk) => Err(Malformed::coded(
-                Code::Partition,
-                format!("`{text}` is a partition"),
-                format!("write {}{disk}, if nothing else is on that disk", &text[..text.len() - name.len()]),
-            )),
-            None if device.0.starts_with("/dev/drbd") => Err(Malformed::new(
-                format!("`{text}` is a device that DRBD makes, not a disk that DRBD stores on"),
-                example,
-            )),
-            None => Ok(()),
+        if let Some(disk) = partition_of(name) {
+            let directory = &text[..text.len() - name.len()];
+            let help = format!("write {directory}{disk}, if nothing else is on that disk");
+            return Err(Malformed::coded(Code::Partition, format!("`{text}` is a partition"), help));
         }
+        let is_disk = !text.starts_with("/dev/drbd");
+        accept(is_disk, text, "is a device that DRBD makes, not a disk that DRBD stores on", example)
     }
 );
 
@@ -38,20 +33,16 @@ pub(super) fn partition_of(name: &str) -> Option<&str> {
         return None;
     }
     // sda1, vdb2, xvdf1, but not dm-0, md0, loop0.
-    if ["sd", "vd", "hd", "xvd"].iter().any(|prefix| {
-        disk.strip_prefix(prefix)
-            .is_some_and(|l| !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase()))
-    }) {
+    let are_letters = |l: &str| !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase());
+    let mut with_letters = ["sd", "vd", "hd", "xvd"].iter();
+    if with_letters.any(|prefix| disk.strip_prefix(prefix).is_some_and(are_letters)) {
         return Some(disk);
     }
     // nvme0n1p1, mmcblk0p1: a disk whose name ends with a digit has a p before the number.
-    disk.strip_suffix('p')
-        .filter(|d| d.ends_with(|c: char| c.is_ascii_digit()))
-        .filter(|d| {
-            ["nvme", "mmcblk", "nbd", "loop", "md"]
-                .iter()
-                .any(|k| d.starts_with(k))
-        })
+    let mut with_digits = ["nvme", "mmcblk", "nbd", "loop", "md"].iter();
+    let disk = disk.strip_suffix('p')?;
+    let is_disk = disk.ends_with(|c: char| c.is_ascii_digit());
+    (is_disk && with_digits.any(|kind| disk.starts_with(kind))).then_some(disk)
 }
 
 /// A size as `lvcreate --size` takes it: `36G`, `49900M`, `1.5T`. Powers of 1024.
@@ -62,7 +53,6 @@ pub struct Size {
 }
 
 impl Size {
-    /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -81,10 +71,10 @@ impl FromStr for Size {
                        than the disk has";
         let wrong = |found: String| Malformed::new(found, example);
         let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let shift = match text[number.len()..].to_ascii_lowercase().as_str() {
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            "t" | "tb" | "tib" => 40,
+        let (unit, shift) = match text[number.len()..].to_ascii_lowercase().as_str() {
+            "m" | "mb" | "mib" => ('M', 20),
+            "g" | "gb" | "gib" => ('G', 30),
+            "t" | "tb" | "tib" => ('T', 40),
             "" => return Err(wrong(format!("`{text}` has no unit"))),
             unit => return Err(wrong(format!("`{unit}` is not a unit of a size"))),
         };
@@ -93,24 +83,14 @@ impl FromStr for Size {
         if !digits(whole) || !digits(part) || whole.len() > 6 || part.len() > 3 {
             return Err(wrong(format!("`{text}` is not a size")));
         }
-        let thousandths = format!("{whole}{part:0<3}")
-            .parse::<u64>()
-            .unwrap_or_default();
-        let bytes = (u128::from(thousandths) << shift) / 1000;
-        let bytes = u64::try_from(bytes).map_err(|_| wrong(format!("`{text}` is not a size")))?;
+        let thousandths: u128 = format!("{whole}{part:0<3}").parse().unwrap_or_default();
+        let bytes = u64::try_from((thousandths << shift) / 1000);
+        let bytes = bytes.map_err(|_| wrong(format!("`{text}` is not a size")))?;
         if bytes < 1 << 30 {
-            return Err(wrong(format!(
-                "`{text}` is less than a GiB: the PBX's data does not fit"
-            )));
+            let found = format!("`{text}` is less than a GiB: the PBX's data does not fit");
+            return Err(wrong(found));
         }
-        let unit = match shift {
-            20 => 'M',
-            30 => 'G',
-            _ => 'T',
-        };
-        Ok(Size {
-            text: format!("{number}{unit}"),
-            bytes,
-        })
+        let text = format!("{number}{unit}");
+        Ok(Size { text, bytes })
     }
 }

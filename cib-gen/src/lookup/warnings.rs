@@ -6,7 +6,6 @@ use ec2::{Gone, NodeFacts, SiteFacts};
 
 use super::named;
 
-/// The warnings, one line each.
 pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) -> Vec<String> {
     let names = |ids: &[&str]| {
         let names: Vec<String> = ids.iter().map(|id| named(instances, id)).collect();

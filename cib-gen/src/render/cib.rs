@@ -28,7 +28,6 @@ const WATCHDOG: &str =
      it. What sets it looks at SBD on every node first:
      cib-gen apply vars.yml";
 
-/// The XML, with what every rendering must tell its reader.
 pub fn cib(cluster: &Cluster) -> String {
     let mut notes = vec![heading(), LOAD.to_owned()];
     notes.extend((cluster.corosync.watchdog.iter()).map(|_| WATCHDOG.to_owned()));
@@ -38,7 +37,6 @@ pub fn cib(cluster: &Cluster) -> String {
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- {notes} -->\n{cib}")
 }
 
-/// The same as an element.
 pub(crate) fn cib_element(cluster: &Cluster) -> Element {
     let properties = (cluster.properties.iter()).filter(|p| p.name != WATCHDOG_TIMEOUT);
     let properties = properties.map(|property| {
@@ -81,7 +79,6 @@ fn nvset(name: &str, id: &str, settings: &[Setting]) -> Element {
     Element::new(name, &[("id", id)]).with(pairs)
 }
 
-/// Meta attributes, if there are any.
 fn meta(id: &str, settings: &[Setting]) -> Option<Element> {
     let id = format!("{id}-meta_attributes");
     (!settings.is_empty()).then(|| nvset("meta_attributes", &id, settings))

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Error;
+use crate::Mistakes;
 use crate::ids::Region;
 use crate::site::{AwsFencing, AwsSite, Place, Site};
 use crate::vars::FencingAction;
@@ -29,10 +29,7 @@ const DESCRIBE: &[&str] = &[
 /// a region also for the region. JSON has no comments, so the name of such a statement says it. A volume
 /// that is encrypted with a key of the customer needs more (such as `kms:CreateGrant` on that key); this
 /// belongs into the policy of the key.
-///
-/// # Errors
-/// A LAN has no IAM.
-pub fn iam_policy(site: &Site) -> Result<String, Error> {
+pub fn iam_policy(site: &Site) -> Result<String, Mistakes> {
     let Place::Aws(aws) = &site.place else {
         return Err(super::not_here(
             "this is a LAN site, and a LAN site has no IAM policy: nothing on its nodes calls AWS",
@@ -81,13 +78,11 @@ fn statements(aws: &AwsSite) -> Vec<Statement> {
     let mut interfaces: Vec<String> = (aws.interfaces.iter())
         .map(|id| arn("network-interface", id))
         .collect();
-    let mut names = ["MoveTheElasticIp", "MoveTheVirtualAddress"];
+    let (mut elastic_ip_sid, mut vip_sid) = ("MoveTheElasticIp", "MoveTheVirtualAddress");
     if interfaces.is_empty() {
         interfaces.push(arn("network-interface", &"*"));
-        names = [
-            "MoveTheElasticIpToAnyInterface",
-            "MoveTheVirtualAddressOnAnyInterface",
-        ];
+        elastic_ip_sid = "MoveTheElasticIpToAnyInterface";
+        vip_sid = "MoveTheVirtualAddressOnAnyInterface";
     }
     let volume = vec![arn("volume", &aws.volume)];
     let elastic_ip = vec![arn("elastic-ip", &aws.allocation)];
@@ -115,13 +110,13 @@ fn statements(aws: &AwsSite) -> Vec<Statement> {
         // AssociateAddress: elastic-ip, instance, network-interface.
         // DisassociateAddress: elastic-ip, network-interface.
         allow(
-            names[0],
+            elastic_ip_sid,
             &["ec2:AssociateAddress", "ec2:DisassociateAddress"],
             &[&elastic_ip, &instances, &interfaces],
         ),
         // Both: network-interface*. No condition key restricts the address.
         allow(
-            names[1],
+            vip_sid,
             &[
                 "ec2:AssignPrivateIpAddresses",
                 "ec2:UnassignPrivateIpAddresses",

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Error;
+use crate::Mistakes;
 use crate::cluster::Cluster;
 use crate::ids::FencingOptions;
 use crate::site::{AwsFencing, AwsSite, LanFencing, LanSite, Place, Site};
@@ -13,20 +13,10 @@ use crate::vars::FencingAction;
 /// when a field is added.
 const SHAPE: u32 = 1;
 
-/// The document, indented by two spaces. At the top:
-///
-/// | key | what |
-/// |---|---|
-/// | `shape` | the version of this shape, 1 |
-/// | `generator` | `name` and `version` of the program that wrote it |
-/// | `site` | what vars.yml and EC2 say: `nodes`, `virtual_address`, `pbx`, and `aws` or `lan`. What is not known is `null` |
-/// | `cluster` | the [`Cluster`], field by field: the source of all other renderings |
-///
-/// It contains no secret, only the names of files with keys and passwords.
-///
-/// # Errors
-/// None in practice: it writes into memory.
-pub fn json(site: &Site, cluster: &Cluster) -> Result<String, Error> {
+/// The document: `shape`; `generator`, the program that wrote it; `site`, what vars.yml and EC2 say, with `null` for
+/// what is not known; and `cluster`, the [`Cluster`] field by field. It contains no secret, only the names of files
+/// with keys and passwords.
+pub fn json(site: &Site, cluster: &Cluster) -> Result<String, Mistakes> {
     super::pretty(&Document {
         shape: SHAPE,
         generator: json!({ "name": "cib-gen", "version": env!("CARGO_PKG_VERSION") }),
@@ -81,8 +71,8 @@ fn aws_facts(aws: &AwsSite) -> Value {
         "admin": text(&aws.admin),
         "ssh_private_key_file": aws.ssh_private_key_file.to_string(),
         "fencing": match aws.fencing {
-            AwsFencing::Ec2(action) => fencing("ec2", Some(action), &[], &[]),
-            AwsFencing::None => fencing("none", None, &[], &[]),
+            AwsFencing::Ec2(action) => fencing("ec2", Some(action)),
+            AwsFencing::None => fencing("none", None),
         },
     })
 }
@@ -94,11 +84,13 @@ fn lan_facts(lan: &LanSite) -> Value {
         "size": lan.size.to_string(),
         "size_bytes": lan.size.bytes(),
         "fencing": match &lan.fencing {
-            LanFencing::Watchdog => fencing("watchdog", None, &[], &[]),
-            LanFencing::None => fencing("none", None, &[], &[]),
+            LanFencing::Watchdog => fencing("watchdog", None),
+            LanFencing::None => fencing("none", None),
             LanFencing::Agent { agent, action, options, of_nodes } => {
-                let of_nodes: Vec<Vec<Value>> = of_nodes.iter().map(pairs).collect();
-                fencing(&agent.to_string(), Some(*action), &pairs(options), &of_nodes)
+                let mut fencing = fencing(&agent.to_string(), Some(*action));
+                fencing["options"] = pairs(options);
+                fencing["of_nodes"] = of_nodes.iter().map(pairs).collect();
+                fencing
             }
         },
     })
@@ -106,20 +98,11 @@ fn lan_facts(lan: &LanSite) -> Value {
 
 /// `kind` is `ec2`, `watchdog`, `none` or the name of a fence agent. `options` are those of every
 /// device, `of_nodes` those of the device of each node, in the order of the nodes.
-fn fencing(
-    kind: &str,
-    action: Option<FencingAction>,
-    options: &[Value],
-    of_nodes: &[Vec<Value>],
-) -> Value {
-    let action = action.map(|action| match action {
-        FencingAction::Off => "off",
-        FencingAction::Reboot => "reboot",
-    });
-    json!({ "kind": kind, "action": action, "options": options, "of_nodes": of_nodes })
+fn fencing(kind: &str, action: Option<FencingAction>) -> Value {
+    json!({ "kind": kind, "action": text(&action), "options": [], "of_nodes": [] })
 }
 
-fn pairs(options: &FencingOptions) -> Vec<Value> {
+fn pairs(options: &FencingOptions) -> Value {
     let pairs = options.iter();
     pairs
         .map(|(name, value)| json!({ "name": name, "value": value }))

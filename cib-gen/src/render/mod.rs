@@ -20,7 +20,7 @@ pub use json::json;
 pub use pcs::pcs;
 pub use security_group::security_group;
 
-use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Role, Setting};
+use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Setting, setting};
 use crate::mistake::{Code, Mistake, Mistakes};
 use crate::site::Site;
 
@@ -52,22 +52,9 @@ pub enum Format {
     Json,
 }
 
-/// Why there is no rendering.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The site has nothing of the kind, or something is not known that it takes.
-    #[error("{0}")]
-    NotHere(#[from] Mistakes),
-    /// It could not be written down.
-    #[error("error: could not write the rendering: {0}\n")]
-    Write(#[from] std::io::Error),
-}
-
 /// The rendering of a format.
-///
-/// # Errors
-/// The site has nothing of the kind, or something is not known that it takes.
-pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, Error> {
+/// An error says that the site has nothing of the kind, or that something is not known that it takes.
+pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, Mistakes> {
     Ok(match format {
         Format::Pcs => pcs(cluster),
         Format::Cib => cib(cluster),
@@ -89,8 +76,8 @@ pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, 
 }
 
 /// A site that has nothing of the kind, or something that is not known.
-fn not_here(found: &str, write: &str) -> Error {
-    Mistakes::elsewhere(Mistake::elsewhere(Code::NotHere, found, write)).into()
+fn not_here(found: &str, help: &str) -> Mistakes {
+    Mistakes::elsewhere(Mistake::elsewhere(Code::NotHere, found, help))
 }
 
 /// The first words of every rendering.
@@ -99,10 +86,12 @@ fn heading() -> String {
 }
 
 /// A value as JSON, indented, with a newline at its end. Keys stand in the order of its types.
-fn pretty(value: &impl serde::Serialize) -> Result<String, Error> {
-    let mut text = serde_json::to_string_pretty(value).map_err(std::io::Error::other)?;
-    text.push('\n');
-    Ok(text)
+fn pretty(value: &impl serde::Serialize) -> Result<String, Mistakes> {
+    let text = serde_json::to_string_pretty(value);
+    // Only a map with keys that are no texts cannot be JSON.
+    let text =
+        text.map_err(|error| not_here(&error.to_string(), "report this mistake of cib-gen"))?;
+    Ok(text + "\n")
 }
 
 /// The id that pcs gives an operation, so that both renderings have the same ids.
@@ -124,42 +113,23 @@ fn action(action: Action) -> (&'static str, String) {
     }
 }
 
-/// An operation's attributes beside its name.
 fn operation_options(operation: &Operation) -> Vec<(&'static str, String)> {
     let (_, interval) = action(operation.action);
-    let mut options = vec![
-        ("interval", interval),
-        ("timeout", format!("{}s", operation.timeout)),
-    ];
-    if let Action::Monitor {
-        role: Some(role), ..
-    } = operation.action
-    {
-        options.push(("role", role_name(role).to_owned()));
-    }
-    match operation.on_fail {
-        Some(OnFail::Ignore) => options.push(("on-fail", "ignore".to_owned())),
-        None => {}
-    }
-    options
+    let role = match operation.action {
+        Action::Monitor { role, .. } => role.map(|role| ("role", format!("{role:?}"))),
+        _ => None,
+    };
+    let on_fail = |OnFail::Ignore| ("on-fail", "ignore".to_owned());
+    let timeout = ("timeout", format!("{}s", operation.timeout));
+    let options = [("interval", interval), timeout].into_iter().chain(role);
+    options.chain(operation.on_fail.map(on_fail)).collect()
 }
 
 /// The instance attribute of a monitor that says how thoroughly the agent checks.
 fn check_level(operation: &Operation) -> Option<Setting> {
     match operation.action {
-        Action::Monitor { level, .. } => Some(Setting {
-            name: "OCF_CHECK_LEVEL".to_owned(),
-            value: level?.to_string(),
-            why: None,
-        }),
+        Action::Monitor { level, .. } => Some(setting("OCF_CHECK_LEVEL", level?)),
         _ => None,
-    }
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Promoted => "Promoted",
-        Role::Unpromoted => "Unpromoted",
     }
 }
 
@@ -182,21 +152,19 @@ fn constraint_option(kind: ConstraintKind) -> (&'static str, String) {
 
 /// How the sets of a constraint say that they are about promoted resources.
 fn promoted_option(kind: ConstraintKind) -> (&'static str, &'static str) {
-    match kind {
-        ConstraintKind::Together | ConstraintKind::Near { .. } => ("role", "Promoted"),
-        ConstraintKind::InOrder => ("action", "promote"),
+    match is_colocation(kind) {
+        true => ("role", "Promoted"),
+        false => ("action", "promote"),
     }
 }
 
 /// Whether constraints of a kind are about where resources run.
 fn is_colocation(kind: ConstraintKind) -> bool {
-    match kind {
-        ConstraintKind::Together | ConstraintKind::Near { .. } => true,
-        ConstraintKind::InOrder => false,
-    }
+    kind != ConstraintKind::InOrder
 }
 
 #[cfg(test)]
+#[path = "tests/sites.rs"]
 mod sites;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,9 @@ use std::fmt::Write;
 use ipnet::Ipv4Net;
 use serde_json::json;
 
+use super::not_here;
 use super::shell::{opening, quoted};
-use super::{Error, not_here};
+use crate::Mistakes;
 use crate::site::{AwsSite, Place, Site};
 
 const OPENING: &str = include_str!("security_group.sh");
@@ -53,10 +54,7 @@ const PORTS: &[Port] = &[
 /// A rule that another rule contains is left out, since EC2 allows what any rule allows: the database's
 /// 5432 is part of all TCP in the VPC, and so is ssh where vars.yml has no `admin_cidr` (operators then
 /// log in through the VPC).
-///
-/// # Errors
-/// A LAN has no security group; on AWS, the addresses of the VPC or of the subnet must be known.
-pub fn security_group(site: &Site) -> Result<String, Error> {
+pub fn security_group(site: &Site) -> Result<String, Mistakes> {
     let Place::Aws(aws) = &site.place else {
         return Err(not_here(
             "this is a LAN site, and a LAN site has no security group",
@@ -74,11 +72,8 @@ pub fn security_group(site: &Site) -> Result<String, Error> {
     let rules: Vec<Rule> = (PORTS.iter())
         .map(|port| Rule::of(port, aws, vpc))
         .collect();
-    let region = aws
-        .region
-        .as_ref()
-        .map(|region| quoted(&region.to_string()));
-    let region = region.unwrap_or_default();
+    let region = aws.region.iter().map(|region| quoted(region.as_str()));
+    let region = region.collect::<String>();
     let mut script = format!(
         "#!/bin/sh
 {}{OPENING}main() {{
@@ -101,8 +96,8 @@ pub fn security_group(site: &Site) -> Result<String, Error> {
 
 struct Rule {
     protocol: &'static str,
-    first: u16,
-    last: u16,
+    /// The first and the last.
+    ports: (u16, u16),
     source: Ipv4Net,
     what: &'static str,
 }
@@ -114,11 +109,10 @@ impl Rule {
             Vpc => vpc,
             Admin => aws.admin.unwrap_or(vpc),
         };
-        let source = source.trunc();
+        let (source, ports) = (source.trunc(), (first, last));
         Rule {
             protocol,
-            first,
-            last,
+            ports,
             source,
             what,
         }
@@ -126,12 +120,11 @@ impl Rule {
 
     /// Whether this rule allows all that the other allows, and more. ICMP has no ranges.
     fn contains(&self, other: &Rule) -> bool {
-        let same = (self.first, self.last, self.source) == (other.first, other.last, other.source);
-        !same
+        (self.ports, self.source) != (other.ports, other.source)
             && self.protocol == other.protocol
             && self.protocol != "icmp"
-            && self.first <= other.first
-            && self.last >= other.last
+            && self.ports.0 <= other.ports.0
+            && self.ports.1 >= other.ports.1
             && self.source.contains(&other.source)
     }
 
@@ -140,8 +133,8 @@ impl Rule {
         let range = json!({ "CidrIp": self.source.to_string(), "Description": self.what });
         let permission = json!([{
             "IpProtocol": self.protocol,
-            "FromPort": self.first,
-            "ToPort": self.last,
+            "FromPort": self.ports.0,
+            "ToPort": self.ports.1,
             "IpRanges": [range],
         }]);
         permission.to_string()

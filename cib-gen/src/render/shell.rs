@@ -21,7 +21,6 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// One that begins with these words.
     pub(super) fn new(words: &str) -> Command {
         let (text, column) = (words.to_owned(), words.len());
         Command { text, column }
@@ -31,29 +30,16 @@ impl Command {
     pub(super) fn words(mut self, words: impl IntoIterator<Item = String>) -> Command {
         for word in words {
             // A backslash at the end of the line is two columns more.
-            if self.column + 1 + word.len() + 2 > COLUMNS {
-                self = self.line(&word);
-            } else {
-                self.text += " ";
-                self.text += &word;
-                self.column += 1 + word.len();
-            }
+            let fits = self.column + 1 + word.len() + 2 <= COLUMNS;
+            self.text += if fits { " " } else { " \\\n    " };
+            self.column = if fits { self.column + 1 } else { 4 } + word.len();
+            self.text += &word;
         }
         self
     }
 
-    /// The same with words on a line of their own.
-    pub(super) fn line(mut self, words: &str) -> Command {
-        self.text += " \\\n    ";
-        self.text += words;
-        self.column = 4 + words.len();
-        self
-    }
-
-    /// The text, with a newline at its end.
-    pub(super) fn text(mut self) -> String {
-        self.text.push('\n');
-        self.text
+    pub(super) fn text(self) -> String {
+        self.text + "\n"
     }
 }
 

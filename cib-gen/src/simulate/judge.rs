@@ -10,7 +10,6 @@ use crate::scheduler::{Action, Instance, Transition};
 pub(super) struct Outcome {
     /// Never empty.
     pub(super) steps: Vec<Transition>,
-    /// Whether it came to rest.
     pub(super) rest: bool,
     /// What was done when the failure had expired, where that was tried.
     pub(super) expired: Option<Transition>,
@@ -19,9 +18,7 @@ pub(super) struct Outcome {
 /// What is right.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected<'a> {
-    /// Where everything is to run.
     pub(super) place: Place<'a>,
-    /// What must not have been touched.
     pub(super) untouched: Untouched,
     /// The node that must be fenced, no other may be.
     pub(super) fenced: Option<&'a str>,
@@ -111,7 +108,6 @@ impl Outcome {
         &self.steps[self.steps.len() - 1]
     }
 
-    /// The CIB in the end.
     pub(super) fn cib(&self) -> &str {
         &self.end().cib
     }
@@ -120,13 +116,20 @@ impl Outcome {
         self.steps.iter().flat_map(|step| &step.actions)
     }
 
+    /// Whether an operation was done, on one node or on any.
+    fn did(&self, wanted: &str, id: &str, on: Option<&str>) -> bool {
+        let mut operations = self.actions().filter_map(Action::operation);
+        operations.any(|(operation, resource, node)| {
+            operation == wanted && resource == id && on.is_none_or(|on| on == node)
+        })
+    }
+
     fn fenced(&self) -> Vec<&str> {
         let mut nodes: Vec<&str> = Vec::new();
         for action in self.actions() {
-            if let Action::Fence { node, .. } = action
-                && !nodes.contains(&node.as_str())
-            {
-                nodes.push(node);
+            match action {
+                Action::Fence { node, .. } if !nodes.contains(&node.as_str()) => nodes.push(node),
+                _ => {}
             }
         }
         nodes
@@ -138,22 +141,23 @@ impl Outcome {
     }
 }
 
-/// Where each resource of the service does its work.
+/// Where each resource of the service is started or promoted.
 type Places<'a> = BTreeMap<&'a str, Option<&'a str>>;
 
 fn places<'a>(tested: &'a [Tested], instances: &'a [Instance]) -> Places<'a> {
-    let service = tested.iter().filter(|one| one.kind == Kind::Service);
+    let node = |resource: &Tested| {
+        let mut active = instances.iter().filter(|instance| is_active(instance));
+        let instance = active.find(|instance| instance.resource == resource.id)?;
+        instance.node.as_deref()
+    };
+    let service = tested.iter().filter(|resource| resource.is_service());
     service
-        .map(|one| {
-            let works = |i: &&Instance| i.resource == one.id && works(&i.role);
-            let at = instances.iter().find(works);
-            (one.id.as_str(), at.and_then(|i| i.node.as_deref()))
-        })
+        .map(|resource| (resource.id.as_str(), node(resource)))
         .collect()
 }
 
-fn works(role: &str) -> bool {
-    matches!(role, "Started" | "Promoted")
+fn is_active(instance: &Instance) -> bool {
+    matches!(instance.role.as_str(), "Started" | "Promoted")
 }
 
 fn one_node<'a>(places: &Places<'a>) -> Option<&'a str> {
@@ -162,246 +166,216 @@ fn one_node<'a>(places: &Places<'a>) -> Option<&'a str> {
     first.filter(|_| nodes.all(|node| *node == first))
 }
 
-/// What is wrong with a outcome, if anything is: the first that was found.
-pub(super) fn fault(
-    tested: &[Tested],
-    outcome: &Outcome,
-    expected: &Expected<'_>,
-) -> Option<String> {
-    if !outcome.rest {
-        return Some("it does not come to rest".to_owned());
-    }
-    touched(
-        tested,
-        &outcome.first().before,
-        outcome.actions(),
-        expected.untouched,
-    )
-    .map(|what| format!("{what} without need"))
-    .or_else(|| fencing(tested, outcome, expected))
-    .or_else(|| blocked(outcome))
-    .or_else(|| place(tested, outcome, expected.place))
-    .or_else(|| resources(tested, outcome, expected))
-    .or_else(|| {
-        let expired = outcome.expired.as_ref()?;
-        let actions = expired.actions.iter();
-        touched(tested, &expired.before, actions, Untouched::Needed)
-            .map(|what| format!("when the failure has expired, {what} without need"))
-    })
+/// Judges one outcome.
+pub(super) struct Judge<'a> {
+    pub(super) tested: &'a [Tested],
+    pub(super) outcome: &'a Outcome,
 }
 
-/// The first thing that was done to what ran.
-fn touched<'a>(
-    tested: &[Tested],
-    before: &[Instance],
-    actions: impl Iterator<Item = &'a Action>,
-    untouched: Untouched,
-) -> Option<String> {
-    let meant = |instance: &Instance| {
-        let one = tested.iter().find(|one| one.id == instance.resource);
-        let is = |kind| one.is_some_and(|one| one.kind == kind);
-        match untouched {
-            Untouched::Nothing => false,
-            Untouched::Service => is(Kind::Service) && works(&instance.role),
-            Untouched::Needed => !is(Kind::Optional),
-            Untouched::Everything => true,
+impl<'a> Judge<'a> {
+    fn tested(&self, id: &str) -> Option<&'a Tested> {
+        self.tested.iter().find(|resource| resource.id == id)
+    }
+
+    /// What is wrong, if anything is: the first fault that was found.
+    pub(super) fn fault(&self, expected: &Expected<'_>) -> Option<String> {
+        if !self.outcome.rest {
+            return Some("it does not come to rest".to_owned());
         }
-    };
-    let ran: Vec<&Instance> = before.iter().filter(|i| meant(i)).collect();
-    actions.into_iter().find_map(|action| match action {
-        Action::Operation {
-            resource,
-            operation,
-            node,
-        } => {
-            let it = |i: &&Instance| i.resource == *resource && i.node.as_ref() == Some(node);
-            ran.iter().find(|i| it(i))?;
+        let (before, untouched) = (&self.outcome.first().before, expected.untouched);
+        let touched = self.touched(before, self.outcome.actions(), untouched);
+        (touched.map(|what| format!("{what} without need")))
+            .or_else(|| self.wrong_fencing(expected))
+            .or_else(|| self.blocked())
+            .or_else(|| self.wrong_place(expected.place))
+            .or_else(|| self.wrong_resource(expected))
+            .or_else(|| {
+                let expired = self.outcome.expired.as_ref()?;
+                let actions = expired.actions.iter();
+                let what = self.touched(&expired.before, actions, Untouched::Needed)?;
+                Some(format!("when the failure has expired, {what} without need"))
+            })
+    }
+
+    /// The first thing that was done to what ran and must not have been touched.
+    fn touched(
+        &self,
+        before: &[Instance],
+        mut actions: impl Iterator<Item = &'a Action>,
+        untouched: Untouched,
+    ) -> Option<String> {
+        let is_protected = |instance: &Instance| {
+            let resource = self.tested(&instance.resource);
+            let kind = resource.map(|resource| resource.kind);
+            match untouched {
+                Untouched::Nothing => false,
+                Untouched::Service => kind == Some(Kind::Service) && is_active(instance),
+                Untouched::Needed => kind != Some(Kind::Optional),
+                Untouched::Everything => true,
+            }
+        };
+        actions.find_map(|action| {
+            let (operation, resource, node) = action.operation()?;
+            let mut ran = before.iter().filter(|instance| is_protected(instance));
+            ran.find(|i| i.resource == resource && i.node.as_deref() == Some(node))?;
             Some(format!("{operation} of {resource} on {node}"))
-        }
-        Action::Fence { .. } => None,
-    })
-}
-
-/// Whether the right node was fenced, and in time.
-fn fencing(tested: &[Tested], outcome: &Outcome, expected: &Expected<'_>) -> Option<String> {
-    let fenced = outcome.fenced();
-    if let Some(other) =
-        (fenced.iter()).find(|n| Some(**n) != expected.fenced && Some(**n) != expected.may_fence)
-    {
-        return Some(format!("{other} is fenced without need"));
+        })
     }
-    let lost = expected.fenced?;
-    let service = |id: &str| {
-        tested
-            .iter()
-            .any(|one| one.id == id && one.kind == Kind::Service)
-    };
-    for action in outcome.actions() {
-        match action {
-            Action::Fence { node, .. } if node == lost => return None,
-            Action::Operation {
-                resource,
-                operation,
-                node,
-            } if !expected.fenced_late
+
+    /// Whether the right node was fenced, and in time.
+    fn wrong_fencing(&self, expected: &Expected<'_>) -> Option<String> {
+        let allowed = [expected.fenced, expected.may_fence];
+        let mut fenced = self.outcome.fenced().into_iter();
+        if let Some(other) = fenced.find(|node| !allowed.contains(&Some(node))) {
+            return Some(format!("{other} is fenced without need"));
+        }
+        let lost = expected.fenced?;
+        for action in self.outcome.actions() {
+            match action {
+                Action::Fence { node, .. } if node == lost => return None,
+                _ => {}
+            }
+            if let Some(("start" | "promote", resource, node)) = action.operation()
+                && !expected.fenced_late
                 && node != lost
-                && matches!(operation.as_str(), "start" | "promote")
-                && service(resource) =>
+                && self.tested(resource).is_some_and(Tested::is_service)
             {
                 return Some(format!(
                     "{resource} starts on {node} and nothing makes sure that {lost} is dead"
                 ));
             }
-            _ => {}
+        }
+        Some(format!("{lost} is not fenced"))
+    }
+
+    /// What the cluster has given up.
+    fn blocked(&self) -> Option<String> {
+        let mut instances = self.outcome.end().after.iter();
+        let given_up = instances.find(|instance| instance.blocked)?;
+        let node = given_up.node.as_deref().unwrap_or("no node");
+        Some(format!(
+            "{} on {node} is blocked: nothing is done about it until a person does",
+            given_up.resource
+        ))
+    }
+
+    fn wrong_place(&self, place: Place<'_>) -> Option<String> {
+        let places = places(self.tested, &self.outcome.end().after);
+        let stopped = places.iter().filter(|(_, node)| node.is_none());
+        let stopped: Vec<&str> = stopped.map(|(id, _)| *id).collect();
+        // Without quorum a lost node is not fenced, and counts as running what it ran.
+        let online = &self.outcome.end().online;
+        let runs = |node: &Option<&str>| node.is_some_and(|node| online.contains(node));
+        match (place, one_node(&places)) {
+            (Place::Nowhere, _) if !places.values().any(runs) => None,
+            (Place::Nowhere, _) => Some("something still runs".to_owned()),
+            _ if !stopped.is_empty() => Some(format!("{} does not run", stopped.join(", "))),
+            (_, None) => Some("it is not all on one node".to_owned()),
+            (Place::On(node), Some(actual)) if actual != node => {
+                Some(format!("it moved away from {node} without need"))
+            }
+            (Place::NotOn(node), Some(actual)) if actual == node => {
+                Some(format!("it stays on {node}"))
+            }
+            _ => None,
         }
     }
-    Some(format!("{lost} is not fenced"))
-}
 
-/// What the cluster has given up.
-fn blocked(outcome: &Outcome) -> Option<String> {
-    let given_up = outcome
-        .end()
-        .after
-        .iter()
-        .find(|instance| instance.blocked)?;
-    let node = given_up.node.as_deref().unwrap_or("no node");
-    Some(format!(
-        "{} on {node} is blocked: nothing is done about it until a person does",
-        given_up.resource
-    ))
-}
-
-fn place(tested: &[Tested], outcome: &Outcome, place: Place<'_>) -> Option<String> {
-    let places = places(tested, &outcome.end().after);
-    let one = one_node(&places);
-    let stopped: Vec<&str> = (places.iter())
-        .filter_map(|(id, node)| node.is_none().then_some(*id))
-        .collect();
-    // Without quorum a lost node is not fenced, and counts as running what it ran.
-    let online = &outcome.end().online;
-    let runs = |node: &Option<&str>| node.is_some_and(|node| online.contains(node));
-    match (place, one) {
-        (Place::Nowhere, _) if !places.values().any(runs) => None,
-        (Place::Nowhere, _) => Some("something still runs".to_owned()),
-        _ if !stopped.is_empty() => Some(format!("{} does not run", stopped.join(", "))),
-        (_, None) => Some("it is not all on one node".to_owned()),
-        (Place::On(node), Some(one)) if one != node => {
-            Some(format!("it moved away from {node} without need"))
-        }
-        (Place::NotOn(node), Some(one)) if one == node => Some(format!("it stays on {node}")),
-        _ => None,
-    }
-}
-
-/// What is asked of single resources.
-fn resources(tested: &[Tested], outcome: &Outcome, expected: &Expected<'_>) -> Option<String> {
-    let end = outcome.end();
-    let did = |id: &str, wanted: &str| {
-        outcome.actions().any(|action| {
-            matches!(action, Action::Operation { resource, operation, .. }
-                if resource == id && operation == wanted)
-        })
-    };
-    if let Some(id) = expected.restarted
-        && !(did(id, "stop") && did(id, "start"))
-    {
-        return Some(format!("{id} is not restarted"));
-    }
-    let nodes_of = |id: &str| -> Vec<&str> {
-        let its = end.after.iter().filter(|i| i.resource == id);
-        its.filter_map(|i| i.node.as_deref()).collect()
-    };
-    if let Some((id, node)) = expected.gone
-        && nodes_of(id).contains(&node)
-    {
-        return Some(format!("{id} stays on {node}"));
-    }
-    if matches!(expected.place, Place::Nowhere) {
-        return None;
-    }
-    for one in tested {
-        let nodes = nodes_of(&one.id);
-        if one.kind != Kind::Service && nodes.is_empty() {
-            return Some(format!("{} does not run", one.id));
-        }
-        let lacks = |node: &&String| {
-            !nodes.contains(&node.as_str()) && expected.spared != Some(node.as_str())
-        };
-        if one.promotable
-            && let Some(node) = end.online.iter().find(lacks)
+    /// What is asked of single resources.
+    fn wrong_resource(&self, expected: &Expected<'_>) -> Option<String> {
+        let (outcome, end) = (self.outcome, self.outcome.end());
+        if let Some(id) = expected.restarted
+            && !(outcome.did("stop", id, None) && outcome.did("start", id, None))
         {
-            return Some(format!("{} does not run on {node}", one.id));
+            return Some(format!("{id} is not restarted"));
         }
-    }
-    None
-}
-
-/// What happened, in words.
-pub(super) fn words(tested: &[Tested], outcome: &Outcome) -> String {
-    let before = places(tested, &outcome.first().before);
-    let after = places(tested, &outcome.end().after);
-    let mut said = match (one_node(&before), one_node(&after)) {
-        (_, None) if after.values().all(Option::is_none) => "everything stops".to_owned(),
-        (_, None) => scattered(&after),
-        (_, Some(at)) if !outcome.end().online.contains(at) => {
-            format!("nothing starts while {at} is lost")
-        }
-        (None, Some(to)) => format!("everything starts on {to}"),
-        (Some(from), Some(to)) if from != to => format!("everything moves to {to}"),
-        (Some(_), Some(at)) => {
-            let restarted = restarted(tested, outcome, at);
-            if restarted.is_empty() {
-                "nothing moves".to_owned()
-            } else {
-                format!("repaired in place: {}", restarted.join(", "))
-            }
-        }
-    };
-    let fenced = outcome.fenced();
-    if !fenced.is_empty() {
-        said += &format!(" after fencing {}", fenced.join(", "));
-    }
-    if one_node(&before) != one_node(&after) {
-        return said;
-    }
-    let mut others = Vec::new();
-    for one in tested.iter().filter(|one| one.kind != Kind::Service) {
-        let node = |instances: &[Instance]| {
-            let it = instances.iter().find(|i| i.resource == one.id);
-            it.and_then(|i| i.node.clone())
+        let runs_on = |id: &str, node: Option<&str>| {
+            let mut instances = end.after.iter().filter(|instance| instance.resource == id);
+            instances.any(|i| i.node.is_some() && (node.is_none() || i.node.as_deref() == node))
         };
-        match (node(&outcome.first().before), node(&outcome.end().after)) {
-            (Some(from), Some(to)) if from != to => {
-                others.push(format!("{} goes to {to}", one.id));
-            }
-            _ => {}
+        if let Some((id, node)) = expected.gone
+            && runs_on(id, Some(node))
+        {
+            return Some(format!("{id} stays on {node}"));
         }
+        if matches!(expected.place, Place::Nowhere) {
+            return None;
+        }
+        for resource in self.tested {
+            let id = &resource.id;
+            if !resource.is_service() && !runs_on(id, None) {
+                return Some(format!("{id} does not run"));
+            }
+            let lacks =
+                |node: &&String| !runs_on(id, Some(node)) && expected.spared != Some(node.as_str());
+            if resource.promotable
+                && let Some(node) = end.online.iter().find(lacks)
+            {
+                return Some(format!("{id} does not run on {node}"));
+            }
+        }
+        None
     }
-    if said != "nothing moves" || others.is_empty() {
-        others.insert(0, said);
-    }
-    others.join("; ")
-}
 
-/// The resources that were stopped and started, of the service on its node, of the others on any.
-fn restarted<'a>(tested: &'a [Tested], outcome: &Outcome, at: &str) -> Vec<&'a str> {
-    let did = |one: &Tested, wanted: &str, on: &str| {
-        outcome.actions().any(|action| {
-            matches!(action, Action::Operation { resource, operation, node }
-                if *resource == one.id && operation == wanted && node == on)
+    /// What happened.
+    pub(super) fn summary(&self) -> String {
+        let before = places(self.tested, &self.outcome.first().before);
+        let after = places(self.tested, &self.outcome.end().after);
+        let mut summary = match (one_node(&before), one_node(&after)) {
+            (_, None) if after.values().all(Option::is_none) => "everything stops".to_owned(),
+            (_, None) => scattered(&after),
+            (_, Some(at)) if !self.outcome.end().online.contains(at) => {
+                format!("nothing starts while {at} is lost")
+            }
+            (None, Some(to)) => format!("everything starts on {to}"),
+            (Some(from), Some(to)) if from != to => format!("everything moves to {to}"),
+            (Some(_), Some(at)) => match self.restarted(at).join(", ").as_str() {
+                "" => "nothing moves".to_owned(),
+                restarted => format!("repaired in place: {restarted}"),
+            },
+        };
+        let fenced = self.outcome.fenced();
+        if !fenced.is_empty() {
+            summary += &format!(" after fencing {}", fenced.join(", "));
+        }
+        if one_node(&before) != one_node(&after) {
+            return summary;
+        }
+        let mut moved: Vec<String> = self.moved().collect();
+        if summary != "nothing moves" || moved.is_empty() {
+            moved.insert(0, summary);
+        }
+        moved.join("; ")
+    }
+
+    /// The resources beside the service that went to another node.
+    fn moved(&self) -> impl Iterator<Item = String> {
+        let others = self.tested.iter().filter(|resource| !resource.is_service());
+        others.filter_map(|resource| {
+            let node = |instances: &'a [Instance]| {
+                let mut instances = instances.iter();
+                instances
+                    .find(|i| i.resource == resource.id)?
+                    .node
+                    .as_deref()
+            };
+            let from = node(&self.outcome.first().before)?;
+            let to = node(&self.outcome.end().after)?;
+            (from != to).then(|| format!("{} goes to {to}", resource.id))
         })
-    };
-    let restarted = |one: &&Tested| {
-        let nodes = &outcome.first().online;
-        let mut nodes = nodes.iter().map(String::as_str);
-        nodes.any(|on| {
-            let its = on == at || one.kind != Kind::Service || one.promotable;
-            its && did(one, "stop", on) && did(one, "start", on)
-        })
-    };
-    let tested = tested.iter().filter(restarted);
-    tested.map(|one| one.id.as_str()).collect()
+    }
+
+    /// The resources that were stopped and started, of the service on its node, of the others on any.
+    fn restarted(&self, at: &str) -> Vec<&'a str> {
+        let is_restarted = |resource: &&Tested| {
+            let is_elsewhere = !resource.is_service() || resource.promotable;
+            let did = |operation, on| self.outcome.did(operation, &resource.id, Some(on));
+            let mut nodes = self.outcome.first().online.iter().map(String::as_str);
+            nodes.any(|on| (on == at || is_elsewhere) && did("stop", on) && did("start", on))
+        };
+        let restarted = self.tested.iter().filter(is_restarted);
+        restarted.map(|resource| resource.id.as_str()).collect()
+    }
 }
 
 /// A service that is not on one node: `eip, vip on n1; pbx stopped`.
@@ -410,11 +384,11 @@ fn scattered(places: &Places<'_>) -> String {
     for (id, node) in places {
         by_node.entry(*node).or_default().push(id);
     }
-    let one = |(node, ids): (&Option<&str>, &Vec<&str>)| match node {
+    let place = |(node, ids): (&Option<&str>, &Vec<&str>)| match node {
         Some(node) => format!("{} on {node}", ids.join(", ")),
         None => format!("{} stopped", ids.join(", ")),
     };
-    by_node.iter().map(one).collect::<Vec<_>>().join("; ")
+    by_node.iter().map(place).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

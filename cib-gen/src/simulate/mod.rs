@@ -13,40 +13,22 @@ pub use report::{Case, Report};
 
 use crate::cluster::Cluster;
 use crate::scheduler::Scheduler;
-use crate::xml::{self, Element};
+use crate::xml::Element;
 use scenarios::Scenarios;
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum Error<E> {
-    /// The scheduler could not be asked.
-    #[error("{0}")]
-    Scheduler(E),
-    /// What it left is no CIB.
-    #[error("the CIB that crm_simulate wrote cannot be used: {0}")]
-    Cib(#[from] xml::Error),
-    /// One of the threads that ask it has ended.
-    #[error("the simulation ended before its end")]
-    Ended,
-}
 
 /// Runs every scenario, on the cluster alone or on a CIB into which it is merged. The scenarios of one active
 /// node run beside those of another.
-///
-/// # Errors
-/// The scheduler could not be asked.
 pub fn simulate<S: Scheduler>(
     cluster: &Cluster,
     merged: Option<&Element>,
     scheduler: &S,
-) -> Result<Report, Error<S::Error>> {
+) -> Result<Report, S::Error> {
     let tested = tested::tested(cluster);
     let nodes: Vec<&str> = (cluster.corosync.nodes.iter())
         .map(|member| member.name.as_str())
         .collect();
     let fresh = state::fresh(cluster, merged);
     let scenarios = |active| Scenarios {
-        cluster,
         scheduler,
         tested: &tested,
         nodes: &nodes,
@@ -59,12 +41,12 @@ pub fn simulate<S: Scheduler>(
         let threads: Vec<_> = (0..nodes.len())
             .map(|active| scope.spawn(move || scenarios(active).all()))
             .collect();
-        let ends = threads.into_iter().map(|t| t.join());
-        ends.map(|end| end.unwrap_or(Err(Error::Ended)))
+        let ends = threads.into_iter().map(|thread| thread.join());
+        ends.map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect::<Result<Vec<_>, _>>()
     })?;
     cases.extend(of_nodes.into_iter().flatten());
-    let ids: Vec<&str> = tested.iter().map(|one| one.id.as_str()).collect();
+    let ids: Vec<&str> = tested.iter().map(|resource| resource.id.as_str()).collect();
     Ok(Report {
         not_judged: not_judged(cluster, &tested),
         ..Report::new(cases, &ids)
@@ -73,10 +55,10 @@ pub fn simulate<S: Scheduler>(
 
 /// The scheduler runs no agent and resets no node: every fencing is a success to it.
 fn not_judged(cluster: &Cluster, tested: &[tested::Tested]) -> Vec<String> {
-    let devices: Vec<&str> = (tested.iter())
-        .filter(|one| one.kind == tested::Kind::Device)
-        .map(|one| one.id.as_str())
-        .collect();
+    let devices = tested
+        .iter()
+        .filter(|resource| resource.kind == tested::Kind::Device);
+    let devices: Vec<&str> = devices.map(|device| device.id.as_str()).collect();
     let what = match &cluster.corosync.watchdog {
         Some(watchdog) => format!("whether {} resets a node", watchdog.device),
         None if devices.is_empty() => return Vec::new(),

@@ -7,37 +7,25 @@ pub(super) const START: &str = "start";
 pub(super) const NODES: &str = "nodes";
 pub(super) const QUORUM: &str = "quorum";
 
-/// A case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// What it is about: a resource, or something that they have in common.
     pub about: String,
-    /// What is made to happen.
     pub name: String,
-    /// What happens.
     pub happened: String,
-    /// What is wrong with that.
     pub fault: Option<String>,
-    /// What Pacemaker does, in its order.
     pub actions: Vec<String>,
 }
 
-/// All cases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// In the order in which they are written.
     pub cases: Vec<Case>,
-    /// What could not be judged.
     pub not_judged: Vec<String>,
 }
 
 impl Report {
     /// Brings cases into their order; those about the same stay in theirs.
     pub(super) fn new(mut cases: Vec<Case>, resources: &[&str]) -> Report {
-        let order: Vec<&str> = [START, NODES, QUORUM]
-            .into_iter()
-            .chain(resources.iter().copied())
-            .collect();
+        let order = [&[START, NODES, QUORUM], resources].concat();
         cases.sort_by_key(|case| order.iter().position(|about| *about == case.about));
         Report {
             cases,
@@ -45,7 +33,6 @@ impl Report {
         }
     }
 
-    /// The cases that do not end as they should.
     pub fn faults(&self) -> impl Iterator<Item = &Case> {
         self.cases.iter().filter(|case| case.fault.is_some())
     }
@@ -68,11 +55,8 @@ impl Report {
                 None => "ok".to_owned(),
                 Some(fault) => format!("FAILS: {fault}"),
             };
-            let _ = writeln!(
-                text,
-                "  {:name$}  {:happened$}  {verdict}",
-                case.name, case.happened
-            );
+            let (what, then) = (&case.name, &case.happened);
+            let _ = writeln!(text, "  {what:name$}  {then:happened$}  {verdict}");
             if verbose {
                 for action in &case.actions {
                     let _ = writeln!(text, "      {action}");
@@ -82,17 +66,12 @@ impl Report {
         for what in &self.not_judged {
             let _ = writeln!(text, "\nnot judged: {what}");
         }
-        let faults = self.faults().count();
-        let _ = match faults {
-            0 => writeln!(
-                text,
-                "\n{} cases: everything recovers, and nothing moves without need.",
-                self.cases.len()
-            ),
-            1 => writeln!(text, "\n{} cases: 1 FAILS.", self.cases.len()),
-            n => writeln!(text, "\n{} cases: {n} FAIL.", self.cases.len()),
+        let sum = match self.faults().count() {
+            0 => "everything recovers, and nothing moves without need".to_owned(),
+            1 => "1 FAILS".to_owned(),
+            n => format!("{n} FAIL"),
         };
-        text
+        text + &format!("\n{} cases: {sum}.\n", self.cases.len())
     }
 }
 

@@ -1,11 +1,10 @@
 //! The scenarios: what is made to happen to the cluster, and what is right then. Each begins with everything
 //! on one node, the active one, and all the others online.
 
-use super::judge::{self, Expected, Outcome, Place, Untouched};
+use super::judge::{Expected, Judge, Outcome, Place, Untouched};
 use super::report::{Case, NODES, QUORUM, START};
+use super::state;
 use super::tested::{Kind, Monitor, Tested};
-use super::{Error, state};
-use crate::cluster::Cluster;
 use crate::scheduler::{Event, Scheduler, Task};
 
 /// A cluster that still does something after so many transitions does not come to rest.
@@ -15,7 +14,6 @@ const A_DAY: u64 = 24 * 3600;
 
 /// The scenarios of one active node.
 pub(super) struct Scenarios<'a, S> {
-    pub(super) cluster: &'a Cluster,
     pub(super) scheduler: &'a S,
     pub(super) tested: &'a [Tested],
     pub(super) nodes: &'a [&'a str],
@@ -27,34 +25,22 @@ pub(super) struct Scenarios<'a, S> {
     pub(super) cases: Vec<Case>,
 }
 
-type Asked<T, S> = Result<T, Error<<S as Scheduler>::Error>>;
+type Asked<T, S> = Result<T, <S as Scheduler>::Error>;
 
 impl<'a, S: Scheduler> Scenarios<'a, S> {
     /// The first start, which is of no node in particular.
     pub(super) fn start(mut self) -> Asked<Vec<Case>, S> {
         let name = "all nodes at once";
-        self.run(
-            START,
-            name,
-            self.fresh,
-            &[&[]],
-            Expected::at(Place::Anywhere),
-        )?;
+        let expected = Expected::at(Place::Anywhere);
+        self.run(START, name, self.fresh, &[&[]], expected)?;
         Ok(self.cases)
     }
 
-    /// All scenarios of the node.
     pub(super) fn all(mut self) -> Asked<Vec<Case>, S> {
         let node = self.active();
         let alone = self.others(Event::NodeDown);
-        let on_node = Expected::at(Place::On(node));
-        let first = self.run(
-            START,
-            &format!("{node} alone"),
-            self.fresh,
-            &[&alone],
-            on_node,
-        )?;
+        let (name, on_node) = (format!("{node} alone"), Expected::at(Place::On(node)));
+        let first = self.run(START, &name, self.fresh, &[&alone], on_node)?;
         let name = format!("{node} alone, and the others come");
         let joined = [&self.others(Event::NodeUp)[..]];
         let base = self.run(START, &name, first.cib(), &joined, undisturbed(node))?;
@@ -100,13 +86,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let name = format!("{other} fails beside {node}");
         let failed = self.run(NODES, &name, base, &[&fail(other)], expected)?;
         let name = format!("{other} comes back after that");
-        self.run(
-            NODES,
-            &name,
-            failed.cib(),
-            &[&back(other)],
-            undisturbed(node),
-        )?;
+        let back = back(other);
+        self.run(NODES, &name, failed.cib(), &[&back], undisturbed(node))?;
         Ok(())
     }
 
@@ -149,14 +130,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let lost = of_gone(Event::NodeFail, false);
         let lost = self.run(QUORUM, &name, base, &[&lost], Expected::at(Place::Nowhere))?;
         let name = format!("{node} and the others are together again");
-        let again = of_gone(Event::NodeUp, true);
-        self.run(
-            QUORUM,
-            &name,
-            lost.cib(),
-            &[&again],
-            Expected::at(Place::Anywhere),
-        )?;
+        let (again, expected) = (of_gone(Event::NodeUp, true), Expected::at(Place::Anywhere));
+        self.run(QUORUM, &name, lost.cib(), &[&again], expected)?;
         Ok(())
     }
 
@@ -165,9 +140,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let (node, other) = (self.active(), self.other());
         let fails = |node: &str| Event::NodeFail(node.to_owned());
         let mut both = vec![fails(node), fails(other)];
-        let mut expected = Expected::at(Place::NotOn(node))
-            .fenced(node)
-            .may_fence(other);
+        let mut expected = Expected::at(Place::NotOn(node)).fenced(node);
+        expected.may_fence = Some(other);
         if (self.nodes.len() - 2) * 2 <= self.nodes.len() {
             both.push(Event::Quorum(false));
             expected = Expected::at(Place::Nowhere);
@@ -175,10 +149,7 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let name = format!("{node}, active, and {other} fail at once");
         self.run(NODES, &name, base, &[&both], expected)?;
 
-        let service = self
-            .tested
-            .iter()
-            .filter(|tested| tested.kind == Kind::Service);
+        let service = self.tested.iter().filter(|tested| tested.is_service());
         let failures: Vec<(&str, Event)> = service
             .filter_map(|tested| {
                 let mut monitors = tested.monitors.iter();
@@ -188,10 +159,10 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
                 Some((tested.id.as_str(), failed))
             })
             .collect();
-        let ([(first, one), .., (last, two)], stays) = (&failures[..], Place::On(node)) else {
+        let [(first, one), .., (last, two)] = &failures[..] else {
             return Ok(());
         };
-        let expected = Expected::at(stays).restarted(last);
+        let expected = Expected::at(Place::On(node)).restarted(last);
         let name = format!("{first} and {last} fail on {node} at once");
         self.run(NODES, &name, base, &[&[one.clone(), two.clone()]], expected)?;
         let name = format!("{other} fails, and {last} on {node} at once");
@@ -315,8 +286,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
     ) -> Asked<(), S> {
         let mut outcome = self.happen(cib, events)?;
         let cib = state::later(outcome.cib(), A_DAY)?;
-        let cib = state::with_promotion_scores(&cib, self.cluster)?;
-        let transition = self.scheduler.ask(&cib, &[]).map_err(Error::Scheduler)?;
+        let cib = state::with_promotion_scores(&cib, self.tested)?;
+        let transition = self.scheduler.ask(&cib, &[])?;
         outcome.expired = Some(transition);
         self.judge(about, name, &outcome, &expected);
         Ok(())
@@ -328,40 +299,38 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
             |event: &Event| matches!(event, Event::WillFail(task) if task.operation == "start");
         let fatal = happening.iter().copied().flatten().any(starts_fail);
         let mut cib = cib.to_owned();
-        let mut steps = Vec::new();
-        let mut rest = false;
-        for step in 0..MOST_TRANSITIONS {
-            let events = happening.get(step).copied();
-            let asked = state::with_promotion_scores(&cib, self.cluster)?;
-            let transition = self.scheduler.ask(&asked, events.unwrap_or_default());
-            let transition = transition.map_err(Error::Scheduler)?;
+        let (mut steps, mut rest) = (Vec::new(), false);
+        while !rest && steps.len() < MOST_TRANSITIONS {
+            let events = happening.get(steps.len()).copied();
+            let asked = state::with_promotion_scores(&cib, self.tested)?;
+            let transition = self.scheduler.ask(&asked, events.unwrap_or_default())?;
             cib = transition.cib.clone();
             if fatal {
                 cib = state::with_fatal_starts(&cib)?;
             }
             rest = events.is_none() && transition.actions.is_empty();
             steps.push(transition);
-            if rest {
-                break;
-            }
         }
-        let expired = None;
         Ok(Outcome {
             steps,
             rest,
-            expired,
+            expired: None,
         })
     }
 
     fn judge(&mut self, about: &str, name: &str, outcome: &Outcome, expected: &Expected<'_>) {
+        let judge = Judge {
+            tested: self.tested,
+            outcome,
+        };
         let expired = outcome.expired.iter().flat_map(|later| &later.actions);
         let later = expired.map(|action| format!("a day later: {action}"));
         let actions = outcome.actions().map(ToString::to_string);
         self.cases.push(Case {
             about: about.to_owned(),
             name: name.to_owned(),
-            happened: judge::words(self.tested, outcome),
-            fault: judge::fault(self.tested, outcome, expected),
+            happened: judge.summary(),
+            fault: judge.fault(expected),
             actions: actions.chain(later).collect(),
         });
     }

@@ -1,7 +1,8 @@
 //! The CIB of a simulation: what the cluster adds to its configuration when it runs, and what
 //! crm_simulate, which runs no agent and waits for nothing, does not do by itself.
 
-use crate::cluster::{Cluster, Resource};
+use super::tested::Tested;
+use crate::cluster::Cluster;
 use crate::render;
 use crate::xml::{Element, Error};
 
@@ -63,30 +64,20 @@ pub(super) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> String {
 
 /// What the agents of promotable resources have said by now: every node that is online has an
 /// up-to-date copy. It is the hardest case: a node that comes back is as good as the others.
-pub(super) fn with_promotion_scores(cib: &str, cluster: &Cluster) -> Result<String, Error> {
-    let promotable: Vec<&str> = (cluster.resources.iter())
-        .filter_map(|resource| match resource {
-            Resource::Promotable(promotable) => Some(promotable.primitive.id.as_str()),
-            Resource::Primitive(_) => None,
-        })
-        .collect();
-    if promotable.is_empty() {
-        return Ok(cib.to_owned());
-    }
-    let mut cib = Element::parse_as(cib, "cib")?;
-    for state in &mut cib.child_or_new("status").children {
-        if state.is("in_ccm", "true") && state.is("crmd", "online") {
-            let node = state.get("id").unwrap_or_default().to_owned();
-            let pairs = transient_attributes(state);
-            for resource in &promotable {
-                let name = format!("master-{resource}");
+pub(super) fn with_promotion_scores(cib: &str, tested: &[Tested]) -> Result<String, Error> {
+    changed(cib, |element| {
+        let is_online = element.is("in_ccm", "true") && element.is("crmd", "online");
+        if element.name == "node_state" && is_online {
+            let node = element.get("id").unwrap_or_default().to_owned();
+            for resource in tested.iter().filter(|resource| resource.promotable) {
+                let name = format!("master-{}", resource.id);
+                let pairs = transient_attributes(element);
                 if !pairs.iter().any(|pair| pair.is("name", &name)) {
                     pairs.push(attribute(&node, &name, UP_TO_DATE));
                 }
             }
         }
-    }
-    Ok(cib.to_string())
+    })
 }
 
 /// A node's attributes that end with its membership.
@@ -101,7 +92,6 @@ fn transient_attributes(state: &mut Element) -> &mut Vec<Element> {
     &mut set.children
 }
 
-/// An attribute of the node with an id.
 fn attribute(node: &str, name: &str, value: &str) -> Element {
     let id = format!("simulated-{node}-{name}");
     Element::new("nvpair", &[("id", &id), ("name", name), ("value", value)])

@@ -1,9 +1,7 @@
 //! The resources whose failures are tried out: what has to run together on one node, what merely runs
 //! somewhere, and what fences.
 
-use crate::cluster::{
-    Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Primitive, Resource, Role,
-};
+use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Resource, Role};
 
 /// A resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +29,12 @@ pub(super) enum Kind {
     Device,
 }
 
+impl Tested {
+    pub(super) fn is_service(&self) -> bool {
+        self.kind == Kind::Service
+    }
+}
+
 /// A monitor of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Monitor {
@@ -44,18 +48,18 @@ pub(super) struct Monitor {
 
 /// The resources of a cluster.
 pub(super) fn tested(cluster: &Cluster) -> Vec<Tested> {
-    let one = |resource: &Resource| {
+    let tested = |resource: &Resource| {
         let primitive = resource.primitive();
+        let mut operations = primitive.operations.iter();
         Tested {
             id: primitive.id.clone(),
             kind: kind(cluster, resource),
             promotable: matches!(resource, Resource::Promotable(_)),
-            monitors: monitors(primitive),
-            stop_ignored: (primitive.operations.iter())
-                .any(|op| op.action == Action::Stop && ignored(op)),
+            monitors: operations.clone().filter_map(monitor).collect(),
+            stop_ignored: operations.any(|op| op.action == Action::Stop && ignored(op)),
         }
     };
-    cluster.resources.iter().map(one).collect()
+    cluster.resources.iter().map(tested).collect()
 }
 
 /// What is only near something, and in no other constraint, nothing needs. Whatever else is no
@@ -78,16 +82,16 @@ fn kind(cluster: &Cluster, resource: &Resource) -> Kind {
     }
 }
 
-fn monitors(primitive: &Primitive) -> Vec<Monitor> {
-    let monitor = |op: &Operation| match op.action {
-        Action::Monitor { interval, role, .. } => Some(Monitor {
-            interval,
-            unpromoted: role == Some(Role::Unpromoted),
-            ignored: ignored(op),
-        }),
-        _ => None,
+fn monitor(operation: &Operation) -> Option<Monitor> {
+    let Action::Monitor { interval, role, .. } = operation.action else {
+        return None;
     };
-    primitive.operations.iter().filter_map(monitor).collect()
+    let unpromoted = role == Some(Role::Unpromoted);
+    Some(Monitor {
+        interval,
+        unpromoted,
+        ignored: ignored(operation),
+    })
 }
 
 fn ignored(operation: &Operation) -> bool {

@@ -5,16 +5,14 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Node, Written, private, refuse_action, virtual_address};
+use super::{Resolver, private, value_or};
 use crate::ids::{
     AccountId, AllocationId, DevicePath, EbsDevice, FilePath, InstanceId, InterfaceId, Region,
     VolumeId, nvme_link,
 };
-use crate::mistake::{At, Code, Mistake};
-use crate::nodes::Known;
-use crate::vars::{AwsFencingWord, AwsVars, Cidr, FencingAction, PrivipAgent, Vars};
+use crate::mistake::{At, Code};
+use crate::vars::{AwsFencingWord, AwsVars, Cidr, FencingAction, PrivipAgent};
 
-/// A site in EC2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsSite {
     /// The instances, in the order of the nodes.
@@ -27,11 +25,8 @@ pub struct AwsSite {
     pub vip: Ipv4Addr,
     /// The Elastic IP, associated with the virtual address.
     pub elastic_ip: Ipv4Addr,
-    /// Its allocation.
     pub allocation: AllocationId,
-    /// The volume with the data.
     pub volume: VolumeId,
-    /// How it is called on a node.
     pub device: VolumeDevice,
     /// The region. Without one, what runs on a node takes the node's own.
     pub region: Option<Region>,
@@ -41,11 +36,8 @@ pub struct AwsSite {
     pub vpc: Option<Ipv4Net>,
     /// From where operators log in, if vars.yml names it.
     pub admin: Option<Ipv4Net>,
-    /// How a lost node is kept from the data.
     pub fencing: AwsFencing,
-    /// What assigns the virtual address.
     pub privip_agent: PrivipAgent,
-    /// The operator's key for the nodes.
     pub ssh_private_key_file: FilePath,
 }
 
@@ -59,7 +51,6 @@ pub struct VolumeDevice {
     pub attached_as: Option<DevicePath>,
 }
 
-/// How a lost node is kept from the data, in EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AwsFencing {
     /// EC2 stops the instance; then this.
@@ -68,232 +59,211 @@ pub enum AwsFencing {
     None,
 }
 
-/// The site, if nothing of it is unknown.
-pub(super) fn place(
-    vars: &Vars,
-    aws: &AwsVars,
-    nodes: &[(Node, Written)],
-    known: &Known,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<AwsSite> {
-    one_node_each(aws, mistakes);
-    let subnet = subnet(vars, aws, known, mistakes);
-    let vip = vip(aws, known, mistakes);
-    if let Some(vip) = &vip {
-        virtual_address(vip, nodes, subnet, reserved, mistakes);
+impl Resolver<'_> {
+    /// The site, if nothing of it is unknown.
+    pub(super) fn aws_site(&mut self, aws: &AwsVars) -> Option<AwsSite> {
+        // No two nodes may be the same instance.
+        for (n, id) in aws.instance_ids.iter().enumerate() {
+            if aws.instance_ids[..n].iter().any(|e| e.value == id.value) {
+                let found = format!("{} is already another node", id.value);
+                let help = "write the id of another instance; each node has its own";
+                self.mistake(Code::SameNode, id, found, help);
+            }
+        }
+        let subnet = self.subnet(aws);
+        let vip = self.vip(aws);
+        if let Some(vip) = &vip {
+            self.check_virtual_address(vip, subnet, reserved);
+        }
+        let elastic_ip = self.elastic_ip(aws, vip.as_ref());
+        let fencing = match value_or(&aws.fencing, AwsFencingWord::Aws) {
+            AwsFencingWord::Aws => {
+                let action = value_or(&self.vars.shared.fencing_action, FencingAction::Off);
+                AwsFencing::Ec2(action)
+            }
+            AwsFencingWord::None => {
+                self.refuse_fencing_action("none");
+                AwsFencing::None
+            }
+        };
+        let device = self.volume_device(aws);
+        let interface = |id: &At<InstanceId>| {
+            let mut found = self.known.found.iter();
+            let node = found.find(|found| found.instance_id == id.value)?;
+            node.interface.clone()
+        };
+        let interfaces: Option<Vec<InterfaceId>> = aws.instance_ids.iter().map(interface).collect();
+        let cidr = |written: &Option<At<Cidr>>| written.as_ref().map(|cidr| cidr.value.0);
+        Some(AwsSite {
+            instances: self.vars.instances(),
+            interfaces: interfaces.unwrap_or_default(),
+            account: self.known.account.clone(),
+            vip: vip?.value,
+            elastic_ip: elastic_ip?,
+            allocation: aws.eip_allocation_id.value.clone(),
+            volume: aws.ebs_volume_id.value.clone(),
+            device,
+            region: self.vars.region().or(self.known.region.as_ref()).cloned(),
+            subnet,
+            vpc: cidr(&aws.vpc_cidr),
+            admin: cidr(&aws.admin_cidr),
+            fencing,
+            privip_agent: value_or(&aws.privip_agent, PrivipAgent::Portsip),
+            ssh_private_key_file: aws.ssh_private_key_file.value.clone(),
+        })
     }
-    let elastic_ip = elastic_ip(aws, vip.as_ref(), known, mistakes);
-    let fencing = fencing(vars, aws, mistakes);
-    let device = volume_device(aws, known, mistakes);
-    let interface = |id: &At<InstanceId>| {
-        let found = known.found.iter().find(|found| found.instance == id.value);
-        found.and_then(|found| found.interface.clone())
-    };
-    let interfaces: Option<Vec<InterfaceId>> = aws.instance_ids.iter().map(interface).collect();
-    let cidr = |written: &Option<At<Cidr>>| written.as_ref().map(|cidr| cidr.value.0);
-    Some(AwsSite {
-        instances: vars.instances(),
-        interfaces: interfaces.unwrap_or_default(),
-        account: known.account.clone(),
-        vip: vip?.value,
-        elastic_ip: elastic_ip?,
-        allocation: aws.eip_allocation_id.value.clone(),
-        volume: aws.ebs_volume_id.value.clone(),
-        device,
-        region: vars.region().or(known.region.as_ref()).cloned(),
-        subnet,
-        vpc: cidr(&aws.vpc_cidr),
-        admin: cidr(&aws.admin_cidr),
-        fencing,
-        privip_agent: (aws.privip_agent.as_ref()).map_or(PrivipAgent::Portsip, |a| a.value),
-        ssh_private_key_file: aws.ssh_private_key_file.value.clone(),
-    })
-}
 
-/// No two nodes may be the same instance.
-fn one_node_each(aws: &AwsVars, mistakes: &mut Vec<Mistake>) {
-    for (n, id) in aws.instance_ids.iter().enumerate() {
-        if aws.instance_ids[..n].iter().any(|e| e.value == id.value) {
-            let found = format!("{} is already another node", id.value);
-            let help = "write the id of another instance; each node has its own";
-            mistakes.push(Mistake::at(Code::SameNode, id, found, help));
+    /// The subnet: that of vars.yml, or that of the instances.
+    fn subnet(&mut self, aws: &AwsVars) -> Option<Ipv4Net> {
+        if let Some(cidr) = &self.vars.shared.subnet_cidr {
+            return Some(cidr.value.0);
+        }
+        let subnets: BTreeSet<Ipv4Net> = self
+            .known
+            .found
+            .iter()
+            .filter_map(|f| f.subnet_cidr)
+            .collect();
+        if subnets.len() > 1 {
+            let (count, list) = (subnets.len(), list(&subnets));
+            let found = format!("the instances are in {count} subnets: {list}");
+            let help = "name instances of one subnet, so that an address can move between them";
+            self.mistake(Code::OtherSubnet, &aws.instance_ids[0], found, help);
+            return None;
+        }
+        subnets.into_iter().next()
+    }
+
+    /// The virtual address. Newer guides do not name it: then it is the private address that the
+    /// Elastic IP is associated with, or the only secondary address that the instances have.
+    fn vip(&mut self, aws: &AwsVars) -> Option<At<Ipv4Addr>> {
+        if let Some(vip) = &aws.private_vip_address {
+            return Some(vip.clone());
+        }
+        let (at, nodes) = (&aws.eip_allocation_id, &self.known.found);
+        let is_primary = |address: &Ipv4Addr| nodes.iter().any(|f| f.private_ip == *address);
+        let associated = self.known.elastic_ip.as_ref().and_then(|e| e.private);
+        if let Some(address) = associated.filter(|address| !is_primary(address)) {
+            return Some(at.with(address));
+        }
+        let secondary: BTreeSet<&Ipv4Addr> = nodes.iter().flat_map(|f| &f.secondary).collect();
+        let why = match secondary.first() {
+            Some(address) if secondary.len() == 1 => return Some(at.with(**address)),
+            Some(_) => format!(
+                "the instances have several secondary addresses: {}",
+                list(&secondary)
+            ),
+            None if nodes.is_empty() => "EC2 was not asked".to_owned(),
+            None => {
+                "the Elastic IP is associated with no secondary address, and the instances have none"
+                    .to_owned()
+            }
+        };
+        let found = format!("the virtual address is neither in the file nor known from EC2: {why}");
+        let help = "add private_vip_address: a private address of the nodes' subnet that nothing else uses";
+        self.mistake(Code::UnknownAddress, at, found, help);
+        None
+    }
+
+    /// The Elastic IP. Newer guides name only its allocation: then it is what EC2 says.
+    fn elastic_ip(&mut self, aws: &AwsVars, vip: Option<&At<Ipv4Addr>>) -> Option<Ipv4Addr> {
+        let allocation = &aws.eip_allocation_id;
+        let actual = self.known.elastic_ip.as_ref().map(|e| e.public);
+        let Some(eip) = &aws.eip_address else {
+            if actual.is_none() {
+                let found =
+                    "the address of the Elastic IP is not in the file, and EC2 was not asked";
+                let help = "add eip_address: the public address that belongs to eip_allocation_id; \
+                            or leave out --offline to ask EC2";
+                self.mistake(Code::UnknownAddress, allocation, found, help);
+            }
+            return actual;
+        };
+        let address = eip.value;
+        if private(address) || vip.is_some_and(|vip| vip.value == address) {
+            let found = format!("{address} is not an Elastic IP: it is a private address");
+            let help = "write the public address that belongs to eip_allocation_id";
+            self.mistake(Code::NotElastic, eip, found, help);
+        } else if let Some(actual) = actual.filter(|actual| *actual != address) {
+            let found = format!("{address} is not the address of {}", allocation.value);
+            self.mistake(Code::NotElastic, eip, found, format!("write {actual}"));
+        }
+        Some(address)
+    }
+
+    /// How the volume is called on the nodes, which must all be of the kind that ebs_device is for.
+    fn volume_device(&mut self, aws: &AwsVars) -> VolumeDevice {
+        let volume = &aws.ebs_volume_id;
+        let by_id = nvme_link(&volume.value);
+        let mut place = volume.with(());
+        let mut help = "add ebs_device: /dev/xvdf; or use instances of a newer type";
+        let mut attached_as = None;
+        if let Some(at) = &aws.ebs_device {
+            place = at.with(());
+            help = "write /dev/xvdf, or another letter up to /dev/xvdp";
+            match &at.value {
+                EbsDevice::Xen(name) => {
+                    self.check_xen_name(at, volume);
+                    let (mounted, attached_as) = (name.clone(), Some(name.clone()));
+                    return VolumeDevice {
+                        mounted,
+                        attached_as,
+                    };
+                }
+                EbsDevice::Asked(name) => attached_as = Some(name.clone()),
+                EbsDevice::Link(link) if *link != by_id => {
+                    let found = format!("this is the link of another volume than {}", volume.value);
+                    let help = format!("delete this line, or write {by_id}");
+                    self.mistake(Code::Contradiction, at, found, help);
+                }
+                EbsDevice::Link(_) => {}
+            }
+        }
+        let mut nodes = self.known.found.iter();
+        if let Some(xen) = nodes.find(|node| is_xen(&node.instance_type)) {
+            let (id, kind) = (&xen.instance_id, &xen.instance_type);
+            let found =
+                format!("{id} is a Xen instance ({kind}), where no volume has a link by its id");
+            self.mistake(Code::Malformed, &place, found, help);
+        }
+        let mounted = by_id;
+        VolumeDevice {
+            mounted,
+            attached_as,
         }
     }
-}
 
-/// The subnet: that of vars.yml, or that of the instances.
-fn subnet(
-    vars: &Vars,
-    aws: &AwsVars,
-    known: &Known,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<Ipv4Net> {
-    if let Some(cidr) = &vars.shared.subnet_cidr {
-        return Some(cidr.value.0);
+    /// Refuses the name that a Xen instance shows the volume by, where it is not that volume's name.
+    fn check_xen_name(&mut self, at: &At<EbsDevice>, volume: &At<VolumeId>) {
+        let name = at.value.to_string();
+        for node in &self.known.found {
+            let (id, kind) = (&node.instance_id, &node.instance_type);
+            if kind.is_empty() {
+                continue;
+            }
+            if !is_xen(kind) {
+                let found = format!(
+                    "{id} is not a Xen instance ({kind}): no device is called {name} there"
+                );
+                let help = "delete this line, or write /dev/sdf to /dev/sdp for a device name of your choice";
+                self.mistake(Code::Malformed, at, found, help);
+            }
+            let mut others = (node.volumes.iter()).filter(|(id, _)| id != volume.value.as_str());
+            let taken =
+                others.find(|(_, device)| EbsDevice::xen_name(device).as_ref() == Some(&name));
+            if let Some((other, _)) = taken {
+                let found = format!("{name} is another volume on {id}: {other}");
+                let help =
+                    "write a name from /dev/xvdf to /dev/xvdp that no volume of the nodes has";
+                self.mistake(Code::Malformed, at, found, help);
+            }
+        }
     }
-    let subnets: BTreeSet<Ipv4Net> = known.found.iter().filter_map(|f| f.subnet).collect();
-    if subnets.len() > 1 {
-        let found = format!(
-            "the instances are in {} subnets: {}",
-            subnets.len(),
-            list(&subnets)
-        );
-        let help = "name instances of one subnet, so that an address can move between them";
-        mistakes.push(Mistake::at(
-            Code::OtherSubnet,
-            &aws.instance_ids[0],
-            found,
-            help,
-        ));
-        return None;
-    }
-    subnets.into_iter().next()
 }
 
 fn list<T: ToString>(items: &BTreeSet<T>) -> String {
     let texts: Vec<String> = items.iter().map(T::to_string).collect();
     texts.join(", ")
-}
-
-/// The virtual address. Newer guides do not name it: then it is the private address that the
-/// Elastic IP is associated with, or the only secondary address that the instances have.
-fn vip(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> Option<At<Ipv4Addr>> {
-    if let Some(vip) = &aws.private_vip_address {
-        return Some(vip.clone());
-    }
-    let at = &aws.eip_allocation_id;
-    let primary = |address: &Ipv4Addr| known.found.iter().any(|f| f.address == *address);
-    let associated = known.elastic_ip.as_ref().and_then(|e| e.private);
-    if let Some(address) = associated.filter(|address| !primary(address)) {
-        return Some(at.with(address));
-    }
-    let secondary: BTreeSet<Ipv4Addr> = known
-        .found
-        .iter()
-        .flat_map(|f| f.secondary.iter().copied())
-        .collect();
-    let why = match secondary.first() {
-        Some(address) if secondary.len() == 1 => return Some(at.with(*address)),
-        Some(_) => format!(
-            "the instances have several secondary addresses: {}",
-            list(&secondary)
-        ),
-        None if known.found.is_empty() => "EC2 was not asked".to_owned(),
-        None => {
-            "the Elastic IP is associated with no secondary address, and the instances have none"
-                .to_owned()
-        }
-    };
-    let found = format!("the virtual address is neither in the file nor known from EC2: {why}");
-    let help =
-        "add private_vip_address: a private address of the nodes' subnet that nothing else uses";
-    mistakes.push(Mistake::at(Code::UnknownAddress, at, found, help));
-    None
-}
-
-/// The Elastic IP. Newer guides name only its allocation: then it is what EC2 says.
-fn elastic_ip(
-    aws: &AwsVars,
-    vip: Option<&At<Ipv4Addr>>,
-    known: &Known,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<Ipv4Addr> {
-    let allocation = &aws.eip_allocation_id;
-    let actual = known.elastic_ip.as_ref().map(|e| e.public);
-    let Some(eip) = &aws.eip_address else {
-        if actual.is_none() {
-            let found = "the address of the Elastic IP is not in the file, and EC2 was not asked";
-            let help = "add eip_address: the public address that belongs to eip_allocation_id; \
-                        or leave out --offline to ask EC2";
-            mistakes.push(Mistake::at(Code::UnknownAddress, allocation, found, help));
-        }
-        return actual;
-    };
-    let address = eip.value;
-    if private(address) || vip.is_some_and(|vip| vip.value == address) {
-        let found = format!("{address} is not an Elastic IP: it is a private address");
-        let help = "write the public address that belongs to eip_allocation_id";
-        mistakes.push(Mistake::at(Code::NotElastic, eip, found, help));
-    } else if let Some(actual) = actual.filter(|actual| *actual != address) {
-        let found = format!("{address} is not the address of {}", allocation.value);
-        mistakes.push(Mistake::at(
-            Code::NotElastic,
-            eip,
-            found,
-            format!("write {actual}"),
-        ));
-    }
-    Some(address)
-}
-
-/// How the volume is called on the nodes, which must all be of the kind that ebs_device is for.
-fn volume_device(aws: &AwsVars, known: &Known, mistakes: &mut Vec<Mistake>) -> VolumeDevice {
-    let volume = &aws.ebs_volume_id;
-    let by_id = nvme_link(&volume.value);
-    let (place, help, attached_as) = match aws.ebs_device.as_ref().map(|at| (at, &at.value)) {
-        Some((at, EbsDevice::Xen(name))) => {
-            only_xen(at, volume, known, mistakes);
-            return VolumeDevice {
-                mounted: name.clone(),
-                attached_as: Some(name.clone()),
-            };
-        }
-        Some((at, device)) => {
-            if !device.is_of(&volume.value) {
-                let found = format!("this is the link of another volume than {}", volume.value);
-                let help = format!("delete this line, or write {by_id}");
-                mistakes.push(Mistake::at(Code::Contradiction, at, found, help));
-            }
-            let asked = match device {
-                EbsDevice::Asked(name) => Some(name.clone()),
-                EbsDevice::Link(_) | EbsDevice::Xen(_) => None,
-            };
-            (
-                at.with(()),
-                "write /dev/xvdf, or another letter up to /dev/xvdp",
-                asked,
-            )
-        }
-        None => (
-            volume.with(()),
-            "add ebs_device: /dev/xvdf; or use instances of a newer type",
-            None,
-        ),
-    };
-    if let Some(xen) = known.found.iter().find(|node| is_xen(&node.instance_type)) {
-        let (id, kind) = (&xen.instance, &xen.instance_type);
-        let found =
-            format!("{id} is a Xen instance ({kind}), where no volume has a link by its id");
-        mistakes.push(Mistake::at(Code::Malformed, &place, found, help));
-    }
-    VolumeDevice {
-        mounted: by_id,
-        attached_as,
-    }
-}
-
-/// Refuses the name that a Xen instance shows the volume by, where it is not that volume's name.
-fn only_xen(at: &At<EbsDevice>, volume: &At<VolumeId>, known: &Known, mistakes: &mut Vec<Mistake>) {
-    let name = at.value.to_string();
-    for node in known.found.iter().filter(|n| !n.instance_type.is_empty()) {
-        let (id, kind) = (&node.instance, &node.instance_type);
-        if !is_xen(kind) {
-            let found =
-                format!("{id} is not a Xen instance ({kind}): no device is called {name} there");
-            let help =
-                "delete this line, or write /dev/sdf to /dev/sdp for a device name of your choice";
-            mistakes.push(Mistake::at(Code::Malformed, at, found, help));
-        }
-        let taken = node.volumes.iter().find(|(other, device)| {
-            *other != volume.value.to_string()
-                && EbsDevice::xen_name(device).as_ref() == Some(&name)
-        });
-        if let Some((other, _)) = taken {
-            let found = format!("{name} is another volume on {id}: {other}");
-            let help = "write a name from /dev/xvdf to /dev/xvdp that no volume of the nodes has";
-            mistakes.push(Mistake::at(Code::Malformed, at, found, help));
-        }
-    }
 }
 
 /// Whether instances of a type run on Xen (EC2 User Guide, "Instances built on Xen"). AWS adds no
@@ -306,19 +276,6 @@ fn is_xen(instance_type: &str) -> bool {
     let (family, size) = instance_type.split_once('.').unwrap_or_default();
     // A bare machine of such a family, i3.metal, is built on Nitro.
     FAMILIES.contains(&family) && !size.starts_with("metal")
-}
-
-fn fencing(vars: &Vars, aws: &AwsVars, mistakes: &mut Vec<Mistake>) -> AwsFencing {
-    match aws.fencing.as_ref().map(|word| word.value) {
-        None | Some(AwsFencingWord::Aws) => {
-            let action = vars.shared.fencing_action.as_ref();
-            AwsFencing::Ec2(action.map_or(FencingAction::Off, |action| action.value))
-        }
-        Some(AwsFencingWord::None) => {
-            refuse_action(vars, "none", mistakes);
-            AwsFencing::None
-        }
-    }
 }
 
 /// AWS keeps the first four addresses and the last of every subnet (VPC User Guide,

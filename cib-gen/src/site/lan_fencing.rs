@@ -1,96 +1,143 @@
 //! How a lost node is fenced on a LAN: a device that would switch the wrong machine is refused here.
 
 use super::lan_site::LanFencing;
-use super::{Node, Written, refuse_action};
+use super::{Resolver, value_or};
 use crate::ids::{FenceAgent, FencingOptions, Target};
-use crate::mistake::{At, Code, Mistake};
-use crate::vars::{FencingAction, LanFencingWord, LanVars, Vars};
+use crate::mistake::{At, Code};
+use crate::vars::{FencingAction, LanFencingWord, LanVars};
 
-/// The fencing of a site, if nothing of it is missing.
-pub(super) fn of(
-    vars: &Vars,
-    lan: &LanVars,
-    nodes: &[(Node, Written)],
-    mistakes: &mut Vec<Mistake>,
-) -> Option<LanFencing> {
-    let (word, fencing) = match lan.fencing.as_ref().map(|at| (at, &at.value)) {
-        Some((at, LanFencingWord::Agent(agent))) => {
-            let before = mistakes.len();
-            let fencing = by_agent(vars, lan, at, agent, nodes, mistakes);
-            return (mistakes.len() == before).then_some(fencing);
+impl Resolver<'_> {
+    /// The fencing of a site, if nothing of it is missing.
+    pub(super) fn lan_fencing(&mut self, lan: &LanVars) -> Option<LanFencing> {
+        let (word, fencing) = match lan.fencing.as_ref().map(|at| (at, &at.value)) {
+            Some((at, LanFencingWord::Agent(agent))) => {
+                let before = self.mistakes.len();
+                let fencing = self.fencing_by_agent(lan, at, agent);
+                return (self.mistakes.len() == before).then_some(fencing);
+            }
+            Some((_, LanFencingWord::None)) => ("none", LanFencing::None),
+            Some((_, LanFencingWord::Sbd)) | None => ("sbd", LanFencing::Watchdog),
+        };
+        self.refuse_fencing_action(word);
+        let of_nodes = lan.node_fencing_options.iter().flatten();
+        for at in lan.fencing_options.iter().chain(of_nodes) {
+            let found = format!("options of a fence agent have no effect with `fencing: {word}`");
+            let help = "delete this line, or name the agent: `fencing: fence_ipmilan`";
+            self.mistake(Code::Contradiction, at, found, help);
         }
-        Some((_, LanFencingWord::None)) => ("none", LanFencing::None),
-        Some((_, LanFencingWord::Sbd)) | None => ("sbd", LanFencing::Watchdog),
-    };
-    refuse_action(vars, word, mistakes);
-    for at in lan
-        .fencing_options
-        .iter()
-        .chain(lan.node_fencing_options.iter().flatten())
-    {
-        let found = format!("options of a fence agent have no effect with `fencing: {word}`");
-        let help = "delete this line, or name the agent: `fencing: fence_ipmilan`";
-        mistakes.push(Mistake::at(Code::Contradiction, at, found, help));
+        Some(fencing)
     }
-    Some(fencing)
-}
 
-/// A fence agent: one device for all nodes, or one for each.
-fn by_agent(
-    vars: &Vars,
-    lan: &LanVars,
-    at_agent: &At<LanFencingWord>,
-    agent: &FenceAgent,
-    nodes: &[(Node, Written)],
-    mistakes: &mut Vec<Mistake>,
-) -> LanFencing {
-    let mut options = FencingOptions::default();
-    if let Some(at) = &lan.fencing_options {
-        options = at.value.clone();
-        if options.has("plug") {
-            let found = "`plug` is one machine's, and these are the options of all nodes";
-            let help = "move it to pbx01_fencing_options and so on";
-            mistakes.push(Mistake::at(Code::Contradiction, at, found, help));
-        }
-    }
-    let of_nodes = &lan.node_fencing_options;
-    let written: Vec<&At<FencingOptions>> = of_nodes.iter().flatten().collect();
-    if written.is_empty() {
-        if agent.target() != Target::Name {
-            mistakes.push(one_for_all(at_agent, agent));
-        }
-    } else if written.len() < of_nodes.len() {
-        for (n, _) in of_nodes.iter().enumerate().filter(|(_, o)| o.is_none()) {
-            let number = n + 1;
-            let found = format!(
-                "pbx0{number}_fencing_options is missing: nothing could fence pbx0{number}"
-            );
-            mistakes.push(Mistake::at(
-                Code::Missing,
-                written[0],
-                found,
-                example(number, agent),
-            ));
-        }
-    } else {
-        for at in &written {
-            if let Some((name, _)) = at.value.iter().find(|(name, _)| options.has(name)) {
-                let found = format!("`{name}` is in `fencing_options` too");
-                mistakes.push(Mistake::at(
-                    Code::Contradiction,
-                    at,
-                    found,
-                    "delete one of the two",
-                ));
+    /// A fence agent: one device for all nodes, or one for each.
+    fn fencing_by_agent(
+        &mut self,
+        lan: &LanVars,
+        at_agent: &At<LanFencingWord>,
+        agent: &FenceAgent,
+    ) -> LanFencing {
+        let mut options = FencingOptions::default();
+        if let Some(at) = &lan.fencing_options {
+            options = at.value.clone();
+            if options.has("plug") {
+                let found = "`plug` is one machine's, and these are the options of all nodes";
+                let help = "move it to pbx01_fencing_options and so on";
+                self.mistake(Code::Contradiction, at, found, help);
             }
         }
-        targets(lan, nodes, agent, &options, &written, mistakes);
+        let of_nodes = &lan.node_fencing_options;
+        let written: Vec<&At<FencingOptions>> = of_nodes.iter().flatten().collect();
+        if written.is_empty() {
+            self.refuse_one_for_all(at_agent, agent);
+        } else if written.len() < of_nodes.len() {
+            for (n, _) in of_nodes.iter().enumerate().filter(|(_, o)| o.is_none()) {
+                let number = n + 1;
+                let found = format!(
+                    "pbx0{number}_fencing_options is missing: nothing could fence pbx0{number}"
+                );
+                self.mistake(Code::Missing, written[0], found, example(number, agent));
+            }
+        } else {
+            for at in &written {
+                if let Some((name, _)) = at.value.iter().find(|(name, _)| options.has(name)) {
+                    let found = format!("`{name}` is in `fencing_options` too");
+                    self.mistake(Code::Contradiction, at, found, "delete one of the two");
+                }
+            }
+            self.check_targets(lan, agent, &options, &written);
+        }
+        LanFencing::Agent {
+            agent: agent.clone(),
+            action: value_or(&self.vars.shared.fencing_action, FencingAction::Reboot),
+            options,
+            of_nodes: written.into_iter().map(|at| at.value.clone()).collect(),
+        }
     }
-    LanFencing::Agent {
-        agent: agent.clone(),
-        action: (vars.shared.fencing_action.as_ref()).map_or(FencingAction::Reboot, |a| a.value),
-        options,
-        of_nodes: written.into_iter().map(|at| at.value.clone()).collect(),
+
+    /// One device for all nodes must know the nodes by their names.
+    fn refuse_one_for_all(&mut self, at: &At<LanFencingWord>, agent: &FenceAgent) {
+        let found = match agent.target() {
+            Target::Name => return,
+            Target::Address => format!(
+                "one device of `{agent}` switches one machine, whichever node Pacemaker asks it to fence"
+            ),
+            Target::Plug => format!(
+                "`{agent}` switches plugs, and vars.yml does not say which node has which plug"
+            ),
+            Target::Unknown => format!(
+                "`{agent}` is not told which machine is which node; one device could switch the wrong one"
+            ),
+        };
+        let example = example(1, agent);
+        let help = format!(
+            "{example}, and the same for each other node; options that they share stay in `fencing_options`"
+        );
+        self.mistake(Code::Missing, at, found, help);
+    }
+
+    /// Each node has a target, and no two have the same.
+    fn check_targets(
+        &mut self,
+        lan: &LanVars,
+        agent: &FenceAgent,
+        common: &FencingOptions,
+        written: &[&At<FencingOptions>],
+    ) {
+        let mut earlier: Vec<Vec<(&str, String)>> = Vec::new();
+        for (n, at) in written.iter().enumerate() {
+            let number = n + 1;
+            let target = target(agent, common, &at.value);
+            let address = address(common, &at.value);
+            let lacks = match agent.target() {
+                Target::Address => address.is_none(),
+                Target::Plug => !at.value.has("plug"),
+                Target::Name | Target::Unknown => false,
+            };
+            let same = earlier.iter().position(|other| *other == target);
+            if lacks {
+                let found =
+                    format!("nothing here says what `{agent}` is to switch for pbx0{number}");
+                self.mistake(Code::Missing, at, found, example(number, agent));
+            } else if let Some(other) = same.filter(|_| agent.target() != Target::Name) {
+                let other = other + 1;
+                let found = format!(
+                    "`{agent}` would switch the same machine for pbx0{number} as for pbx0{other}"
+                );
+                self.mistake(Code::SameNode, at, found, example(number, agent));
+            }
+            if let (Target::Address, Some(address)) = (agent.target(), &address) {
+                let mut nodes = self.nodes.iter().map(|(node, _)| node);
+                let node = nodes.find(|node| node.address.to_string() == *address);
+                let is_vip = lan.vip.value.to_string() == *address;
+                let whose = node.map(|node| format!("the node {}", node.name));
+                if let Some(whose) = whose.or(is_vip.then(|| "the PBX".to_owned())) {
+                    let found = format!(
+                        "{address} is the address of {whose} itself: a lost machine does not answer there"
+                    );
+                    self.mistake(Code::Contradiction, at, found, example(number, agent));
+                }
+            }
+            earlier.push(target);
+        }
     }
 }
 
@@ -104,76 +151,6 @@ fn example(number: usize, agent: &FenceAgent) -> String {
         }
     };
     format!("write pbx0{number}_fencing_options: {options}")
-}
-
-/// One device for all nodes, of an agent that does not know nodes by their names.
-fn one_for_all(at: &At<LanFencingWord>, agent: &FenceAgent) -> Mistake {
-    let found = match agent.target() {
-        Target::Address => format!(
-            "one device of `{agent}` switches one machine, whichever node Pacemaker asks it to fence"
-        ),
-        Target::Plug => {
-            format!("`{agent}` switches plugs, and vars.yml does not say which node has which plug")
-        }
-        Target::Name | Target::Unknown => format!(
-            "`{agent}` is not told which machine is which node; one device could switch the wrong one"
-        ),
-    };
-    let help = format!(
-        "{}, and the same for each other node; options that they share stay in `fencing_options`",
-        example(1, agent)
-    );
-    Mistake::at(Code::Missing, at, found, help)
-}
-
-/// Each node has a target, and no two have the same.
-fn targets(
-    lan: &LanVars,
-    nodes: &[(Node, Written)],
-    agent: &FenceAgent,
-    common: &FencingOptions,
-    written: &[&At<FencingOptions>],
-    mistakes: &mut Vec<Mistake>,
-) {
-    let mut earlier: Vec<Vec<(&str, String)>> = Vec::new();
-    for (n, at) in written.iter().enumerate() {
-        let number = n + 1;
-        let mut mistake = |code, found| {
-            mistakes.push(Mistake::at(code, at, found, example(number, agent)));
-        };
-        let target = target(agent, common, &at.value);
-        let address = address(common, &at.value);
-        let lacks = match agent.target() {
-            Target::Address => address.is_none(),
-            Target::Plug => !at.value.has("plug"),
-            Target::Name | Target::Unknown => false,
-        };
-        let same = earlier.iter().position(|other| *other == target);
-        if lacks {
-            let found = format!("nothing here says what `{agent}` is to switch for pbx0{number}");
-            mistake(Code::Missing, found);
-        } else if let Some(other) = same.filter(|_| agent.target() != Target::Name) {
-            let other = other + 1;
-            let found = format!(
-                "`{agent}` would switch the same machine for pbx0{number} as for pbx0{other}"
-            );
-            mistake(Code::SameNode, found);
-        }
-        if let (Target::Address, Some(address)) = (agent.target(), &address) {
-            let mut nodes = nodes.iter().map(|(node, _)| node);
-            let whose = match nodes.find(|node| node.address.to_string() == *address) {
-                Some(node) => Some(format!("the node {}", node.name)),
-                None => (lan.vip.value.to_string() == *address).then(|| "the PBX".to_owned()),
-            };
-            if let Some(whose) = whose {
-                let found = format!(
-                    "{address} is the address of {whose} itself: a lost machine does not answer there"
-                );
-                mistake(Code::Contradiction, found);
-            }
-        }
-        earlier.push(target);
-    }
 }
 
 /// Options of a device that do not say which machine is meant.

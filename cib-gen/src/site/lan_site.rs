@@ -4,37 +4,29 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Node, Written, lan_fencing, virtual_address};
+use super::Resolver;
 use crate::ids::{DiskPath, FenceAgent, FencingOptions, Size};
-use crate::mistake::{Code, Mistake};
-use crate::nodes::Known;
-use crate::vars::{FencingAction, LanVars, Vars};
+use crate::mistake::Code;
+use crate::vars::{FencingAction, LanVars};
 
-/// A site on a LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LanSite {
-    /// The virtual address.
     pub vip: Ipv4Addr,
     /// The addresses of the LAN, if vars.yml names them.
     pub subnet: Option<Ipv4Net>,
     /// The disk on each node that holds the data.
     pub disk: DiskPath,
-    /// How much of it.
     pub size: Size,
-    /// How a lost node is kept from the data.
     pub fencing: LanFencing,
 }
 
-/// How a lost node is kept from the data, on a LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LanFencing {
     /// A watchdog in each node resets it when it has lost the others (diskless SBD).
     Watchdog,
     /// A fence agent.
     Agent {
-        /// Which.
         agent: FenceAgent,
-        /// What becomes of the node.
         action: FencingAction,
         /// Options of every device.
         options: FencingOptions,
@@ -46,47 +38,43 @@ pub enum LanFencing {
     None,
 }
 
-/// The site, if nothing of it is unknown.
-pub(super) fn place(
-    vars: &Vars,
-    lan: &LanVars,
-    nodes: &[(Node, Written)],
-    known: &Known,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<LanSite> {
-    let subnet = vars.shared.subnet_cidr.as_ref().map(|c| c.value.0);
-    virtual_address(&lan.vip, nodes, subnet, reserved, mistakes);
-    fits(lan, known, mistakes);
-    Some(LanSite {
-        vip: lan.vip.value,
-        subnet,
-        disk: lan.pbx_datapath_disk.value.clone(),
-        size: lan.pbx_datapath_size.value.clone(),
-        fencing: lan_fencing::of(vars, lan, nodes, mistakes)?,
-    })
-}
-
 /// What LVM takes of a disk for itself: its label and metadata at the start, and the rest of
 /// the last extent of 4 MiB (lvm.conf(5), pvcreate(8)).
 const LVM: u64 = 8 << 20;
 
-/// The size, if the disk could be looked at.
-fn fits(lan: &LanVars, known: &Known, mistakes: &mut Vec<Mistake>) {
-    let Some(disk) = &known.disk else { return };
-    let size = &lan.pbx_datapath_size;
-    let usable = disk.bytes.saturating_sub(LVM);
-    if size.value.bytes() > usable {
-        let (device, node) = (&lan.pbx_datapath_disk.value, &disk.node);
-        let found = format!(
-            "{} is more than {device} on {node} can hold: it has {} MiB, of which LVM takes up to 8",
-            size.value,
-            disk.bytes >> 20
-        );
-        let help = format!(
-            "write {}M or less, and no more than the smallest disk of the nodes has",
-            usable >> 20
-        );
-        mistakes.push(Mistake::at(Code::DiskTooSmall, size, found, help));
+impl Resolver<'_> {
+    /// The site, if nothing of it is unknown.
+    pub(super) fn lan_site(&mut self, lan: &LanVars) -> Option<LanSite> {
+        let subnet = self.vars.shared.subnet_cidr.as_ref().map(|c| c.value.0);
+        self.check_virtual_address(&lan.vip, subnet, reserved);
+        self.check_size(lan);
+        Some(LanSite {
+            vip: lan.vip.value,
+            subnet,
+            disk: lan.pbx_datapath_disk.value.clone(),
+            size: lan.pbx_datapath_size.value.clone(),
+            fencing: self.lan_fencing(lan)?,
+        })
+    }
+
+    /// The size fits the disk, if the disk could be looked at.
+    fn check_size(&mut self, lan: &LanVars) {
+        let Some(disk) = &self.known.disk else { return };
+        let size = &lan.pbx_datapath_size;
+        let usable = disk.bytes.saturating_sub(LVM);
+        if size.value.bytes() > usable {
+            let (device, node) = (&lan.pbx_datapath_disk.value, &disk.node);
+            let found = format!(
+                "{} is more than {device} on {node} can hold: it has {} MiB, of which LVM takes up to 8",
+                size.value,
+                disk.bytes >> 20
+            );
+            let help = format!(
+                "write {}M or less, and no more than the smallest disk of the nodes has",
+                usable >> 20
+            );
+            self.mistake(Code::DiskTooSmall, size, found, help);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 
 use crate::ids::{DataPath, ImageName, NodeName};
 use crate::mistake::{At, Code, Mistake, Mistakes};
-use crate::nodes::{FoundNode, GivenNode, Known};
+use crate::nodes::Known;
 use crate::vars::{Draft, SipTransport, Topology, Vars};
 
 pub use aws_site::{AwsFencing, AwsSite, VolumeDevice};
@@ -23,39 +23,27 @@ const DATA_PATH: &str = "/var/lib/portsip";
 /// Where the vendor's web portal listens.
 pub(crate) const WEB_PORT: u16 = 8887;
 
-/// A site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// The nodes pbx01, pbx02 and so on.
     pub nodes: Vec<Node>,
-    /// What is special to the place.
     pub place: Place,
-    /// The PBX.
     pub pbx: Pbx,
 }
 
-/// Where the nodes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// EC2.
     Aws(AwsSite),
-    /// One LAN.
     Lan(LanSite),
 }
 
-/// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The name in the cluster.
     pub name: NodeName,
-    /// Primary private address.
     pub address: Ipv4Addr,
 }
 
-/// The PBX.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pbx {
-    /// The image its containers are made from.
     pub image: ImageName,
     /// Its data, and where the volume is mounted.
     pub data_path: DataPath,
@@ -63,15 +51,12 @@ pub struct Pbx {
     pub sip_transport: SipTransport,
     /// The port of that transport; `None` where SIP is not tested.
     pub sip_port: Option<u16>,
-    /// The port of its web portal.
     pub web_port: u16,
 }
 
 impl Vars {
-    /// Reads the bytes of a file called `name`.
-    ///
-    /// # Errors
-    /// Every mistake in it: also keys that contradict each other, which only a site shows.
+    /// Reads the bytes of a file called `name`. An error has every mistake in it: also keys that contradict each
+    /// other, which only a site shows.
     pub fn parse(name: &str, bytes: impl AsRef<[u8]>) -> Result<Vars, Mistakes> {
         let Draft {
             source,
@@ -88,10 +73,7 @@ impl Vars {
     }
 
     /// Puts together what vars.yml says and what else is known. vars.yml goes first, then
-    /// `--nodes`, then EC2.
-    ///
-    /// # Errors
-    /// What is still unknown, and keys that contradict each other.
+    /// `--nodes`, then EC2. An error says what is still unknown, and which keys contradict each other.
     pub fn resolve(&self, known: &Known) -> Result<Site, Mistakes> {
         let mut mistakes = Vec::new();
         let (count, given) = (self.node_count(), known.given.len());
@@ -108,53 +90,25 @@ impl Vars {
         let nodes: Vec<(Node, Written)> = (0..count)
             .filter_map(|n| self.node(n, known, &mut mistakes))
             .collect();
-        different(&nodes, &mut mistakes);
-        let place = match &self.topology {
-            Topology::Aws(aws) => {
-                aws_site::place(self, aws, &nodes, known, &mut mistakes).map(Place::Aws)
-            }
-            Topology::Lan(lan) => {
-                lan_site::place(self, lan, &nodes, known, &mut mistakes).map(Place::Lan)
-            }
+        let mut resolver = Resolver {
+            vars: self,
+            known,
+            nodes: &nodes,
+            mistakes,
         };
-        let pbx = self.pbx(&mut mistakes);
-        match (place, pbx) {
-            (Some(place), Some(pbx)) if mistakes.is_empty() => Ok(Site {
+        resolver.different();
+        let place = match &self.topology {
+            Topology::Aws(aws) => resolver.aws_site(aws).map(Place::Aws),
+            Topology::Lan(lan) => resolver.lan_site(lan).map(Place::Lan),
+        };
+        match (place, resolver.pbx(), resolver.mistakes) {
+            (Some(place), Some(pbx), mistakes) if mistakes.is_empty() => Ok(Site {
                 nodes: nodes.into_iter().map(|(node, _)| node).collect(),
                 place,
                 pbx,
             }),
-            _ => Err(Mistakes::new(self.source.clone(), mistakes)),
+            (.., mistakes) => Err(Mistakes::new(self.source.clone(), mistakes)),
         }
-    }
-
-    fn pbx(&self, mistakes: &mut Vec<Mistake>) -> Option<Pbx> {
-        let shared = &self.shared;
-        let transport = shared
-            .sip_transport
-            .as_ref()
-            .map_or(SipTransport::Udp, |t| t.value);
-        if let Some(port) = &shared.sip_port
-            && transport == SipTransport::None
-        {
-            let found = "`sip_port` has no effect with `sip_transport: none`";
-            let help = "delete this line, or name the transport of that port";
-            mistakes.push(Mistake::at(Code::Contradiction, port, found, help));
-        }
-        let sip_port = shared.sip_port.as_ref().map(|port| port.value.get());
-        Some(Pbx {
-            image: shared.pbx_image.value.clone(),
-            data_path: match &shared.data_path {
-                Some(path) => path.value.clone(),
-                None => DATA_PATH.parse().ok()?,
-            },
-            sip_transport: transport,
-            sip_port: sip_port.or(transport.port()),
-            web_port: shared
-                .web_port
-                .as_ref()
-                .map_or(WEB_PORT, |port| port.value.get()),
-        })
     }
 
     /// One node from the three sources.
@@ -169,39 +123,31 @@ impl Vars {
             Topology::Aws(aws) => Some(&aws.instance_ids[n]),
             Topology::Lan(_) => None,
         };
-        let given: Option<&GivenNode> = known.given.get(n);
-        let is_it = |found: &&FoundNode| id.is_some_and(|id| id.value == found.instance);
-        let found = known.found.iter().find(is_it);
-        let name = (hostname.as_ref().map(|h| h.value.clone()))
-            .or_else(|| given.map(|g| g.name.clone()))
-            .or_else(|| found.map(|f| f.name.clone()));
-        let address = (private_ip.as_ref().map(|a| a.value))
-            .or_else(|| given.map(|g| g.address))
-            .or_else(|| found.map(|f| f.address));
-        let at_name = hostname.as_ref().map(|h| h.with(()));
-        let at_address = private_ip.as_ref().map(|a| a.with(()));
-        let at_node = (id.map(|id| id.with(())))
-            .or(at_name.clone())
-            .or(at_address.clone());
+        let given = known.given.get(n);
+        let given = given.map(|node| (node.name.clone(), node.address));
+        let mut found = known.found.iter();
+        let found = found.find(|found| id.is_some_and(|id| id.value == found.instance_id));
+        let found = found.and_then(|node| Some((node.hostname.parse().ok()?, node.private_ip)));
+        let (other_name, other_address) = given.or(found).unzip();
+        let name = hostname.as_ref().map(|at| at.value.clone()).or(other_name);
+        let address = private_ip.as_ref().map(|at| at.value).or(other_address);
+        let at_name = hostname.as_ref().map(|at| at.with(()));
+        let at_address = private_ip.as_ref().map(|at| at.with(()));
+        let at_node = id.map(|id| id.with(()));
+        let at_node = at_node.or(at_name.clone()).or(at_address.clone());
         let number = n + 1;
         let hostname = format!("pbx0{number}_hostname: (what `uname -n` prints there)");
         let private_ip = format!("pbx0{number}_private_ip: (its address)");
+        let both = format!("{hostname} and {private_ip}");
         let unknown = match (&name, &address) {
-            (None, None) => Some((
-                "host name and no address",
-                format!("{hostname} and {private_ip}"),
-            )),
+            (None, None) => Some(("host name and no address", both)),
             (None, Some(_)) => Some(("host name", hostname)),
             (Some(_), None) => Some(("address", private_ip)),
             (Some(_), Some(_)) => None,
         };
         if let Some((what, keys)) = unknown {
             let of = id.map_or(String::new(), |id| format!(" ({})", id.value));
-            let ask = if id.is_some() {
-                ", or leave out --offline to ask EC2"
-            } else {
-                ""
-            };
+            let ask = id.map_or("", |_| ", or leave out --offline to ask EC2");
             let found = format!("pbx0{number}{of} has no {what} in this file");
             let help = format!("add {keys}, or give --nodes{ask}");
             mistakes.push(mistake_at(Code::UnknownNode, &at_node, found, help));
@@ -210,13 +156,8 @@ impl Vars {
             name: at_name.or(at_node.clone()),
             address: at_address.or(at_node),
         };
-        Some((
-            Node {
-                name: name?,
-                address: address?,
-            },
-            written,
-        ))
+        let (name, address) = (name?, address?);
+        Some((Node { name, address }, written))
     }
 }
 
@@ -224,11 +165,8 @@ impl Vars {
 /// not known need not be asked for yet.
 fn contradictions(mut vars: Vars) -> Vec<Mistake> {
     let hostnames = &mut vars.shared.hostnames;
-    let written: Vec<String> = (hostnames
-        .iter()
-        .flatten()
-        .map(|name| name.value.to_string()))
-    .collect();
+    let written = hostnames.iter().flatten();
+    let written: Vec<String> = written.map(|name| name.value.to_string()).collect();
     for (n, hostname) in hostnames.iter_mut().enumerate() {
         let name = format!("pbx0{}", n + 1);
         if hostname.is_none() && !written.contains(&name) {
@@ -251,6 +189,121 @@ struct Written {
     address: Option<At<()>>,
 }
 
+/// What a site is put together from, and the mistakes found so far.
+struct Resolver<'a> {
+    vars: &'a Vars,
+    known: &'a Known,
+    nodes: &'a [(Node, Written)],
+    mistakes: Vec<Mistake>,
+}
+
+impl Resolver<'_> {
+    fn mistake<T>(
+        &mut self,
+        code: Code,
+        place: &At<T>,
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.mistakes.push(Mistake::at(code, place, found, help));
+    }
+
+    fn pbx(&mut self) -> Option<Pbx> {
+        let shared = &self.vars.shared;
+        let transport = value_or(&shared.sip_transport, SipTransport::Udp);
+        if let Some(port) = &shared.sip_port
+            && transport == SipTransport::None
+        {
+            let found = "`sip_port` has no effect with `sip_transport: none`";
+            let help = "delete this line, or name the transport of that port";
+            self.mistake(Code::Contradiction, port, found, help);
+        }
+        let sip_port = shared.sip_port.as_ref().map(|port| port.value.get());
+        let web_port = shared.web_port.as_ref().map(|port| port.value.get());
+        Some(Pbx {
+            image: shared.pbx_image.value.clone(),
+            data_path: value_or(&shared.data_path, DATA_PATH.parse().ok()?),
+            sip_transport: transport,
+            sip_port: sip_port.or(transport.port()),
+            web_port: web_port.unwrap_or(WEB_PORT),
+        })
+    }
+
+    /// No two nodes may share a name or an address. Pacemaker takes names that differ in case only for
+    /// the same node.
+    fn different(&mut self) {
+        for (n, (node, written)) in self.nodes.iter().enumerate() {
+            let Node { name, address } = node;
+            let earlier = || self.nodes[..n].iter().map(|(node, _)| node);
+            let same_name = earlier().find(|e| e.name.is_same(name));
+            let same_address = earlier().any(|e| e.address == *address);
+            if let Some(same) = same_name {
+                let mut found = format!("{name} is already the name of another node");
+                if same.name != *name {
+                    let other = &same.name;
+                    found +=
+                        &format!(", {other}: Pacemaker does not tell capitals from small letters");
+                }
+                let help = "give each node a name of its own";
+                (self.mistakes).push(mistake_at(Code::SameNode, &written.name, found, help));
+            }
+            if same_address {
+                let found = format!("{address} is already the address of another node");
+                let help = "write the address of this node";
+                (self.mistakes).push(mistake_at(Code::SameNode, &written.address, found, help));
+            }
+        }
+    }
+
+    /// The virtual address is no node's own, it is private, and it is in one subnet with all nodes where the
+    /// subnet is known. `reserved` says which addresses of a subnet cannot be used.
+    fn check_virtual_address(
+        &mut self,
+        vip: &At<Ipv4Addr>,
+        subnet: Option<Ipv4Net>,
+        reserved: fn(Ipv4Net, Ipv4Addr) -> Option<&'static str>,
+    ) {
+        let help = "write a private address of the nodes' subnet that nothing else uses";
+        let address = vip.value;
+        if let Some((node, _)) = self.nodes.iter().find(|(node, _)| node.address == address) {
+            let found = format!("{address} is the address of the node {}", node.name);
+            self.mistake(Code::VipTaken, vip, found, help);
+        }
+        let Some(subnet) = subnet else {
+            if !private(address) {
+                let found = format!("{address} is a public address");
+                let help = format!(
+                    "{help}; or add subnet_cidr, if the nodes really have public addresses"
+                );
+                self.mistake(Code::VipPublic, vip, found, help);
+            }
+            return;
+        };
+        let outside = match subnet.contains(&address) {
+            true => reserved(subnet, address).map(|why| format!("{address} is reserved: {why}")),
+            false => Some(format!("{address} is outside the subnet {subnet}")),
+        };
+        let outside = outside.map(|found| Mistake::at(Code::VipOutside, vip, found, help));
+        self.mistakes.extend(outside);
+        for (Node { name, address }, written) in self.nodes {
+            if !subnet.contains(address) {
+                let found = format!("{address} of {name} is outside the subnet {subnet}");
+                let help = "write an address of the subnet, which all nodes share so that an address can move";
+                (self.mistakes).push(mistake_at(Code::OtherSubnet, &written.address, found, help));
+            }
+        }
+    }
+
+    /// `fencing_action` has no effect where no device fences.
+    fn refuse_fencing_action(&mut self, word: &str) {
+        if let Some(action) = &self.vars.shared.fencing_action {
+            let found = format!("`fencing_action` has no effect with `fencing: {word}`");
+            let help = "delete this line, or change `fencing`";
+            self.mistake(Code::Contradiction, action, found, help);
+        }
+    }
+}
+
 /// A mistake at a place in the file, if there is one.
 fn mistake_at(
     code: Code,
@@ -265,78 +318,9 @@ fn mistake_at(
     }
 }
 
-/// No two nodes may share a name or an address. Pacemaker takes names that differ in case only for
-/// the same node.
-fn different(nodes: &[(Node, Written)], mistakes: &mut Vec<Mistake>) {
-    for (n, (node, written)) in nodes.iter().enumerate() {
-        let Node { name, address } = node;
-        let earlier = || nodes[..n].iter().map(|(node, _)| node);
-        if let Some(same) = earlier().find(|e| e.name.is_same(name)) {
-            let mut found = format!("{name} is already the name of another node");
-            if same.name != *name {
-                found += &format!(
-                    ", {}: Pacemaker does not tell capitals from small letters",
-                    same.name
-                );
-            }
-            let help = "give each node a name of its own";
-            mistakes.push(mistake_at(Code::SameNode, &written.name, found, help));
-        }
-        if earlier().any(|e| e.address == *address) {
-            let found = format!("{address} is already the address of another node");
-            let help = "write the address of this node";
-            mistakes.push(mistake_at(Code::SameNode, &written.address, found, help));
-        }
-    }
-}
-
-/// The virtual address is no node's own, it is private, and it is in one subnet with all nodes where the
-/// subnet is known. `reserved` says which addresses of a subnet cannot be used.
-fn virtual_address(
-    vip: &At<Ipv4Addr>,
-    nodes: &[(Node, Written)],
-    subnet: Option<Ipv4Net>,
-    reserved: fn(Ipv4Net, Ipv4Addr) -> Option<&'static str>,
-    mistakes: &mut Vec<Mistake>,
-) {
-    let help = "write a private address of the nodes' subnet that nothing else uses";
-    let address = vip.value;
-    if let Some((node, _)) = nodes.iter().find(|(node, _)| node.address == address) {
-        let found = format!("{address} is the address of the node {}", node.name);
-        mistakes.push(Mistake::at(Code::VipTaken, vip, found, help));
-    }
-    let Some(subnet) = subnet else {
-        if !private(address) {
-            let found = format!("{address} is a public address");
-            let help =
-                format!("{help}; or add subnet_cidr, if the nodes really have public addresses");
-            mistakes.push(Mistake::at(Code::VipPublic, vip, found, help));
-        }
-        return;
-    };
-    let outside = if subnet.contains(&address) {
-        reserved(subnet, address).map(|why| format!("{address} is reserved: {why}"))
-    } else {
-        Some(format!("{address} is outside the subnet {subnet}"))
-    };
-    mistakes.extend(outside.map(|found| Mistake::at(Code::VipOutside, vip, found, help)));
-    for (Node { name, address }, written) in nodes {
-        if !subnet.contains(address) {
-            let found = format!("{address} of {name} is outside the subnet {subnet}");
-            let help =
-                "write an address of the subnet, which all nodes share so that an address can move";
-            mistakes.push(mistake_at(Code::OtherSubnet, &written.address, found, help));
-        }
-    }
-}
-
-/// `fencing_action` has no effect where no device fences.
-fn refuse_action(vars: &Vars, word: &str, mistakes: &mut Vec<Mistake>) {
-    if let Some(action) = &vars.shared.fencing_action {
-        let found = format!("`fencing_action` has no effect with `fencing: {word}`");
-        let help = "delete this line, or change `fencing`";
-        mistakes.push(Mistake::at(Code::Contradiction, action, found, help));
-    }
+/// The value of a key, or what holds where the file does not have the key.
+fn value_or<T: Clone>(written: &Option<At<T>>, default: T) -> T {
+    written.as_ref().map_or(default, |at| at.value.clone())
 }
 
 /// RFC 1918 and the shared space of RFC 6598, which a VPC can use as well.

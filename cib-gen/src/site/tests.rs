@@ -3,6 +3,9 @@
 use super::*;
 use insta::assert_snapshot;
 
+use ec2::NodeFacts;
+
+use crate::nodes::GivenNode;
 use crate::vars::FencingAction;
 
 const VENDOR: &str = include_str!("../../tests/vars-vendor.yml");
@@ -23,21 +26,25 @@ fn given() -> Known {
     }
 }
 
-fn found(n: u8, subnet: &str) -> FoundNode {
+fn found(n: u8, subnet: &str) -> NodeFacts {
     let ids = [
         "i-08807c762627239b8",
         "i-03411641c37513049",
         "i-0c301db1a53ae3a4b",
     ];
-    FoundNode {
-        instance: ids[usize::from(n)].parse().unwrap(),
+    NodeFacts {
+        instance_id: ids[usize::from(n)].parse().unwrap(),
         instance_type: "c5.xlarge".to_owned(),
-        volumes: Vec::new(),
-        name: format!("ec2-{n}").parse().unwrap(),
-        address: Ipv4Addr::new(172, 31, 16, 133 + n),
+        shutting_down: false,
+        hostname: format!("ec2-{n}"),
+        private_ip: Ipv4Addr::new(172, 31, 16, 133 + n),
+        public: None,
         secondary: Vec::new(),
         interface: None,
-        subnet: Some(subnet.parse().unwrap()),
+        volumes: Vec::new(),
+        vpc_id: None,
+        subnet_id: "subnet-8cadc4e8".to_owned(),
+        subnet_cidr: Some(subnet.parse().unwrap()),
     }
 }
 

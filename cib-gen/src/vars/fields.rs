@@ -43,13 +43,9 @@ impl<T: FromStr<Err: IntoMalformed>> Field for At<T> {
     /// The example stands in for a missing or malformed value while the rest is looked at.
     fn read(fields: &mut Fields, name: &str) -> Option<Self> {
         if !fields.found.contains_key(name) {
-            let (found, line) = (format!("`{name}` is missing"), keys::line(name));
-            fields.mistake(
-                Code::Missing,
-                &fields.end.clone(),
-                found,
-                format!("add a line such as `{line}`"),
-            );
+            let (found, end) = (format!("`{name}` is missing"), fields.end.clone());
+            let help = format!("add a line such as `{}`", keys::line(name));
+            fields.mistake(Code::Missing, &end, found, help);
         }
         let stand_in = || Some(At::nowhere(keys::stand_in(name)?.parse().ok()?));
         fields.value(name).or_else(stand_in)
@@ -96,10 +92,8 @@ impl IntoMalformed for AddrParseError {
 /// Ports are the only numbers in vars.yml.
 impl IntoMalformed for ParseIntError {
     fn into_malformed(self, text: &str) -> Malformed {
-        Malformed::new(
-            format!("`{text}` is not a port"),
-            "write a number from 1 to 65535",
-        )
+        let help = "write a number from 1 to 65535";
+        Malformed::new(format!("`{text}` is not a port"), help)
     }
 }
 
@@ -186,31 +180,22 @@ impl Fields {
             of_nodes.filter_map(|(name, at)| Some((keys::node_number(name)?, at.with(()))));
         let highest = numbers.max_by_key(|(number, _)| *number);
         let (count, place) = highest.unwrap_or((1, self.end.clone()));
+        let even = |count, tolerated, odd| {
+            format!(
+                "{count} nodes tolerate {tolerated}, the same as {odd}, and can split into two halves without a \
+                 majority"
+            )
+        };
         let why = match count {
             1 | 3 | 5 | 7 | 9 => return Some(count.max(3)),
-            2 => {
-                "two nodes tolerate no failure: when one of them is lost or cut off, the other has \
-                  no majority and stops too"
-            }
-            4 => {
-                "four nodes tolerate one failure, the same as three, and can split into two halves \
-                  without a majority"
-            }
-            6 => {
-                "six nodes tolerate two failures, the same as five, and can split into two halves \
-                  without a majority"
-            }
-            _ => {
-                "eight nodes tolerate three failures, the same as seven, and can split into two \
-                  halves without a majority"
-            }
+            2 => "two nodes tolerate no failure: when one of them is lost or cut off, the other has no \
+                  majority and stops too"
+                .to_owned(),
+            4 => even("four", "one failure", "three"),
+            6 => even("six", "two failures", "five"),
+            _ => even("eight", "three failures", "seven"),
         };
-        self.mistake(
-            Code::NodeCount,
-            &place,
-            why.to_owned(),
-            "name 3, 5, 7 or 9 nodes",
-        );
+        self.mistake(Code::NodeCount, &place, why, "name 3, 5, 7 or 9 nodes");
         // What is wrong with the values is still said; nothing is called missing.
         let names: Vec<String> = self.found.keys().cloned().collect();
         for name in names {

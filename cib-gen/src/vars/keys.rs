@@ -1,6 +1,8 @@
 //! What is known of the keys of vars.yml by their names: whose they are, what was meant by one that
 //! does not exist, what to write for one.
 
+use std::collections::BTreeSet;
+
 use super::{KEYS, System};
 use crate::mistake::{At, Code, Mistake};
 
@@ -22,13 +24,11 @@ pub(super) struct Key {
 
 /// A key of an older guide, and what became of it.
 enum Old {
-    /// It has another name.
     Renamed(&'static str),
     /// It held a password; this says where the password belongs.
     Password(&'static str),
 }
 
-/// Keys of older guides.
 const OLD: &[(&str, Old)] = &[
     ("eip", Old::Renamed("eip_address")),
     (
@@ -61,15 +61,10 @@ fn exactly(name: &str) -> Option<Key> {
     let mut keys = KEYS.iter().filter(|key| key.name == name);
     let key = *keys.next()?;
     // Each system has a key `fencing`, with values of its own.
-    let system = if keys.next().is_some() {
-        None
-    } else {
-        key.system
-    };
+    let system = key.system.filter(|_| keys.next().is_none());
     Some(Key { system, ..key })
 }
 
-/// The key of that name.
 pub(super) fn named(name: &str) -> Option<Key> {
     match of_node(name) {
         Some((number, general)) if (1..=MOST_NODES).contains(&number) => exactly(&general),
@@ -79,20 +74,13 @@ pub(super) fn named(name: &str) -> Option<Key> {
 
 /// The system that a file with these keys is of: that of more of them.
 pub(super) fn system<'a>(names: impl Iterator<Item = &'a str>) -> Option<System> {
-    let (mut aws, mut lan) = (0, 0);
-    for name in names {
-        match named(name).map(|key| key.system) {
-            Some(Some(System::Aws)) => aws += 1,
-            Some(Some(System::Lan)) => lan += 1,
-            None if name == "eip" => aws += 1,
-            Some(None) | None => {}
-        }
-    }
-    match (aws, lan) {
-        (0, 0) => None,
-        _ if lan > aws => Some(System::Lan),
-        _ => Some(System::Aws),
-    }
+    let systems = names.filter_map(|name| match name {
+        "eip" => Some(System::Aws),
+        name => named(name)?.system,
+    });
+    let (aws, lan): (Vec<_>, Vec<_>) = systems.partition(|system| *system == System::Aws);
+    let more = if lan.len() > aws.len() { lan } else { aws };
+    more.first().copied()
 }
 
 /// What to say of a file that has none of the keys that tell the systems apart.
@@ -112,13 +100,10 @@ pub(super) fn no_system(end: &At<()>) -> Mistake {
 
 /// The names that a key has in a file, for the first three nodes.
 pub(super) fn names(key: &Key) -> Vec<String> {
-    if key.name.starts_with("pbx0N") {
-        (1..=3)
-            .map(|n| key.name.replace('N', &n.to_string()))
-            .collect()
-    } else {
-        vec![key.name.to_owned()]
-    }
+    let count = if key.name.starts_with("pbx0N") { 3 } else { 1 };
+    (1..=count)
+        .map(|n| key.name.replace('N', &n.to_string()))
+        .collect()
 }
 
 /// A line with an accepted value for a key, by its name in the file.
@@ -162,28 +147,30 @@ pub(super) fn foreign(key: &At<String>, system: System) -> Mistake {
 pub(super) fn unknown(key: &At<String>) -> Mistake {
     let name = &key.value;
     let old = OLD.iter().find(|(old, _)| old == name).map(|(_, old)| old);
-    let (code, found, help) = if let Some(Old::Renamed(now)) = old {
-        let found = format!("`{name}` is the name that older guides had for `{now}`");
-        (Code::OtherSystem, found, format!("rename it to `{now}`"))
-    } else if let Some(Old::Password(place)) = old {
-        let found = format!("`{name}` is a password, and whoever reads this file knows it");
-        (Code::Secret, found, format!("delete this line; {place}"))
-    } else if let Some(number) = node_number(name) {
-        let found = format!("there is no node {number}: nodes are numbered 01 to 0{MOST_NODES}");
-        let help = "number 3, 5, 7 or 9 nodes from pbx01 on";
-        (Code::NodeCount, found, help.to_owned())
-    } else {
-        let found = format!("`{name}` is not a key of vars.yml");
-        let help = match nearest(name) {
-            Some(near) => format!("a key with a similar name exists: `{near}`"),
-            None => {
-                let mut names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
-                names.sort_unstable();
-                names.dedup();
-                format!("the keys are {}", names.join(", "))
-            }
-        };
-        (Code::UnknownKey, found, help)
+    let (code, found, help) = match (old, node_number(name)) {
+        (Some(Old::Renamed(now)), _) => (
+            Code::OtherSystem,
+            format!("`{name}` is the name that older guides had for `{now}`"),
+            format!("rename it to `{now}`"),
+        ),
+        (Some(Old::Password(place)), _) => (
+            Code::Secret,
+            format!("`{name}` is a password, and whoever reads this file knows it"),
+            format!("delete this line; {place}"),
+        ),
+        (None, Some(number)) => (
+            Code::NodeCount,
+            format!("there is no node {number}: nodes are numbered 01 to 0{MOST_NODES}"),
+            "number 3, 5, 7 or 9 nodes from pbx01 on".to_owned(),
+        ),
+        (None, None) => {
+            let all: BTreeSet<&str> = KEYS.iter().map(|key| key.name).collect();
+            let all = || format!("the keys are {}", Vec::from_iter(all).join(", "));
+            let near =
+                nearest(name).map(|near| format!("a key with a similar name exists: `{near}`"));
+            let found = format!("`{name}` is not a key of vars.yml");
+            (Code::UnknownKey, found, near.unwrap_or_else(all))
+        }
     };
     Mistake::at(code, key, found, help)
 }

@@ -23,7 +23,6 @@ pub use values::{AwsFencingWord, Cidr, FencingAction, LanFencingWord, PrivipAgen
 /// What a file may have at most. The longest useful file has some five thousand bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
 
-/// The two systems of the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
     /// EC2 instances, an EBS volume, an Elastic IP.
@@ -35,9 +34,7 @@ pub(crate) enum System {
 /// Where the cluster runs, and the keys that only a cluster there has.
 #[derive(Debug, Clone)]
 pub enum Topology {
-    /// EC2 instances.
     Aws(Box<AwsVars>),
-    /// Machines of one LAN.
     Lan(Box<LanVars>),
 }
 
@@ -45,9 +42,7 @@ pub enum Topology {
 #[derive(Debug, Clone)]
 pub struct Vars {
     pub(crate) source: Source,
-    /// The keys of the file's own system.
     pub topology: Topology,
-    /// The keys that both systems have.
     pub shared: SharedVars,
 }
 
@@ -74,7 +69,6 @@ macro_rules! keys {
             }
         )+
 
-        /// Every key that vars.yml may have.
         const KEYS: &[Key] = &[$($(Key {
             name: $key,
             system: $system,
@@ -85,7 +79,6 @@ macro_rules! keys {
 }
 
 keys! {
-    /// The keys of both systems.
     SharedVars of None, {
         hostnames: Vec<Option<At<NodeName>>> = "pbx0N_hostname", "pbx01";
         private_ips: Vec<Option<At<Ipv4Addr>>> = "pbx0N_private_ip", "192.168.1.131";
@@ -98,7 +91,6 @@ keys! {
         web_port: Option<At<NonZeroU16>> = "web_port", "8887";
     }
 
-    /// The keys of the AWS system.
     AwsVars of Some(System::Aws), {
         instance_ids: Vec<At<InstanceId>> = "pbx0N_instance_id", "i-08807c762627239b8";
         private_vip_address: Option<At<Ipv4Addr>> = "private_vip_address", "172.31.16.130";
@@ -116,7 +108,6 @@ keys! {
         privip_agent: Option<At<PrivipAgent>> = "privip_agent", "ocf:portsip:awsvip";
     }
 
-    /// The keys of the LAN system.
     LanVars of Some(System::Lan), {
         vip: At<Ipv4Addr> = "vip", "192.168.1.130";
         pbx_datapath_disk: At<DiskPath> = "pbx_datapath_disk", "/dev/sdb";
@@ -129,7 +120,6 @@ keys! {
 }
 
 impl Vars {
-    /// How many nodes the cluster has.
     pub fn node_count(&self) -> usize {
         self.shared.hostnames.len()
     }
@@ -142,7 +132,6 @@ impl Vars {
         }
     }
 
-    /// The region that vars.yml names.
     pub fn region(&self) -> Option<&Region> {
         match &self.topology {
             Topology::Aws(aws) => aws.region.as_ref().map(|region| &region.value),
@@ -180,20 +169,18 @@ impl Draft {
     pub(crate) fn read(name: &str, bytes: &[u8]) -> Draft {
         // A byte order mark is not part of the first key.
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-        let too_large = bytes.len() > MOST_BYTES;
-        let text = if too_large {
-            "".into()
-        } else {
-            String::from_utf8_lossy(bytes)
-        };
-        let source = Source {
+        let mut source = Source {
             name: name.to_owned(),
-            text: text.into_owned(),
+            text: String::new(),
         };
-        let (entries, mistakes) = match std::str::from_utf8(bytes) {
-            _ if too_large => (Vec::new(), vec![too_large_mistake()]),
-            Err(error) => (Vec::new(), vec![not_text(bytes, error.valid_up_to())]),
-            Ok(text) => read::entries(text),
+        let (entries, mistakes) = if bytes.len() > MOST_BYTES {
+            (Vec::new(), vec![too_large()])
+        } else {
+            source.text = String::from_utf8_lossy(bytes).into_owned();
+            match std::str::from_utf8(bytes) {
+                Err(error) => (Vec::new(), vec![not_text(bytes, error.valid_up_to())]),
+                Ok(text) => read::entries(text),
+            }
         };
         // After a mistake that stopped the reader, every key would be called missing.
         if entries.is_empty() && !mistakes.is_empty() {
@@ -205,41 +192,38 @@ impl Draft {
         }
         let mut fields = Fields::new(&source.text, entries, mistakes);
         let vars = fields.vars(&source);
+        let mistakes = fields.mistakes;
         Draft {
             source,
             vars,
-            mistakes: fields.mistakes,
+            mistakes,
         }
     }
 }
 
-fn too_large_mistake() -> Mistake {
-    Mistake::elsewhere(
-        Code::TooLarge,
-        format!(
-            "the file has more than {} KiB: this is not a vars.yml",
-            MOST_BYTES / 1024
-        ),
-        "give the path of vars.yml, a file of some ten lines `key: value`",
-    )
+fn too_large() -> Mistake {
+    let most = MOST_BYTES / 1024;
+    let found = format!("the file has more than {most} KiB: this is not a vars.yml");
+    let help = "give the path of vars.yml, a file of some ten lines `key: value`";
+    Mistake::elsewhere(Code::TooLarge, found, help)
 }
 
 /// Everything before the first byte that is not UTF-8 is text, so the line and column are known.
 fn not_text(bytes: &[u8], good: usize) -> Mistake {
     let before = String::from_utf8_lossy(&bytes[..good]);
     let line = before.rsplit('\n').next().unwrap_or_default();
+    let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
+    let position = Position { line, column };
     let place = At {
         value: (),
-        position: Position {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-        },
+        position,
         width: 1,
     };
+    let found = format!("this is not UTF-8 text: byte {:#04x}", bytes[good]);
     Mistake::at(
         Code::NotText,
         &place,
-        format!("this is not UTF-8 text: byte {:#04x}", bytes[good]),
+        found,
         "save the file as plain text in UTF-8",
     )
 }

@@ -9,7 +9,6 @@ use serde_saphyr::{
 
 use crate::mistake::{At, Code, Mistake, Position};
 
-/// What stands behind a key.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Text(String),
@@ -18,7 +17,6 @@ pub(super) enum Value {
     Unreadable,
 }
 
-/// One `key: value` of the file.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: At<String>,
@@ -69,9 +67,8 @@ pub(super) fn entries(text: &str) -> (Vec<Entry>, Vec<Mistake>) {
         };
         mistakes.push(unreadable(text, &error));
         // Each round has one line less that can be wrong.
-        match (error.location().filter(|_| is_list_or_table(&error)))
-            .map(|location| without_value(&rest, location.line() as usize))
-        {
+        let location = error.location().filter(|_| is_list_or_table(&error));
+        match location.map(|location| without_value(&rest, location.line() as usize)) {
             Some((line, without)) if without != rest => {
                 unreadable_lines.push(line);
                 rest = without;
@@ -139,49 +136,37 @@ fn without_value(text: &str, inside: usize) -> (usize, String) {
 
 fn at<T>(text: &str, location: Location, value: T) -> At<T> {
     let (line, column) = (location.line() as usize, location.column() as usize);
+    let width = word(text, line, column).chars().count();
+    let (line, column) = (line.max(1), column.max(1));
+    let position = Position { line, column };
     At {
         value,
-        position: Position {
-            line: line.max(1),
-            column: column.max(1),
-        },
-        width: word(text, line, column).chars().count(),
+        position,
+        width,
     }
 }
 
 /// The word of the file that begins at a place: up to a colon or a comment.
 fn word(text: &str, line: usize, column: usize) -> &str {
     let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    let start = line
-        .char_indices()
-        .nth(column.saturating_sub(1))
-        .map_or(line.len(), |(index, _)| index);
+    let first = line.char_indices().nth(column.saturating_sub(1));
+    let start = first.map_or(line.len(), |(index, _)| index);
     let rest = &line[start..];
     let end = [": ", " #"].iter().filter_map(|s| rest.find(s)).min();
-    rest[..end.unwrap_or(rest.len())]
-        .trim_end()
-        .trim_end_matches(':')
+    let word = &rest[..end.unwrap_or(rest.len())];
+    word.trim_end().trim_end_matches(':')
 }
 
 fn twice(key: &At<String>, first: &Entry) -> Mistake {
-    let line = first.key.position.line;
-    let found = format!(
-        "`{}` is written twice; the first time in line {line}",
-        key.value
-    );
+    let (name, line) = (&key.value, first.key.position.line);
+    let found = format!("`{name}` is written twice; the first time in line {line}");
     Mistake::at(Code::Twice, key, found, "delete one of the two lines")
 }
 
 /// Whether the reader stopped at a list or a table where a word belongs.
 fn is_list_or_table(error: &Error) -> bool {
     // The only words that are read are keys and values.
-    matches!(
-        error,
-        Error::Unexpected {
-            expected: "string scalar",
-            ..
-        }
-    )
+    matches!(error, Error::Unexpected { expected, .. } if *expected == "string scalar")
 }
 
 fn unreadable(text: &str, error: &Error) -> Mistake {

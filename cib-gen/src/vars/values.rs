@@ -42,9 +42,7 @@ words! {
     /// The values of `fencing` on AWS.
     AwsFencingWord, "is not a way of fencing on AWS",
     "write `aws` (the default), or `none` for a cluster that can lose data" {
-        /// Through EC2, the default.
         Aws = "aws",
-        /// Nothing is fenced.
         None = "none",
     }
 
@@ -68,13 +66,9 @@ words! {
     /// The values of `sip_transport`: how the PBX is asked whether it answers SIP.
     SipTransport, "is not a transport of SIP that can be tested",
     "write `udp` (the default), `tcp` or `tls`; or `none` to leave SIP untested" {
-        /// Datagrams, the default.
         Udp = "udp",
-        /// A TCP connection.
         Tcp = "tcp",
-        /// A TLS connection.
         Tls = "tls",
-        /// SIP is not tested.
         None = "none",
     }
 }
@@ -97,9 +91,7 @@ impl SipTransport {
 pub enum LanFencingWord {
     /// A watchdog in each node resets it, the default.
     Sbd,
-    /// A fence agent.
     Agent(FenceAgent),
-    /// Nothing is fenced.
     None,
 }
 

@@ -40,7 +40,7 @@ impl AwsEbs {
 /// That the volume is attached, or is not, stands against neither: a start and a stop see to that.
 fn permitted(rehearsal: Result<(), AwsError>) -> Result<(), AwsError> {
     use ErrorKind::{InUse, InvalidValue, WrongState};
-    AwsError::permits(rehearsal).or_else(|error| match error.kind {
+    AwsError::from_dry_run(rehearsal).or_else(|error| match error.kind {
         InUse | WrongState | InvalidValue => Ok(()),
         _ => Err(error),
     })

@@ -45,7 +45,6 @@ pub(super) fn nodes(site: &Site, cluster: &Cluster) -> Vec<Paragraphs> {
     text.collect()
 }
 
-/// A resource where it runs.
 pub(super) fn resource(resource: &Resource) -> Paragraphs {
     let primitive = resource.primitive();
     let mut text = vec![
@@ -63,7 +62,6 @@ pub(super) fn resource(resource: &Resource) -> Paragraphs {
     text
 }
 
-/// A resource that runs on every node.
 pub(super) fn clone(clone: &Promotable, cluster: &Cluster) -> Paragraphs {
     let mut about = format!("{} on every node", agent_name(&clone.primitive.agent));
     if let Some(drbd) = &cluster.drbd {
@@ -79,12 +77,10 @@ fn parameter<'a>(primitive: &'a Primitive, name: &str) -> Option<&'a str> {
     found.map(|parameter| parameter.value.as_str())
 }
 
-/// Whether a primitive is a fencing device.
 pub(super) fn is_fencing(primitive: &Primitive) -> bool {
     matches!(primitive.agent, Agent::Stonith { .. })
 }
 
-/// Every fencing device, and the watchdog.
 pub(super) fn fencing(cluster: &Cluster) -> Vec<Paragraphs> {
     let devices = cluster.primitives().filter(|p| is_fencing(p));
     let mut texts: Vec<Paragraphs> = devices.map(fencing_device).collect();
@@ -92,7 +88,6 @@ pub(super) fn fencing(cluster: &Cluster) -> Vec<Paragraphs> {
     texts
 }
 
-/// A fencing device, and what it does to which node.
 fn fencing_device(device: &Primitive) -> Paragraphs {
     let hosts = parameter(device, "pcmk_host_map").or(parameter(device, "pcmk_host_list"));
     let hosts = hosts.unwrap_or_default();
@@ -114,7 +109,6 @@ fn fencing_device(device: &Primitive) -> Paragraphs {
     ]
 }
 
-/// The watchdog that every node has.
 fn watchdog_text(watchdog: &Watchdog, cluster: &Cluster) -> Paragraphs {
     let seconds = watchdog.timeout;
     let effect = format!("resets a node that hangs or has lost the others, after {seconds}s");

@@ -6,7 +6,6 @@ use super::text::{Style, clean, width, wrap};
 /// Space between the edge of a block and its text.
 pub(super) const PADDING: i32 = 12;
 
-/// A picture.
 #[derive(Debug, Default)]
 pub(super) struct Drawing {
     pub(super) width: i32,
@@ -18,7 +17,6 @@ pub(super) struct Drawing {
     pub(super) arrows: Vec<Arrow>,
 }
 
-/// A rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Area {
     pub(super) x: i32,
@@ -42,7 +40,6 @@ impl Area {
     }
 }
 
-/// A block of text.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) frame: Frame,
@@ -56,7 +53,6 @@ pub(super) struct Block {
 /// Colour inside, colour, width and dashes of the edge.
 pub(super) type Frame = [&'static str; 4];
 
-/// Text without a frame.
 pub(super) const BARE: Frame = ["none", "none", "0", "none"];
 pub(super) const WARNING: Frame = ["#fce8e6", "#c5221f", "2", "none"];
 pub(super) const ACTIVE_NODE: Frame = ["#ceead6", "#188038", "2.5", "none"];

@@ -9,13 +9,10 @@ use crate::cluster::{Cluster, ConstraintKind, Resource};
 use crate::render::heading;
 use crate::site::{Place, Site};
 
-/// Space around the page.
 const MARGIN: i32 = 28;
 /// Left end of the blocks. The arrow from the active node runs between the margin and this.
 const LEFT: i32 = 56;
-/// Space between sections.
 const SECTION: i32 = 26;
-/// The narrowest page.
 const NARROWEST: i32 = 860;
 /// The widest block in the tree of resources.
 const WIDEST: i32 = 300;
@@ -30,7 +27,6 @@ struct Page<'a> {
     drawing: Drawing,
 }
 
-/// The picture of a cluster.
 pub(super) fn drawing(site: &Site, cluster: &Cluster) -> Drawing {
     let bound = start_order::bound(cluster);
     let pairs = start_order::pairs(cluster, &bound);
@@ -126,10 +122,8 @@ impl Page<'_> {
         let rows = texts.len().div_ceil(4).max(1);
         let in_a_row = i32::try_from(texts.len().div_ceil(rows)).unwrap_or(1);
         let width = (self.width + GAP) / in_a_row.max(1) - GAP;
-        let nodes = texts
-            .iter()
-            .map(|text| Block::new(STANDBY_NODE, text, width));
-        let mut nodes: Vec<Block> = nodes.collect();
+        let node = |text| Block::new(STANDBY_NODE, text, width);
+        let mut nodes: Vec<Block> = texts.iter().map(node).collect();
         let height = nodes.iter().map(|node| node.area.h).max();
         for node in &mut nodes {
             node.area.h = height.unwrap_or_default();
@@ -167,7 +161,6 @@ impl Page<'_> {
         frame
     }
 
-    /// A heading, and blocks below it.
     fn section(&mut self, title: &str, blocks: Vec<Block>) {
         self.block(BARE, &vec![(HEADING, title.to_owned())], PADDING / 2);
         self.row(blocks, SECTION);

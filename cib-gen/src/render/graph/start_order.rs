@@ -11,7 +11,6 @@ pub(super) fn bound(cluster: &Cluster) -> Vec<&Resource> {
     cluster.resources.iter().filter(named).collect()
 }
 
-/// Whether a constraint names a resource.
 pub(super) fn names(constraint: &Constraint, id: &str) -> bool {
     let mut sets = constraint.sets.iter();
     sets.any(|set| set.resources.contains(&id))
@@ -34,11 +33,7 @@ pub(super) fn pairs(cluster: &Cluster, resources: &[&Resource]) -> Vec<Pair> {
         let mut steps = pairs.iter().filter(|pair| pair.0 == from && pair.1 != to);
         steps.any(|&(_, step)| leads_to(&pairs, step, to))
     };
-    pairs
-        .iter()
-        .copied()
-        .filter(|pair| !follows(pair))
-        .collect()
+    pairs.iter().copied().filter(|p| !follows(p)).collect()
 }
 
 /// Whether `to` starts after `from`, directly or not. The orders of a cluster form no circle.

@@ -7,7 +7,6 @@ use super::drawing::{Arrow, Block, Drawing, RUNS, Stroke, THEN_STARTS, padding};
 
 const FONTS: &str = "Helvetica, Arial, 'DejaVu Sans', sans-serif";
 
-/// The document.
 pub(super) fn svg(drawing: &Drawing) -> String {
     let (width, height) = (drawing.width, drawing.height);
     let title = escape(&drawing.title);

@@ -65,8 +65,9 @@ fn outcome(from: [&str; 3], actions: &[&str], to: [&str; 3]) -> Outcome {
 }
 
 fn judged(outcome: &Outcome, expected: &Expected<'_>) -> (String, Option<String>) {
-    let tested = tested();
-    (words(&tested, outcome), fault(&tested, outcome, expected))
+    let tested = &tested();
+    let judge = Judge { tested, outcome };
+    (judge.summary(), judge.fault(expected))
 }
 
 const MOVED: [&str; 4] = ["stop pbx n1", "stop vip n1", "start vip n2", "start pbx n2"];

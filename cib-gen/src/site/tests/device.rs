@@ -6,7 +6,7 @@ const LINK: &str = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9d
 
 /// Three instances of a type; the second one has another volume too.
 fn instances(kind: &str) -> Known {
-    let mut found: Vec<FoundNode> = (0..3).map(|n| found(n, "172.31.16.0/20")).collect();
+    let mut found: Vec<NodeFacts> = (0..3).map(|n| found(n, "172.31.16.0/20")).collect();
     for node in &mut found {
         node.instance_type = kind.to_owned();
     }

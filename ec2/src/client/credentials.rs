@@ -13,39 +13,29 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
-use crate::client::{is_set, shared_files};
-use crate::error::root_cause;
-use crate::metadata::Metadata;
+use super::error::root_cause;
+use super::sdk_client::{is_set, shared_files};
+use crate::Metadata;
 
 /// How long one source may take: a profile may ask STS, or run a program.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Credentials that expire sooner are fetched again.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
+/// The name of the source that is never half configured on purpose.
+const ENVIRONMENT: &str = "the environment";
+
 /// The sources of one client, and the credentials in use with the name of their source.
 #[derive(Debug, Clone)]
 pub(crate) struct CredentialSources {
-    sources: Arc<Vec<Source>>,
+    /// Each with its name, for messages.
+    sources: Arc<Vec<(String, SharedCredentialsProvider)>>,
     found: Arc<Mutex<Option<(Credentials, String)>>>,
-}
-
-#[derive(Debug)]
-struct Source {
-    /// For messages.
-    name: String,
-    provider: SharedCredentialsProvider,
-    /// What is wrong if it has no credentials; `None` if that is usual.
-    required: Option<String>,
 }
 
 impl CredentialSources {
     /// All sources; with a profile, that profile alone.
     pub(crate) fn new(profile: Option<&str>, region: &str) -> Self {
-        let environment = Source {
-            name: "the environment".to_owned(),
-            provider: SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()),
-            required: missing_variable(),
-        };
         // For a profile that assumes a role: the region of STS, and `credential_source = Ec2InstanceMetadata`.
         let region = Region::new(region.to_owned());
         let mut provider = ProfileFileCredentialsProvider::builder()
@@ -56,29 +46,21 @@ impl CredentialSources {
             provider = provider.profile_name(profile);
             name = format!("the profile {profile} of {name}");
         }
-        let shared = Source {
-            name,
-            provider: SharedCredentialsProvider::new(provider.build()),
-            required: None,
-        };
-        let role = Source {
-            name: "the instance role".to_owned(),
-            provider: SharedCredentialsProvider::new(RoleProvider),
-            required: None,
-        };
+        let mut sources = vec![(name, SharedCredentialsProvider::new(provider.build()))];
+        if profile.is_none() {
+            let environment = EnvironmentVariableCredentialsProvider::new();
+            let environment = SharedCredentialsProvider::new(environment);
+            sources.insert(0, (ENVIRONMENT.to_owned(), environment));
+            let role = SharedCredentialsProvider::new(RoleProvider);
+            sources.push(("the instance role".to_owned(), role));
+        }
         Self {
-            sources: Arc::new(match profile {
-                Some(_) => vec![shared],
-                None => vec![environment, shared, role],
-            }),
+            sources: Arc::new(sources),
             found: Arc::default(),
         }
     }
 
-    /// The credentials of the first source that has some.
-    ///
-    /// # Errors
-    /// What is wrong with each source; broken ones first.
+    /// The credentials of the first source that has some; else what is wrong with each source, broken ones first.
     pub(crate) async fn get(&self) -> Result<Credentials, String> {
         let enough = SystemTime::now() + EXPIRY_MARGIN;
         let is_valid = |found: &Credentials| found.expiry().is_none_or(|expiry| expiry > enough);
@@ -87,9 +69,8 @@ impl CredentialSources {
         }
         let mut broken = Vec::new();
         let mut empty = Vec::new();
-        for source in self.sources.iter() {
-            let name = &source.name;
-            match source.get().await {
+        for (name, provider) in self.sources.iter() {
+            match ask(name, provider).await {
                 Ok(credentials) => {
                     if !broken.is_empty() {
                         tracing::warn!("using the credentials of {name}; {}", broken.join("; "));
@@ -124,29 +105,30 @@ impl CredentialSources {
     }
 }
 
-impl Source {
-    /// The credentials; else what is wrong, or `None` if the source is not configured, which is usual.
-    async fn get(&self) -> Result<Credentials, Option<String>> {
-        let answer = self.provider.provide_credentials();
-        let answer = tokio::time::timeout(TIME_LIMIT, answer).await;
-        let late = |_| Some(format!("no answer within {} s", TIME_LIMIT.as_secs()));
-        answer.map_err(late)?.map_err(|error| {
-            let cause = root_cause(&error);
-            // A profile that somebody has named is expected to exist.
-            let is_missing = cause.contains("was not defined")
-                && (self.name.starts_with("the profile") || is_set("AWS_PROFILE"));
-            match error {
-                CredentialsError::CredentialsNotLoaded(_) if !is_missing => self.required.clone(),
-                // The SDK is built without SSO, and its message is for programmers.
-                _ if cause.contains("cargo feature") => Some(
-                    "it signs in through SSO, which an agent cannot do: give it keys, \
-                     credential_process or a role"
-                        .to_owned(),
-                ),
-                _ => Some(cause),
+/// The credentials of a source; else what is wrong, or `None` if the source is not configured, which is usual.
+async fn ask(
+    name: &str,
+    provider: &SharedCredentialsProvider,
+) -> Result<Credentials, Option<String>> {
+    let answer = tokio::time::timeout(TIME_LIMIT, provider.provide_credentials()).await;
+    let late = |_| Some(format!("no answer within {} s", TIME_LIMIT.as_secs()));
+    answer.map_err(late)?.map_err(|error| {
+        let cause = root_cause(&error);
+        // A profile that somebody has named is expected to exist.
+        let is_missing = cause.contains("was not defined")
+            && (name.starts_with("the profile") || is_set("AWS_PROFILE"));
+        match error {
+            CredentialsError::CredentialsNotLoaded(_) if !is_missing => {
+                missing_variable().filter(|_| name == ENVIRONMENT)
             }
-        })
-    }
+            // The SDK is built without SSO, and its message is for programmers.
+            _ if cause.contains("cargo feature") => Some(
+                "it signs in through SSO, which an agent cannot do: give it keys, credential_process or a role"
+                    .to_owned(),
+            ),
+            _ => Some(cause),
+        }
+    })
 }
 
 /// What is missing in the environment if only one of the two variables is set.
@@ -159,31 +141,29 @@ fn missing_variable() -> Option<String> {
     }
 }
 
-/// The credentials of the instance role; `None` if the instance has no role.
-fn role() -> Result<Option<Credentials>, String> {
-    let disabled = std::env::var("AWS_EC2_METADATA_DISABLED");
-    if disabled.is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Err("AWS_EC2_METADATA_DISABLED is set".to_owned());
-    }
-    let metadata = Metadata::connect();
-    let credentials = metadata.and_then(|metadata| metadata.role_credentials());
-    credentials.map_err(|error| error.to_string())
-}
-
 /// The instance role, for the SDK.
 #[derive(Debug)]
 struct RoleProvider;
+
+impl RoleProvider {
+    fn credentials() -> Result<Credentials, CredentialsError> {
+        let disabled = std::env::var("AWS_EC2_METADATA_DISABLED");
+        if disabled.is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
+            let cause = "AWS_EC2_METADATA_DISABLED is set";
+            return Err(CredentialsError::provider_error(cause));
+        }
+        let role = Metadata::connect().and_then(|metadata| metadata.role_credentials());
+        let role = role.map_err(|error| CredentialsError::provider_error(error.to_string()))?;
+        role.ok_or_else(|| CredentialsError::not_loaded("the instance has no role"))
+    }
+}
 
 impl ProvideCredentials for RoleProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::ready(match role() {
-            Ok(Some(credentials)) => Ok(credentials),
-            Ok(None) => Err(CredentialsError::not_loaded("the instance has no role")),
-            Err(reason) => Err(CredentialsError::provider_error(reason)),
-        })
+        future::ProvideCredentials::ready(Self::credentials())
     }
 }
 

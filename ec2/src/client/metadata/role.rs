@@ -6,7 +6,7 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use serde::Deserialize;
 
 use super::Metadata;
-use crate::error::{AwsError, ErrorKind};
+use crate::{AwsError, ErrorKind};
 
 const ROLES: &str = "iam/security-credentials/";
 

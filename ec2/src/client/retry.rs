@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use crate::deadline::Deadline;
-use crate::error::{AwsError, ErrorKind};
+use crate::{AwsError, Deadline, ErrorKind};
 
 /// The delay before the first retry. It doubles with each further one.
 const BASE_DELAY: Duration = Duration::from_millis(200);
@@ -12,10 +11,8 @@ const BASE_DELAY: Duration = Duration::from_millis(200);
 const THROTTLED_BASE_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(8);
 
-/// Retries errors of the kind `Unknown` until `deadline`. Every other answer is final.
-///
-/// # Errors
-/// The call's error; at the deadline, the last one of the kind `Unknown`.
+/// Retries errors of the kind `Unknown` until `deadline`, and then returns the last of them. Every other answer is
+/// final.
 pub async fn retry_transient<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
@@ -27,13 +24,9 @@ pub async fn retry_transient<T>(
             Ok(Err(error)) if error.is_unknown() => error,
             Ok(answer) => return answer,
             Err(_) => {
-                return Err(last.unwrap_or_else(|| {
-                    AwsError::new(
-                        ErrorKind::Unknown,
-                        "ask EC2",
-                        "no answer before the deadline",
-                    )
-                }));
+                let cause = "no answer before the deadline";
+                let none = || AwsError::new(ErrorKind::Unknown, "ask EC2", cause);
+                return Err(last.unwrap_or_else(none));
             }
         };
         if error.is_throttled() {
@@ -41,10 +34,8 @@ pub async fn retry_transient<T>(
         }
         tracing::info!("{error}; retrying");
         // With jitter, three nodes do not retry at the same moment.
-        if !deadline
-            .sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64()))
-            .await
-        {
+        let jittered = delay.mul_f64(0.5 + 0.5 * fastrand::f64());
+        if !deadline.sleep(jittered).await {
             return Err(error);
         }
         delay = (delay * 2).min(MAX_DELAY);
@@ -57,11 +48,10 @@ pub async fn retry_transient<T>(
 /// immediately visible") gives no figure.
 const DENIED_RETRY_LIMIT: Duration = Duration::from_secs(60);
 
-/// Makes a call again while IAM denies it, for half of the time that is left at most: the permission may just have
-/// been given. Errors of other kinds are the caller's to retry.
-///
-/// # Errors
-/// The call's.
+/// Makes a call again while IAM denies it: the permission may just have been given. `OperationNotPermitted` is not
+/// retried, because it is no question of permissions. Each call has at most half of the time that is left, so that
+/// an action can still say why it failed, even after several calls that were denied. Errors of other kinds are the
+/// caller's to retry.
 pub async fn retry_denied<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
@@ -84,10 +74,7 @@ pub const EVENTUAL_CONSISTENCY_WINDOW: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Asks again until the answer is as expected, or until the eventual consistency window is over. Returns the
-/// last answer.
-///
-/// # Errors
-/// As [`retry_transient`].
+/// last answer. Fails as [`retry_transient`].
 pub async fn retry_until<T>(
     deadline: Deadline,
     expected: impl Fn(&T) -> bool,

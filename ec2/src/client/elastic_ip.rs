@@ -2,27 +2,19 @@
 
 use std::net::Ipv4Addr;
 
-use crate::client::Ec2;
-use crate::error::{AwsError, ErrorKind};
-use crate::ids::{AllocationId, AssociationId, InterfaceId};
+use crate::{AllocationId, AssociationId, AwsError, Ec2, ErrorKind, InterfaceId};
 
-/// An Elastic IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ElasticIp {
-    /// The public address.
     pub public: Option<Ipv4Addr>,
-    /// Where it is associated.
     pub association: Option<Association>,
 }
 
-/// What an Elastic IP is associated with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Association {
-    /// Its id.
     pub id: AssociationId,
     /// The interface, if EC2 shows one.
     pub interface: Option<InterfaceId>,
-    /// The private address on it.
     pub private: Option<Ipv4Addr>,
 }
 
@@ -35,7 +27,6 @@ impl Association {
 
 /// Each call fails with EC2's error.
 impl Ec2 {
-    /// The Elastic IP of an allocation.
     pub async fn elastic_ip(&self, allocation: &AllocationId) -> Result<ElasticIp, AwsError> {
         let operation = format!("look up {allocation} in {}", self.region);
         let call = (self.sdk.describe_addresses())

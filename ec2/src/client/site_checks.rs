@@ -1,25 +1,19 @@
 //! Two checks of a site: is a node protected from being stopped, so that fencing fails? Does it reach EC2's API
 //! after it was stopped? They need permissions that nothing else here needs; a check that is refused fails nothing.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{
     Filter, InstanceAttributeName, InstanceNetworkInterfaceAssociation, RouteState, RouteTable,
-    VpcEndpoint,
+    RouteTableAssociation, VpcEndpoint,
 };
 
-use crate::client::Ec2;
-use crate::deadline::Deadline;
-use crate::describe_site::NodeFacts;
-use crate::error::AwsError;
-use crate::ids::InstanceId;
-use crate::retry::retry_transient;
+use crate::{AwsError, Deadline, Ec2, InstanceId, NodeFacts, PublicAddress, retry_transient};
 
 /// How long a person waits for all checks.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
 
-/// What the checks found.
 #[derive(Debug, Clone, Default)]
 pub struct SiteChecks {
     /// The instances that EC2 refuses to stop.
@@ -29,15 +23,6 @@ pub struct SiteChecks {
     pub private_path: Vec<(InstanceId, bool)>,
     /// Why a check could not be made.
     pub errors: Vec<AwsError>,
-}
-
-/// The public address of a private one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PublicAddress {
-    /// The address.
-    pub address: Ipv4Addr,
-    /// Whether it is an Elastic IP. Any other is EC2's own, and the instance loses it when it is stopped.
-    pub elastic: bool,
 }
 
 impl PublicAddress {
@@ -72,27 +57,22 @@ impl Ec2 {
                 }
             }
         }
-        let mut known: Vec<(&str, bool)> = Vec::new();
-        for node in nodes {
-            let elastic = node.public.is_some_and(|public| public.elastic);
-            let Some(vpc) = node.vpc_id.as_deref().filter(|_| !elastic) else {
+        let is_elastic = |node: &NodeFacts| node.public.is_some_and(|public| public.elastic);
+        let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+        for node in nodes.iter().filter(|node| !is_elastic(node)) {
+            let (subnet, Some(vpc)) = (node.subnet_id.as_str(), node.vpc_id.as_deref()) else {
                 continue;
             };
-            let subnet = node.subnet_id.as_str();
-            let private = match known.iter().find(|(known, _)| *known == subnet) {
-                Some((_, private)) => *private,
-                None => match self.has_private_path(deadline, vpc, subnet).await {
-                    Ok(private) => {
-                        known.push((subnet, private));
-                        private
-                    }
+            if !known.contains_key(subnet) {
+                match self.has_private_path(deadline, vpc, subnet).await {
+                    Ok(private) => known.insert(subnet, private),
                     Err(error) => {
                         checks.errors.push(error);
                         break;
                     }
-                },
-            };
-            (checks.private_path).push((node.instance_id.clone(), private));
+                };
+            }
+            (checks.private_path).push((node.instance_id.clone(), known[subnet]));
         }
         checks
     }
@@ -136,18 +116,13 @@ impl Ec2 {
 /// Whether the default route of a subnet leads elsewhere than to an Internet gateway, which takes packets only
 /// from instances with a public address.
 fn reaches_out_privately(tables: &[RouteTable], subnet: &str) -> bool {
-    let own = tables.iter().find(|table| {
-        let mut associations = table.associations().iter();
-        associations.any(|a| a.subnet_id() == Some(subnet))
-    });
+    let with = |is_it: &dyn Fn(&RouteTableAssociation) -> bool| {
+        let mut tables = tables.iter();
+        tables.find(|table| table.associations().iter().any(is_it))
+    };
+    let own = with(&|association| association.subnet_id() == Some(subnet));
     // A subnet without a table of its own uses the VPC's main one.
-    let table = own.or_else(|| {
-        let is_main = |table: &&RouteTable| {
-            let mut associations = table.associations().iter();
-            associations.any(|a| a.main() == Some(true))
-        };
-        tables.iter().find(is_main)
-    });
+    let table = own.or_else(|| with(&|association| association.main() == Some(true)));
     let mut routes = table.map_or(&[][..], RouteTable::routes).iter();
     routes.any(|route| {
         let gateway = route.gateway_id().unwrap_or_default();
@@ -170,7 +145,7 @@ fn is_ec2_endpoint(endpoint: &VpcEndpoint) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ec2::types::{Route, RouteTableAssociation, State};
+    use aws_sdk_ec2::types::{Route, State};
 
     use super::*;
 

@@ -1,21 +1,16 @@
 //! What EC2 knows of a whole site: instances, subnets, account, Elastic IP. cib-gen asks it once; no agent does.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Reservation};
 use ipnet::Ipv4Net;
 
-use crate::client::Ec2;
-use crate::deadline::Deadline;
-use crate::elastic_ip::ElasticIp;
-use crate::error::{AwsError, ErrorKind};
-use crate::ids::{AllocationId, InstanceId, Region};
-use crate::retry::retry_transient;
-use crate::site_checks::{PublicAddress, SiteChecks};
+use crate::{
+    AllocationId, AwsError, Deadline, Ec2, ElasticIp, ErrorKind, InstanceId, NodeFacts,
+    PublicAddress, Region, SiteChecks, retry_transient,
+};
 
-/// What EC2 knows of a site.
 #[derive(Debug, Clone)]
 pub struct SiteFacts {
     /// The instances, in the order of the request.
@@ -26,7 +21,6 @@ pub struct SiteFacts {
     pub elastic_ip: Option<ElasticIp>,
     /// The account that owns the first instance.
     pub account: Option<String>,
-    /// The region that was asked.
     pub region: String,
     /// What would make a later failover fail.
     pub checks: SiteChecks,
@@ -41,43 +35,11 @@ pub enum Gone {
     Unknown,
 }
 
-/// What EC2 knows of one instance. Ids of other things are texts as EC2 wrote them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeFacts {
-    /// The instance.
-    pub instance_id: InstanceId,
-    /// Its type, such as `c5.xlarge`.
-    pub instance_type: String,
-    /// Whether it is being terminated.
-    pub shutting_down: bool,
-    /// The first label of its private DNS name, which EC2 makes its host name.
-    pub hostname: String,
-    /// Its primary private address.
-    pub private_ip: Ipv4Addr,
-    /// The public address of `private_ip`.
-    pub public: Option<PublicAddress>,
-    /// The other private addresses of its first interface.
-    pub secondary: Vec<Ipv4Addr>,
-    /// Its first interface.
-    pub interface: Option<String>,
-    /// Its volumes, each with the device name of the attachment.
-    pub volumes: Vec<(String, String)>,
-    /// Its VPC.
-    pub vpc_id: Option<String>,
-    /// Its subnet.
-    pub subnet_id: String,
-    /// The subnet's addresses, if DescribeSubnets is allowed.
-    pub subnet_cidr: Option<Ipv4Net>,
-}
-
 /// How long a person waits for all of it.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// What EC2 knows of the instances `ids`, and of an Elastic IP. `fenced` says whether EC2 will have to stop the
-/// instances.
-///
-/// # Errors
-/// EC2's. An instance that does not exist is no error, but in [`SiteFacts::gone`].
+/// instances. An instance that does not exist is no error, but in [`SiteFacts::gone`].
 pub async fn describe_site(
     region: Option<&Region>,
     profile: Option<&str>,
@@ -141,10 +103,13 @@ fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
     let public = primary.and_then(|address| PublicAddress::new(address.association()?));
     let secondary = addresses.iter().filter(|a| a.primary() == Some(false));
     let instance_type = instance.instance_type().map(|kind| kind.as_str());
-    let label = instance
-        .private_dns_name()
-        .and_then(|name| name.split('.').next());
+    let interface_id = interface
+        .and_then(|i| i.network_interface_id())
+        .map(str::parse);
+    let name = instance.private_dns_name().unwrap_or_default();
+    let hostname = name.split('.').next();
     let private_ip = instance.private_ip_address();
+    let private_ip = private_ip.and_then(|address| address.parse().ok());
     let mappings = instance.block_device_mappings().iter();
     let volumes = mappings.filter_map(|mapping| {
         let volume = mapping.ebs()?.volume_id()?;
@@ -154,18 +119,17 @@ fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
         instance_id: id.clone(),
         instance_type: instance_type.unwrap_or_default().to_owned(),
         shutting_down: is(instance, &InstanceStateName::ShuttingDown),
-        hostname: label
-            .filter(|name| !name.is_empty())
+        hostname: (hostname.filter(|name| !name.is_empty()))
             .ok_or_else(|| missing("private DNS name"))?
             .to_owned(),
-        private_ip: private_ip
-            .and_then(|address| address.parse().ok())
-            .ok_or_else(|| missing("private address"))?,
+        private_ip: private_ip.ok_or_else(|| missing("private address"))?,
         public,
         secondary: secondary
             .filter_map(|address| address.private_ip_address()?.parse().ok())
             .collect(),
-        interface: interface.and_then(|i| i.network_interface_id.clone()),
+        interface: interface_id
+            .transpose()
+            .map_err(|_| missing("interface id that can be read"))?,
         volumes: volumes.collect(),
         vpc_id: instance.vpc_id.clone(),
         subnet_id: (instance.subnet_id.clone()).ok_or_else(|| missing("subnet"))?,
@@ -188,20 +152,14 @@ impl Ec2 {
 
     /// The addresses of the nodes' subnets. If EC2 does not tell them, one check is left out and nothing fails.
     async fn subnets(&self, nodes: &[NodeFacts]) -> BTreeMap<String, Ipv4Net> {
-        let mut ids: Vec<String> = nodes.iter().map(|node| node.subnet_id.clone()).collect();
-        ids.sort();
-        ids.dedup();
-        let call = self.sdk.describe_subnets().set_subnet_ids(Some(ids)).send();
+        let ids: BTreeSet<String> = nodes.iter().map(|node| node.subnet_id.clone()).collect();
+        let ids = Some(ids.into_iter().collect());
+        let call = self.sdk.describe_subnets().set_subnet_ids(ids).send();
         let answer = self.call(call, "look up the subnets").await;
-        let subnets = match answer {
-            Ok(answer) => answer.subnets.unwrap_or_default(),
-            Err(error) => {
-                tracing::warn!("{error}");
-                Vec::new()
-            }
-        };
-        let cidrs = subnets.into_iter();
-        cidrs
+        let answer = answer.inspect_err(|error| tracing::warn!("{error}")).ok();
+        let subnets = answer.and_then(|answer| answer.subnets);
+        let subnets = subnets.unwrap_or_default().into_iter();
+        subnets
             .filter_map(|subnet| Some((subnet.subnet_id?, subnet.cidr_block?.parse().ok()?)))
             .collect()
     }

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::source;
+use super::source;
 
 /// The client. `None` if a proxy is used for `endpoint`, or if no certificate authorities are installed: then the
 /// SDK's own client is used, which reports that itself.
@@ -33,7 +33,7 @@ pub(crate) fn client(connect_timeout: Duration, endpoint: &str) -> Option<Shared
         .ok()?
         .https_or_http()
         .enable_http1()
-        .wrap_connector(TcpConnector { connect_timeout });
+        .wrap_connector(TcpConnector(connect_timeout));
     let client = Client::builder(TokioExecutor::new()).build(tls);
     let connector = SharedHttpConnector::new(HyperConnector(client));
     Some(http_client_fn(move |_, _| connector.clone()))
@@ -64,11 +64,9 @@ impl HttpConnector for HyperConnector {
     }
 }
 
-/// Makes the TCP connections. `connect_timeout` is for one address of EC2.
+/// Makes the TCP connections. The time limit is for one address of EC2.
 #[derive(Debug, Clone)]
-struct TcpConnector {
-    connect_timeout: Duration,
-}
+struct TcpConnector(Duration);
 
 impl Service<Uri> for TcpConnector {
     type Response = TokioIo<TcpStream>;
@@ -80,7 +78,7 @@ impl Service<Uri> for TcpConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let limit = self.connect_timeout;
+        let limit = self.0;
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
             let is_http = uri.scheme_str() == Some("http");

@@ -2,9 +2,7 @@
 
 use aws_sdk_ec2::types::{Instance, InstanceStateName};
 
-use crate::client::Ec2;
-use crate::error::{AwsError, ErrorKind};
-use crate::ids::InstanceId;
+use crate::{AwsError, Ec2, ErrorKind, InstanceId};
 
 /// Whether an instance can still write to its volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +17,6 @@ pub enum Power {
 
 /// Each call fails with EC2's error.
 impl Ec2 {
-    /// Whether `instance` runs.
     pub async fn power(&self, instance: &InstanceId) -> Result<Power, AwsError> {
         let answer = match self.instance(instance).await {
             Ok(answer) => answer,
@@ -34,7 +31,6 @@ impl Ec2 {
         })
     }
 
-    /// The device names that volumes of `instance` have.
     pub async fn device_names(&self, instance: &InstanceId) -> Result<Vec<String>, AwsError> {
         let answer = self.instance(instance).await?;
         let mappings = answer.block_device_mappings.unwrap_or_default();

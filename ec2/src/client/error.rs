@@ -4,13 +4,11 @@
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// The kinds of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Nothing is known about the resource: throttled, a server error, no answer in time, no valid
     /// credentials, or a code that is not listed. A retry may help.
     Unknown,
-    /// The resource does not exist.
     NotFound,
     /// The volume is attached elsewhere, or the address is associated elsewhere.
     InUse,
@@ -84,7 +82,6 @@ impl ErrorKind {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{cause} (trying to {operation})")]
 pub struct AwsError {
-    /// Its kind.
     pub kind: ErrorKind,
     /// EC2's code, if EC2 gave one.
     pub code: Option<String>,
@@ -114,16 +111,14 @@ impl AwsError {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
-        let code = error.code().map(str::to_owned);
-        let kind = code
-            .as_deref()
-            .map_or(ErrorKind::Unknown, ErrorKind::from_code);
+        let code = error.code();
+        let kind = code.map_or(ErrorKind::Unknown, ErrorKind::from_code);
         let timed_out = match error {
             SdkError::TimeoutError(_) => true,
             SdkError::DispatchFailure(failure) => failure.is_timeout(),
             _ => false,
         };
-        let cause = match (&code, error) {
+        let cause = match (code, error) {
             (Some(code), _) => refusal(code, error.message().unwrap_or_default(), credentials),
             (None, _) if timed_out => "EC2 did not answer in time".to_owned(),
             (None, SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_)) => {
@@ -131,17 +126,15 @@ impl AwsError {
             }
             (None, _) => format!("EC2's answer cannot be read: {}", root_cause(error)),
         };
+        let code = code.map(str::to_owned);
         Self {
             code,
             ..Self::new(kind, operation, cause)
         }
     }
 
-    /// The answer to a dry run: `Ok` if the call would have succeeded.
-    ///
-    /// # Errors
-    /// The error that the call would have had.
-    pub fn permits(dry_run: Result<(), Self>) -> Result<(), Self> {
+    /// What a dry run says of the real call: `Ok` if it would have succeeded, else the error that it would have had.
+    pub fn from_dry_run(dry_run: Result<(), Self>) -> Result<(), Self> {
         match dry_run {
             Err(error) if error.kind == ErrorKind::WouldSucceed => Ok(()),
             answer => answer,
@@ -164,18 +157,16 @@ impl AwsError {
     }
 
     fn has_code_of(&self, codes: &[&str]) -> bool {
-        self.code
-            .as_deref()
-            .is_some_and(|code| codes.contains(&code))
+        let code = self.code.as_deref();
+        code.is_some_and(|code| codes.contains(&code))
     }
 }
 
 /// EC2's code and message. If they are about the caller, the caller is named.
 fn refusal(code: &str, message: &str, credentials: &str) -> String {
     // What follows is hundreds of characters that only sts:DecodeAuthorizationMessage can decode.
-    let (message, _) = message
-        .split_once(" Encoded authorization failure message")
-        .unwrap_or((message, ""));
+    let encoded = " Encoded authorization failure message";
+    let message = message.split(encoded).next().unwrap_or_default();
     let caller = if DENIED.contains(&code) {
         format!(" to {}", user_in(message).unwrap_or(credentials))
     } else if BAD_CREDENTIALS.contains(&code) {

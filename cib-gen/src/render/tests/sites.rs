@@ -7,7 +7,7 @@ use crate::nodes::Known;
 use crate::site::{Place, Site};
 use crate::{Mistakes, Vars};
 
-const VENDOR: &str = include_str!("../../tests/vars-vendor.yml");
+const VENDOR: &str = include_str!("../../../tests/vars-vendor.yml");
 
 const LAN: &str = "\
 vip: 192.168.1.130

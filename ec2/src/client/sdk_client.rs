@@ -13,13 +13,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::credentials::CredentialSources;
-use crate::deadline::Deadline;
-use crate::error::{AwsError, ErrorKind};
-use crate::http;
-use crate::ids::Region;
-use crate::metadata::Metadata;
-use crate::retry::retry_transient;
+use super::credentials::CredentialSources;
+use super::http;
+use crate::{AwsError, Deadline, ErrorKind, Metadata, Region, retry_transient};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,11 +50,9 @@ pub(crate) fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-/// EC2 in one region.
 #[derive(Debug, Clone)]
 pub struct Ec2 {
     pub(crate) sdk: aws_sdk_ec2::Client,
-    /// The region that is asked.
     pub region: String,
     credentials: CredentialSources,
     /// EC2's parameter `DryRun` of the calls that change something.
@@ -66,10 +60,8 @@ pub struct Ec2 {
 }
 
 impl Ec2 {
-    /// A client as [`Ec2::connect`] makes it; the region is looked up again until `deadline`.
-    ///
-    /// # Errors
-    /// `Unknown` if the region is still not known at the deadline.
+    /// A client as `connect` makes it; the region is looked up again until `deadline`. `Unknown` if the region is
+    /// still not known then.
     pub async fn connect_by(
         deadline: Deadline,
         region: Option<&Region>,
@@ -89,11 +81,11 @@ impl Ec2 {
 
     /// A client. The region is `region`, else that of the environment or the AWS configuration, else the
     /// instance's own. The credentials are those of `profile`, else of the first source that has some
-    /// (`credentials.rs`).
-    ///
-    /// # Errors
-    /// `Unknown` when no region is configured and the instance metadata does not answer.
-    pub async fn connect(region: Option<&Region>, profile: Option<&str>) -> Result<Self, AwsError> {
+    /// (`credentials.rs`). `Unknown` when no region is configured and the instance metadata does not answer.
+    pub(crate) async fn connect(
+        region: Option<&Region>,
+        profile: Option<&str>,
+    ) -> Result<Self, AwsError> {
         let region = match region {
             Some(region) => region.to_string(),
             None => find_region(profile).await?,

@@ -14,9 +14,7 @@ use ipnet::Ipv4Net;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Error};
 
-use crate::deadline::Deadline;
-use crate::error::{AwsError, ErrorKind};
-use crate::ids::{InstanceId, InterfaceId};
+use crate::{AwsError, Deadline, ErrorKind, InstanceId, InterfaceId};
 use transport::DirectConnector;
 
 /// The time limit of all requests of one [`Metadata`]. The service runs on the instance's own host and answers
@@ -68,22 +66,18 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// This instance.
     pub fn instance_id(&self) -> Result<InstanceId, AwsError> {
         self.id("instance-id", InstanceId::from_answer)
     }
 
-    /// The region that it runs in.
     pub fn region(&self) -> Result<String, AwsError> {
         self.get("placement/region")
     }
 
-    /// The availability zone that it runs in.
     pub fn zone(&self) -> Result<String, AwsError> {
         self.get("placement/availability-zone")
     }
 
-    /// The primary network interface.
     pub fn interface(&self) -> Result<Interface<'_>, AwsError> {
         Ok(Interface {
             mac: self.get("mac")?,
@@ -109,7 +103,6 @@ impl Metadata {
         Ok(())
     }
 
-    /// An item.
     fn get(&self, path: &str) -> Result<String, AwsError> {
         let missing = || unusable(path, "the instance metadata has no such item (404)");
         self.find(path)?.ok_or_else(missing)
@@ -165,7 +158,6 @@ fn unusable(path: &str, cause: &str) -> AwsError {
     AwsError::new(ErrorKind::Unknown, format!("read {path}"), cause)
 }
 
-/// The value of an item.
 fn parse<T: FromStr<Err: Display>>(path: &str, text: &str) -> Result<T, AwsError> {
     text.parse().map_err(|error| {
         let cause = format!("the instance metadata has `{text}`, which cannot be read: {error}");
@@ -173,7 +165,6 @@ fn parse<T: FromStr<Err: Display>>(path: &str, text: &str) -> Result<T, AwsError
     })
 }
 
-/// A network interface as the metadata shows it.
 #[derive(Debug)]
 pub struct Interface<'a> {
     mac: String,
@@ -186,13 +177,11 @@ impl Interface<'_> {
         format!("network/interfaces/macs/{}/{item}", self.mac)
     }
 
-    /// Its id.
     pub fn id(&self) -> Result<InterfaceId, AwsError> {
         let path = self.path("interface-id");
         self.metadata.id(&path, InterfaceId::from_answer)
     }
 
-    /// Its primary private address.
     pub fn primary(&self) -> Result<Ipv4Addr, AwsError> {
         let path = self.path("local-ipv4s");
         let addresses = self.metadata.get(&path)?;
@@ -200,13 +189,11 @@ impl Interface<'_> {
         parse(&path, addresses.lines().next().unwrap_or_default())
     }
 
-    /// The addresses of its subnet.
     pub fn subnet(&self) -> Result<Ipv4Net, AwsError> {
         let path = self.path("subnet-ipv4-cidr-block");
         parse(&path, &self.metadata.get(&path)?)
     }
 
-    /// Whether `address` is one of its private addresses.
     pub fn has(&self, address: Ipv4Addr) -> Result<bool, AwsError> {
         let addresses = self.metadata.get(&self.path("local-ipv4s"))?;
         Ok(lists(&addresses, address))

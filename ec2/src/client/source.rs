@@ -21,10 +21,7 @@ struct Sources {
 }
 
 impl Sources {
-    /// The sources for `to`.
-    ///
-    /// # Errors
-    /// This node has no route to it.
+    /// The sources for `to`. Fails if this node has no route to it.
     fn towards(to: SocketAddr) -> io::Result<Self> {
         match to {
             SocketAddr::V4(to) if !to.ip().is_loopback() => {
@@ -61,10 +58,8 @@ impl Sources {
     }
 }
 
-/// Connects to `to` before `until`, from one source address after the other.
-///
-/// # Errors
-/// The last attempt's, with the addresses that were tried.
+/// Connects to `to` before `until`, from one source address after the other. An error is the last attempt's, with the
+/// addresses that were tried.
 pub(crate) fn connect(to: SocketAddr, until: Instant) -> io::Result<TcpStream> {
     let sources = Sources::towards(to).map_err(|error| {
         io::Error::new(error.kind(), format!("no route to {}: {error}", to.ip()))

@@ -2,22 +2,17 @@
 
 use aws_sdk_ec2::types::{VolumeAttachmentState, VolumeState};
 
-use crate::client::Ec2;
-use crate::error::{AwsError, ErrorKind};
-use crate::ids::{InstanceId, VolumeId};
+use crate::{AwsError, Ec2, ErrorKind, InstanceId, VolumeId};
 
 /// A volume as EC2 describes it. The description can be seconds old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// Whether it can be attached.
     pub state: Usable,
-    /// Its availability zone.
     pub zone: String,
     /// Whether it may be attached to several instances at once.
     pub multi_attach: bool,
     /// Whether it is encrypted, so that an attachment needs its KMS key.
     pub encrypted: bool,
-    /// Where it is attached.
     pub attachments: Vec<Attachment>,
 }
 
@@ -32,37 +27,28 @@ pub enum Usable {
     Never,
 }
 
-/// An attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// The instance.
     pub instance: InstanceId,
-    /// Its state.
     pub state: AttachmentState,
     /// The device name in the request, such as `/dev/sdf`.
     pub device: String,
 }
 
-/// The state of an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttachmentState {
-    /// `attaching`.
     Attaching,
-    /// `attached`.
     Attached,
-    /// `detaching`.
     Detaching,
     /// `busy`: detaching, but the instance still has it mounted.
     Busy,
 }
 
 impl Volume {
-    /// The attachment to `instance`.
     pub fn attachment_to(&self, instance: &InstanceId) -> Option<&Attachment> {
         self.attachments.iter().find(|a| a.instance == *instance)
     }
 
-    /// The attachment to another instance than `instance`.
     pub fn attachment_elsewhere(&self, instance: &InstanceId) -> Option<&Attachment> {
         self.attachments.iter().find(|a| a.instance != *instance)
     }
@@ -70,10 +56,7 @@ impl Volume {
 
 /// Each call fails with EC2's error.
 impl Ec2 {
-    /// A volume.
-    ///
-    /// # Errors
-    /// `NotFound` if it does not exist; `Unknown` also if EC2 does not say to which instance it is attached.
+    /// A volume: `NotFound` if it does not exist; `Unknown` also if EC2 does not say to which instance it is attached.
     pub async fn volume(&self, id: &VolumeId) -> Result<Volume, AwsError> {
         let operation = format!("look up {id} in {}", self.region);
         let call = self.sdk.describe_volumes().volume_ids(id.as_str()).send();

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// When work has to be over.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
     end: Instant,
@@ -12,8 +11,10 @@ pub struct Deadline {
 impl Deadline {
     /// The deadline of work that began at `start` and may take `limit`.
     pub fn after(start: Instant, limit: Duration) -> Self {
-        let end = start + limit;
-        Self { end, limit }
+        Self {
+            end: start + limit,
+            limit,
+        }
     }
 
     /// This deadline, or `limit` from now if that is earlier.
@@ -22,7 +23,6 @@ impl Deadline {
         Self { end, ..self }
     }
 
-    /// The moment itself.
     pub fn end(self) -> Instant {
         self.end
     }
@@ -32,7 +32,6 @@ impl Deadline {
         self.end.saturating_duration_since(Instant::now())
     }
 
-    /// Whether the deadline has passed.
     pub fn is_over(self) -> bool {
         self.remaining().is_zero()
     }

@@ -10,7 +10,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-use crate::source;
+use crate::client::source;
 
 /// Makes the connections. All requests have to be over at `until`.
 #[derive(Debug)]
@@ -27,12 +27,12 @@ impl Connector for DirectConnector {
         _: Option<()>,
     ) -> Result<Option<Connection>, Error> {
         let (until, config) = (self.until, &details.config);
+        let (input, output) = (config.input_buffer_size(), config.output_buffer_size());
         let mut last = Error::HostNotFound;
         for to in details.addrs.iter() {
             match source::connect(*to, until) {
                 Ok(stream) => {
-                    let sizes = (config.input_buffer_size(), config.output_buffer_size());
-                    let buffers = LazyBuffers::new(sizes.0, sizes.1);
+                    let buffers = LazyBuffers::new(input, output);
                     return Ok(Some(Connection {
                         stream,
                         buffers,
@@ -46,7 +46,6 @@ impl Connector for DirectConnector {
     }
 }
 
-/// A connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffers: LazyBuffers,
@@ -77,9 +76,8 @@ impl Transport for Connection {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.stream.set_write_timeout(self.left())?;
         let output = &self.buffers.output()[..amount];
-        self.stream
-            .write_all(output)
-            .map_err(|error| ureq_error(error, timeout))
+        let written = self.stream.write_all(output);
+        written.map_err(|error| ureq_error(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -96,10 +94,8 @@ impl Transport for Connection {
 
     /// Whether the connection can be used again: it is open and silent.
     fn is_open(&mut self) -> bool {
-        let peeked = self
-            .stream
-            .set_nonblocking(true)
-            .and_then(|()| self.stream.peek(&mut [0]));
+        let peeked = self.stream.set_nonblocking(true);
+        let peeked = peeked.and_then(|()| self.stream.peek(&mut [0]));
         let silent = matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         self.stream.set_nonblocking(false).is_ok() && silent
     }

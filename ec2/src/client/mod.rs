@@ -1,0 +1,26 @@
+//! All that asks EC2 or the instance metadata, and needs the AWS SDK.
+
+mod credentials;
+mod deadline;
+mod describe_site;
+mod elastic_ip;
+mod error;
+mod http;
+mod instance;
+mod metadata;
+mod retry;
+mod sdk_client;
+mod site_checks;
+mod source;
+mod volume;
+
+pub use deadline::Deadline;
+pub use describe_site::{Gone, SiteFacts, describe_site};
+pub use elastic_ip::{Association, ElasticIp};
+pub use error::{AwsError, ErrorKind};
+pub use instance::Power;
+pub use metadata::{Interface, Metadata};
+pub use retry::{EVENTUAL_CONSISTENCY_WINDOW, retry_denied, retry_transient, retry_until};
+pub use sdk_client::{Ec2, prepare_environment};
+pub use site_checks::SiteChecks;
+pub use volume::{Attachment, AttachmentState, Usable, Volume};
