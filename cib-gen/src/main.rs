@@ -1,6 +1,7 @@
 //! The command: reads vars.yml, asks EC2 where it must, and prints a rendering, changes the cluster or
 //! simulates it.
 
+mod apply_on_node;
 mod disk;
 mod lookup;
 mod run_apply;

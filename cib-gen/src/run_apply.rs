@@ -1,35 +1,22 @@
 //! `cib-gen apply`: asks the cluster, has the change judged, says what it is, and makes it. Everything that
 //! changes something is in [`make`] and below it, which a dry run does not reach.
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use cib_gen::apply::guard::{self, Judgement};
-use cib_gen::apply::node_files::{self, DrbdFile};
 use cib_gen::apply::{Plan, Takeover, commands};
 use cib_gen::cli::{ApplyArgs, Format};
-use cib_gen::cluster::{Cluster, Setting, notes};
+use cib_gen::cluster::Cluster;
 use cib_gen::scheduler::Scheduler;
 use cib_gen::xml::Element;
 
+use crate::apply_on_node::{OnNode, on_node};
 use crate::tools::{self, Tools};
 use crate::{DIFFERENT, Failure, cib_of, site, warn, write};
 
 /// How often a patch is made again because the cluster's status has changed.
 const MAX_PATCHES: u32 = 20;
-const COROSYNC_CONF: &str = "/etc/corosync/corosync.conf";
-
-/// What differs on this node, beside the CIB.
-#[derive(Debug, Default)]
-struct OnNode<'a> {
-    changes: Vec<String>,
-    notes: Vec<String>,
-    totem: Vec<&'a Setting>,
-    /// The DRBD resource file and its new content.
-    drbd: Option<(String, String)>,
-}
 
 pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
@@ -80,7 +67,7 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
         .map(|note| format!("\nnote: {note}\n"))
         .collect();
     write(&(text + &notes.concat()))?;
-    if plan.is_empty() && on_node.totem.is_empty() && on_node.drbd.is_none() {
+    if plan.is_empty() && on_node.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     if args.dry_run || !is_confirmed(args, &plan, &judgement)? {
@@ -88,45 +75,6 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     }
     make(&tools, &plan, &judgement, &on_node)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What differs in the files of this node.
-fn on_node(cluster: &Cluster) -> Result<OnNode<'_>, Failure> {
-    let mut found = OnNode::default();
-    if let Some(conf) = read_if_there(COROSYNC_CONF)? {
-        let corosync = node_files::corosync(cluster, &conf);
-        found.changes.extend(corosync.changes);
-        found.notes.extend(corosync.notes);
-        found.totem = corosync.totem;
-    }
-    if let Some(drbd) = &cluster.drbd {
-        let path = format!("/etc/drbd.d/{}.res", drbd.name);
-        match read_if_there(&path)?.map(|file| node_files::drbd(drbd, &cluster.warnings, &file)) {
-            None | Some(DrbdFile::Same) => {}
-            Some(DrbdFile::Options { wanted, changes }) => {
-                found.changes.extend(changes.iter().map(|change| format!("{path}: {change}")));
-                found.notes.push(format!("apply writes {path} on this node alone. {}", notes::DRBD_FILE));
-                found.drbd = Some((path, wanted));
-            }
-            Some(DrbdFile::OtherStorage(differences)) => found.notes.push(format!(
-                "{path} names other storage or peers than vars.yml, so it is left as it is:\n    {}\n  help: \
-                 if what the file says is right, compare its options with: cib-gen --format drbd vars.yml",
-                differences.join("\n    ")
-            )),
-        }
-    }
-    Ok(found)
-}
-
-fn read_if_there(path: &str) -> Result<Option<String>, Failure> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::Read {
-            name: path.to_owned(),
-            error,
-        }),
-    }
 }
 
 /// What crm_verify says of the new configuration, and does not say of the old one.
@@ -182,14 +130,7 @@ fn make(
     judgement: &Judgement,
     on_node: &OnNode<'_>,
 ) -> Result<(), Failure> {
-    if !on_node.totem.is_empty() {
-        tools::run(&commands::update_totem(&on_node.totem))?;
-        eprintln!("changed: corosync.conf, on every node");
-    }
-    if let Some((path, content)) = &on_node.drbd {
-        write_drbd_file(Path::new(path), content)?;
-        eprintln!("changed: {path}, on this node alone. See the note above for the others");
-    }
+    on_node.make()?;
     match &plan.takeover {
         Some(takeover) => take_over(tools, plan, takeover, judgement)?,
         None if plan.changes.is_empty() => return Ok(()),
@@ -270,33 +211,4 @@ fn stays_in_maintenance(why: &[String]) -> Failure {
          set maintenance-mode=",
         why.join("\n    ")
     ))
-}
-
-/// Writes the file in one step and has DRBD follow it. If DRBD refuses, the old file is written again.
-fn write_drbd_file(path: &Path, content: &str) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        Failure::Unfinished(format!("could not write {}: {error}", path.display()))
-    };
-    let old = fs::read_to_string(path).map_err(failed)?;
-    replace(path, content).map_err(failed)?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    if let Err(error) = tools::run(&commands::adjust(&name)) {
-        replace(path, &old).map_err(failed)?;
-        return Err(Failure::Unfinished(format!(
-            "DRBD does not accept the new {}, and the old file was written again. Nothing else was changed: {error}",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-fn replace(path: &Path, content: &str) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let permissions = fs::metadata(path)?.permissions();
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(content.as_bytes())?;
-    file.as_file().set_permissions(permissions)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
