@@ -7,9 +7,10 @@ use std::path::Path;
 
 use cib_gen::apply::commands;
 use cib_gen::apply::node_files::{self, DrbdFile};
-use cib_gen::cluster::{Cluster, Setting, notes};
+use cib_gen::apply::notes;
+use cib_gen::cluster::{Cluster, Setting};
 
-use crate::{Failure, tools};
+use crate::{Failure, say, tools};
 
 const COROSYNC_CONF: &str = "/etc/corosync/corosync.conf";
 
@@ -33,11 +34,13 @@ impl OnNode<'_> {
     pub(crate) fn make(&self) -> Result<(), Failure> {
         if !self.totem.is_empty() {
             tools::run(&commands::update_totem(&self.totem))?;
-            eprintln!("changed: corosync.conf, on every node");
+            say("changed: corosync.conf, on every node");
         }
         if let Some((path, content)) = &self.drbd {
             write_drbd_file(Path::new(path), content)?;
-            eprintln!("changed: {path}, on this node alone. See the note above for the others");
+            say(&format!(
+                "changed: {path}, on this node alone. See the note above for the others"
+            ));
         }
         Ok(())
     }

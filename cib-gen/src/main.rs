@@ -54,7 +54,7 @@ enum Failure {
         /// What is wrong with it.
         error: cib_gen::xml::Error,
     },
-    /// Somebody else changed the configuration, and nothing was changed.
+    /// Somebody else changed the configuration, and it was left as it is.
     #[error(
         "error: somebody else has changed the configuration meanwhile. It was not overwritten\n  help: run \
          apply again\n"
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(failure) => {
-            eprint!("{failure}");
+            say(failure.to_string().trim_end());
             match failure {
                 Failure::Mistakes(_) | Failure::Render(render::Error::NotHere(_)) => {
                     ExitCode::from(2)
@@ -157,8 +157,13 @@ fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
 /// What a rendering says in its comments, where nobody reads them: its reader may be a shell.
 fn warn(cluster: &Cluster) {
     for warning in &cluster.warnings {
-        eprintln!("{warning}");
+        say(warning);
     }
+}
+
+/// Says something on standard error. A terminal that is gone must not end a change in the middle.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn write(text: &str) -> Result<(), Failure> {
@@ -191,7 +196,7 @@ fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
         asked => asked.unwrap_or_default(),
     };
     for warning in warnings {
-        eprintln!("{warning}");
+        say(&warning);
     }
     Ok(site)
 }

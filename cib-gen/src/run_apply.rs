@@ -5,76 +5,118 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use cib_gen::apply::guard::{self, Judgement};
-use cib_gen::apply::{Plan, Takeover, commands};
+use cib_gen::apply::{Plan, Takeover, commands, end};
 use cib_gen::cli::{ApplyArgs, Format};
 use cib_gen::cluster::Cluster;
 use cib_gen::scheduler::Scheduler;
 use cib_gen::xml::Element;
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::apply_on_node::{OnNode, on_node};
 use crate::tools::{self, Tools};
-use crate::{DIFFERENT, Failure, cib_of, site, warn, write};
+use crate::{DIFFERENT, Failure, cib_of, say, site, warn, write};
 
 /// How often a patch is made again because the cluster's status has changed.
 const MAX_PATCHES: u32 = 20;
 
+/// What ends the maintenance mode of a cluster.
+const END_MAINTENANCE: &str = "sudo pcs property set maintenance-mode=";
+
+/// A change as the user is told of it.
+#[derive(Debug)]
+struct Change<'a> {
+    plan: Plan,
+    judgement: Judgement,
+    on_node: OnNode<'a>,
+    refused: bool,
+    text: String,
+}
+
+impl Change<'_> {
+    fn is_empty(&self) -> bool {
+        self.plan.is_empty() && self.on_node.is_empty()
+    }
+
+    /// Whether the user has to agree.
+    fn needs_a_yes(&self) -> bool {
+        let Change {
+            plan, judgement, ..
+        } = self;
+        judgement.disturbs() || plan.takeover.is_some() || !plan.less_fencing.is_empty()
+    }
+}
+
 pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
-    let (name, cib) = cib_of(args.cib.as_deref())?;
+    let tools = Tools::new()?;
+    let mut change = look(args, &cluster, &tools)?;
     warn(&cluster);
-    let plan = Plan::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
+    loop {
+        write(&change.text)?;
+        if change.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if change.refused || args.dry_run {
+            return Ok(ExitCode::from(DIFFERENT));
+        }
+        if args.yes || !change.needs_a_yes() {
+            break;
+        }
+        if !is_confirmed()? {
+            return Ok(ExitCode::from(DIFFERENT));
+        }
+        // The user may have read for an hour, and the PBX may run elsewhere by now.
+        let now = look(args, &cluster, &tools)?;
+        let is_as_shown = now.text == change.text;
+        change = now;
+        if is_as_shown {
+            break;
+        }
+        say("the cluster has changed since the question. Now:\n");
+    }
+    make(&tools, &change)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compares the cluster with what vars.yml asks for, and has the change judged.
+fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Change<'a>, Failure> {
+    let (name, cib) = cib_of(args.cib.as_deref())?;
+    let plan = Plan::of(cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
     // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
-    let mut on_node = match args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
-        false => on_node(&cluster)?,
+    let on_node = match args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
+        false => on_node(cluster)?,
         true => OnNode::default(),
     };
-    if !plan.refusals.is_empty() {
-        write(&plan.text(None))?;
-        return Ok(ExitCode::from(DIFFERENT));
-    }
-    let tools = Tools::new()?;
-    let judgement = guard::judge(&tools, &cluster, &plan)?;
-    let mut refused = judgement.faults.clone();
-    refused.extend(not_accepted(&tools, &plan)?);
-    if !refused.is_empty() {
-        let lines: Vec<String> = refused
+    let mut judgement = Judgement::default();
+    let mut text = String::new();
+    if plan.refusals.is_empty() {
+        judgement = guard::judge(tools, cluster, &plan)?;
+        let faults = judgement
+            .faults
             .iter()
-            .map(|fault| format!("refused: {fault}\n"))
-            .collect();
-        write(&lines.concat())?;
-        return Ok(ExitCode::from(DIFFERENT));
+            .cloned()
+            .chain(not_accepted(tools, &plan)?);
+        text.extend(faults.map(|fault| format!("refused: {fault}\n")));
     }
-    let mut text = plan.text(
-        judgement
-            .transitions
-            .as_ref()
-            .map(|(without, with)| (without, with)),
-    );
-    if !on_node.changes.is_empty() {
-        if plan.is_empty() {
+    let refused = !plan.refusals.is_empty() || !text.is_empty();
+    if text.is_empty() {
+        text = plan.text(judgement.transitions.as_ref());
+    }
+    if !refused {
+        if plan.is_empty() && !on_node.changes.is_empty() {
             text = text.replacen("nothing would change\n", "", 1);
         }
-        let lines: Vec<String> = on_node
-            .changes
-            .drain(..)
-            .map(|change| format!("{change}\n"))
-            .collect();
-        text = lines.concat() + &text;
+        let changes = on_node.changes.iter().map(|change| format!("{change}\n"));
+        let notes = on_node.notes.iter().map(|note| format!("\nnote: {note}\n"));
+        text = changes.chain([text]).chain(notes).collect();
     }
-    let notes: Vec<String> = on_node
-        .notes
-        .iter()
-        .map(|note| format!("\nnote: {note}\n"))
-        .collect();
-    write(&(text + &notes.concat()))?;
-    if plan.is_empty() && on_node.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if args.dry_run || !is_confirmed(args, &plan, &judgement)? {
-        return Ok(ExitCode::from(DIFFERENT));
-    }
-    make(&tools, &plan, &judgement, &on_node)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Change {
+        plan,
+        judgement,
+        on_node,
+        refused,
+        text,
+    })
 }
 
 /// What crm_verify says of the new configuration, and does not say of the old one.
@@ -82,99 +124,122 @@ fn not_accepted(tools: &Tools, plan: &Plan) -> Result<Option<String>, Failure> {
     if plan.is_empty() {
         return Ok(None);
     }
-    let new = tools.complaints(&commands::without_nodes(&plan.new))?;
-    if new.is_empty() {
-        return Ok(None);
+    let mut new = tools.complaints(&commands::without_nodes(&plan.new))?;
+    if !new.is_empty() {
+        let old = tools.complaints(&commands::without_nodes(&plan.old))?;
+        new.retain(|line| !old.contains(line));
     }
-    let old = tools.complaints(&commands::without_nodes(&plan.old))?;
-    let new: Vec<String> = new.into_iter().filter(|line| !old.contains(line)).collect();
-    Ok((!new.is_empty()).then(|| {
-        format!(
-            "crm_verify does not accept the new configuration:\n    {}",
-            new.join("\n    ")
-        )
-    }))
+    let lines = new.join("\n    ");
+    Ok((!new.is_empty())
+        .then(|| format!("crm_verify does not accept the new configuration:\n    {lines}")))
 }
 
-/// Whether the change may be made: nothing restarts, or the user has agreed.
-fn is_confirmed(args: &ApplyArgs, plan: &Plan, judgement: &Judgement) -> Result<bool, Failure> {
-    if args.yes || !judgement.disturbs() && plan.takeover.is_none() {
-        return Ok(true);
-    }
+/// Asks the user.
+fn is_confirmed() -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        eprintln!(
-            "not changed: this restarts or takes over something, and there is no terminal to ask\n  help: --yes"
+        say(
+            "not changed: the change restarts something, takes over the cluster or takes away from fencing, and \
+             there is no terminal to ask\n  help: --yes",
         );
         return Ok(false);
     }
-    eprint!("Go on? [y/N] ");
-    let _ = io::stderr().flush();
+    let _ = write!(io::stderr(), "Go on? [y/N] ");
     let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| Failure::Read {
-            name: "<stdin>".to_owned(),
-            error,
-        })?;
+    (io::stdin().read_line(&mut answer)).map_err(|error| Failure::Read {
+        name: "<stdin>".to_owned(),
+        error,
+    })?;
     let yes = matches!(answer.trim(), "y" | "Y" | "yes");
     if !yes {
-        eprintln!("not changed");
+        say("not changed");
     }
     Ok(yes)
 }
 
-/// Makes the change.
-fn make(
-    tools: &Tools,
-    plan: &Plan,
-    judgement: &Judgement,
-    on_node: &OnNode<'_>,
-) -> Result<(), Failure> {
-    on_node.make()?;
+/// Makes the change. A terminal that is closed, or Ctrl-C, does not end it in the middle: each step has a limit
+/// of time, and SIGTERM ends it.
+fn make(tools: &Tools, change: &Change<'_>) -> Result<(), Failure> {
+    let held = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT]);
+    held.thread_block()
+        .map_err(|error| Failure::Unfinished(format!("could not hold back signals: {error}")))?;
+    let plan = &change.plan;
+    change.on_node.make()?;
     match &plan.takeover {
-        Some(takeover) => take_over(tools, plan, takeover, judgement)?,
+        Some(takeover) => take_over(tools, plan, takeover, &change.judgement)?,
         None if plan.changes.is_empty() => return Ok(()),
         None => push(tools, &plan.old, configuration(&plan.new)?)?,
     }
-    eprintln!("done");
+    if plan.in_users_maintenance {
+        say(&format!(
+            "the cluster is still in maintenance mode, as it was before: Pacemaker starts, stops and monitors \
+             nothing\n  help: to end it: {END_MAINTENANCE}"
+        ));
+    }
+    say("done");
     Ok(())
 }
 
 fn configuration(cib: &Element) -> Result<&Element, Failure> {
-    cib.need("configuration").map_err(|error| Failure::NoCib {
-        name: "the running cluster".to_owned(),
-        error,
-    })
+    cib.need("configuration").map_err(cannot_be_used)
 }
 
-/// Pushes a configuration as a patch, unless the configuration is another one by now.
-fn push(tools: &Tools, planned: &Element, configuration: &Element) -> Result<(), Failure> {
+fn cannot_be_used(error: cib_gen::xml::Error) -> Failure {
+    let name = "the running cluster".to_owned();
+    Failure::NoCib { name, error }
+}
+
+fn live_cib(text: &str) -> Result<Element, Failure> {
+    Element::parse_as(text, "cib").map_err(cannot_be_used)
+}
+
+/// Pushes a configuration as a patch, unless the configuration is another one by now. Where the answer to a
+/// patch was lost, the cluster may have the configuration already.
+fn push(tools: &Tools, planned: &Element, wanted: &Element) -> Result<(), Failure> {
+    let mut refused = None;
     for _ in 0..MAX_PATCHES {
-        let text = tools::query_cib()?;
-        let live = parse(&text)?;
+        let text = match (tools::query_cib(), refused) {
+            (Ok(text), _) => text,
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(refused)) => {
+                return Err(Failure::Unfinished(format!(
+                    "it is not known whether the change of the configuration was made: {refused}\n    {error}\n  \
+                     help: run apply again"
+                )));
+            }
+        };
+        let live = live_cib(&text)?;
+        if is_same(configuration(&live)?, wanted) {
+            return Ok(());
+        }
         if commands::version(&live) != commands::version(planned) {
             return Err(Failure::ChangedMeanwhile);
         }
         let old = tools.write("old", &text)?;
-        let new = tools.write("new", &commands::next(&live, configuration).to_string())?;
+        let new = tools.write("new", &commands::next(&live, wanted).to_string())?;
         match tools::run(&commands::patch(&tools.difference(&old, &new)?)) {
             Ok(()) => return Ok(()),
-            Err(error) if tools::query_cib()? == text => return Err(error.into()),
+            Err(error) if tools::query_cib().is_ok_and(|now| now == text) => {
+                return Err(error.into());
+            }
             // The status has changed, or the configuration: look again.
-            Err(_) => {}
+            Err(error) => refused = Some(error),
         }
     }
     Err(Failure::Unfinished(format!(
-        "the cluster's status changed {MAX_PATCHES} times while the change was made. Nothing was changed\n  \
-         help: wait until `sudo pcs status` shows nothing that starts or stops, and run apply again"
+        "the cluster's status changed {MAX_PATCHES} times while the configuration was changed. The configuration \
+         was not changed\n  help: wait until `sudo pcs status` shows nothing that starts or stops, and run apply \
+         again"
     )))
 }
 
-fn parse(cib: &str) -> Result<Element, Failure> {
-    Element::parse_as(cib, "cib").map_err(|error| Failure::NoCib {
-        name: "the running cluster".to_owned(),
-        error,
-    })
+/// Whether two configurations are the same, but for the order of attributes.
+fn is_same(one: &Element, other: &Element) -> bool {
+    let [one, other] = [one, other].map(|element| {
+        let mut element = element.clone();
+        element.each(&mut |element| element.attributes.sort());
+        element
+    });
+    one == other
 }
 
 /// Changes everything in maintenance mode, has what changed probed, and ends maintenance if the scheduler then
@@ -185,30 +250,37 @@ fn take_over(
     takeover: &Takeover,
     judgement: &Judgement,
 ) -> Result<(), Failure> {
+    say(
+        "now the cluster goes into maintenance mode: what runs goes on running, and nothing watches it\n  help: if \
+         this is interrupted, run apply again. The takeover then goes on",
+    );
     push(tools, &plan.old, &takeover.begin(configuration(&plan.new)?))?;
-    eprintln!(
+    say(&format!(
         "changed, in maintenance mode. Probing anew: {}",
         takeover.probed.join(", ")
-    );
-    let probed = takeover.probed.iter().map(|id| commands::probe_anew(id));
-    for command in probed.chain([commands::settle()]) {
-        tools::run(&command).map_err(|error| stays_in_maintenance(&[error.to_string()]))?;
-    }
-    let live = parse(&tools::query_cib()?)?;
-    let after = tools.ask(&takeover.end(&live).to_string(), &[])?;
-    let unexpected = judgement.unexpected(&after);
-    if !unexpected.is_empty() {
-        return Err(stays_in_maintenance(&unexpected));
-    }
-    push(tools, &live, &takeover.end(configuration(&live)?))
+    ));
+    end_takeover(tools, takeover, judgement).map_err(|failure| {
+        let why = failure.to_string();
+        let why = why.trim_start_matches("error: ").trim_end();
+        Failure::Unfinished(format!(
+            "the cluster stays in maintenance mode, and goes on running what it ran:\n    {why}\n  help: what a \
+             probe says: sudo crm_resource --resource ID --force-check   on the node where it runs\n  help: run \
+             apply again to probe again and end the takeover\n  help: to end the maintenance as it is: \
+             {END_MAINTENANCE}"
+        ))
+    })
 }
 
-fn stays_in_maintenance(why: &[String]) -> Failure {
-    Failure::Unfinished(format!(
-        "the cluster stays in maintenance mode, and goes on running what it ran:\n    {}\n  help: what a probe \
-         says: sudo crm_resource --resource ID --force-check   on the node where it runs\n  help: run apply \
-         again to probe again and end the maintenance\n  help: to end the maintenance as it is: sudo pcs property \
-         set maintenance-mode=",
-        why.join("\n    ")
-    ))
+fn end_takeover(tools: &Tools, takeover: &Takeover, judgement: &Judgement) -> Result<(), Failure> {
+    let probed = takeover.probed.iter().map(|id| commands::probe_anew(id));
+    for command in probed.chain([commands::settle()]) {
+        tools::run(&command)?;
+    }
+    let live = live_cib(&tools::query_cib()?)?;
+    let after = tools.ask(&guard::as_managed(&live).to_string(), &[])?;
+    let unexpected = judgement.unexpected(&after);
+    if !unexpected.is_empty() {
+        return Err(Failure::Unfinished(unexpected.join("\n    ")));
+    }
+    push(tools, &live, configuration(&end(&live))?)
 }

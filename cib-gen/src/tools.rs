@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -202,7 +203,7 @@ fn said(output: &Output) -> String {
     }
 }
 
-/// Runs a tool to its end. timeout(1) ends one that hangs.
+/// Runs a tool to its end. timeout(1) ends one that hangs. Ctrl-C in a terminal is for cib-gen alone.
 fn output(invocation: &Invocation) -> Result<Output, Error> {
     let tool = invocation.tool;
     let output = Command::new("timeout")
@@ -210,6 +211,7 @@ fn output(invocation: &Invocation) -> Result<Output, Error> {
         .args(&invocation.arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
+        .process_group(0)
         .output()
         .map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::Missing { tool },

@@ -1,5 +1,6 @@
 //! Fencing devices and constraints with our names that vars.yml no longer asks for.
 
+use super::constraints::NAMES;
 use crate::cluster::{Cluster, owned};
 use crate::xml::Element;
 
@@ -60,9 +61,7 @@ fn delete_with_references(element: &mut Element, id: &str) {
 pub(super) fn is_about(element: &Element, id: &str) -> bool {
     match element.name.as_str() {
         "primitive" | "resource_ref" | "obj_ref" => element.is("id", id),
-        _ => ["rsc", "with-rsc", "first", "then", "reference"]
-            .iter()
-            .any(|name| element.is(name, id)),
+        _ => (NAMES.iter().chain(&["reference"])).any(|name| element.is(name, id)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long the cluster waits for a watchdog to reset a lost node: `stonith-watchdog-timeout`.
 
-use super::merge::holds_always;
+use super::pairs::holds_always;
 use crate::cluster::{Cluster, Setting};
 use crate::render;
 use crate::xml::Element;

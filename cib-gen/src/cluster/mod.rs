@@ -5,7 +5,6 @@ mod aws_cluster;
 mod builders;
 mod drbd_resource;
 mod lan_cluster;
-pub mod notes;
 pub(crate) mod owned;
 
 use std::net::Ipv4Addr;
