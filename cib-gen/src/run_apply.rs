@@ -34,7 +34,7 @@ struct Change<'a> {
 
 impl Change<'_> {
     fn is_empty(&self) -> bool {
-        self.plan.is_empty() && self.on_node.is_empty()
+        !self.refused && self.plan.is_empty() && self.on_node.is_empty()
     }
 
     /// Whether the user has to agree.
@@ -88,21 +88,16 @@ fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Cha
         true => OnNode::default(),
     };
     let mut judgement = Judgement::default();
-    let mut text = String::new();
-    if plan.refusals.is_empty() {
+    let mut refusals = plan.refusals.clone();
+    if refusals.is_empty() {
         judgement = guard::judge(tools, cluster, &plan)?;
-        let faults = judgement
-            .faults
-            .iter()
-            .cloned()
-            .chain(not_accepted(tools, &plan)?);
-        text.extend(faults.map(|fault| format!("refused: {fault}\n")));
+        refusals.append(&mut judgement.faults);
+        refusals.extend(not_accepted(tools, &plan)?);
     }
-    let refused = !plan.refusals.is_empty() || !text.is_empty();
-    if text.is_empty() {
+    let refused = refusals.iter().map(|why| format!("refused: {why}\n"));
+    let mut text: String = refused.collect();
+    if refusals.is_empty() {
         text = plan.text(judgement.transitions.as_ref());
-    }
-    if !refused {
         if plan.is_empty() && !on_node.changes.is_empty() {
             text = text.replacen("nothing would change\n", "", 1);
         }
@@ -114,7 +109,7 @@ fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Cha
         plan,
         judgement,
         on_node,
-        refused,
+        refused: !refusals.is_empty(),
         text,
     })
 }
@@ -197,16 +192,13 @@ fn live_cib(text: &str) -> Result<Element, Failure> {
 fn push(tools: &Tools, planned: &Element, wanted: &Element) -> Result<(), Failure> {
     let mut refused = None;
     for _ in 0..MAX_PATCHES {
-        let text = match (tools::query_cib(), refused) {
-            (Ok(text), _) => text,
-            (Err(error), None) => return Err(error.into()),
-            (Err(error), Some(refused)) => {
-                return Err(Failure::Unfinished(format!(
-                    "it is not known whether the change of the configuration was made: {refused}\n    {error}\n  \
-                     help: run apply again"
-                )));
-            }
-        };
+        let text = tools::query_cib().map_err(|error| match &refused {
+            None => Failure::from(error),
+            Some(refused) => Failure::Unfinished(format!(
+                "it is not known whether the configuration was changed: {refused}\n    {error}\n  help: run \
+                 apply again"
+            )),
+        })?;
         let live = live_cib(&text)?;
         if is_same(configuration(&live)?, wanted) {
             return Ok(());

@@ -18,7 +18,7 @@ pub(super) fn changes(old: &Element, new: &Element) -> Vec<String> {
     }
     let [old_resources, new_resources] = [old, new].map(|of| section(of, "resources"));
     for resource in new_resources.all() {
-        let id = resource.get("id").unwrap_or_default();
+        let id = id(resource);
         match (resource.name.as_str(), same(old_resources, resource)) {
             ("primitive", None) => lines.push(format!("{id}: new, {}", agent_of(resource))),
             ("clone", None) => {
@@ -44,81 +44,57 @@ pub(super) fn changes(old: &Element, new: &Element) -> Vec<String> {
             _ => {}
         }
     }
-    for resource in old_resources.all() {
-        let is_gone = same(new_resources, resource).is_none();
-        if is_gone
-            && match resource.name.as_str() {
-                "primitive" | "group" => true,
-                "clone" | "master" => parent(new_resources, clone_of(resource)).is_none(),
-                _ => false,
-            }
-        {
-            lines.push(format!(
-                "{}: deleted",
-                resource.get("id").unwrap_or_default()
-            ));
+    for gone in old.all() {
+        let called = match gone.name.as_str() {
+            "primitive" | "group" => "",
+            "clone" | "master" if parent(new_resources, clone_of(gone)).is_none() => "",
+            "fencing-level" => "fencing level ",
+            "tag" => "tag ",
+            name if name.starts_with("rsc_") => "constraint ",
+            _ => continue,
+        };
+        if same(new, gone).is_none() {
+            lines.push(format!("{called}{}: deleted", id(gone)));
         }
     }
-    let constraints = section(old, "constraints");
     for constraint in &section(new, "constraints").children {
-        let id = constraint.get("id").unwrap_or_default();
-        let after = in_words(constraint);
-        match same(constraints, constraint).map(in_words) {
+        let (id, after) = (id(constraint), in_words(constraint));
+        match same(old, constraint).map(in_words) {
             None => lines.push(format!("constraint {id}: new")),
-            Some(before) if before != after => {
-                lines.push(format!("constraint {id}: {before} -> {after}"))
-            }
-            Some(_) => {}
+            Some(before) if before == after => {}
+            Some(before) => lines.push(format!("constraint {id}: {before} -> {after}")),
         }
-    }
-    for (name, called) in [
-        ("constraints", "constraint"),
-        ("fencing-topology", "fencing level"),
-        ("tags", "tag"),
-    ] {
-        let new = section(new, name);
-        let gone = section(old, name)
-            .children
-            .iter()
-            .filter(|old| same(new, old).is_none());
-        let ids = gone.filter_map(|old| old.get("id"));
-        lines.extend(ids.map(|id| format!("{called} {id}: deleted")));
     }
     lines
 }
 
 /// What a change takes away from fencing. The user has to agree to that.
 pub(super) fn less_fencing(old: &Element, new: &Element) -> Vec<String> {
-    const ENABLED: &str = "stonith-enabled";
+    let is_enabled = |of| property(of, "stonith-enabled").and_then(boolean) != Some(false);
     let mut lines = Vec::new();
-    let [before, after] =
-        [old, new].map(|of| property(of, ENABLED).and_then(boolean).unwrap_or(true));
-    if before && !after {
-        lines.push(format!(
-            "{ENABLED} becomes false, and no node is fenced any more"
-        ));
+    if is_enabled(old) && !is_enabled(new) {
+        lines.push("stonith-enabled becomes false, and no node is fenced any more".to_owned());
     }
-    let new_resources = section(new, "resources");
-    for device in section(old, "resources").all() {
-        if device.is("class", "stonith") && same(new_resources, device).is_none() {
-            let id = device.get("id").unwrap_or_default();
-            lines.push(format!("the fencing device {id} is deleted"));
-        }
-    }
-    const LEVELS: &str = "fencing-topology";
-    for level in &section(old, LEVELS).children {
-        let devices = |of: &Element| of.get("devices").unwrap_or_default().to_owned();
-        let id = level.get("id").unwrap_or_default();
-        match same(section(new, LEVELS), level).map(devices) {
+    let devices = |of: &Element| of.get("devices").unwrap_or_default().to_owned();
+    let is_fencing = |one: &&Element| one.is("class", "stonith") || one.name == "fencing-level";
+    for one in old.all().into_iter().filter(is_fencing) {
+        let (id, before) = (id(one), devices(one));
+        match same(new, one).map(devices) {
+            None if one.name == "primitive" => {
+                lines.push(format!("the fencing device {id} is deleted"));
+            }
             None => lines.push(format!("the fencing level {id} is deleted")),
-            Some(left) if left != devices(level) => lines.push(format!(
-                "the fencing level {id} has the devices {left} left, of {}",
-                devices(level)
+            Some(left) if left == before => {}
+            Some(left) => lines.push(format!(
+                "the fencing level {id} has the devices {left} left, of {before}"
             )),
-            Some(_) => {}
         }
     }
     lines
+}
+
+fn id(element: &Element) -> &str {
+    element.get("id").unwrap_or_default()
 }
 
 /// The element of the same kind and id below another.
@@ -136,7 +112,7 @@ pub(super) fn parent<'a>(resources: &'a Element, primitive: &str) -> Option<&'a 
 
 /// The primitive in a clone.
 fn clone_of(clone: &Element) -> &str {
-    section(clone, "primitive").get("id").unwrap_or_default()
+    id(section(clone, "primitive"))
 }
 
 type Values = BTreeMap<String, String>;

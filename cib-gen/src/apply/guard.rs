@@ -35,28 +35,23 @@ impl Judgement {
         let Some((without, with)) = &self.transitions else {
             return Vec::new();
         };
-        let is_found = |ran: &&Instance| {
-            let mut found = live.before.iter();
-            found.any(|now| {
-                (&now.resource, &now.node, &now.role) == (&ran.resource, &ran.node, &ran.role)
-            })
-        };
-        let not_found = without
-            .before
-            .iter()
-            .filter(|ran| !is_found(ran))
-            .map(|ran| {
-                format!(
-                    "{} ran on {} ({}), and its probe does not find it there",
-                    ran.resource,
-                    node(ran),
-                    ran.role
-                )
-            });
+        let mut why = Vec::new();
+        for ran in &without.before {
+            let mut found = live
+                .before
+                .iter()
+                .filter(|now| now.resource == ran.resource);
+            if !found.any(|now| now.node == ran.node && now.role == ran.role) {
+                let Instance { resource, role, .. } = ran;
+                let node = node(ran);
+                why.push(format!(
+                    "{resource} ran on {node} ({role}), and its probe does not find it there"
+                ));
+            }
+        }
         let stops = disturbances(with, live).into_iter();
-        not_found
-            .chain(stops.map(|action| format!("Pacemaker would {action}")))
-            .collect()
+        why.extend(stops.map(|action| format!("Pacemaker would {action}")));
+        why
     }
 }
 
@@ -66,17 +61,14 @@ fn node(instance: &Instance) -> &str {
 
 /// The actions that only the second transition has and that take something away from its node.
 fn disturbances<'a>(without: &Transition, with: &'a Transition) -> Vec<&'a Action> {
-    let takes_away = |action: &&Action| match action {
+    let mut actions = effects::added(without, with);
+    actions.retain(|action| match action {
         Action::Operation { operation, .. } => {
             matches!(operation.as_str(), "stop" | "demote" | "migrate_to")
         }
         Action::Fence { .. } => true,
-    };
-    let new = with
-        .actions
-        .iter()
-        .filter(|action| !without.actions.contains(action));
-    new.filter(takes_away).collect()
+    });
+    actions
 }
 
 /// A CIB as it is judged: without maintenance mode, whoever has set it, and with everything managed.
@@ -94,13 +86,12 @@ pub fn judge<S: Scheduler>(
     plan: &Plan,
 ) -> Result<Judgement, S::Error> {
     let new = as_managed(&plan.new);
-    let mut faults = contradictions(scheduler, cluster, &new)?;
+    let mut judgement = Judgement {
+        transitions: None,
+        faults: contradictions(scheduler, cluster, &new)?,
+    };
     if !plan.has_status() || plan.is_empty() {
-        let transitions = None;
-        return Ok(Judgement {
-            transitions,
-            faults,
-        });
+        return Ok(judgement);
     }
     let without = scheduler.ask(&as_managed(&plan.old).to_string(), &[])?;
     let outcome = match &plan.takeover {
@@ -109,25 +100,21 @@ pub fn judge<S: Scheduler>(
     };
     let with = scheduler.ask(&outcome.to_string(), &[])?;
     for ran in running(&without.before) {
+        let Instance { resource, role, .. } = ran;
         let goes_on = |all: &[Instance]| {
-            running(all).any(|now| now.resource == ran.resource && now.role == ran.role)
+            running(all).any(|now| now.resource == *resource && now.role == *role)
         };
-        let is_kept = find(&plan.new, &ran.resource).is_some();
+        let is_kept = find(&plan.new, resource).is_some();
         if is_kept && goes_on(&without.after) && !goes_on(&with.after) {
-            let effects = effects::effects(&without, &with).join("\n    ");
-            faults.push(format!(
-                "{} runs ({} on {}), and would not run after the change. Pacemaker says:\n    {effects}",
-                ran.resource,
-                ran.role,
-                node(ran)
+            judgement.faults.push(format!(
+                "{resource} runs ({role} on {}), and would not run after the change. Pacemaker says:\n    {}",
+                node(ran),
+                effects::effects(&without, &with).join("\n    ")
             ));
         }
     }
-    let transitions = Some((without, with));
-    Ok(Judgement {
-        transitions,
-        faults,
-    })
+    judgement.transitions = Some((without, with));
+    Ok(judgement)
 }
 
 /// The CIB after a takeover whose probes find everything as it ran. One probe after the other: crm_simulate ends

@@ -50,15 +50,12 @@ impl Takeover {
         if !interrupted && !is_vendors(cluster, old) {
             return None;
         }
-        let differs = |id: &str| match (find(old, id), find(new, id)) {
-            (Some(old), Some(new)) => {
-                let sets = |of: &Element| -> Vec<Element> {
-                    of.children("instance_attributes").cloned().collect()
-                };
-                agent_of(old) != agent_of(new) || sets(old) != sets(new)
-            }
-            _ => false,
+        let runs = |configuration, id: &str| {
+            let primitive = find(configuration, id)?;
+            let sets: Vec<&Element> = primitive.children("instance_attributes").collect();
+            Some((agent_of(primitive), sets))
         };
+        let differs = |id: &str| runs(old, id).is_some_and(|old| Some(old) != runs(new, id));
         let probed: Vec<String> = of_agents(cluster)
             .map(|primitive| primitive.id.clone())
             .filter(|id| interrupted || differs(id))
@@ -74,14 +71,10 @@ impl Takeover {
         let mut configuration = end(configuration);
         let is_users = is_in_maintenance(&configuration);
         let properties = configuration.child_or_new("crm_config");
-        if !is_users {
-            for set in properties
-                .children
-                .iter_mut()
-                .filter(|set| holds_always(set))
-            {
-                set.children.retain(|pair| !pair.is("name", MAINTENANCE));
-            }
+        for set in &mut properties.children {
+            let stays = is_users || !holds_always(set);
+            set.children
+                .retain(|pair| stays || !pair.is("name", MAINTENANCE));
         }
         let name = if is_users { MARK } else { MAINTENANCE };
         let set = set_of(properties, "cluster_property_set", "cib-bootstrap-options");
@@ -135,31 +128,25 @@ pub(super) fn before_probe(cib: &Element, probed: &Instance) -> Element {
 
 /// A probe that finds a resource as it ran. To crm_simulate, every result but "not running" is a failure.
 pub(super) fn successful_probe(ran: &Instance) -> Event {
-    const OCF_SUCCESS: u8 = 0;
-    const OCF_RUNNING_PROMOTED: u8 = 8;
     Event::WillFail(Task {
         resource: ran.resource.clone(),
         operation: "monitor".to_owned(),
         interval: 0,
         node: ran.node.clone().unwrap_or_default(),
-        code: if ran.role == "Promoted" {
-            OCF_RUNNING_PROMOTED
-        } else {
-            OCF_SUCCESS
-        },
+        // OCF_RUNNING_PROMOTED and OCF_SUCCESS
+        code: if ran.role == "Promoted" { 8 } else { 0 },
     })
 }
 
 impl fmt::Display for Takeover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.interrupted {
-            f.write_str("an interrupted takeover goes on: ")?;
-        } else {
-            f.write_str("the vendor's cluster is taken over: ")?;
-        }
+        let what = match self.interrupted {
+            true => "an interrupted takeover goes on",
+            false => "the vendor's cluster is taken over",
+        };
         write!(
             f,
-            "in maintenance mode, probed anew: {}. Maintenance ends only if Pacemaker's scheduler then stops and \
+            "{what}: in maintenance mode, probed anew: {}. The takeover ends only if Pacemaker's scheduler then stops and \
              moves nothing that runs",
             self.probed.join(", ")
         )
@@ -176,12 +163,8 @@ pub(super) fn is_vendors(cluster: &Cluster, configuration: &Element) -> bool {
 
 /// Whether two agents do the same work: ours have the names of those that they replace.
 pub(super) fn is_same_work(there: &str, wanted: &str) -> bool {
-    let name = |agent: &str| {
-        let ours = ["ocf:heartbeat:", "ocf:portsip:"].iter();
-        let mut names = ours.filter_map(|provider| agent.strip_prefix(provider));
-        names.next().map(str::to_owned)
-    };
-    there == wanted || name(there).is_some() && name(there) == name(wanted)
+    let name = |agent: &str| agent.replace("ocf:heartbeat:", "ocf:portsip:");
+    name(there) == name(wanted)
 }
 
 /// Brings the vendor's clone and groups to our form, and deletes the vendor's constraints that ours replace.
@@ -238,21 +221,13 @@ fn members(group: &Element) -> impl Iterator<Item = Element> {
 
 /// Pacemaker before 2.0 had an element and names of its own for a promotable clone.
 fn rename_clone(element: &mut Element, old: &str, new: &str) {
+    const OLD: [&str; 2] = ["master-max", "master-node-max"];
     rename_references(element, old, new);
     if matches!(element.name.as_str(), "clone" | "master") && element.is("id", old) {
         element.name = "clone".to_owned();
         element.set("id", new);
-        for set in element
-            .children
-            .iter_mut()
-            .filter(|set| set.name == "meta_attributes")
-        {
-            let is_old = |pair: &Element| {
-                ["master-max", "master-node-max"]
-                    .iter()
-                    .any(|name| pair.is("name", name))
-            };
-            set.children.retain(|pair| !is_old(pair));
+        for set in &mut element.children {
+            (set.children).retain(|pair| !OLD.contains(&pair.get("name").unwrap_or_default()));
         }
     }
 }

@@ -95,13 +95,21 @@ fn what_speaks_of_a_device_goes_with_it_and_nothing_else_does() {
         plan.changes,
         [
             "fencing: deleted",
-            "constraint o2: order of fencing, fencing-mine -> order of fencing-mine",
             "constraint l1: deleted",
             "constraint o1: deleted",
             "constraint c1: deleted",
             "constraint portsip-source: deleted",
             "fencing level f1: deleted",
             "tag t1: deleted",
+            "constraint o2: order of fencing, fencing-mine -> order of fencing-mine",
+        ]
+    );
+    assert_eq!(
+        plan.less_fencing,
+        [
+            "the fencing device fencing is deleted",
+            "the fencing level f1 is deleted",
+            "the fencing level f2 has the devices fencing-mine left, of fencing-mine,fencing",
         ]
     );
     let cib = plan.new.to_string();
