@@ -54,6 +54,9 @@ enum Failure {
         /// What is wrong with it.
         error: cib_gen::xml::Error,
     },
+    /// What the cluster answered later cannot be read.
+    #[error("error: the CIB of the running cluster cannot be used: {0}\n")]
+    LiveCib(#[from] cib_gen::xml::Error),
     /// Somebody else changed the configuration, and it was left as it is.
     #[error(
         "error: somebody else has changed the configuration meanwhile. It was not overwritten\n  help: run \
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
                 | Failure::Tool(_)
                 | Failure::Simulate(_)
                 | Failure::NoCib { .. }
+                | Failure::LiveCib(_)
                 | Failure::ChangedMeanwhile
                 | Failure::Unfinished(_)
                 | Failure::Write(_) => ExitCode::FAILURE,

@@ -19,6 +19,8 @@ use crate::{DIFFERENT, Failure, cib_of, say, site, warn, write};
 /// How often a patch is made again because the cluster's status has changed.
 const MAX_PATCHES: u32 = 20;
 
+const CONFIGURATION: &str = "configuration";
+
 /// What ends the maintenance mode of a cluster.
 const END_MAINTENANCE: &str = "sudo pcs property set maintenance-mode=";
 
@@ -32,20 +34,6 @@ struct Change<'a> {
     text: String,
 }
 
-impl Change<'_> {
-    fn is_empty(&self) -> bool {
-        !self.refused && self.plan.is_empty() && self.on_node.is_empty()
-    }
-
-    /// Whether the user has to agree.
-    fn needs_a_yes(&self) -> bool {
-        let Change {
-            plan, judgement, ..
-        } = self;
-        judgement.disturbs() || plan.takeover.is_some() || !plan.less_fencing.is_empty()
-    }
-}
-
 pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
     let tools = Tools::new()?;
@@ -53,17 +41,20 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     warn(&cluster);
     loop {
         write(&change.text)?;
-        if change.is_empty() {
+        let Change {
+            plan, judgement, ..
+        } = &change;
+        if !change.refused && plan.is_empty() && change.on_node.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        if change.refused || args.dry_run {
+        let needs_a_yes =
+            judgement.disturbs() || plan.takeover.is_some() || !plan.less_fencing.is_empty();
+        let asks = needs_a_yes && !args.yes;
+        if change.refused || args.dry_run || asks && !is_confirmed() {
             return Ok(ExitCode::from(DIFFERENT));
         }
-        if args.yes || !change.needs_a_yes() {
+        if !asks {
             break;
-        }
-        if !is_confirmed()? {
-            return Ok(ExitCode::from(DIFFERENT));
         }
         // The user may have read for an hour, and the PBX may run elsewhere by now.
         let now = look(args, &cluster, &tools)?;
@@ -116,9 +107,6 @@ fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Cha
 
 /// What crm_verify says of the new configuration, and does not say of the old one.
 fn not_accepted(tools: &Tools, plan: &Plan) -> Result<Option<String>, Failure> {
-    if plan.is_empty() {
-        return Ok(None);
-    }
     let mut new = tools.complaints(&commands::without_nodes(&plan.new))?;
     if !new.is_empty() {
         let old = tools.complaints(&commands::without_nodes(&plan.old))?;
@@ -130,25 +118,23 @@ fn not_accepted(tools: &Tools, plan: &Plan) -> Result<Option<String>, Failure> {
 }
 
 /// Asks the user.
-fn is_confirmed() -> Result<bool, Failure> {
+fn is_confirmed() -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         say(
             "not changed: the change restarts something, takes over the cluster or takes away from fencing, and \
              there is no terminal to ask\n  help: --yes",
         );
-        return Ok(false);
+        return false;
     }
     let _ = write!(io::stderr(), "Go on? [y/N] ");
     let mut answer = String::new();
-    (io::stdin().read_line(&mut answer)).map_err(|error| Failure::Read {
-        name: "<stdin>".to_owned(),
-        error,
-    })?;
+    // A terminal that is gone says nothing, and that is no yes.
+    let _ = io::stdin().read_line(&mut answer);
     let yes = matches!(answer.trim(), "y" | "Y" | "yes");
     if !yes {
         say("not changed");
     }
-    Ok(yes)
+    yes
 }
 
 /// Makes the change. A terminal that is closed, or Ctrl-C, does not end it in the middle: each step has a limit
@@ -162,7 +148,7 @@ fn make(tools: &Tools, change: &Change<'_>) -> Result<(), Failure> {
     match &plan.takeover {
         Some(takeover) => take_over(tools, plan, takeover, &change.judgement)?,
         None if plan.changes.is_empty() => return Ok(()),
-        None => push(tools, &plan.old, configuration(&plan.new)?)?,
+        None => push(tools, &plan.old, plan.new.need(CONFIGURATION)?)?,
     }
     if plan.in_users_maintenance {
         say(&format!(
@@ -172,19 +158,6 @@ fn make(tools: &Tools, change: &Change<'_>) -> Result<(), Failure> {
     }
     say("done");
     Ok(())
-}
-
-fn configuration(cib: &Element) -> Result<&Element, Failure> {
-    cib.need("configuration").map_err(cannot_be_used)
-}
-
-fn cannot_be_used(error: cib_gen::xml::Error) -> Failure {
-    let name = "the running cluster".to_owned();
-    Failure::NoCib { name, error }
-}
-
-fn live_cib(text: &str) -> Result<Element, Failure> {
-    Element::parse_as(text, "cib").map_err(cannot_be_used)
 }
 
 /// Pushes a configuration as a patch, unless the configuration is another one by now. Where the answer to a
@@ -199,8 +172,8 @@ fn push(tools: &Tools, planned: &Element, wanted: &Element) -> Result<(), Failur
                  apply again"
             )),
         })?;
-        let live = live_cib(&text)?;
-        if is_same(configuration(&live)?, wanted) {
+        let live = Element::parse_as(&text, "cib")?;
+        if is_same(live.need(CONFIGURATION)?, wanted) {
             return Ok(());
         }
         if commands::version(&live) != commands::version(planned) {
@@ -246,7 +219,8 @@ fn take_over(
         "now the cluster goes into maintenance mode: what runs goes on running, and nothing watches it\n  help: if \
          this is interrupted, run apply again. The takeover then goes on",
     );
-    push(tools, &plan.old, &takeover.begin(configuration(&plan.new)?))?;
+    let begun = takeover.begin(plan.new.need(CONFIGURATION)?);
+    push(tools, &plan.old, &begun)?;
     say(&format!(
         "changed, in maintenance mode. Probing anew: {}",
         takeover.probed.join(", ")
@@ -268,11 +242,11 @@ fn end_takeover(tools: &Tools, takeover: &Takeover, judgement: &Judgement) -> Re
     for command in probed.chain([commands::settle()]) {
         tools::run(&command)?;
     }
-    let live = live_cib(&tools::query_cib()?)?;
+    let live = Element::parse_as(&tools::query_cib()?, "cib")?;
     let after = tools.ask(&guard::as_managed(&live).to_string(), &[])?;
     let unexpected = judgement.unexpected(&after);
     if !unexpected.is_empty() {
         return Err(Failure::Unfinished(unexpected.join("\n    ")));
     }
-    push(tools, &live, configuration(&end(&live))?)
+    push(tools, &live, end(&live).need(CONFIGURATION)?)
 }

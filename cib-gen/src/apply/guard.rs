@@ -127,7 +127,10 @@ fn after_probes<S: Scheduler>(
 ) -> Result<Element, S::Error> {
     let configuration = cib.child_or_new("configuration");
     *configuration = takeover.begin(configuration);
-    for instance in ran.iter().filter(|instance| takeover.probes(instance)) {
+    for instance in ran
+        .iter()
+        .filter(|ran| takeover.probed.contains(&ran.resource))
+    {
         let before = takeover::before_probe(&cib, instance).to_string();
         let probed = scheduler.ask(&before, &[takeover::successful_probe(instance)])?;
         // If what crm_simulate left cannot be read, more restarts are foretold, not fewer.
@@ -183,17 +186,17 @@ fn contradictions<S: Scheduler>(
 
 fn contradiction(constraints: &[&Element], stopped: BTreeSet<String>) -> String {
     let ids: Vec<&str> = constraints.iter().filter_map(|c| c.get("id")).collect();
-    let words: Vec<String> = (ids.iter().zip(constraints))
-        .map(|(id, constraint)| format!("{id} ({})", in_words(constraint)))
-        .collect();
-    let does = match ids[..] {
-        [_] => "contradicts",
-        _ => "together contradict",
+    let words = ids.iter().zip(constraints);
+    let words = words.map(|(id, constraint)| format!("{id} ({})", in_words(constraint)));
+    let does = if ids.len() == 1 {
+        "contradicts"
+    } else {
+        "together contradict"
     };
     format!(
         "constraint {} {does} the constraints of cib-gen: {} would never start\n  help: sudo pcs constraint \
          delete {}",
-        words.join(", "),
+        Vec::from_iter(words).join(", "),
         Vec::from_iter(stopped).join(", "),
         ids.join(" ")
     )

@@ -144,15 +144,10 @@ fn primitive(there: &mut Element, wanted: &Element, model: &Primitive) {
             there.set("type", name);
         }
     }
-    const PARAMETERS: &str = "instance_attributes";
-    let id = format!("{}-{PARAMETERS}", model.id);
-    settings(there, (PARAMETERS, &id), &model.parameters);
-    for set in there
-        .children
-        .iter_mut()
-        .filter(|set| set.name == PARAMETERS)
-    {
-        let stays = |pair: &Element| !pair.get("name").is_some_and(|n| model.deletes(n));
+    let id = format!("{}-instance_attributes", model.id);
+    settings(there, ("instance_attributes", &id), &model.parameters);
+    let stays = |pair: &Element| !pair.get("name").is_some_and(|name| model.deletes(name));
+    for set in &mut there.children {
         set.children.retain(stays);
     }
     let (has, wants) = (operations(there), operations(wanted));
@@ -190,11 +185,8 @@ pub(super) fn check_level(op: &Element) -> Option<&str> {
 /// Meta attributes of a resource or of a clone.
 fn meta(resources: &mut Element, id: &str, wanted: &[Setting]) {
     if let Some(resource) = find_mut(resources, id) {
-        settings(
-            resource,
-            ("meta_attributes", &format!("{id}-meta_attributes")),
-            wanted,
-        );
+        let set = format!("{id}-meta_attributes");
+        settings(resource, ("meta_attributes", &set), wanted);
     }
 }
 

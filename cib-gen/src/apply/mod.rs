@@ -74,12 +74,10 @@ impl Plan {
 
     /// Whether there is nothing to change, and nothing was refused.
     pub fn is_empty(&self) -> bool {
-        self.refusals.is_empty() && self.changes.is_empty() && !self.is_interrupted_takeover()
-    }
-
-    /// Whether an earlier run has begun a takeover and has not ended it.
-    pub fn is_interrupted_takeover(&self) -> bool {
-        (self.takeover.as_ref()).is_some_and(|takeover| takeover.interrupted)
+        let interrupted = |takeover: &Takeover| takeover.interrupted;
+        self.refusals.is_empty()
+            && self.changes.is_empty()
+            && !self.takeover.as_ref().is_some_and(interrupted)
     }
 
     /// Whether the CIB says what runs where. Without that, nothing is known of restarts.

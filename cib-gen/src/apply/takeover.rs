@@ -81,11 +81,6 @@ impl Takeover {
         set.children.push(pair(MARK, name, "true"));
         configuration
     }
-
-    /// Whether a resource is probed anew.
-    pub(super) fn probes(&self, instance: &Instance) -> bool {
-        self.probed.contains(&instance.resource)
-    }
 }
 
 /// A configuration, or a CIB, without what a takeover sets.
