@@ -5,13 +5,13 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use cib_gen::apply::guard::{self, Judgement};
-use cib_gen::apply::{Plan, Takeover, commands};
+use cib_gen::apply::{Plan, Takeover, commands, watchdog};
 use cib_gen::cli::{ApplyArgs, Format};
 use cib_gen::cluster::Cluster;
 use cib_gen::scheduler::Scheduler;
 use cib_gen::xml::Element;
 
-use crate::apply_on_node::{OnNode, on_node};
+use crate::apply_on_node::{OnNode, fit_watchdog, on_node};
 use crate::tools::{self, Tools};
 use crate::{DIFFERENT, Failure, cib_of, site, warn, write};
 
@@ -19,20 +19,35 @@ use crate::{DIFFERENT, Failure, cib_of, site, warn, write};
 const MAX_PATCHES: u32 = 20;
 
 pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
-    let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
+    let mut cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
     let (name, cib) = cib_of(args.cib.as_deref())?;
     warn(&cluster);
-    let plan = Plan::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
     // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
-    let mut on_node = match args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
-        false => on_node(&cluster)?,
-        true => OnNode::default(),
+    let here = args.cib.is_none() && std::env::var_os("CIB_file").is_none();
+    let no_cib = |error| Failure::NoCib {
+        name: name.clone(),
+        error,
     };
+    let mut plan = Plan::of(&cluster, &cib).map_err(no_cib)?;
+    if here && plan.refusals.is_empty() {
+        let fits = fit_watchdog(&mut cluster, &plan.old)?;
+        plan = Plan::of(&cluster, &cib).map_err(no_cib)?;
+        match fits {
+            Ok(note) => plan.notes.extend(note),
+            Err(refusal) => plan.refusals.push(refusal),
+        }
+    } else {
+        plan.notes.extend(watchdog::not_asked(&cluster, &plan.old));
+    }
     if !plan.refusals.is_empty() {
         write(&plan.text(None))?;
         return Ok(ExitCode::from(DIFFERENT));
     }
     let tools = Tools::new()?;
+    let mut on_node = match here {
+        true => on_node(&cluster, &tools)?,
+        false => OnNode::default(),
+    };
     let judgement = guard::judge(&tools, &cluster, &plan)?;
     let mut refused = judgement.faults.clone();
     refused.extend(not_accepted(&tools, &plan)?);
@@ -70,7 +85,8 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     if plan.is_empty() && on_node.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    if args.dry_run || !is_confirmed(args, &plan, &judgement)? {
+    let disturbs = judgement.disturbs() || plan.takeover.is_some() || on_node.disturbs();
+    if args.dry_run || !is_confirmed(args, disturbs)? {
         return Ok(ExitCode::from(DIFFERENT));
     }
     make(&tools, &plan, &judgement, &on_node)?;
@@ -97,13 +113,13 @@ fn not_accepted(tools: &Tools, plan: &Plan) -> Result<Option<String>, Failure> {
 }
 
 /// Whether the change may be made: nothing restarts, or the user has agreed.
-fn is_confirmed(args: &ApplyArgs, plan: &Plan, judgement: &Judgement) -> Result<bool, Failure> {
-    if args.yes || !judgement.disturbs() && plan.takeover.is_none() {
+fn is_confirmed(args: &ApplyArgs, disturbs: bool) -> Result<bool, Failure> {
+    if args.yes || !disturbs {
         return Ok(true);
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         eprintln!(
-            "not changed: this restarts or takes over something, and there is no terminal to ask\n  help: --yes"
+            "not changed: this restarts or takes over something, or changes DRBD, and there is no terminal to ask\n  help: --yes"
         );
         return Ok(false);
     }
@@ -158,7 +174,7 @@ fn push(tools: &Tools, planned: &Element, configuration: &Element) -> Result<(),
         let old = tools.write("old", &text)?;
         let new = tools.write("new", &commands::next(&live, configuration).to_string())?;
         match tools::run(&commands::patch(&tools.difference(&old, &new)?)) {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(error) if tools::query_cib()? == text => return Err(error.into()),
             // The status has changed, or the configuration: look again.
             Err(_) => {}

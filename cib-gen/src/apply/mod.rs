@@ -12,7 +12,7 @@ mod notes;
 mod refuse;
 mod remove;
 mod takeover;
-mod watchdog;
+pub mod watchdog;
 
 use std::fmt::Write;
 
