@@ -5,14 +5,14 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use cib_gen::apply::guard::{self, Judgement};
-use cib_gen::apply::{Plan, Takeover, commands, end};
+use cib_gen::apply::{Plan, Takeover, commands, end, watchdog};
 use cib_gen::cli::{ApplyArgs, Format};
 use cib_gen::cluster::Cluster;
 use cib_gen::scheduler::Scheduler;
 use cib_gen::xml::Element;
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::apply_on_node::{OnNode, on_node};
+use crate::apply_on_node::{self, OnNode, fit_watchdog};
 use crate::tools::{self, Tools};
 use crate::{DIFFERENT, Failure, cib_of, say, site, warn, write};
 
@@ -47,8 +47,10 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
         if !change.refused && plan.is_empty() && change.on_node.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        let needs_a_yes =
-            judgement.disturbs() || plan.takeover.is_some() || !plan.less_fencing.is_empty();
+        let needs_a_yes = judgement.disturbs()
+            || plan.takeover.is_some()
+            || !plan.less_fencing.is_empty()
+            || change.on_node.disturbs();
         let asks = needs_a_yes && !args.yes;
         if change.refused || args.dry_run || asks && !is_confirmed() {
             return Ok(ExitCode::from(DIFFERENT));
@@ -72,16 +74,31 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
 /// Compares the cluster with what vars.yml asks for, and has the change judged.
 fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Change<'a>, Failure> {
     let (name, cib) = cib_of(args.cib.as_deref())?;
-    let plan = Plan::of(cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
-    // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
-    let on_node = match args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
-        false => on_node(cluster)?,
-        true => OnNode::default(),
+    let no_cib = |error| Failure::NoCib {
+        name: name.clone(),
+        error,
     };
+    let mut plan = Plan::of(cluster, &cib).map_err(no_cib)?;
+    let mut fitted = cluster.clone();
+    let mut on_node = OnNode::default();
+    // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
+    if args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
+        plan.notes.extend(watchdog::not_asked(cluster, &plan.old));
+    } else if plan.refusals.is_empty() {
+        let fits = fit_watchdog(&mut fitted, &plan.old)?;
+        plan = Plan::of(&fitted, &cib).map_err(no_cib)?;
+        match fits {
+            Ok(note) => plan.notes.extend(note),
+            Err(refusal) => plan.refusals.push(refusal),
+        }
+        if plan.refusals.is_empty() {
+            on_node = apply_on_node::on_node(cluster, tools)?;
+        }
+    }
     let mut judgement = Judgement::default();
     let mut refusals = plan.refusals.clone();
     if refusals.is_empty() {
-        judgement = guard::judge(tools, cluster, &plan)?;
+        judgement = guard::judge(tools, &fitted, &plan)?;
         refusals.append(&mut judgement.faults);
         refusals.extend(not_accepted(tools, &plan)?);
     }
@@ -121,7 +138,7 @@ fn not_accepted(tools: &Tools, plan: &Plan) -> Result<Option<String>, Failure> {
 fn is_confirmed() -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         say(
-            "not changed: the change restarts something, takes over the cluster or takes away from fencing, and \
+            "not changed: the change restarts something, takes over the cluster, takes away from fencing or changes DRBD, and \
              there is no terminal to ask\n  help: --yes",
         );
         return false;
@@ -182,7 +199,7 @@ fn push(tools: &Tools, planned: &Element, wanted: &Element) -> Result<(), Failur
         let old = tools.write("old", &text)?;
         let new = tools.write("new", &commands::next(&live, wanted).to_string())?;
         match tools::run(&commands::patch(&tools.difference(&old, &new)?)) {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(error) if tools::query_cib().is_ok_and(|now| now == text) => {
                 return Err(error.into());
             }

@@ -11,15 +11,13 @@ use cib_gen::apply::commands::{self, Invocation};
 use cib_gen::scheduler::{self, Event, Scheduler, Transition};
 use cib_gen::xml::{self, Element};
 
-/// How long a tool may take. Most take a fraction of a second.
-const LIMIT_SECONDS: &str = "60";
-
 /// A tool could not be run, or its answer could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// It is not there.
     #[error(
-        "{tool} is not found\n  help: run cib-gen with sudo, or: sudo apt install pacemaker-cli-utils"
+        "{tool} is not found\n  help: run cib-gen with sudo, or: sudo apt install {}",
+        package(tool)
     )]
     Missing {
         /// Which.
@@ -34,10 +32,12 @@ pub(crate) enum Error {
         error: io::Error,
     },
     /// It did not end.
-    #[error("{tool} did not end within {LIMIT_SECONDS} seconds")]
+    #[error("{tool} did not end within {limit} seconds")]
     Late {
         /// Which.
         tool: &'static str,
+        /// The limit.
+        limit: u32,
     },
     /// It ended with an error.
     #[error("{tool} failed ({status}): {said}")]
@@ -71,6 +71,16 @@ pub(crate) enum Error {
     /// A file of ours could not be written or read.
     #[error("could not write or read a temporary file: {0}")]
     File(#[from] io::Error),
+}
+
+/// The package that has a tool.
+fn package(tool: &str) -> &'static str {
+    match tool {
+        "drbdadm" | "drbdsetup" => "drbd-utils",
+        "corosync-cmapctl" => "corosync",
+        "pcs" | "python3" => "pcs",
+        _ => "pacemaker-cli-utils",
+    }
 }
 
 /// Runs crm_simulate and the other tools, and holds the directory for their files, which is removed with this.
@@ -125,11 +135,11 @@ impl Tools {
     }
 }
 
-/// Runs a command, which has to succeed.
-pub(crate) fn run(invocation: &Invocation) -> Result<(), Error> {
+/// Runs a command, which has to succeed, and returns what it printed.
+pub(crate) fn run(invocation: &Invocation) -> Result<String, Error> {
     let output = output(invocation)?;
     if output.status.success() {
-        Ok(())
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         Err(failed(invocation.tool, &output))
     }
@@ -146,7 +156,12 @@ impl Scheduler for Tools {
         fs::write(before, cib)?;
         let paths = [before, changed, after].map(|path| path.display().to_string());
         let (first, last) = scheduler::runs(events, &paths[0], &paths[1], &paths[2]);
-        let invocation = |arguments| Invocation { tool, arguments };
+        let limit = commands::LIMIT;
+        let invocation = |arguments| Invocation {
+            tool,
+            arguments,
+            limit,
+        };
         if let Some(arguments) = first {
             let output = output(&invocation(arguments))?;
             if !output.status.success() {
@@ -207,7 +222,8 @@ fn said(output: &Output) -> String {
 fn output(invocation: &Invocation) -> Result<Output, Error> {
     let tool = invocation.tool;
     let output = Command::new("timeout")
-        .args(["--foreground", "--kill-after=1", LIMIT_SECONDS, tool])
+        .args(["--foreground", "--kill-after=1"])
+        .args([&invocation.limit.to_string(), tool])
         .args(&invocation.arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
@@ -219,7 +235,10 @@ fn output(invocation: &Invocation) -> Result<Output, Error> {
         })?;
     match output.status.code() {
         Some(127) => Err(Error::Missing { tool }),
-        Some(124 | 137) => Err(Error::Late { tool }),
+        Some(124 | 137) => Err(Error::Late {
+            tool,
+            limit: invocation.limit,
+        }),
         _ => Ok(output),
     }
 }

@@ -8,13 +8,13 @@ mod effects;
 pub mod guard;
 mod merge;
 pub mod node_files;
-pub mod notes;
+mod notes;
 mod pairs;
 mod refuse;
 mod remove;
 mod takeover;
 mod unmanaged;
-mod watchdog;
+pub mod watchdog;
 
 use crate::cluster::Cluster;
 use crate::scheduler::Transition;

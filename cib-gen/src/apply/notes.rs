@@ -19,11 +19,8 @@ const SBD_STAYS: &str = "vars.yml no longer asks for SBD, and the nodes still ha
     sudo pcs cluster start --all --wait=120";
 
 /// Where the resource file of DRBD is one of another way of fencing.
-pub const DRBD_FILE: &str =
-    "what DRBD does without quorum depends on fencing. Write its file again \
-    on every node, where it takes effect at once:
-    cib-gen --format drbd vars.yml | sudo tee /etc/drbd.d/pbxdata.res
-    sudo drbdadm adjust pbxdata";
+const DRBD_FILE: &str = "what DRBD does without quorum depends on fencing, and each node has a file of \
+    its own for that. On every other node too, one after the other: sudo cib-gen apply vars.yml";
 
 /// The notes on a change of the configuration.
 pub(super) fn notes(cluster: &Cluster, old: &Element, new: &Element) -> Vec<String> {

@@ -92,6 +92,9 @@ pub struct Drbd {
     pub peers: Vec<Member>,
     /// Its options, by section.
     pub sections: Vec<DrbdSection>,
+    /// The options that it has with another way of fencing.
+    #[serde(skip)]
+    pub otherwise: Vec<DrbdSection>,
 }
 
 /// A section of a DRBD resource.
