@@ -11,6 +11,8 @@ mod apply_command;
 mod apply_on_node;
 #[path = "cib/apply_prompt.rs"]
 mod apply_prompt;
+#[path = "cib/apply_push.rs"]
+mod apply_push;
 #[path = "cib/apply_takeover.rs"]
 mod apply_takeover;
 #[path = "cib/bench.rs"]

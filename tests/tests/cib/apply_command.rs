@@ -1,6 +1,6 @@
 //! `cib-gen apply` as a user runs it, on CIB files with Pacemaker's own tools: what it makes of a CIB, what it
-//! refuses, what it asks about, and that it never overwrites what somebody else has changed meanwhile. Takeovers
-//! are in apply_takeover.rs, and the question on a terminal is in apply_prompt.rs.
+//! refuses, and what it says would happen. The change itself is in apply_push.rs, takeovers are in
+//! apply_takeover.rs, and the question on a terminal is in apply_prompt.rs.
 
 use std::process::Output;
 
@@ -24,11 +24,6 @@ in_both_suites!(
     what_is_refused_is_said,
     a_constraint_that_would_keep_the_pbx_down_is_named,
     what_would_stop_the_pbx_is_refused,
-    nothing_restarts_without_a_terminal_and_without_yes,
-    a_configuration_that_changed_meanwhile_is_not_overwritten,
-    a_status_that_changed_meanwhile_only_means_asking_again,
-    an_answer_that_was_lost_is_no_failure,
-    fencing_is_never_reduced_without_a_yes,
     in_maintenance_it_says_what_happens_when_that_ends,
 );
 
@@ -61,7 +56,7 @@ pub(crate) fn apply(bench: &Bench, vars: &str, options: &[&str]) -> String {
 }
 
 #[track_caller]
-fn prints(output: &Output, code: i32, wanted: &str) {
+pub(crate) fn prints(output: &Output, code: i32, wanted: &str) {
     let text = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(text, wanted, "{said}");
@@ -84,7 +79,7 @@ fn made_by_the_script(bench: &Bench, cluster: &Cluster) {
 }
 
 /// The same in a moment: other tests hold that it is the same.
-fn made(bench: &Bench, cluster: &Cluster) {
+pub(crate) fn made(bench: &Bench, cluster: &Cluster) {
     bench.write("cib.xml", &whole_cib(cluster));
 }
 
@@ -475,140 +470,6 @@ fn what_would_stop_the_pbx_is_refused(suite: Suite) {
             said.contains(&format!("location-pbx-ip-172-31-16-{ban}--INFINITY")),
             "{said}"
         );
-    }
-}
-
-fn nothing_restarts_without_a_terminal_and_without_yes(suite: Suite) {
-    let bench = running(suite, &cluster(""));
-    let up = bench.read("up.xml");
-    bench.write("live.xml", &up);
-    let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
-    let said = ends(&run(&bench, &other, "", &[]), 3);
-    assert!(
-        said.contains("would restart: eip") && said.contains("not changed:"),
-        "{said}"
-    );
-    assert_eq!(bench.read("live.xml"), up);
-
-    let said = ends(&run(&bench, &other, "", &["--yes"]), 0);
-    assert!(said.ends_with("done\n"), "{said}");
-    assert!(bench.read("live.xml").contains("54.151.30.10"));
-    prints(&run(&bench, &other, "", &[]), 0, "nothing would change\n");
-
-    // What restarts nothing needs no answer.
-    let start = "name=\"start\" interval=\"0s\" timeout=\"300s\"";
-    assert!(up.contains(start), "{up}");
-    bench.write(
-        "live.xml",
-        &up.replace(start, &start.replace("300s", "200s")),
-    );
-    let said = ends(&run(&bench, VENDOR, "", &[]), 0);
-    assert!(
-        said.contains("pbx: timeout of start 200s -> 300s"),
-        "{said}"
-    );
-    prints(&run(&bench, VENDOR, "", &[]), 0, "nothing would change\n");
-}
-
-/// A crm_diff before which somebody changes an attribute of the CIB, once.
-fn meanwhile(attribute: &str) -> String {
-    format!(
-        "mkdir bin; cat > bin/crm_diff <<'END'\n#!/bin/sh\n\
-         [ -e once ] || sed -i '1,/<cib /s/ {attribute}=\"[0-9]*\"/ {attribute}=\"99\"/' live.xml\n\
-         touch once\nexec /usr/sbin/crm_diff \"$@\"\nEND\nchmod +x bin/crm_diff; export PATH=/mnt/bin:$PATH"
-    )
-}
-
-fn a_configuration_that_changed_meanwhile_is_not_overwritten(suite: Suite) {
-    for attribute in ["epoch", "admin_epoch"] {
-        let bench = running(suite, &cluster(""));
-        bench.write("live.xml", &bench.read("up.xml"));
-        let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
-        let said = ends(&run(&bench, &other, &meanwhile(attribute), &["--yes"]), 1);
-        assert!(
-            said.contains("somebody else has changed the configuration meanwhile"),
-            "{said}"
-        );
-        let live = bench.read("live.xml");
-        assert!(
-            !live.contains("54.151.30.10") && live.contains(&format!(" {attribute}=\"99\"")),
-            "{live}"
-        );
-    }
-}
-
-fn a_status_that_changed_meanwhile_only_means_asking_again(suite: Suite) {
-    let bench = running(suite, &cluster(""));
-    bench.write("live.xml", &bench.read("up.xml"));
-    let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
-    let said = ends(
-        &run(&bench, &other, &meanwhile("num_updates"), &["--yes"]),
-        0,
-    );
-    assert!(said.ends_with("done\n"), "{said}");
-    assert!(bench.path("once").exists(), "the status did not change");
-    assert!(bench.read("live.xml").contains("54.151.30.10"));
-}
-
-/// Shell code that puts a program before one of Pacemaker's tools.
-pub(crate) fn instead_of(tool: &str, script: &str) -> String {
-    format!(
-        "mkdir -p bin; cat > bin/{tool} <<'END'\n#!/bin/sh\n{script}\nEND\n\
-         chmod +x bin/{tool}; export PATH=/mnt/bin:$PATH\n"
-    )
-}
-
-/// A cibadmin that makes each change and then says that it failed.
-pub(crate) const LOST_ANSWERS: &str =
-    "/usr/sbin/cibadmin \"$@\"; code=$?; [ \"$1\" != --patch ] || exit 102; exit $code";
-
-fn an_answer_that_was_lost_is_no_failure(suite: Suite) {
-    let bench = running(suite, &cluster(""));
-    bench.write("live.xml", &bench.read("up.xml"));
-    let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
-    let lost = instead_of("cibadmin", LOST_ANSWERS);
-    let said = ends(&run(&bench, &other, &lost, &["--yes"]), 0);
-    assert!(said.ends_with("done\n"), "{said}");
-    assert!(bench.read("live.xml").contains("54.151.30.10"));
-}
-
-fn fencing_is_never_reduced_without_a_yes(suite: Suite) {
-    for (before, after, change, lines) in [
-        (lan(HYPERVISOR), HYPERVISOR, None, &[][..]),
-        (
-            lan(BOARDS),
-            "fencing: none\n",
-            Some("stonith level add 1 pbx01 fencing-pbx01 --force"),
-            &[
-                "stonith-enabled becomes false, and no node is fenced any more",
-                "the fencing device fencing-pbx02 is deleted",
-                "the fencing level fl-pbx01-1 is deleted",
-            ],
-        ),
-        (
-            lan(HYPERVISOR),
-            BOARDS,
-            Some("stonith level add 1 pbx01 mine fencing --force"),
-            &[
-                "the fencing device fencing is deleted",
-                "the fencing level fl-pbx01-1 has the devices mine left, of mine,fencing",
-            ],
-        ),
-    ] {
-        let bench = Bench::of(suite);
-        made(&bench, &before);
-        bench.change("cib.xml", &Vec::from_iter(change));
-        bench.write("live.xml", &bench.read("cib.xml"));
-        let output = run(&bench, &format!("{LAN}{after}"), "", &[]);
-        let said = ends(&output, if lines.is_empty() { 0 } else { 3 });
-        for line in lines {
-            assert!(
-                said.contains(&format!("less fencing: {line}\n")),
-                "no `{line}` in {said}"
-            );
-        }
-        assert_eq!(said.contains("not changed:"), !lines.is_empty(), "{said}");
-        assert_eq!(bench.read("live.xml"), bench.read("cib.xml"));
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::process::Output;
 
-use crate::apply_command::{LOST_ANSWERS, ends, instead_of, run, start};
+use crate::apply_command::{ends, run, start};
+use crate::apply_push::{LOST_ANSWERS, instead_of};
 use crate::bench::{Bench, Suite, in_both_suites};
 use crate::simulate::simulate;
 use crate::{LAN, NODES, VENDOR};
