@@ -1,6 +1,7 @@
 //! The command: reads vars.yml, asks EC2 where it must, and prints a rendering, changes the cluster or
 //! simulates it.
 
+mod apply_on_node;
 mod disk;
 mod lookup;
 mod run_apply;
@@ -38,7 +39,10 @@ enum Failure {
         name: String,
         error: cib_gen::xml::Error,
     },
-    /// Somebody else changed the configuration, and nothing was changed.
+    /// What the cluster answered later cannot be read.
+    #[error("error: the CIB of the running cluster cannot be used: {0}\n")]
+    LiveCib(#[from] cib_gen::xml::Error),
+    /// Somebody else changed the configuration, and it was left as it is.
     #[error(
         "error: somebody else has changed the configuration meanwhile. It was not overwritten\n  help: run \
          apply again\n"
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
     // Before any thread: the AWS SDK looks for the operator's files below HOME.
     ec2::prepare_environment();
     run(Cli::parse()).unwrap_or_else(|failure| {
-        eprint!("{failure}");
+        say(failure.to_string().trim_end());
         match failure {
             Failure::Mistakes(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
@@ -120,8 +124,13 @@ fn simulate(args: &SimulateArgs) -> Result<ExitCode, Failure> {
 /// What a rendering says in its comments, where nobody reads them: its reader may be a shell.
 fn warn(cluster: &Cluster) {
     for warning in &cluster.warnings {
-        eprintln!("{warning}");
+        say(warning);
     }
+}
+
+/// Says something on standard error. A terminal that is gone must not end a change in the middle.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn write(text: &str) -> Result<(), Failure> {
@@ -154,7 +163,7 @@ fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
         asked => asked.unwrap_or_default(),
     };
     for warning in warnings {
-        eprintln!("{warning}");
+        say(&warning);
     }
     Ok(site)
 }

@@ -1,239 +1,227 @@
 //! `cib-gen apply`: asks the cluster, has the change judged, says what it is, and makes it. Everything that
 //! changes something is in [`make`] and below it, which a dry run does not reach.
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use cib_gen::apply::guard::{self, Judgement};
-use cib_gen::apply::node_files::{self, DrbdFile};
-use cib_gen::apply::{Plan, Takeover, commands};
+use cib_gen::apply::{Plan, Takeover, commands, end, watchdog};
 use cib_gen::cli::{ApplyArgs, Format};
-use cib_gen::cluster::{Cluster, Setting, notes};
+use cib_gen::cluster::Cluster;
 use cib_gen::scheduler::Scheduler;
 use cib_gen::xml::Element;
+use nix::sys::signal::{SigSet, Signal};
 
+use crate::apply_on_node::{self, OnNode, fit_watchdog};
 use crate::tools::{self, Tools};
-use crate::{DIFFERENT, Failure, cib_of, site, warn, write};
+use crate::{DIFFERENT, Failure, cib_of, say, site, warn, write};
 
 /// How often a patch is made again because the cluster's status has changed.
 const MAX_PATCHES: u32 = 20;
-const COROSYNC_CONF: &str = "/etc/corosync/corosync.conf";
 
-/// What differs on this node, beside the CIB.
-#[derive(Debug, Default)]
-struct OnNode<'a> {
-    changes: Vec<String>,
-    notes: Vec<String>,
-    totem: Vec<&'a Setting>,
-    /// The DRBD resource file and its new content.
-    drbd: Option<(String, String)>,
+const CONFIGURATION: &str = "configuration";
+
+/// What ends the maintenance mode of a cluster.
+const END_MAINTENANCE: &str = "sudo pcs property set maintenance-mode=";
+
+/// A change as the user is told of it.
+#[derive(Debug)]
+struct Change<'a> {
+    plan: Plan,
+    judgement: Judgement,
+    on_node: OnNode<'a>,
+    refused: bool,
+    text: String,
 }
 
 pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
-    let (name, cib) = cib_of(args.cib.as_deref())?;
-    warn(&cluster);
-    let plan = Plan::of(&cluster, &cib).map_err(|error| Failure::NoCib { name, error })?;
-    // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
-    let mut on_node = match args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
-        false => on_node(&cluster)?,
-        true => OnNode::default(),
-    };
-    if !plan.refusals.is_empty() {
-        write(&plan.text(None))?;
-        return Ok(ExitCode::from(DIFFERENT));
-    }
     let tools = Tools::new()?;
-    let judgement = guard::judge(&tools, &cluster, &plan)?;
-    let mut refused = judgement.faults.clone();
-    refused.extend(not_accepted(&tools, &plan)?);
-    if !refused.is_empty() {
-        let lines: Vec<String> = refused
-            .iter()
-            .map(|fault| format!("refused: {fault}\n"))
-            .collect();
-        write(&lines.concat())?;
-        return Ok(ExitCode::from(DIFFERENT));
-    }
-    let mut text = plan.text(
-        judgement
-            .transitions
-            .as_ref()
-            .map(|(without, with)| (without, with)),
-    );
-    if !on_node.changes.is_empty() {
-        if plan.is_empty() {
-            text = text.replacen("nothing would change\n", "", 1);
+    let mut change = look(args, &cluster, &tools)?;
+    warn(&cluster);
+    loop {
+        write(&change.text)?;
+        let Change {
+            plan, judgement, ..
+        } = &change;
+        if !change.refused && plan.is_empty() && change.on_node.is_empty() {
+            return Ok(ExitCode::SUCCESS);
         }
-        let lines: Vec<String> = on_node
-            .changes
-            .drain(..)
-            .map(|change| format!("{change}\n"))
-            .collect();
-        text = lines.concat() + &text;
+        let needs_a_yes = judgement.disturbs()
+            || plan.takeover.is_some()
+            || !plan.less_fencing.is_empty()
+            || change.on_node.disturbs();
+        let asks = needs_a_yes && !args.yes;
+        if change.refused || args.dry_run || asks && !is_confirmed() {
+            return Ok(ExitCode::from(DIFFERENT));
+        }
+        if !asks {
+            break;
+        }
+        // The user may have read for an hour, and the PBX may run elsewhere by now.
+        let now = look(args, &cluster, &tools)?;
+        let is_as_shown = now.text == change.text;
+        change = now;
+        if is_as_shown {
+            break;
+        }
+        say("the cluster has changed since the question. Now:\n");
     }
-    let notes: Vec<String> = on_node
-        .notes
-        .iter()
-        .map(|note| format!("\nnote: {note}\n"))
-        .collect();
-    write(&(text + &notes.concat()))?;
-    if plan.is_empty() && on_node.totem.is_empty() && on_node.drbd.is_none() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if args.dry_run || !is_confirmed(args, &plan, &judgement)? {
-        return Ok(ExitCode::from(DIFFERENT));
-    }
-    make(&tools, &plan, &judgement, &on_node)?;
+    make(&tools, &change)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What differs in the files of this node.
-fn on_node(cluster: &Cluster) -> Result<OnNode<'_>, Failure> {
-    let mut found = OnNode::default();
-    if let Some(conf) = read_if_there(COROSYNC_CONF)? {
-        let corosync = node_files::corosync(cluster, &conf);
-        found.changes.extend(corosync.changes);
-        found.notes.extend(corosync.notes);
-        found.totem = corosync.totem;
-    }
-    if let Some(drbd) = &cluster.drbd {
-        let path = format!("/etc/drbd.d/{}.res", drbd.name);
-        match read_if_there(&path)?.map(|file| node_files::drbd(drbd, &cluster.warnings, &file)) {
-            None | Some(DrbdFile::Same) => {}
-            Some(DrbdFile::Options { wanted, changes }) => {
-                found.changes.extend(changes.iter().map(|change| format!("{path}: {change}")));
-                found.notes.push(format!("apply writes {path} on this node alone. {}", notes::DRBD_FILE));
-                found.drbd = Some((path, wanted));
-            }
-            Some(DrbdFile::OtherStorage(differences)) => found.notes.push(format!(
-                "{path} names other storage or peers than vars.yml, so it is left as it is:\n    {}\n  help: \
-                 if what the file says is right, compare its options with: cib-gen --format drbd vars.yml",
-                differences.join("\n    ")
-            )),
+/// Compares the cluster with what vars.yml asks for, and has the change judged.
+fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Change<'a>, Failure> {
+    let (name, cib) = cib_of(args.cib.as_deref())?;
+    let no_cib = |error| Failure::NoCib {
+        name: name.clone(),
+        error,
+    };
+    let mut plan = Plan::of(cluster, &cib).map_err(no_cib)?;
+    let mut fitted = cluster.clone();
+    let mut on_node = OnNode::default();
+    // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
+    if args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
+        plan.notes.extend(watchdog::not_asked(cluster, &plan.old));
+    } else if plan.refusals.is_empty() {
+        let fits = fit_watchdog(&mut fitted, &plan.old)?;
+        plan = Plan::of(&fitted, &cib).map_err(no_cib)?;
+        match fits {
+            Ok(note) => plan.notes.extend(note),
+            Err(refusal) => plan.refusals.push(refusal),
+        }
+        if plan.refusals.is_empty() {
+            on_node = apply_on_node::on_node(cluster, tools)?;
         }
     }
-    Ok(found)
-}
-
-fn read_if_there(path: &str) -> Result<Option<String>, Failure> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::Read {
-            name: path.to_owned(),
-            error,
-        }),
+    let mut judgement = Judgement::default();
+    let mut refusals = plan.refusals.clone();
+    if refusals.is_empty() {
+        judgement = guard::judge(tools, &fitted, &plan)?;
+        refusals.append(&mut judgement.faults);
+        refusals.extend(not_accepted(tools, &plan)?);
     }
+    let refused = refusals.iter().map(|why| format!("refused: {why}\n"));
+    let mut text: String = refused.collect();
+    if refusals.is_empty() {
+        text = plan.text(judgement.transitions.as_ref());
+        if plan.is_empty() && !on_node.changes.is_empty() {
+            text = text.replacen("nothing would change\n", "", 1);
+        }
+        let changes = on_node.changes.iter().map(|change| format!("{change}\n"));
+        let notes = on_node.notes.iter().map(|note| format!("\nnote: {note}\n"));
+        text = changes.chain([text]).chain(notes).collect();
+    }
+    Ok(Change {
+        plan,
+        judgement,
+        on_node,
+        refused: !refusals.is_empty(),
+        text,
+    })
 }
 
 /// What crm_verify says of the new configuration, and does not say of the old one.
 fn not_accepted(tools: &Tools, plan: &Plan) -> Result<Option<String>, Failure> {
-    if plan.is_empty() {
-        return Ok(None);
+    let mut new = tools.complaints(&commands::without_nodes(&plan.new))?;
+    if !new.is_empty() {
+        let old = tools.complaints(&commands::without_nodes(&plan.old))?;
+        new.retain(|line| !old.contains(line));
     }
-    let new = tools.complaints(&commands::without_nodes(&plan.new))?;
-    if new.is_empty() {
-        return Ok(None);
-    }
-    let old = tools.complaints(&commands::without_nodes(&plan.old))?;
-    let new: Vec<String> = new.into_iter().filter(|line| !old.contains(line)).collect();
-    Ok((!new.is_empty()).then(|| {
-        format!(
-            "crm_verify does not accept the new configuration:\n    {}",
-            new.join("\n    ")
-        )
-    }))
+    let lines = new.join("\n    ");
+    Ok((!new.is_empty())
+        .then(|| format!("crm_verify does not accept the new configuration:\n    {lines}")))
 }
 
-/// Whether the change may be made: nothing restarts, or the user has agreed.
-fn is_confirmed(args: &ApplyArgs, plan: &Plan, judgement: &Judgement) -> Result<bool, Failure> {
-    if args.yes || !judgement.disturbs() && plan.takeover.is_none() {
-        return Ok(true);
-    }
+/// Asks the user.
+fn is_confirmed() -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        eprintln!(
-            "not changed: this restarts or takes over something, and there is no terminal to ask\n  help: --yes"
+        say(
+            "not changed: the change restarts something, takes over the cluster, takes away from fencing or changes DRBD, and \
+             there is no terminal to ask\n  help: --yes",
         );
-        return Ok(false);
+        return false;
     }
-    eprint!("Go on? [y/N] ");
-    let _ = io::stderr().flush();
+    let _ = write!(io::stderr(), "Go on? [y/N] ");
     let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| Failure::Read {
-            name: "<stdin>".to_owned(),
-            error,
-        })?;
+    // A terminal that is gone says nothing, and that is no yes.
+    let _ = io::stdin().read_line(&mut answer);
     let yes = matches!(answer.trim(), "y" | "Y" | "yes");
     if !yes {
-        eprintln!("not changed");
+        say("not changed");
     }
-    Ok(yes)
+    yes
 }
 
-/// Makes the change.
-fn make(
-    tools: &Tools,
-    plan: &Plan,
-    judgement: &Judgement,
-    on_node: &OnNode<'_>,
-) -> Result<(), Failure> {
-    if !on_node.totem.is_empty() {
-        tools::run(&commands::update_totem(&on_node.totem))?;
-        eprintln!("changed: corosync.conf, on every node");
-    }
-    if let Some((path, content)) = &on_node.drbd {
-        write_drbd_file(Path::new(path), content)?;
-        eprintln!("changed: {path}, on this node alone. See the note above for the others");
-    }
+/// Makes the change. A terminal that is closed, or Ctrl-C, does not end it in the middle: each step has a limit
+/// of time, and SIGTERM ends it.
+fn make(tools: &Tools, change: &Change<'_>) -> Result<(), Failure> {
+    let held = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT]);
+    held.thread_block()
+        .map_err(|error| Failure::Unfinished(format!("could not hold back signals: {error}")))?;
+    let plan = &change.plan;
+    change.on_node.make()?;
     match &plan.takeover {
-        Some(takeover) => take_over(tools, plan, takeover, judgement)?,
+        Some(takeover) => take_over(tools, plan, takeover, &change.judgement)?,
         None if plan.changes.is_empty() => return Ok(()),
-        None => push(tools, &plan.old, configuration(&plan.new)?)?,
+        None => push(tools, &plan.old, plan.new.need(CONFIGURATION)?)?,
     }
-    eprintln!("done");
+    if plan.in_users_maintenance {
+        say(&format!(
+            "the cluster is still in maintenance mode, as it was before: Pacemaker starts, stops and monitors \
+             nothing\n  help: to end it: {END_MAINTENANCE}"
+        ));
+    }
+    say("done");
     Ok(())
 }
 
-fn configuration(cib: &Element) -> Result<&Element, Failure> {
-    cib.need("configuration").map_err(|error| Failure::NoCib {
-        name: "the running cluster".to_owned(),
-        error,
-    })
-}
-
-/// Pushes a configuration as a patch, unless the configuration is another one by now.
-fn push(tools: &Tools, planned: &Element, configuration: &Element) -> Result<(), Failure> {
+/// Pushes a configuration as a patch, unless the configuration is another one by now. Where the answer to a
+/// patch was lost, the cluster may have the configuration already.
+fn push(tools: &Tools, planned: &Element, wanted: &Element) -> Result<(), Failure> {
+    let mut refused = None;
     for _ in 0..MAX_PATCHES {
-        let text = tools::query_cib()?;
-        let live = parse(&text)?;
+        let text = tools::query_cib().map_err(|error| match &refused {
+            None => Failure::from(error),
+            Some(refused) => Failure::Unfinished(format!(
+                "it is not known whether the configuration was changed: {refused}\n    {error}\n  help: run \
+                 apply again"
+            )),
+        })?;
+        let live = Element::parse_as(&text, "cib")?;
+        if is_same(live.need(CONFIGURATION)?, wanted) {
+            return Ok(());
+        }
         if commands::version(&live) != commands::version(planned) {
             return Err(Failure::ChangedMeanwhile);
         }
         let old = tools.write("old", &text)?;
-        let new = tools.write("new", &commands::next(&live, configuration).to_string())?;
+        let new = tools.write("new", &commands::next(&live, wanted).to_string())?;
         match tools::run(&commands::patch(&tools.difference(&old, &new)?)) {
-            Ok(()) => return Ok(()),
-            Err(error) if tools::query_cib()? == text => return Err(error.into()),
+            Ok(_) => return Ok(()),
+            Err(error) if tools::query_cib().is_ok_and(|now| now == text) => {
+                return Err(error.into());
+            }
             // The status has changed, or the configuration: look again.
-            Err(_) => {}
+            Err(error) => refused = Some(error),
         }
     }
     Err(Failure::Unfinished(format!(
-        "the cluster's status changed {MAX_PATCHES} times while the change was made. Nothing was changed\n  \
-         help: wait until `sudo pcs status` shows nothing that starts or stops, and run apply again"
+        "the cluster's status changed {MAX_PATCHES} times while the configuration was changed. The configuration \
+         was not changed\n  help: wait until `sudo pcs status` shows nothing that starts or stops, and run apply \
+         again"
     )))
 }
 
-fn parse(cib: &str) -> Result<Element, Failure> {
-    Element::parse_as(cib, "cib").map_err(|error| Failure::NoCib {
-        name: "the running cluster".to_owned(),
-        error,
-    })
+/// Whether two configurations are the same, but for the order of attributes.
+fn is_same(one: &Element, other: &Element) -> bool {
+    let [one, other] = [one, other].map(|element| {
+        let mut element = element.clone();
+        element.each(&mut |element| element.attributes.sort());
+        element
+    });
+    one == other
 }
 
 /// Changes everything in maintenance mode, has what changed probed, and ends maintenance if the scheduler then
@@ -244,59 +232,38 @@ fn take_over(
     takeover: &Takeover,
     judgement: &Judgement,
 ) -> Result<(), Failure> {
-    push(tools, &plan.old, &takeover.begin(configuration(&plan.new)?))?;
-    eprintln!(
+    say(
+        "now the cluster goes into maintenance mode: what runs goes on running, and nothing watches it\n  help: if \
+         this is interrupted, run apply again. The takeover then goes on",
+    );
+    let begun = takeover.begin(plan.new.need(CONFIGURATION)?);
+    push(tools, &plan.old, &begun)?;
+    say(&format!(
         "changed, in maintenance mode. Probing anew: {}",
         takeover.probed.join(", ")
-    );
+    ));
+    end_takeover(tools, takeover, judgement).map_err(|failure| {
+        let why = failure.to_string();
+        let why = why.trim_start_matches("error: ").trim_end();
+        Failure::Unfinished(format!(
+            "the cluster stays in maintenance mode, and goes on running what it ran:\n    {why}\n  help: what a \
+             probe says: sudo crm_resource --resource ID --force-check   on the node where it runs\n  help: run \
+             apply again to probe again and end the takeover\n  help: to end the maintenance as it is: \
+             {END_MAINTENANCE}"
+        ))
+    })
+}
+
+fn end_takeover(tools: &Tools, takeover: &Takeover, judgement: &Judgement) -> Result<(), Failure> {
     let probed = takeover.probed.iter().map(|id| commands::probe_anew(id));
     for command in probed.chain([commands::settle()]) {
-        tools::run(&command).map_err(|error| stays_in_maintenance(&[error.to_string()]))?;
+        tools::run(&command)?;
     }
-    let live = parse(&tools::query_cib()?)?;
-    let after = tools.ask(&takeover.end(&live).to_string(), &[])?;
+    let live = Element::parse_as(&tools::query_cib()?, "cib")?;
+    let after = tools.ask(&guard::as_managed(&live).to_string(), &[])?;
     let unexpected = judgement.unexpected(&after);
     if !unexpected.is_empty() {
-        return Err(stays_in_maintenance(&unexpected));
+        return Err(Failure::Unfinished(unexpected.join("\n    ")));
     }
-    push(tools, &live, &takeover.end(configuration(&live)?))
-}
-
-fn stays_in_maintenance(why: &[String]) -> Failure {
-    Failure::Unfinished(format!(
-        "the cluster stays in maintenance mode, and goes on running what it ran:\n    {}\n  help: what a probe \
-         says: sudo crm_resource --resource ID --force-check   on the node where it runs\n  help: run apply \
-         again to probe again and end the maintenance\n  help: to end the maintenance as it is: sudo pcs property \
-         set maintenance-mode=",
-        why.join("\n    ")
-    ))
-}
-
-/// Writes the file in one step and has DRBD follow it. If DRBD refuses, the old file is written again.
-fn write_drbd_file(path: &Path, content: &str) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        Failure::Unfinished(format!("could not write {}: {error}", path.display()))
-    };
-    let old = fs::read_to_string(path).map_err(failed)?;
-    replace(path, content).map_err(failed)?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    if let Err(error) = tools::run(&commands::adjust(&name)) {
-        replace(path, &old).map_err(failed)?;
-        return Err(Failure::Unfinished(format!(
-            "DRBD does not accept the new {}, and the old file was written again. Nothing else was changed: {error}",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-fn replace(path: &Path, content: &str) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let permissions = fs::metadata(path)?.permissions();
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(content.as_bytes())?;
-    file.as_file().set_permissions(permissions)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    push(tools, &live, end(&live).need(CONFIGURATION)?)
 }

@@ -1,5 +1,6 @@
 //! Pacemaker's own tools, run as commands on files in a temporary directory.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,9 +9,6 @@ use std::{fs, io};
 use cib_gen::apply::commands::{self, Invocation};
 use cib_gen::scheduler::{self, Event, Scheduler, Transition};
 use cib_gen::xml::{self, Element};
-
-/// How long a tool may take. Most take a fraction of a second.
-const LIMIT_SECONDS: &str = "60";
 
 /// Why a tool could not be run, or why its answer cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +26,16 @@ impl From<xml::Error> for Error {
         Self(format!(
             "the CIB that crm_simulate wrote cannot be used: {error}"
         ))
+    }
+}
+
+/// The package that has a tool.
+fn package(tool: &str) -> &'static str {
+    match tool {
+        "drbdadm" | "drbdsetup" => "drbd-utils",
+        "corosync-cmapctl" => "corosync",
+        "pcs" | "python3" => "pcs",
+        _ => "pacemaker-cli-utils",
     }
 }
 
@@ -80,10 +88,13 @@ impl Tools {
     }
 }
 
-/// Runs a command, which has to succeed.
-pub(crate) fn run(invocation: &Invocation) -> Result<(), Error> {
+/// Runs a command, which has to succeed, and returns what it printed.
+pub(crate) fn run(invocation: &Invocation) -> Result<String, Error> {
     let output = output(invocation)?;
-    (output.status.success().then_some(())).ok_or_else(|| failed(invocation, &output))
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(failed(invocation, &output)),
+    }
 }
 
 impl Scheduler for Tools {
@@ -95,15 +106,16 @@ impl Scheduler for Tools {
         fs::write(&files[0], cib)?;
         let [before, changed, after] = files.each_ref().map(|file| file.display().to_string());
         let (first, last) = scheduler::runs(events, &before, &changed, &after);
-        let tool = "crm_simulate";
+        let invocation = |arguments| Invocation {
+            tool: "crm_simulate",
+            arguments,
+            limit: commands::LIMIT,
+        };
         if let Some(arguments) = first {
-            run(&Invocation { tool, arguments })?;
+            run(&invocation(arguments))?;
         }
         // It ends with an error where an operation was told to fail, and prints all the same.
-        let last = Invocation {
-            tool,
-            arguments: last,
-        };
+        let last = invocation(last);
         let output = output(&last)?;
         let printed = String::from_utf8_lossy(&output.stdout);
         if printed.trim().is_empty() {
@@ -116,7 +128,7 @@ impl Scheduler for Tools {
         Transition::read(&printed, left).map_err(|error| {
             let said = said(&output);
             Error(format!(
-                "what {tool} printed cannot be used: {error}. It said: {said}"
+                "what crm_simulate printed cannot be used: {error}. It said: {said}"
             ))
         })
     }
@@ -152,18 +164,21 @@ fn said(output: &Output) -> String {
     }
 }
 
-/// Runs a tool to its end. timeout(1) ends one that hangs.
-fn output(Invocation { tool, arguments }: &Invocation) -> Result<Output, Error> {
+/// Runs a tool to its end. timeout(1) ends one that hangs. Ctrl-C in a terminal is for cib-gen alone.
+fn output(invocation: &Invocation) -> Result<Output, Error> {
+    let Invocation { tool, limit, .. } = invocation;
     let missing = || {
+        let package = package(tool);
         Error(format!(
-            "{tool} is not found\n  help: run cib-gen with sudo, or: sudo apt install pacemaker-cli-utils"
+            "{tool} is not found\n  help: run cib-gen with sudo, or: sudo apt install {package}"
         ))
     };
     let output = Command::new("timeout")
-        .args(["--foreground", "--kill-after=1", LIMIT_SECONDS, tool])
-        .args(arguments)
+        .args(["--foreground", "--kill-after=1", &limit.to_string(), tool])
+        .args(&invocation.arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
+        .process_group(0)
         .output()
         .map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => missing(),
@@ -172,7 +187,7 @@ fn output(Invocation { tool, arguments }: &Invocation) -> Result<Output, Error> 
     match output.status.code() {
         Some(127) => Err(missing()),
         Some(124 | 137) => Err(Error(format!(
-            "{tool} did not end within {LIMIT_SECONDS} seconds"
+            "{tool} did not end within {limit} seconds"
         ))),
         _ => Ok(output),
     }

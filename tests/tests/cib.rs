@@ -7,6 +7,14 @@
 mod addresses;
 #[path = "cib/apply_command.rs"]
 mod apply_command;
+#[path = "cib/apply_on_node.rs"]
+mod apply_on_node;
+#[path = "cib/apply_prompt.rs"]
+mod apply_prompt;
+#[path = "cib/apply_push.rs"]
+mod apply_push;
+#[path = "cib/apply_takeover.rs"]
+mod apply_takeover;
 #[path = "cib/bench.rs"]
 mod bench;
 #[path = "cib/drbd.rs"]

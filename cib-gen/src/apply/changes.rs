@@ -1,96 +1,106 @@
-//! The difference between two CIBs, in words: a line for each thing that differs.
+//! The difference between two configurations, in words: a line for each thing that differs.
 
 use std::collections::BTreeMap;
 
-use super::merge::{agent_of, check_level, holds_always};
-use crate::xml::{Element, Error};
+use super::merge::{agent_of, check_level, operations};
+use super::pairs::{boolean, pairs, property, section};
+use crate::xml::Element;
 
-/// What the new CIB has that the old has not, or has otherwise.
-pub(super) fn changes(old: &Element, new: &Element) -> Result<Vec<String>, Error> {
-    let (old, new) = (old.need("configuration")?, new.need("configuration")?);
-    let nothing = Element::default();
-    let section = |of: &'_ Element, name: &str| of.child(name).cloned().unwrap_or_default();
+/// What the new configuration has that the old has not, or has otherwise.
+pub(super) fn changes(old: &Element, new: &Element) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, called) in [("crm_config", "property "), ("rsc_defaults", "default ")] {
-        let (old, new) = (section(old, name), section(new, name));
-        lines.extend(pairs(&sets(&old), &sets(&new), called));
+    for (name, set, called) in [
+        ("crm_config", "cluster_property_set", "property "),
+        ("rsc_defaults", "meta_attributes", "default "),
+    ] {
+        let [old, new] = [old, new].map(|of| values(section(of, name), set));
+        lines.extend(differences(&old, &new, called));
     }
-    let old_resources = section(old, "resources");
-    let mut renamed = Vec::new();
-    for resource in section(new, "resources").all() {
-        let Some(id) = resource.get("id") else {
-            continue;
-        };
-        let old = (old_resources.all().into_iter())
-            .find(|old| old.name == resource.name && old.is("id", id));
-        match (resource.name.as_str(), old) {
+    let [old_resources, new_resources] = [old, new].map(|of| section(of, "resources"));
+    for resource in new_resources.all() {
+        let id = id(resource);
+        match (resource.name.as_str(), same(old_resources, resource)) {
             ("primitive", None) => lines.push(format!("{id}: new, {}", agent_of(resource))),
             ("clone", None) => {
-                let of = resource.child("primitive").unwrap_or(&nothing);
-                let of = of.get("id").unwrap_or_default();
+                let of = clone_of(resource);
                 lines.push(
-                    match parent(&old_resources, of).and_then(|old| old.get("id")) {
-                        Some(old) => {
-                            renamed.push(old.to_owned());
-                            format!("{old}: renamed to {id}, which restarts nothing")
-                        }
+                    match parent(old_resources, of).and_then(|old| old.get("id")) {
+                        Some(old) => format!("{old}: renamed to {id}, which restarts nothing"),
                         None => format!("{id}: new, promotable clone of {of}"),
                     },
                 );
             }
             ("primitive" | "clone", Some(old)) => {
-                let called = format!("{id}: ");
                 let (before, after) = (agent_of(old), agent_of(resource));
                 if before != after {
                     lines.push(format!("{id}: {before} -> {after}"));
                 }
-                for name in ["instance_attributes", "meta_attributes"] {
-                    lines.extend(pairs(&named(old, name), &named(resource, name), &called));
+                for set in ["instance_attributes", "meta_attributes"] {
+                    let [old, new] = [old, resource].map(|of| values(of, set));
+                    lines.extend(differences(&old, &new, &format!("{id}: ")));
                 }
-                lines.extend(operations(id, old, resource));
+                lines.extend(of_operations(id, old, resource));
             }
             _ => {}
         }
     }
-    let new_resources = section(new, "resources");
-    for resource in old_resources.all() {
-        let is_it =
-            |new: &&Element| new.name == resource.name && new.get("id") == resource.get("id");
-        if let Some(id) = resource.get("id")
-            && matches!(
-                resource.name.as_str(),
-                "primitive" | "clone" | "group" | "master"
-            )
-            && !renamed.iter().any(|renamed| renamed == id)
-            && !new_resources.all().iter().any(is_it)
-        {
-            lines.push(format!("{id}: deleted"));
-        }
-    }
-    let (old_constraints, new_constraints) =
-        (section(old, "constraints"), section(new, "constraints"));
-    for constraint in &new_constraints.children {
-        let Some(id) = constraint.get("id") else {
-            continue;
+    for gone in old.all() {
+        let called = match gone.name.as_str() {
+            "primitive" | "group" => "",
+            "clone" | "master" if parent(new_resources, clone_of(gone)).is_none() => "",
+            "fencing-level" => "fencing level ",
+            "tag" => "tag ",
+            name if name.starts_with("rsc_") => "constraint ",
+            _ => continue,
         };
-        match old_constraints.children.iter().find(|c| c.is("id", id)) {
-            None => lines.push(format!("constraint {id}: new")),
-            Some(old) if in_words(old) != in_words(constraint) => lines.push(format!(
-                "constraint {id}: {} -> {}",
-                in_words(old),
-                in_words(constraint)
-            )),
-            Some(_) => {}
+        if same(new, gone).is_none() {
+            lines.push(format!("{called}{}: deleted", id(gone)));
         }
     }
-    for (name, called) in [
-        ("constraints", "constraint"),
-        ("fencing-topology", "fencing level"),
-        ("tags", "tag"),
-    ] {
-        lines.extend(deleted(&section(old, name), &section(new, name), called));
+    for constraint in &section(new, "constraints").children {
+        let (id, after) = (id(constraint), in_words(constraint));
+        match same(old, constraint).map(in_words) {
+            None => lines.push(format!("constraint {id}: new")),
+            Some(before) if before == after => {}
+            Some(before) => lines.push(format!("constraint {id}: {before} -> {after}")),
+        }
     }
-    Ok(lines)
+    lines
+}
+
+/// What a change takes away from fencing. The user has to agree to that.
+pub(super) fn less_fencing(old: &Element, new: &Element) -> Vec<String> {
+    let is_enabled = |of| property(of, "stonith-enabled").and_then(boolean) != Some(false);
+    let mut lines = Vec::new();
+    if is_enabled(old) && !is_enabled(new) {
+        lines.push("stonith-enabled becomes false, and no node is fenced any more".to_owned());
+    }
+    let devices = |of: &Element| of.get("devices").unwrap_or_default().to_owned();
+    let is_fencing = |one: &&Element| one.is("class", "stonith") || one.name == "fencing-level";
+    for one in old.all().into_iter().filter(is_fencing) {
+        let (id, before) = (id(one), devices(one));
+        match same(new, one).map(devices) {
+            None if one.name == "primitive" => {
+                lines.push(format!("the fencing device {id} is deleted"));
+            }
+            None => lines.push(format!("the fencing level {id} is deleted")),
+            Some(left) if left == before => {}
+            Some(left) => lines.push(format!(
+                "the fencing level {id} has the devices {left} left, of {before}"
+            )),
+        }
+    }
+    lines
+}
+
+fn id(element: &Element) -> &str {
+    element.get("id").unwrap_or_default()
+}
+
+/// The element of the same kind and id below another.
+fn same<'a>(all: &'a Element, one: &Element) -> Option<&'a Element> {
+    let mut all = all.all().into_iter();
+    all.find(|other| other.name == one.name && other.get("id") == one.get("id"))
 }
 
 /// The clone of a primitive, if it is in one.
@@ -100,48 +110,31 @@ pub(super) fn parent<'a>(resources: &'a Element, primitive: &str) -> Option<&'a 
     clones.find(|clone| clone.children("primitive").any(|p| p.is("id", primitive)))
 }
 
-/// What is directly in a section of the old, and not in that of the new.
-fn deleted(old: &Element, new: &Element, called: &str) -> Vec<String> {
-    let gone = (old.children.iter())
-        .filter(|old| {
-            !new.children
-                .iter()
-                .any(|new| new.get("id") == old.get("id"))
-        })
-        .filter_map(|old| old.get("id"));
-    gone.map(|id| format!("{called} {id}: deleted")).collect()
+/// The primitive in a clone.
+fn clone_of(clone: &Element) -> &str {
+    id(section(clone, "primitive"))
 }
 
-/// The name-value pairs of the sets directly in an element.
-type Pairs = BTreeMap<String, String>;
+type Values = BTreeMap<String, String>;
 
-fn sets(element: &Element) -> Pairs {
-    pairs_of(element.children.iter())
-}
-
-fn named(element: &Element, name: &str) -> Pairs {
-    pairs_of(element.children.iter().filter(|set| set.name == name))
-}
-
-/// Of several sets that always hold the first counts.
-fn pairs_of<'a>(sets: impl Iterator<Item = &'a Element>) -> Pairs {
-    let mut pairs = Pairs::new();
-    let sets = sets.filter(|set| holds_always(set));
-    for pair in sets.flat_map(|set| &set.children) {
+/// What the pairs directly in an element say.
+fn values(element: &Element, set: &str) -> Values {
+    let mut values = Values::new();
+    for pair in pairs(element, set) {
         if let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) {
-            let known = pairs.entry(name.to_owned());
-            known.or_insert_with(|| value.to_owned());
+            values
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
         }
     }
-    pairs
+    values
 }
 
-fn pairs(old: &Pairs, new: &Pairs, called: &str) -> Vec<String> {
+fn differences(old: &Values, new: &Values, called: &str) -> Vec<String> {
+    let colon = if called.ends_with(": ") { "" } else { ":" };
     let change = |(name, value): (&String, &String)| match old.get(name) {
         Some(old) if old == value => None,
-        Some(old) if called.ends_with(": ") => Some(format!("{called}{name} {old} -> {value}")),
-        None if called.ends_with(": ") => Some(format!("{called}{name} {value}: new")),
-        Some(old) => Some(format!("{called}{name}: {old} -> {value}")),
+        Some(old) => Some(format!("{called}{name}{colon} {old} -> {value}")),
         None => Some(format!("{called}{name} {value}: new")),
     };
     let gone = old.iter().filter(|(name, _)| !new.contains_key(*name));
@@ -149,73 +142,51 @@ fn pairs(old: &Pairs, new: &Pairs, called: &str) -> Vec<String> {
     new.iter().filter_map(change).chain(gone).collect()
 }
 
-/// What becomes of the operations of a resource. One is the same if name, role and interval are;
-/// if one of a name and role goes and one comes, it is the same at another interval.
-fn operations(id: &str, old: &Element, new: &Element) -> Vec<String> {
-    let all = |of: &'_ Element| -> Vec<Element> {
-        let all = of.children("operations").flat_map(|all| &all.children);
-        all.cloned().collect()
-    };
-    let (old, new) = (all(old), all(new));
-    let same = |a: &Element, b: &Element, names: &[&str]| {
-        names.iter().all(|name| a.get(name) == b.get(name))
-    };
-    let exactly = ["name", "role", "interval"];
-    let roughly = ["name", "role"];
-    let gone: Vec<&Element> = (old.iter())
-        .filter(|old| !new.iter().any(|new| same(old, new, &exactly)))
-        .collect();
-    let come: Vec<&Element> = (new.iter())
-        .filter(|new| !old.iter().any(|old| same(old, new, &exactly)))
-        .collect();
+/// What becomes of the operations of a resource. An operation is the same if name, role and interval are; one
+/// that goes and one of that name and role that comes are the same at another interval.
+fn of_operations(id: &str, old: &Element, new: &Element) -> Vec<String> {
+    fn key(op: &Element) -> [Option<&str>; 3] {
+        ["name", "role", "interval"].map(|name| op.get(name))
+    }
+    let [old, new] = [old, new].map(operations);
+    let stays = |old: &&Element| new.iter().any(|new| key(new) == key(old));
+    let (stay, mut gone): (Vec<&Element>, Vec<&Element>) = old.into_iter().partition(stays);
     let mut lines = Vec::new();
-    let mut replaced = Vec::new();
     for op in &new {
-        let before = old.iter().find(|old| same(old, op, &exactly)).or_else(|| {
-            let of = |all: &[&Element]| all.iter().filter(|o| same(o, op, &roughly)).count();
-            let one = of(&gone) == 1 && of(&come) == 1;
-            let old = gone.iter().find(|old| one && same(old, op, &roughly));
-            old.copied()
-        });
+        let before = match stay.iter().find(|old| key(old) == key(op)) {
+            Some(before) => Some(*before),
+            None => (gone.iter().position(|old| key(old)[..2] == key(op)[..2]))
+                .map(|at| gone.remove(at)),
+        };
         match before {
             None => lines.push(format!("{id}: {}: new", operation_name(op))),
             Some(before) => {
-                replaced.push(before);
-                lines.extend(operation(id, before, op));
+                let [old, new] = [before, *op].map(|of| of_operation(of, before));
+                lines.extend(differences(&old, &new, &format!("{id}: ")));
             }
         }
     }
-    for op in gone {
-        if !replaced.iter().any(|replaced| std::ptr::eq(*replaced, op)) {
-            lines.push(format!("{id}: {}: deleted", operation_name(op)));
-        }
-    }
+    let gone = gone.into_iter().map(operation_name);
+    lines.extend(gone.map(|name| format!("{id}: {name}: deleted")));
     lines
 }
 
-/// What becomes of one operation.
-fn operation(id: &str, old: &Element, new: &Element) -> Vec<String> {
-    let mut changes: Vec<(&str, Option<&str>, Option<&str>)> = Vec::new();
-    for (name, _) in new.attributes.iter().chain(&old.attributes) {
-        if !matches!(name.as_str(), "id" | "name") && !changes.iter().any(|c| c.0 == name) {
-            changes.push((name, old.get(name), new.get(name)));
-        }
-    }
-    changes.push(("OCF_CHECK_LEVEL", check_level(old), check_level(new)));
-    let of = operation_name(old);
-    let old_name = old.get("name").unwrap_or_default();
-    let line = |(name, old, new): (&str, Option<&str>, Option<&str>)| match (old, new) {
-        _ if old == new => None,
-        (Some(before), Some(after)) if name == "interval" => {
-            let of = old_name;
-            Some(format!("{id}: {name} of {of} {before} -> {after}"))
-        }
-        (Some(old), Some(new)) => Some(format!("{id}: {name} of {of} {old} -> {new}")),
-        (None, Some(new)) => Some(format!("{id}: {name} of {of} {new}: new")),
-        (Some(old), None) => Some(format!("{id}: {name} of {of} {old}: deleted")),
-        (None, None) => None,
+/// What an operation says, with the name that it had before.
+fn of_operation(op: &Element, before: &Element) -> Values {
+    let attributes = op
+        .attributes
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "id" | "name"));
+    let attributes = attributes.map(|(name, value)| (name.as_str(), value.as_str()));
+    let level = check_level(op).map(|level| ("OCF_CHECK_LEVEL", level));
+    let called = |name: &str| match name {
+        "interval" => before.get("name").unwrap_or_default().to_owned(),
+        _ => operation_name(before),
     };
-    changes.into_iter().filter_map(line).collect()
+    let values = attributes.chain(level);
+    values
+        .map(|(name, value)| (format!("{name} of {}", called(name)), value.to_owned()))
+        .collect()
 }
 
 /// `start`, `monitor every 10s`, `monitor every 10s (Promoted)`.
@@ -233,29 +204,24 @@ fn operation_name(op: &Element) -> String {
 
 /// `colocation score=INFINITY of ebs, datapath_fs; drbd_devpath-clone (role=Promoted)`.
 pub(super) fn in_words(constraint: &Element) -> String {
-    let options = |of: &Element, but: &[&str]| -> Vec<String> {
-        let all = of.attributes.iter();
-        let own = all.filter(|(name, _)| !but.contains(&name.as_str()));
-        own.map(|(name, value)| format!("{name}={value}")).collect()
+    let options = |of: &Element| -> String {
+        let own = of.attributes.iter().filter(|(name, _)| name != "id");
+        own.map(|(name, value)| format!(" {name}={value}"))
+            .collect()
     };
-    let kind = constraint.name.strip_prefix("rsc_");
-    let mut words = vec![kind.unwrap_or(&constraint.name).to_owned()];
-    words.extend(options(constraint, &["id"]));
-    let sets: Vec<String> = (constraint.children("resource_set"))
-        .map(|set| {
-            let ids: Vec<&str> = (set.children("resource_ref"))
-                .filter_map(|resource| resource.get("id"))
-                .collect();
-            let options = options(set, &["id"]);
-            if options.is_empty() {
-                ids.join(", ")
-            } else {
-                format!("{} ({})", ids.join(", "), options.join(" "))
-            }
-        })
-        .collect();
-    if !sets.is_empty() {
-        words.push(format!("of {}", sets.join("; ")));
-    }
-    words.join(" ")
+    let set = |set: &Element| {
+        let ids = set.children("resource_ref").filter_map(|one| one.get("id"));
+        let ids = ids.collect::<Vec<_>>().join(", ");
+        match options(set) {
+            none if none.is_empty() => ids,
+            options => format!("{ids} ({})", options.trim_start()),
+        }
+    };
+    let kind = constraint
+        .name
+        .strip_prefix("rsc_")
+        .unwrap_or(&constraint.name);
+    let sets: Vec<String> = constraint.children("resource_set").map(set).collect();
+    let of = if sets.is_empty() { "" } else { " of " };
+    format!("{kind}{}{of}{}", options(constraint), sets.join("; "))
 }

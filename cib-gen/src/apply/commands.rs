@@ -14,7 +14,12 @@ pub struct Invocation {
     pub tool: &'static str,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// Seconds that it may take.
+    pub limit: u32,
 }
+
+/// How many seconds a tool may take. Most take a fraction of a second.
+pub const LIMIT: u32 = 60;
 
 impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,6 +34,7 @@ fn invocation(tool: &'static str, arguments: &[&str]) -> Invocation {
             .iter()
             .map(|argument| (*argument).to_owned())
             .collect(),
+        limit: LIMIT,
     }
 }
 
@@ -69,9 +75,11 @@ pub fn settle() -> Invocation {
     invocation("crm_resource", &["--wait", "--timeout=50"])
 }
 
-/// Changes totem settings of the running cluster, on all its nodes.
+/// Changes totem settings of the running cluster, on all its nodes. pcs gives each node a minute for each of three
+/// requests; if it were ended between two nodes, their files would differ.
 pub fn update_totem(settings: &[&Setting]) -> Invocation {
     let mut command = invocation("pcs", &["cluster", "config", "update", "totem"]);
+    command.limit = 300;
     let words = settings
         .iter()
         .map(|setting| format!("{}={}", setting.name, setting.value));
@@ -79,9 +87,41 @@ pub fn update_totem(settings: &[&Setting]) -> Invocation {
     command
 }
 
+/// Prints what Corosync runs with.
+pub fn corosync_map() -> Invocation {
+    invocation("corosync-cmapctl", &[])
+}
+
+/// Asks every node for its SBD and prints [`Sbd`](super::watchdog::Sbd) of each. `pcs stonith sbd config` shows the
+/// timeout of one node only, so pcs's own library is asked. A node that is off takes two times the limit in it.
+pub fn sbd_of_nodes() -> Invocation {
+    invocation("python3", &["-c", include_str!("sbd_of_nodes.py")])
+}
+
+/// Prints a resource of DRBD as its files have it, or as another file has it.
+pub fn dump(resource: &str, file: Option<&Path>) -> Invocation {
+    let file = file.map(|file| format!("--config-file={}", file.display()));
+    let words: Vec<&str> = file
+        .iter()
+        .map(String::as_str)
+        .chain(["dump", resource])
+        .collect();
+    invocation("drbdadm", &words)
+}
+
+/// Prints the state of DRBD on this node.
+pub fn drbd_status() -> Invocation {
+    invocation("drbdsetup", &["status", "--json"])
+}
+
 /// Has DRBD on this node follow its resource file.
 pub fn adjust(resource: &str) -> Invocation {
     invocation("drbdadm", &["adjust", resource])
+}
+
+/// Prints the commands of [`adjust`], and runs none.
+pub fn adjust_dry_run(resource: &str) -> Invocation {
+    invocation("drbdadm", &["--dry-run", "adjust", resource])
 }
 
 /// The version of a configuration: `admin_epoch` and `epoch`. A mere change of the status leaves it.

@@ -3,6 +3,9 @@
 use crate::cluster::{Cluster, Resource, owned};
 use crate::xml::Element;
 
+/// The attributes of a constraint that name a resource.
+pub(super) const NAMES: [&str; 4] = ["rsc", "with-rsc", "first", "then"];
+
 /// Whether an id is that of a resource or a clone of ours.
 pub(super) fn is_our_resource(cluster: &Cluster, id: &str) -> bool {
     let is_it = |resource: &Resource| resource.id() == id || resource.primitive().id == id;
@@ -14,9 +17,7 @@ pub(super) fn resources(constraint: &Element) -> Vec<&str> {
     let all = constraint.all().into_iter();
     all.flat_map(|element| match element.name.as_str() {
         "resource_ref" => vec![element.get("id")],
-        _ => ["rsc", "with-rsc", "first", "then"]
-            .map(|name| element.get(name))
-            .into(),
+        _ => NAMES.map(|name| element.get(name)).into(),
     })
     .flatten()
     .collect()

@@ -9,17 +9,17 @@ pub mod guard;
 mod merge;
 pub mod node_files;
 mod notes;
+mod pairs;
 mod refuse;
 mod remove;
 mod takeover;
-mod watchdog;
-
-use std::fmt::Write;
+mod unmanaged;
+pub mod watchdog;
 
 use crate::cluster::Cluster;
 use crate::scheduler::Transition;
 use crate::xml::{Element, Error};
-pub use takeover::Takeover;
+pub use takeover::{Takeover, end};
 
 /// What has to be done to a CIB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,14 @@ pub struct Plan {
     pub refusals: Vec<String>,
     /// The changes, a line for each.
     pub changes: Vec<String>,
+    /// What the change takes away from fencing.
+    pub less_fencing: Vec<String>,
     /// What is kept, and what only a person can do.
     pub notes: Vec<String>,
+    /// What Pacemaker leaves alone until somebody ends that.
+    pub left_alone: Vec<String>,
+    /// Whether the user has set maintenance mode.
+    pub in_users_maintenance: bool,
     /// Set if the cluster is taken over from the vendor's scripts.
     pub takeover: Option<Takeover>,
     /// The CIB as it was asked for.
@@ -44,38 +50,34 @@ impl Plan {
     /// # Errors
     /// The text is not a CIB.
     pub fn of(cluster: &Cluster, cib: &str) -> Result<Plan, Error> {
-        let old = Element::parse_as(cib, "cib")?;
-        old.need("configuration")?;
-        let refusals = refuse::refusals(cluster, &old)?;
-        if !refusals.is_empty() {
-            return Ok(Plan {
-                refusals,
-                changes: Vec::new(),
-                notes: Vec::new(),
-                takeover: None,
-                new: old.clone(),
-                old,
-            });
-        }
-        let new = merge::merge(cluster, &old)?;
+        let cib = Element::parse_as(cib, "cib")?;
+        let old = cib.need("configuration")?;
+        let refusals = refuse::refusals(cluster, &cib)?;
+        let merged = match refusals.is_empty() {
+            true => merge::merge(cluster, &cib)?,
+            false => cib.clone(),
+        };
+        let new = merged.need("configuration")?;
+        let users = end(&cib);
         Ok(Plan {
+            changes: changes::changes(old, new),
+            less_fencing: changes::less_fencing(old, new),
+            notes: notes::notes(cluster, old, new),
+            left_alone: unmanaged::managed(&users).1,
+            in_users_maintenance: unmanaged::is_in_maintenance(users.need("configuration")?),
+            takeover: Takeover::of(cluster, old, new),
             refusals,
-            changes: changes::changes(&old, &new)?,
-            notes: notes::notes(cluster, &old, &new)?,
-            takeover: Takeover::of(cluster, &old, &new)?,
-            old,
-            new,
+            new: merged,
+            old: cib,
         })
     }
 
     /// Whether there is nothing to change, and nothing was refused.
     pub fn is_empty(&self) -> bool {
-        self.refusals.is_empty() && self.changes.is_empty() && !self.is_interrupted_takeover()
-    }
-
-    /// Whether an earlier run has begun a takeover and has not ended it.
-    pub fn is_interrupted_takeover(&self) -> bool {
-        (self.takeover.as_ref()).is_some_and(|takeover| takeover.interrupted)
+        let interrupted = |takeover: &Takeover| takeover.interrupted;
+        self.refusals.is_empty()
+            && self.changes.is_empty()
+            && !self.takeover.as_ref().is_some_and(interrupted)
     }
 
     /// Whether the CIB says what runs where. Without that, nothing is known of restarts.
@@ -85,37 +87,42 @@ impl Plan {
     }
 
     /// In words, with what Pacemaker would do, if that is known: without the change, and with it.
-    pub fn text(&self, transitions: Option<(&Transition, &Transition)>) -> String {
-        let mut text = String::new();
-        for refusal in &self.refusals {
-            let _ = writeln!(text, "refused: {refusal}");
-        }
-        if !self.refusals.is_empty() {
-            return text;
-        }
-        if self.is_empty() {
-            text += "nothing would change\n";
-        } else {
-            for change in &self.changes {
-                let _ = writeln!(text, "{change}");
-            }
-            text.push('\n');
-            if let Some(takeover) = &self.takeover {
-                let _ = writeln!(text, "{takeover}");
-            }
+    pub fn text(&self, transitions: Option<&(Transition, Transition)>) -> String {
+        let mut lines: Vec<String> = self
+            .refusals
+            .iter()
+            .map(|why| format!("refused: {why}"))
+            .collect();
+        if lines.is_empty() && self.is_empty() {
+            lines.push("nothing would change".to_owned());
+        } else if lines.is_empty() {
+            lines.extend_from_slice(&self.changes);
+            lines.push(String::new());
+            lines.extend(
+                self.less_fencing
+                    .iter()
+                    .map(|what| format!("less fencing: {what}")),
+            );
+            lines.extend(self.takeover.iter().map(Takeover::to_string));
             match transitions {
                 Some((without, with)) => {
-                    for effect in effects::effects(without, with) {
-                        let _ = writeln!(text, "{effect}");
+                    if !self.left_alone.is_empty() {
+                        lines.push(format!(
+                            "in maintenance mode or not managed: {}. Nothing happens there until that ends. Then:",
+                            self.left_alone.join(", ")
+                        ));
                     }
+                    lines.extend(effects::effects(without, with));
                 }
-                None => text += "the CIB does not say what runs: nothing is known of restarts\n",
+                None => lines.push(
+                    "the CIB does not say what runs: nothing is known of restarts".to_owned(),
+                ),
             }
         }
-        for note in &self.notes {
-            let _ = writeln!(text, "\nnote: {note}");
+        if self.refusals.is_empty() {
+            lines.extend(self.notes.iter().map(|note| format!("\nnote: {note}")));
         }
-        text
+        lines.join("\n") + "\n"
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `apply` checks in the configuration before it changes anything.
 
 use super::merge::{agent_of, find, is_clone_of};
+use super::pairs::{boolean, property};
 use super::remove::is_our_device;
 use super::{takeover, watchdog};
 use crate::cluster::{Agent, Cluster, Resource};
@@ -10,7 +11,7 @@ use crate::xml::{Element, Error};
 /// The reasons to refuse; empty if there are none.
 pub(super) fn refusals(cluster: &Cluster, cib: &Element) -> Result<Vec<String>, Error> {
     let configuration = cib.need("configuration")?;
-    let mut refusals: Vec<String> = old_schema(cib).into_iter().collect();
+    let mut refusals: Vec<String> = old_schema(cib).into_iter().chain(no_quorum(cib)).collect();
     refusals.extend(nodes(cluster, configuration));
     refusals.extend(no_watchdog(cluster, configuration));
     refusals.extend(names_of_others(cluster, configuration));
@@ -33,6 +34,16 @@ fn old_schema(cib: &Element) -> Option<String> {
              nothing. Then run apply again",
             render::SCHEMA
         )
+    })
+}
+
+/// A cluster without quorum: another part of it may have another configuration.
+fn no_quorum(cib: &Element) -> Option<String> {
+    cib.is("have-quorum", "0").then(|| {
+        "the cluster has no quorum: more than half of its nodes must see each other before its configuration \
+         may change\n  help: sudo pcs quorum status   shows which nodes are missing. Start them, or mend the \
+         network, and run apply again"
+            .to_owned()
     })
 }
 
@@ -68,7 +79,8 @@ fn nodes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
             format!(
                 "the cluster has a node '{node}', which vars.yml does not name: nothing could fence it\n  \
                  help: write it into vars.yml (pbx0{}_...). Or, if it has left for good: sudo pcs cluster \
-                 node remove {node}",
+                 node remove {node}\n  help: if corosync.conf no longer names it (sudo pcs cluster corosync): \
+                 sudo pcs cluster node clear {node}",
                 members.len() + 1
             )
         }));
@@ -79,14 +91,7 @@ fn nodes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
 /// A node without SBD stops Pacemaker at once when stonith-watchdog-timeout is set. Where SBD runs, the
 /// cluster has set have-watchdog.
 fn no_watchdog(cluster: &Cluster, configuration: &Element) -> Option<String> {
-    let properties: Vec<&Element> = configuration
-        .children("crm_config")
-        .flat_map(Element::all)
-        .filter(|pair| pair.name == "nvpair")
-        .collect();
-    let runs = properties
-        .iter()
-        .any(|pair| pair.is("name", "have-watchdog") && pair.is("value", "true"));
+    let runs = property(configuration, "have-watchdog").and_then(boolean) == Some(true);
     let lives = (configuration.child("nodes")).is_some_and(|nodes| nodes.child("node").is_some());
     let refuses =
         cluster.corosync.watchdog.is_some() && lives && !watchdog::guards(configuration) && !runs;

@@ -1,16 +1,14 @@
 //! Fencing devices and constraints with our names that vars.yml no longer asks for.
 
+use super::constraints::NAMES;
+use super::pairs::section;
 use crate::cluster::{Cluster, owned};
 use crate::xml::Element;
 
 /// Deletes our fencing devices that vars.yml no longer asks for.
 pub(super) fn devices(cluster: &Cluster, configuration: &mut Element) {
-    let Some(resources) = configuration.child("resources") else {
-        return;
-    };
-    let is_wanted =
-        |device: &Element| (cluster.primitives()).any(|wanted| device.is("id", &wanted.id));
-    let all = resources.all().into_iter();
+    let is_wanted = |id: &Element| cluster.primitives().any(|wanted| id.is("id", &wanted.id));
+    let all = section(configuration, "resources").all().into_iter();
     let gone: Vec<String> = all
         .filter(|element| is_our_device(element) && !is_wanted(element))
         .filter_map(|device| device.get("id").map(str::to_owned))
@@ -29,10 +27,11 @@ pub(super) fn is_our_device(element: &Element) -> bool {
 
 /// Deletes our constraints that vars.yml no longer asks for.
 pub(super) fn constraints(cluster: &Cluster, constraints: &mut Element) {
-    let gone: Vec<&&str> = (owned::CONSTRAINTS.iter())
-        .filter(|id| !cluster.constraints.iter().any(|c| c.id == **id))
-        .collect();
-    (constraints.children).retain(|there| !gone.iter().any(|id| there.is("id", id)));
+    let is_wanted = |id: &str| cluster.constraints.iter().any(|wanted| wanted.id == id);
+    (constraints.children).retain(|there| {
+        let id = there.get("id").unwrap_or_default();
+        !owned::CONSTRAINTS.contains(&id) || is_wanted(id)
+    });
 }
 
 /// Deletes a resource and everything that refers to it alone: in the schema, every reference must have a
@@ -60,9 +59,7 @@ fn delete_with_references(element: &mut Element, id: &str) {
 pub(super) fn is_about(element: &Element, id: &str) -> bool {
     match element.name.as_str() {
         "primitive" | "resource_ref" | "obj_ref" => element.is("id", id),
-        _ => ["rsc", "with-rsc", "first", "then", "reference"]
-            .iter()
-            .any(|name| element.is(name, id)),
+        _ => (NAMES.iter().chain(&["reference"])).any(|name| element.is(name, id)),
     }
 }
 

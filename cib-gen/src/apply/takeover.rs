@@ -6,15 +6,17 @@
 use std::fmt;
 
 use super::changes::parent;
-use super::constraints::{is_our_resource, is_replaced_by_ours};
-use super::merge::{agent_of, find, holds_always};
+use super::constraints::{NAMES, is_our_resource, is_replaced_by_ours};
+use super::merge::{agent_of, find};
+use super::pairs::{boolean, holds_always, pair, section, set_of, value};
+use super::unmanaged::{MAINTENANCE, is_in_maintenance};
 use crate::cluster::{Agent, Cluster, Primitive, Resource, owned};
 use crate::scheduler::{Event, Instance, Task};
-use crate::xml::{Element, Error};
+use crate::xml::Element;
 
-/// The id of the property maintenance-mode that a takeover sets. A run that finds it goes on with the takeover.
+/// The id of the property that a takeover sets: maintenance-mode, or one that Pacemaker does not know where the
+/// user has set maintenance-mode. A run that finds it in maintenance mode goes on with the takeover.
 const MARK: &str = "portsip-takeover";
-const MAINTENANCE: &str = "maintenance-mode";
 
 /// Parameters that name something outside the cluster, which a running resource holds: changed in place, the
 /// resource would leave the old thing behind.
@@ -42,69 +44,65 @@ pub struct Takeover {
 }
 
 impl Takeover {
-    /// The takeover that a change of the CIB needs, if it does.
-    pub(super) fn of(
-        cluster: &Cluster,
-        old: &Element,
-        new: &Element,
-    ) -> Result<Option<Takeover>, Error> {
-        let (old, new) = (old.need("configuration")?, new.need("configuration")?);
-        let interrupted = old.all().iter().any(|pair| pair.is("id", MARK));
+    /// The takeover that a change of the configuration needs, if it does.
+    pub(super) fn of(cluster: &Cluster, old: &Element, new: &Element) -> Option<Takeover> {
+        let interrupted = is_begun(old);
         if !interrupted && !is_vendors(cluster, old) {
-            return Ok(None);
+            return None;
         }
-        let differs =
-            |primitive: &&Primitive| match (find(old, &primitive.id), find(new, &primitive.id)) {
-                (Some(old), Some(new)) => {
-                    let sets = |of: &Element| {
-                        of.children("instance_attributes")
-                            .cloned()
-                            .collect::<Vec<_>>()
-                    };
-                    agent_of(old) != agent_of(new) || sets(old) != sets(new)
-                }
-                _ => false,
-            };
-        let ours = cluster
-            .primitives()
-            .filter(|p| matches!(p.agent, Agent::Ocf { .. }));
-        let probed: Vec<String> = ours
-            .filter(|primitive| interrupted || differs(primitive))
+        let runs = |configuration, id: &str| {
+            let primitive = find(configuration, id)?;
+            let sets: Vec<&Element> = primitive.children("instance_attributes").collect();
+            Some((agent_of(primitive), sets))
+        };
+        let differs = |id: &str| runs(old, id).is_some_and(|old| Some(old) != runs(new, id));
+        let probed: Vec<String> = of_agents(cluster)
             .map(|primitive| primitive.id.clone())
+            .filter(|id| interrupted || differs(id))
             .collect();
-        Ok((!probed.is_empty()).then_some(Takeover {
+        (!probed.is_empty()).then_some(Takeover {
             probed,
             interrupted,
-        }))
+        })
     }
 
     /// A configuration with the cluster in maintenance mode. If the user has set that, it stays the user's.
     pub fn begin(&self, configuration: &Element) -> Element {
-        let mut configuration = configuration.clone();
+        let mut configuration = end(configuration);
+        let is_users = is_in_maintenance(&configuration);
         let properties = configuration.child_or_new("crm_config");
-        let is_on = |pair: &&Element| pair.is("name", MAINTENANCE) && pair.is("value", "true");
-        if !properties.all().iter().any(is_on) {
-            properties.each(&mut |set| set.children.retain(|pair| !pair.is("name", MAINTENANCE)));
-            let set = properties.child_or("cluster_property_set", || {
-                Element::new("cluster_property_set", &[("id", "cib-bootstrap-options")])
-            });
-            let pair = [("id", MARK), ("name", MAINTENANCE), ("value", "true")];
-            set.children.push(Element::new("nvpair", &pair));
+        for set in &mut properties.children {
+            let stays = is_users || !holds_always(set);
+            set.children
+                .retain(|pair| stays || !pair.is("name", MAINTENANCE));
         }
+        let name = if is_users { MARK } else { MAINTENANCE };
+        let set = set_of(properties, "cluster_property_set", "cib-bootstrap-options");
+        set.children.push(pair(MARK, name, "true"));
         configuration
     }
+}
 
-    /// A configuration, or a CIB, without the maintenance mode of the takeover.
-    pub fn end(&self, configuration: &Element) -> Element {
-        let mut configuration = configuration.clone();
-        configuration.each(&mut |element| element.children.retain(|pair| !pair.is("id", MARK)));
-        configuration
-    }
+/// A configuration, or a CIB, without what a takeover sets.
+pub fn end(configuration: &Element) -> Element {
+    let mut configuration = configuration.clone();
+    configuration.each(&mut |element| element.children.retain(|pair| !pair.is("id", MARK)));
+    configuration
+}
 
-    /// Whether a resource is probed anew.
-    pub(super) fn probes(&self, instance: &Instance) -> bool {
-        self.probed.contains(&instance.resource)
-    }
+/// Whether an earlier run has begun a takeover, and neither that run nor the user has ended it.
+fn is_begun(configuration: &Element) -> bool {
+    let properties = section(configuration, "crm_config").all();
+    let mut marks = properties.into_iter().filter(|pair| pair.is("id", MARK));
+    let is_true = |mark: &Element| mark.get("value").and_then(boolean) == Some(true);
+    marks.any(is_true) && is_in_maintenance(configuration)
+}
+
+/// The resources that resource agents run.
+fn of_agents(cluster: &Cluster) -> impl Iterator<Item = &Primitive> {
+    cluster
+        .primitives()
+        .filter(|p| matches!(p.agent, Agent::Ocf { .. }))
 }
 
 /// A CIB whose status knows nothing of a resource on a node, as it is before a probe.
@@ -125,31 +123,25 @@ pub(super) fn before_probe(cib: &Element, probed: &Instance) -> Element {
 
 /// A probe that finds a resource as it ran. To crm_simulate, every result but "not running" is a failure.
 pub(super) fn successful_probe(ran: &Instance) -> Event {
-    const OCF_SUCCESS: u8 = 0;
-    const OCF_RUNNING_PROMOTED: u8 = 8;
     Event::WillFail(Task {
         resource: ran.resource.clone(),
         operation: "monitor".to_owned(),
         interval: 0,
         node: ran.node.clone().unwrap_or_default(),
-        code: if ran.role == "Promoted" {
-            OCF_RUNNING_PROMOTED
-        } else {
-            OCF_SUCCESS
-        },
+        // OCF_RUNNING_PROMOTED and OCF_SUCCESS
+        code: if ran.role == "Promoted" { 8 } else { 0 },
     })
 }
 
 impl fmt::Display for Takeover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.interrupted {
-            f.write_str("an interrupted takeover goes on: ")?;
-        } else {
-            f.write_str("the vendor's cluster is taken over: ")?;
-        }
+        let what = match self.interrupted {
+            true => "an interrupted takeover goes on",
+            false => "the vendor's cluster is taken over",
+        };
         write!(
             f,
-            "in maintenance mode, probed anew: {}. Maintenance ends only if Pacemaker's scheduler then stops and \
+            "{what}: in maintenance mode, probed anew: {}. The takeover ends only if Pacemaker's scheduler then stops and \
              moves nothing that runs",
             self.probed.join(", ")
         )
@@ -158,30 +150,24 @@ impl fmt::Display for Takeover {
 
 /// Whether a configuration has our resources and none of our constraints.
 pub(super) fn is_vendors(cluster: &Cluster, configuration: &Element) -> bool {
-    let constraints = configuration
-        .children("constraints")
-        .flat_map(|all| &all.children);
+    let constraints = section(configuration, "constraints").children.iter();
     let mut ids = constraints.filter_map(|constraint| constraint.get("id"));
-    let mut ours = cluster
-        .primitives()
-        .filter(|p| matches!(p.agent, Agent::Ocf { .. }));
     !ids.any(|id| owned::CONSTRAINTS.contains(&id))
-        && ours.any(|p| find(configuration, &p.id).is_some())
+        && of_agents(cluster).any(|p| find(configuration, &p.id).is_some())
 }
 
 /// Whether two agents do the same work: ours have the names of those that they replace.
 pub(super) fn is_same_work(there: &str, wanted: &str) -> bool {
-    let name = |agent: &str| {
-        let ours = ["ocf:heartbeat:", "ocf:portsip:"].iter();
-        let mut names = ours.filter_map(|provider| agent.strip_prefix(provider));
-        names.next().map(str::to_owned)
-    };
-    there == wanted || name(there).is_some() && name(there) == name(wanted)
+    let name = |agent: &str| agent.replace("ocf:heartbeat:", "ocf:portsip:");
+    name(there) == name(wanted)
 }
 
 /// Brings the vendor's clone and groups to our form, and deletes the vendor's constraints that ours replace.
 /// None of this restarts a resource: Pacemaker knows what runs by the id of the primitive.
 pub(super) fn prepare(cluster: &Cluster, configuration: &mut Element) {
+    if !is_begun(configuration) {
+        *configuration = end(configuration);
+    }
     for resource in &cluster.resources {
         if let Resource::Promotable(promotable) = resource
             && let Some(clone) = parent(configuration, &promotable.primitive.id)
@@ -190,15 +176,20 @@ pub(super) fn prepare(cluster: &Cluster, configuration: &mut Element) {
             configuration.each(&mut |element| rename_clone(element, &old, promotable.id));
         }
     }
-    for group in our_groups(cluster, configuration) {
+    let is_ours = |one: &Element| is_our_resource(cluster, one.get("id").unwrap_or_default());
+    let resources = configuration.child_or_new("resources");
+    let mut dissolved = Vec::new();
+    for one in std::mem::take(&mut resources.children) {
+        if one.name == "group" && one.children("primitive").all(is_ours) {
+            resources.children.extend(members(&one));
+            dissolved.extend(one.get("id").map(str::to_owned));
+        } else {
+            resources.children.push(one);
+        }
+    }
+    for group in dissolved {
         // The group is where pbx is.
         configuration.each(&mut |element| rename_references(element, &group, "pbx"));
-        let resources = configuration.child_or_new("resources");
-        if let Some(at) = resources.children.iter().position(|e| e.is("id", &group)) {
-            let mut members = resources.children.remove(at).children;
-            members.retain(|member| member.name == "primitive");
-            resources.children.splice(at..at, members);
-        }
     }
     if is_vendors(cluster, configuration) {
         let constraints = configuration.child_or_new("constraints");
@@ -206,53 +197,46 @@ pub(super) fn prepare(cluster: &Cluster, configuration: &mut Element) {
     }
 }
 
+/// The members of a group, with the meta attributes that each has from the group (`target-role`, `is-managed`).
+fn members(group: &Element) -> impl Iterator<Item = Element> {
+    const META: &str = "meta_attributes";
+    group.children("primitive").map(|member| {
+        let is_own = |pair: &Element| {
+            pair.get("name")
+                .is_some_and(|name| value(member, META, name).is_some())
+        };
+        let mut sets: Vec<Element> = group.children(META).cloned().collect();
+        for set in &mut sets {
+            set.children.retain(|pair| !is_own(pair));
+        }
+        sets.retain(|set| !set.children.is_empty() || set.get("id-ref").is_some());
+        member.clone().with(sets)
+    })
+}
+
 /// Pacemaker before 2.0 had an element and names of its own for a promotable clone.
 fn rename_clone(element: &mut Element, old: &str, new: &str) {
+    const OLD: [&str; 2] = ["master-max", "master-node-max"];
     rename_references(element, old, new);
     if matches!(element.name.as_str(), "clone" | "master") && element.is("id", old) {
         element.name = "clone".to_owned();
         element.set("id", new);
-        for set in element
-            .children
-            .iter_mut()
-            .filter(|set| set.name == "meta_attributes")
-        {
-            let is_old = |pair: &Element| {
-                pair.is("name", "master-max") || pair.is("name", "master-node-max")
-            };
-            set.children.retain(|pair| !is_old(pair));
+        for set in &mut element.children {
+            (set.children).retain(|pair| !OLD.contains(&pair.get("name").unwrap_or_default()));
         }
     }
 }
 
 fn rename_references(element: &mut Element, old: &str, new: &str) {
-    let names: &[&str] = match element.name.as_str() {
-        "resource_ref" | "obj_ref" => &["id"],
-        _ => &["rsc", "with-rsc", "first", "then"],
+    let names = match element.name.as_str() {
+        "resource_ref" | "obj_ref" => &["id"][..],
+        _ => &NAMES,
     };
     for name in names {
         if element.is(name, old) {
             element.set(name, new);
         }
     }
-}
-
-/// Groups of nothing but our resources.
-fn our_groups(cluster: &Cluster, configuration: &Element) -> Vec<String> {
-    let resources = configuration
-        .children("resources")
-        .flat_map(|all| &all.children);
-    let groups = resources.filter(|resource| resource.name == "group");
-    let is_ours = |group: &&Element| {
-        let mut members = group
-            .children("primitive")
-            .filter_map(|member| member.get("id"));
-        members.all(|id| is_our_resource(cluster, id))
-    };
-    groups
-        .filter(is_ours)
-        .filter_map(|group| group.get("id").map(str::to_owned))
-        .collect()
 }
 
 /// Refusals: what our resources hold in the vendor's cluster, and vars.yml says otherwise.
@@ -262,16 +246,12 @@ pub(super) fn other_values(cluster: &Cluster, configuration: &Element) -> Vec<St
     }
     let other = |(id, name): (&str, &str)| {
         let model = cluster.primitives().find(|primitive| primitive.id == id)?;
-        let wanted = &model
+        let wanted = model
             .parameters
             .iter()
-            .find(|parameter| parameter.name == name)?
-            .value;
-        let sets = find(configuration, id)?.children("instance_attributes");
-        let mut pairs = sets
-            .filter(|set| holds_always(set))
-            .flat_map(|set| &set.children);
-        let runs = pairs.find(|pair| pair.is("name", name))?.get("value")?;
+            .find(|parameter| parameter.name == name)?;
+        let wanted = &wanted.value;
+        let runs = value(find(configuration, id)?, "instance_attributes", name)?;
         (runs != wanted).then(|| {
             format!(
                 "{id} runs with {name} {runs}, and vars.yml makes that {wanted}: the takeover leaves what runs \

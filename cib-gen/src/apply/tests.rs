@@ -12,6 +12,7 @@ mod no_longer_wanted;
 mod node_files;
 mod sets;
 mod takeover;
+mod watchdog_time;
 
 fn lan_with(more: &str) -> Cluster {
     let vars = include_str!("../../tests/vars-lan.yml");
@@ -159,7 +160,9 @@ fn a_node_that_no_device_would_know_is_refused() {
     let more = cib.replace("</nodes>", "<node id=\"4\" uname=\"pbx04\"/></nodes>");
     let said = refusals(&boards, &more);
     assert!(
-        said.contains("'pbx04'") && said.contains("pcs cluster node remove pbx04"),
+        said.contains("'pbx04'")
+            && said.contains("pcs cluster node remove pbx04")
+            && said.contains("sudo pcs cluster node clear pbx04"),
         "{said}"
     );
     assert!(
@@ -170,6 +173,20 @@ fn a_node_that_no_device_would_know_is_refused() {
     let cib = made(&lan()).replace("<nodes/>", NODES);
     let more = cib.replace("</nodes>", "<node id=\"4\" uname=\"pbx04\"/></nodes>");
     assert_eq!(refusals(&lan(), &more), "");
+}
+
+#[test]
+fn without_quorum_nothing_is_changed() {
+    let cib = made(&lan()).replacen("<cib ", "<cib have-quorum=\"1\" ", 1);
+    let slower = cib.replace("timeout=\"300s\"", "timeout=\"301s\"");
+    assert!(!changed(&lan(), &slower).changes.is_empty());
+    let lost = slower.replace("have-quorum=\"1\"", "have-quorum=\"0\"");
+    let said = refusals(&lan(), &lost);
+    assert!(
+        said.starts_with("the cluster has no quorum: ")
+            && said.contains("help: sudo pcs quorum status"),
+        "{said}"
+    );
 }
 
 #[test]

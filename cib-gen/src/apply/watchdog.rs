@@ -1,19 +1,16 @@
-//! How long the cluster waits for a watchdog to reset a lost node: `stonith-watchdog-timeout`.
+//! How long the cluster waits for a watchdog to reset a lost node: `stonith-watchdog-timeout`. Pacemaker stops on
+//! a node where SBD does not run, or has more than half of that time.
 
-use super::merge::holds_always;
+use serde::Deserialize;
+
+use super::pairs::property;
 use crate::cluster::{Cluster, Setting};
 use crate::render;
 use crate::xml::Element;
 
 /// The value in a configuration; none, if nothing sets it.
 pub(super) fn timeout(configuration: &Element) -> Option<&str> {
-    let sets = configuration.children("crm_config");
-    let sets = sets.flat_map(|section| section.children("cluster_property_set"));
-    let mut pairs = sets
-        .filter(|set| holds_always(set))
-        .flat_map(|set| &set.children);
-    let pair = pairs.find(|pair| pair.is("name", render::WATCHDOG_TIMEOUT))?;
-    pair.get("value")
+    property(configuration, render::WATCHDOG_TIMEOUT)
 }
 
 /// Whether a watchdog guards the nodes of a configuration.
@@ -49,4 +46,91 @@ pub(super) fn seconds(text: &str) -> i64 {
         "h" | "hr" => number.saturating_mul(3600),
         _ => number,
     }
+}
+
+/// What a node says of its SBD; nothing, where it does not answer.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sbd {
+    /// The node.
+    pub node: String,
+    /// Whether SBD is installed, enabled and running.
+    pub runs: Option<bool>,
+    /// Its SBD_WATCHDOG_TIMEOUT.
+    pub timeout: Option<String>,
+}
+
+/// Fits the wanted time to what the nodes say of SBD: at least twice the longest time that SBD has. Where a node
+/// is silent, the time stays as it is. What a person has to know of that.
+///
+/// # Errors
+/// The reason to refuse: the time would have to change, and a node would not bear that or cannot be asked.
+pub fn fit(cluster: &mut Cluster, cib: &Element, said: &[Sbd]) -> Result<Option<String>, String> {
+    let Some(least) = wanted(cluster).map(|wanted| seconds(&wanted.value)) else {
+        return Ok(None);
+    };
+    let (mut silent, mut without, mut longest) = (Vec::new(), Vec::new(), 0);
+    for member in &cluster.corosync.nodes {
+        let of_member = |sbd: &&Sbd| sbd.node.eq_ignore_ascii_case(&member.name);
+        let sbd = said.iter().find(of_member);
+        let own = sbd.and_then(|sbd| sbd.timeout.as_deref()).map(seconds);
+        match (sbd.and_then(|sbd| sbd.runs), own) {
+            (Some(false), _) => without.push(member.name.as_str()),
+            (Some(true), Some(own)) if own >= 0 => longest = longest.max(own),
+            _ => silent.push(member.name.as_str()),
+        }
+    }
+    let least = format!("{}s", least.max(2 * longest));
+    let now = cib
+        .child("configuration")
+        .and_then(timeout)
+        .filter(|now| seconds(now) != 0);
+    let stays = now.is_some_and(|now| is_enough(now, &least));
+    let fault = match (&without[..], &silent[..]) {
+        ([], []) => None,
+        ([], silent) => Some(format!(
+            "it is not known whether SBD runs on {}, and with which SBD_WATCHDOG_TIMEOUT",
+            silent.join(", ")
+        )),
+        (without, _) => Some(format!(
+            "SBD is not installed, enabled and running on {}",
+            without.join(", ")
+        )),
+    };
+    let has = now.map_or_else(|| "is not set".to_owned(), |now| format!("is {now}"));
+    let help = "a node whose SBD does not run, or has more than half of that time, stops Pacemaker. `sudo pcs stonith sbd \
+        status` must show YES | YES | YES for every node. Then run apply again";
+    let (value, note) = match (fault, now) {
+        (None, _) => (least, None),
+        (Some(fault), Some(now)) if stays || without.is_empty() => {
+            let note = format!(
+                "{fault}. {} {has} and stays so; vars.yml asks for {least}\n  help: {help}",
+                render::WATCHDOG_TIMEOUT
+            );
+            (now.to_owned(), Some(note))
+        }
+        (Some(fault), _) => {
+            return Err(format!(
+                "{fault}. {} {has}, and vars.yml asks for {least}\n  help: {help}",
+                render::WATCHDOG_TIMEOUT
+            ));
+        }
+    };
+    for property in &mut cluster.properties {
+        if property.name == render::WATCHDOG_TIMEOUT {
+            property.value.clone_from(&value);
+        }
+    }
+    Ok(note)
+}
+
+/// The note where the nodes cannot be asked of SBD, and the time would change.
+pub fn not_asked(cluster: &Cluster, cib: &Element) -> Option<String> {
+    let wanted = wanted(cluster)?;
+    let now = cib.child("configuration").and_then(timeout);
+    (!now.is_some_and(|now| is_enough(now, &wanted.value))).then(|| {
+        format!(
+            "a CIB of a file does not say how SBD is set up on the nodes: {} may have to be longer than {}",
+            wanted.name, wanted.value
+        )
+    })
 }

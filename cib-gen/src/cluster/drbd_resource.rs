@@ -12,6 +12,12 @@ pub(super) const DEVICE: &str = "/dev/drbd1";
 pub(super) fn resource(site: &Site, place: &LanSite) -> Drbd {
     let fenced = place.fencing != LanFencing::None;
     let section = |name, options| DrbdSection { name, options };
+    let sections = |fenced| {
+        vec![
+            section("options", quorum(fenced)),
+            section("net", net(fenced)),
+        ]
+    };
     Drbd {
         name: DATA,
         device: DEVICE,
@@ -22,10 +28,8 @@ pub(super) fn resource(site: &Site, place: &LanSite) -> Drbd {
         size: place.size.to_string(),
         port: 7789,
         peers: members(site),
-        sections: vec![
-            section("options", quorum(fenced)),
-            section("net", net(fenced)),
-        ],
+        sections: sections(fenced),
+        otherwise: sections(!fenced),
     }
 }
 

@@ -5,7 +5,6 @@ mod aws_cluster;
 mod builders;
 mod drbd_resource;
 mod lan_cluster;
-pub mod notes;
 pub(crate) mod owned;
 
 use std::net::Ipv4Addr;
@@ -78,6 +77,9 @@ pub struct Drbd {
     pub port: u16,
     pub peers: Vec<Member>,
     pub sections: Vec<DrbdSection>,
+    /// The options that it has with another way of fencing.
+    #[serde(skip)]
+    pub otherwise: Vec<DrbdSection>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@
 mod judge;
 mod report;
 mod scenarios;
-mod state;
+pub(crate) mod state;
 mod tested;
 
 use std::thread;
@@ -27,7 +27,7 @@ pub fn simulate<S: Scheduler>(
     let nodes: Vec<&str> = (cluster.corosync.nodes.iter())
         .map(|member| member.name.as_str())
         .collect();
-    let fresh = state::fresh(cluster, merged);
+    let fresh = state::fresh(cluster, merged).to_string();
     let scenarios = |active| Scenarios {
         scheduler,
         tested: &tested,

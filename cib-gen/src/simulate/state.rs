@@ -11,10 +11,11 @@ use crate::xml::{Element, Error};
 const UP_TO_DATE: &str = "10000";
 
 /// The configuration with its nodes online and nothing started: that of the cluster alone, or a CIB into which
-/// the cluster is merged.
-pub(super) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> String {
+/// the cluster is merged. Attributes of nodes are kept, since rules may test them.
+pub(crate) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> Element {
     let mut cib = merged.map_or_else(|| render::cib_element(cluster), Element::clone);
     cib.set("have-quorum", "1");
+    let before = std::mem::take(&mut cib.child_or_new("status").children);
     let configuration = cib.child_or_new("configuration");
     if cluster.corosync.watchdog.is_some() {
         // Where SBD runs, the cluster itself writes the first; then whoever configures it the second.
@@ -31,8 +32,7 @@ pub(super) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> String {
             }
         }
     }
-    let known = configuration.child_or_new("nodes").children.clone();
-    let mut nodes = Vec::new();
+    let known = std::mem::take(&mut configuration.child_or_new("nodes").children);
     let mut states = Vec::new();
     for (n, member) in cluster.corosync.nodes.iter().enumerate() {
         let is_member = |node: &&Element| {
@@ -44,40 +44,56 @@ pub(super) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> String {
         });
         // Scenarios know the nodes by the names of vars.yml.
         node.set("uname", &member.name);
-        let id = node.get("id").unwrap_or_default().to_owned();
+        let id = node.get("id").unwrap_or_default();
         let state = [
-            ("id", id.as_str()),
+            ("id", id),
             ("uname", &member.name),
             ("in_ccm", "true"),
             ("crmd", "online"),
             ("join", "member"),
             ("expected", "member"),
         ];
-        let lrm = Element::new("lrm", &[("id", &id)]).with([Element::new("lrm_resources", &[])]);
-        states.push(Element::new("node_state", &state).with([lrm]));
-        nodes.push(node);
+        let lrm = Element::new("lrm", &[("id", id)]).with([Element::new("lrm_resources", &[])]);
+        let attributes = (before.iter().filter(|state| state.is("id", id)))
+            .filter_map(|state| state.child("transient_attributes").cloned());
+        let mut state = Element::new("node_state", &state)
+            .with([lrm])
+            .with(attributes);
+        state.each(&mut |element| element.children.retain(|pair| !is_of_its_past(pair)));
+        states.push(state);
+        configuration.child_or_new("nodes").children.push(node);
     }
-    configuration.child_or_new("nodes").children = nodes;
     cib.child_or_new("status").children = states;
-    cib.to_string()
+    cib
+}
+
+/// Whether a node attribute says what happened on the node since it came: failures, a shutdown, copies of data.
+fn is_of_its_past(pair: &Element) -> bool {
+    let past = ["fail-count-", "last-failure-", "shutdown", "master-"];
+    (pair.get("name")).is_some_and(|name| past.iter().any(|past| name.starts_with(past)))
 }
 
 /// What the agents of promotable resources have said by now: every node that is online has an
 /// up-to-date copy. It is the hardest case: a node that comes back is as good as the others.
 pub(super) fn with_promotion_scores(cib: &str, tested: &[Tested]) -> Result<String, Error> {
-    changed(cib, |element| {
-        let is_online = element.is("in_ccm", "true") && element.is("crmd", "online");
-        if element.name == "node_state" && is_online {
-            let node = element.get("id").unwrap_or_default().to_owned();
-            for resource in tested.iter().filter(|resource| resource.promotable) {
-                let name = format!("master-{}", resource.id);
-                let pairs = transient_attributes(element);
-                if !pairs.iter().any(|pair| pair.is("name", &name)) {
-                    pairs.push(attribute(&node, &name, UP_TO_DATE));
-                }
+    let promotable = tested.iter().filter(|resource| resource.promotable);
+    let ids: Vec<&str> = promotable.map(|resource| resource.id.as_str()).collect();
+    changed(cib, |element| add_promotion_scores(element, &ids))
+}
+
+/// The same for an element of a CIB and the ids of the promotable resources.
+pub(crate) fn add_promotion_scores(element: &mut Element, promotable: &[&str]) {
+    let is_online = element.is("in_ccm", "true") && element.is("crmd", "online");
+    if element.name == "node_state" && is_online {
+        let node = element.get("id").unwrap_or_default().to_owned();
+        for resource in promotable {
+            let name = format!("master-{resource}");
+            let pairs = transient_attributes(element);
+            if !pairs.iter().any(|pair| pair.is("name", &name)) {
+                pairs.push(attribute(&node, &name, UP_TO_DATE));
             }
         }
-    })
+    }
 }
 
 /// A node's attributes that end with its membership.

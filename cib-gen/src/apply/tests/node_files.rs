@@ -1,33 +1,79 @@
-//! corosync.conf and the resource file of DRBD, compared with the model.
+//! Corosync's settings and the resource file of DRBD, compared with the model.
 
 use super::*;
 use crate::apply::commands;
-use crate::apply::node_files::{self, DrbdFile};
+use crate::apply::node_files::{self, DrbdFile, DrbdState};
 
 const CONF: &str = "totem {\n    version: 2\n    cluster_name: ha_cluster\n    transport: knet\n    token: 2000\n}\n\
     nodelist {\n    node {\n        ring0_addr: 192.168.1.131\n        name: pbx01\n    }\n    node {\n        \
     ring0_addr: PBX02\n        name: pbx02\n    }\n    node {\n        ring0_addr: 192.168.1.133\n    }\n}\n";
 
+/// What corosync-cmapctl prints.
+const RUNNING: &str = "nodelist.local_node_pos (u32) = 0\nnodelist.node.0.name (str) = pbx01\n\
+    nodelist.node.0.nodeid (u32) = 1\nnodelist.node.1.name (str) = pbx02\nnodelist.node.1.nodeid (u32) = 2\n\
+    nodelist.node.2.nodeid (u32) = 3\nruntime.config.totem.token (u32) = 2650\n\
+    runtime.members.1.status (str) = joined\nruntime.members.2.status (str) = joined\n\
+    runtime.members.3.status (str) = joined\ntotem.token (u32) = 2000\n";
+
 #[test]
-fn a_totem_setting_that_differs_is_changed_by_pcs_in_the_running_cluster() {
+fn a_totem_setting_that_differs_in_the_file_or_in_the_running_cluster_is_changed_by_pcs() {
     let lan = lan();
-    let same = node_files::corosync(&lan, CONF);
+    let same = node_files::corosync(&lan, CONF, RUNNING);
     assert_eq!(same, node_files::Corosync::default());
-    for (conf, has) in [
-        (CONF.replace("token: 2000", "token: 9000"), "9000"),
+    let no_token = CONF.replace("    token: 2000\n", "    # token: 2000\n");
+    let other = RUNNING.replace("= 2000", "= 9000");
+    for (conf, running, change) in [
         (
-            CONF.replace("    token: 2000\n", "    # token: 2000\n"),
-            "Corosync's default",
+            &*CONF.replace("token: 2000", "token: 9000"),
+            RUNNING,
+            "corosync.conf: token 9000 -> 2000",
+        ),
+        (
+            &no_token,
+            &other,
+            "corosync.conf: token Corosync's default -> 2000",
+        ),
+        (CONF, &other, "the running Corosync: token 9000 -> 2000"),
+        (
+            CONF,
+            &RUNNING.replace("totem.token (u32) = 2000\n", ""),
+            "the running Corosync: token Corosync's default -> 2000",
         ),
     ] {
-        let found = node_files::corosync(&lan, &conf);
-        assert_eq!(
-            found.changes,
-            [format!("corosync.conf: token {has} -> 2000")]
-        );
+        let found = node_files::corosync(&lan, conf, running);
+        assert_eq!(found.changes, [change]);
         assert_eq!(found.notes, Vec::<String>::new());
-        let command = commands::update_totem(&found.totem).to_string();
-        assert_eq!(command, "pcs cluster config update totem token=2000");
+        let command = commands::update_totem(&found.totem);
+        assert_eq!(
+            command.to_string(),
+            "pcs cluster config update totem token=2000"
+        );
+        assert!(command.limit > commands::LIMIT);
+    }
+}
+
+#[test]
+fn while_a_node_is_off_totem_stays_as_it_is_and_the_node_is_named() {
+    let lan = lan();
+    for (from, to, off) in [
+        (
+            "members.2.status (str) = joined",
+            "members.2.status (str) = left",
+            "pbx02",
+        ),
+        ("runtime.members.3.status (str) = joined\n", "", "3"),
+    ] {
+        assert!(RUNNING.contains(from));
+        let running = RUNNING.replace(from, to);
+        let same = node_files::corosync(&lan, CONF, &running);
+        assert_eq!(same, node_files::Corosync::default());
+        let found = node_files::corosync(&lan, &CONF.replace("2000", "9000"), &running);
+        assert!(
+            found.totem.is_empty() && found.changes.is_empty(),
+            "{found:?}"
+        );
+        let words = format!("are off: {off}\n    corosync.conf: token 9000 -> 2000\n  help: ");
+        assert!(found.notes[0].contains(&words), "{found:?}");
     }
 }
 
@@ -47,7 +93,7 @@ fn what_pcs_cannot_change_in_a_running_cluster_is_said_with_the_reason() {
         ),
     ] {
         let lan = lan();
-        let found = node_files::corosync(&lan, &CONF.replace(from, to));
+        let found = node_files::corosync(&lan, &CONF.replace(from, to), RUNNING);
         assert!(found.totem.is_empty(), "{found:?}");
         assert!(
             found.notes.len() == 1 && found.notes[0].contains(words),
@@ -56,43 +102,116 @@ fn what_pcs_cannot_change_in_a_running_cluster_is_said_with_the_reason() {
     }
 }
 
+fn resource(cluster: &Cluster) -> String {
+    render::drbd(cluster.drbd.as_ref().unwrap(), &[])
+}
+
+/// Compares a file with the model. What drbdadm would print of it has the same statements.
 fn compared(cluster: &Cluster, file: &str) -> DrbdFile {
-    node_files::drbd(cluster.drbd.as_ref().unwrap(), &cluster.warnings, file)
+    node_files::drbd(cluster.drbd.as_ref().unwrap(), file, &resource(cluster))
+}
+
+fn by_hand(cluster: &Cluster, file: &str) -> String {
+    let model = cluster.drbd.as_ref().unwrap();
+    let path = "/etc/drbd.d/pbxdata.res";
+    node_files::by_hand(model, path, &compared(cluster, file)).unwrap_or_default()
 }
 
 #[test]
-fn options_of_drbd_are_written_and_the_same_file_in_other_words_is_left() {
+fn options_that_each_node_decides_for_itself_are_written() {
     let (lan, none) = (lan(), lan_with("fencing: none\n"));
-    let file = render::drbd(lan.drbd.as_ref().unwrap(), &[]);
-    assert_eq!(compared(&lan, &file), DrbdFile::Same);
-    let shared = "    disk /dev/pbxvg/pbxlv;\n";
-    assert!(file.contains(shared), "{file}");
-    let words = file
-        .replace(shared, "")
-        .replace("node-id ", "disk \"/dev/pbxvg/pbxlv\"; node-id ");
-    assert_eq!(compared(&lan, &words), DrbdFile::Same);
-    let DrbdFile::Options { wanted, changes } = compared(&none, &file) else {
-        panic!("{:?}", compared(&none, &file));
+    assert_eq!(compared(&lan, &resource(&lan)), DrbdFile::Same);
+    let slower = resource(&lan).replace("timeout 9;", "timeout 60;");
+    assert_eq!(
+        compared(&lan, &slower),
+        DrbdFile::Local(vec!["net timeout 60 -> 9".to_owned()])
+    );
+    // Another way of fencing: what cib-gen wrote for the first one goes.
+    let DrbdFile::Local(changes) = compared(&none, &resource(&lan)) else {
+        panic!("{:?}", compared(&none, &resource(&lan)));
     };
-    assert_eq!(compared(&none, &wanted), DrbdFile::Same);
-    for change in [
-        "resource pbxdata/options: without on-no-quorum suspend-io",
-        "resource pbxdata/options: with on-no-quorum io-error",
+    assert_snapshot!(changes.join("\n"), @r"
+    net connect-int 2 -> DRBD's default
+    net ko-count 47 -> DRBD's default
+    net ping-int 1 -> DRBD's default
+    net rr-conflict retry-connect -> DRBD's default
+    net timeout 9 -> DRBD's default
+    options on-no-quorum suspend-io -> io-error
+    options on-suspended-primary-outdated force-secondary -> DRBD's default
+    ");
+}
+
+#[test]
+fn what_has_to_be_equal_on_all_nodes_is_left_to_a_person_with_the_commands() {
+    let lan = lan();
+    for (from, to) in [
+        ("protocol C;", "protocol A;"),
+        (
+            "after-sb-1pri discard-secondary;",
+            "after-sb-1pri consensus;",
+        ),
+        ("verify-alg sha1;", ""),
     ] {
-        assert!(changes.iter().any(|line| line == change), "{changes:?}");
+        assert!(resource(&lan).contains(from));
+        let found = compared(&lan, &resource(&lan).replace(from, to));
+        assert!(matches!(found, DrbdFile::ByHand { .. }), "{to}: {found:?}");
     }
+    let file = resource(&lan)
+        .replace("protocol C;", "protocol A;")
+        .replace("timeout 9;", "timeout 60;");
+    assert_snapshot!(by_hand(&lan, &file), @r"
+    /etc/drbd.d/pbxdata.res is left as it is. What differs from vars.yml:
+        net protocol A -> C
+        net timeout 60 -> 9
+      these have to be equal on all nodes, or DRBD ends the connection between two of them: net protocol
+      help: on pbx01, pbx02, pbx03, while `sudo drbdadm status pbxdata` shows every peer Connected and UpToDate:
+        1. on every node: cib-gen --format drbd vars.yml | sudo tee /etc/drbd.d/pbxdata.res
+        2. on every node, to see what the next step runs: sudo drbdadm --dry-run adjust pbxdata
+        3. on one node right after the other: sudo drbdadm adjust pbxdata
+        4. only where `sudo drbdadm status pbxdata` shows StandAlone: sudo drbdadm connect pbxdata
+    ");
+}
+
+#[test]
+fn options_of_the_operators_are_named_and_never_lost() {
+    let lan = lan();
+    let theirs = "    net {\n        shared-secret \"hush\";";
+    let more = "    disk {\n        c-max-rate 100M;\n    }\n    net {";
+    let file = resource(&lan)
+        .replace("    net {", theirs)
+        .replace("    net {", more);
+    assert_eq!(compared(&lan, &file), DrbdFile::Same);
+    let text = by_hand(&lan, &file.replace("timeout 9;", "timeout 60;"));
+    for words in [
+        "    net timeout 60 -> 9\n",
+        "would lose them: disk c-max-rate, net shared-secret\n",
+        "sudoedit /etc/drbd.d/pbxdata.res",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    assert!(!text.contains("hush") && !text.contains("tee"), "{text}");
+    let of_connection = file.replace(
+        "    connection-mesh {\n",
+        &format!("    connection-mesh {{\n{theirs}\n}}\n"),
+    );
+    let text = by_hand(&lan, &of_connection);
+    assert!(
+        text.contains("other storage or peers") && !text.contains("hush"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_file_that_names_other_storage_or_peers_is_never_written_over() {
     let lan = lan();
-    let file = render::drbd(lan.drbd.as_ref().unwrap(), &[]);
+    let file = resource(&lan);
     for (from, to) in [
         ("/dev/pbxvg/pbxlv", "/dev/vendor/data"),
         ("node-id 0", "node-id 3"),
         ("192.168.1.132:7789", "192.168.1.132:7788"),
         ("meta-disk internal", "meta-disk /dev/sdc1"),
         ("/dev/drbd1 minor 1", "/dev/drbd0 minor 0"),
+        ("hosts pbx01 pbx02 pbx03", "hosts pbx01 pbx02"),
     ] {
         assert!(file.contains(from), "{from} in {file}");
         let found = compared(&lan, &file.replace(from, to));
@@ -100,5 +219,85 @@ fn a_file_that_names_other_storage_or_peers_is_never_written_over() {
             matches!(found, DrbdFile::OtherStorage(_)),
             "{to}: {found:?}"
         );
+    }
+}
+
+const STATUS: &str = r#"[
+{ "name": "other", "devices": [], "connections": [] },
+{
+  "name": "pbxdata", "node-id": 0, "role": "Primary", "suspended": false,
+  "devices": [ { "volume": 0, "minor": 1, "disk-state": "UpToDate", "quorum": true } ],
+  "connections": [
+    { "peer-node-id": 1, "name": "pbx02", "connection-state": "Connected", "peer-role": "Secondary",
+      "peer_devices": [ { "volume": 0, "replication-state": "Established", "peer-disk-state": "UpToDate" } ] },
+    { "peer-node-id": 2, "name": "pbx03", "connection-state": "Connected", "peer-role": "Secondary",
+      "peer_devices": [ { "volume": 0, "replication-state": "Established", "peer-disk-state": "UpToDate" } ] }
+  ]
+}
+]
+"#;
+
+#[test]
+fn drbd_is_healthy_only_with_every_copy_connected_and_up_to_date() {
+    let lan = lan();
+    let state = |status: &str| node_files::drbd_state(lan.drbd.as_ref().unwrap(), status).unwrap();
+    assert_eq!(state(STATUS), DrbdState::Healthy);
+    assert_eq!(state("[\n]\n"), DrbdState::Down);
+    assert_eq!(
+        state(&STATUS.replace("pbxdata", "another")),
+        DrbdState::Down
+    );
+    for (from, to, fault) in [
+        (
+            "\"Connected\", \"peer-role\": \"Secondary\",\n      \"peer_devices\": [ {",
+            "\"Connecting\", \"peer_devices\": [ {",
+            "pbx02 is not",
+        ),
+        (
+            "\"peer-disk-state\": \"UpToDate\"",
+            "\"peer-disk-state\": \"Inconsistent\"",
+            "pbx02 is not",
+        ),
+        (
+            "\"disk-state\": \"UpToDate\"",
+            "\"disk-state\": \"Outdated\"",
+            "the copy of this node is not",
+        ),
+        ("\"peer_devices\": [ {", "\"others\": [ {", "pbx02 is not"),
+    ] {
+        let status = STATUS.replacen(from, to, 1);
+        assert_ne!(status, STATUS, "{from}");
+        let DrbdState::Degraded(faults) = state(&status) else {
+            panic!("healthy with {to}");
+        };
+        assert!(
+            faults.len() == 1 && faults[0].starts_with(fault),
+            "{faults:?}"
+        );
+    }
+    let (before, after) = STATUS.split_once("{ \"peer-node-id\": 2").unwrap();
+    let (_, after) = after.split_once("} ] }").unwrap();
+    let alone = format!("{}{after}", before.trim_end().trim_end_matches(','));
+    let fault = "it has 1 peers of 2".to_owned();
+    assert_eq!(state(&alone), DrbdState::Degraded(vec![fault]));
+}
+
+#[test]
+fn an_adjustment_that_does_more_than_change_options_is_seen() {
+    let options = "drbdsetup resource-options pbxdata --on-no-quorum=io-error\ndrbdsetup net-options pbxdata 1 --timeout=9\n";
+    assert!(node_files::more_than_options(options).is_empty());
+    for (more, said) in [
+        (
+            "drbdsetup disconnect pbxdata 1",
+            "drbdsetup disconnect pbxdata",
+        ),
+        (
+            "drbdsetup new-peer pbxdata 1 --shared-secret=hush",
+            "drbdsetup new-peer pbxdata",
+        ),
+        ("drbdmeta 1 v09 /dev/x internal apply-al", "drbdmeta 1 v09"),
+    ] {
+        let all = format!("{options}{more}\n");
+        assert_eq!(node_files::more_than_options(&all), [said]);
     }
 }

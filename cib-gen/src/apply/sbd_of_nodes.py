@@ -1,0 +1,28 @@
+# Prints what every node of the cluster says of SBD, as JSON. A node that does not answer says nothing.
+import json
+import sys
+
+from pcs import utils
+from pcs.lib.errors import LibraryError
+
+utils.pcs_options["--request-timeout"] = 10
+try:
+    sbd = utils.get_library_wrapper().sbd
+    status = sbd.get_cluster_sbd_status()
+    config = {node["node"]: node["config"] for node in sbd.get_cluster_sbd_config()}
+except LibraryError:
+    sys.exit(1)  # pcs has said why
+
+
+def of_node(name, status):
+    answers = [status.get(key) for key in ("installed", "enabled", "running")]
+    settings = config.get(name)
+    return {
+        "node": name,
+        "runs": None if None in answers else all(answers),
+        # Without a setting, SBD takes 5 seconds.
+        "timeout": None if settings is None else settings.get("SBD_WATCHDOG_TIMEOUT", "5"),
+    }
+
+
+json.dump([of_node(node["node"], node["status"]) for node in status], sys.stdout)

@@ -1,0 +1,241 @@
+//! What `cib-gen apply` looks at and changes beside the CIB: SBD of every node, Corosync's settings, and DRBD's
+//! resource file of this node.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use cib_gen::apply::node_files::{self, DrbdFile, DrbdState};
+use cib_gen::apply::{commands, watchdog};
+use cib_gen::cluster::{Cluster, Drbd, Setting};
+use cib_gen::render;
+use cib_gen::xml::Element;
+
+use crate::tools::{self, Tools};
+use crate::{Failure, say};
+
+const COROSYNC_CONF: &str = "/etc/corosync/corosync.conf";
+
+/// What differs on this node, beside the CIB.
+#[derive(Debug, Default)]
+pub(crate) struct OnNode<'a> {
+    pub(crate) changes: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    totem: Vec<&'a Setting>,
+    drbd: Option<NewFile<'a>>,
+}
+
+/// A DRBD resource file that is written.
+#[derive(Debug)]
+struct NewFile<'a> {
+    resource: &'a str,
+    path: String,
+    content: String,
+    /// Whether DRBD runs here and follows the file at once.
+    runs: bool,
+}
+
+impl OnNode<'_> {
+    /// Whether there is nothing to change.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.totem.is_empty() && self.drbd.is_none()
+    }
+
+    /// Whether somebody has to agree before it is changed.
+    pub(crate) fn disturbs(&self) -> bool {
+        self.drbd.is_some()
+    }
+
+    /// Makes the change.
+    pub(crate) fn make(&self) -> Result<(), Failure> {
+        if !self.totem.is_empty() {
+            tools::run(&commands::update_totem(&self.totem)).map_err(|error| {
+                Failure::Unfinished(format!(
+                    "corosync.conf was not changed on every node, and the CIB was not changed: {error}\n  help: to \
+                     give every node the file of this node again: sudo pcs cluster sync corosync, then sudo pcs \
+                     cluster reload corosync. Then run apply again"
+                ))
+            })?;
+            say("changed: corosync.conf, on every node");
+        }
+        if let Some(file) = &self.drbd {
+            file.write()?;
+            say(&format!(
+                "changed: {}, on this node alone. See the note above for the others",
+                file.path
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Fits the time of the watchdog to what the nodes say of SBD, as [`watchdog::fit`] does.
+pub(crate) fn fit_watchdog(
+    cluster: &mut Cluster,
+    cib: &Element,
+) -> Result<Result<Option<String>, String>, Failure> {
+    if cluster.corosync.watchdog.is_none() {
+        return Ok(Ok(None));
+    }
+    let (said, unasked) = match tools::run(&commands::sbd_of_nodes()) {
+        Ok(json) => (
+            serde_json::from_str(&json).map_err(|error| not_understood("pcs", &error))?,
+            None,
+        ),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let with_reason = |text: String| match &unasked {
+        Some(error) => format!("{text}\n  the nodes could not be asked: {error}"),
+        None => text,
+    };
+    Ok(watchdog::fit(cluster, cib, &said)
+        .map(|note| note.map(with_reason))
+        .map_err(with_reason))
+}
+
+fn not_understood(tool: &str, error: &serde_json::Error) -> Failure {
+    Failure::Unfinished(format!(
+        "what {tool} printed cannot be used: {error}. Nothing was changed"
+    ))
+}
+
+/// What differs in Corosync's settings, and in the files of this node.
+pub(crate) fn on_node<'a>(cluster: &'a Cluster, tools: &Tools) -> Result<OnNode<'a>, Failure> {
+    let mut found = OnNode::default();
+    if let Some(conf) = read_if_there(COROSYNC_CONF)? {
+        let running = tools::run(&commands::corosync_map())?;
+        let corosync = node_files::corosync(cluster, &conf, &running);
+        found.changes.extend(corosync.changes);
+        found.notes.extend(corosync.notes);
+        found.totem = corosync.totem;
+    }
+    if let Some(drbd) = &cluster.drbd {
+        look_at_drbd(drbd, cluster, tools, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn look_at_drbd<'a>(
+    drbd: &'a Drbd,
+    cluster: &Cluster,
+    tools: &Tools,
+    found: &mut OnNode<'a>,
+) -> Result<(), Failure> {
+    let path = format!("/etc/drbd.d/{}.res", drbd.name);
+    if read_if_there(&path)?.is_none() {
+        return Ok(());
+    }
+    let content = render::drbd(drbd, &cluster.warnings);
+    let wanted = tools.write("drbd", &content)?;
+    let has = tools::run(&commands::dump(drbd.name, None))?;
+    let wants = tools::run(&commands::dump(drbd.name, Some(&wanted)))?;
+    let changes = match node_files::drbd(drbd, &has, &wants) {
+        DrbdFile::Same => return Ok(()),
+        DrbdFile::Local(changes) => changes,
+        by_hand => {
+            found
+                .notes
+                .extend(node_files::by_hand(drbd, &path, &by_hand));
+            return Ok(());
+        }
+    };
+    // Without the module, drbdsetup would load it.
+    let state = if Path::new("/sys/module/drbd").exists() {
+        let status = tools::run(&commands::drbd_status())?;
+        node_files::drbd_state(drbd, &status)
+            .map_err(|error| not_understood("drbdsetup", &error))?
+    } else {
+        DrbdState::Down
+    };
+    if let DrbdState::Degraded(faults) = state {
+        found.notes.push(format!(
+            "{path} is left for later, because DRBD is not healthy: {}\n    {}\n  help: when `sudo drbdadm status {}` \
+             shows every peer Connected and UpToDate, run apply again",
+            faults.join(", "),
+            changes.join("\n    "),
+            drbd.name
+        ));
+        return Ok(());
+    }
+    let runs = state == DrbdState::Healthy;
+    let when = if runs {
+        "and DRBD follows it at once"
+    } else {
+        "and DRBD, which is down here, reads it when it starts"
+    };
+    found
+        .changes
+        .extend(changes.iter().map(|change| format!("{path}: {change}")));
+    found.notes.push(format!(
+        "apply writes {path} on this node alone, {when}. The old file is kept as {path}.old\n  help: then on every \
+         other node, one after the other: sudo cib-gen apply vars.yml"
+    ));
+    found.drbd = Some(NewFile {
+        resource: drbd.name,
+        path,
+        content,
+        runs,
+    });
+    Ok(())
+}
+
+fn read_if_there(path: &str) -> Result<Option<String>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::Read {
+            name: path.to_owned(),
+            error,
+        }),
+    }
+}
+
+impl NewFile<'_> {
+    /// Writes the file and has DRBD follow it, where it runs. If DRBD does not accept the file, or would do more
+    /// than change options, the old file is written again.
+    fn write(&self) -> Result<(), Failure> {
+        let failed = |error: io::Error| {
+            Failure::Unfinished(format!("could not write {}: {error}", self.path))
+        };
+        let path = Path::new(&self.path);
+        let old = fs::read_to_string(path).map_err(failed)?;
+        fs::copy(path, format!("{}.old", self.path)).map_err(failed)?;
+        replace(path, &self.content).map_err(failed)?;
+        let Err(why) = self.follow() else {
+            return Ok(());
+        };
+        replace(path, &old).map_err(failed)?;
+        Err(Failure::Unfinished(format!(
+            "DRBD does not follow the new {}, and the old file was written again. Nothing else was changed: {why}\n  \
+             help: sudo drbdadm --dry-run adjust {}   shows in what DRBD differs from its file",
+            self.path, self.resource
+        )))
+    }
+
+    fn follow(&self) -> Result<(), String> {
+        let run = |invocation| tools::run(&invocation).map_err(|error| error.to_string());
+        if !self.runs {
+            return run(commands::dump(self.resource, None)).map(drop);
+        }
+        let would_run = run(commands::adjust_dry_run(self.resource))?;
+        let more = node_files::more_than_options(&would_run);
+        if !more.is_empty() {
+            return Err(format!(
+                "`drbdadm adjust` would do more than change options:\n    {}",
+                more.join("\n    ")
+            ));
+        }
+        run(commands::adjust(self.resource)).map(drop)
+    }
+}
+
+fn replace(path: &Path, content: &str) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let permissions = fs::metadata(path)?.permissions();
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(content.as_bytes())?;
+    file.as_file().set_permissions(permissions)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
