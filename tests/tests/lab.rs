@@ -70,7 +70,7 @@ impl OwnLab {
 
     fn volume_state(&self) -> String {
         let status = self.lab.status().unwrap();
-        let volume = &status.ec2.volumes[0];
+        let volume = &status.ec2().unwrap().volumes[0];
         match &volume.holder {
             Some(holder) => holder.state.clone(),
             None => volume.state.clone(),
@@ -79,7 +79,8 @@ impl OwnLab {
 
     fn instance_state(&self, node: &Instance) -> String {
         let status = self.lab.status().unwrap();
-        let found = status.ec2.instances.iter().find(|i| i.id == node.id);
+        let instances = &status.ec2().unwrap().instances;
+        let found = instances.iter().find(|i| i.id == node.id);
         found.unwrap().state.clone()
     }
 }
@@ -342,18 +343,15 @@ fn a_volume_at_two_nodes_is_seen_and_never_forgotten() {
     let own = OwnLab::up();
     own.attach(N1);
     own.sh(N1, &format!("mkfs.xfs -q {LINK} && mount {LINK} /mnt"));
-    assert_eq!(
-        own.lab.status().unwrap().watch.faults(),
-        Vec::<String>::new()
-    );
+    assert_eq!(own.lab.status().unwrap().violations(), Vec::<String>::new());
     let number = own.sh(N1, &format!("stat -L -c '0x%t 0x%T' {LINK}"));
     own.sh(N2, &format!("mknod /dev/nvme9n1 b {number}"));
-    let wrong = || own.lab.status().unwrap().watch.faults();
+    let wrong = || own.lab.status().unwrap().violations();
     until("the lab sees it", || !wrong().is_empty());
     let expected = "the volume is at two nodes at once: n1 (mounted) and n2 (device)";
     assert_eq!(wrong(), [expected]);
     own.sh(N2, "rm /dev/nvme9n1");
-    let looks = || own.lab.status().unwrap().watch.looks;
+    let looks = || own.lab.status().unwrap().watch.unwrap().looks;
     let before = looks();
     until("the lab has looked again", || looks() > before + 2);
     assert_eq!(wrong(), [expected]);
