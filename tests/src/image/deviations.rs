@@ -69,6 +69,21 @@ install -m 600 -o ubuntu -g ubuntu /lab/ssh_key.pub /home/ubuntu/.ssh/authorized
 ",
     },
     Deviation {
+        sites: &[Lan],
+        reason: "SBD is in the image because the nodes reach no mirror. `docs/lan.md` has the operator install it \
+                 after the watchdog. Enabled without one, it keeps Corosync from starting.",
+        paths: &[
+            "etc/systemd/system/corosync.service.requires",
+            "etc/systemd/system/corosync.service.requires/sbd.service",
+            "etc/systemd/system/pacemaker.service.requires",
+            "etc/systemd/system/pacemaker.service.requires/sbd.service",
+            "etc/systemd/system/dlm.service.requires/sbd.service",
+        ],
+        script: "
+systemctl disable --quiet sbd.service
+",
+    },
+    Deviation {
         sites: &[Ec2],
         reason: "Debian's cloud images come with this file, which is in no package: every interface is a \
                  client of DHCP (debian-cloud-images, config_space). systemd-networkd is the one that \

@@ -47,6 +47,11 @@ const ADDITIONS: &[(&str, u32, &str)] = &[
         0o644,
         include_str!("guest/udev.rules"),
     ),
+    (
+        "etc/modprobe.d/portsip-ha-lab.conf",
+        0o644,
+        include_str!("guest/modprobe.conf"),
+    ),
 ];
 
 /// Links, and what they point to. Ctrl-Alt-Del is the only key of a kernel node: it is the power

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod lan;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 use lab::ec2::{CallFault, Injection, MetadataFault};
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress, Silent};
-use lab::site::{self, INSTANCES, Instance, VOLUME_ID};
+use lab::site::{self, Host, INSTANCES, Instance, VOLUME_ID};
 use lab::{cgroup, lab as the_lab, netns, paths, volume};
 
 const SECONDS: Duration = Duration::from_secs(30);
@@ -27,23 +29,26 @@ struct OwnLab {
 
 impl OwnLab {
     fn up() -> Self {
-        let turn = the_lab::turn().unwrap();
-        let options = Options {
+        Self::of(Options {
             fast: true,
             ..Options::default()
-        };
+        })
+    }
+
+    fn of(options: Options) -> Self {
+        let turn = the_lab::turn().unwrap();
         let lab = Lab::up(&options, &Silent).unwrap();
         Self { lab, _turn: turn }
     }
 
     /// What a script prints on a node; it has to succeed.
-    fn sh(&self, node: &Instance, script: &str) -> String {
+    fn sh(&self, node: &Host, script: &str) -> String {
         let output = self.lab.ssh(node, script, SECONDS).unwrap();
         assert!(output.status.success(), "{script}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn answers(&self, node: &Instance) -> bool {
+    fn answers(&self, node: &Host) -> bool {
         self.lab
             .ssh(node, "true", SECONDS)
             .is_ok_and(|output| output.status.success())
@@ -220,6 +225,35 @@ fn a_power_cut_ends_a_node_at_once_and_its_disk_and_address_are_there_afterwards
     );
     assert!(own.sh(N1, "journalctl --list-boots -q | wc -l") > boot);
     assert!(own.lab.power_on(N1).is_err(), "it has power");
+}
+
+#[test]
+fn a_frozen_node_does_nothing_until_it_is_thawed() {
+    let own = OwnLab::up();
+    own.sh(
+        N1,
+        "systemd-run --quiet sh -c 'while :; do date +%s; sleep 0.1; done >/root/seconds'",
+    );
+    let seconds = || {
+        own.sh(N1, "sort -u /root/seconds | wc -l")
+            .parse::<u32>()
+            .unwrap()
+    };
+    until("it counts seconds", || seconds() > 1);
+    own.lab.freeze(N1).unwrap();
+    assert!(own.lab.status().unwrap().nodes[0].frozen);
+    std::thread::sleep(Duration::from_secs(4));
+    own.lab.thaw(N1).unwrap();
+    let gap = "sort -u /root/seconds | awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { print gap }'";
+    until("it counts on", || {
+        own.sh(N1, gap).parse::<u32>().unwrap() >= 3
+    });
+    own.lab.freeze(N1).unwrap();
+    own.lab.power_off(N1).unwrap();
+    assert!(own.lab.freeze(N1).is_err(), "it has no power");
+    own.lab.power_on(N1).unwrap();
+    until("the node answers again", || own.answers(N1));
+    assert!(!own.lab.status().unwrap().nodes[0].frozen);
 }
 
 #[test]
