@@ -143,20 +143,17 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Stops every process in it until [`Cgroup::thaw`].
+    /// Stops every process in it and below it, or lets them run again.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn freeze(&self) -> Result<(), Error> {
-        self.write("cgroup.freeze", "1")
+    pub fn set_frozen(&self, frozen: bool) -> Result<(), Error> {
+        self.write("cgroup.freeze", if frozen { "1" } else { "0" })
     }
 
-    /// Lets them run again.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn thaw(&self) -> Result<(), Error> {
-        self.write("cgroup.freeze", "0")
+    /// Whether its processes were stopped.
+    pub fn frozen(&self) -> bool {
+        fs::read_to_string(self.0.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
     }
 
     /// Removes it and what is below it; what cannot be removed stays.

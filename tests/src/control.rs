@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::dhcp::Lease;
 use crate::ec2::{ActiveFault, Event, Injection, Snapshot};
+use crate::site::Site;
 use crate::world::Error;
 use crate::{name, paths, watch};
 
-/// A request of a client. Nodes are named by instance id.
+/// A request of a client. Nodes are named by their id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
@@ -31,6 +32,10 @@ pub enum Request {
     Partition(String),
     /// Ends every partition.
     Heal,
+    /// Stops this node as it is, as a hypervisor that hangs does.
+    Freeze(String),
+    /// Lets it go on.
+    Thaw(String),
     /// DHCP gives this from the next request on.
     Lease(Lease),
     /// Injects a fault: [`Reply::Faults`] with this one.
@@ -76,24 +81,51 @@ pub struct Moment {
 /// How things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// Which site it is.
+    pub site: Site,
     /// The machines, in the order of the site.
     pub nodes: Vec<NodeStatus>,
+    /// What EC2 says; nothing on a LAN.
+    pub ec2: Option<Snapshot>,
+    /// Whether the volume was ever at two nodes at once. On a LAN every machine has a disk of its own.
+    pub watch: Option<watch::Findings>,
+}
+
+impl Status {
     /// What EC2 says.
-    pub ec2: Snapshot,
-    /// Whether the volume was ever at two nodes at once.
-    pub watch: watch::Findings,
+    ///
+    /// # Errors
+    /// There is no EC2.
+    pub fn ec2(&self) -> Result<&Snapshot, Error> {
+        self.ec2.as_ref().ok_or_else(no_ec2)
+    }
+
+    /// What the watch over the volume has found wrong.
+    pub fn violations(&self) -> Vec<String> {
+        self.watch
+            .as_ref()
+            .map(watch::Findings::faults)
+            .unwrap_or_default()
+    }
+}
+
+/// Why something that EC2 does cannot be done.
+pub(crate) fn no_ec2() -> Error {
+    "this lab is a LAN, which has no EC2\nhelp: `lab down`, then `lab up`, starts the other".into()
 }
 
 /// One machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
-    /// Its instance id.
-    pub instance: String,
+    /// Its id.
+    pub id: String,
     /// Whether it has power.
     pub on: bool,
     /// Whether it is cut off from the other nodes.
     pub partitioned: bool,
-    /// How many requests it has made to its metadata service.
+    /// Whether it was stopped as it is.
+    pub frozen: bool,
+    /// How many requests it has made to its metadata service; none on a LAN, which has no such service.
     pub metadata_requests: u64,
 }
 

@@ -1,12 +1,17 @@
-//! The lab's background process: owns the machines, runs the EC2 model and the metadata service
-//! inside the VPC's namespace, and answers the control socket.
+//! The lab's background process: owns the site, with its machines, inside the namespace of the site's
+//! network, and answers the control socket. What is different for each site is in `cloud` and `lan`.
 
+mod cloud;
+mod lan;
+mod start;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::mount::{MsFlags, mount};
@@ -14,21 +19,36 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::cgroup::Cgroup;
 use crate::control::{self, Moment, NodeStatus, Reply, Request, Status};
-use crate::dhcp::Dhcp;
-use crate::ec2::{Ec2, Timing};
-use crate::hypervisor::{Hypervisor, Model};
 use crate::image;
 use crate::lab::Options;
+use crate::node::Machine;
 use crate::progress::Silent;
-use crate::site::{self, INSTANCES, Instance};
-use crate::world::{Error, World as _};
-use crate::{endpoints, netns, paths, resolver, vpc};
+use crate::site::{Host, Site};
+use crate::world::Error;
+use crate::{netns, paths, vpc};
+use cloud::Cloud;
+use start::Start;
 
 /// How long nodes may take from power to a working sshd and pcsd.
 const UP_WITHIN: Duration = Duration::from_secs(180);
 
-/// How often the machines are searched for the volume: much shorter than a detach and an attach.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// A site whose network and machines exist.
+trait Running: Send + Sync {
+    /// The machine with this id.
+    fn machine(&self, id: &str) -> Result<&dyn Machine, Error>;
+    /// Gives a machine its power back after a power cut.
+    fn power_on(&self, id: &str) -> Result<(), Error> {
+        self.machine(id)?.power_on()
+    }
+    /// Cuts a node (by its short name) off from the other nodes, or joins it again.
+    fn set_partitioned(&self, short: &str, cut: bool) -> Result<(), Error>;
+    /// Short names of the nodes that are cut off.
+    fn partitioned(&self) -> BTreeSet<String>;
+    /// What only the site on EC2 has.
+    fn cloud(&self) -> Result<&Cloud, Error> {
+        Err(control::no_ec2())
+    }
+}
 
 /// Runs the lab until the process is killed. The caller has created the state directory and has no other thread, so
 /// that all threads get this thread's namespaces.
@@ -40,22 +60,31 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     note("cgroup", group.path())?;
     group.child("serve")?.enter()?;
     let disks = paths::disks();
-    let image = image::node_image(&Silent)?;
+    let image = image::node_image(options.site, &Silent)?;
     note("disks", &disks)?;
     note("image", image.dir())?;
     fs::create_dir_all(&disks)?;
 
     let start = Arc::new(Start::default());
     let control = Arc::new(ControlServer {
+        site: options.site,
         start: Arc::clone(&start),
         lab: OnceLock::new(),
         moments: Mutex::default(),
     });
     let listener = UnixListener::bind(control::socket())?;
 
-    start.step("VPC and Internet");
-    vpc::build()?;
-    netns::enter(&netns::vpc())?;
+    match options.site {
+        Site::Ec2 => {
+            start.step("VPC and Internet");
+            vpc::build()?;
+        }
+        Site::Lan => {
+            start.step("LAN, router and Internet");
+            crate::lan::build()?;
+        }
+    }
+    netns::enter(&options.site.namespace())?;
     keep_mounts_private(&disks)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -94,51 +123,24 @@ async fn begin(
     control: &Arc<ControlServer>,
 ) -> Result<(), Error> {
     let start = &control.start;
-    start.step("disks");
-    let model: Model = Arc::new(OnceLock::new());
-    let kernel: Vec<&'static Instance> = options
-        .kernel
-        .iter()
-        .filter_map(|name| site::instance(name))
-        .collect();
-    let world = Arc::new(Hypervisor::new(image, disks, group, &kernel, &model)?);
-
-    start.step("EC2 and instance metadata");
-    let timing = if options.fast {
-        Timing::fast()
-    } else {
-        Timing::ec2_like()
+    let running: Arc<dyn Running> = match options.site {
+        Site::Ec2 => Arc::new(Cloud::begin(options, image, group, disks, start)?),
+        Site::Lan => Arc::new(lan::Machines::begin(options, image, group, disks, start)?),
     };
-    let ec2 = Ec2::new(timing, Arc::clone(&world) as Arc<dyn crate::world::World>);
-    let _ = model.set(Arc::downgrade(&ec2));
-    endpoints::serve_ec2(&ec2, image)?;
-    let dhcp = Dhcp::default();
-    for instance in &INSTANCES {
-        endpoints::serve_metadata(&ec2, instance)?;
-        dhcp.serve(instance)?;
-    }
-    resolver::serve()?;
-    world.set_network(&ec2.network())?;
-    let watched = Arc::clone(&world);
-    std::thread::spawn(move || {
-        loop {
-            watched.look_for_the_volume();
-            std::thread::sleep(POLL_INTERVAL);
-        }
-    });
-
     start.step("three nodes");
-    let (booting, start) = (Arc::clone(&world), Arc::clone(&control.start));
-    tokio::task::spawn_blocking(move || boot_all(&booting, &start)).await??;
-    let _ = control.lab.set(Running { world, ec2, dhcp });
+    let (booting, start) = (Arc::clone(&running), Arc::clone(start));
+    let site = options.site;
+    tokio::task::spawn_blocking(move || boot_all(site, &*booting, &start)).await??;
+    let _ = control.lab.set(running);
     Ok(())
 }
 
-fn boot_all(world: &Hypervisor, start: &Start) -> Result<(), Error> {
+fn boot_all(site: Site, running: &dyn Running, start: &Start) -> Result<(), Error> {
     std::thread::scope(|scope| {
-        let boots: Vec<_> = INSTANCES
-            .iter()
-            .map(|instance| scope.spawn(|| world.power_on(instance.id)))
+        let boots: Vec<_> = site
+            .hosts()
+            .into_iter()
+            .map(|host| scope.spawn(move || running.machine(host.id)?.power_on()))
             .collect();
         boots.into_iter().try_for_each(|boot| {
             boot.join()
@@ -147,30 +149,25 @@ fn boot_all(world: &Hypervisor, start: &Start) -> Result<(), Error> {
     })?;
     start.step("waiting for sshd and pcsd");
     let deadline = Instant::now() + UP_WITHIN;
-    for instance in &INSTANCES {
+    for host in site.hosts() {
         for (port, what) in [(22, "sshd"), (2224, "pcsd")] {
-            wait_for_port(instance, port, what, deadline)?;
+            wait_for_port(host, port, what, deadline)?;
         }
     }
     Ok(())
 }
 
-fn wait_for_port(
-    instance: &Instance,
-    port: u16,
-    what: &str,
-    deadline: Instant,
-) -> Result<(), Error> {
-    let address = SocketAddr::V4(SocketAddrV4::new(instance.private_ip, port));
+fn wait_for_port(host: &Host, port: u16, what: &str, deadline: Instant) -> Result<(), Error> {
+    let address = SocketAddr::V4(SocketAddrV4::new(host.private_ip, port));
     loop {
         match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
             Ok(_) => return Ok(()),
             Err(e) if Instant::now() > deadline => {
                 return Err(format!(
                     "{} is not up after {} s: {what} does not answer ({e}); `lab logs {}` shows its console",
-                    instance.hostname,
+                    host.hostname,
                     UP_WITHIN.as_secs(),
-                    instance.short
+                    host.short
                 )
                 .into());
             }
@@ -201,65 +198,11 @@ fn keep_mounts_private(dir: &Path) -> Result<(), Error> {
     .map_err(|e| format!("cannot make the mounts on {below} private: {e}").into())
 }
 
-/// How far the start has got, for any number of followers.
-#[derive(Default)]
-struct Start {
-    progress: Mutex<StartProgress>,
-    news: Condvar,
-}
-
-#[derive(Default)]
-struct StartProgress {
-    steps: Vec<String>,
-    end: Option<Result<(), String>>,
-}
-
-impl Start {
-    fn step(&self, what: &str) {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.steps.push(what.to_owned());
-        self.news.notify_all();
-    }
-
-    fn end(&self, result: Result<(), String>) {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.end = Some(result);
-        self.news.notify_all();
-    }
-
-    /// Hands every step to `each`, those of the past too, and returns how it ended.
-    fn follow(&self, mut each: impl FnMut(String) -> std::io::Result<()>) -> Result<(), Error> {
-        let mut seen = 0;
-        loop {
-            let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            let progress = self
-                .news
-                .wait_while(progress, |t| t.steps.len() == seen && t.end.is_none())
-                .unwrap_or_else(PoisonError::into_inner);
-            let steps: Vec<String> = progress.steps.iter().skip(seen).cloned().collect();
-            let end = progress.end.clone();
-            drop(progress);
-            seen += steps.len();
-            for step in steps {
-                each(step)?;
-            }
-            if let Some(end) = end {
-                return end.map_err(Into::into);
-            }
-        }
-    }
-}
-
-struct Running {
-    world: Arc<Hypervisor>,
-    ec2: Arc<Ec2>,
-    dhcp: Dhcp,
-}
-
 /// Answers the requests of clients.
 struct ControlServer {
+    site: Site,
     start: Arc<Start>,
-    lab: OnceLock<Running>,
+    lab: OnceLock<Arc<dyn Running>>,
     moments: Mutex<Vec<Moment>>,
 }
 
@@ -285,49 +228,55 @@ impl ControlServer {
         let lab = self.lab.get().ok_or("the lab is still starting")?;
         match request {
             Request::FollowStart => {}
-            Request::Status => return lab.status().map(Reply::Status),
-            Request::Events => {
-                let mut moments = self.moments().clone();
-                moments.extend(lab.world.watch.findings().violations);
-                return Ok(Reply::Events {
-                    ec2: lab.ec2.events(),
-                    lab: moments,
-                });
-            }
-            Request::PowerOff(instance) => {
+            Request::Status => return self.status(&**lab).map(Reply::Status),
+            Request::Events => return Ok(self.events(&**lab)),
+            Request::PowerOff(id) => {
                 // The moment that counts is when the power goes, not when the last process is gone.
-                self.note(format!("power of {instance} cut"));
-                lab.world.power_off(instance)?;
+                self.note(format!("power of {id} cut"));
+                lab.machine(id)?.power_off()?;
             }
-            Request::PowerOn(instance) => {
-                lab.power_on(instance)?;
-                self.note(format!("power of {instance} back"));
+            Request::PowerOn(id) => {
+                lab.power_on(id)?;
+                self.note(format!("power of {id} back"));
             }
-            Request::Partition(instance) => {
-                let instance = known(instance)?;
-                lab.world.vpc.set_partitioned(instance.short, true)?;
-                self.note(format!("{} cut off from the other nodes", instance.id));
+            Request::Freeze(id) => {
+                let machine = lab.machine(id)?;
+                if !machine.is_on() {
+                    return Err(format!("{id} has no power: it can't be frozen").into());
+                }
+                machine.set_frozen(true)?;
+                self.note(format!("{id} frozen"));
+            }
+            Request::Thaw(id) => {
+                lab.machine(id)?.set_frozen(false)?;
+                self.note(format!("{id} goes on"));
+            }
+            Request::Partition(id) => {
+                let host = self.known(id)?;
+                lab.set_partitioned(host.short, true)?;
+                self.note(format!("{} cut off from the other nodes", host.id));
             }
             Request::Heal => {
-                for short in lab.world.vpc.partitioned() {
-                    lab.world.vpc.set_partitioned(&short, false)?;
+                for short in lab.partitioned() {
+                    lab.set_partitioned(&short, false)?;
                 }
                 self.note("all partitions healed".to_owned());
             }
             Request::Inject(injection) => {
-                let number = lab.ec2.inject(injection.clone());
-                let mut faults = lab.ec2.faults();
+                let ec2 = &lab.cloud()?.ec2;
+                let number = ec2.inject(injection.clone());
+                let mut faults = ec2.faults();
                 faults.retain(|fault| fault.number == number);
                 return Ok(Reply::Faults(faults));
             }
             Request::Lease(lease) => {
-                lab.dhcp.set_lease(*lease);
+                lab.cloud()?.dhcp.set_lease(*lease);
                 self.note(format!("DHCP gives {lease:?} from now on"));
             }
-            Request::Faults => return Ok(Reply::Faults(lab.ec2.faults())),
-            Request::ClearFaults(None) => drop(lab.ec2.clear_faults()),
+            Request::Faults => return Ok(Reply::Faults(lab.cloud()?.ec2.faults())),
+            Request::ClearFaults(None) => drop(lab.cloud()?.ec2.clear_faults()),
             Request::ClearFaults(Some(number)) => {
-                if !lab.ec2.clear_fault(*number) {
+                if !lab.cloud()?.ec2.clear_fault(*number) {
                     return Err(
                         format!("there is no fault {number}; `lab fault list` shows them").into(),
                     );
@@ -335,6 +284,51 @@ impl ControlServer {
             }
         }
         Ok(Reply::Done)
+    }
+
+    fn status(&self, lab: &dyn Running) -> Result<Status, Error> {
+        let partitioned = lab.partitioned();
+        let cloud = lab.cloud().ok();
+        let nodes = self
+            .site
+            .hosts()
+            .into_iter()
+            .map(|host| {
+                let machine = lab.machine(host.id)?;
+                Ok(NodeStatus {
+                    id: host.id.to_owned(),
+                    on: machine.is_on(),
+                    partitioned: partitioned.contains(host.short),
+                    frozen: machine.is_frozen(),
+                    metadata_requests: cloud.map_or(0, |c| c.ec2.metadata_requests(host.id)),
+                })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Status {
+            site: self.site,
+            nodes,
+            ec2: cloud.map(|cloud| cloud.ec2.snapshot()),
+            watch: cloud.map(|cloud| cloud.world.watch.findings()),
+        })
+    }
+
+    fn events(&self, lab: &dyn Running) -> Reply {
+        let mut moments = self.moments().clone();
+        let mut events = Vec::new();
+        if let Ok(cloud) = lab.cloud() {
+            moments.extend(cloud.world.watch.findings().violations);
+            events = cloud.ec2.events();
+        }
+        Reply::Events {
+            ec2: events,
+            lab: moments,
+        }
+    }
+
+    fn known(&self, id: &str) -> Result<&'static Host, Error> {
+        self.site
+            .host(id)
+            .ok_or_else(|| format!("no node {id}").into())
     }
 
     fn moments(&self) -> std::sync::MutexGuard<'_, Vec<Moment>> {
@@ -347,57 +341,6 @@ impl ControlServer {
             what,
         });
     }
-}
-
-impl Running {
-    fn status(&self) -> Result<Status, Error> {
-        let partitioned = self.world.vpc.partitioned();
-        let nodes = INSTANCES
-            .iter()
-            .map(|instance| {
-                Ok(NodeStatus {
-                    instance: instance.id.to_owned(),
-                    on: self.world.machine(instance.id)?.is_on(),
-                    partitioned: partitioned.contains(instance.short),
-                    metadata_requests: self.ec2.metadata_requests(instance.id),
-                })
-            })
-            .collect::<Result<_, Error>>()?;
-        Ok(Status {
-            nodes,
-            ec2: self.ec2.snapshot(),
-            watch: self.world.watch.findings(),
-        })
-    }
-
-    /// Powers a node on after a power cut; if EC2 has stopped the instance, EC2 starts it.
-    fn power_on(&self, instance: &str) -> Result<(), Error> {
-        let instance = known(instance)?;
-        let state = self
-            .ec2
-            .snapshot()
-            .instances
-            .into_iter()
-            .find(|i| i.id == instance.id)
-            .map(|i| i.state)
-            .unwrap_or_default();
-        match state.as_str() {
-            "running" => self.world.power_on(instance.id),
-            "stopped" => self
-                .ec2
-                .start_instance(instance.id)
-                .map_err(|e| format!("EC2 does not start {}: {e}", instance.id).into()),
-            other => Err(format!(
-                "EC2 says {} is {other}: wait until it is stopped or running",
-                instance.id
-            )
-            .into()),
-        }
-    }
-}
-
-fn known(instance: &str) -> Result<&'static Instance, Error> {
-    site::instance(instance).ok_or_else(|| format!("no node {instance}").into())
 }
 
 fn send(mut stream: &UnixStream, reply: &Reply) -> std::io::Result<()> {

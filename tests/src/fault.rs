@@ -52,7 +52,7 @@ pub(crate) enum Verb {
 #[derive(Args)]
 pub(crate) struct Scope {
     /// Only at this node; may be given again
-    #[arg(long, value_name = "NODE", value_parser = super::node)]
+    #[arg(long, value_name = "NODE", value_parser = super::instance)]
     node: Vec<&'static Instance>,
     /// End by itself after a while: 500ms, 90s, 10m
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "times")]

@@ -14,7 +14,7 @@ use crate::node::container::{ContainerNode, Parts};
 use crate::node::kernel::disk::kernel_disk;
 use crate::node::kernel::{self, KernelMachine};
 use crate::progress::Silent;
-use crate::site::{self, INSTANCES, Instance};
+use crate::site::{self, Host, INSTANCES, Instance};
 use crate::volume;
 use crate::vpc::{self, Vpc};
 use crate::watch::Watch;
@@ -60,8 +60,10 @@ impl Hypervisor {
                 .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;
             if kernel.contains(&instance) {
                 let node = KernelMachine::new(kernel::Parts {
-                    instance,
-                    base: kernel_disk(image, &Silent)?,
+                    host: &instance.host,
+                    tap: vpc::add_tap(instance)?,
+                    data: None,
+                    base: kernel_disk(image, None, &Silent)?,
                     disk,
                     group: cgroup.child(instance.short)?,
                     on_guest_off: tell(model),
@@ -70,9 +72,9 @@ impl Hypervisor {
                 continue;
             }
             vpc::add_cable(instance)?;
-            crate::pbx::copy_docker_data(&disk.join("docker"))?;
+            crate::pbx::copy_docker_data(image, &disk.join("docker"))?;
             let node = ContainerNode::new(Parts {
-                instance,
+                host: &instance.host,
                 image: image.clone(),
                 disk,
                 cgroup: cgroup.clone(),
@@ -112,11 +114,11 @@ impl Hypervisor {
 }
 
 /// Tells the model that a guest has powered itself off.
-fn tell(model: &Model) -> Box<dyn Fn(&'static Instance) + Send + Sync> {
+fn tell(model: &Model) -> Box<dyn Fn(&'static Host) + Send + Sync> {
     let model = Arc::clone(model);
-    Box::new(move |instance| {
+    Box::new(move |host| {
         if let Some(ec2) = model.get().and_then(Weak::upgrade) {
-            ec2.guest_powered_off(instance.id);
+            ec2.guest_powered_off(host.id);
         }
     })
 }

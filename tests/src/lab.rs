@@ -18,7 +18,7 @@ use crate::ec2::{ActiveFault, Event, Injection};
 use crate::image::{self, Image, check};
 use crate::node::kernel::disk::kernel_disk;
 use crate::progress::Progress;
-use crate::site::Instance;
+use crate::site::{Host, Site};
 use crate::world::Error;
 use crate::{cgroup, name, paths, remains, run, ssh};
 
@@ -32,6 +32,9 @@ const TEST_LABS: [&str; 2] = ["test1", "test2"];
 /// How long [`turn`] waits. Tests of whole clusters take minutes, and many may be waiting.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// The environment variable that names [`Options::drbd_modules`], if the options do not.
+const DRBD_MODULES: &str = "PORTSIP_HA_DRBD_MODULES";
+
 /// What kind of lab.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -39,11 +42,31 @@ pub struct Options {
     pub kernel: Vec<String>,
     /// EC2's transitions take moments instead of as long as on EC2.
     pub fast: bool,
+    /// Which site. A LAN's nodes all have a kernel of their own, and there is no EC2.
+    pub site: Site,
+    /// The modules of a LAN's kernels, if not those of the package `user-mode-linux`, whose DRBD is 8.4: a whole
+    /// directory of modules, on which depmod has run.
+    pub drbd_modules: Option<PathBuf>,
+}
+
+impl Options {
+    /// With what the environment says; paths as the lab's process, which has another working directory, needs them.
+    fn complete(mut self) -> Result<Self, Error> {
+        if self.site == Site::Lan {
+            self.drbd_modules = self
+                .drbd_modules
+                .or_else(|| std::env::var_os(DRBD_MODULES).map(PathBuf::from))
+                .map(std::path::absolute)
+                .transpose()?;
+        }
+        Ok(self)
+    }
 }
 
 /// A lab that is up.
 #[derive(Debug, Clone)]
 pub struct Lab {
+    site: Site,
     image: Image,
 }
 
@@ -65,10 +88,11 @@ impl Lab {
             )
             .into());
         }
-        let image = image::node_image(progress)?;
-        crate::pbx::docker_data()?;
-        if !options.kernel.is_empty() {
-            kernel_disk(&image, progress)?;
+        let options = &options.clone().complete()?;
+        let image = image::node_image(options.site, progress)?;
+        crate::pbx::docker_data(&image)?;
+        if options.site == Site::Lan || !options.kernel.is_empty() {
+            kernel_disk(&image, options.drbd_modules.as_deref(), progress)?;
         }
         if remains::exist() {
             progress.step("removing what an earlier lab left");
@@ -83,7 +107,15 @@ impl Lab {
             });
         }
         progress.finish();
-        Ok(Self { image })
+        Ok(Self {
+            site: options.site,
+            image,
+        })
+    }
+
+    /// Which site it is.
+    pub fn site(&self) -> Site {
+        self.site
     }
 
     /// The lab that is up.
@@ -91,7 +123,7 @@ impl Lab {
     /// # Errors
     /// None is, or its process has died.
     pub fn connect() -> Result<Self, Error> {
-        control::ask(&Request::Status)?;
+        let site = ask_for_status()?.site;
         let image = paths::noted("image").ok_or_else(|| {
             format!(
                 "the lab has not noted its image in {}; is it of the same build as this command?",
@@ -99,6 +131,7 @@ impl Lab {
             )
         })?;
         Ok(Self {
+            site,
             image: Image::at(image),
         })
     }
@@ -116,7 +149,7 @@ impl Lab {
     ///
     /// # Errors
     /// It has not ended after `limit`. A node that cannot be reached gives exit status 255.
-    pub fn ssh(&self, node: &Instance, script: &str, limit: Duration) -> Result<Output, Error> {
+    pub fn ssh(&self, node: &Host, script: &str, limit: Duration) -> Result<Output, Error> {
         ssh::run(&self.image, node, script, limit)
     }
 
@@ -124,13 +157,13 @@ impl Lab {
     ///
     /// # Errors
     /// The node refuses or cannot be reached.
-    pub fn copy_to(&self, node: &Instance, local: &Path, remote: &Path) -> Result<(), Error> {
+    pub fn copy_to(&self, node: &Host, local: &Path, remote: &Path) -> Result<(), Error> {
         ssh::copy_to(&self.image, node, local, remote, COPY_WITHIN)
     }
 
     /// A command that opens a shell on a node, or runs `command` there with this process's stdin
     /// and stdout.
-    pub fn session(&self, node: &Instance, command: &[String]) -> Command {
+    pub fn session(&self, node: &Host, command: &[String]) -> Command {
         ssh::session(&self.image, node, command)
     }
 
@@ -138,7 +171,7 @@ impl Lab {
     ///
     /// # Errors
     /// Some process of the node does not die.
-    pub fn power_off(&self, node: &Instance) -> Result<(), Error> {
+    pub fn power_off(&self, node: &Host) -> Result<(), Error> {
         let result = done(&Request::PowerOff(node.id.to_owned()));
         ssh::close_connection(node);
         result
@@ -149,17 +182,33 @@ impl Lab {
     ///
     /// # Errors
     /// It has power, or is on its way to another state.
-    pub fn power_on(&self, node: &Instance) -> Result<(), Error> {
+    pub fn power_on(&self, node: &Host) -> Result<(), Error> {
         ssh::close_connection(node);
         done(&Request::PowerOn(node.id.to_owned()))
     }
 
-    /// Lets no packet pass between this node and the others; EC2, metadata and clients reach it.
+    /// Lets no packet pass between this node and the others; EC2, metadata and clients reach it, on a LAN the router.
     ///
     /// # Errors
     /// The lab's process cannot change the VPC.
-    pub fn partition(&self, node: &Instance) -> Result<(), Error> {
+    pub fn partition(&self, node: &Host) -> Result<(), Error> {
         done(&Request::Partition(node.id.to_owned()))
+    }
+
+    /// Stops a node as it is, as a hypervisor that hangs does; its clock goes on.
+    ///
+    /// # Errors
+    /// It has no power.
+    pub fn freeze(&self, node: &Host) -> Result<(), Error> {
+        done(&Request::Freeze(node.id.to_owned()))
+    }
+
+    /// Lets a node that was frozen go on.
+    ///
+    /// # Errors
+    /// The kernel of this machine refuses.
+    pub fn thaw(&self, node: &Host) -> Result<(), Error> {
+        done(&Request::Thaw(node.id.to_owned()))
     }
 
     /// Ends every partition.
@@ -213,10 +262,7 @@ impl Lab {
     /// # Errors
     /// The lab's process has died.
     pub fn status(&self) -> Result<Status, Error> {
-        match control::ask(&Request::Status)? {
-            Reply::Status(status) => Ok(status),
-            other => Err(unexpected(&other)),
-        }
+        ask_for_status()
     }
 
     /// What happened in EC2 since the start.
@@ -318,6 +364,13 @@ fn take(name: &str) -> Result<Option<Turn>, Error> {
         Ok(held) => Ok(Some(Turn { _held: held })),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
         Err((_, e)) => Err(format!("cannot lock {}: {e}", path.display()).into()),
+    }
+}
+
+fn ask_for_status() -> Result<Status, Error> {
+    match control::ask(&Request::Status)? {
+        Reply::Status(status) => Ok(status),
+        other => Err(unexpected(&other)),
     }
 }
 

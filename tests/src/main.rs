@@ -1,6 +1,7 @@
 //! `lab`: the command for people. What it does is in the library; here is how it is said.
 
 mod fault;
+mod status;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -9,10 +10,10 @@ use std::time::SystemTime;
 use clap::{Parser, Subcommand};
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress as _, Stderr};
-use lab::site::{self, INSTANCES, Instance};
+use lab::site::{self, Host, INSTANCES, Instance, Site};
 use lab::world::Error;
 use lab::{bench, demo};
-use lab::{control, daemon, image, netns, paths};
+use lab::{daemon, image, netns, paths};
 
 /// Three EC2 instances on this machine: a model of EC2, a VPC, and real nodes.
 #[derive(Parser)]
@@ -29,8 +30,15 @@ struct Args {
 enum Verb {
     /// Start three nodes; the first time builds their image
     Up {
+        /// Three machines of a LAN with kernels of their own and a disk each, instead of EC2 instances
+        #[arg(long, conflicts_with_all = ["kernel", "fast"])]
+        lan: bool,
+        /// The modules of the LAN's kernels: a whole directory of modules, with DRBD 9 in it. [default:
+        /// $PORTSIP_HA_DRBD_MODULES, or those of the package user-mode-linux, with DRBD 8.4]
+        #[arg(long, value_name = "DIR", requires = "lan")]
+        drbd_modules: Option<PathBuf>,
         /// A node that gets a kernel of its own (slower; needed for DRBD, SBD, lost writes)
-        #[arg(long, value_name = "NODE", value_parser = node)]
+        #[arg(long, value_name = "NODE", value_parser = instance)]
         kernel: Vec<&'static Instance>,
         /// EC2's transitions take moments instead of as long as on EC2
         #[arg(long)]
@@ -55,42 +63,38 @@ enum Verb {
     Status,
     /// A shell on a node, or one command
     Ssh {
-        /// n1, ip-172-31-16-133 or i-08807c762627239b8
-        #[arg(value_parser = node)]
-        node: &'static Instance,
+        /// n1, or its host name (ip-172-31-16-133, pbx01), or its id (i-08807c762627239b8)
+        node: String,
         /// The command
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
     /// Take a node's power away; EC2 still says that it is running
-    PowerOff {
-        #[arg(value_parser = node)]
-        node: &'static Instance,
-    },
+    PowerOff { node: String },
     /// Give it back, or start the instance if EC2 has stopped it
-    PowerOn {
-        #[arg(value_parser = node)]
-        node: &'static Instance,
-    },
+    PowerOn { node: String },
     /// Let no packet pass between a node and the others
-    Partition {
-        #[arg(value_parser = node)]
-        node: &'static Instance,
-    },
+    Partition { node: String },
     /// End every partition
     Heal,
+    /// Stop a node as it is, as a hypervisor that hangs does
+    Freeze { node: String },
+    /// Let it go on
+    Thaw { node: String },
     /// Have something go wrong in EC2, with volumes or in the metadata service
     #[command(subcommand)]
     Fault(fault::Verb),
     /// What happened since the start
     Events,
     /// A node's console
-    Logs {
-        #[arg(value_parser = node)]
-        node: &'static Instance,
-    },
+    Logs { node: String },
     /// Run a command as a client on the Internet
     ExecInet {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Run a command at the router of the LAN
+    ExecLan {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
@@ -107,11 +111,20 @@ enum Verb {
     Serve { options: String },
 }
 
-fn node(name: &str) -> Result<&'static Instance, String> {
-    site::instance(name).ok_or_else(|| {
-        let names: Vec<&str> = INSTANCES.iter().map(|i| i.short).collect();
-        format!("the nodes are {}", names.join(", "))
-    })
+fn instance(name: &str) -> Result<&'static Instance, String> {
+    site::instance(name).ok_or_else(|| nodes_of(Site::Ec2))
+}
+
+/// The node of a lab's site that a person means.
+fn node(lab: &Lab, name: &str) -> Result<&'static Host, Error> {
+    let site = lab.site();
+    site.host(name)
+        .ok_or_else(|| format!("there is no node {name}: {}", nodes_of(site)).into())
+}
+
+fn nodes_of(site: Site) -> String {
+    let names = site.hosts().map(|host| host.short);
+    format!("the nodes are {}", names.join(", "))
 }
 
 fn main() -> ExitCode {
@@ -128,10 +141,17 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<ExitCode, Error> {
     match verb {
-        Verb::Up { kernel, fast } => {
+        Verb::Up {
+            lan,
+            drbd_modules,
+            kernel,
+            fast,
+        } => {
             let options = Options {
                 kernel: kernel.iter().map(|i| i.short.to_owned()).collect(),
                 fast,
+                site: if lan { Site::Lan } else { Site::Ec2 },
+                drbd_modules,
             };
             let _own = lab::lab::own()?;
             return interruptible(move || {
@@ -152,8 +172,8 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         Verb::Down => Lab::down()?,
         Verb::Status => {
             let now = Lab::connect()?.status()?;
-            let violations = now.watch.faults();
-            print!("{}", status(now));
+            let violations = now.violations();
+            print!("{}", status::text(&now));
             for violation in &violations {
                 println!("VIOLATION: {violation}");
             }
@@ -161,21 +181,35 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Verb::Ssh { node, command } => return replace_by(Lab::connect()?.session(node, &command)),
-        Verb::PowerOff { node } => Lab::connect()?.power_off(node)?,
-        Verb::PowerOn { node } => Lab::connect()?.power_on(node)?,
-        Verb::Partition { node } => Lab::connect()?.partition(node)?,
+        Verb::Ssh {
+            node: name,
+            command,
+        } => {
+            let lab = Lab::connect()?;
+            return replace_by(lab.session(node(&lab, &name)?, &command));
+        }
+        Verb::PowerOff { node } => with(&node, Lab::power_off)?,
+        Verb::PowerOn { node } => with(&node, Lab::power_on)?,
+        Verb::Partition { node } => with(&node, Lab::partition)?,
+        Verb::Freeze { node } => with(&node, Lab::freeze)?,
+        Verb::Thaw { node } => with(&node, Lab::thaw)?,
         Verb::Heal => Lab::connect()?.heal()?,
         Verb::Fault(verb) => fault::run(&Lab::connect()?, verb)?,
         Verb::Events => print!("{}", events(&Lab::connect()?)?),
-        Verb::Logs { node } => {
+        Verb::Logs { node: name } => {
+            // The lab's process may have died.
+            let host = [Site::Ec2, Site::Lan]
+                .into_iter()
+                .find_map(|site| site.host(&name))
+                .ok_or_else(|| format!("there is no node {name}: {}", nodes_of(Site::Ec2)))?;
             let disks = paths::noted("disks").unwrap_or_else(paths::disks);
-            let path = disks.join(node.short).join("console.log");
+            let path = disks.join(host.short).join("console.log");
             let text = std::fs::read_to_string(&path)
                 .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
             print!("{text}");
         }
         Verb::ExecInet { command } => return replace_by(inside(&netns::internet(), &command)),
+        Verb::ExecLan { command } => return replace_by(inside(&netns::lan(), &command)),
         Verb::ExecVpc { command } => return replace_by(inside(&netns::vpc(), &command)),
         Verb::Image => {
             println!("{}", image::node_rootfs()?.display());
@@ -204,6 +238,12 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does something to one node of the lab that is up.
+fn with(name: &str, act: impl Fn(&Lab, &Host) -> Result<(), Error>) -> Result<(), Error> {
+    let lab = Lab::connect()?;
+    act(&lab, node(&lab, name)?)
 }
 
 /// Does `work`; Ctrl-C meanwhile leaves nothing of the lab behind.
@@ -329,75 +369,6 @@ fn replace_by(mut command: Command) -> Result<ExitCode, Error> {
         command.get_program().to_string_lossy()
     )
     .into())
-}
-
-fn status(now: control::Status) -> String {
-    let control::Status { nodes, ec2, .. } = now;
-    let mut text = format!(
-        "{:<5}{:<18}{:<21}{:<7}{:<15}ADDRESSES\n",
-        "NODE", "HOST NAME", "INSTANCE", "POWER", "EC2 SAYS"
-    );
-    let short = |id: &str| site::instance(id).map_or_else(|| id.to_owned(), |i| i.short.to_owned());
-    for node in nodes {
-        let Some(instance) = site::instance(&node.instance) else {
-            continue;
-        };
-        let known = ec2.instances.iter().find(|i| i.id == instance.id);
-        let addresses: Vec<String> = known
-            .map(|i| {
-                i.private
-                    .iter()
-                    .chain(&i.public)
-                    .map(ToString::to_string)
-                    .collect()
-            })
-            .unwrap_or_default();
-        text.push_str(&format!(
-            "{:<5}{:<18}{:<21}{:<7}{:<15}{}{}\n",
-            instance.short,
-            instance.hostname,
-            instance.id,
-            if node.on { "on" } else { "off" },
-            known.map_or("unknown", |i| i.state.as_str()),
-            addresses.join(" "),
-            if node.partitioned { "  CUT OFF" } else { "" },
-        ));
-    }
-    for volume in &ec2.volumes {
-        let holder = match &volume.holder {
-            Some(holder) => format!(
-                "{} at {} as {}",
-                holder.state,
-                short(&holder.instance),
-                holder.device
-            ),
-            None => "held by nobody".to_owned(),
-        };
-        text.push_str(&format!(
-            "volume {}: {}, {holder}\n",
-            volume.id, volume.state
-        ));
-    }
-    text.push_str(&format!(
-        "virtual address {}: {}\n",
-        site::VIP,
-        ec2.vip
-            .as_deref()
-            .map_or("assigned to nobody".to_owned(), |id| format!(
-                "assigned to {}",
-                short(id)
-            ))
-    ));
-    text.push_str(&format!(
-        "Elastic IP {}: {}\n",
-        site::EIP,
-        match (ec2.eip, ec2.eip_instance.as_deref()) {
-            (Some(private), Some(id)) => format!("leads to {private} of {}", short(id)),
-            (Some(private), None) => format!("leads to {private} of nobody"),
-            (None, _) => "leads nowhere".to_owned(),
-        }
-    ));
-    text
 }
 
 fn events(lab: &Lab) -> Result<String, Error> {

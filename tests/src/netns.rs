@@ -13,6 +13,11 @@ pub fn vpc() -> String {
     format!("{}vpc", prefix())
 }
 
+/// The LAN and its router.
+pub fn lan() -> String {
+    format!("{}lan", prefix())
+}
+
 /// The Internet: clients.
 pub fn internet() -> String {
     format!("{}inet", prefix())
@@ -116,4 +121,27 @@ pub fn in_namespace<T: Send>(
 /// One of the lines failed; with the line.
 pub fn ip_batch(namespace: &str, lines: &str) -> Result<(), Error> {
     run::run_with_input("ip", &["-n", namespace, "-batch", "-"], lines).map(drop)
+}
+
+/// Writes a parameter of the kernel (`net/ipv4/ip_forward`), of the calling thread's namespace.
+///
+/// # Errors
+/// There is none of that name. A kernel without IPv6 has nothing to switch off.
+pub fn set_parameter(key: &str, value: &str) -> Result<(), Error> {
+    let path = Path::new("/proc/sys").join(key);
+    match fs::write(&path, value) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && key.starts_with("net/ipv6") => Ok(()),
+        result => result.map_err(|e| format!("cannot write {}: {e}", path.display()).into()),
+    }
+}
+
+/// Replaces packet filters inside a namespace.
+///
+/// # Errors
+/// `nft` refuses the rules; with the rules.
+pub fn nft(namespace: &str, rules: &str) -> Result<(), Error> {
+    // A child has the namespace of the thread that starts it, and the caller may be anywhere.
+    in_namespace(namespace, || {
+        run::run_with_input("nft", &["-f", "-"], rules).map(drop)
+    })
 }

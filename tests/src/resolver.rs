@@ -1,12 +1,12 @@
-//! The VPC's resolver: dnsmasq at the VPC's base address plus two, which knows the instances' private
-//! names and EC2's, and nothing else.
+//! The site's resolver, dnsmasq, which knows the machines' names and, on EC2, EC2's, and nothing else. A VPC's
+//! is at the VPC's base address plus two, a LAN's is its router.
 //!
 //! Source: Amazon VPC User Guide, "Understanding Amazon DNS" (the VPC's base plus two, and
 //! 169.254.169.253), "DNS attributes for your VPC" (the names).
 
 use std::process::{Command, Stdio};
 
-use crate::site::{self, INSTANCES};
+use crate::site::{self, Site, lan};
 use crate::world::Error;
 
 /// Starts it in this process's network namespace and control group, which ends it. Its addresses
@@ -14,7 +14,11 @@ use crate::world::Error;
 ///
 /// # Errors
 /// dnsmasq is missing.
-pub fn serve() -> Result<(), Error> {
+pub fn serve(site: Site) -> Result<(), Error> {
+    let addresses = match site {
+        Site::Ec2 => site::RESOLVERS.to_vec(),
+        Site::Lan => vec![lan::ROUTER],
+    };
     let mut command = Command::new("dnsmasq");
     command
         .args([
@@ -30,14 +34,16 @@ pub fn serve() -> Result<(), Error> {
             "--address=/#/",
         ])
         .args(
-            site::RESOLVERS
+            addresses
                 .iter()
                 .map(|address| format!("--listen-address={address}")),
-        )
-        .arg(record(site::EC2_ENDPOINT, site::EC2_ADDRESS));
-    for instance in &INSTANCES {
-        let name = format!("{}.{}", instance.hostname, site::DOMAIN);
-        command.arg(record(&name, instance.private_ip));
+        );
+    if site == Site::Ec2 {
+        command.arg(record(site::EC2_ENDPOINT, site::EC2_ADDRESS));
+    }
+    for host in site.hosts() {
+        let name = format!("{}.{}", host.hostname, site.domain());
+        command.arg(record(&name, host.private_ip));
     }
     let mut child = command
         .stdin(Stdio::null())

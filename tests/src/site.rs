@@ -1,53 +1,156 @@
-//! The one site that the lab builds: the names, ids and addresses of the vendor's guide.
+//! The two sites that the lab builds, one for each of the vendor's systems, with the names, ids and
+//! addresses of the vendor's guide. What is here belongs to the site on EC2; what the LAN has is in `lan`.
+
+pub mod lan;
 
 use std::net::Ipv4Addr;
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use crate::netns;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Site {
+    /// Three EC2 instances with an EBS volume and an Elastic IP.
+    #[default]
+    Ec2,
+    /// Three machines of a LAN with a disk each.
+    Lan,
+}
+
+impl Site {
+    /// Its three machines.
+    pub fn hosts(self) -> [&'static Host; 3] {
+        match self {
+            Self::Ec2 => INSTANCES.each_ref().map(|instance| &instance.host),
+            Self::Lan => lan::HOSTS.each_ref(),
+        }
+    }
+
+    /// The machine that a person means by `n1`, its host name or its id.
+    pub fn host(self, name: &str) -> Option<&'static Host> {
+        self.hosts()
+            .into_iter()
+            .find(|host| [host.short, host.hostname, host.id].contains(&name))
+    }
+
+    /// The user that an operator logs in as. root does not log in.
+    pub fn user(self) -> &'static str {
+        match self {
+            // cloud-init makes it on an instance.
+            Self::Ec2 => "ubuntu",
+            Self::Lan => lan::USER,
+        }
+    }
+
+    /// The password that sudo asks this user for, if it asks.
+    pub fn sudo_password(self) -> Option<&'static str> {
+        match self {
+            Self::Ec2 => None,
+            Self::Lan => Some(lan::PASSWORD),
+        }
+    }
+
+    /// The network namespace that has the nodes' network: from it, every node can be reached.
+    pub fn namespace(self) -> String {
+        match self {
+            Self::Ec2 => netns::vpc(),
+            Self::Lan => netns::lan(),
+        }
+    }
+
+    /// What a node's only interface is called there.
+    pub fn interface(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ens5",
+            Self::Lan => lan::INTERFACE,
+        }
+    }
+
+    /// The domain of the machines' names.
+    pub fn domain(self) -> &'static str {
+        match self {
+            Self::Ec2 => DOMAIN,
+            Self::Lan => lan::DOMAIN,
+        }
+    }
+}
+
+/// One machine of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Host {
+    /// Its site.
+    pub site: Site,
+    /// What people type: `n1`.
+    pub short: &'static str,
+    /// Its host name, which is also the cluster's node name.
+    pub hostname: &'static str,
+    /// What tells it from all other machines: the id of an instance, the host name on a LAN.
+    pub id: &'static str,
+    /// MAC address of its interface, as the metadata service spells it.
+    pub mac: &'static str,
+    /// Its own address; on EC2 the primary private one.
+    pub private_ip: Ipv4Addr,
+}
 
 /// One EC2 instance of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instance {
-    /// What people type: `n1`.
-    pub short: &'static str,
-    /// The host name EC2 gives it, which is also the cluster's node name.
-    pub hostname: &'static str,
-    /// Instance id.
-    pub id: &'static str,
+    /// The machine; an instance is one.
+    pub host: Host,
     /// Network interface id.
     pub eni: &'static str,
-    /// MAC address of the interface, as the metadata service spells it.
-    pub mac: &'static str,
-    /// Primary private address.
-    pub private_ip: Ipv4Addr,
     /// Public address that EC2 gave the instance at launch.
     pub public_ip: Ipv4Addr,
 }
 
+impl Deref for Instance {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.host
+    }
+}
+
 /// The three nodes.
-pub const INSTANCES: [Instance; 3] = [
+pub static INSTANCES: [Instance; 3] = [
     Instance {
-        short: "n1",
-        hostname: "ip-172-31-16-133",
-        id: "i-08807c762627239b8",
+        host: Host {
+            site: Site::Ec2,
+            short: "n1",
+            hostname: "ip-172-31-16-133",
+            id: "i-08807c762627239b8",
+            mac: "06:1f:3c:5e:7b:01",
+            private_ip: Ipv4Addr::new(172, 31, 16, 133),
+        },
         eni: "eni-0a1f3c5e7b9d2f401",
-        mac: "06:1f:3c:5e:7b:01",
-        private_ip: Ipv4Addr::new(172, 31, 16, 133),
         public_ip: Ipv4Addr::new(54, 183, 20, 133),
     },
     Instance {
-        short: "n2",
-        hostname: "ip-172-31-16-134",
-        id: "i-03411641c37513049",
+        host: Host {
+            site: Site::Ec2,
+            short: "n2",
+            hostname: "ip-172-31-16-134",
+            id: "i-03411641c37513049",
+            mac: "06:1f:3c:5e:7b:02",
+            private_ip: Ipv4Addr::new(172, 31, 16, 134),
+        },
         eni: "eni-0a1f3c5e7b9d2f402",
-        mac: "06:1f:3c:5e:7b:02",
-        private_ip: Ipv4Addr::new(172, 31, 16, 134),
         public_ip: Ipv4Addr::new(54, 183, 20, 134),
     },
     Instance {
-        short: "n3",
-        hostname: "ip-172-31-16-135",
-        id: "i-0c301db1a53ae3a4b",
+        host: Host {
+            site: Site::Ec2,
+            short: "n3",
+            hostname: "ip-172-31-16-135",
+            id: "i-0c301db1a53ae3a4b",
+            mac: "06:1f:3c:5e:7b:03",
+            private_ip: Ipv4Addr::new(172, 31, 16, 135),
+        },
         eni: "eni-0a1f3c5e7b9d2f403",
-        mac: "06:1f:3c:5e:7b:03",
-        private_ip: Ipv4Addr::new(172, 31, 16, 135),
         public_ip: Ipv4Addr::new(54, 183, 20, 135),
     },
 ];

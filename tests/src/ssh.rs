@@ -1,19 +1,17 @@
-//! Commands on nodes and files to nodes: the system's ssh, from inside the VPC, as the user that an
-//! operator has there, who becomes root by sudo. One connection per node, which later commands reuse.
+//! Commands on nodes and files to nodes: the system's ssh, from inside the site's network, as the user that
+//! an operator has there, who becomes root by sudo. One connection per node, which later commands reuse.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::image::Image;
-use crate::site::Instance;
+use crate::site::{Host, Site};
 use crate::world::Error;
 use crate::{netns, paths};
-
-/// The user that cloud-init makes on an instance. root does not log in.
-pub const USER: &str = "ubuntu";
 
 /// Exit status of `timeout` when the time was over.
 const TIMED_OUT: i32 = 124;
@@ -23,13 +21,13 @@ const TIMED_OUT: i32 = 124;
 /// # Errors
 /// It has not ended after `limit`, or ssh cannot be run here. A node that cannot be reached is an
 /// [`Output`] with status 255.
-pub fn run(image: &Image, node: &Instance, script: &str, limit: Duration) -> Result<Output, Error> {
-    let mut command = in_vpc(Some(limit));
+pub fn run(image: &Image, node: &Host, script: &str, limit: Duration) -> Result<Output, Error> {
+    let mut command = inside(node, Some(limit));
     command
         .arg("ssh")
         .args(options(image))
-        .arg(format!("{USER}@{}", node.private_ip))
-        .arg(as_root(script));
+        .arg(login(node))
+        .arg(as_root(node.site, script));
     finish(command, node, script, limit)
 }
 
@@ -39,20 +37,21 @@ pub fn run(image: &Image, node: &Instance, script: &str, limit: Duration) -> Res
 /// The node refuses, or it has taken longer than `limit`.
 pub fn copy_to(
     image: &Image,
-    node: &Instance,
+    node: &Host,
     local: &Path,
     remote: &Path,
     limit: Duration,
 ) -> Result<(), Error> {
     static COPIES: AtomicU64 = AtomicU64::new(0);
     let number = COPIES.fetch_add(1, Ordering::Relaxed);
-    let incoming = format!("/home/{USER}/incoming-{}-{number}", std::process::id());
-    let mut command = in_vpc(Some(limit));
+    let user = node.site.user();
+    let incoming = format!("/home/{user}/incoming-{}-{number}", std::process::id());
+    let mut command = inside(node, Some(limit));
     command
         .args(["scp", "-q", "-r", "-p"])
         .args(options(image))
         .arg(local)
-        .arg(format!("{USER}@{}:{incoming}", node.private_ip));
+        .arg(format!("{}:{incoming}", login(node)));
     let remote = remote.display();
     let what = format!("copying {} to {remote}", local.display());
     let mut output = finish(command, node, &what, limit)?;
@@ -73,30 +72,40 @@ pub fn copy_to(
     .into())
 }
 
-/// A script for root, as a command line for the user's shell.
-pub fn as_root(script: &str) -> String {
-    format!("sudo -n bash -c '{}'", script.replace('\'', r"'\''"))
+/// A script for root, as a command line for the shell of the site's user. Where sudo asks for a password, it
+/// reads the password, and nothing else, from its input.
+pub fn as_root(site: Site, script: &str) -> String {
+    let script = script.replace('\'', r"'\''");
+    match site.sudo_password() {
+        None => format!("sudo -n bash -c '{script}'"),
+        Some(_) => format!("sudo -k -S -p '' bash -c 'exec </dev/null\n{script}'"),
+    }
+}
+
+fn login(node: &Host) -> String {
+    format!("{}@{}", node.site.user(), node.private_ip)
 }
 
 /// An ssh session for a person, or a command with this process's own stdin and stdout.
-pub fn session(image: &Image, node: &Instance, command: &[String]) -> Command {
-    let mut ssh = in_vpc(None);
+pub fn session(image: &Image, node: &Host, command: &[String]) -> Command {
+    let mut ssh = inside(node, None);
     ssh.arg("ssh").args(options(image));
-    if command.is_empty() {
+    // A command may ask for something, as sudo does for a password.
+    if command.is_empty() || (std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         ssh.arg("-t");
     }
-    ssh.arg(format!("{USER}@{}", node.private_ip)).args(command);
+    ssh.arg(login(node)).args(command);
     ssh
 }
 
 /// Closes the connection to a node. Without this, a dead connection is noticed only seconds later.
-pub fn close_connection(node: &Instance) {
+pub fn close_connection(node: &Host) {
     let _ = std::fs::remove_file(paths::state(&format!("ssh-{}", node.private_ip)));
 }
 
-fn in_vpc(limit: Option<Duration>) -> Command {
+fn inside(node: &Host, limit: Option<Duration>) -> Command {
     let mut enter = OsString::from("--net=");
-    enter.push(netns::path(&netns::vpc()));
+    enter.push(netns::path(&node.site.namespace()));
     match limit {
         None => {
             let mut command = Command::new("nsenter");
@@ -147,16 +156,20 @@ fn options(image: &Image) -> Vec<OsString> {
     options
 }
 
-fn finish(
-    mut command: Command,
-    node: &Instance,
-    what: &str,
-    limit: Duration,
-) -> Result<Output, Error> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
+fn finish(mut command: Command, node: &Host, what: &str, limit: Duration) -> Result<Output, Error> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .map_err(|e| format!("cannot run ssh: {e}; `lab check` says what to install"))?;
+    if let Some(mut stdin) = child.stdin.take()
+        && let Some(password) = node.site.sudo_password()
+    {
+        // A command that ends before it has read this says why.
+        let _ = writeln!(stdin, "{password}");
+    }
+    let output = child.wait_with_output()?;
     if output.status.code() == Some(TIMED_OUT) {
         return Err(format!(
             "{} has not ended after {} s: {what}",

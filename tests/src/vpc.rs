@@ -4,14 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::netns;
-use crate::run;
-use crate::site::{self, INSTANCES, Instance};
+use crate::site::{self, Host, INSTANCES, Instance};
+use crate::tap::Tap;
 use crate::world::{Error, Network};
 
 /// The address of the metadata service.
@@ -25,12 +23,12 @@ const GATEWAY: &str = "igw";
 const GATEWAY_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
 /// The device in the VPC's namespace behind which a node sits: `vpc-n1`.
-pub fn port(instance: &Instance) -> String {
+pub fn port(instance: &Host) -> String {
     format!("vpc-{}", instance.short)
 }
 
 /// The other end of a container node's cable while the node has no power.
-fn plug(instance: &Instance) -> String {
+fn plug(instance: &Host) -> String {
     format!("plug-{}", instance.short)
 }
 
@@ -52,7 +50,7 @@ pub fn build() -> Result<(), Error> {
             ("net/ipv4/conf/all/send_redirects", "0"),
             ("net/ipv4/conf/default/send_redirects", "0"),
         ] {
-            set_kernel_parameter(key, value)?;
+            netns::set_parameter(key, value)?;
         }
         Ok(())
     })?;
@@ -90,18 +88,25 @@ pub fn build() -> Result<(), Error> {
     )
 }
 
-/// Makes a device of the VPC's namespace a port of the VPC. The device exists: one end of a veth
-/// pair for a container node, a tap device for a kernel node.
+/// Makes the port of a kernel node.
 ///
 /// # Errors
-/// There is no such device.
-pub fn add_port(device: &str) -> Result<(), Error> {
+/// The port exists.
+pub fn add_tap(instance: &Instance) -> Result<Tap, Error> {
+    let tap = Tap::add(netns::vpc(), port(instance))?;
+    add_port(&tap.device)?;
+    Ok(tap)
+}
+
+/// Makes a device of the VPC's namespace a port of the VPC. The device exists: one end of a veth
+/// pair for a container node, a tap device for a kernel node.
+fn add_port(device: &str) -> Result<(), Error> {
     netns::in_namespace(&netns::vpc(), || {
-        set_kernel_parameter(&format!("net/ipv4/conf/{device}/rp_filter"), "0")?;
-        set_kernel_parameter(&format!("net/ipv4/conf/{device}/send_redirects"), "0")?;
-        set_kernel_parameter(&format!("net/ipv4/conf/{device}/proxy_arp"), "1")?;
+        netns::set_parameter(&format!("net/ipv4/conf/{device}/rp_filter"), "0")?;
+        netns::set_parameter(&format!("net/ipv4/conf/{device}/send_redirects"), "0")?;
+        netns::set_parameter(&format!("net/ipv4/conf/{device}/proxy_arp"), "1")?;
         // By default the router would wait up to 0.8 s before it answers for another.
-        set_kernel_parameter(&format!("net/ipv4/neigh/{device}/proxy_delay"), "0")
+        netns::set_parameter(&format!("net/ipv4/neigh/{device}/proxy_delay"), "0")
     })?;
     netns::ip_batch(&netns::vpc(), &format!("link set {device} mtu {MTU} up\n"))
 }
@@ -127,7 +132,7 @@ pub fn add_cable(instance: &Instance) -> Result<(), Error> {
 ///
 /// # Errors
 /// `ip` fails.
-pub fn plug_in(instance: &Instance) -> Result<(), Error> {
+pub fn plug_in(instance: &Host) -> Result<(), Error> {
     unplug(instance)?;
     let node = netns::of_node(instance.short);
     netns::add(&node)?;
@@ -142,7 +147,7 @@ pub fn plug_in(instance: &Instance) -> Result<(), Error> {
 ///
 /// # Errors
 /// `ip` fails.
-pub fn unplug(instance: &Instance) -> Result<(), Error> {
+pub fn unplug(instance: &Host) -> Result<(), Error> {
     let node = netns::of_node(instance.short);
     if !netns::exists(&node) {
         return Ok(());
@@ -209,10 +214,7 @@ impl Vpc {
 impl State {
     fn apply(&mut self) -> Result<(), Error> {
         let rules = ruleset(&self.network, &self.partitioned);
-        // A child has the namespace of the thread that starts it, and the caller may be anywhere.
-        netns::in_namespace(&netns::vpc(), || {
-            run::run_with_input("nft", &["-f", "-"], &rules)
-        })?;
+        netns::nft(&netns::vpc(), &rules)?;
         let wanted = deliveries(&self.network);
         let mut batch = String::new();
         for (address, port) in &self.routes {
@@ -342,13 +344,4 @@ pub fn at_launch() -> Network {
             .insert(instance.public_ip, instance.private_ip);
     }
     network
-}
-
-fn set_kernel_parameter(key: &str, value: &str) -> Result<(), Error> {
-    let path = Path::new("/proc/sys").join(key);
-    match fs::write(&path, value) {
-        // A kernel without IPv6 has nothing to switch off.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && key.starts_with("net/ipv6") => Ok(()),
-        result => result.map_err(|e| format!("cannot write {}: {e}", path.display()).into()),
-    }
 }

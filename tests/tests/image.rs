@@ -5,13 +5,14 @@
 
 use std::process::Command;
 
-use lab::image::deviations::DEVIATIONS;
+use lab::image::deviations::deviations;
 use lab::image::manifest::Manifest;
 use lab::image::{self, Image};
 use lab::progress::Silent;
+use lab::site::Site;
 
-fn node_image() -> Image {
-    image::node_image(&Silent).unwrap()
+fn node_image(site: Site) -> Image {
+    image::node_image(site, &Silent).unwrap()
 }
 
 /// Whether a deviation's path means this one.
@@ -26,12 +27,20 @@ fn means(listed: &str, path: &str) -> bool {
 
 #[test]
 fn a_node_differs_from_a_stock_machine_only_where_it_is_listed() {
-    let stock = Manifest::of(&image::stock(&Silent).unwrap()).unwrap();
-    let node = Manifest::of(&node_image().rootfs()).unwrap();
+    differs_only_where_it_is_listed(Site::Ec2);
+}
+
+#[test]
+fn a_machine_of_the_lan_differs_from_a_stock_one_only_where_it_is_listed() {
+    differs_only_where_it_is_listed(Site::Lan);
+}
+
+fn differs_only_where_it_is_listed(site: Site) {
+    let stock = Manifest::of(&image::stock(site, &Silent).unwrap()).unwrap();
+    let node = Manifest::of(&node_image(site).rootfs()).unwrap();
     let differences = stock.differences(&node);
     let listed = |path: &str| {
-        DEVIATIONS
-            .iter()
+        deviations(site)
             .flat_map(|deviation| deviation.paths)
             .any(|listed| means(listed, path))
     };
@@ -40,7 +49,7 @@ fn a_node_differs_from_a_stock_machine_only_where_it_is_listed() {
         unlisted.is_empty(),
         "no deviation lists these: {unlisted:#?}"
     );
-    for deviation in DEVIATIONS {
+    for deviation in deviations(site) {
         assert!(
             differences
                 .iter()
@@ -53,6 +62,12 @@ fn a_node_differs_from_a_stock_machine_only_where_it_is_listed() {
 
 #[test]
 fn a_node_has_all_that_installing_the_package_brings_and_no_more_is_asked_for() {
+    for site in [Site::Ec2, Site::Lan] {
+        has_all_that_the_package_brings(site);
+    }
+}
+
+fn has_all_that_the_package_brings(site: Site) {
     let package = std::env::var("PORTSIP_HA_DEB").expect(
         "PORTSIP_HA_DEB does not name a package: run `make test`, or `make deb` and set it",
     );
@@ -65,7 +80,7 @@ fn a_node_has_all_that_installing_the_package_brings_and_no_more_is_asked_for() 
             "--console=pipe",
         ])
         .arg("--directory")
-        .arg(node_image().rootfs())
+        .arg(node_image(site).rootfs())
         .arg(format!("--bind-ro={package}:/portsip-ha.deb"))
         .args(["apt-get", "install", "--simulate", "/portsip-ha.deb"])
         .output()

@@ -16,7 +16,7 @@ use lab::netns;
 use lab::node::Machine as _;
 use lab::node::kernel::{KernelMachine, Parts, disk};
 use lab::progress::Silent;
-use lab::site::{self, INSTANCES, Instance, VOLUME_ID};
+use lab::site::{self, INSTANCES, Instance, Site, VOLUME_ID};
 use lab::vpc::{self, Vpc};
 use lab::world::Detach;
 use lab::{paths, ssh, volume};
@@ -46,8 +46,8 @@ impl OneNode {
         let turn = the_lab::turn().unwrap();
         // What a test that was killed has left.
         Lab::down().unwrap();
-        let image = image::node_image(&Silent).unwrap();
-        let base = disk::kernel_disk(&image, &Silent).unwrap();
+        let image = image::node_image(Site::Ec2, &Silent).unwrap();
+        let base = disk::kernel_disk(&image, None, &Silent).unwrap();
         // Where `lab down` looks, should this process not come to its end.
         let group = Cgroup::of_the_lab().unwrap();
         let disk = paths::disks().join(N1.short);
@@ -56,7 +56,9 @@ impl OneNode {
         volume::create(&volume, 1 << 30).unwrap();
         vpc::build().unwrap();
         let machine = KernelMachine::new(Parts {
-            instance: N1,
+            host: &N1.host,
+            tap: vpc::add_tap(N1).unwrap(),
+            data: None,
             base,
             disk,
             group: group.child(N1.short).unwrap(),
@@ -105,8 +107,8 @@ impl OneNode {
                 "LogLevel=ERROR",
             ])
             .args(["-o", "ConnectTimeout=5"])
-            .arg(format!("{}@{}", ssh::USER, N1.private_ip))
-            .arg(ssh::as_root(script))
+            .arg(format!("{}@{}", Site::Ec2.user(), N1.private_ip))
+            .arg(ssh::as_root(Site::Ec2, script))
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -300,6 +302,7 @@ impl KernelLab {
         let options = Options {
             kernel: INSTANCES.map(|i| i.short.to_owned()).to_vec(),
             fast: true,
+            ..Options::default()
         };
         let lab = Lab::up(&options, &Silent).unwrap();
         Self { lab, _turn: turn }

@@ -132,7 +132,7 @@ impl<'a> Node<'a> {
             ec2: events.iter().filter(|e| is_own_call(&e.what)).count() as u64,
             metadata: nodes
                 .iter()
-                .filter(|node| node.instance == self.instance.id)
+                .filter(|node| node.id == self.instance.id)
                 .map(|node| node.metadata_requests)
                 .sum(),
         })

@@ -134,7 +134,7 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
         fenced: fenced(&logged),
         acknowledged: rows.iter().filter(|row| row.at < cut).count(),
         missing,
-        volume: lab.status()?.watch.faults(),
+        volume: lab.status()?.violations(),
         without_sip: sip.length(),
         without_rows: commits.length(),
         starting: starting(&logged, &expected),

@@ -2,9 +2,13 @@
 //! with its reason. `tests/image.rs` fails when an image differs from a stock installation in
 //! anything else. Files of one node alone (its name) are in `node/personal.rs`.
 
+use crate::site::Site::{self, Ec2, Lan};
+
 /// A change of the image.
 #[derive(Debug)]
 pub struct Deviation {
+    /// The sites whose machines have it.
+    sites: &'static [Site],
     /// Why a stock machine would not do.
     pub reason: &'static str,
     /// The paths that it changes, below the root directory; with `/**`, all that is below.
@@ -13,9 +17,16 @@ pub struct Deviation {
     pub(super) script: &'static str,
 }
 
-/// The changes, in the order in which they are made.
-pub const DEVIATIONS: &[Deviation] = &[
+/// The changes in the machines of a site, in the order in which they are made.
+pub fn deviations(site: Site) -> impl Iterator<Item = &'static Deviation> {
+    DEVIATIONS
+        .iter()
+        .filter(move |deviation| deviation.sites.contains(&site))
+}
+
+const DEVIATIONS: &[Deviation] = &[
     Deviation {
+        sites: &[Ec2],
         reason: "The lab's EC2 has EC2's real name and can't have a certificate by a public authority.",
         paths: &[
             "usr/local/share/ca-certificates/lab.crt",
@@ -28,6 +39,7 @@ update-ca-certificates >/dev/null
 ",
     },
     Deviation {
+        sites: &[Ec2],
         reason: "cloud-init makes this user at the first boot of an instance, with the key that the \
                  instance was launched with and sudo without a password (cloud-init, module Users and \
                  Groups; the cloud images' cloud.cfg).",
@@ -57,6 +69,22 @@ install -m 600 -o ubuntu -g ubuntu /lab/ssh_key.pub /home/ubuntu/.ssh/authorized
 ",
     },
     Deviation {
+        sites: &[Lan],
+        reason: "SBD is in the image because the nodes reach no mirror. `docs/lan.md` has the operator install it \
+                 after the watchdog. Enabled without one, it keeps Corosync from starting.",
+        paths: &[
+            "etc/systemd/system/corosync.service.requires",
+            "etc/systemd/system/corosync.service.requires/sbd.service",
+            "etc/systemd/system/pacemaker.service.requires",
+            "etc/systemd/system/pacemaker.service.requires/sbd.service",
+            "etc/systemd/system/dlm.service.requires/sbd.service",
+        ],
+        script: "
+systemctl disable --quiet sbd.service
+",
+    },
+    Deviation {
+        sites: &[Ec2],
         reason: "Debian's cloud images come with this file, which is in no package: every interface is a \
                  client of DHCP (debian-cloud-images, config_space). systemd-networkd is the one that \
                  asks, on Ubuntu's cloud images too.",
@@ -77,6 +105,34 @@ chmod 600 /etc/netplan/90-default.yaml
 ",
     },
     Deviation {
+        sites: &[Lan],
+        reason: "The installer makes this user, whose sudo asks for a password (Debian's installer, user-setup; \
+                 Ubuntu's, identity). The administrator has put a key there.",
+        paths: &[
+            "etc/passwd",
+            "etc/passwd-",
+            "etc/shadow",
+            "etc/shadow-",
+            "etc/group",
+            "etc/group-",
+            "etc/gshadow",
+            "etc/gshadow-",
+            "etc/subuid",
+            "etc/subuid-",
+            "etc/subgid",
+            "etc/subgid-",
+            "home/pbx",
+            "home/pbx/**",
+        ],
+        script: "
+useradd --create-home --shell /bin/bash --groups adm,sudo pbx
+echo pbx:lab-pbx | chpasswd
+install -d -m 700 -o pbx -g pbx /home/pbx/.ssh
+install -m 600 -o pbx -g pbx /lab/ssh_key.pub /home/pbx/.ssh/authorized_keys
+",
+    },
+    Deviation {
+        sites: &[Ec2, Lan],
         reason: "The nodes reach no mirror. All that they need is installed before, and on Debian 12 Docker \
                  is Debian 13's, by the preferences in `recipe.rs`: one as new as Ubuntu 24.04's.",
         paths: &["etc/apt/sources.list"],
@@ -85,6 +141,7 @@ chmod 600 /etc/netplan/90-default.yaml
 ",
     },
     Deviation {
+        sites: &[Ec2, Lan],
         reason: "The journal of a node is the evidence of a test: it survives a power cut, and nothing in \
                  it is dropped.",
         paths: &[
@@ -102,6 +159,7 @@ CONF
 ",
     },
     Deviation {
+        sites: &[Ec2, Lan],
         reason: "Each machine gets an id of its own at its first boot, as a cloud image's instances do.",
         paths: &["etc/machine-id", "var/lib/dbus/machine-id", "etc/hostname"],
         script: "

@@ -18,9 +18,10 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::ec2::server::ServerTls;
 use crate::progress::{Progress, Stderr};
+use crate::site::Site;
 use crate::world::Error;
 use crate::{paths, run};
-use deviations::DEVIATIONS;
+use deviations::deviations;
 use recipe::{Recipe, keyed};
 
 /// The environment variable that says which Debian the nodes have.
@@ -49,17 +50,21 @@ impl Suite {
     }
 
     /// What the image of a node is called.
-    fn node(self) -> &'static str {
-        match self {
-            Self::Bookworm => "node-bookworm",
-            Self::Trixie => "node-trixie",
+    fn node(self, site: Site) -> &'static str {
+        match (self, site) {
+            (Self::Bookworm, Site::Ec2) => "node-bookworm",
+            (Self::Trixie, Site::Ec2) => "node-trixie",
+            (Self::Bookworm, Site::Lan) => "node-lan-bookworm",
+            (Self::Trixie, Site::Lan) => "node-lan-trixie",
         }
     }
 
-    fn recipe(self) -> &'static Recipe {
-        match self {
-            Self::Bookworm => &recipe::BOOKWORM,
-            Self::Trixie => &recipe::TRIXIE,
+    fn recipe(self, site: Site) -> &'static Recipe {
+        match (self, site) {
+            (Self::Bookworm, Site::Ec2) => &recipe::BOOKWORM,
+            (Self::Trixie, Site::Ec2) => &recipe::TRIXIE,
+            (Self::Bookworm, Site::Lan) => &recipe::BOOKWORM_LAN,
+            (Self::Trixie, Site::Lan) => &recipe::TRIXIE_LAN,
         }
     }
 }
@@ -92,7 +97,7 @@ impl Image {
         self.dir.join("rootfs")
     }
 
-    /// The private key that opens the account [`crate::ssh::USER`] on every node.
+    /// The private key that opens the account [`Site::user`] on every node.
     pub fn ssh_key(&self) -> PathBuf {
         self.dir.join("ssh_key")
     }
@@ -135,7 +140,7 @@ impl Image {
 /// As [`node_image`].
 pub fn node_rootfs() -> Result<PathBuf, Error> {
     let progress = Stderr::new();
-    let image = node_image(&progress)?;
+    let image = node_image(Site::Ec2, &progress)?;
     progress.finish();
     Ok(image.rootfs())
 }
@@ -156,28 +161,28 @@ pub fn tools_rootfs(suite: Suite) -> Result<PathBuf, Error> {
     Ok(rootfs)
 }
 
-/// The image of the suite that [`SUITE`] says; builds it if it is missing, which takes some minutes.
+/// The image of a site's machines, of the suite that [`SUITE`] says; builds it if it is missing, which takes some minutes.
 ///
 /// # Errors
 /// A package or a tool is missing, no Debian mirror can be reached, or the disk is full.
-pub fn node_image(progress: &dyn Progress) -> Result<Image, Error> {
+pub fn node_image(site: Site, progress: &dyn Progress) -> Result<Image, Error> {
     let suite = Suite::chosen()?;
-    let recipe = suite.recipe();
+    let recipe = suite.recipe(site);
     let stock = recipe.key();
     let mut texts = vec![stock.as_str()];
-    texts.extend(DEVIATIONS.iter().map(|deviation| deviation.script));
-    let dir = built(&keyed(suite.node(), &texts), |dir| {
-        node(&stock_rootfs(recipe, progress)?, dir, progress)
+    texts.extend(deviations(site).map(|deviation| deviation.script));
+    let dir = built(&keyed(suite.node(site), &texts), |dir| {
+        node(site, &stock_rootfs(recipe, progress)?, dir, progress)
     })?;
     Ok(Image { dir })
 }
 
-/// A stock machine of the suite that [`SUITE`] says, as its distribution installs it.
+/// A stock machine of a site, of the suite that [`SUITE`] says, as its distribution installs it.
 ///
 /// # Errors
 /// As [`node_image`].
-pub fn stock(progress: &dyn Progress) -> Result<PathBuf, Error> {
-    stock_rootfs(Suite::chosen()?.recipe(), progress)
+pub fn stock(site: Site, progress: &dyn Progress) -> Result<PathBuf, Error> {
+    stock_rootfs(Suite::chosen()?.recipe(site), progress)
 }
 
 fn stock_rootfs(recipe: &Recipe, progress: &dyn Progress) -> Result<PathBuf, Error> {
@@ -217,7 +222,7 @@ fn built(name: &str, build: impl Fn(&Path) -> Result<(), Error>) -> Result<PathB
     Ok(dir)
 }
 
-fn node(stock: &Path, dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
+fn node(site: Site, stock: &Path, dir: &Path, progress: &dyn Progress) -> Result<(), Error> {
     progress.step("node image: what differs from a stock machine");
     let rootfs = dir.join("rootfs");
     run::run(
@@ -245,7 +250,7 @@ fn node(stock: &Path, dir: &Path, progress: &dyn Progress) -> Result<(), Error> 
         ],
     )?;
     make_authority(dir)?;
-    deviate(dir, &rootfs)?;
+    deviate(site, dir, &rootfs)?;
     let host_key = rootfs.join("etc/ssh/ssh_host_ed25519_key.pub");
     let host_key = fs::read_to_string(&host_key)
         .map_err(|e| format!("the image has no {}: {e}", host_key.display()))?;
@@ -254,13 +259,13 @@ fn node(stock: &Path, dir: &Path, progress: &dyn Progress) -> Result<(), Error> 
 }
 
 /// Makes the lab's own changes, with the lab's files in /lab for as long as it takes.
-fn deviate(dir: &Path, rootfs: &Path) -> Result<(), Error> {
+fn deviate(site: Site, dir: &Path, rootfs: &Path) -> Result<(), Error> {
     let lab = rootfs.join("lab");
     fs::create_dir(&lab)?;
     for file in ["ssh_key.pub", "ca.pem"] {
         fs::copy(dir.join(file), lab.join(file))?;
     }
-    for deviation in DEVIATIONS {
+    for deviation in deviations(site) {
         let script = format!("set -eu\numask 022\n{}", deviation.script);
         run::run_with_input("chroot", &[path_text(rootfs)?, "sh", "-s"], &script)?;
     }

@@ -54,33 +54,59 @@ const CLOUD_IMAGE: &[&str] = &[
     "vim-tiny",
 ];
 
+/// What our package depends on or recommends, by the names of Debian 12.
+const BOOKWORM_CLUSTER: &[&str] = &[
+    "awscli",
+    "corosync",
+    "docker-compose",
+    "docker.io",
+    "fence-agents",
+    "pacemaker",
+    "pacemaker-cli-utils",
+    "pcs",
+    "resource-agents",
+    "xfsprogs",
+];
+
+/// What our package depends on or recommends, by the names of Debian 13.
+const TRIXIE_CLUSTER: &[&str] = &[
+    "awscli",
+    "corosync",
+    "docker-compose",
+    "docker.io",
+    "fence-agents-aws",
+    "pacemaker",
+    "pacemaker-cli-utils",
+    "pcs",
+    "resource-agents",
+    "xfsprogs",
+];
+
+/// What the operator of a LAN installs besides, by `docs/lan.md`.
+const LAN: &[&str] = &["drbd-utils", "lvm2", "sbd"];
+
+/// Docker and what belongs to it from Debian 13, all else from Debian 12.
+const NEW_DOCKER: &str = "Package: *\nPin: release n=trixie\nPin-Priority: 1\n\n\
+                  Package: docker.io docker-cli docker-compose docker-buildx containerd\n\
+                  Pin: release n=trixie\nPin-Priority: 990\n";
+
 /// Debian 12's cluster with a Docker as new as Ubuntu 24.04's, which is Debian 13's: it asks for glibc
 /// 2.34 only. Between them they bracket Ubuntu, which the vendor asks for.
 pub(super) const BOOKWORM: Recipe = Recipe {
     name: "stock-bookworm",
     suite: "bookworm",
     other_suite: Some("trixie"),
-    packages: &[
-        CLOUD_IMAGE,
-        // What our package depends on or recommends, by the names of this suite.
-        &[
-            "awscli",
-            "corosync",
-            "docker-compose",
-            "docker.io",
-            "fence-agents",
-            "pacemaker",
-            "pacemaker-cli-utils",
-            "pcs",
-            "resource-agents",
-            "xfsprogs",
-        ],
-    ],
+    packages: &[CLOUD_IMAGE, BOOKWORM_CLUSTER],
     with_recommends: true,
-    preferences: "Package: *\nPin: release n=trixie\nPin-Priority: 1\n\n\
-                  Package: docker.io docker-cli docker-compose docker-buildx containerd\n\
-                  Pin: release n=trixie\nPin-Priority: 990\n",
+    preferences: NEW_DOCKER,
     without: &[],
+};
+
+/// The same for a machine of the LAN.
+pub(super) const BOOKWORM_LAN: Recipe = Recipe {
+    name: "stock-lan-bookworm",
+    packages: &[CLOUD_IMAGE, BOOKWORM_CLUSTER, LAN],
+    ..BOOKWORM
 };
 
 /// Debian 13, whole.
@@ -88,25 +114,17 @@ pub(super) const TRIXIE: Recipe = Recipe {
     name: "stock-trixie",
     suite: "trixie",
     other_suite: None,
-    packages: &[
-        CLOUD_IMAGE,
-        // What our package depends on or recommends, by the names of this suite.
-        &[
-            "awscli",
-            "corosync",
-            "docker-compose",
-            "docker.io",
-            "fence-agents-aws",
-            "pacemaker",
-            "pacemaker-cli-utils",
-            "pcs",
-            "resource-agents",
-            "xfsprogs",
-        ],
-    ],
+    packages: &[CLOUD_IMAGE, TRIXIE_CLUSTER],
     with_recommends: true,
     preferences: "",
     without: &[],
+};
+
+/// The same for a machine of the LAN.
+pub(super) const TRIXIE_LAN: Recipe = Recipe {
+    name: "stock-lan-trixie",
+    packages: &[CLOUD_IMAGE, TRIXIE_CLUSTER, LAN],
+    ..TRIXIE
 };
 
 /// Pacemaker, pcs and the tools of both systems, to judge configurations by. Nothing of it is ever

@@ -17,7 +17,7 @@ use super::{Machine, device, personal, witness};
 use crate::cgroup::Cgroup;
 use crate::image::Image;
 use crate::run;
-use crate::site::Instance;
+use crate::site::Host;
 use crate::volume::Loop;
 use crate::vpc;
 use crate::watch::Presence;
@@ -34,8 +34,8 @@ const INIT_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a container node is made from.
 pub struct Parts {
-    /// Which instance it is.
-    pub instance: &'static Instance,
+    /// Which machine it is.
+    pub host: &'static Host,
     /// The image under the overlay.
     pub image: Image,
     /// A directory for its disk; missing or from an earlier power cycle of the same lab.
@@ -43,7 +43,7 @@ pub struct Parts {
     /// The lab's control group.
     pub cgroup: Cgroup,
     /// Called when the guest has powered itself off.
-    pub on_guest_off: Box<dyn Fn(&'static Instance) + Send + Sync>,
+    pub on_guest_off: Box<dyn Fn(&'static Host) + Send + Sync>,
 }
 
 /// The machine.
@@ -152,11 +152,16 @@ impl Machine for ContainerNode {
         Ok(())
     }
 
+    fn set_frozen(&self, frozen: bool) -> Result<(), Error> {
+        self.0.existing_group().set_frozen(frozen)
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.0.existing_group().frozen()
+    }
+
     fn presence(&self, file: &Path) -> Result<Presence, Error> {
-        // Reading must not create the group again after a power cut has removed it.
-        let parts = &self.0.parts;
-        let group = Cgroup::existing(parts.cgroup.path().join(parts.instance.short));
-        witness::in_container(&group, file)
+        witness::in_container(&self.0.existing_group(), file)
     }
 
     fn renumber(&self) {
@@ -178,9 +183,9 @@ impl Machine for ContainerNode {
         if busy {
             // The guest may not write while the volume's content is copied.
             let group = self.0.group()?;
-            group.freeze()?;
+            group.set_frozen(true)?;
             let torn = plugged.device.tear_off(&plugged.file);
-            group.thaw()?;
+            group.set_frozen(false)?;
             torn?;
         } else {
             plugged.device.detach()?;
@@ -196,11 +201,17 @@ impl Node {
     }
 
     fn name(&self) -> &'static str {
-        self.parts.instance.hostname
+        self.parts.host.hostname
     }
 
     fn group(&self) -> Result<Cgroup, Error> {
-        self.parts.cgroup.child(self.parts.instance.short)
+        self.parts.cgroup.child(self.parts.host.short)
+    }
+
+    /// The group whether it exists or not: who looks must not make it again after a power cut has removed it.
+    fn existing_group(&self) -> Cgroup {
+        let parts = &self.parts;
+        Cgroup::existing(parts.cgroup.path().join(parts.host.short))
     }
 
     /// Ends everything that a power cut ends: processes, mounts, the network's configuration.
@@ -208,7 +219,7 @@ impl Node {
         let group = self.group()?;
         group.kill(KILL_TIMEOUT)?;
         group.remove();
-        vpc::unplug(self.parts.instance)?;
+        vpc::unplug(self.parts.host)?;
         for plugged in state.volumes.values() {
             plugged.device.wait_until_free(KILL_TIMEOUT)?;
         }
@@ -244,13 +255,13 @@ impl Node {
         )
         .map_err(|e| format!("cannot mount the disk of {}: {e} ({options})", self.name()))?;
         state.mounted = true;
-        personal::write(self.parts.instance, &root)?;
+        personal::write(self.parts.host, &root)?;
         Ok(root)
     }
 }
 
 fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
-    vpc::plug_in(node.parts.instance)?;
+    vpc::plug_in(node.parts.host)?;
     let root = node.root(state)?;
     let group = node.group()?;
     let mut child = start(node, &root, &group)?;
@@ -296,7 +307,7 @@ fn ended(node: &Arc<Node>, boots: u64, status: ExitStatus) {
     drop(state);
     node.changed.notify_all();
     if by_itself {
-        (node.parts.on_guest_off)(node.parts.instance);
+        (node.parts.on_guest_off)(node.parts.host);
     }
 }
 
@@ -312,7 +323,7 @@ fn start(node: &Node, root: &Path, group: &Cgroup) -> Result<Child, Error> {
     let mut bind = std::ffi::OsString::from("--bind=");
     bind.push(node.parts.disk.join("docker"));
     bind.push(":/var/lib/docker");
-    let short = node.parts.instance.short;
+    let short = node.parts.host.short;
     let child = Command::new("sh")
         // systemd-nspawn makes the container's group below the one it is started in.
         .args([

@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 use super::{Machine, witness};
 use crate::cgroup::Cgroup;
 use crate::netns;
-use crate::site::Instance;
+use crate::site::Host;
+use crate::tap::Tap;
+use crate::volume;
 use crate::watch::Presence;
 use crate::world::{Detach, Error};
-use crate::{run, volume, vpc};
 
 use config::{Directory, Slot, Volume};
 use mconsole::Failure;
@@ -36,8 +37,12 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a kernel node is made from.
 pub struct Parts {
-    /// Which instance it is.
-    pub instance: &'static Instance,
+    /// Which machine it is.
+    pub host: &'static Host,
+    /// Its end of the network.
+    pub tap: Tap,
+    /// The file behind its second disk, for a machine that has one.
+    pub data: Option<PathBuf>,
     /// The disk below its own, from [`disk::kernel_disk`].
     pub base: PathBuf,
     /// A directory for its own disk and what belongs to it.
@@ -45,7 +50,7 @@ pub struct Parts {
     /// A control group that holds nothing else.
     pub group: Cgroup,
     /// Called when the guest has powered itself off, or its kernel has died.
-    pub on_guest_off: Box<dyn Fn(&'static Instance) + Send + Sync>,
+    pub on_guest_off: Box<dyn Fn(&'static Host) + Send + Sync>,
 }
 
 /// The machine. Dropping it cuts its power.
@@ -79,19 +84,24 @@ impl State {
 }
 
 impl KernelMachine {
-    /// A machine without power, with its port of the VPC, which must have been built.
+    /// A machine without power.
     ///
     /// # Errors
-    /// The directory's name is too long for a socket in it, or the port exists already.
+    /// The directory's name is too long for a socket in it.
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let directory = Directory::furnish(&parts.disk, &parts.base, parts.instance)?;
-        let port = vpc::port(parts.instance);
-        netns::ip_batch(&netns::vpc(), &format!("tuntap add {port} mode tap\n"))?;
-        vpc::add_port(&port)?;
+        let directory = Directory::furnish(&parts.disk, &parts.base, parts.host)?;
+        let data = parts.data.clone().map(|file| Volume {
+            id: "data".to_owned(),
+            file,
+        });
+        let state = State {
+            volumes: Slot::all().zip(data).collect(),
+            ..State::default()
+        };
         Ok(Self(Arc::new(Node {
             parts,
             directory,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Condvar::new(),
         })))
     }
@@ -173,6 +183,14 @@ impl Machine for KernelMachine {
         plugged
     }
 
+    fn set_frozen(&self, frozen: bool) -> Result<(), Error> {
+        self.0.parts.group.set_frozen(frozen)
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.0.parts.group.frozen()
+    }
+
     fn presence(&self, file: &Path) -> Result<Presence, Error> {
         witness::of_kernel(&self.0.parts.group, file)
     }
@@ -201,11 +219,6 @@ impl Drop for KernelMachine {
         // No caller is left for an error; `lab down` finds what survives.
         let _ = self.power_off();
         self.0.parts.group.remove();
-        let port = vpc::port(self.0.parts.instance);
-        let _ = run::run(
-            "ip",
-            &["-n", &netns::vpc(), "link", "delete", port.as_str()],
-        );
     }
 }
 
@@ -215,12 +228,11 @@ impl Node {
     }
 
     fn name(&self) -> &'static str {
-        self.parts.instance.hostname
+        self.parts.host.hostname
     }
 
     fn write_arguments(&self, state: &State) -> Result<(), Error> {
-        self.directory
-            .write_arguments(&self.parts.base, self.parts.instance, &state.volumes)
+        self.directory.write_arguments(&self.parts, &state.volumes)
     }
 
     /// The kernel's answer to `command`. Waits for a kernel that was just started.
@@ -279,9 +291,9 @@ impl Node {
     /// the guest has written it until now, lives on in a copy, and the guest keeps an empty file.
     fn tear_off(&self, file: &Path) -> Result<(), Error> {
         // Nothing may be written between the copy and the exchange.
-        self.parts.group.freeze()?;
+        self.parts.group.set_frozen(true)?;
         let torn = volume::exchange_for_a_copy(file);
-        self.parts.group.thaw()?;
+        self.parts.group.set_frozen(false)?;
         torn
     }
 
@@ -305,7 +317,10 @@ fn boot(node: &Arc<Node>, state: &mut State) -> Result<(), Error> {
         .append(true)
         .open(node.directory.console())?;
     let mut child = Command::new("nsenter")
-        .arg(format!("--net={}", netns::path(&netns::vpc()).display()))
+        .arg(format!(
+            "--net={}",
+            netns::path(&node.parts.tap.namespace).display()
+        ))
         // With a random layout, the kernel counts the gap behind its program as memory.
         .args(["setarch", "--addr-no-randomize", "bash"])
         .arg(node.directory.launch())
@@ -345,6 +360,6 @@ fn ended(node: &Node, boots: u64) {
     drop(state);
     node.changed.notify_all();
     if by_itself {
-        (node.parts.on_guest_off)(node.parts.instance);
+        (node.parts.on_guest_off)(node.parts.host);
     }
 }

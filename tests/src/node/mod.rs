@@ -23,6 +23,10 @@ pub trait Machine: Send + Sync {
     fn power_off(&self) -> Result<(), Error>;
     /// Whether it has power.
     fn is_on(&self) -> bool;
+    /// Stops the whole machine as it is, as a hypervisor that hangs does, or lets it go on.
+    fn set_frozen(&self, frozen: bool) -> Result<(), Error>;
+    /// Whether it was stopped.
+    fn is_frozen(&self) -> bool;
     /// Plugs `file` in as the EBS volume `volume`.
     fn attach(&self, volume: &str, file: &Path) -> Result<(), Error>;
     /// Gives the next volume another kernel name than it would get. A kernel node names its devices itself.

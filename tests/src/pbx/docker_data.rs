@@ -7,21 +7,22 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::engine::Engine;
 use super::image;
+use crate::image::Image;
 use crate::paths;
 use crate::progress::{Progress as _, Stderr};
 use crate::run::run;
 use crate::world::Error;
 
-/// The template of a node's `/var/lib/docker`: both images, no container. Built if the cache does not have it.
+/// The template of the `/var/lib/docker` of the nodes made from `node`: both images, no container. Built if
+/// the cache does not have it.
 ///
 /// # Errors
 ///
 /// When a Debian mirror, mmdebstrap or systemd-nspawn is missing, or the caller is not root.
-pub fn docker_data() -> Result<PathBuf, Error> {
+pub fn docker_data(node: &Image) -> Result<PathBuf, Error> {
     let cache = paths::cache();
     fs::create_dir_all(&cache).map_err(|e| format!("cannot make {}: {e}", cache.display()))?;
     // Docker of another release may not read what this one writes.
-    let node = crate::image::node_image(&Stderr::new())?;
     let name = format!("pbx-{}-{}", image::key()?, node.name());
     let directory = cache.join(&name);
     if directory.is_dir() {
@@ -34,7 +35,7 @@ pub fn docker_data() -> Result<PathBuf, Error> {
     if directory.is_dir() {
         return Ok(directory);
     }
-    let rootfs = crate::image::node_rootfs()?;
+    let rootfs = node.rootfs();
     let work = image::tempdir_beside(&directory)?;
     let built = build(&cache, &rootfs, &work).and_then(|data| Ok(fs::rename(data, &directory)?));
     fs::remove_dir_all(&work)?;
@@ -68,8 +69,8 @@ fn load(rootfs: &Path, archive: &Path, data: &Path) -> Result<(), Error> {
 
 /// Makes `target`, which must not exist, a node's own copy of the template: layers, which nobody writes to, as
 /// hard links where the file system allows; everything that Docker changes in place as copies.
-pub fn copy_docker_data(target: &Path) -> Result<(), Error> {
-    let template = docker_data()?;
+pub fn copy_docker_data(node: &Image, target: &Path) -> Result<(), Error> {
+    let template = docker_data(node)?;
     fs::create_dir(target).map_err(|e| {
         format!(
             "cannot make {} for a node's Docker data: {e}",

@@ -8,8 +8,10 @@ use tempfile::TempDir;
 
 use super::{CREATE_CONTAINERS, DATA_DIR, DATABASE, DATABASE_PASSWORD_FILE, DATABASE_SUPERUSER};
 use super::{Engine, INITIALISE_DATA, PBX_IMAGE, PROJECT_DIR};
+use crate::progress::Stderr;
+use crate::site::{self, Site};
 use crate::world::Error;
-use crate::{image, paths, site};
+use crate::{image, paths};
 
 /// Hard to quote: whoever passes it on does it right, or fails.
 const PASSWORD: &str = "not a secret: 'quoted' \"twice\" $HOME";
@@ -28,12 +30,12 @@ impl Host {
     /// # Errors
     /// The images can't be built, or dockerd does not come up.
     pub fn new(binds: &[String]) -> Result<Self, Error> {
-        let rootfs = image::node_rootfs()?;
+        let node = image::node_image(Site::Ec2, &Stderr::new())?;
         // In the cache: there the layers can be hard links.
         fs::create_dir_all(paths::cache())?;
         let files = tempfile::tempdir_in(paths::cache())?;
         let data = files.path().join("docker");
-        super::copy_docker_data(&data)?;
+        super::copy_docker_data(&node, &data)?;
         let volume = files.path().join("volume");
         let project = files.path().join("project");
         fs::create_dir(&volume)?;
@@ -48,7 +50,7 @@ impl Host {
         let mut all = vec![bind(&volume, "/volume"), bind(&project, PROJECT_DIR)];
         all.extend_from_slice(binds);
         let host = Self {
-            engine: Engine::start(&rootfs, &data, &all)?,
+            engine: Engine::start(&node.rootfs(), &data, &all)?,
             _files: files,
         };
         host.try_sh(&format!(

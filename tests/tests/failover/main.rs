@@ -51,7 +51,7 @@ impl Cluster {
     }
 
     fn volume_was_never_at_two_nodes(&self) {
-        let faults = self.lab.status().unwrap().watch.faults();
+        let faults = self.lab.status().unwrap().violations();
         assert_eq!(faults, Vec::<String>::new());
     }
 

@@ -7,10 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::disk;
+use super::{Parts, disk};
 use crate::node::personal;
-use crate::site::Instance;
-use crate::vpc;
+use crate::site::Host;
 use crate::world::Error;
 
 const LAUNCH: &str = include_str!("launch.sh");
@@ -38,7 +37,7 @@ impl std::fmt::Display for Slot {
     }
 }
 
-/// An EBS volume that is attached.
+/// What is in a slot: an EBS volume that is attached, or a LAN machine's second disk.
 #[derive(Debug, Clone)]
 pub(super) struct Volume {
     pub(super) id: String,
@@ -50,15 +49,19 @@ pub(super) struct Volume {
 pub(super) struct Directory(PathBuf);
 
 impl Directory {
-    /// Fills the directory `path` for `instance`; `base` is the disk under its own copy-on-write file.
-    pub(super) fn furnish(path: &Path, base: &Path, instance: &Instance) -> Result<Self, Error> {
+    /// Fills the directory `path` for `machine`; `base` is the disk under its own copy-on-write file.
+    pub(super) fn furnish(path: &Path, base: &Path, machine: &Host) -> Result<Self, Error> {
         check_names(path, base)?;
         let directory = Self(path.to_owned());
         let host = path.join("host");
         let volumes = host.join("volumes");
         fs::create_dir_all(&volumes)
             .map_err(|e| format!("cannot make {}: {e}", volumes.display()))?;
-        personal::write(instance, &host.join("root"))?;
+        personal::write(machine, &host.join("root"))?;
+        write(
+            &host.join("interface"),
+            &format!("{}\n", machine.site.interface()),
+        )?;
         write(&directory.launch(), LAUNCH)?;
         let rebooted = path.join("rebooted");
         write(&rebooted, REBOOTED)?;
@@ -86,8 +89,7 @@ impl Directory {
     /// Writes the kernel's command line, an argument a line.
     pub(super) fn write_arguments(
         &self,
-        base: &Path,
-        instance: &Instance,
+        parts: &Parts,
         volumes: &BTreeMap<Slot, Volume>,
     ) -> Result<(), Error> {
         let dir = self.0.display();
@@ -108,10 +110,10 @@ impl Directory {
              systemd.default_timeout_start_sec=300\n\
              systemd.show_status=error\n\
              systemd.log_color=0\n",
-            base = base.display(),
+            base = parts.base.display(),
             guest = disk::GUEST_DIR,
-            port = vpc::port(instance),
-            mac = instance.mac,
+            port = parts.tap.device,
+            mac = parts.host.mac,
         );
         for (slot, volume) in volumes {
             let _ = writeln!(lines, "{slot}={}", volume.file.display());
@@ -168,22 +170,34 @@ fn write(path: &Path, content: &str) -> Result<(), Error> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cgroup::Cgroup;
     use crate::site::{INSTANCES, VOLUME_ID};
+    use crate::tap::Tap;
 
     #[test]
     fn a_kernel_finds_its_volumes_on_its_command_line() {
         let dir = tempfile::tempdir().unwrap();
         let base = Path::new("/cache/base.img");
         let directory = Directory::furnish(dir.path(), base, &INSTANCES[0]).unwrap();
+        let parts = Parts {
+            host: &INSTANCES[0],
+            tap: Tap {
+                namespace: "nowhere".to_owned(),
+                device: "vpc-n1".to_owned(),
+            },
+            data: None,
+            base: base.to_owned(),
+            disk: dir.path().to_owned(),
+            group: Cgroup::existing("/nowhere".into()),
+            on_guest_off: Box::new(|_| ()),
+        };
         let slots: Vec<Slot> = Slot::all().take(2).collect();
         let volume = Volume {
             id: VOLUME_ID.to_owned(),
             file: "/volumes/one".into(),
         };
         let volumes = BTreeMap::from([(slots[1], volume)]);
-        directory
-            .write_arguments(base, &INSTANCES[0], &volumes)
-            .unwrap();
+        directory.write_arguments(&parts, &volumes).unwrap();
         let arguments = fs::read_to_string(dir.path().join("arguments")).unwrap();
         let lines: Vec<&str> = arguments.lines().collect();
         assert!(lines.contains(&"ubdc=/volumes/one"), "{arguments}");

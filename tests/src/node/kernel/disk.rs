@@ -1,5 +1,5 @@
-//! The disk that every kernel node starts from: the node image as ext4, with the kernel's modules
-//! and the lab's first process in it. Each node writes to a copy-on-write file on top of it.
+//! The disk that every kernel node starts from: the node image as ext4, with the PBX's images in Docker's data, the
+//! kernel's modules and the lab's first process in it. Each node writes to a copy-on-write file on top of it.
 
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
@@ -11,7 +11,7 @@ use crate::image::Image;
 use crate::image::recipe::keyed;
 use crate::progress::Progress;
 use crate::world::Error;
-use crate::{paths, run};
+use crate::{paths, pbx, run};
 
 /// Where Debian's package `user-mode-linux` has the modules.
 const MODULES: &str = "/usr/lib/uml/modules";
@@ -47,6 +47,11 @@ const ADDITIONS: &[(&str, u32, &str)] = &[
         0o644,
         include_str!("guest/udev.rules"),
     ),
+    (
+        "etc/modprobe.d/portsip-ha-lab.conf",
+        0o644,
+        include_str!("guest/modprobe.conf"),
+    ),
 ];
 
 /// Links, and what they point to. Ctrl-Alt-Del is the only key of a kernel node: it is the power
@@ -73,14 +78,24 @@ const LINKS: &[(&str, &str)] = &[
     generator!("systemd-veritysetup-generator"),
 ];
 
-/// The disk made from `image`; builds it if it is missing, which takes some seconds.
+/// The disk made from `image`; builds it if it is missing, which takes some seconds. `modules` are the
+/// kernel's modules if they are not those of the package.
 ///
 /// # Errors
-/// The package `user-mode-linux` is missing, or the disk is full.
-pub fn kernel_disk(image: &Image, progress: &dyn Progress) -> Result<PathBuf, Error> {
+/// The package `user-mode-linux` is missing, `modules` are not a kernel's modules, or the disk is full.
+pub fn kernel_disk(
+    image: &Image,
+    modules: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<PathBuf, Error> {
     let release = kernel_release()?;
+    let modules = match modules {
+        Some(given) => given.to_owned(),
+        None => Path::new(MODULES).join(&release),
+    };
+    let docker = pbx::docker_data(image)?;
     let cache = paths::cache();
-    let name = format!("{}.img", key(image, &release));
+    let name = format!("{}.img", key(image, &docker, &release, &modules)?);
     let disk = cache.join(&name);
     if disk.exists() {
         return Ok(disk);
@@ -97,7 +112,7 @@ pub fn kernel_disk(image: &Image, progress: &dyn Progress) -> Result<PathBuf, Er
             fs::remove_dir_all(&work)
                 .map_err(|e| format!("cannot remove {}: {e}", work.display()))?;
         }
-        build(&image.rootfs(), &release, &work).map_err(|e| {
+        build(&image.rootfs(), &docker, &modules, &release, &work).map_err(|e| {
             format!(
                 "cannot build the kernel nodes' disk {}: {e}",
                 disk.display()
@@ -125,21 +140,53 @@ fn kernel_release() -> Result<String, Error> {
     .into())
 }
 
-/// What the disk is called in the cache. The image's directory is named for what decides the image.
-fn key(image: &Image, release: &str) -> String {
+/// What the disk is called in the cache. The directories of the image and of Docker's data are named for
+/// what decides them.
+fn key(image: &Image, docker: &Path, release: &str, modules: &Path) -> Result<String, Error> {
     let rootfs = image.rootfs();
-    let rootfs = rootfs.to_string_lossy();
-    let mut texts = vec![BUILD, release, &rootfs];
+    let (rootfs, docker) = (rootfs.to_string_lossy(), docker.to_string_lossy());
+    // depmod has written it for what is in the directory: a module that was built anew may not be told from
+    // the one before by it, so the times and sizes of all files count too.
+    let dependencies = modules.join("modules.dep");
+    if !dependencies.is_file() {
+        return Err(format!(
+            "{} is not a directory of a kernel's modules: there is no {}\nhelp: give a copy of {MODULES}/{release} with \
+             the other module in updates/, and run depmod on it",
+            modules.display(),
+            dependencies.display()
+        )
+        .into());
+    }
+    let listing = run::run(
+        "find",
+        &[
+            modules.as_os_str(),
+            "-type".as_ref(),
+            "f".as_ref(),
+            "-printf".as_ref(),
+            "%P %s %T@\n".as_ref(),
+        ],
+    )?;
+    let mut files: Vec<&str> = listing.lines().collect();
+    files.sort_unstable();
+    let mut texts = vec![BUILD, release, &rootfs, &docker];
+    texts.extend(files);
     texts.extend(
         ADDITIONS
             .iter()
             .flat_map(|(path, _, content)| [*path, *content]),
     );
     texts.extend(LINKS.iter().flat_map(|(path, target)| [*path, *target]));
-    keyed("kernel-disk", &texts)
+    Ok(keyed("kernel-disk", &texts))
 }
 
-fn build(rootfs: &Path, release: &str, work: &Path) -> Result<(), Error> {
+fn build(
+    rootfs: &Path,
+    docker: &Path,
+    modules: &Path,
+    release: &str,
+    work: &Path,
+) -> Result<(), Error> {
     let additions = work.join("additions");
     for (path, mode, content) in ADDITIONS {
         let path = additions.join(path);
@@ -158,6 +205,7 @@ fn build(rootfs: &Path, release: &str, work: &Path) -> Result<(), Error> {
     }
     fs::create_dir_all(additions.join(GUEST_DIR).join("host"))?;
     fs::create_dir_all(additions.join("usr/lib/modules").join(release))?;
+    fs::create_dir_all(additions.join("var/lib/docker"))?;
     let mountpoint = work.join("mountpoint");
     fs::create_dir(&mountpoint)?;
     run::run(
@@ -170,7 +218,8 @@ fn build(rootfs: &Path, release: &str, work: &Path) -> Result<(), Error> {
             "disk.sh".as_ref(),
             rootfs.as_os_str(),
             additions.as_os_str(),
-            Path::new(MODULES).join(release).as_os_str(),
+            docker.as_os_str(),
+            modules.as_os_str(),
             release.as_ref(),
             mountpoint.as_os_str(),
             work.join("disk").as_os_str(),

@@ -1,7 +1,7 @@
-# Writes an ext4 image: disk.sh ROOTFS ADDITIONS MODULES RELEASE MOUNTPOINT IMAGE. Runs in a mount
+# Writes an ext4 image: disk.sh ROOTFS ADDITIONS DOCKER MODULES RELEASE MOUNTPOINT IMAGE. Runs in a mount
 # namespace of its own, so that its mounts end with it, however it ends.
 set -eu
-rootfs=$1 additions=$2 modules=$3 release=$4 mountpoint=$5 image=$6
+rootfs=$1 additions=$2 docker=$3 modules=$4 release=$5 mountpoint=$6 image=$7
 # A whiteout over the System V scripts: every unit has its own, and to keep the two alike
 # `systemctl disable` takes 12 s on a kernel node.
 mknod "$additions/etc/init.d" c 0 0
@@ -13,6 +13,7 @@ for unit in multi-user.target.wants/docker.service multi-user.target.wants/conta
     mknod "$additions/$wants/$unit" c 0 0
 done
 mount -t overlay overlay -o "lowerdir=$additions:$rootfs" "$mountpoint"
+mount --bind "$docker" "$mountpoint/var/lib/docker"
 mount --bind "$modules" "$mountpoint/usr/lib/modules/$release"
 truncate -s 10G "$image"
 # The file is a hole where nothing was written, so its inode tables are zero already.

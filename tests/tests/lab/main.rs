@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod lan;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 use lab::ec2::{CallFault, Injection, MetadataFault};
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress, Silent};
-use lab::site::{self, INSTANCES, Instance, VOLUME_ID};
+use lab::site::{self, Host, INSTANCES, Instance, VOLUME_ID};
 use lab::{cgroup, lab as the_lab, netns, paths, volume};
 
 const SECONDS: Duration = Duration::from_secs(30);
@@ -27,23 +29,26 @@ struct OwnLab {
 
 impl OwnLab {
     fn up() -> Self {
-        let turn = the_lab::turn().unwrap();
-        let options = Options {
+        Self::of(Options {
             fast: true,
             ..Options::default()
-        };
+        })
+    }
+
+    fn of(options: Options) -> Self {
+        let turn = the_lab::turn().unwrap();
         let lab = Lab::up(&options, &Silent).unwrap();
         Self { lab, _turn: turn }
     }
 
     /// What a script prints on a node; it has to succeed.
-    fn sh(&self, node: &Instance, script: &str) -> String {
+    fn sh(&self, node: &Host, script: &str) -> String {
         let output = self.lab.ssh(node, script, SECONDS).unwrap();
         assert!(output.status.success(), "{script}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn answers(&self, node: &Instance) -> bool {
+    fn answers(&self, node: &Host) -> bool {
         self.lab
             .ssh(node, "true", SECONDS)
             .is_ok_and(|output| output.status.success())
@@ -70,7 +75,7 @@ impl OwnLab {
 
     fn volume_state(&self) -> String {
         let status = self.lab.status().unwrap();
-        let volume = &status.ec2.volumes[0];
+        let volume = &status.ec2().unwrap().volumes[0];
         match &volume.holder {
             Some(holder) => holder.state.clone(),
             None => volume.state.clone(),
@@ -79,7 +84,8 @@ impl OwnLab {
 
     fn instance_state(&self, node: &Instance) -> String {
         let status = self.lab.status().unwrap();
-        let found = status.ec2.instances.iter().find(|i| i.id == node.id);
+        let instances = &status.ec2().unwrap().instances;
+        let found = instances.iter().find(|i| i.id == node.id);
         found.unwrap().state.clone()
     }
 }
@@ -222,6 +228,35 @@ fn a_power_cut_ends_a_node_at_once_and_its_disk_and_address_are_there_afterwards
 }
 
 #[test]
+fn a_frozen_node_does_nothing_until_it_is_thawed() {
+    let own = OwnLab::up();
+    own.sh(
+        N1,
+        "systemd-run --quiet sh -c 'while :; do date +%s; sleep 0.1; done >/root/seconds'",
+    );
+    let seconds = || {
+        own.sh(N1, "sort -u /root/seconds | wc -l")
+            .parse::<u32>()
+            .unwrap()
+    };
+    until("it counts seconds", || seconds() > 1);
+    own.lab.freeze(N1).unwrap();
+    assert!(own.lab.status().unwrap().nodes[0].frozen);
+    std::thread::sleep(Duration::from_secs(4));
+    own.lab.thaw(N1).unwrap();
+    let gap = "sort -u /root/seconds | awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { print gap }'";
+    until("it counts on", || {
+        own.sh(N1, gap).parse::<u32>().unwrap() >= 3
+    });
+    own.lab.freeze(N1).unwrap();
+    own.lab.power_off(N1).unwrap();
+    assert!(own.lab.freeze(N1).is_err(), "it has no power");
+    own.lab.power_on(N1).unwrap();
+    until("the node answers again", || own.answers(N1));
+    assert!(!own.lab.status().unwrap().nodes[0].frozen);
+}
+
+#[test]
 fn a_guest_that_reboots_comes_back_and_one_that_powers_off_is_stopped() {
     let own = OwnLab::up();
     own.sh(N1, "touch /run/before-the-reboot");
@@ -342,18 +377,15 @@ fn a_volume_at_two_nodes_is_seen_and_never_forgotten() {
     let own = OwnLab::up();
     own.attach(N1);
     own.sh(N1, &format!("mkfs.xfs -q {LINK} && mount {LINK} /mnt"));
-    assert_eq!(
-        own.lab.status().unwrap().watch.faults(),
-        Vec::<String>::new()
-    );
+    assert_eq!(own.lab.status().unwrap().violations(), Vec::<String>::new());
     let number = own.sh(N1, &format!("stat -L -c '0x%t 0x%T' {LINK}"));
     own.sh(N2, &format!("mknod /dev/nvme9n1 b {number}"));
-    let wrong = || own.lab.status().unwrap().watch.faults();
+    let wrong = || own.lab.status().unwrap().violations();
     until("the lab sees it", || !wrong().is_empty());
     let expected = "the volume is at two nodes at once: n1 (mounted) and n2 (device)";
     assert_eq!(wrong(), [expected]);
     own.sh(N2, "rm /dev/nvme9n1");
-    let looks = || own.lab.status().unwrap().watch.looks;
+    let looks = || own.lab.status().unwrap().watch.unwrap().looks;
     let before = looks();
     until("the lab has looked again", || looks() > before + 2);
     assert_eq!(wrong(), [expected]);
