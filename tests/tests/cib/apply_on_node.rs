@@ -331,7 +331,7 @@ fn while_a_peer_of_drbd_is_away_its_file_stays(suite: Suite) {
     has(
         &said,
         &[
-            "is left for later, because DRBD is not healthy: pbx03 is not Connected and UpToDate\n    net timeout 60 -> 9\n",
+            "is left for later, because not every copy is connected and up to date:\n    net timeout 60 -> 9\n",
         ],
     );
     assert_eq!(
@@ -431,7 +431,7 @@ fn without_an_answer_of_the_nodes_the_time_of_the_watchdog_stays(suite: Suite) {
         &said,
         &[
             "SBD runs on pbx03, and with",
-            "is 3s and stays so; vars.yml asks for 10s\n",
+            "is 3s and stays so, and vars.yml asks for 10s\n",
         ],
     );
     assert_eq!(bench.read("live.xml"), short);
