@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use cib_gen::apply::node_files::{self, DrbdFile, DrbdState};
+use cib_gen::apply::node_files::{self, DrbdFile};
 use cib_gen::apply::{commands, watchdog};
 use cib_gen::cluster::{Cluster, Drbd, Setting};
 use cib_gen::render;
@@ -129,43 +129,38 @@ fn look_at_drbd<'a>(
     let wanted = tools.write("drbd", &content)?;
     let has = tools::run(&commands::dump(drbd.name, None))?;
     let wants = tools::run(&commands::dump(drbd.name, Some(&wanted)))?;
-    let changes = match node_files::drbd(drbd, &has, &wants) {
+    let changes = match node_files::drbd(drbd, &path, &has, &wants) {
         DrbdFile::Same => return Ok(()),
         DrbdFile::Local(changes) => changes,
-        by_hand => {
-            found
-                .notes
-                .extend(node_files::by_hand(drbd, &path, &by_hand));
+        DrbdFile::ByHand(note) => {
+            found.notes.push(note);
             return Ok(());
         }
     };
     // Without the module, drbdsetup would load it.
-    let state = if Path::new("/sys/module/drbd").exists() {
-        let status = tools::run(&commands::drbd_status())?;
-        node_files::drbd_state(drbd, &status)
-            .map_err(|error| not_understood("drbdsetup", &error))?
-    } else {
-        DrbdState::Down
+    let status = match Path::new("/sys/module/drbd").exists() {
+        true => tools::run(&commands::drbd_status())?,
+        false => "[]".to_owned(),
     };
-    if let DrbdState::Degraded(faults) = state {
-        found.notes.push(format!(
-            "{path} is left for later, because DRBD is not healthy: {}\n    {}\n  help: when `sudo drbdadm status {}` \
-             shows every peer Connected and UpToDate, run apply again",
-            faults.join(", "),
-            changes.join("\n    "),
-            drbd.name
-        ));
-        return Ok(());
-    }
-    let runs = state == DrbdState::Healthy;
-    let when = if runs {
-        "and DRBD follows it at once"
-    } else {
-        "and DRBD, which is down here, reads it when it starts"
+    let is_healthy = node_files::is_healthy(drbd, &status);
+    let (runs, when) = match is_healthy.map_err(|error| not_understood("drbdsetup", &error))? {
+        Some(true) => (true, "and DRBD follows it at once"),
+        None => (
+            false,
+            "and DRBD, which is down here, reads it when it starts",
+        ),
+        Some(false) => {
+            found.notes.push(format!(
+                "{path} is left for later, because not every copy is connected and up to date:\n    {}\n  help: when \
+                 `sudo drbdadm status {}` shows every peer Connected and UpToDate, run apply again",
+                changes.join("\n    "),
+                drbd.name
+            ));
+            return Ok(());
+        }
     };
-    found
-        .changes
-        .extend(changes.iter().map(|change| format!("{path}: {change}")));
+    let changes = changes.iter().map(|change| format!("{path}: {change}"));
+    found.changes.extend(changes);
     found.notes.push(format!(
         "apply writes {path} on this node alone, {when}. The old file is kept as {path}.old\n  help: then on every \
          other node, one after the other: sudo cib-gen apply vars.yml"

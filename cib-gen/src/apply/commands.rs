@@ -95,7 +95,8 @@ pub fn corosync_map() -> Invocation {
 /// Asks every node for its SBD and prints [`Sbd`](super::watchdog::Sbd) of each. `pcs stonith sbd config` shows the
 /// timeout of one node only, so pcs's own library is asked. A node that is off takes two times the limit in it.
 pub fn sbd_of_nodes() -> Invocation {
-    invocation("python3", &["-c", include_str!("sbd_of_nodes.py")])
+    // Isolated: nothing of the directory that root happens to be in is imported.
+    invocation("python3", &["-I", "-c", include_str!("sbd_of_nodes.py")])
 }
 
 /// Prints a resource of DRBD as its files have it, or as another file has it.

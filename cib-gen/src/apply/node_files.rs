@@ -85,7 +85,17 @@ pub fn corosync<'a>(cluster: &'a Cluster, conf: &str, running: &str) -> Corosync
         ));
         found.totem.push(setting);
     }
-    let off = not_joined(&running);
+    let off: Vec<&str> = running
+        .iter()
+        .filter_map(|(key, id)| {
+            let node = key
+                .strip_prefix("nodelist.node.")?
+                .strip_suffix(".nodeid")?;
+            let name = running.get(&*format!("nodelist.node.{node}.name"));
+            let status = running.get(&*format!("runtime.members.{id}.status"));
+            (status != Some(&"joined")).then_some(*name.unwrap_or(id))
+        })
+        .collect();
     if !off.is_empty() && !found.totem.is_empty() {
         found.totem.clear();
         found.notes.push(format!(
@@ -96,25 +106,6 @@ pub fn corosync<'a>(cluster: &'a Cluster, conf: &str, running: &str) -> Corosync
         ));
     }
     found
-}
-
-/// The nodes of the running Corosync that are not in its membership.
-fn not_joined<'a>(running: &BTreeMap<&str, &'a str>) -> Vec<&'a str> {
-    let ids = running.iter().filter_map(|(key, id)| {
-        let node = key
-            .strip_prefix("nodelist.node.")?
-            .strip_suffix(".nodeid")?;
-        Some((node, *id))
-    });
-    let off = ids.filter(|(_, id)| {
-        let status = running.get(format!("runtime.members.{id}.status").as_str());
-        status != Some(&"joined")
-    });
-    off.map(|(node, id)| {
-        let name = running.get(format!("nodelist.node.{node}.name").as_str());
-        name.copied().unwrap_or(id)
-    })
-    .collect()
 }
 
 /// The settings of corosync.conf, each with the names of its sections.
@@ -147,61 +138,54 @@ pub enum DrbdFile {
     Same,
     /// Only options differ that each node decides for itself. The differences, a line for each.
     Local(Vec<String>),
-    /// A person has to change it.
-    ByHand {
-        /// The differences, a line for each.
-        changes: Vec<String>,
-        /// The options among them that have to be equal on all nodes.
-        shared: Vec<String>,
-        /// Options that the model does not have, and that a new file would lose.
-        foreign: Vec<String>,
-    },
-    /// It names other storage or other peers. To write over that could lose the data.
-    OtherStorage(Vec<String>),
+    /// A person has to change it, or leave it: what differs, why, and the commands.
+    ByHand(String),
 }
 
 /// The options of a connection that each node decides for itself. When two nodes connect, DRBD compares most
 /// others, and ends the connection if they differ (receive_protocol and receive_SyncParam in drbd_receiver.c).
 const LOCAL: [&str; 5] = [
-    "connect-int",
-    "ko-count",
-    "ping-int",
-    "rr-conflict",
-    "timeout",
+    "net connect-int",
+    "net ko-count",
+    "net ping-int",
+    "net rr-conflict",
+    "net timeout",
 ];
 
 /// Compares what `drbdadm dump` prints of a resource file and of the model's one.
-pub fn drbd(model: &Drbd, has: &str, wants: &str) -> DrbdFile {
+pub fn drbd(model: &Drbd, path: &str, has: &str, wants: &str) -> DrbdFile {
     let (has, wants) = (statements(has), statements(wants));
-    let (storage, wanted_storage) = (storage(&has), storage(&wants));
-    if storage != wanted_storage {
-        let line = |verb: &'static str| {
-            move |(whose, what): &(String, String)| {
-                // A value in a section of a connection may be a secret.
-                let name = what.split(' ').next().filter(|_| whose.contains('/'));
-                format!("{whose}: {verb} {}", name.unwrap_or(what))
-            }
-        };
-        let gone = storage.difference(&wanted_storage).map(line("without"));
-        let new = wanted_storage.difference(&storage).map(line("with"));
-        return DrbdFile::OtherStorage(gone.chain(new).collect());
+    let (stored, to_store) = (storage(&has), storage(&wants));
+    if stored != to_store {
+        let differences = stored.symmetric_difference(&to_store).map(|line| {
+            let side = if stored.contains(line) {
+                "the file"
+            } else {
+                "vars.yml"
+            };
+            format!("\n    {side}: {line}")
+        });
+        return DrbdFile::ByHand(format!(
+            "{path} names other storage or peers than vars.yml, so it is left as it is:{}\n  help: if what the file \
+             says is right, compare its options with: cib-gen --format drbd vars.yml",
+            differences.collect::<String>()
+        ));
     }
     let (has, wants) = (options(&has), options(&wants));
     let (mut changes, mut shared, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
     for (option, value) in has.iter().chain(&wants).collect::<BTreeMap<_, _>>() {
-        let (section, name) = option;
-        let (old, new) = (has.get(option), wants.get(option));
-        if old == new {
-            continue;
-        }
-        if new.is_none() && !is_former(model, section, name, value) {
-            foreign.push(format!("{section} {name}")); // its value may be a secret
-            continue;
-        }
-        let [old, new] = [old, new].map(|value| value.map_or("DRBD's default", String::as_str));
-        changes.push(format!("{section} {name} {old} -> {new}"));
-        if section != "options" && !LOCAL.contains(&name.as_str()) {
-            shared.push(format!("{section} {name}"));
+        let values = [has.get(option), wants.get(option)];
+        match values {
+            [old, new] if old == new => {}
+            // Its value may be a secret.
+            [_, None] if !is_former(model, option, value) => foreign.push(option.as_str()),
+            _ => {
+                let [old, new] = values.map(|value| value.map_or("DRBD's default", String::as_str));
+                changes.push(format!("{option} {old} -> {new}"));
+                if !option.starts_with("options ") && !LOCAL.contains(&option.as_str()) {
+                    shared.push(option.as_str());
+                }
+            }
         }
     }
     if changes.is_empty() {
@@ -209,44 +193,70 @@ pub fn drbd(model: &Drbd, has: &str, wants: &str) -> DrbdFile {
     } else if shared.is_empty() && foreign.is_empty() {
         DrbdFile::Local(changes)
     } else {
-        DrbdFile::ByHand {
-            changes,
-            shared,
-            foreign,
-        }
+        DrbdFile::ByHand(by_hand(model, path, &changes, &shared, &foreign))
     }
 }
 
+/// The commands for a file that apply does not write: options that have to be equal on all nodes, or options that
+/// the model does not have.
+fn by_hand(
+    model: &Drbd,
+    path: &str,
+    changes: &[String],
+    shared: &[&str],
+    foreign: &[&str],
+) -> String {
+    let name = model.name;
+    let mut why = String::new();
+    if !shared.is_empty() {
+        why += "\n  these have to be equal on all nodes, or DRBD ends the connection between two of them: ";
+        why += &shared.join(", ");
+    }
+    let mut write = format!("cib-gen --format drbd vars.yml | sudo tee {path}");
+    if !foreign.is_empty() {
+        why += "\n  it has options that vars.yml does not know, and a file of cib-gen's would lose them: ";
+        why += &foreign.join(", ");
+        write = format!("sudoedit {path}");
+    }
+    let nodes: Vec<&str> = model.peers.iter().map(|peer| peer.name.as_str()).collect();
+    format!(
+        "{path} is left as it is. What differs from vars.yml:\n    {}{why}\n  help: on {}, while `sudo drbdadm \
+         status {name}` shows every peer Connected and UpToDate:\n    \
+         1. on every node: {write}\n    \
+         2. on every node, to see what the next step runs: sudo drbdadm --dry-run adjust {name}\n    \
+         3. on one node right after the other: sudo drbdadm adjust {name}\n    \
+         4. only where `sudo drbdadm status {name}` shows StandAlone: sudo drbdadm connect {name}",
+        changes.join("\n    "),
+        nodes.join(", ")
+    )
+}
+
 /// Whether cib-gen writes this option for another way of fencing.
-fn is_former(model: &Drbd, section: &str, name: &str, value: &str) -> bool {
-    let sections = model.otherwise.iter().filter(|other| other.name == section);
-    let mut options = sections.flat_map(|other| &other.options);
-    options.any(|option| option.name == name && option.value == value)
+fn is_former(model: &Drbd, option: &str, value: &str) -> bool {
+    let mut sections = model.otherwise.iter();
+    sections.any(|section| {
+        let mut options = section.options.iter();
+        options.any(|other| {
+            option == format!("{} {}", section.name, other.name) && value == other.value
+        })
+    })
 }
 
 /// A statement of a resource: its section, its name and its value.
 type Statement = (String, String, String);
 
-fn options(statements: &[Statement]) -> BTreeMap<(String, String), String> {
-    let is_option = |section: &str| {
-        !section.is_empty() && !section.starts_with("on ") && !section.starts_with("connection")
-    };
-    let options = statements.iter().filter(|(section, ..)| is_option(section));
-    options
-        .map(|(section, name, value)| ((section.clone(), name.clone()), value.clone()))
-        .collect()
-}
-
 /// What each host stores where, and how its peers reach it. A host has what the resource says, unless it says
 /// otherwise itself.
-fn storage(statements: &[Statement]) -> BTreeSet<(String, String)> {
+fn storage(statements: &[Statement]) -> BTreeSet<String> {
     let mut hosts: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     let mut all = BTreeSet::new();
     for (section, name, value) in statements {
         if section.starts_with("on ") {
             hosts.entry(section).or_default().insert(name, value);
+        } else if section.starts_with("connection/") || section.starts_with("connection-mesh/") {
+            all.insert(format!("{section}: {name}")); // its value may be a secret
         } else if section.starts_with("connection") {
-            all.insert((section.clone(), format!("{name} {value}")));
+            all.insert(format!("{section}: {name} {value}"));
         }
     }
     for (_, name, value) in statements.iter().filter(|(section, ..)| section.is_empty()) {
@@ -255,16 +265,23 @@ fn storage(statements: &[Statement]) -> BTreeSet<(String, String)> {
         }
     }
     for (host, settings) in hosts {
-        // The path of a device may be left out. Its minor number is always there.
-        let settings = settings
-            .iter()
-            .map(|(name, value)| match value.split_once("minor ") {
-                Some((_, minor)) => format!("{name} minor {minor}"),
-                None => format!("{name} {value}"),
-            });
-        all.extend(settings.map(|setting| (host.to_owned(), setting)));
+        for (name, value) in settings {
+            // The path of a device may be left out. Its minor number is always there.
+            let value = value.find("minor ").map_or(value, |at| &value[at..]);
+            all.insert(format!("{host}: {name} {value}"));
+        }
     }
     all
+}
+
+/// The options, "section name", with their values.
+fn options(statements: &[Statement]) -> BTreeMap<String, String> {
+    let options = statements.iter().filter(|(section, ..)| {
+        !section.is_empty() && !section.starts_with("on ") && !section.starts_with("connection")
+    });
+    options
+        .map(|(section, name, value)| (format!("{section} {name}"), value.clone()))
+        .collect()
 }
 
 /// The statements that `drbdadm dump` prints, one in a line. The first volume is often left out.
@@ -272,8 +289,8 @@ fn statements(dump: &str) -> Vec<Statement> {
     let mut sections: Vec<&str> = Vec::new();
     let mut statements = Vec::new();
     for line in dump.lines().map(str::trim) {
-        if let Some(section) = line.strip_suffix('{') {
-            sections.push(section.trim());
+        if let Some(section) = line.strip_suffix(" {") {
+            sections.push(section);
         } else if line == "}" {
             sections.pop();
         } else if let Some(statement) = line.strip_suffix(';') {
@@ -283,69 +300,40 @@ fn statements(dump: &str) -> Vec<Statement> {
                 .filter(|section| **section != "volume 0");
             let within: Vec<&str> = within.copied().collect();
             let (name, value) = statement.split_once(' ').unwrap_or((statement, ""));
-            let value: Vec<&str> = value.split_whitespace().collect();
-            statements.push((within.join("/"), name.to_owned(), value.join(" ")));
+            statements.push((within.join("/"), name.to_owned(), value.trim().to_owned()));
         }
     }
     statements
 }
 
-/// What `drbdsetup status --json` says of a resource on this node.
-#[derive(Debug, PartialEq, Eq)]
-pub enum DrbdState {
-    /// It is down.
-    Down,
-    /// Every copy is connected and up to date.
-    Healthy,
-    /// What is not, a line for each.
-    Degraded(Vec<String>),
-}
-
-/// Reads what `drbdsetup status --json` prints.
+/// Whether every copy of a resource is connected and up to date, as `drbdsetup status --json` prints it. None, if
+/// the resource is down on this node.
 ///
 /// # Errors
 /// It is no JSON.
-pub fn drbd_state(model: &Drbd, status: &str) -> Result<DrbdState, serde_json::Error> {
+pub fn is_healthy(model: &Drbd, status: &str) -> Result<Option<bool>, serde_json::Error> {
     let resources: Vec<Value> = serde_json::from_str(status)?;
-    let Some(resource) = resources
+    let resource = resources
         .iter()
-        .find(|resource| resource["name"] == model.name)
-    else {
-        return Ok(DrbdState::Down);
-    };
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let (devices, peers) = (list(&resource["devices"]), list(&resource["connections"]));
-    let mut faults = Vec::new();
-    if devices.is_empty()
-        || devices
-            .iter()
-            .any(|device| device["disk-state"] != "UpToDate")
-    {
-        faults.push("the copy of this node is not UpToDate".to_owned());
-    }
-    if peers.len() + 1 < model.peers.len() {
-        faults.push(format!(
-            "it has {} peers of {}",
-            peers.len(),
-            model.peers.len() - 1
-        ));
-    }
-    for peer in peers {
-        let disks = list(&peer["peer_devices"]);
-        let is_behind = |disk: &Value| disk["peer-disk-state"] != "UpToDate";
-        if peer["connection-state"] != "Connected"
-            || disks.is_empty()
-            || disks.iter().any(is_behind)
-        {
-            let name = peer["name"].as_str().unwrap_or("a peer");
-            faults.push(format!("{name} is not Connected and UpToDate"));
+        .find(|resource| resource["name"] == model.name);
+    let (mut left, mut states) = (Vec::from_iter(resource), Vec::new());
+    while let Some(value) = left.pop() {
+        left.extend(value.as_array().into_iter().flatten());
+        for (key, value) in value.as_object().into_iter().flatten() {
+            match (key.as_str(), value.as_str()) {
+                ("connection-state" | "disk-state" | "peer-disk-state", Some(state)) => {
+                    states.push(state)
+                }
+                _ => left.push(value),
+            }
         }
     }
-    Ok(if faults.is_empty() {
-        DrbdState::Healthy
-    } else {
-        DrbdState::Degraded(faults)
-    })
+    // The state of the own disk, and two for each peer.
+    let all = states.len() + 1 == 2 * model.peers.len();
+    let good = states
+        .iter()
+        .all(|state| ["Connected", "UpToDate"].contains(state));
+    Ok(resource.map(|_| all && good))
 }
 
 /// The commands of `drbdadm --dry-run adjust` that do more than change options: the first words of each. The rest
@@ -361,51 +349,4 @@ pub fn more_than_options(commands: &str) -> Vec<String> {
     let is_more =
         |line: &String| !line.is_empty() && !options.iter().any(|only| line.starts_with(only));
     commands.lines().map(words).filter(is_more).collect()
-}
-
-/// What a person has to do with a file that apply leaves as it is.
-pub fn by_hand(model: &Drbd, path: &str, file: &DrbdFile) -> Option<String> {
-    let name = model.name;
-    let (changes, shared, foreign) = match file {
-        DrbdFile::Same | DrbdFile::Local(_) => return None,
-        DrbdFile::OtherStorage(differences) => {
-            return Some(format!(
-                "{path} names other storage or peers than vars.yml, so it is left as it is:\n    {}\n  help: if what \
-                 the file says is right, compare its options with: cib-gen --format drbd vars.yml",
-                differences.join("\n    ")
-            ));
-        }
-        DrbdFile::ByHand {
-            changes,
-            shared,
-            foreign,
-        } => (changes, shared, foreign),
-    };
-    let mut why = String::new();
-    if !shared.is_empty() {
-        why += &format!(
-            "\n  these have to be equal on all nodes, or DRBD ends the connection between two of them: {}",
-            shared.join(", ")
-        );
-    }
-    let write = if foreign.is_empty() {
-        format!("cib-gen --format drbd vars.yml | sudo tee {path}")
-    } else {
-        why += &format!(
-            "\n  it has options that vars.yml does not know, and a file of cib-gen's would lose them: {}",
-            foreign.join(", ")
-        );
-        format!("sudoedit {path}")
-    };
-    let nodes: Vec<&str> = model.peers.iter().map(|peer| peer.name.as_str()).collect();
-    Some(format!(
-        "{path} is left as it is. What differs from vars.yml:\n    {}{why}\n  help: on {}, while `sudo drbdadm \
-         status {name}` shows every peer Connected and UpToDate:\n    \
-         1. on every node: {write}\n    \
-         2. on every node, to see what the next step runs: sudo drbdadm --dry-run adjust {name}\n    \
-         3. on one node right after the other: sudo drbdadm adjust {name}\n    \
-         4. only where `sudo drbdadm status {name}` shows StandAlone: sudo drbdadm connect {name}",
-        changes.join("\n    "),
-        nodes.join(", ")
-    ))
 }

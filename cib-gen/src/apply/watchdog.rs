@@ -65,13 +65,14 @@ pub struct Sbd {
 /// # Errors
 /// The reason to refuse: the time would have to change, and a node would not bear that or cannot be asked.
 pub fn fit(cluster: &mut Cluster, cib: &Element, said: &[Sbd]) -> Result<Option<String>, String> {
-    let Some(least) = wanted(cluster).map(|wanted| seconds(&wanted.value)) else {
+    let mut properties = cluster.properties.iter_mut();
+    let Some(wanted) = properties.find(|property| property.name == render::WATCHDOG_TIMEOUT) else {
         return Ok(None);
     };
     let (mut silent, mut without, mut longest) = (Vec::new(), Vec::new(), 0);
     for member in &cluster.corosync.nodes {
-        let of_member = |sbd: &&Sbd| sbd.node.eq_ignore_ascii_case(&member.name);
-        let sbd = said.iter().find(of_member);
+        let mut said = said.iter();
+        let sbd = said.find(|sbd| sbd.node.eq_ignore_ascii_case(&member.name));
         let own = sbd.and_then(|sbd| sbd.timeout.as_deref()).map(seconds);
         match (sbd.and_then(|sbd| sbd.runs), own) {
             (Some(false), _) => without.push(member.name.as_str()),
@@ -79,48 +80,37 @@ pub fn fit(cluster: &mut Cluster, cib: &Element, said: &[Sbd]) -> Result<Option<
             _ => silent.push(member.name.as_str()),
         }
     }
-    let least = format!("{}s", least.max(2 * longest));
-    let now = cib
-        .child("configuration")
-        .and_then(timeout)
-        .filter(|now| seconds(now) != 0);
-    let stays = now.is_some_and(|now| is_enough(now, &least));
-    let fault = match (&without[..], &silent[..]) {
-        ([], []) => None,
-        ([], silent) => Some(format!(
-            "it is not known whether SBD runs on {}, and with which SBD_WATCHDOG_TIMEOUT",
-            silent.join(", ")
-        )),
-        (without, _) => Some(format!(
+    let least = format!("{}s", longest.saturating_mul(2).max(seconds(&wanted.value)));
+    let fault = if !without.is_empty() {
+        format!(
             "SBD is not installed, enabled and running on {}",
             without.join(", ")
-        )),
+        )
+    } else if !silent.is_empty() {
+        let nodes = silent.join(", ");
+        format!("it is not known whether SBD runs on {nodes}, and with which SBD_WATCHDOG_TIMEOUT")
+    } else {
+        wanted.value = least;
+        return Ok(None);
     };
-    let has = now.map_or_else(|| "is not set".to_owned(), |now| format!("is {now}"));
-    let help = "a node whose SBD does not run, or has more than half of that time, stops Pacemaker. `sudo pcs stonith sbd \
-        status` must show YES | YES | YES for every node. Then run apply again";
-    let (value, note) = match (fault, now) {
-        (None, _) => (least, None),
-        (Some(fault), Some(now)) if stays || without.is_empty() => {
-            let note = format!(
-                "{fault}. {} {has} and stays so; vars.yml asks for {least}\n  help: {help}",
-                render::WATCHDOG_TIMEOUT
-            );
-            (now.to_owned(), Some(note))
+    let now = cib.child("configuration").and_then(timeout);
+    let now = now.filter(|now| seconds(now) != 0);
+    let has = now.map_or("is not set".to_owned(), |now| {
+        format!("is {now} and stays so")
+    });
+    let text = format!(
+        "{fault}. {} {has}, and vars.yml asks for {least}\n  help: a node whose SBD does not run, or has more than \
+         half of that time, stops Pacemaker. `sudo pcs stonith sbd status` must show YES | YES | YES for every node. \
+         Then run apply again",
+        wanted.name
+    );
+    match now {
+        Some(now) if without.is_empty() || is_enough(now, &least) => {
+            now.clone_into(&mut wanted.value);
+            Ok(Some(text))
         }
-        (Some(fault), _) => {
-            return Err(format!(
-                "{fault}. {} {has}, and vars.yml asks for {least}\n  help: {help}",
-                render::WATCHDOG_TIMEOUT
-            ));
-        }
-    };
-    for property in &mut cluster.properties {
-        if property.name == render::WATCHDOG_TIMEOUT {
-            property.value.clone_from(&value);
-        }
+        _ => Err(text),
     }
-    Ok(note)
 }
 
 /// The note where the nodes cannot be asked of SBD, and the time would change.

@@ -34,7 +34,7 @@ pub fn corosync(cluster: &Cluster) -> String {
     let totem = settings().map(|s| format!(" {}", quoted(&format!("{}={}", s.name, s.value))));
     format!(
         "#!/bin/sh\n{opening}{OPENING}{lan}main() {{\n    \
-             command -v pcs >/dev/null || fail 'pcs is not installed here. Run this on a node.'\n\
+             command -v pcs >/dev/null || fail 'pcs is not installed here' 'run this on a node of the cluster'\n\
          {storage}{here}    \
              if ! member {name}{members}; then\n        \
                  leave_sample_here\n        \

@@ -9,8 +9,9 @@
 #     cib-gen --format corosync vars.yml | sudo HACLUSTER_PASSWORD_FILE=/root/hacluster sh
 set -eu
 
+# fail WHAT HELP
 fail() {
-    printf 'cib-gen: %s\n' "$*" >&2
+    printf 'error: %s\nhelp: %s\n' "$1" "$2" >&2
     exit 1
 }
 
@@ -21,7 +22,7 @@ authenticate() {
     elif [ -t 1 ] && [ -e /dev/tty ]; then
         pcs host auth -u hacluster "$@" </dev/tty
     else
-        fail "there is no terminal to ask for hacluster's password; set HACLUSTER_PASSWORD_FILE"
+        fail "there is no terminal to ask for hacluster's password" "name a file with it: ... | sudo HACLUSTER_PASSWORD_FILE=/root/hacluster sh"
     fi
 }
 
@@ -44,8 +45,8 @@ ring0_addr: 127.0.0.1" ]
 in_another() {
     other=$(printf '%s\n' "$2" | sed -n -E 's/^[[:space:]]*cluster_name:[[:space:]]*//p')
     [ "$other" != "$cluster" ] ||
-        fail "$1 is in the cluster '$cluster' already, and that one has other nodes than vars.yml: $(printf '%s\n' "$2" | sed -n -E 's/^[[:space:]]*name:[[:space:]]*//p' | tr '\n' ' '). On a node of it, 'pcs cluster node add' and 'pcs cluster node remove' change that. $3"
-    fail "$1 is in another cluster already, '$other' ($corosync_conf). 'pcs cluster destroy' on $1 takes it out of that one, and deletes that one's configuration there. $3"
+        fail "$1 is in the cluster '$cluster' already, and that one has other nodes than vars.yml: $(printf '%s\n' "$2" | sed -n -E 's/^[[:space:]]*name:[[:space:]]*//p' | tr '\n' ' '). $3" "on a node of it, 'pcs cluster node add' and 'pcs cluster node remove' change its nodes"
+    fail "$1 is in another cluster already, '$other' ($corosync_conf). $3" "'pcs cluster destroy' on $1 takes it out of that cluster, and deletes that cluster's configuration there"
 }
 
 # member CLUSTER "name: NODE"...
@@ -58,10 +59,10 @@ member() {
     ! sample <"$corosync_conf" || return 1
     lines=$(sed 's/^[[:space:]]*//; s/[[:space:]]*$//' "$corosync_conf")
     printf '%s\n' "$lines" | grep -Fxq -e "cluster_name: $cluster" ||
-        in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed."
+        in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed"
     for line do
         printf '%s\n' "$lines" | grep -Fixq -e "$line" ||
-            in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed."
+            in_another "$(uname -n)" "$(cat "$corosync_conf")" "Nothing was changed"
     done
 }
 
@@ -84,10 +85,10 @@ everywhere() {
             silent="$silent $name"
         fi
     done
-    [ -n "$answered" ] || fail "no node could be told to start the cluster, see above."
+    [ -n "$answered" ] || fail "no node could be told to start the cluster" "pcs says above why; 'pcs host auth' makes this node known to the others"
     # Names have no spaces.
-    pcs cluster start $answered --wait=120 || fail "the cluster did not start on all of:$answered, see above. Not told to start it:$silent."
-    [ -z "$silent" ] || fail "these nodes could not be told to start the cluster, see above:$silent. It runs on:$answered. When they are back, run this again."
+    pcs cluster start $answered --wait=120 || fail "the cluster did not start on all of:$answered. Not told to start it:$silent" "pcs says above why, and 'journalctl -u corosync -u pacemaker' on a node that did not start"
+    [ -z "$silent" ] || fail "these nodes could not be told to start the cluster:$silent. It runs on:$answered" "pcs says above why. When they are back, run this again"
 }
 
 # Takes this node out of the sample's cluster. This comes before anything is asked of pcs: in a
@@ -98,7 +99,7 @@ leave_sample_here() {
     cib=$(cibadmin --query --local 2>/dev/null || cat /var/lib/pacemaker/cib/cib.xml 2>/dev/null) || cib=
     case $cib in
     *'<primitive '*)
-        fail "this node has Corosync's sample configuration ($corosync_conf, cluster 'debian'), and resources are configured in that cluster (pcs config). If nothing of it is needed, 'pcs cluster destroy' deletes it. Nothing was changed."
+        fail "this node has Corosync's sample configuration ($corosync_conf, cluster 'debian'), and resources are configured in that cluster. Nothing was changed" "'pcs config' shows them. If nothing of that cluster is needed, 'pcs cluster destroy' deletes it"
         ;;
     esac
     echo "cib-gen: the distribution's sample cluster of this node, which is empty, is destroyed"
@@ -163,7 +164,7 @@ PYTHON
 
 # Takes the other nodes out of the sample's cluster, when it is known that all of them have no other.
 leave_samples() {
-    unchanged="No cluster was set up."
+    unchanged="No cluster was set up"
     samples=
     for name do
         # Where there is no configuration, this fails. Of any other failure `pcs cluster setup` tells,
@@ -171,14 +172,14 @@ leave_samples() {
         conf=$(pcs cluster corosync "$name" 2>/dev/null) || continue
         printf '%s\n' "$conf" | sample || in_another "$name" "$conf" "$unchanged"
         resources=$(pcsd resources "$name" 2>&1) ||
-            fail "$name has Corosync's sample configuration, and its resources cannot be seen from here (${resources:-no answer}). If nothing of that cluster is needed, 'pcs cluster destroy' on $name deletes it; then run this again. $unchanged"
+            fail "$name has Corosync's sample configuration, and its resources cannot be seen from here (${resources:-no answer}). $unchanged" "if nothing of that cluster is needed, 'pcs cluster destroy' on $name deletes it. Then run this again"
         [ -z "$resources" ] ||
-            fail "$name has Corosync's sample configuration (cluster 'debian'), and resources are configured in that cluster: $resources. If nothing of it is needed, 'pcs cluster destroy' on $name deletes it; then run this again. $unchanged"
+            fail "$name has Corosync's sample configuration (cluster 'debian'), and resources are configured in that cluster: $resources. $unchanged" "if nothing of it is needed, 'pcs cluster destroy' on $name deletes it. Then run this again"
         samples="$samples $name"
     done
     for name in $samples; do
         echo "cib-gen: the distribution's sample cluster of $name, which is empty, is destroyed"
-        pcsd destroy "$name" || fail "the sample cluster of $name could not be destroyed. $unchanged"
+        pcsd destroy "$name" || fail "the sample cluster of $name could not be destroyed. $unchanged" "pcs says above why. 'pcs cluster destroy' on $name does the same; then run this again"
     done
 }
 

@@ -1,12 +1,13 @@
+# note WHAT HELP
 note() {
-    printf 'cib-gen: %s\n' "$*" >&2
+    printf 'warning: %s\nhelp: %s\n' "$1" "$2" >&2
 }
 
 # What the storage of the LAN system needs. The other nodes are not seen from here.
 storage_tools() {
     for needed in pvcreate:lvm2 drbdadm:drbd-utils; do
         command -v "${needed%:*}" >/dev/null ||
-            note "${needed#*:} is not installed on this node. The storage needs it on every node: sudo apt install ${needed#*:}"
+            note "${needed#*:} is not installed on this node, and the storage needs it" "on every node: sudo apt install ${needed#*:}"
     done
 }
 
@@ -21,7 +22,7 @@ watchdog_here() {
         device=${of_sbd:-$device}
     fi
     [ -e "$device" ] ||
-        fail "there is no $device on this node. Where there is no hardware for it, the kernel has a software watchdog: sudo systemctl enable --now portsip-ha-softdog, on every node. Nothing was changed."
+        fail "there is no $device on this node. Nothing was changed" "where there is no hardware for it, use the kernel's software watchdog, on every node: sudo systemctl enable --now portsip-ha-softdog"
     # A module that was loaded, not one that the kernel was built with.
     [ -e /sys/module/softdog/initstate ] || return 0
     ! systemctl --quiet is-enabled portsip-ha-softdog.service 2>/dev/null || return 0
@@ -30,7 +31,7 @@ watchdog_here() {
         ! modprobe --showconfig | grep -Fxq 'blacklist softdog'; then
         return 0
     fi
-    note "the software watchdog of this node (softdog) is gone after the next reboot, and then Corosync and Pacemaker do not start. On every node: sudo systemctl enable portsip-ha-softdog"
+    note "the software watchdog of this node (softdog) is gone after the next reboot, and then Corosync and Pacemaker do not start" "on every node: sudo systemctl enable portsip-ha-softdog"
 }
 
 # sbd_is_set_up TIMEOUT NODE...
@@ -75,18 +76,17 @@ sbd_is_set_up() {
         esac
     done
     [ -n "$right$wrong" ] ||
-        fail "no node says how SBD is set up there:$silent. 'pcs host auth' makes this node known to the others. Nothing was changed."
+        fail "no node says how SBD is set up there:$silent. Nothing was changed" "'pcs host auth' makes this node known to the others"
     if [ -z "$wrong" ]; then
-        [ -z "$silent" ] || note "how SBD is set up could not be seen on:$silent. Run this again when they are back."
-        [ -z "$other" ] || note "SBD's watchdog timeout is not cib-gen's $default s on:$other. It stays. stonith-watchdog-timeout must be $((2 * longest))s or more: 'sudo pcs property config stonith-watchdog-timeout' shows it, 'sudo pcs property set stonith-watchdog-timeout=$((2 * longest))s' sets it."
+        [ -z "$silent" ] || note "how SBD is set up could not be seen on:$silent" "run this again when they are back"
+        [ -z "$other" ] || note "SBD's watchdog timeout is not cib-gen's $default s on:$other. It stays, and stonith-watchdog-timeout must be $((2 * longest))s or more" "'sudo pcs property config stonith-watchdog-timeout' shows it, 'sudo pcs property set stonith-watchdog-timeout=$((2 * longest))s' sets it"
         return 0
     fi
     [ -n "$running" ] || return 1
-    fail "SBD is not enabled, as vars.yml wants it, on:$wrong. The cluster runs on:$running. SBD starts only with the cluster, so stop and start the cluster; the PBX is down until the last step:
+    fail "SBD is not enabled, as vars.yml wants it, on:$wrong. The cluster runs on:$running. Nothing was changed" "SBD starts only with the cluster, so stop and start the cluster; the PBX is down until the last step:
     sudo pcs cluster stop --all
     cib-gen --format corosync vars.yml | sudo sh
-    sudo cib-gen apply vars.yml
-Nothing was changed."
+    sudo cib-gen apply vars.yml"
 }
 
 # enable_sbd DEVICE TIMEOUT

@@ -148,7 +148,7 @@ impl Play {
         let output = self.run(&Cluster::of(&sites::aws("")));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let said = String::from_utf8(output.stderr).unwrap();
-        for word in reason {
+        for word in reason.iter().chain(&["error: ", "\nhelp: "]) {
             assert!(said.contains(word), "no '{word}' in: {said}");
         }
         for call in self.calls() {

@@ -47,11 +47,12 @@ fn an_sbd_that_is_not_right_in_a_cluster_that_runs_is_left_alone_too_and_the_ste
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{wrong}: {said}");
         let steps = [
+            "error: SBD is not enabled",
             "on: pbx02",
+            "Nothing was changed\nhelp: ",
             "sudo pcs cluster stop --all",
             "cib-gen --format corosync vars.yml | sudo sh",
             "sudo cib-gen apply vars.yml",
-            "Nothing was changed.",
         ];
         let mut from = 0;
         for step in steps {
@@ -132,7 +133,7 @@ fn a_node_that_is_off_keeps_no_other_from_starting_and_is_named() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("see above: pbx02. It runs on: pbx01 pbx03."),
+        said.contains("error: these nodes could not be told to start the cluster: pbx02. It runs on: pbx01 pbx03\nhelp: "),
         "{said}"
     );
     let calls = fs::read_to_string(play.0.path().join("calls")).unwrap();
