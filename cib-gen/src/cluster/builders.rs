@@ -6,8 +6,7 @@ use super::{
     Action, Agent, Constraint, ConstraintKind, Member, OnFail, Operation, Primitive, ResourceSet,
     Role, Setting,
 };
-use crate::site::{Node, Site, WEB_PORT};
-use crate::vars::SipTransport;
+use crate::site::{Node, Site};
 
 /// The name that the vendor gives the cluster.
 pub(super) const NAME: &str = "ha_cluster";
@@ -53,19 +52,11 @@ pub(super) fn pbx(site: &Site, vip: Ipv4Addr) -> Primitive {
     let mut operations = start_stop_monitor(300, 180, 10, 60);
     operations.push(operation(monitor(30, Some(10), None), 60));
     let pbx = &site.pbx;
-    let (transport, port, web_port) = (pbx.sip_transport, pbx.sip_port, pbx.web_port);
-    let other_port = port.filter(|_| port != transport.port());
-    // What is the agent's default is not written.
-    let optional = [
-        (transport != SipTransport::Udp).then(|| setting("sip_transport", transport)),
-        other_port.map(|port| setting("sip_port", port)),
-        (web_port != WEB_PORT).then(|| setting("web_port", web_port)),
-    ];
     let mut parameters = vec![
         setting("ip_address", vip),
         setting("data_path", &pbx.data_path),
     ];
-    parameters.extend(optional.into_iter().flatten());
+    parameters.extend(pbx.written.iter().map(|(name, value)| setting(name, value)));
     primitive(
         "pbx",
         ocf("portsip", "pbx"),

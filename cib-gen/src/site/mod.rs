@@ -52,6 +52,9 @@ pub struct Pbx {
     /// The port of that transport; `None` where SIP is not tested.
     pub sip_port: Option<u16>,
     pub web_port: u16,
+    /// The keys of vars.yml that say how it is asked, with their values. They are set in the cluster also where
+    /// the agent's default is the same: an earlier vars.yml may have set another value there.
+    pub written: Vec<(&'static str, String)>,
 }
 
 impl Vars {
@@ -220,12 +223,22 @@ impl Resolver<'_> {
         }
         let sip_port = shared.sip_port.as_ref().map(|port| port.value.get());
         let web_port = shared.web_port.as_ref().map(|port| port.value.get());
+        let written_transport = shared.sip_transport.as_ref().map(|t| t.value.to_string());
+        let written = [
+            ("sip_transport", written_transport),
+            ("sip_port", sip_port.map(|port| port.to_string())),
+            ("web_port", web_port.map(|port| port.to_string())),
+        ];
+        let written = written.into_iter();
         Some(Pbx {
             image: shared.pbx_image.value.clone(),
             data_path: value_or(&shared.data_path, DATA_PATH.parse().ok()?),
             sip_transport: transport,
             sip_port: sip_port.or(transport.port()),
             web_port: web_port.unwrap_or(WEB_PORT),
+            written: written
+                .filter_map(|(key, value)| Some((key, value?)))
+                .collect(),
         })
     }
 

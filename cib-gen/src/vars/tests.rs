@@ -296,7 +296,9 @@ fn the_examples_have_every_key_and_are_accepted() {
             assert!(there, "{name} is not in the example");
         }
         let example = Vars::parse("vars.yml", &*example).unwrap();
-        let site = example.resolve(&crate::nodes::Known::default()).unwrap();
+        let mut site = example.resolve(&crate::nodes::Known::default()).unwrap();
+        assert_eq!(site.pbx.written.len(), 3);
+        site.pbx.written.clear();
         // The defaults that its comments name are the real ones.
         let short = Vars::parse("vars.yml", format!("{short}{more}")).unwrap();
         let given = site
