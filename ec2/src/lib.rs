@@ -42,9 +42,9 @@ pub use self::{
     describe_site::{Gone, NodeFacts, SiteFacts, describe_site},
     elastic_ip::{Association, ElasticIp},
     error::{AwsError, ErrorKind},
-    instance::Power,
+    instance::InstanceState,
     metadata::{Interface, Metadata},
     retry::{EVENTUAL_CONSISTENCY_WINDOW, retry_denied, retry_transient, retry_until},
     site_checks::{PublicAddress, SiteChecks},
-    volume::{Attachment, AttachmentState, Usable, Volume},
+    volume::{Attachable, Attachment, AttachmentState, Volume},
 };

@@ -10,7 +10,7 @@ use crate::ids::{InstanceId, VolumeId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     /// Whether it can be attached.
-    pub state: Usable,
+    pub state: Attachable,
     /// Its availability zone.
     pub zone: String,
     /// Whether it may be attached to several instances at once.
@@ -23,7 +23,7 @@ pub struct Volume {
 
 /// Whether a volume can be attached, by its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Usable {
+pub enum Attachable {
     /// `available` or `in-use`.
     Yes,
     /// `creating`.
@@ -105,11 +105,11 @@ impl Ec2 {
             });
         }
         let state = match volume.state() {
-            Some(VolumeState::Available | VolumeState::InUse) => Usable::Yes,
+            Some(VolumeState::Available | VolumeState::InUse) => Attachable::Yes,
             Some(VolumeState::Deleting | VolumeState::Deleted | VolumeState::Error) => {
-                Usable::Never
+                Attachable::Never
             }
-            _ => Usable::NotYet,
+            _ => Attachable::NotYet,
         };
         Ok(Volume {
             state,
