@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStream, TryStreamExt};
 use ipnet::Ipv4Net;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
@@ -202,7 +202,7 @@ pub enum Write {
 impl Kernel {
     /// The unicast routes of the main table; those to one destination in the order in which the kernel considers them.
     pub async fn routes(&self) -> Result<Vec<Route>, NetlinkError> {
-        let answers = self.ask(Vec::new()).try_collect::<Vec<_>>().await;
+        let answers = self.ask(None).try_collect::<Vec<_>>().await;
         let answers = answers.map_err(failed("read the routes of this host"))?;
         Ok(answers.iter().filter_map(Route::of).collect())
     }
@@ -210,12 +210,15 @@ impl Kernel {
     /// Asks for IPv4 routes: for the one to a destination, or for all.
     fn ask(
         &self,
-        destination: Vec<RouteAttribute>,
-    ) -> impl futures_util::TryStream<Ok = RouteMessage, Error = Error> + Unpin {
+        destination: Option<Ipv4Addr>,
+    ) -> impl TryStream<Ok = RouteMessage, Error = Error> + Unpin {
         let mut question = RouteMessage::default();
         question.header.address_family = AddressFamily::Inet;
-        question.header.destination_prefix_length = 32 * destination.len() as u8;
-        question.attributes = destination;
+        if let Some(destination) = destination {
+            let destination = RouteAttribute::Destination(RouteAddress::Inet(destination));
+            question.header.destination_prefix_length = 32;
+            question.attributes.push(destination);
+        }
         Box::pin(self.handle.route().get(question).execute())
     }
 
@@ -254,8 +257,7 @@ impl Kernel {
         &self,
         destination: Ipv4Addr,
     ) -> Result<Option<Ipv4Addr>, NetlinkError> {
-        let to = RouteAttribute::Destination(RouteAddress::Inet(destination));
-        let answer = self.ask(vec![to]).try_next().await;
+        let answer = self.ask(Some(destination)).try_next().await;
         let answer = answer.map_err(failed(format!("ask for the way to {destination}")));
         let route = if_there(answer)?.flatten();
         let attributes = route.map_or_else(Vec::new, |route| route.attributes);

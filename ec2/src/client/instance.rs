@@ -6,28 +6,32 @@ use crate::{AwsError, Ec2, ErrorKind, InstanceId};
 
 /// Whether an instance can still write to its volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
+pub enum InstanceState {
     /// It runs, or starts.
-    On,
+    Running,
     /// It is being stopped or terminated, and may still write.
-    GoingDown,
+    Stopping,
     /// `stopped` or `terminated`, or EC2 does not know it (any more).
-    Off,
+    Stopped,
 }
 
 /// Each call fails with EC2's error.
 impl Ec2 {
-    pub async fn power(&self, instance: &InstanceId) -> Result<Power, AwsError> {
+    pub async fn instance_state(&self, instance: &InstanceId) -> Result<InstanceState, AwsError> {
         let answer = match self.instance(instance).await {
             Ok(answer) => answer,
-            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Power::Off),
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(InstanceState::Stopped),
             Err(error) => return Err(error),
         };
         Ok(match answer.state().and_then(|state| state.name()) {
-            Some(InstanceStateName::Stopped | InstanceStateName::Terminated) => Power::Off,
-            Some(InstanceStateName::Stopping | InstanceStateName::ShuttingDown) => Power::GoingDown,
+            Some(InstanceStateName::Stopped | InstanceStateName::Terminated) => {
+                InstanceState::Stopped
+            }
+            Some(InstanceStateName::Stopping | InstanceStateName::ShuttingDown) => {
+                InstanceState::Stopping
+            }
             // `pending`, `running`, and states that EC2 may add.
-            _ => Power::On,
+            _ => InstanceState::Running,
         })
     }
 

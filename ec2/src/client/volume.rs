@@ -7,7 +7,7 @@ use crate::{AwsError, Ec2, ErrorKind, InstanceId, VolumeId};
 /// A volume as EC2 describes it. The description can be seconds old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    pub state: Usable,
+    pub state: Attachable,
     pub zone: String,
     /// Whether it may be attached to several instances at once.
     pub multi_attach: bool,
@@ -18,7 +18,7 @@ pub struct Volume {
 
 /// Whether a volume can be attached, by its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Usable {
+pub enum Attachable {
     /// `available` or `in-use`.
     Yes,
     /// `creating`.
@@ -88,11 +88,11 @@ impl Ec2 {
             });
         }
         let state = match volume.state() {
-            Some(VolumeState::Available | VolumeState::InUse) => Usable::Yes,
+            Some(VolumeState::Available | VolumeState::InUse) => Attachable::Yes,
             Some(VolumeState::Deleting | VolumeState::Deleted | VolumeState::Error) => {
-                Usable::Never
+                Attachable::Never
             }
-            _ => Usable::NotYet,
+            _ => Attachable::NotYet,
         };
         Ok(Volume {
             state,

@@ -8,8 +8,8 @@ use crate::agents::call_ec2;
 use crate::device;
 use crate::ocf::Failure;
 use ec2::{
-    Attachment, AttachmentState, AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind, InstanceId,
-    Usable, Volume, retry_denied, retry_transient,
+    Attachable, Attachment, AttachmentState, AwsError, EVENTUAL_CONSISTENCY_WINDOW, Ec2, ErrorKind,
+    InstanceId, Volume, retry_denied, retry_transient,
 };
 
 /// How often EC2 may accept an attach request and drop it.
@@ -42,7 +42,7 @@ impl Step<'_> {
         match volume.attachment_to(here).map(|it| it.state) {
             Some(AttachmentState::Attaching | AttachmentState::Attached) => Step::AwaitDevice,
             Some(AttachmentState::Detaching | AttachmentState::Busy) => Step::AwaitDetached,
-            None if volume.state == Usable::NotYet => Step::AwaitCreated,
+            None if volume.state == Attachable::NotYet => Step::AwaitCreated,
             None => Step::Attach,
         }
     }
@@ -79,7 +79,7 @@ impl AwsEbs {
         let mut accepted = 0;
         loop {
             self.refuse_multi_attach(&volume)?;
-            if volume.state == Usable::Never {
+            if volume.state == Attachable::Never {
                 return Err(Failure::configured(format!(
                     "{id} is deleted or in the state `error`; help: look at it in the EC2 console"
                 )));
@@ -319,7 +319,7 @@ mod tests {
 
     fn volume(attachments: &[(&str, AttachmentState)]) -> Volume {
         Volume {
-            state: Usable::Yes,
+            state: Attachable::Yes,
             zone: "us-west-1c".to_owned(),
             multi_attach: false,
             encrypted: false,

@@ -169,7 +169,7 @@ struct Detachment<'a> {
     connected: Result<(InstanceId, Ec2), AwsError>,
     /// The attachment that an earlier start requested and did not see. Without one, what is not here cannot appear.
     pending: Option<PendingAttachment>,
-    /// Until when an answer of EC2 is awaited while it has not said that the volume is attached.
+    /// Until when an answer of EC2 is awaited: to the end, once EC2 has said that the volume is attached.
     patience: Deadline,
     /// Whether the kernel had the device at the last look, and at any during this stop.
     is_present: bool,

@@ -7,7 +7,8 @@ use crate::agents::call_ec2;
 use crate::ocf::Failure;
 use crate::pacemaker;
 use ec2::{
-    Attachment, AttachmentState, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, Power, retry_denied,
+    Attachment, AttachmentState, EVENTUAL_CONSISTENCY_WINDOW, Ec2, InstanceId, InstanceState,
+    retry_denied,
 };
 
 #[cfg(test)]
@@ -145,13 +146,13 @@ impl AwsEbs {
         if !is_busy && matches!(taking.request_state(), RequestState::Pending { .. }) {
             return Ok(());
         }
-        let power = call_ec2(deadline, async || ec2.power(instance).await).await;
+        let state = call_ec2(deadline, async || ec2.instance_state(instance).await).await;
         let mut why = None;
-        let holder = match power.map_err(|error| self.failed(&error))? {
-            Power::Off => Holder::Off,
-            Power::GoingDown => Holder::GoingDown,
-            Power::On if is_busy => Holder::Busy,
-            Power::On => {
+        let holder = match state.map_err(|error| self.failed(&error))? {
+            InstanceState::Stopped => Holder::Off,
+            InstanceState::Stopping => Holder::GoingDown,
+            InstanceState::Running if is_busy => Holder::Busy,
+            InstanceState::Running => {
                 why = self.why_may_write(instance).await;
                 why.as_ref().map_or(Holder::Released, |_| Holder::MayWrite)
             }

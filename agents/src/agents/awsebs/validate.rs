@@ -25,7 +25,7 @@ impl AwsEbs {
         let step = "asking EC2 whether the volume may be attached and detached";
         self.call.steps.doing(step);
         let rehearsal = async {
-            retry_transient(deadline, async || ec2.power(&here).await).await?;
+            retry_transient(deadline, async || ec2.instance_state(&here).await).await?;
             let ec2 = ec2.dry_run();
             let device = self.parameters.device.to_string();
             let attached = async || ec2.attach(id, &here, &device).await;
