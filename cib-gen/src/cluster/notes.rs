@@ -1,5 +1,4 @@
-//! What a person has to know or do beside what is written into the cluster: the script of pcs commands and
-//! `cib-gen apply` say it in the same words.
+//! What a person has to know or do beside what `cib-gen apply` writes.
 
 /// Before the commands that delete what is set and not asked for.
 pub(crate) const KEPT: &str = "kept, though vars.yml does not ask for it: set by hand or by an earlier \
