@@ -153,10 +153,6 @@ impl Mistakes {
         Mistakes { source, list }
     }
 
-    pub(crate) fn elsewhere(mistake: Mistake) -> Self {
-        Mistakes::new(Source::default(), vec![mistake])
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.list.iter()
     }

@@ -21,7 +21,7 @@ pub use pcs::pcs;
 pub use security_group::security_group;
 
 use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Setting, setting};
-use crate::mistake::{Code, Mistake, Mistakes};
+use crate::mistake::{Code, Mistake, Mistakes, Source};
 use crate::site::Site;
 
 /// The property that no node may see whose SBD does not run: its Pacemaker would stop at once.
@@ -77,7 +77,8 @@ pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, 
 
 /// A site that has nothing of the kind, or something that is not known.
 fn not_here(found: &str, help: &str) -> Mistakes {
-    Mistakes::elsewhere(Mistake::elsewhere(Code::NotHere, found, help))
+    let mistake = Mistake::elsewhere(Code::NotHere, found, help);
+    Mistakes::new(Source::default(), vec![mistake])
 }
 
 /// The first words of every rendering.

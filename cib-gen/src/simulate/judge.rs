@@ -32,6 +32,8 @@ pub(super) struct Expected<'a> {
     pub(super) gone: Option<(&'a str, &'a str)>,
     /// A node that need not have a copy of what runs on every node.
     pub(super) spared: Option<&'a str>,
+    /// Whether the cluster is looked at a day later too, when every failure has expired.
+    pub(super) expires: bool,
 }
 
 /// Where everything is to run: always on one node.
@@ -66,6 +68,7 @@ impl<'a> Expected<'a> {
             restarted: None,
             gone: None,
             spared: None,
+            expires: false,
         }
     }
 
@@ -91,6 +94,11 @@ impl<'a> Expected<'a> {
     pub(super) fn gone(self, resource: &'a str, node: &'a str) -> Self {
         let gone = Some((resource, node));
         Expected { gone, ..self }
+    }
+
+    pub(super) fn expires(self) -> Self {
+        let expires = true;
+        Expected { expires, ..self }
     }
 
     pub(super) fn spared(self, node: &'a str) -> Self {

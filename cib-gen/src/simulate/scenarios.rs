@@ -203,7 +203,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let name = format!("{operation} fails on {at}");
         self.run(id, &name, base, &[std::slice::from_ref(&fails)], once)?;
         let name = format!("{operation} fails on {at} three times");
-        self.run_and_expire(id, &name, base, &[&vec![fails; 3]], thrice)
+        self.run(id, &name, base, &[&vec![fails; 3]], thrice.expires())?;
+        Ok(())
     }
 
     /// A start, and a promotion, that fails.
@@ -221,7 +222,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
             Kind::Optional | Kind::Device => Expected::at(Place::Anywhere).gone(id, node),
         };
         let name = format!("start fails on {node}");
-        self.run_and_expire(id, &name, self.fresh, &[&start, &others], expected)?;
+        let expires = expected.expires();
+        self.run(id, &name, self.fresh, &[&start, &others], expires)?;
         if tested.promotable {
             let name = format!("promotion fails on {node}");
             let expected = Expected::at(Place::Anywhere);
@@ -270,27 +272,27 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         events: &[&[Event]],
         expected: Expected<'_>,
     ) -> Asked<Outcome, S> {
-        let outcome = self.happen(cib, events)?;
-        self.judge(about, name, &outcome, &expected);
-        Ok(outcome)
-    }
-
-    /// The same, and the cluster a day later, when every failure has expired.
-    fn run_and_expire(
-        &mut self,
-        about: &str,
-        name: &str,
-        cib: &str,
-        events: &[&[Event]],
-        expected: Expected<'_>,
-    ) -> Asked<(), S> {
         let mut outcome = self.happen(cib, events)?;
-        let cib = state::later(outcome.cib(), A_DAY)?;
-        let cib = state::with_promotion_scores(&cib, self.tested)?;
-        let transition = self.scheduler.ask(&cib, &[])?;
-        outcome.expired = Some(transition);
-        self.judge(about, name, &outcome, &expected);
-        Ok(())
+        if expected.expires {
+            let cib = state::later(outcome.cib(), A_DAY)?;
+            let cib = state::with_promotion_scores(&cib, self.tested)?;
+            outcome.expired = Some(self.scheduler.ask(&cib, &[])?);
+        }
+        let expired = outcome.expired.iter().flat_map(|later| &later.actions);
+        let later = expired.map(|action| format!("a day later: {action}"));
+        let actions = outcome.actions().map(ToString::to_string);
+        let judge = Judge {
+            tested: self.tested,
+            outcome: &outcome,
+        };
+        self.cases.push(Case {
+            about: about.to_owned(),
+            name: name.to_owned(),
+            happened: judge.summary(),
+            fault: judge.fault(&expected),
+            actions: actions.chain(later).collect(),
+        });
+        Ok(outcome)
     }
 
     /// Has things happen one after the other, and waits until nothing is done any more.
@@ -316,23 +318,6 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
             rest,
             expired: None,
         })
-    }
-
-    fn judge(&mut self, about: &str, name: &str, outcome: &Outcome, expected: &Expected<'_>) {
-        let judge = Judge {
-            tested: self.tested,
-            outcome,
-        };
-        let expired = outcome.expired.iter().flat_map(|later| &later.actions);
-        let later = expired.map(|action| format!("a day later: {action}"));
-        let actions = outcome.actions().map(ToString::to_string);
-        self.cases.push(Case {
-            about: about.to_owned(),
-            name: name.to_owned(),
-            happened: judge.summary(),
-            fault: judge.fault(expected),
-            actions: actions.chain(later).collect(),
-        });
     }
 }
 

@@ -22,7 +22,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Credentials that expire sooner are fetched again.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
-/// The name of the source that is never half configured on purpose.
+/// The name of the one source that nobody configures by half on purpose.
 const ENVIRONMENT: &str = "the environment";
 
 /// The sources of one client, and the credentials in use with the name of their source.

@@ -49,9 +49,9 @@ pub async fn retry_transient<T>(
 const DENIED_RETRY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Makes a call again while IAM denies it: the permission may just have been given. `OperationNotPermitted` is not
-/// retried, because it is no question of permissions. Each call has at most half of the time that is left, so that
-/// an action can still say why it failed, even after several calls that were denied. Errors of other kinds are the
-/// caller's to retry.
+/// retried, because a new permission does not change it. Each call is retried anew, for 60 seconds at most, and for
+/// half of the time that is left at most: so an action can still say why it failed after several denied calls.
+/// Errors of other kinds are the caller's to retry.
 pub async fn retry_denied<T>(
     deadline: Deadline,
     call: impl AsyncFn() -> Result<T, AwsError>,
