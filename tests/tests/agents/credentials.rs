@@ -6,7 +6,7 @@ use lab::site::INSTANCES;
 
 use crate::node::{Answer, Site};
 
-const ROLE: &str = INSTANCES[0].id;
+const ROLE: &str = INSTANCES[0].host.id;
 const KEY: &str = "AKIDLAB";
 
 /// Starts awsvip after a shell script.

@@ -8,8 +8,8 @@ use lab::site::INSTANCES;
 
 use crate::node::Site;
 
-const N1: &str = INSTANCES[0].id;
-const N2: &str = INSTANCES[1].id;
+const N1: &str = INSTANCES[0].host.id;
+const N2: &str = INSTANCES[1].host.id;
 
 #[test]
 fn a_life_of_the_volume_on_one_node() {

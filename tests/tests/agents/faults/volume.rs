@@ -14,7 +14,7 @@ use crate::node::{Answer, Site};
 type Case = (&'static str, fn() -> Seen);
 
 const AGENT: &str = "awsebs";
-const N1: &str = INSTANCES[0].id;
+const N1: &str = INSTANCES[0].host.id;
 
 fn with(fault: VolumeFault) -> Site {
     let site = Site::new();
