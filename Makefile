@@ -13,7 +13,7 @@ NEXTEST := $(or $(shell command -v cargo-nextest),$(CACHE)/tools/cargo-nextest-$
 LAB := $(CARGO_TARGET_DIR)/debug/lab
 DEB := $(CARGO_TARGET_DIR)/debian/portsip-ha.deb
 # Tests that the Debian of the nodes makes a difference to.
-SUITES_DIFFER := binary(image) | binary(network) | binary(failover)
+SUITES_DIFFER := binary(image) | binary(network) | binary(failover) | binary(lab) & test(/^lan::/)
 AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
 # What is built for the package, but two agents, which are copies of a third.
 PROGRAMS := awsebs awsipsrcaddr pbx cib-gen portsip-ha-man
@@ -56,9 +56,9 @@ test-long: deb $(NEXTEST) test-suites
 	SUITE=trixie PORTSIP_HA_OUTAGE_SECONDS=600 $(NEXTEST) nextest run --locked --package lab --profile long \
 		-E 'binary(failover) & test(for_long)'
 	for run in 1 2 3 4 5; do \
-		$(NEXTEST) nextest run --locked --package lab -E 'binary(failover) & !test(outages)' || exit 1; done
+		$(NEXTEST) nextest run --locked --package lab -E 'binary(failover) & !test(outages) | binary(lab) & test(/^lan::/)' || exit 1; done
 	for run in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
-		$(NEXTEST) nextest run --locked --package lab -E 'binary(lab) | binary(vpc)' || exit 1; done
+		$(NEXTEST) nextest run --locked --package lab -E 'binary(lab) & !test(/^lan::/) | binary(vpc)' || exit 1; done
 
 # Measured by programs that cost little themselves, and beside the cib-gen of the package.
 bench: deb

@@ -1,4 +1,4 @@
-//! The lab: three real machines on one, around them a model of EC2, a VPC and the Internet.
+//! The lab: three real machines on one, around them a model of EC2, a VPC and the Internet, or a LAN and a router.
 
 pub mod bench;
 pub mod cgroup;

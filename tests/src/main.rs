@@ -15,7 +15,7 @@ use lab::world::Error;
 use lab::{bench, demo};
 use lab::{daemon, image, netns, paths};
 
-/// Three EC2 instances on this machine: a model of EC2, a VPC, and real nodes.
+/// Three real machines on this one: EC2 instances with a model of EC2 and a VPC, or machines of a LAN.
 #[derive(Parser)]
 #[command(name = "lab", version, arg_required_else_help = true)]
 struct Args {
@@ -59,7 +59,7 @@ enum Verb {
     BenchRenderings(bench::renderings::Extent),
     /// Remove everything, also what a crash left
     Down,
-    /// Who has power, what EC2 says, who holds the volume and the addresses
+    /// Who has power; what EC2 says, who holds the volume and the addresses; a LAN's password and addresses
     Status,
     /// A shell on a node, or one command
     Ssh {
@@ -212,7 +212,9 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         Verb::ExecLan { command } => return replace_by(inside(&netns::lan(), &command)),
         Verb::ExecVpc { command } => return replace_by(inside(&netns::vpc(), &command)),
         Verb::Image => {
-            println!("{}", image::node_rootfs()?.display());
+            for site in [Site::Ec2, Site::Lan] {
+                println!("{}", image::node_rootfs(site)?.display());
+            }
             for suite in [image::Suite::Bookworm, image::Suite::Trixie] {
                 println!("{}", image::tools_rootfs(suite)?.display());
             }

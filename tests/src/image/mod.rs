@@ -134,13 +134,13 @@ impl Image {
     }
 }
 
-/// The image's root directory; builds the image if it is missing.
+/// The root directory of a site's image; builds the image if it is missing.
 ///
 /// # Errors
 /// As [`node_image`].
-pub fn node_rootfs() -> Result<PathBuf, Error> {
+pub fn node_rootfs(site: Site) -> Result<PathBuf, Error> {
     let progress = Stderr::new();
-    let image = node_image(Site::Ec2, &progress)?;
+    let image = node_image(site, &progress)?;
     progress.finish();
     Ok(image.rootfs())
 }

@@ -81,7 +81,8 @@ fn run(script: &str) -> Output {
     fs::copy(super::package(), files.join("n.deb")).unwrap();
     next_version(&ours.path().join("unpacked"), &files.join("n1.deb"));
     fs::write(files.join("script"), format!("{TOOLS}\n{script}")).unwrap();
-    let image = lab::image::node_rootfs().expect("the image is there or can be built");
+    let image =
+        lab::image::node_rootfs(lab::site::Site::Ec2).expect("the image is there or can be built");
     Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--net", "--pid"])
         .args(["--fork", "--kill-child", "sh", "-c", ENTER, "enter"])
