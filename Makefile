@@ -89,6 +89,7 @@ deb: build man $(CARGO_DEB)
 
 # Manual pages and completions. The pages bear the date of the package's version.
 man: build
+	rm -rf $(PORTSIP_HA_BIN)/man $(PORTSIP_HA_BIN)/completions
 	cd $(PORTSIP_HA_BIN) && \
 	date=$$(date -u -d "$$(dpkg-parsechangelog -l $(CURDIR)/packaging/debian/changelog -S Date)" +%F) && \
 	./portsip-ha-man agents --date "$$date" man $(addprefix ./,$(AGENTS)) && \
