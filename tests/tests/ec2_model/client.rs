@@ -18,8 +18,8 @@ use time::macros::format_description;
 
 use crate::record::Record;
 
-pub(crate) const N1: &str = site::INSTANCES[0].id;
-pub(crate) const N2: &str = site::INSTANCES[1].id;
+pub(crate) const N1: &str = site::INSTANCES[0].host.id;
+pub(crate) const N2: &str = site::INSTANCES[1].host.id;
 pub(crate) const ENI1: &str = site::INSTANCES[0].eni;
 pub(crate) const ENI2: &str = site::INSTANCES[1].eni;
 pub(crate) const VOLUME: &str = site::VOLUME_ID;
