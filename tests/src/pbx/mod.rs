@@ -53,10 +53,6 @@ pub fn compose_env(pbx_image: &str, vip: std::net::Ipv4Addr) -> String {
 pub const CREATE_CONTAINERS: &str =
     "docker compose --project-directory /etc/portsip/pbx create --no-recreate";
 
-/// The services of which a kernel node has containers, because each costs it two seconds at every start: the
-/// database, and what it takes to answer over SIP. Written behind [`CREATE_CONTAINERS`].
-pub const SERVICES_ON_KERNEL_NODES: [&str; 3] = ["database", "nats", "callmanager"];
-
 /// What an operator types once, on the node where the new volume is mounted at [`DATA_DIR`] and the
 /// virtual address may still be missing. Run again it changes nothing. Leaves no container running.
 pub const INITIALISE_DATA: [&str; 3] = [

@@ -65,16 +65,20 @@ fn stock(own: &OwnLab, host: &Host) {
         "active",
         "the distribution's sample"
     );
-    own.sh(host, "test ! -e /dev/watchdog && modprobe softdog");
+    let loaded = own.sh(
+        host,
+        "test ! -e /dev/watchdog && modprobe --verbose softdog",
+    );
+    assert!(
+        loaded.contains("softdog.ko nowayout=0"),
+        "stopping SBD would reset the machine: {loaded}"
+    );
+    // Nobody may open the device: that arms it.
     until("softdog is the machine's watchdog", || {
-        own.lab
-            .ssh(host, "test -c /dev/watchdog", SECONDS)
-            .is_ok_and(|output| output.status.success())
+        let script = "test $(readlink -f /dev/watchdog) = /dev/watchdog1 && test -c /dev/watchdog1";
+        let found = own.lab.ssh(host, script, SECONDS);
+        found.is_ok_and(|output| output.status.success())
     });
-    // Read from the kernel: whoever opens the device arms it.
-    let number = own.sh(host, "stat -L -c '%Hr:%Lr' /dev/watchdog");
-    let identity = format!("cat $(readlink -f /sys/dev/char/{number})/identity");
-    assert_eq!(own.sh(host, &identity), "Software Watchdog");
     let images = own.sh(host, "cat /var/lib/docker/image/overlay2/repositories.json");
     for image in [pbx::PBX_IMAGE, pbx::DATABASE_IMAGE] {
         assert!(images.contains(image), "Docker has no {image}: {images}");
