@@ -10,7 +10,7 @@ mod start_record;
 mod stop;
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::docker::{DockerError, Project};
@@ -83,17 +83,36 @@ impl Agent for Pbx {
     }
 
     fn validate(&self) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
-        let checked = async {
-            let project = self.connect(deadline.remaining()).await?;
-            project.plan(deadline.end()).await.map(drop)
-        };
         let failed = |error: DockerError| Failure::installed(error.to_string());
-        self.call.wait(async { checked.await.map_err(failed) })
+        self.call
+            .wait(async { self.could_run().await.map_err(failed) })
     }
 }
 
 impl Pbx {
+    /// Whether the containers here could run, and were made for the address and the data of the resource.
+    async fn could_run(&self) -> Result<(), DockerError> {
+        let deadline = self.call.deadline;
+        let PbxParameters {
+            data_path,
+            ip_address,
+            ..
+        } = &self.parameters;
+        let project = self.connect(deadline.remaining()).await?;
+        let plan = project.plan(deadline.end()).await?;
+        let is_below = |it: &Path| data::is_below(it, data_path);
+        let data = project.other_data(&plan, data_path, is_below).await?;
+        let wrong: Vec<String> = plan
+            .other_address(*ip_address)
+            .into_iter()
+            .chain(data)
+            .collect();
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(DockerError::Unusable(wrong.join("; "))),
+        }
+    }
+
     /// Reaches Docker within `limit` and what is left of the time.
     async fn connect(&self, limit: Duration) -> Result<Project, DockerError> {
         let project = Project::connect(&self.parameters.docker_socket, &self.parameters.project);
