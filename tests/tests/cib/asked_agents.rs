@@ -72,7 +72,7 @@ fn the_script_asks_each_of_our_agents_once(suite: Suite) {
     for (cluster, agents) in [
         (
             cluster(""),
-            &["awseip", "awsipsrcaddr", "awsebs", "pbx"][..],
+            &["awseip", "awsvip", "awsipsrcaddr", "awsebs", "pbx"][..],
         ),
         (lan(""), &["pbx"]),
     ] {
