@@ -85,6 +85,10 @@ pub enum Command {
     /// if something that runs would not run any more. What somebody else has changed meanwhile
     /// is never overwritten. It can be run again at any time, also after it was interrupted.
     ///
+    /// Before it changes anything it asks the agents of this package, on this node, whether they could
+    /// run with new parameters (crm_resource --validate). What one of them refuses is not done. The
+    /// containers of the PBX and their image are not part of the cluster: apply does not change them.
+    ///
     /// Before anything restarts or moves, and before a takeover, it asks. Without a terminal it
     /// then changes nothing and ends with 3, unless --yes is given. A change that restarts
     /// nothing is made without asking.

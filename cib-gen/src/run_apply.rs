@@ -1,9 +1,11 @@
 //! `cib-gen apply`: asks the cluster, has the change judged, says what it is, and makes it. Everything that
 //! changes something is in [`make`] and below it, which a dry run does not reach.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use cib_gen::apply::agents::{self, Question};
 use cib_gen::apply::guard::{self, Judgement};
 use cib_gen::apply::{Plan, Takeover, commands, end, watchdog};
 use cib_gen::cli::{ApplyArgs, Format};
@@ -13,7 +15,7 @@ use cib_gen::xml::Element;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::apply_on_node::{self, OnNode, fit_watchdog};
-use crate::tools::{self, Tools};
+use crate::tools::{self, Answer, Tools};
 use crate::{DIFFERENT, Failure, cib_of, say, site, warn, write};
 
 /// How often a patch is made again because the cluster's status has changed.
@@ -35,9 +37,11 @@ struct Change<'a> {
 }
 
 pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
-    let cluster = Cluster::of(&site(&args.site, Format::Pcs)?);
+    let site = site(&args.site, Format::Pcs)?;
+    let cluster = Cluster::of(&site);
+    let image = site.pbx.image.to_string();
     let tools = Tools::new()?;
-    let mut change = look(args, &cluster, &tools)?;
+    let mut change = look(args, &cluster, &image, &tools)?;
     warn(&cluster);
     loop {
         write(&change.text)?;
@@ -59,7 +63,7 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
             break;
         }
         // The user may have read for an hour, and the PBX may run elsewhere by now.
-        let now = look(args, &cluster, &tools)?;
+        let now = look(args, &cluster, &image, &tools)?;
         let is_as_shown = now.text == change.text;
         change = now;
         if is_as_shown {
@@ -72,7 +76,12 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Compares the cluster with what vars.yml asks for, and has the change judged.
-fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Change<'a>, Failure> {
+fn look<'a>(
+    args: &ApplyArgs,
+    cluster: &'a Cluster,
+    image: &str,
+    tools: &Tools,
+) -> Result<Change<'a>, Failure> {
     let (name, cib) = cib_of(args.cib.as_deref())?;
     let no_cib = |error| Failure::NoCib {
         name: name.clone(),
@@ -82,7 +91,8 @@ fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Cha
     let mut fitted = cluster.clone();
     let mut on_node = OnNode::default();
     // With CIB_file, Pacemaker's tools take a file for the cluster, which need not be this node's.
-    if args.cib.is_some() || std::env::var_os("CIB_file").is_some() {
+    let of_a_file = args.cib.is_some() || std::env::var_os("CIB_file").is_some();
+    if of_a_file {
         plan.notes.extend(watchdog::not_asked(cluster, &plan.old));
     } else if plan.refusals.is_empty() {
         let fits = fit_watchdog(&mut fitted, &plan.old)?;
@@ -102,6 +112,12 @@ fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Cha
         refusals.append(&mut judgement.faults);
         refusals.extend(not_accepted(tools, &plan)?);
     }
+    if of_a_file {
+        plan.notes.extend(agents::not_asked(&plan.questions()));
+    } else if refusals.is_empty() {
+        refusals = ask_agents(&mut plan)?;
+        plan.notes.extend(other_image(image));
+    }
     let refused = refusals.iter().map(|why| format!("refused: {why}\n"));
     let mut text: String = refused.collect();
     if refusals.is_empty() {
@@ -119,6 +135,44 @@ fn look<'a>(args: &ApplyArgs, cluster: &'a Cluster, tools: &Tools) -> Result<Cha
         on_node,
         refused: !refusals.is_empty(),
         text,
+    })
+}
+
+/// What our agents on this node have against the change. What is left to do is noted.
+fn ask_agents(plan: &mut Plan) -> Result<Vec<String>, Failure> {
+    let mut refusals = Vec::new();
+    for question in plan.questions() {
+        let Question {
+            resource, agent, ..
+        } = &question;
+        match tools::ask_agent(&question.command)? {
+            Answer::CouldRun => plan.notes.extend(question.of_other_nodes()),
+            Answer::NotAsked(said) => plan.notes.push(format!(
+                "{resource}: {agent} was not asked whether it could run so: {said}"
+            )),
+            Answer::Refuses(said) => {
+                let node = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                refusals.push(format!(
+                    "{resource} would not run with these parameters: {agent} says on this node, {}:\n    {said}\n  \
+                     help: mend that, or the value in vars.yml, and run apply again",
+                    node.trim()
+                ));
+            }
+        }
+    }
+    Ok(refusals)
+}
+
+/// The note where vars.yml names another image than this node's containers have. Without an answer of Docker there is
+/// none: the image is not what apply is for.
+fn other_image(wanted: &str) -> Option<String> {
+    let made_from = tools::run(&commands::image_of_containers()).ok()?;
+    let made_from = made_from.trim();
+    (!made_from.is_empty() && made_from != wanted).then(|| {
+        format!(
+            "pbx_image is {wanted}, and the containers of this node were made from {made_from}. apply changes no \
+             image: it is not part of the cluster\n  help: README.md, \"Changing the address, the image or the data path\""
+        )
     })
 }
 

@@ -88,6 +88,31 @@ impl Tools {
     }
 }
 
+/// What an agent said to a question.
+pub(crate) enum Answer {
+    CouldRun,
+    /// With what it said.
+    Refuses(String),
+    /// There is no such agent here, with what crm_resource said.
+    NotAsked(String),
+}
+
+/// Asks an agent with `crm_resource --validate`.
+pub(crate) fn ask_agent(question: &Invocation) -> Result<Answer, Error> {
+    /// CRM_EX_USAGE of crm_resource, which no agent ends with.
+    const USAGE: i32 = 64;
+    let output = output(question)?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let reason = printed
+        .lines()
+        .find_map(|it| it.strip_prefix("ocf-exit-reason:"));
+    Ok(match output.status.code() {
+        Some(0) => Answer::CouldRun,
+        Some(USAGE) => Answer::NotAsked(said(&output)),
+        _ => Answer::Refuses(reason.map_or_else(|| said(&output), str::to_owned)),
+    })
+}
+
 /// Runs a command, which has to succeed, and returns what it printed.
 pub(crate) fn run(invocation: &Invocation) -> Result<String, Error> {
     let output = output(invocation)?;

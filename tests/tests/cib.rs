@@ -15,6 +15,8 @@ mod apply_prompt;
 mod apply_push;
 #[path = "cib/apply_takeover.rs"]
 mod apply_takeover;
+#[path = "cib/asked_agents.rs"]
+mod asked_agents;
 #[path = "cib/bench.rs"]
 mod bench;
 #[path = "cib/drbd.rs"]

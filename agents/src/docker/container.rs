@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::made_for::MadeFor;
 use super::run_state::{Health, RunState};
 use super::signal;
 
@@ -157,6 +158,7 @@ pub(super) struct Inspection {
     pub(super) stop_signal: i32,
     /// How many seconds it has to end after the stop signal, if it says so; negative for no limit.
     pub(super) stop_timeout: Option<i64>,
+    pub(super) made_for: MadeFor,
     /// `, its last check said: ...`, or nothing if no check wrote anything.
     pub(super) last_check: String,
 }
@@ -176,6 +178,7 @@ impl Inspection {
             restarts: !matches!(policy.as_str(), "" | "no"),
             stop_signal: signal::number_or_term(config["StopSignal"].as_str()),
             stop_timeout: config["StopTimeout"].as_i64(),
+            made_for: MadeFor::from_answer(answer),
             last_check: last_check
                 .map(|check| shortened(&text(&check["Output"])))
                 .filter(|output| !output.is_empty())

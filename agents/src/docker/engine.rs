@@ -111,6 +111,20 @@ impl Engine {
         }
     }
 
+    /// The directory for which a volume is another name, if it is one.
+    pub(super) async fn directory_of_volume(&self, volume: &str) -> Result<Option<PathBuf>> {
+        let doing = format!("inspect the volume {volume}");
+        let path = format!("/volumes/{}", escaped(volume));
+        let found: Value = match self.query(&doing, &path).await {
+            Err(DockerError::Refused { status: 404, .. }) => return Ok(None),
+            answer => answer?,
+        };
+        let options = &found["Options"];
+        let is_bound = options["o"].as_str().is_some_and(|it| it.contains("bind"));
+        let device = options["device"].as_str().filter(|_| is_bound);
+        Ok(device.map(PathBuf::from))
+    }
+
     /// What happened to a container between these two times since 1970. Docker keeps 256 events of all containers.
     pub(super) async fn events(
         &self,

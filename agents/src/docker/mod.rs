@@ -5,7 +5,7 @@
 //! - `plan`, `start` (`bring_up` for one container), `stop`, `repair`;
 //! - `end_without_docker` by `processes`, `cgroup` and `signal`, with what `docker_files` tells;
 //! - `engine` and `http` are the requests to Docker, `error` is what can go wrong;
-//! - `container` and `run_state` are what Docker says of a container; `members`, `order` and `project_state` are
+//! - `container`, `made_for` and `run_state` are what Docker says of a container; `members`, `order` and `project_state` are
 //!   judged from that alone.
 
 mod bring_up;
@@ -16,6 +16,7 @@ mod end_without_docker;
 mod engine;
 mod error;
 mod http;
+mod made_for;
 mod members;
 mod order;
 mod plan;

@@ -115,10 +115,10 @@ fn clone_of(clone: &Element) -> &str {
     id(section(clone, "primitive"))
 }
 
-type Values = BTreeMap<String, String>;
+pub(super) type Values = BTreeMap<String, String>;
 
 /// What the pairs directly in an element say.
-fn values(element: &Element, set: &str) -> Values {
+pub(super) fn values(element: &Element, set: &str) -> Values {
     let mut values = Values::new();
     for pair in pairs(element, set) {
         if let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) {

@@ -1,6 +1,7 @@
 //! The commands that `apply` runs, as data, and the versions of a CIB, by which a change is refused that
 //! would overwrite another one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -68,6 +69,39 @@ pub fn patch(file: &Path) -> Invocation {
 /// Deletes what the cluster knows of a resource, so that each node probes it.
 pub fn probe_anew(resource: &str) -> Invocation {
     invocation("crm_resource", &["--refresh", "--resource", resource])
+}
+
+/// Has one of our agents say whether it could run on this node with these parameters. It changes nothing, and takes at
+/// most 20 seconds.
+pub fn validate(agent: &str, parameters: &BTreeMap<String, String>) -> Invocation {
+    let of = [
+        "--validate=10",
+        "--class",
+        "ocf",
+        "--provider",
+        "portsip",
+        "--agent",
+        agent,
+    ];
+    let mut command = invocation("crm_resource", &of);
+    // crm_resource does not take an empty value, and to an agent it is the same as none.
+    for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+        command
+            .arguments
+            .extend(["--option".to_owned(), format!("{name}={value}")]);
+    }
+    command
+}
+
+/// Prints the image from which this node's containers of the PBX were made.
+pub fn image_of_containers() -> Invocation {
+    let format = "{{.Config.Image}}";
+    let mut command = invocation(
+        "docker",
+        &["inspect", "--format", format, "portsip.callmanager"],
+    );
+    command.limit = 5;
+    command
 }
 
 /// Waits until Pacemaker has nothing more to do. Shorter than the limit for every command.

@@ -1,6 +1,7 @@
 //! What `cib-gen apply vars.yml` changes in a cluster: the CIB with our resources merged into it, in words,
 //! and what Pacemaker would do for the change. Pure: the command asks the cluster and changes it.
 
+pub mod agents;
 mod changes;
 pub mod commands;
 mod constraints;

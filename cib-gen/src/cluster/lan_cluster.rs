@@ -60,7 +60,7 @@ fn attributes() -> Primitive {
         "drbd_attr",
         ocf("linbit", "drbd-attr"),
         "what DRBD thinks of the active node's data, as a node attribute (pcs status --full). Nothing \
-         depends on it, so nothing is moved for it, and no node is fenced",
+         is moved for it, and no node is fenced",
         Vec::new(),
         vec![
             operation(Action::Start, 20),
@@ -70,7 +70,7 @@ fn attributes() -> Primitive {
     );
     let stickiness = setting("resource-stickiness", 0).because(
         "it starts before anything is promoted, and then follows the promoted copy; with the default it \
-         would stay where it started, and could hold a promotion there",
+         could hold a promotion where it started",
     );
     let meta = vec![stickiness];
     Primitive { meta, ..attributes }
@@ -125,9 +125,8 @@ fn source(site: &LanSite) -> Primitive {
     parameters.extend(netmask(site));
     parameters.push(setting("metric", 1_000_000).because(
         "the agent also writes a route to the LAN with the virtual address as its source. With \
-         a metric of its own that one stands behind the kernel's; without, it would take its \
-         place, and a node that loses the virtual address would lose its way to the LAN and be \
-         fenced",
+         this metric it stands behind the kernel's; without, a node that loses the virtual address \
+         would lose its way to the LAN and be fenced",
     ));
     primitive(
         "src_pkt_ip",

@@ -58,7 +58,22 @@ pub fn pcs(cluster: &Cluster) -> String {
     }
     script += "\n";
     script.extend(cluster.constraints.iter().map(constraint));
-    script + CLOSING
+    script + &CLOSING.replacen("$ours", &ours(cluster).join(" "), 1)
+}
+
+/// The resources whose agents are of this project.
+fn ours(cluster: &Cluster) -> Vec<&str> {
+    let is_ours = |p: &&Primitive| {
+        matches!(
+            p.agent,
+            Agent::Ocf {
+                provider: "portsip",
+                ..
+            }
+        )
+    };
+    let ours = cluster.primitives().filter(is_ours);
+    ours.map(|p| p.id.as_str()).collect()
 }
 
 /// A command on the copy of the configuration, with settings at its end.

@@ -235,6 +235,7 @@ fn nothing_in_a_value_becomes_a_command_or_an_element() {
     );
     put("cibadmin", "case $* in *contains*) exit 1 ;; esac");
     put("crm_verify", "");
+    put("crm_resource", "");
     let path = format!("{}:{}", tools.path().display(), env!("PATH"));
     let output = std::process::Command::new("sh")
         .args(["-c", &render::pcs(&cluster)])

@@ -362,7 +362,8 @@ fn it_says_what_would_change_and_what_would_restart(suite: Suite) {
         &output,
         3,
         "eip: elastic_ip 54.151.30.9 -> 54.151.30.10\n\n\
-         would restart: eip, src_pkt_ip, pbx on ip-172-31-16-133\n",
+         would restart: eip, src_pkt_ip, pbx on ip-172-31-16-133\n\n\
+         note: the agents were not asked whether they could run so, because the CIB is one of a file: eip\n",
     );
 
     let text = bench.read("up.xml");

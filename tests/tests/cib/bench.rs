@@ -95,6 +95,17 @@ mount --bind "$ours/files" "$root/mnt"
 exec chroot "$root" /bin/sh -c 'cd /mnt; exec "$@"' sh "$@"
 "#;
 
+/// Stands before an agent. Asked whether it could run, it notes that in `asked`, and refuses with what is in the file
+/// `NAME-says`, if that is there.
+const ASKED: &str = r#"#!/bin/sh
+[ "$1" = validate-all ] || exec /srv/NAME "$@"
+echo "NAME level=$OCF_CHECK_LEVEL" >> /mnt/asked
+env | grep '^OCF_RESKEY_[a-z]*_[a-z_]*=' | sort >> /mnt/parameters
+[ -e /mnt/NAME-says ] || exit 0
+echo "ocf-exit-reason:$(cat /mnt/NAME-says)" >&2
+exit 5
+"#;
+
 /// Stands before pcs. Where pcs reads the running cluster and pushes to it, is the file that CLUSTER names.
 /// What it prints of SBD, pcs's own code prints, of the nodes in sbd.json.
 const RUNNING: &str = r#"#!/bin/sh
@@ -158,9 +169,10 @@ impl Bench {
         bench
     }
 
-    /// The agents that were built, where the environment says so; else what pcs reads of them.
+    /// The agents that were built, where the environment says so; else what pcs reads of them. There is no EC2 and no
+    /// Docker here, so a double answers in depth for each.
     fn put_agents(&self) {
-        let agents = self.ours.path().join("agents");
+        let agents = self.ours.path().join("tools");
         let built = env::var_os("PORTSIP_HA_BIN").map(PathBuf::from);
         for (name, parameters) in AGENTS {
             let agent = agents.join(name);
@@ -172,6 +184,8 @@ impl Bench {
                 }
                 None => put_program(&agent, &meta_data_only(name, parameters)),
             }
+            let double = self.ours.path().join("agents").join(name);
+            put_program(&double, &ASKED.replace("NAME", name));
         }
     }
 

@@ -78,6 +78,14 @@ impl Data {
         }
     }
 
+    /// Whether a directory is on the volume, wherever it is mounted.
+    pub(super) fn has(&self, directory: &Path) -> bool {
+        let real = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+        let mut mounted = real.ancestors().filter_map(|it| mounted_on(&self.node, it));
+        let is_volume = |it: &Mount| it.device == self.mount.device;
+        mounted.next().is_some_and(is_volume)
+    }
+
     /// The id of a container that can write the data and is not of the PBX.
     pub(super) fn writer(&self, is_pbx: impl Fn(&str) -> bool) -> Option<String> {
         let mut users = self.users(&processes::of_containers()).into_iter();
@@ -144,6 +152,12 @@ impl Data {
         });
         tops.any(|top| top.join(below) == path && top != path)
     }
+}
+
+/// Whether a directory is below another. Before the volume is mounted, only its name can tell.
+pub(super) fn is_below(directory: &Path, data_path: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    directory.starts_with(data_path) || real(directory).starts_with(real(data_path))
 }
 
 impl Pbx {
@@ -280,6 +294,19 @@ mod tests {
         ] {
             assert_eq!(access(mounts), Some(Access::Holds), "{mounts:?}");
             assert_eq!(access_with("ro master:7", mounts), None, "{mounts:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_on_the_volume_wherever_that_is_mounted() {
+        for (path, is_there) in [
+            ("/var/lib/portsip", true),
+            ("/var/lib/portsip/pbx", true),
+            ("/var/lib/docker/volumes/portsip_pbx/_data", true),
+            ("/var/lib/portsip-old/pbx", false),
+            ("/", false),
+        ] {
+            assert_eq!(data().has(Path::new(path)), is_there, "{path}");
         }
     }
 

@@ -10,7 +10,7 @@ mod start_record;
 mod stop;
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::docker::{DockerError, Project};
@@ -52,7 +52,7 @@ impl Agent for Pbx {
     const DESCRIPTION: Description = Description {
         name: "pbx",
         short: "PortSIP PBX in Docker containers",
-        long: "Runs the containers of a Docker Compose project as one resource. A start sets the restart policy of every container to `no`, since Pacemaker decides where the PBX runs. It starts the containers in the order of their depends_on, waits for health where depends_on asks for it, and then waits for SIP and the web portal to answer. A start is refused while an image is older than the data, or while another container can write the data. A stop works in the reverse order, and without Docker if Docker does not work; it succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy or paused. If one container has ended by itself and no other depends on it, a recurring monitor starts it again (190), once in ten minutes; anything else is a failure. With OCF_CHECK_LEVEL=10 the monitor also asks SIP and the web portal, and shows (190) which other containers keep the volume mounted on this node. A service that has answered since the start and does not answer any more is a failure; a service that has never answered since the start is shown (190) and not acted on. If Docker does not answer, the agent judges by the processes on the node. Of each service, only the newest container counts. A start needs Docker 20.10.27 or later.",
+        long: "Runs the containers of a Docker Compose project as one resource. A start sets the restart policy of every container to `no`, since Pacemaker decides where the PBX runs. It starts the containers in the order of their depends_on, waits for health where depends_on asks for it, and then waits for SIP and the web portal to answer. A start is refused while an image is older than the data, while containers were made for data elsewhere, or while another container can write the data. A stop works in the reverse order, and without Docker if Docker does not work; it succeeds only if nothing runs. The monitor asks the Docker Engine whether every container runs and none is unhealthy or paused. If one container has ended by itself and no other depends on it, a recurring monitor starts it again (190), once in ten minutes; anything else is a failure. With OCF_CHECK_LEVEL=10 the monitor also asks SIP and the web portal, and shows (190) which other containers keep the volume mounted on this node. A service that has answered since the start and does not answer any more is a failure; a service that has never answered since the start is shown (190) and not acted on. If Docker does not answer, the agent judges by the processes on the node. Of each service, only the newest container counts. A start needs Docker 20.10.27 or later.",
         actions: &[
             Advice::timeout("start", 300),
             Advice::timeout("stop", 180),
@@ -83,17 +83,36 @@ impl Agent for Pbx {
     }
 
     fn validate(&self) -> Result<(), Failure> {
-        let deadline = self.call.deadline;
-        let checked = async {
-            let project = self.connect(deadline.remaining()).await?;
-            project.plan(deadline.end()).await.map(drop)
-        };
         let failed = |error: DockerError| Failure::installed(error.to_string());
-        self.call.wait(async { checked.await.map_err(failed) })
+        self.call
+            .wait(async { self.could_run().await.map_err(failed) })
     }
 }
 
 impl Pbx {
+    /// Whether the containers here could run, and were made for the address and the data of the resource.
+    async fn could_run(&self) -> Result<(), DockerError> {
+        let deadline = self.call.deadline;
+        let PbxParameters {
+            data_path,
+            ip_address,
+            ..
+        } = &self.parameters;
+        let project = self.connect(deadline.remaining()).await?;
+        let plan = project.plan(deadline.end()).await?;
+        let is_below = |it: &Path| data::is_below(it, data_path);
+        let data = project.other_data(&plan, data_path, is_below).await?;
+        let wrong: Vec<String> = plan
+            .other_address(*ip_address)
+            .into_iter()
+            .chain(data)
+            .collect();
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(DockerError::Unusable(wrong.join("; "))),
+        }
+    }
+
     /// Reaches Docker within `limit` and what is left of the time.
     async fn connect(&self, limit: Duration) -> Result<Project, DockerError> {
         let project = Project::connect(&self.parameters.docker_socket, &self.parameters.project);

@@ -1,9 +1,10 @@
 //! Starting the PBX: what is checked before anything is started, and how long a start waits for Docker.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Pbx;
-use super::data::Data;
+use super::data::{Data, is_below};
 use super::start_record::StartRecord;
 use crate::docker::{DockerError, Plan, Project};
 use crate::ocf::Failure;
@@ -80,6 +81,17 @@ impl Pbx {
         let plan = project.plan(deadline.end()).await?;
         outage.end();
         plan.check_images(data.version()?.as_deref())?;
+        // On other data the PBX would lose what it writes, or begin anew. With another address it may still work, so
+        // that is told, and only counts if the start fails.
+        let data_path = &self.parameters.data_path;
+        let is_there = |it: &Path| is_below(it, data_path) || data.has(it);
+        if let Some(other) = project.other_data(&plan, data_path, is_there).await? {
+            return Err(DockerError::Unusable(other).into());
+        }
+        let other_address = plan.other_address(self.parameters.ip_address);
+        if let Some(other) = &other_address {
+            tracing::warn!("{other}");
+        }
         self.nobody_else_writes(data, &project, &plan).await?;
         let mut record = StartRecord::of(&plan);
         // Without the record, a stop could not end the containers when Docker does not answer.
@@ -89,7 +101,10 @@ impl Pbx {
         record.was_answered(&done);
         // Saved now too, because what answered before this start must not count if the wait is cut off.
         self.started.save_if_possible(&record);
-        done?;
+        done.map_err(|error| match other_address {
+            Some(other) => DockerError::Several(vec![DockerError::Unusable(other), error]),
+            None => error,
+        })?;
         tracing::info!("the containers of project {} run", self.parameters.project);
         let held = self.held_by_others(data, &project, |id| plan.has(id));
         if let Some(held) = held.await {

@@ -6,6 +6,7 @@ use lab::pbx::{CONTAINERS, DATA_DIR};
 
 use super::answers;
 use super::leftovers;
+use super::made_for;
 use super::pbx::Pbx;
 use super::repair;
 use super::table::Table;
@@ -13,7 +14,7 @@ use super::users;
 
 #[test]
 fn containers() {
-    let faults: [fn(&mut Pbx, &mut Table); 33] = [
+    let faults: [fn(&mut Pbx, &mut Table); 37] = [
         nothing_is_wrong,
         one_off,
         not_mounted,
@@ -46,6 +47,10 @@ fn containers() {
         answers::never,
         answers::over_each_transport,
         answers::elsewhere,
+        made_for::another_address,
+        made_for::another_data_path,
+        made_for::a_directory_of_the_root_disk,
+        made_for::a_link_to_the_data,
         absent,
     ];
     Pbx::new().each(Table::of("containers"), &faults);

@@ -6,6 +6,7 @@ mod containers;
 mod docker;
 mod ec2;
 mod leftovers;
+mod made_for;
 mod metadata;
 mod network;
 mod pbx;
