@@ -25,7 +25,7 @@ pub struct SiteIds<'a> {
 pub struct SiteFacts {
     /// The instances, in the order of the request.
     pub nodes: Vec<NodeFacts>,
-    /// The instances that cannot be nodes. If there are any, `checks` is empty.
+    /// The instances that cannot be nodes.
     pub gone: Vec<(InstanceId, Gone)>,
     /// The Elastic IP; `NotFound` if EC2 does not know the allocation.
     pub elastic_ip: Result<ElasticIp, AwsError>,
@@ -73,12 +73,11 @@ pub async fn describe_site(
             Some(instance) => nodes.push(node(id, instance)?),
         }
     }
-    let checked = if gone.is_empty() { &nodes[..] } else { &[] };
     let (elastic_ip, volume, subnets, checks) = tokio::join!(
         retry_transient(deadline, async || ec2.elastic_ip(allocation).await),
         retry_transient(deadline, async || ec2.volume(volume).await),
         ec2.subnets(deadline, &nodes),
-        ec2.check_site(deadline, checked, ids.fenced, profile.is_none()),
+        ec2.check_site(deadline, &nodes, ids.fenced, profile.is_none()),
     );
     for node in &mut nodes {
         node.subnet_cidr = subnets.get(&node.subnet_id).copied();
