@@ -39,7 +39,7 @@ pub struct FoundAddress {
 pub struct FoundVolume {
     pub zone: String,
     pub multi_attach: bool,
-    /// EC2 deletes it, or it is broken.
+    /// EC2 is deleting it, or its state is `error`.
     pub lost: bool,
 }
 

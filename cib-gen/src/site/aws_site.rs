@@ -237,14 +237,13 @@ impl Resolver<'_> {
         };
         let mut nodes = self.known.found.iter().filter(|node| !node.zone.is_empty());
         if lost {
-            let found =
-                format!("EC2 deletes the volume {id}, or the volume is broken (state `error`)");
+            let found = format!("EC2 is deleting the volume {id}, or its state is `error`");
             let help = "write the id of another volume, such as one that is made from a snapshot";
             self.mistake(Code::NotInEc2, volume, found, help);
         } else if let Some(node) = nodes.find(|node| node.zone != zone) {
             let (node, elsewhere) = (&node.instance_id, &node.zone);
             let found = format!(
-                "{id} is in {zone}, and {node} in {elsewhere}: it can be attached only in its own zone"
+                "{id} is in {zone}, and {node} in {elsewhere}: a volume can be attached only in its own zone"
             );
             let help = "write the id of a volume in the zone of the nodes. A snapshot can be made into a volume \
                         of any zone";
