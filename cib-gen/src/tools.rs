@@ -186,7 +186,9 @@ fn output(invocation: &Invocation) -> Result<Output, Error> {
         })?;
     match output.status.code() {
         Some(127) => Err(missing()),
-        Some(124 | 137) => Err(Error(format!("{tool} did not end within {limit} seconds"))),
+        Some(124 | 137) => Err(Error(format!(
+            "{tool} did not end within {limit} seconds"
+        ))),
         _ => Ok(output),
     }
 }

@@ -157,13 +157,10 @@ fn contradictions<S: Scheduler>(
     if foreign.is_empty() {
         return Ok(Vec::new());
     }
-    let promotable = cluster
-        .resources
-        .iter()
-        .filter_map(|resource| match resource {
-            Resource::Promotable(promotable) => Some(promotable.primitive.id.as_str()),
-            Resource::Primitive(_) => None,
-        });
+    let promotable = cluster.resources.iter().filter_map(|resource| match resource {
+        Resource::Promotable(promotable) => Some(promotable.primitive.id.as_str()),
+        Resource::Primitive(_) => None,
+    });
     let promotable: Vec<&str> = promotable.collect();
     let starts_with = |kept: &[&Element]| {
         let mut cib = state::fresh(cluster, Some(cib));
