@@ -56,10 +56,12 @@ pub struct SiteArgs {
     /// Without this, EC2 is asked (DescribeInstances, DescribeSubnets, DescribeAddresses) for
     /// what vars.yml and --nodes do not give: names and addresses of the nodes, the virtual
     /// address, the Elastic IP, and for an IAM policy the account and the interfaces. Where the
-    /// cluster is configured, it is also asked for what may hinder a failover
-    /// (DescribeInstanceAttribute, DescribeRouteTables, DescribeVpcEndpoints): an instance that
-    /// may not be stopped, a node without a way to EC2 after a stop. These are warnings on
-    /// standard error, and if nothing else is missing, EC2 has six seconds to answer.
+    /// cluster is configured, it is asked in any case. Whenever it is asked, a volume or an Elastic
+    /// IP that it does not know is a mistake (DescribeVolumes, DescribeAddresses), and what may
+    /// hinder a failover is a warning on standard error (DescribeInstanceAttribute,
+    /// DescribeRouteTables, DescribeVpcEndpoints, a dry run of StopInstances, which stops nothing):
+    /// an instance that may not be stopped, a node without a way to EC2 after a stop. If nothing is
+    /// missing, EC2 has six seconds to answer, and else eight.
     #[arg(long)]
     pub offline: bool,
 

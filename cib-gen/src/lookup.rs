@@ -10,17 +10,18 @@ use std::time::Duration;
 use cib_gen::Vars;
 use cib_gen::cli::Format;
 use cib_gen::ids::{InstanceId, Malformed, NodeName};
-use cib_gen::nodes::{FoundAddress, Known};
+use cib_gen::nodes::{FoundAddress, FoundVolume, Known, NotInRegion};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
-use ec2::{AwsError, SiteFacts, describe_site};
+use ec2::{AwsError, ErrorKind, SiteIds, Usable, describe_site};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(
         "could not ask EC2 for what the file does not say: {0}\n  \
-         help: give names and addresses of the nodes with --nodes, or write them into the file \
-         (pbx01_hostname, pbx01_private_ip, ..., private_vip_address, eip_address); with --offline \
-         EC2 is not asked. --region names the region to ask"
+         help: write into the file what EC2 would be asked for: pbx01_hostname, pbx01_private_ip and so on for \
+         each node, private_vip_address and eip_address. Or give names and addresses of the nodes with --nodes. \
+         On a node of the cluster, /etc/corosync/corosync.conf has them, and `sudo pcs stonith config` shows \
+         which node each instance is. With --offline EC2 is not asked. --region names the region to ask"
     )]
     Ec2(#[from] AwsError),
     #[error(
@@ -38,18 +39,22 @@ pub(crate) enum Error {
     Runtime(#[from] std::io::Error),
 }
 
-/// Asks EC2 for what vars.yml and the options do not say and the rendering needs, and adds what
-/// it says to what is known. The region is asked that vars.yml names, else that of the options,
-/// else that of the AWS configuration. What comes back is for a person to read; nothing comes back
-/// where EC2 did not have to be asked.
+/// How long EC2 is asked: for what the rendering needs, and where it needs nothing.
+const LIMIT: Duration = Duration::from_secs(8);
+const LIMIT_OF_CHECKS: Duration = Duration::from_secs(6);
+
+/// Asks EC2 for what vars.yml and the options do not say and the rendering needs, and whether it knows what they do
+/// say; adds its answers to what is known. A rendering that configures a cluster has EC2 asked in any case, but
+/// needs no answer if nothing is missing. The region is asked that vars.yml names, else that of the options, else
+/// that of the AWS configuration. What comes back is for a person to read.
 pub(crate) fn look_up(
     known: &mut Known,
     vars: &Vars,
     profile: Option<&str>,
     format: Format,
-) -> Result<Option<Vec<String>>, Error> {
+) -> Result<Vec<String>, Error> {
     let Topology::Aws(written) = &vars.topology else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let (nodes, addresses) = (
         vars.lacks_nodes() && known.given.is_empty(),
@@ -60,99 +65,92 @@ pub(crate) fn look_up(
         Format::SecurityGroup => written.vpc_cidr.is_none() && vars.shared.subnet_cidr.is_none(),
         _ => false,
     };
-    if !(nodes || narrows || addresses) {
-        return Ok(None);
+    let needed = nodes || narrows || addresses;
+    if !needed && !matches!(format, Format::Pcs | Format::Cib) {
+        return Ok(Vec::new());
     }
-    let facts = runtime()?.block_on(ask(known, vars, written, profile, addresses))?;
+    let limit = if needed { LIMIT } else { LIMIT_OF_CHECKS };
+    let region = vars.region().or(known.region.as_ref());
+    let ids = ids(vars, written);
+    let asking = describe_site(region, profile, &ids, limit);
+    let facts = match runtime()?.block_on(asking) {
+        Ok(facts) => facts,
+        Err(error) if needed => return Err(error.into()),
+        Err(error) => {
+            return Ok(vec![format!(
+                "NOTE: not looked at: whether EC2 knows the volume and the Elastic IP, whether fencing may stop the \
+                 instances, and whether each has a way to EC2 after that: {error}. The output is complete. With \
+                 --offline EC2 is not asked"
+            )]);
+        }
+    };
     let instances = vars.instances();
+    let mut said = Vec::new();
     if !facts.gone.is_empty() {
-        return Err(Error::Gone {
-            nodes: warnings::gone(&instances, &facts),
-            region: facts.region,
-        });
+        let (nodes, region) = (warnings::gone(&instances, &facts), facts.region.clone());
+        if needed {
+            return Err(Error::Gone { region, nodes });
+        }
+        said.push(format!(
+            "WARNING: EC2 in {region} has no instance for {nodes}. It cannot be fenced: replace the node \
+             (README, \"Replacing a node\")"
+        ));
     }
-    let warnings = warnings::of(&instances, written, &facts);
+    said.extend(warnings::of(&instances, written, &facts));
     for node in &facts.nodes {
         checked::<NodeName>(&node.instance_id, &node.hostname)?;
     }
     known.found = facts.nodes;
-    known.elastic_ip = facts.elastic_ip.and_then(|address| {
-        Some(FoundAddress {
-            public: address.public?,
-            private: address.association.and_then(|a| a.private),
-        })
-    });
-    if let Some(account) = facts.account {
-        known.account = Some(checked(&"the owner of the instances", &account)?);
-    }
-    if known.region.is_none() {
-        known.region = Some(checked(&"the region", &facts.region)?);
-    }
-    Ok(Some(warnings))
-}
-
-/// The same warnings where nothing has to be looked up: EC2 may be away, and then nothing is missing but
-/// these.
-pub(crate) fn look_for_hindrances(
-    known: &Known,
-    vars: &Vars,
-    profile: Option<&str>,
-) -> Vec<String> {
-    let Topology::Aws(written) = &vars.topology else {
-        return Vec::new();
+    let not_there = |error: AwsError| {
+        let is_unknown_id = error.kind == ErrorKind::NotFound;
+        is_unknown_id.then(|| NotInRegion(facts.region.clone()))
     };
-    let asking =
-        async { tokio::time::timeout(LONGEST, ask(known, vars, written, profile, false)).await };
-    let instances = vars.instances();
-    let why = match runtime().map(|runtime| runtime.block_on(asking)) {
-        Ok(Ok(Ok(facts))) if facts.gone.is_empty() => {
-            return warnings::of(&instances, written, &facts);
-        }
-        Ok(Ok(Ok(facts))) => {
-            let gone = warnings::gone(&instances, &facts);
-            return vec![format!(
-                "WARNING: EC2 in {} has no instance for {gone}. It cannot be fenced: replace the node \
-                 (README, \"Replacing a node\")",
-                facts.region
-            )];
-        }
-        // Without the help for a user who needs the answer.
-        Ok(Ok(Err(Error::Ec2(error)))) => error.to_string(),
-        Ok(Ok(Err(error))) => error.to_string(),
-        Ok(Err(_)) => format!("EC2 did not answer within {} s", LONGEST.as_secs()),
-        Err(error) => error.to_string(),
+    known.elastic_ip = match facts.elastic_ip {
+        Ok(address) => address.public.map(|public| {
+            let private = address.association.and_then(|a| a.private);
+            Ok(FoundAddress { public, private })
+        }),
+        Err(error) if addresses && error.kind != ErrorKind::NotFound => return Err(error.into()),
+        Err(error) => not_there(error).map(Err),
     };
-    vec![format!(
-        "NOTE: not looked at: whether fencing may stop the instances, and whether each has a way to EC2 \
-         after that: {why}. The output is complete. With --offline EC2 is not asked"
-    )]
+    known.volume = match facts.volume {
+        Ok(volume) => Some(Ok(FoundVolume {
+            zone: volume.zone,
+            multi_attach: volume.multi_attach,
+            lost: volume.state == Usable::Never,
+        })),
+        Err(error) => not_there(error).map(Err),
+    };
+    // The output must not depend on whether EC2 answered, where no answer is needed.
+    if needed {
+        if let Some(account) = facts.account {
+            known.account = Some(checked(&"the owner of the instances", &account)?);
+        }
+        if known.region.is_none() {
+            known.region = Some(checked(&"the region", &facts.region)?);
+        }
+    }
+    Ok(said)
 }
-
-/// How long EC2 is asked where a person does not need the answer.
-const LONGEST: Duration = Duration::from_secs(6);
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build()
 }
 
-/// Asks EC2 for the instances, and for the Elastic IP where its address is not known.
-async fn ask(
-    known: &Known,
-    vars: &Vars,
-    written: &AwsVars,
-    profile: Option<&str>,
-    addresses: bool,
-) -> Result<SiteFacts, Error> {
-    let region = vars.region().or(known.region.as_ref());
+/// What EC2 is asked for.
+fn ids<'a>(vars: &Vars, written: &'a AwsVars) -> SiteIds<'a> {
     // The same id twice is a mistake that is shown later. The answer is in this order.
     let mut seen = BTreeSet::new();
-    let mut ids = vars.instances();
-    ids.retain(|id| seen.insert(id.clone()));
-    let allocation = addresses.then_some(&written.eip_allocation_id.value);
+    let mut instances = vars.instances();
+    instances.retain(|id| seen.insert(id.clone()));
     let fencing = written.fencing.as_ref().map(|fencing| fencing.value);
-    let fenced = fencing.is_none_or(|word| word == AwsFencingWord::Aws);
-    Ok(describe_site(region, profile, &ids, allocation, fenced).await?)
+    SiteIds {
+        instances,
+        allocation: &written.eip_allocation_id.value,
+        volume: &written.ebs_volume_id.value,
+        fenced: fencing.is_none_or(|word| word == AwsFencingWord::Aws),
+    }
 }
 
 /// An instance as a person knows it: `pbx02 (i-03411641c37513049)`.

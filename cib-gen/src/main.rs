@@ -152,16 +152,11 @@ fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
     };
     known.disk = disk::look_at(&known, &vars);
     let profile = args.profile.as_deref();
-    let asked = match args.offline {
+    let warnings = match args.offline {
         false => lookup::look_up(&mut known, &vars, profile, format)?,
-        true => None,
+        true => Vec::new(),
     };
     let site = vars.resolve(&known)?;
-    let configures = matches!(format, Format::Pcs | Format::Cib);
-    let warnings = match asked {
-        None if configures && !args.offline => lookup::look_for_hindrances(&known, &vars, profile),
-        asked => asked.unwrap_or_default(),
-    };
     for warning in warnings {
         say(&warning);
     }

@@ -97,6 +97,7 @@ codes! {
     NoSystem = "E24", "neither the keys of the AWS system nor those of the LAN system";
     NotHere = "E25", "a rendering that does not exist for this site, or for which something is not known";
     UnknownAddress = "E26", "an address that is neither in the file nor known from EC2";
+    NotInEc2 = "E27", "an id that EC2 does not know, or a volume that the nodes cannot attach";
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

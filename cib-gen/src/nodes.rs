@@ -34,6 +34,19 @@ pub struct FoundAddress {
     pub private: Option<Ipv4Addr>,
 }
 
+/// The EBS volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundVolume {
+    pub zone: String,
+    pub multi_attach: bool,
+    /// EC2 is deleting it, or its state is `error`.
+    pub lost: bool,
+}
+
+/// EC2 does not know an id in this region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotInRegion(pub String);
+
 /// The disk of `pbx_datapath_disk`, looked at on a node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundDisk {
@@ -49,7 +62,9 @@ pub struct Known {
     /// From EC2, in any order.
     pub found: Vec<NodeFacts>,
     /// The Elastic IP, from EC2.
-    pub elastic_ip: Option<FoundAddress>,
+    pub elastic_ip: Option<Result<FoundAddress, NotInRegion>>,
+    /// The volume, from EC2.
+    pub volume: Option<Result<FoundVolume, NotInRegion>>,
     /// The account that owns the instances, from EC2.
     pub account: Option<AccountId>,
     /// The region, from `--region` or from EC2's answer. vars.yml goes first.

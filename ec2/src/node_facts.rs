@@ -24,6 +24,8 @@ pub struct NodeFacts {
     pub interface: Option<InterfaceId>,
     /// The ids of its volumes, each with the device name of the attachment, such as `/dev/sdf`.
     pub volumes: Vec<(String, String)>,
+    /// Its availability zone; empty if EC2 does not tell it.
+    pub zone: String,
     pub vpc_id: Option<String>,
     pub subnet_id: String,
     /// The subnet's addresses, if DescribeSubnets is allowed.

@@ -2,7 +2,7 @@
 
 use cib_gen::ids::{EbsDevice, InstanceId};
 use cib_gen::vars::AwsVars;
-use ec2::{Gone, NodeFacts, SiteFacts};
+use ec2::{AwsError, ErrorKind, Gone, NodeFacts, SiteFacts};
 
 use super::named;
 
@@ -73,12 +73,45 @@ pub(super) fn of(instances: &[InstanceId], vars: &AwsVars, facts: &SiteFacts) ->
             ),
         );
     }
-    for error in &facts.checks.errors {
-        warnings.push(format!(
-            "WARNING: could not look for what may hinder a failover: {error}. The policy of \
-             `cib-gen --format iam-policy` allows these looks"
-        ));
+    if let Some(denial) = &facts.checks.stop_denial {
+        let ids: Vec<&str> = denial.instances.iter().map(|id| id.as_str()).collect();
+        let (nodes, error) = (names(&ids), &denial.error);
+        warnings.push(match denial.is_of_fencing {
+            true => format!(
+                "WARNING: {nodes}: EC2 does not let the nodes stop it, so a lost node could not be fenced, and \
+                 nothing would be taken over: {error}. Give the nodes the policy of `cib-gen --format iam-policy`"
+            ),
+            false => format!(
+                "NOTE: {nodes}: EC2 does not let the credentials in use here stop it: {error}. Fencing uses the \
+                 nodes' own credentials, which were not looked at: run `sudo cib-gen apply --dry-run` on a node"
+            ),
+        });
     }
+    warnings.extend(associated_elsewhere(vars, facts));
+    let volume = "whether EC2 has the volume, and the nodes can attach it";
+    let elastic_ip = "whether EC2 has the Elastic IP, and where it leads";
+    let not_looked_at = (facts
+        .volume
+        .as_ref()
+        .err()
+        .map(|error| (volume, error))
+        .into_iter())
+    .chain(
+        facts
+            .elastic_ip
+            .as_ref()
+            .err()
+            .map(|error| (elastic_ip, error)),
+    )
+    // An id that EC2 does not know is a mistake in vars.yml.
+    .filter(|(_, error)| error.kind != ErrorKind::NotFound)
+    .chain((facts.checks.errors.iter()).map(|error| ("for what may hinder a failover", error)));
+    warnings.extend(not_looked_at.map(|(what, error): (_, &AwsError)| {
+        format!(
+            "WARNING: could not look {what}: {error}. The policy of `cib-gen --format iam-policy` allows these \
+             looks"
+        )
+    }));
     warnings
 }
 
@@ -104,7 +137,7 @@ enum Trouble {
 
 fn trouble_of(node: &NodeFacts, vars: &AwsVars, facts: &SiteFacts) -> Option<Trouble> {
     let written = vars.eip_address.as_ref().map(|eip| eip.value);
-    let cluster = written.or_else(|| facts.elastic_ip.as_ref()?.public);
+    let cluster = written.or_else(|| facts.elastic_ip.as_ref().ok()?.public);
     let mut ways = facts.checks.private_path.iter();
     let private_way = ways.find(|(id, _)| *id == node.instance_id);
     let private_way = private_way.map(|(_, way)| *way);
@@ -132,6 +165,26 @@ fn attached_otherwise<'a>(vars: &AwsVars, facts: &'a SiteFacts) -> Option<(&'a s
     })
 }
 
+/// The Elastic IP leads to something else than a node.
+fn associated_elsewhere(vars: &AwsVars, facts: &SiteFacts) -> Option<String> {
+    let association = facts.elastic_ip.as_ref().ok()?.association.as_ref()?;
+    let instance = association.instance.as_ref();
+    let is_node = |id: &ec2::InstanceId| vars.instance_ids.iter().any(|node| node.value == *id);
+    if instance.is_some_and(is_node) {
+        return None;
+    }
+    let at = match (instance, &association.interface) {
+        (Some(instance), _) => format!("the instance {instance}"),
+        (None, Some(interface)) => format!("the interface {interface}"),
+        (None, None) => format!("something else ({})", association.id),
+    };
+    Some(format!(
+        "WARNING: the Elastic IP {} is associated with {at}, which is none of the nodes: it is moved away from there \
+         when the PBX starts. Check eip_allocation_id, if something else needs that address",
+        vars.eip_allocation_id.value
+    ))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -139,8 +192,7 @@ mod tests {
 
     use cib_gen::Vars;
     use cib_gen::vars::Topology;
-    use ec2::ErrorKind;
-    use ec2::{AwsError, ElasticIp, PublicAddress, SiteChecks};
+    use ec2::{ElasticIp, PublicAddress, SiteChecks};
 
     use super::*;
 
@@ -158,6 +210,7 @@ mod tests {
             secondary: Vec::new(),
             interface: None,
             volumes: Vec::new(),
+            zone: String::new(),
             vpc_id: None,
             subnet_id: "subnet-8cadc4e8".to_owned(),
             subnet_cidr: None,
@@ -180,10 +233,11 @@ mod tests {
                 .map(|(id, public)| node(id, public))
                 .collect(),
             gone: Vec::new(),
-            elastic_ip: Some(ElasticIp {
+            elastic_ip: Ok(ElasticIp {
                 public: Some(EIP),
                 association: None,
             }),
+            volume: Err(AwsError::new(ErrorKind::NotFound, "look", "no such volume")),
             account: None,
             region: "us-west-1".to_owned(),
             checks: SiteChecks::default(),

@@ -19,7 +19,7 @@ const DESCRIBE: &[&str] = &[
     "ec2:DescribeNetworkInterfaces", // awsvip, awseip
     "ec2:DescribeRouteTables",       // cib-gen, to warn of a node without a route to EC2
     "ec2:DescribeSubnets",           // cib-gen
-    "ec2:DescribeVolumes",           // awsebs
+    "ec2:DescribeVolumes",           // awsebs, cib-gen
     "ec2:DescribeVpcEndpoints",      // cib-gen, as the route tables
 ];
 
@@ -129,7 +129,7 @@ fn statements(aws: &AwsSite) -> Vec<Statement> {
         // the attribute, so the nodes can read others too, such as the user data.
         let attribute = &["ec2:DescribeInstanceAttribute"];
         statements.push(allow("LookAtStopProtection", attribute, &[&instances]));
-        // Both: instance*. fence_aws stops with StopInstances and Force, and starts with StartInstances.
+        // Both: instance*. cib-gen asks for StopInstances by a dry run. fence_aws stops with StopInstances and Force, and starts with StartInstances.
         let (sid, actions): (_, &[_]) = match action {
             FencingAction::Off => ("FenceByStopping", &["ec2:StopInstances"]),
             FencingAction::Reboot => (

@@ -10,7 +10,8 @@ use serde_json::json;
 use super::not_here;
 use super::shell::{opening, quoted};
 use crate::Mistakes;
-use crate::site::{AwsSite, Place, Site};
+use crate::site::{AwsSite, Pbx, Place, Site};
+use crate::vars::SipTransport;
 
 const OPENING: &str = include_str!("security_group.sh");
 
@@ -28,7 +29,8 @@ use Source::{Admin, Anywhere, Vpc};
 type Port = (&'static str, u16, u16, Source, &'static str);
 
 /// The table of the vendor's guide "High Availability Installations on AWS", section "Inbound rule".
-/// Its source for ssh is 0.0.0.0/0. The RTP range is that of the media server, which runs on the nodes
+/// Its source for ssh is 0.0.0.0/0, and it calls 5063 `pbx sip/wss`, although the vendor's "Transport management" has
+/// SIP over TCP there. The RTP range is that of the media server, which runs on the nodes
 /// too and has more ports than the PBX itself (45000-65000).
 const PORTS: &[Port] = &[
     ("udp", 35000, 65000, Anywhere, "RTP"),
@@ -38,7 +40,7 @@ const PORTS: &[Port] = &[
     ("tcp", 22, 22, Admin, "ssh"),
     ("udp", 5060, 5060, Anywhere, "pbx sip/udp"),
     ("tcp", 5061, 5061, Anywhere, "pbx sip/tls"),
-    ("tcp", 5063, 5063, Anywhere, "pbx sip/wss"),
+    ("tcp", 5063, 5063, Anywhere, "pbx sip/tcp"),
     ("tcp", 8882, 8900, Anywhere, "pbx services"),
     ("tcp", 10443, 10443, Anywhere, "sbc webrtc"),
     ("tcp", 80, 80, Anywhere, "http"),
@@ -69,9 +71,15 @@ pub fn security_group(site: &Site) -> Result<String, Mistakes> {
              --offline, to have EC2 asked for the subnet",
         )
     })?;
-    let rules: Vec<Rule> = (PORTS.iter())
+    let mut rules: Vec<Rule> = (PORTS.iter())
         .map(|port| Rule::of(port, aws, vpc))
         .collect();
+    for port in moved(&site.pbx) {
+        let rule = Rule::of(&port, aws, vpc);
+        if !rules.iter().any(|other| other.allows(&rule)) {
+            rules.push(rule);
+        }
+    }
     let region = aws.region.iter().map(|region| quoted(region.as_str()));
     let region = region.collect::<String>();
     let mut script = format!(
@@ -92,6 +100,21 @@ pub fn security_group(site: &Site) -> Result<String, Mistakes> {
     script += "}\n\n# The last line calls main, so that a script that is cut off does nothing.\n\
                main \"$@\" </dev/null\n";
     Ok(script)
+}
+
+/// The ports of vars.yml, which the vendor's table has unless vars.yml moves them.
+fn moved(pbx: &Pbx) -> Vec<Port> {
+    let sip = match pbx.sip_transport {
+        SipTransport::Udp => Some(("udp", "pbx sip/udp (sip_port of vars.yml)")),
+        SipTransport::Tcp => Some(("tcp", "pbx sip/tcp (sip_port of vars.yml)")),
+        SipTransport::Tls => Some(("tcp", "pbx sip/tls (sip_port of vars.yml)")),
+        SipTransport::None => None,
+    };
+    let sip = sip.zip(pbx.sip_port);
+    let sip = sip.map(|((protocol, what), port)| (protocol, port, port, Anywhere, what));
+    let (port, what) = (pbx.web_port, "web portal (web_port of vars.yml)");
+    let web = ("tcp", port, port, Anywhere, what);
+    sip.into_iter().chain([web]).collect()
 }
 
 struct Rule {
@@ -118,10 +141,14 @@ impl Rule {
         }
     }
 
-    /// Whether this rule allows all that the other allows, and more. ICMP has no ranges.
+    /// Whether this rule allows all that the other allows, and more.
     fn contains(&self, other: &Rule) -> bool {
-        (self.ports, self.source) != (other.ports, other.source)
-            && self.protocol == other.protocol
+        (self.ports, self.source) != (other.ports, other.source) && self.allows(other)
+    }
+
+    /// Whether this rule allows all that the other allows. ICMP has no ranges.
+    fn allows(&self, other: &Rule) -> bool {
+        self.protocol == other.protocol
             && self.protocol != "icmp"
             && self.ports.0 <= other.ports.0
             && self.ports.1 >= other.ports.1
@@ -236,6 +263,32 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_vars_yml_moves_is_opened_beside_the_vendors() {
+        let vpc = "vpc_cidr: 172.31.0.0/16\n";
+        let vendors = rules(vpc);
+        let everyone = "198.51.100.7";
+        for (more, protocol, port) in [
+            ("sip_port: 5070\n", "udp", 5070),
+            ("sip_transport: tcp\nsip_port: 5070\n", "tcp", 5070),
+            ("sip_transport: tls\nsip_port: 5071\n", "tcp", 5071),
+            ("web_port: 9443\n", "tcp", 9443),
+        ] {
+            let moved = rules(&format!("{vpc}{more}"));
+            assert!(open(&moved, protocol, port, everyone), "{more}");
+            assert!(open(&moved, "udp", 5060, everyone), "{more}");
+            assert_eq!(moved.len(), vendors.len() + 1, "{more}");
+        }
+        // The vendor's rules open these already.
+        for more in [
+            "sip_transport: tcp\n",
+            "sip_transport: none\n",
+            "web_port: 8899\n",
+        ] {
+            assert_eq!(rules(&format!("{vpc}{more}")), vendors, "{more}");
+        }
+    }
+
+    #[test]
     fn no_rule_is_part_of_another() {
         for more in [
             "vpc_cidr: 172.31.0.0/16\n",
@@ -285,7 +338,9 @@ mod tests {
     fn descriptions_are_of_characters_that_ec2_allows() {
         // API reference, IpRange: "up to 255 characters [...] a-z, A-Z, 0-9, spaces, and
         // ._-:/()#,@[]+=&;{}!$*".
-        for (.., what) in PORTS {
+        let transports = ["udp", "tcp", "tls"];
+        let ports = transports.map(|word| moved(&aws(&format!("sip_transport: {word}\n")).pbx));
+        for (.., what) in PORTS.iter().chain(ports.iter().flatten()) {
             let allowed =
                 |c: char| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c);
             assert!(!what.is_empty() && what.len() <= 255, "{what}");

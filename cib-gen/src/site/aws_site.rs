@@ -11,6 +11,7 @@ use crate::ids::{
     VolumeId, nvme_link,
 };
 use crate::mistake::{At, Code};
+use crate::nodes::{FoundVolume, NotInRegion};
 use crate::vars::{AwsFencingWord, AwsVars, Cidr, FencingAction, PrivipAgent};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,7 @@ impl Resolver<'_> {
                 AwsFencing::None
             }
         };
+        self.check_volume(&aws.ebs_volume_id);
         let device = self.volume_device(aws);
         let interface = |id: &At<InstanceId>| {
             let mut found = self.known.found.iter();
@@ -142,7 +144,8 @@ impl Resolver<'_> {
         }
         let (at, nodes) = (&aws.eip_allocation_id, &self.known.found);
         let is_primary = |address: &Ipv4Addr| nodes.iter().any(|f| f.private_ip == *address);
-        let associated = self.known.elastic_ip.as_ref().and_then(|e| e.private);
+        let elastic_ip = self.known.elastic_ip.as_ref();
+        let associated = elastic_ip.and_then(|found| found.as_ref().ok()?.private);
         if let Some(address) = associated.filter(|address| !is_primary(address)) {
             return Some(at.with(address));
         }
@@ -168,7 +171,14 @@ impl Resolver<'_> {
     /// The Elastic IP. Newer guides name only its allocation: then it is what EC2 says.
     fn elastic_ip(&mut self, aws: &AwsVars, vip: Option<&At<Ipv4Addr>>) -> Option<Ipv4Addr> {
         let allocation = &aws.eip_allocation_id;
-        let actual = self.known.elastic_ip.as_ref().map(|e| e.public);
+        let written = aws.eip_address.as_ref().map(|eip| eip.value);
+        let actual = match self.known.elastic_ip.clone() {
+            Some(Err(NotInRegion(region))) => {
+                self.not_in_ec2(allocation, &region, "Elastic IP", "eip_allocation_id");
+                return written;
+            }
+            found => found.and_then(Result::ok).map(|found| found.public),
+        };
         let Some(eip) = &aws.eip_address else {
             if actual.is_none() {
                 let found =
@@ -180,8 +190,15 @@ impl Resolver<'_> {
             return actual;
         };
         let address = eip.value;
-        if private(address) || vip.is_some_and(|vip| vip.value == address) {
-            let found = format!("{address} is not an Elastic IP: it is a private address");
+        let [first, ..] = address.octets();
+        let is_private = private(address) || vip.is_some_and(|vip| vip.value == address);
+        // RFC 6890, RFC 5771 and RFC 1112: "this network", multicast, reserved.
+        if is_private || first == 0 || first >= 224 {
+            let what = match is_private {
+                true => "a private address",
+                false => "no address of a single host on the Internet",
+            };
+            let found = format!("{address} is not an Elastic IP: it is {what}");
             let help = "write the public address that belongs to eip_allocation_id";
             self.mistake(Code::NotElastic, eip, found, help);
         } else if let Some(actual) = actual.filter(|actual| *actual != address) {
@@ -189,6 +206,58 @@ impl Resolver<'_> {
             self.mistake(Code::NotElastic, eip, found, format!("write {actual}"));
         }
         Some(address)
+    }
+
+    fn not_in_ec2<T: std::fmt::Display>(
+        &mut self,
+        id: &At<T>,
+        region: &str,
+        what: &str,
+        key: &str,
+    ) {
+        let found = format!("EC2 in {region} has no {what} {} ({key})", id.value);
+        let help = "correct the id; or, if it is of another region or account, say with `region`, --region and \
+                    --profile where and as whom EC2 is asked";
+        self.mistake(Code::NotInEc2, id, found, help);
+    }
+
+    /// Refuses a volume that no node could attach, or that several could attach at once.
+    fn check_volume(&mut self, volume: &At<VolumeId>) {
+        let id = &volume.value;
+        let FoundVolume {
+            zone,
+            multi_attach,
+            lost,
+        } = match self.known.volume.clone() {
+            None => return,
+            Some(Err(NotInRegion(region))) => {
+                return self.not_in_ec2(volume, &region, "volume", "ebs_volume_id");
+            }
+            Some(Ok(found)) => found,
+        };
+        let mut nodes = self.known.found.iter().filter(|node| !node.zone.is_empty());
+        if lost {
+            let found = format!("EC2 is deleting the volume {id}, or its state is `error`");
+            let help = "write the id of another volume, such as one that is made from a snapshot";
+            self.mistake(Code::NotInEc2, volume, found, help);
+        } else if let Some(node) = nodes.find(|node| node.zone != zone) {
+            let (node, elsewhere) = (&node.instance_id, &node.zone);
+            let found = format!(
+                "{id} is in {zone}, and {node} in {elsewhere}: a volume can be attached only in its own zone"
+            );
+            let help = "write the id of a volume in the zone of the nodes. A snapshot can be made into a volume \
+                        of any zone";
+            self.mistake(Code::NotInEc2, volume, found, help);
+        }
+        if multi_attach {
+            let found = format!(
+                "{id} has Multi-Attach on: two nodes could mount it at once and destroy its data"
+            );
+            let help = format!(
+                "turn it off: aws ec2 modify-volume --volume-id {id} --no-multi-attach-enabled"
+            );
+            self.mistake(Code::NotInEc2, volume, found, help);
+        }
     }
 
     /// How the volume is called on the nodes, which must all be of the kind that ebs_device is for.

@@ -42,6 +42,7 @@ fn found(n: u8, subnet: &str) -> NodeFacts {
         secondary: Vec::new(),
         interface: None,
         volumes: Vec::new(),
+        zone: "us-west-1c".to_owned(),
         vpc_id: None,
         subnet_id: "subnet-8cadc4e8".to_owned(),
         subnet_cidr: Some(subnet.parse().unwrap()),
@@ -269,10 +270,10 @@ fn newer() -> String {
 fn addresses_that_the_newer_guide_leaves_out_are_what_ec2_says() {
     let mut known = Known {
         found: (0..3).map(|n| found(n, "172.31.16.0/20")).collect(),
-        elastic_ip: Some(crate::nodes::FoundAddress {
+        elastic_ip: Some(Ok(crate::nodes::FoundAddress {
             public: Ipv4Addr::new(54, 151, 30, 9),
             private: Some(Ipv4Addr::new(172, 31, 16, 130)),
-        }),
+        })),
         ..Known::default()
     };
     let site = resolve(&newer(), &known).unwrap();
@@ -281,7 +282,8 @@ fn addresses_that_the_newer_guide_leaves_out_are_what_ec2_says() {
 
     // Not associated yet, or with a primary address: the only secondary address is the one.
     for private in [None, Some(Ipv4Addr::new(172, 31, 16, 134))] {
-        known.elastic_ip.as_mut().unwrap().private = private;
+        let elastic_ip = known.elastic_ip.as_mut().unwrap();
+        elastic_ip.as_mut().unwrap().private = private;
         known.found[2].secondary = vec![Ipv4Addr::new(172, 31, 16, 131)];
         let site = resolve(&newer(), &known).unwrap();
         assert_eq!(site.vip, Ipv4Addr::new(172, 31, 16, 131));
@@ -296,13 +298,73 @@ fn addresses_that_the_newer_guide_leaves_out_are_what_ec2_says() {
 fn an_elastic_ip_is_the_one_of_its_allocation() {
     let known = Known {
         found: (0..3).map(|n| found(n, "172.31.16.0/20")).collect(),
-        elastic_ip: Some(crate::nodes::FoundAddress {
+        elastic_ip: Some(Ok(crate::nodes::FoundAddress {
             public: Ipv4Addr::new(54, 151, 30, 10),
             private: None,
-        }),
+        })),
         ..Known::default()
     };
     assert_snapshot!(mistakes(VENDOR, &known));
+}
+
+#[test]
+fn an_id_that_ec2_does_not_know_is_told_at_its_key() {
+    let nowhere = || crate::nodes::NotInRegion("us-west-1".to_owned());
+    let mut known = Known {
+        elastic_ip: Some(Err(nowhere())),
+        volume: Some(Err(nowhere())),
+        ..given()
+    };
+    assert_snapshot!(mistakes(VENDOR, &known));
+    // Nothing says that EC2 was not asked for the address.
+    known.volume = None;
+    known.found = vec![found(0, "172.31.16.0/20")];
+    known.found[0].secondary = vec![Ipv4Addr::new(172, 31, 16, 130)];
+    let said = mistakes(&newer(), &known);
+    assert_eq!(said.matches("error[").count(), 1, "{said}");
+}
+
+#[test]
+fn a_volume_that_the_nodes_cannot_attach_is_told() {
+    let volume = crate::nodes::FoundVolume {
+        zone: "us-west-1c".to_owned(),
+        multi_attach: false,
+        lost: false,
+    };
+    let mut known = Known {
+        found: (0..3).map(|n| found(n, "172.31.16.0/20")).collect(),
+        volume: Some(Ok(volume.clone())),
+        ..Known::default()
+    };
+    resolve(VENDOR, &known).unwrap();
+    let mut said = Vec::new();
+    for (zone, multi_attach, lost) in [
+        ("us-west-1a", false, false),
+        ("us-west-1c", true, false),
+        ("us-west-1c", false, true),
+    ] {
+        let zone = zone.to_owned();
+        known.volume = Some(Ok(crate::nodes::FoundVolume {
+            zone,
+            multi_attach,
+            lost,
+        }));
+        said.push(mistakes(VENDOR, &known));
+    }
+    assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn an_address_that_no_host_can_have_is_no_elastic_ip() {
+    for address in ["254.151.30.9", "224.0.0.18", "255.255.255.255", "0.1.2.3"] {
+        let said = mistakes(&VENDOR.replace("54.151.30.9", address), &given());
+        assert!(
+            said.starts_with("error[E21]") && said.contains("no address of a single host"),
+            "{said}"
+        );
+    }
+    let text = VENDOR.replace("54.151.30.9", "223.255.255.9");
+    assert!(resolve(&text, &given()).is_ok());
 }
 
 mod device;

@@ -24,6 +24,7 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
 /// The name of the one source that nobody configures by half on purpose.
 const ENVIRONMENT: &str = "the environment";
+const INSTANCE_ROLE: &str = "the instance role";
 
 /// The sources of one client, and the credentials in use with the name of their source.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ impl CredentialSources {
             let environment = SharedCredentialsProvider::new(environment);
             sources.insert(0, (ENVIRONMENT.to_owned(), environment));
             let role = SharedCredentialsProvider::new(RoleProvider);
-            sources.push(("the instance role".to_owned(), role));
+            sources.push((INSTANCE_ROLE.to_owned(), role));
         }
         Self {
             sources: Arc::new(sources),
@@ -97,6 +98,15 @@ impl CredentialSources {
         let key = credentials.access_key_id();
         let end = key.get(key.len().saturating_sub(4)..).unwrap_or_default();
         format!("the access key ...{end} of {source}")
+    }
+
+    /// Whether the agents on this node would use the credentials in use: Pacemaker runs them as root, and gives
+    /// them none in the environment.
+    pub(crate) fn are_of_agents(&self) -> bool {
+        let is_root = nix::unistd::geteuid().is_root();
+        self.found().is_some_and(|(_, source)| {
+            source == INSTANCE_ROLE || is_root && source == shared_files()
+        })
     }
 
     fn found(&self) -> Option<(Credentials, String)> {

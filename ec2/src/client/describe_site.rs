@@ -8,17 +8,29 @@ use ipnet::Ipv4Net;
 
 use crate::{
     AllocationId, AwsError, Deadline, Ec2, ElasticIp, ErrorKind, InstanceId, NodeFacts,
-    PublicAddress, Region, SiteChecks, retry_transient,
+    PublicAddress, Region, SiteChecks, Volume, VolumeId, retry_transient,
 };
+
+/// What EC2 is asked for.
+#[derive(Debug, Clone)]
+pub struct SiteIds<'a> {
+    pub instances: Vec<InstanceId>,
+    pub allocation: &'a AllocationId,
+    pub volume: &'a VolumeId,
+    /// Whether EC2 will have to stop the instances.
+    pub fenced: bool,
+}
 
 #[derive(Debug, Clone)]
 pub struct SiteFacts {
     /// The instances, in the order of the request.
     pub nodes: Vec<NodeFacts>,
-    /// The instances that cannot be nodes. If there are any, nothing else was asked.
+    /// The instances that cannot be nodes.
     pub gone: Vec<(InstanceId, Gone)>,
-    /// The Elastic IP, if it was asked for.
-    pub elastic_ip: Option<ElasticIp>,
+    /// The Elastic IP; `NotFound` if EC2 does not know the allocation.
+    pub elastic_ip: Result<ElasticIp, AwsError>,
+    /// The volume; `NotFound` if EC2 does not know it.
+    pub volume: Result<Volume, AwsError>,
     /// The account that owns the first instance.
     pub account: Option<String>,
     pub region: String,
@@ -35,55 +47,52 @@ pub enum Gone {
     Unknown,
 }
 
-/// How long a person waits for all of it.
-const TIME_LIMIT: Duration = Duration::from_secs(15);
-
-/// What EC2 knows of the instances `ids`, and of an Elastic IP. `fenced` says whether EC2 will have to stop the
-/// instances. An instance that does not exist is no error, but in [`SiteFacts::gone`].
+/// What EC2 knows of a site, asked for no longer than `limit`. Fails if the instances cannot be described. An
+/// instance that does not exist is no error, but in [`SiteFacts::gone`].
 pub async fn describe_site(
     region: Option<&Region>,
     profile: Option<&str>,
-    ids: &[InstanceId],
-    allocation: Option<&AllocationId>,
-    fenced: bool,
+    ids: &SiteIds<'_>,
+    limit: Duration,
 ) -> Result<SiteFacts, AwsError> {
     let ec2 = Ec2::connect(region, profile).await?;
-    let deadline = Deadline::after(Instant::now(), TIME_LIMIT);
-    let reservations = retry_transient(deadline, async || ec2.reservations(ids).await).await?;
-    let owner = reservations.iter().find_map(Reservation::owner_id);
-    let mut facts = SiteFacts {
-        nodes: Vec::new(),
-        gone: Vec::new(),
-        elastic_ip: None,
-        account: owner.map(str::to_owned),
-        region: ec2.region.clone(),
-        checks: SiteChecks::default(),
-    };
-    for id in ids {
+    let deadline = Deadline::after(Instant::now(), limit);
+    let (allocation, volume) = (ids.allocation, ids.volume);
+    // The first call alone finds the credentials, which the others share.
+    let instances = async || ec2.reservations(&ids.instances).await;
+    let reservations = retry_transient(deadline, instances).await?;
+    let mut nodes = Vec::new();
+    let mut gone = Vec::new();
+    for id in &ids.instances {
         let mut instances = reservations.iter().flat_map(Reservation::instances);
         match instances.find(|instance| instance.instance_id() == Some(id.as_str())) {
-            None => facts.gone.push((id.clone(), Gone::Unknown)),
+            None => gone.push((id.clone(), Gone::Unknown)),
             Some(instance) if is(instance, &InstanceStateName::Terminated) => {
-                facts.gone.push((id.clone(), Gone::Terminated));
+                gone.push((id.clone(), Gone::Terminated));
             }
-            Some(instance) => facts.nodes.push(node(id, instance)?),
+            Some(instance) => nodes.push(node(id, instance)?),
         }
     }
-    if !facts.gone.is_empty() {
-        return Ok(facts);
-    }
-    let subnets = ec2.subnets(&facts.nodes).await;
-    for node in &mut facts.nodes {
+    let (elastic_ip, volume, subnets, checks) = tokio::join!(
+        retry_transient(deadline, async || ec2.elastic_ip(allocation).await),
+        retry_transient(deadline, async || ec2.volume(volume).await),
+        ec2.subnets(deadline, &nodes),
+        ec2.check_site(deadline, &nodes, ids.fenced, profile.is_none()),
+    );
+    for node in &mut nodes {
         node.subnet_cidr = subnets.get(&node.subnet_id).copied();
     }
-    if let Some(id) = allocation {
-        let elastic_ip = retry_transient(deadline, async || ec2.elastic_ip(id).await).await?;
-        facts.elastic_ip = Some(elastic_ip);
-    }
-    facts.checks = ec2.check_site(deadline, &facts.nodes, fenced).await;
-    Ok(facts)
+    let owner = reservations.iter().find_map(Reservation::owner_id);
+    Ok(SiteFacts {
+        nodes,
+        gone,
+        elastic_ip,
+        volume,
+        account: owner.map(str::to_owned),
+        region: ec2.region,
+        checks,
+    })
 }
-
 fn is(instance: &Instance, name: &InstanceStateName) -> bool {
     instance.state().and_then(|state| state.name()) == Some(name)
 }
@@ -110,6 +119,7 @@ fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
     let hostname = name.split('.').next();
     let private_ip = instance.private_ip_address();
     let private_ip = private_ip.and_then(|address| address.parse().ok());
+    let zone = (instance.placement()).and_then(|placement| placement.availability_zone());
     let mappings = instance.block_device_mappings().iter();
     let volumes = mappings.filter_map(|mapping| {
         let volume = mapping.ebs()?.volume_id()?;
@@ -131,6 +141,7 @@ fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
             .transpose()
             .map_err(|_| missing("interface id that can be read"))?,
         volumes: volumes.collect(),
+        zone: zone.unwrap_or_default().to_owned(),
         vpc_id: instance.vpc_id.clone(),
         subnet_id: (instance.subnet_id.clone()).ok_or_else(|| missing("subnet"))?,
         subnet_cidr: None,
@@ -151,11 +162,22 @@ impl Ec2 {
     }
 
     /// The addresses of the nodes' subnets. If EC2 does not tell them, one check is left out and nothing fails.
-    async fn subnets(&self, nodes: &[NodeFacts]) -> BTreeMap<String, Ipv4Net> {
+    async fn subnets(&self, deadline: Deadline, nodes: &[NodeFacts]) -> BTreeMap<String, Ipv4Net> {
         let ids: BTreeSet<String> = nodes.iter().map(|node| node.subnet_id.clone()).collect();
-        let ids = Some(ids.into_iter().collect());
-        let call = self.sdk.describe_subnets().set_subnet_ids(ids).send();
-        let answer = self.call(call, "look up the subnets").await;
+        // EC2 takes an empty list for all subnets of the account.
+        if ids.is_empty() {
+            return BTreeMap::new();
+        }
+        let ids: Option<Vec<String>> = Some(ids.into_iter().collect());
+        let answer = retry_transient(deadline, async || {
+            let call = self
+                .sdk
+                .describe_subnets()
+                .set_subnet_ids(ids.clone())
+                .send();
+            self.call(call, "look up the subnets").await
+        });
+        let answer = answer.await;
         let answer = answer.inspect_err(|error| tracing::warn!("{error}")).ok();
         let subnets = answer.and_then(|answer| answer.subnets);
         let subnets = subnets.unwrap_or_default().into_iter();

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::{AllocationId, AssociationId, AwsError, Ec2, ErrorKind, InterfaceId};
+use crate::{AllocationId, AssociationId, AwsError, Ec2, ErrorKind, InstanceId, InterfaceId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ElasticIp {
@@ -15,6 +15,8 @@ pub struct Association {
     pub id: AssociationId,
     /// The interface, if EC2 shows one.
     pub interface: Option<InterfaceId>,
+    /// The instance; none for an interface of a NAT gateway, for example.
+    pub instance: Option<InstanceId>,
     pub private: Option<Ipv4Addr>,
 }
 
@@ -44,6 +46,7 @@ impl Ec2 {
             association: association.map(|id| Association {
                 id,
                 interface,
+                instance: address.instance_id().and_then(InstanceId::from_answer),
                 private: address.private_ip_address().and_then(|ip| ip.parse().ok()),
             }),
         })

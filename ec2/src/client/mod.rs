@@ -15,12 +15,12 @@ mod source;
 mod volume;
 
 pub use deadline::Deadline;
-pub use describe_site::{Gone, SiteFacts, describe_site};
+pub use describe_site::{Gone, SiteFacts, SiteIds, describe_site};
 pub use elastic_ip::{Association, ElasticIp};
 pub use error::{AwsError, ErrorKind};
 pub use instance::InstanceState;
 pub use metadata::{Interface, Metadata};
 pub use retry::{EVENTUAL_CONSISTENCY_WINDOW, retry_denied, retry_transient, retry_until};
 pub use sdk_client::{Ec2, prepare_environment};
-pub use site_checks::SiteChecks;
+pub use site_checks::{SiteChecks, StopDenial};
 pub use volume::{Attachable, Attachment, AttachmentState, Volume};

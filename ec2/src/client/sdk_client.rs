@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
+use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -54,7 +53,7 @@ pub(crate) fn is_set(name: &str) -> bool {
 pub struct Ec2 {
     pub(crate) sdk: aws_sdk_ec2::Client,
     pub region: String,
-    credentials: CredentialSources,
+    pub(crate) credentials: CredentialSources,
     /// EC2's parameter `DryRun` of the calls that change something.
     pub(crate) dry_run: Option<bool>,
 }
@@ -152,10 +151,15 @@ async fn find_region(profile: Option<&str>) -> Result<String, AwsError> {
     if let Some(profile) = profile {
         shared = shared.profile_name(profile);
     }
-    let configured = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(shared.build());
-    if let Some(region) = configured.region().await {
-        return Ok(region.to_string());
+    // A variable that is empty names no region; the SDK's own provider would take it for one.
+    let mut variables = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter();
+    let is_named = |region: &String| !region.is_empty();
+    if let Some(region) = variables.find_map(|name| std::env::var(name).ok().filter(is_named)) {
+        return Ok(region);
+    }
+    let region = shared.build().region().await;
+    if let Some(region) = region.map(|region| region.to_string()).filter(is_named) {
+        return Ok(region);
     }
     let metadata = Metadata::connect().and_then(|metadata| metadata.region());
     metadata.map_err(|error| {

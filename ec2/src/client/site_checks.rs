@@ -1,5 +1,5 @@
-//! Two checks of a site: is a node protected from being stopped, so that fencing fails? Does it reach EC2's API
-//! after it was stopped? They need permissions that nothing else here needs; a check that is refused fails nothing.
+//! Checks of a site: is a node protected from being stopped, so that fencing fails? May these credentials stop it?
+//! Does it reach EC2's API after it was stopped? They need permissions that nothing else here needs; a check that is refused fails nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use aws_sdk_ec2::types::{
     RouteTableAssociation, VpcEndpoint,
 };
 
-use crate::{AwsError, Deadline, Ec2, InstanceId, NodeFacts, PublicAddress, retry_transient};
+use crate::{
+    AwsError, Deadline, Ec2, InstanceId, Metadata, NodeFacts, PublicAddress, retry_transient,
+};
 
 /// How long a person waits for all checks.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
@@ -18,11 +20,23 @@ const TIME_LIMIT: Duration = Duration::from_secs(8);
 pub struct SiteChecks {
     /// The instances that EC2 refuses to stop.
     pub stop_protected: Vec<InstanceId>,
+    /// Whether IAM lets the credentials in use stop the instances.
+    pub stop_denial: Option<StopDenial>,
     /// Whether an instance reaches EC2 without a public address, by a NAT gateway or a VPC endpoint. Only
     /// instances without an Elastic IP are checked.
     pub private_path: Vec<(InstanceId, bool)>,
     /// Why a check could not be made.
     pub errors: Vec<AwsError>,
+}
+
+/// The instances that the credentials in use may not stop.
+#[derive(Debug, Clone)]
+pub struct StopDenial {
+    pub instances: Vec<InstanceId>,
+    /// EC2's answer about the last of them. It names the credentials.
+    pub error: AwsError,
+    /// Whether fencing uses these credentials: they are those of root on one of the nodes.
+    pub is_of_fencing: bool,
 }
 
 impl PublicAddress {
@@ -36,27 +50,102 @@ impl PublicAddress {
 }
 
 impl Ec2 {
-    /// Makes the checks. Stop protection matters only if nodes are `fenced` by EC2.
+    /// Makes the checks. What stops an instance matters only if nodes are `fenced` by EC2. `no_profile`: the
+    /// credentials were found as the agents find them.
     pub(crate) async fn check_site(
         &self,
         deadline: Deadline,
         nodes: &[NodeFacts],
         fenced: bool,
+        no_profile: bool,
     ) -> SiteChecks {
         let deadline = deadline.at_most(TIME_LIMIT);
-        let mut checks = SiteChecks::default();
-        for node in nodes.iter().filter(|_| fenced) {
-            let id = &node.instance_id;
-            match retry_transient(deadline, async || self.is_stop_protected(id).await).await {
-                Ok(true) => checks.stop_protected.push(id.clone()),
-                Ok(false) => {}
-                Err(error) => {
-                    // The other instances would get the same error.
-                    checks.errors.push(error);
-                    break;
-                }
+        let stopped = if fenced { nodes } else { &[] };
+        let (protected, (denial, denial_error), mut checks) = tokio::join!(
+            self.stop_protected(deadline, stopped),
+            self.stop_denial(deadline, stopped, no_profile),
+            self.private_paths(deadline, nodes),
+        );
+        checks.stop_denial = denial;
+        checks.errors.extend(denial_error);
+        match protected {
+            Ok(protected) => checks.stop_protected = protected,
+            Err(error) => checks.errors.insert(0, error),
+        }
+        checks
+    }
+
+    /// The instances that EC2 refuses to stop, whoever asks. Ends with the first error: the other instances would
+    /// get the same.
+    async fn stop_protected(
+        &self,
+        deadline: Deadline,
+        nodes: &[NodeFacts],
+    ) -> Result<Vec<InstanceId>, AwsError> {
+        let mut protected = Vec::new();
+        for NodeFacts {
+            instance_id: id, ..
+        } in nodes
+        {
+            if retry_transient(deadline, async || self.is_stop_protected(id).await).await? {
+                protected.push(id.clone());
             }
         }
+        Ok(protected)
+    }
+
+    /// The instances that IAM does not let these credentials stop, and an error that leaves the question open.
+    async fn stop_denial(
+        &self,
+        deadline: Deadline,
+        nodes: &[NodeFacts],
+        no_profile: bool,
+    ) -> (Option<StopDenial>, Option<AwsError>) {
+        let mut denied = Vec::new();
+        let mut last = None;
+        for NodeFacts {
+            instance_id: id, ..
+        } in nodes
+        {
+            match retry_transient(deadline, async || self.may_stop(id).await).await {
+                Err(error) if error.is_denial() => {
+                    denied.push(id.clone());
+                    last = Some(error);
+                }
+                Err(error) if error.is_unknown() => return (None, Some(error)),
+                // Any other error is about the instance, such as its stop protection, and not about permissions.
+                _ => {}
+            }
+        }
+        let is_of_fencing = || {
+            let metadata = Metadata::connect_by(deadline);
+            let here = metadata.and_then(|metadata| metadata.instance_id());
+            no_profile
+                && self.credentials.are_of_agents()
+                && here.is_ok_and(|here| nodes.iter().any(|node| node.instance_id == here))
+        };
+        let denial = last.map(|error| StopDenial {
+            instances: denied,
+            error,
+            is_of_fencing: is_of_fencing(),
+        });
+        (denial, None)
+    }
+
+    /// Asks by a dry run, which stops nothing.
+    async fn may_stop(&self, id: &InstanceId) -> Result<(), AwsError> {
+        let call = (self.sdk.stop_instances())
+            .instance_ids(id.as_str())
+            .force(true)
+            .dry_run(true)
+            .send();
+        let operation = format!("look whether fencing may stop {id}");
+        AwsError::from_dry_run(self.call(call, &operation).await.map(drop))
+    }
+
+    /// The ways to EC2 of the nodes without an Elastic IP.
+    async fn private_paths(&self, deadline: Deadline, nodes: &[NodeFacts]) -> SiteChecks {
+        let mut checks = SiteChecks::default();
         let is_elastic = |node: &NodeFacts| node.public.is_some_and(|public| public.elastic);
         let mut known: BTreeMap<&str, bool> = BTreeMap::new();
         for node in nodes.iter().filter(|node| !is_elastic(node)) {

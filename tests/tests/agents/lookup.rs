@@ -61,11 +61,176 @@ fn an_address_of_another_allocation_is_told() {
         newer(),
         site::VIP
     );
-    // Nothing else is missing but the nodes' names, so EC2 is asked for those alone.
-    cib_gen(&site, "pcs", &text).expect(0);
     let lacking = text.replace(&format!("private_vip_address: {}\n", site::VIP), "");
-    let answer = cib_gen(&site, "pcs", &lacking).expect(2);
-    assert!(answer.stderr.contains("error[E21]"), "{answer:?}");
+    let right = format!("eip_address: {}", site::EIP);
+    let whole = whole().replace(&right, "eip_address: 54.151.30.77");
+    for text in [text, lacking, whole] {
+        let answer = cib_gen(&site, "pcs", &text).expect(2);
+        assert!(answer.stderr.contains("error[E21]"), "{answer:?}");
+        assert!(answer.stdout.is_empty());
+    }
+}
+
+#[test]
+fn an_id_that_ec2_does_not_know_is_an_error_at_its_key() {
+    let site = Site::new();
+    let volume = (site::VOLUME_ID, "vol-0e06e1e9da3c49b76", "ebs_volume_id");
+    let allocation = (
+        site::EIP_ALLOCATION,
+        "eipalloc-02c7cf64a5cd449fc",
+        "eip_allocation_id",
+    );
+    for (right, wrong, key) in [volume, allocation] {
+        for vars in [complete(), whole(), newer()] {
+            let answer = cib_gen(&site, "pcs", &vars.replace(right, wrong)).expect(2);
+            let said = &answer.stderr;
+            assert!(
+                said.contains("error[E27]: EC2 in us-west-1 has no")
+                    && said.contains(&format!(" | {key}: {wrong}\n"))
+                    && said.contains("--profile"),
+                "{said}"
+            );
+            assert!(answer.stdout.is_empty());
+        }
+        let vars = complete().replace(right, wrong);
+        for arguments in [
+            "--format cib",
+            "--format json",
+            "--format iam-policy",
+            "--format security-group",
+            "apply --dry-run",
+            "simulate",
+        ] {
+            let script = format!("printf '%s' '{vars}' | $AGENT {arguments} -");
+            let answer = site.inside(0, "cib-gen", &script).expect(2);
+            assert!(
+                answer.stderr.contains("error[E27]"),
+                "{arguments}: {answer:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_volume_of_another_zone_is_an_error() {
+    let site = Site::new();
+    let other = "vol-0a0a0a0a0a0a0a0a0";
+    site.ec2.add_volume(other, "us-west-1a").unwrap();
+    for vars in [complete(), whole()] {
+        let answer = cib_gen(&site, "pcs", &vars.replace(site::VOLUME_ID, other)).expect(2);
+        let said = format!("{other} is in us-west-1a, and {}", INSTANCES[0].id);
+        assert!(
+            answer.stderr.contains("error[E27]") && answer.stderr.contains(&said),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_look_at_the_volume_or_the_elastic_ip_that_is_refused_is_a_warning() {
+    let site = Site::new();
+    nat(&site);
+    for (action, what) in [
+        ("DescribeVolumes", "whether EC2 has the volume"),
+        ("DescribeAddresses", "whether EC2 has the Elastic IP"),
+    ] {
+        site.ec2
+            .inject(Injection::of(CallFault::Denied).on(&[action]));
+        let said = warnings(&site, &whole());
+        let begins = format!("WARNING: could not look {what}");
+        assert!(
+            said.len() == 1 && said[0].starts_with(&begins) && said[0].contains("iam-policy"),
+            "{said:?}"
+        );
+        site.ec2.clear_faults();
+    }
+}
+
+#[test]
+fn an_elastic_ip_that_leads_elsewhere_is_told() {
+    let site = Site::new();
+    nat(&site);
+    let (instance, interface) = ("i-0000000000000000a", "eni-0000000000000000a");
+    let address = "172.31.16.200".parse().unwrap();
+    site.ec2
+        .add_interface(instance, interface, "02:00:00:00:00:aa", address)
+        .unwrap();
+    let elsewhere = [
+        ("AllocationId", site::EIP_ALLOCATION),
+        ("NetworkInterfaceId", interface),
+    ];
+    site.call("AssociateAddress", &elsewhere);
+    let said = warnings(&site, &whole());
+    let told = format!("is associated with the instance {instance}, which is none of the nodes");
+    assert!(said.len() == 1 && said[0].contains(&told), "{said:?}");
+}
+
+#[test]
+fn credentials_that_may_not_stop_the_instances_are_told_with_whose_they_are() {
+    let site = Site::new();
+    nat(&site);
+    site.ec2
+        .inject(Injection::of(CallFault::Denied).on(&["StopInstances"]));
+    let of_fencing = warnings(&site, &whole());
+    assert!(
+        of_fencing.len() == 1
+            && of_fencing[0].starts_with("WARNING: ")
+            && INSTANCES.iter().all(|node| of_fencing[0].contains(node.id))
+            && of_fencing[0].contains("of the instance role")
+            && of_fencing[0].contains("a lost node could not be fenced"),
+        "{of_fencing:?}"
+    );
+    // An administrator's own credentials do not fence.
+    let keys = "export AWS_ACCESS_KEY_ID=AKIDLAB AWS_SECRET_ACCESS_KEY=secret";
+    let script = format!("{keys}; printf '%s' '{}' | $AGENT -", whole());
+    let own = site.inside(0, "cib-gen", &script).expect(0).stderr;
+    assert!(
+        own.lines().count() == 1
+            && own.starts_with("NOTE: ")
+            && own.contains("of the environment")
+            && own.contains("were not looked at"),
+        "{own}"
+    );
+    let unfenced = format!("{}fencing: none\n", whole());
+    let unfenced = warnings(&site, &unfenced);
+    let told = unfenced.iter().any(|line| line.contains("fenced"));
+    assert!(!told, "{unfenced:?}");
+}
+
+#[test]
+fn to_look_whether_an_instance_may_be_stopped_stops_none() {
+    let site = Site::new();
+    nat(&site);
+    assert_eq!(warnings(&site, &whole()), Vec::<String>::new());
+    assert_eq!(site.calls("StopInstances"), INSTANCES.len());
+    let all = site.call("DescribeInstances", &[]);
+    assert_eq!(all.matches("<name>running</name>").count(), INSTANCES.len());
+}
+
+#[test]
+fn without_ec2_the_help_says_from_where_else_the_names_come_and_soon() {
+    let site = Site::new();
+    site.ec2.inject(Injection::of(CallFault::Hanging));
+    let script = format!("printf '%s' '{}' | $AGENT apply --dry-run -", newer());
+    let answer = site.inside(0, "cib-gen", &script).expect(1);
+    assert!(answer.took < Duration::from_secs(12), "{:?}", answer.took);
+    for said in [
+        "--nodes",
+        "pbx01_hostname",
+        "/etc/corosync/corosync.conf",
+        "pcs stonith config",
+    ] {
+        assert!(answer.stderr.contains(said), "{said}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_region_variable_that_is_empty_names_no_region() {
+    let site = Site::new();
+    let vars = newer().replace(INSTANCES[2].id, "i-00000000000000000");
+    let script = format!("export AWS_REGION=; printf '%s' '{vars}' | $AGENT -");
+    let answer = site.inside(0, "cib-gen", &script).expect(1);
+    assert!(answer.stderr.contains("EC2 in us-west-1 has"), "{answer:?}");
 }
 
 /// The newer guide's file with the one address that a new site cannot know.
@@ -184,7 +349,10 @@ fn a_file_that_says_everything_is_looked_at_too() {
     });
     let said = warnings(&site, &whole());
     let gone = format!("pbx02 ({}): it is terminated", INSTANCES[1].id);
-    assert!(said.len() == 1 && said[0].contains(&gone), "{said:?}");
+    assert!(
+        said.len() == 2 && said[0].contains(&gone) && said[1].starts_with("WARNING: pbx03"),
+        "{said:?}"
+    );
 }
 
 #[test]
