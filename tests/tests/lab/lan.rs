@@ -10,7 +10,7 @@ use lab::site::lan::{DATA_DISK, HOSTS, PUBLIC, ROUTER, TELEPHONE, VIP};
 use lab::site::{Host, Site};
 use lab::{netns, pbx};
 
-use super::{OwnLab, SECONDS, traces, until};
+use super::{A_WHILE, OwnLab, SECONDS, traces, within};
 
 /// All in one, because three kernels take a while to boot.
 #[test]
@@ -60,11 +60,10 @@ fn stock(own: &OwnLab, host: &Host) {
     }
     // LVM's own check: it refuses a disk that holds something.
     own.sh(host, &format!("pvcreate --test {DATA_DISK}"));
-    assert_eq!(
-        own.sh(host, "systemctl is-active corosync"),
-        "active",
-        "the distribution's sample"
-    );
+    until("the distribution's sample cluster runs", || {
+        let active = own.lab.ssh(host, "systemctl is-active corosync", A_WHILE);
+        active.is_ok_and(|output| output.status.success())
+    });
     let loaded = own.sh(
         host,
         "test ! -e /dev/watchdog && modprobe --verbose softdog",
@@ -89,6 +88,10 @@ fn stock(own: &OwnLab, host: &Host) {
         Some(_) => "version: 9.",
     };
     assert!(drbd.starts_with(expected), "{drbd}");
+}
+
+fn until(what: &str, is_so: impl FnMut() -> bool) {
+    within(A_WHILE, what, is_so);
 }
 
 /// A command as the user, without a password at hand.
@@ -162,7 +165,7 @@ fn call() -> Option<String> {
 fn partition(own: &OwnLab, cut: &Host, second: &Host, third: &Host) {
     let reaches = |from: &Host, to: &Host| {
         let ping = format!("ping -c 1 -W 2 {}", to.private_ip);
-        own.lab.ssh(from, &ping, SECONDS).unwrap().status.success()
+        own.lab.ssh(from, &ping, A_WHILE).unwrap().status.success()
     };
     own.lab.partition(cut).unwrap();
     assert!(own.lab.status().unwrap().nodes[0].partitioned);
