@@ -12,7 +12,7 @@ use cib_gen::cli::Format;
 use cib_gen::ids::{InstanceId, Malformed, NodeName};
 use cib_gen::nodes::{FoundAddress, FoundVolume, Known, NotInRegion};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
-use ec2::{AwsError, ErrorKind, SiteIds, Usable, describe_site};
+use ec2::{Attachable, AwsError, ErrorKind, SiteIds, describe_site};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -117,7 +117,7 @@ pub(crate) fn look_up(
         Ok(volume) => Some(Ok(FoundVolume {
             zone: volume.zone,
             multi_attach: volume.multi_attach,
-            lost: volume.state == Usable::Never,
+            lost: volume.state == Attachable::Never,
         })),
         Err(error) => not_there(error).map(Err),
     };
