@@ -197,7 +197,10 @@ impl Lab {
     /// # Errors
     /// It has no power.
     pub fn freeze(&self, node: &Host) -> Result<(), Error> {
-        done(&Request::Freeze(node.id.to_owned()))
+        let result = done(&Request::Freeze(node.id.to_owned()));
+        // A command on a connection that stands still would hold its caller for a minute, whatever its limit.
+        ssh::close_connection(node);
+        result
     }
 
     /// Lets a node that was frozen go on.
