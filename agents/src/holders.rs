@@ -175,9 +175,21 @@ impl Kernel {
             let remedy = process.remedy().filter(|_| !goes_with_it);
             tell(User { name, remedy });
         }
-        for process in others {
-            if let Some(file) = process.uses(&devices) {
-                tell(format!("{process}, which uses {}", file.display()).into());
+        // What is mapped is looked at last: a process can have tens of thousands of mappings (a virtual machine, a
+        // database), and the time for the search must not end there.
+        let tell_of = |process: &Process, file: PathBuf| {
+            tell(format!("{process}, which uses {}", file.display()).into());
+        };
+        others.retain(|process| match process.opens(&devices) {
+            Some(file) => {
+                tell_of(process, file);
+                false
+            }
+            None => true,
+        });
+        for process in &others {
+            if let Some(file) = process.maps(&devices) {
+                tell_of(process, file);
             }
         }
         if found.get() {

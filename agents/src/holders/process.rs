@@ -49,9 +49,9 @@ impl Process {
         mounts::mounts_of(&self.directory).unwrap_or_default()
     }
 
-    /// A file on one of these devices, or the device itself, that it has open, mapped, or as its directory. That
-    /// also finds what is mounted nowhere any more (umount --lazy).
-    pub(super) fn uses(&self, devices: &BTreeSet<String>) -> Option<PathBuf> {
+    /// A file on one of these devices, or the device itself, that it has open or as its directory. That also finds
+    /// what is mounted nowhere any more (umount --lazy).
+    pub(super) fn opens(&self, devices: &BTreeSet<String>) -> Option<PathBuf> {
         let is_there = |link: &PathBuf| {
             fs::metadata(link).is_ok_and(|file| {
                 let itself = device::number_of(&file);
@@ -62,12 +62,11 @@ impl Process {
         let open = device::entries(&self.directory.join("fd"));
         let fixed = ["cwd", "root", "exe"].map(|link| self.directory.join(link));
         let link = fixed.into_iter().chain(open).find(is_there);
-        let file = link.and_then(|link| fs::read_link(link).ok());
-        file.or_else(|| self.maps(devices))
+        link.and_then(|link| fs::read_link(link).ok())
     }
 
     /// proc(5), maps: `address permissions offset major:minor inode path`, the device in hexadecimal.
-    fn maps(&self, devices: &BTreeSet<String>) -> Option<PathBuf> {
+    pub(super) fn maps(&self, devices: &BTreeSet<String>) -> Option<PathBuf> {
         self.read("maps").lines().find_map(|line| {
             let mut fields = line.split_whitespace();
             let (major, minor) = fields.nth(3)?.split_once(':')?;
