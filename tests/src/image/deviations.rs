@@ -73,14 +73,14 @@ install -m 600 -o ubuntu -g ubuntu /lab/ssh_key.pub /home/ubuntu/.ssh/authorized
         reason: "SBD is in the image because the nodes reach no mirror. `docs/lan.md` has the operator install it \
                  after the watchdog. Enabled without one, it keeps Corosync from starting.",
         paths: &[
-            "etc/systemd/system/corosync.service.requires",
             "etc/systemd/system/corosync.service.requires/sbd.service",
-            "etc/systemd/system/pacemaker.service.requires",
-            "etc/systemd/system/pacemaker.service.requires/sbd.service",
             "etc/systemd/system/dlm.service.requires/sbd.service",
+            "etc/systemd/system/pacemaker.service.requires/sbd.service",
         ],
         script: "
-systemctl disable --quiet sbd.service
+for service in corosync dlm pacemaker; do
+    rm /etc/systemd/system/$service.service.requires/sbd.service
+done
 ",
     },
     Deviation {
