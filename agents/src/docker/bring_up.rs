@@ -13,6 +13,8 @@ use super::run_state::{Health, RunState};
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a container that has ended before must run until its start counts.
 const MUST_RUN_FOR: Duration = Duration::from_secs(1);
+/// How long Docker may take to notice that a container has ended. On a busy machine that is more than a second.
+const MUST_NOTICE_WITHIN: Duration = Duration::from_secs(10);
 /// How long Docker may take for a command at least, however little time is left.
 const MIN_COMMAND_TIME: Duration = Duration::from_secs(1);
 
@@ -28,8 +30,12 @@ impl Task<'_> {
     /// Starts the container from whatever state it is in.
     pub(super) async fn bring_up(&self, mut found: Inspection) -> Result {
         let was_restarting = found.state == RunState::Restarting;
+        let must_notice = Instant::now() + MUST_NOTICE_WITHIN;
         loop {
             match found.state {
+                // A stop without Docker has ended it a moment ago. It is started when Docker knows.
+                RunState::Running
+                    if found.has_ended_unnoticed() && Instant::now() < must_notice => {}
                 RunState::Running => break,
                 RunState::Paused => return self.order(Command::Unpause).await,
                 RunState::Created | RunState::Exited => {

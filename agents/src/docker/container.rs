@@ -1,6 +1,7 @@
 //! One container of a compose project: what Docker's list, an inspection and Compose's labels say about it. Pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -152,6 +153,8 @@ pub(super) struct Inspection {
     pub(super) state: RunState,
     pub(super) health: Health,
     pub(super) exit_code: i64,
+    /// The number of its first process, 0 if it has none.
+    pub(super) process: i64,
     /// Whether its restart policy lets Docker start it again.
     pub(super) restarts: bool,
     /// The number of its stop signal.
@@ -175,6 +178,7 @@ impl Inspection {
             state: RunState::of(&text(&state["Status"])),
             health: Health::of(&text(&state["Health"]["Status"])),
             exit_code: state["ExitCode"].as_i64().unwrap_or_default(),
+            process: state["Pid"].as_i64().unwrap_or_default(),
             restarts: !matches!(policy.as_str(), "" | "no"),
             stop_signal: signal::number_or_term(config["StopSignal"].as_str()),
             stop_timeout: config["StopTimeout"].as_i64(),
@@ -184,6 +188,12 @@ impl Inspection {
                 .filter(|output| !output.is_empty())
                 .map_or_else(String::new, |it| format!(", its last check said: {it}")),
         }
+    }
+
+    /// Whether it has ended, and Docker has not noticed it yet.
+    pub(super) fn has_ended_unnoticed(&self) -> bool {
+        let process = Path::new("/proc").join(self.process.to_string());
+        self.state == RunState::Running && self.process > 0 && !process.exists()
     }
 }
 

@@ -161,23 +161,25 @@ mod tests {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use serde_json::{Value, json};
 
     use super::*;
 
-    /// A Docker with the containers `front` and `back`. It refuses the first command about `back`, and takes a while
-    /// for those about `front`, which waits for `back`.
-    fn docker(socket: &Path) {
+    /// A Docker that answers the first line of a request.
+    fn docker(socket: &Path, answer: impl Fn(&str) -> (u16, Value) + Clone + Send + 'static) {
         let listener = UnixListener::bind(socket).unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                std::thread::spawn(move || answer(stream.unwrap()));
+                let answer = answer.clone();
+                std::thread::spawn(move || exchange(stream.unwrap(), &answer));
             }
         });
     }
 
-    fn answer(stream: UnixStream) {
+    fn exchange(stream: UnixStream, answer: &dyn Fn(&str) -> (u16, Value)) {
         let mut stream = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {}
@@ -187,23 +189,35 @@ mod tests {
         stream.read_exact(&mut vec![0; length]).unwrap();
         let (status, body) = if head.contains("/version ") {
             (200, json!({ "Version": "28.0.0", "ApiVersion": "1.48" }))
-        } else if head.contains("/containers/json?") {
-            let entry = |service: &str, needs: &str| {
-                json!({
-                    "Id": service, "Names": [format!("/{service}")], "State": "created",
-                    "Labels": {
-                        "com.docker.compose.service": service,
-                        "com.docker.compose.depends_on": needs,
-                    },
-                })
-            };
-            (
-                200,
-                json!([
-                    entry("front", "back:service_started:false"),
-                    entry("back", "")
-                ]),
-            )
+        } else {
+            answer(&head)
+        };
+        let body = body.to_string();
+        let length = body.len();
+        write!(
+            stream.get_mut(),
+            "HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+    }
+
+    fn listed(service: &str, state: &str, needs: &str) -> Value {
+        json!({
+            "Id": service, "Names": [format!("/{service}")], "State": state,
+            "Labels": {
+                "com.docker.compose.service": service,
+                "com.docker.compose.depends_on": needs,
+            },
+        })
+    }
+
+    /// A Docker with the containers `front` and `back`. It refuses the first command about `back`, and takes a while
+    /// for those about `front`, which waits for `back`.
+    fn front_and_back(head: &str) -> (u16, Value) {
+        if head.contains("/containers/json?") {
+            let back = listed("back", "created", "");
+            let front = listed("front", "created", "back:service_started:false");
+            (200, json!([front, back]))
         } else if head.contains("/json ") {
             let restart = json!({ "RestartPolicy": { "Name": "always" } });
             (
@@ -215,21 +229,56 @@ mod tests {
         } else {
             std::thread::sleep(Duration::from_millis(300));
             (200, Value::Null)
-        };
-        let body = body.to_string();
-        let length = body.len();
-        write!(
-            stream.get_mut(),
-            "HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        )
-        .unwrap();
+        }
+    }
+
+    /// As after a stop without Docker: the process is gone, and Docker says so when it was asked three times.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_container_whose_end_docker_has_not_noticed_yet_is_started() {
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let gone = gone.id();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let started = Arc::new(AtomicBool::new(false));
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        let begun = Arc::clone(&started);
+        docker(&socket, move |head| {
+            if head.contains("/containers/database/json ") {
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
+            let knows = asked.load(Ordering::SeqCst) > 3;
+            let (word, process) = match (begun.load(Ordering::SeqCst), knows) {
+                (true, _) => ("running", std::process::id()),
+                (false, true) => ("exited", 0),
+                (false, false) => ("running", gone),
+            };
+            if head.contains("/containers/json?") {
+                (200, json!([listed("database", word, "")]))
+            } else if head.contains("/json ") {
+                let state = json!({ "Status": word, "Pid": process });
+                (200, json!({ "State": state, "HostConfig": {} }))
+            } else {
+                begun.store(true, Ordering::SeqCst);
+                assert!(head.contains("/containers/database/start"), "{head}");
+                (204, Value::Null)
+            }
+        });
+        let project = Project::connect(&socket, "portsip").await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let plan = project.plan(deadline).await.unwrap();
+        project
+            .start(&plan, Duration::ZERO, deadline)
+            .await
+            .unwrap();
+        assert!(started.load(Ordering::SeqCst), "nothing was started");
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_start_that_has_failed_ends_when_docker_has_answered_what_is_under_way() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("docker.sock");
-        docker(&socket);
+        docker(&socket, front_and_back);
         let project = Project::connect(&socket, "portsip").await.unwrap();
         let began = Instant::now();
         let deadline = began + Duration::from_secs(60);
