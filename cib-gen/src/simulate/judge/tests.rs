@@ -66,7 +66,11 @@ fn outcome(from: [&str; 3], actions: &[&str], to: [&str; 3]) -> Outcome {
 
 fn judged(outcome: &Outcome, expected: &Expected<'_>) -> (String, Option<String>) {
     let tested = &tested();
-    let judge = Judge { tested, outcome };
+    let judge = Judge {
+        tested,
+        voters: &["voter"],
+        outcome,
+    };
     (judge.summary(), judge.fault(expected))
 }
 
@@ -176,6 +180,15 @@ fn what_is_apart_stopped_given_up_or_restless_is_a_fault() {
     restless.rest = false;
     let fault = "it does not come to rest";
     assert_eq!(judged(&restless, &expected).1.as_deref(), Some(fault));
+}
+
+#[test]
+fn on_a_node_that_only_votes_nothing_may_start() {
+    let strays = outcome(["n1"; 3], &["start vip voter"], ["n1"; 3]);
+    assert_eq!(
+        judged(&strays, &Expected::at(Place::On("n1"))).1.as_deref(),
+        Some("vip starts on voter, which only votes")
+    );
 }
 
 #[test]
