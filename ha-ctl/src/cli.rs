@@ -22,6 +22,12 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
+    /// Checks the nodes for what would make a deployment or the next failover fail
+    ///
+    /// Each finding has a name that stays, what was found, what is wanted, and the command that mends it. `(there)`
+    /// behind a command means: on that node. Ends with 3 if there is an error or a warning, with 4 if a node could
+    /// not be looked at. It changes nothing.
+    Check(CheckArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///
     /// First the list that `pcs status` shows. Then, only where there is something to say: failed operations with
@@ -95,6 +101,26 @@ pub struct ShowArgs {
     pub json: bool,
 }
 
+/// Arguments of `check`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CheckArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Only this check, or this group of checks: `apt.lock`, `apt`
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
+
+    /// Not this check, or this group of checks
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+}
+
 /// Arguments of the verbs that start and stop a resource.
 #[derive(Debug, Clone, Args)]
 pub struct ResourceArgs {
@@ -128,6 +154,8 @@ Examples:
       the cluster, on one of its nodes
   ha-ctl show --nodes pbx01=192.168.1.131,pbx02=192.168.1.132,pbx03=192.168.1.133 --user pbx
       the same from another machine
+  ha-ctl check vars.yml
+      what would make a deployment or the next failover fail
   ha-ctl restart -s pbx
       restarts the PBX where it runs; its addresses and its data stay
 
@@ -135,7 +163,7 @@ Exit status:
   0  done, or nothing to do
   1  failed, and nothing was changed
   2  a mistake in the command line or in vars.yml
-  3  a dry run would change something
+  3  check found problems, or a dry run would change something
   4  some node could not be reached; the others are done
   5  incomplete, or still going: what to look at is said";
 

@@ -155,11 +155,6 @@ impl Cause {
         }
     }
 
-    /// Whether trying again cannot help: somebody has to do something first.
-    pub fn is_lasting(&self) -> bool {
-        !matches!(self, Cause::Unreachable { .. } | Cause::Lost { .. })
-    }
-
     /// What was found, in one sentence without the node.
     pub fn found(&self) -> String {
         match self {

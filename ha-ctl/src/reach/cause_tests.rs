@@ -34,7 +34,6 @@ fn a_changed_host_key_names_file_line_and_command() {
         "{}",
         cause.help("ssh x")
     );
-    assert!(cause.is_lasting());
 }
 
 #[test]
@@ -79,8 +78,6 @@ fn each_failure_of_ssh_is_told_from_the_others() {
     ] {
         assert_eq!(of(said).name(), name, "{said}");
     }
-    assert!(!of("connect to host x port 22: Connection timed out").is_lasting());
-    assert!(of("ubuntu@x: Permission denied (publickey).").is_lasting());
 }
 
 #[test]

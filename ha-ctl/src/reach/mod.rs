@@ -12,8 +12,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
-
 use crate::exit::{Exit, Failure};
 use crate::inventory::{Inventory, Machine};
 
@@ -81,11 +79,6 @@ impl Fleet {
         &self.machines
     }
 
-    /// The machine where this runs, if it is one of them.
-    pub fn here(&self) -> Option<&Machine> {
-        self.machines.iter().find(|machine| machine.is_here)
-    }
-
     /// Connects to one machine, ready to become root there.
     ///
     /// # Errors
@@ -105,11 +98,18 @@ impl Fleet {
                 looked => looked.map(|()| node),
             }
         };
-        connected.await.map_err(|cause| Missing {
+        connected
+            .await
+            .map_err(|cause| self.missing(machine, cause))
+    }
+
+    /// A machine that cannot be used.
+    pub fn missing(&self, machine: &Machine, cause: Cause) -> Missing {
+        Missing {
             name: machine.name.clone(),
             cause,
             by_hand: self.client.account().by_hand(&machine.host()),
-        })
+        }
     }
 
     async fn session(&self, machine: &Machine, limit: Duration) -> Result<openssh::Session, Cause> {
@@ -125,57 +125,12 @@ impl Fleet {
         })?;
         self.client.connect(&host, limit).await
     }
-
-    /// Connects to the machines at the same time; those that cannot be used are listed too.
-    pub async fn connect_all(
-        &self,
-        machines: &[&Machine],
-        limit: Duration,
-    ) -> (Vec<Node>, Vec<Missing>) {
-        let mut connecting: FuturesUnordered<_> = machines
-            .iter()
-            .map(|machine| self.connect(machine, limit))
-            .collect();
-        let (mut nodes, mut missing) = (Vec::new(), Vec::new());
-        while let Some(connected) = connecting.next().await {
-            match connected {
-                Ok(node) => nodes.push(node),
-                Err(why) => missing.push(why),
-            }
-        }
-        nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        missing.sort_by(|a, b| a.name.cmp(&b.name));
-        (nodes, missing)
-    }
-
-    /// The node where this runs, or else the first that answers.
-    ///
-    /// # Errors
-    /// None can be used: why not, for each.
-    pub async fn any(&self, limit: Duration) -> Result<Node, Failure> {
-        let mut missing = Vec::new();
-        if let Some(here) = self.here() {
-            match self.connect(here, limit).await {
-                Ok(node) => return Ok(node),
-                Err(why) => missing.push(why),
-            }
-        }
-        let others = self.machines.iter().filter(|machine| !machine.is_here);
-        let mut connecting: FuturesUnordered<_> =
-            others.map(|machine| self.connect(machine, limit)).collect();
-        while let Some(connected) = connecting.next().await {
-            match connected {
-                Ok(node) => return Ok(node),
-                Err(why) => missing.push(why),
-            }
-        }
-        Err(none_usable(&missing))
-    }
 }
 
 /// What is said where no node can be used.
 pub fn none_usable(missing: &[Missing]) -> Failure {
-    let each: Vec<String> = missing.iter().map(Missing::text).collect();
+    let mut each: Vec<String> = missing.iter().map(Missing::text).collect();
+    each.sort();
     Failure::with(
         Exit::Failed,
         format!(
@@ -183,11 +138,6 @@ pub fn none_usable(missing: &[Missing]) -> Failure {
             each.join("\n")
         ),
     )
-}
-
-/// Closes connections, so that no process of ssh is left.
-pub async fn close(nodes: Vec<Node>) {
-    futures_util::future::join_all(nodes.into_iter().map(Node::close)).await;
 }
 
 /// This machine as a node, for tests.

@@ -60,17 +60,16 @@ impl Node {
     /// # Errors
     /// `SudoAsks` where a password is needed; others where none would help.
     pub(crate) async fn look_at_sudo(&mut self) -> Result<(), Cause> {
-        let mut who = Command::look("asking who logs in", "id -u");
-        who.sudo = false;
-        if self.run(&who).await?.stdout.trim() == "0" {
-            return Ok(());
-        }
         // What sudo remembers of an earlier password does not count: it can end in the middle.
-        let mut asks = Command::look("asking sudo", "sudo -k -n sh -c :");
+        let script = r#"[ "$(id -u)" = 0 ] && echo root || sudo -k -n sh -c :"#;
+        let mut asks = Command::look("asking for root", script);
         asks.sudo = false;
         let answer = self.run(&asks).await?;
         if answer.is_success() {
-            self.privilege = Privilege::Sudo;
+            self.privilege = match answer.stdout.trim() {
+                "root" => Privilege::Own,
+                _ => Privilege::Sudo,
+            };
             return Ok(());
         }
         Err(Cause::of_sudo("", &answer.stderr, &asks.what))
@@ -145,16 +144,6 @@ impl Node {
             input += stdin.expose_secret();
         }
         Some(input.into())
-    }
-
-    /// Closes the connection.
-    pub(crate) async fn close(self) {
-        if let Link::Ssh(session) = self.link
-            && let Some(session) = Arc::into_inner(session)
-        {
-            // It only ends what this process no longer needs.
-            let _ = session.close().await;
-        }
     }
 }
 
