@@ -101,26 +101,22 @@ fn now() -> f64 {
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// The findings of each node, then those of all, then a count.
+/// The findings, each below the nodes that it is about, then a count.
 fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selection) -> String {
     let mut text = String::new();
-    let groups = nodes.iter().map(|name| Some(name.as_str())).chain([None]);
-    for group in groups {
-        let of_group: Vec<&Finding> = found
-            .iter()
-            .filter(|it| it.node.as_deref() == group)
-            .collect();
-        if of_group.is_empty() {
-            continue;
+    let mut last = String::new();
+    for (about, it) in by_nodes(found, nodes) {
+        if about != last {
+            text += &format!("{}{about}:\n", if text.is_empty() { "" } else { "\n" });
+            last = about;
         }
-        text += &format!("{}:\n", group.unwrap_or("all nodes"));
-        for it in of_group {
-            text += &format!("  {:<7} {}: {}\n", level(it.level), it.name, it.found);
-            text += &format!("          wanted: {}\n", it.wanted);
-            if let Some(command) = &it.command {
-                text += &format!("          help: {command}\n");
-            }
+        text += &format!("  {:<7} {}: {}\n", level(it.level), it.name, it.found);
+        text += &format!("          wanted: {}\n", it.wanted);
+        if let Some(command) = &it.command {
+            text += &format!("          help: {command}\n");
         }
+    }
+    if !text.is_empty() {
         text.push('\n');
     }
     let checks = CHECKS
@@ -149,6 +145,35 @@ fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selectio
     )
 }
 
+/// Each finding once, with the nodes that have it; those of one node first, in the order of the nodes.
+fn by_nodes<'a>(found: &'a [Finding], nodes: &[String]) -> Vec<(String, &'a Finding)> {
+    let mut merged: Vec<(Vec<usize>, &Finding)> = Vec::new();
+    for it in found {
+        let number = nodes.iter().position(|name| it.node.as_ref() == Some(name));
+        let same = |other: &&mut (Vec<usize>, &Finding)| {
+            (other.1.name, &other.1.found, &other.1.command) == (it.name, &it.found, &it.command)
+        };
+        match merged.iter_mut().find(same) {
+            Some((known, _)) => known.extend(number),
+            None => merged.push((number.into_iter().collect(), it)),
+        }
+    }
+    // What is about all of them, or about the set, comes last.
+    let is_about_all = |numbers: &[usize]| numbers.is_empty() || numbers.len() == nodes.len();
+    merged.sort_by_key(|(numbers, _)| (is_about_all(numbers), numbers.clone()));
+    let about = |numbers: &[usize]| match is_about_all(numbers) {
+        true => "all nodes".to_owned(),
+        false => {
+            let names: Vec<&str> = numbers.iter().map(|n| nodes[*n].as_str()).collect();
+            names.join(", ")
+        }
+    };
+    merged
+        .into_iter()
+        .map(|(numbers, it)| (about(&numbers), it))
+        .collect()
+}
+
 fn level(level: Level) -> &'static str {
     match level {
         Level::Error => "error",
@@ -163,6 +188,24 @@ mod tests {
 
     use super::*;
     use crate::reach::Cause;
+
+    #[test]
+    fn what_all_nodes_have_is_printed_once() {
+        let nodes = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let finding = |node: &str, found: &str| Finding {
+            name: "apt.needrestart",
+            level: Level::Warning,
+            node: Some(node.to_owned()),
+            found: found.to_owned(),
+            wanted: String::new(),
+            command: None,
+        };
+        let all = ["a", "b", "c"].map(|node| finding(node, "may restart"));
+        let found = [&all[..], &[finding("b", "other"), finding("c", "other")]].concat();
+        let shown = by_nodes(&found, &nodes);
+        let about: Vec<&str> = shown.iter().map(|(about, _)| about.as_str()).collect();
+        assert_eq!(about, ["b, c", "all nodes"]);
+    }
 
     #[test]
     fn what_check_prints() {
