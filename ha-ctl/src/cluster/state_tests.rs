@@ -1,4 +1,4 @@
-//! What crm_mon 2.1.5 printed on the lab's nodes, and what 3.0 printed of the same cluster.
+//! What crm_mon 2.1.5 printed on the lab's nodes, and 3.0 of the other system.
 
 #![allow(clippy::unwrap_used)]
 
@@ -56,17 +56,23 @@ fn where_the_pbx_was_stopped_the_master_is_where_its_data_is() {
     assert_eq!(state.master(), Some("ip-172-31-16-134"));
 }
 
+/// What crm_mon 3.0.0 printed of the system on a LAN, as crm_simulate had left it.
+const LAN: &str = include_str!("../../tests/recorded/lan-pacemaker-3.xml");
+
 #[test]
-fn instances_of_a_clone_are_found_by_its_name() {
-    let clone = r#"<clone id="drbd_devpath-clone" multi_state="true">
-      <resource id="drbd_devpath" resource_agent="ocf:linbit:drbd" role="Promoted" managed="true"><node name="ip-172-31-16-135"/></resource>
-      <resource id="drbd_devpath" resource_agent="ocf:linbit:drbd" role="Unpromoted" managed="true"><node name="ip-172-31-16-134"/></resource>
-    </clone>"#;
-    let state = State::parse(&DEAD.replace("<resources>", &format!("<resources>{clone}"))).unwrap();
-    assert_eq!(state.instances("drbd_devpath-clone").count(), 2);
-    assert_eq!(state.instances("drbd_devpath").count(), 2);
-    // They run on every node.
-    assert_eq!(state.master(), Some("ip-172-31-16-134"));
+fn instances_of_a_clone_are_found_by_its_name_and_have_no_say_in_who_is_master() {
+    let state = State::parse(LAN).unwrap();
+    assert_eq!(state.master(), Some("pbx01"));
+    assert_eq!(state.instances("drbd_devpath-clone").count(), 3);
+    assert_eq!(state.instances("drbd_devpath").count(), 3);
+    let promoted = state
+        .instances("drbd_devpath")
+        .find(|it| it.is_started())
+        .unwrap();
+    assert_eq!(
+        (promoted.role.as_str(), &promoted.nodes[..]),
+        ("Promoted", &["pbx01".to_owned()][..])
+    );
 }
 
 #[test]

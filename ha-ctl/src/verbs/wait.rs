@@ -224,4 +224,14 @@ mod tests {
         }
         assert!(!Goal::Stopped.is_reached(&state("Stopped", ""), "other"));
     }
+
+    #[test]
+    fn a_clone_is_started_when_each_of_its_instances_is() {
+        let lan = include_str!("../../tests/recorded/lan-pacemaker-3.xml");
+        let state = State::parse(lan).unwrap();
+        assert!(Goal::Started.is_reached(&state, "drbd_devpath-clone"));
+        let starting = lan.replacen("role=\"Unpromoted\"", "role=\"Starting\"", 1);
+        let state = State::parse(&starting).unwrap();
+        assert!(!Goal::Started.is_reached(&state, "drbd_devpath-clone"));
+    }
 }
