@@ -16,7 +16,7 @@ DEB := $(CARGO_TARGET_DIR)/debian/portsip-ha.deb
 SUITES_DIFFER := binary(image) | binary(network) | binary(failover) | binary(lab) & test(/^lan::/)
 AGENTS := awsebs awseip awsipsrcaddr awsvip pbx
 # What is built for the package, but two agents, which are copies of a third.
-PROGRAMS := awsebs awsipsrcaddr pbx cib-gen portsip-ha-man
+PROGRAMS := awsebs awsipsrcaddr pbx cib-gen ha-ctl portsip-ha-man
 LAB_PROGRAMS := lab measure bare-request
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
@@ -93,7 +93,7 @@ man: build
 	cd $(PORTSIP_HA_BIN) && \
 	date=$$(date -u -d "$$(dpkg-parsechangelog -l $(CURDIR)/packaging/debian/changelog -S Date)" +%F) && \
 	./portsip-ha-man agents --date "$$date" man $(addprefix ./,$(AGENTS)) && \
-	./portsip-ha-man command --date "$$date" man && \
+	./portsip-ha-man commands --date "$$date" man && \
 	./portsip-ha-man completions completions
 	gzip -9nf $(PORTSIP_HA_BIN)/man/*.[17]
 
@@ -115,7 +115,7 @@ checkout:
 	@test "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" = "$(CURDIR)" || \
 	for profile in dev release; do \
 		cargo clean --quiet --locked --profile $$profile \
-			-p portsip-ha-agents -p cib-gen -p ec2 -p lab -p portsip-ha-man || exit 1; done
+			-p portsip-ha-agents -p cib-gen -p ec2 -p ha-ctl -p lab -p portsip-ha-man || exit 1; done
 	@echo "$(CURDIR)" >$(CARGO_TARGET_DIR)/checkout
 
 clean:

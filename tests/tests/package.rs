@@ -42,7 +42,7 @@ fn files() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_agents_are_where_pacemaker_looks_and_cib_gen_is_on_the_path() {
+fn the_agents_are_where_pacemaker_looks_and_the_commands_are_on_the_path() {
     let files = files();
     for program in [
         "./usr/lib/ocf/resource.d/portsip/awsebs",
@@ -51,6 +51,7 @@ fn the_agents_are_where_pacemaker_looks_and_cib_gen_is_on_the_path() {
         "./usr/lib/ocf/resource.d/portsip/awsvip",
         "./usr/lib/ocf/resource.d/portsip/pbx",
         "./usr/bin/cib-gen",
+        "./usr/bin/ha-ctl",
     ] {
         let mode = files.get(program).map(String::as_str);
         assert!(
@@ -121,15 +122,24 @@ fn formatted(page: &Path, directory: &Path) -> String {
 }
 
 #[test]
-fn the_command_has_manual_pages_that_are_of_this_version_of_it() {
+fn each_command_has_manual_pages_that_are_of_this_version_of_it() {
     let unpacked = unpacked();
-    let command = unpacked.path().join("usr/bin/cib-gen");
-    let command = command.to_str().unwrap();
-    for (page, subcommand) in [
-        ("cib-gen", None),
-        ("cib-gen-apply", Some("apply")),
-        ("cib-gen-simulate", Some("simulate")),
+    for (name, subcommand, option) in [
+        ("cib-gen", None, "--offline"),
+        ("cib-gen", Some("apply"), "--offline"),
+        ("cib-gen", Some("simulate"), "--offline"),
+        ("ha-ctl", None, "--version"),
+        ("ha-ctl", Some("check"), "--ignore"),
+        ("ha-ctl", Some("show"), "--json"),
+        ("ha-ctl", Some("status"), "--json"),
+        ("ha-ctl", Some("master"), "--json"),
+        ("ha-ctl", Some("start"), "--resource"),
+        ("ha-ctl", Some("stop"), "--resource"),
+        ("ha-ctl", Some("restart"), "--resource"),
     ] {
+        let command = unpacked.path().join("usr/bin").join(name);
+        let command = command.to_str().unwrap();
+        let page = subcommand.map_or(name.to_owned(), |subcommand| format!("{name}-{subcommand}"));
         let file = format!("usr/share/man/man1/{page}.1.gz");
         let text = formatted(&unpacked.path().join(file), unpacked.path());
         for section in ["SYNOPSIS", "OPTIONS", "EXTRA"] {
@@ -148,7 +158,7 @@ fn the_command_has_manual_pages_that_are_of_this_version_of_it() {
             .filter(|word| word.starts_with("--") && word.len() > 2)
             .map(|word| word.trim_end_matches([',', '.', ')', '`', '\'']))
             .collect();
-        assert!(options.contains(&"--offline"), "{page}: {help}");
+        assert!(options.contains(&option), "{page}: {help}");
         for option in options {
             assert!(text.contains(option), "{page}: {option} is not in:\n{text}");
         }
@@ -167,6 +177,14 @@ fn each_shell_finds_its_completions() {
             "usr/share/zsh/vendor-completions/_cib-gen",
             "#compdef cib-gen",
         ),
+        (
+            "usr/share/bash-completion/completions/ha-ctl",
+            "_ha_ctl() {",
+        ),
+        (
+            "usr/share/zsh/vendor-completions/_ha-ctl",
+            "#compdef ha-ctl",
+        ),
     ] {
         let text = std::fs::read_to_string(unpacked.path().join(file));
         let text = text.unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -181,6 +199,7 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
         let ours = [
             "./usr/lib/ocf/resource.d/portsip/",
             "./usr/bin/cib-gen",
+            "./usr/bin/ha-ctl",
             "./usr/lib/portsip-ha/docker-limit",
             "./usr/lib/portsip-ha/drbd-fence-peer",
             "./usr/lib/systemd/networkd.conf.d/portsip-ha.conf",
@@ -189,8 +208,11 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
             "./usr/share/doc/portsip-ha/",
             "./usr/share/man/man7/ocf_portsip_",
             "./usr/share/man/man1/cib-gen",
+            "./usr/share/man/man1/ha-ctl",
             "./usr/share/bash-completion/completions/cib-gen",
+            "./usr/share/bash-completion/completions/ha-ctl",
             "./usr/share/zsh/vendor-completions/_cib-gen",
+            "./usr/share/zsh/vendor-completions/_ha-ctl",
         ];
         assert!(
             ours.iter().any(|prefix| path.starts_with(prefix)),

@@ -110,7 +110,7 @@ pub fn corosync<'a>(cluster: &'a Cluster, conf: &str, running: &str) -> Corosync
 }
 
 /// The settings of corosync.conf, each with the names of its sections.
-fn conf_values(conf: &str) -> Vec<(String, String)> {
+pub fn conf_values(conf: &str) -> Vec<(String, String)> {
     let mut sections: Vec<&str> = Vec::new();
     let mut values = Vec::new();
     for line in conf

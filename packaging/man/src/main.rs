@@ -1,13 +1,12 @@
 //! Writes the generated files of the package: a manual page for each agent (`agent_page.rs`), and the
-//! manual pages and completions of cib-gen, as clap makes them from its command line.
+//! manual pages and completions of cib-gen and ha-ctl, as clap makes them from their command lines.
 
 mod agent_page;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use cib_gen::cli::Cli;
-use clap::{CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -25,15 +24,15 @@ enum Arguments {
         #[arg(required = true)]
         agents: Vec<PathBuf>,
     },
-    /// The manual pages (1) of cib-gen and of its subcommands.
-    Command {
+    /// The manual pages (1) of cib-gen, of ha-ctl, and of their subcommands.
+    Commands {
         /// The date on the pages, such as 2026-11-20.
         #[arg(long)]
         date: String,
         /// The directory for the pages. It is made if it is missing.
         directory: PathBuf,
     },
-    /// The completions of cib-gen for bash and zsh.
+    /// The completions of cib-gen and ha-ctl for bash and zsh.
     Completions {
         /// The directory for the completions. It is made if it is missing.
         directory: PathBuf,
@@ -52,14 +51,21 @@ fn main() -> Result<(), Box<dyn Error>> {
                 write(&directory, &file, &page)?;
             }
         }
-        Arguments::Command { date, directory } => {
-            for (file, page) in command_pages(&date)? {
-                write(&directory, &file, &page)?;
+        Arguments::Commands { date, directory } => {
+            for command in commands() {
+                for (file, page) in command_pages(command, &date)? {
+                    write(&directory, &file, &page)?;
+                }
             }
         }
         Arguments::Completions { directory } => {
-            write(&directory, "cib-gen.bash", &bash_completion()?)?;
-            write(&directory, "_cib-gen", &completion(Shell::Zsh, "cib-gen")?)?;
+            for command in commands() {
+                let name = command.get_name().to_owned();
+                let bash = bash_completion(&command)?;
+                write(&directory, &format!("{name}.bash"), &bash)?;
+                let zsh = completion(Shell::Zsh, command, &name)?;
+                write(&directory, &format!("_{name}"), &zsh)?;
+            }
         }
     }
     Ok(())
@@ -72,12 +78,18 @@ fn write(directory: &Path, file: &str, text: &str) -> Result<(), String> {
         .map_err(|error| format!("write {}: {error}", path.display()))
 }
 
-/// File name and text of each page of cib-gen.
-fn command_pages(date: &str) -> Result<Vec<(String, String)>, Box<dyn Error>> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+/// What the package has for the operator.
+fn commands() -> [Command; 2] {
+    [cib_gen::cli::Cli::command(), ha_ctl::cli::Cli::command()]
+}
+
+/// File name and text of each page of a command.
+fn command_pages(command: Command, date: &str) -> Result<Vec<(String, String)>, Box<dyn Error>> {
+    let mut command = command.disable_help_subcommand(true);
     command.build();
+    let exit_status = format!("{}(1) has the exit status.", command.get_name());
     let subcommands = command.get_subcommands().cloned();
-    let subcommands = subcommands.map(|c| c.after_long_help("cib-gen(1) has the exit status."));
+    let subcommands = subcommands.map(|c| c.after_long_help(exit_status.clone()));
     let mut pages = Vec::new();
     for command in std::iter::once(command.clone()).chain(subcommands) {
         let page = Man::new(command)
@@ -91,17 +103,21 @@ fn command_pages(date: &str) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     Ok(pages)
 }
 
-fn completion(shell: Shell, name: &str) -> Result<String, Box<dyn Error>> {
+fn completion(shell: Shell, mut command: Command, name: &str) -> Result<String, Box<dyn Error>> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), name, &mut text);
+    clap_complete::generate(shell, &mut command, name, &mut text);
     Ok(String::from_utf8(text)?)
 }
 
 /// With a hyphen in the command's name, clap_complete 4.6 writes a function that completes nothing of a
 /// subcommand. The function is made for another name, and registered for the command.
-fn bash_completion() -> Result<String, Box<dyn Error>> {
-    let function = completion(Shell::Bash, "cib_gen")?;
-    Ok(function + "complete -F _cib_gen -o bashdefault -o default cib-gen\n")
+fn bash_completion(command: &Command) -> Result<String, Box<dyn Error>> {
+    let name = command.get_name();
+    let other = name.replace('-', "_");
+    let function = completion(Shell::Bash, command.clone(), &other)?;
+    Ok(format!(
+        "{function}complete -F _{other} -o bashdefault -o default {name}\n"
+    ))
 }
 
 #[cfg(test)]
@@ -110,13 +126,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cib_gen_and_each_subcommand_have_a_page_with_every_option() {
-        let pages = command_pages("2026-11-20").unwrap();
-        let mut command = Cli::command();
+    fn each_command_and_each_subcommand_has_a_page_with_every_option() {
+        for command in commands() {
+            pages_have_every_option(command);
+        }
+    }
+
+    fn pages_have_every_option(mut command: Command) {
+        let pages = command_pages(command.clone(), "2026-11-20").unwrap();
+        let name = command.get_name().to_owned();
+        assert_eq!(pages.len(), 1 + command.get_subcommands().count(), "{name}");
         command.build();
-        assert_eq!(pages.len(), 1 + Cli::command().get_subcommands().count());
         for (file, page) in pages {
-            let subcommand = file.strip_suffix(".1").unwrap().strip_prefix("cib-gen-");
+            let page_of = file.strip_suffix(".1").unwrap();
+            let subcommand = page_of.strip_prefix(&format!("{name}-"));
             let command = subcommand.map_or(&command, |s| command.find_subcommand(s).unwrap());
             let page = page.replace('\\', "");
             for option in command.get_arguments().filter_map(|a| a.get_long()) {
@@ -134,11 +157,12 @@ mod tests {
     fn offered(words: &[&str]) -> Vec<String> {
         let ask = r#"
             COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-            function=$(complete -p cib-gen | sed 's/.*-F \([^ ]*\).*/\1/')
-            "$function" cib-gen "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            function=$(complete -p "$1" | sed 's/.*-F \([^ ]*\).*/\1/')
+            "$function" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
             printf '%s\n' "${COMPREPLY[@]}""#;
+        let scripts = commands().map(|command| bash_completion(&command).unwrap());
         let output = std::process::Command::new("bash")
-            .args(["--norc", "-c", &(bash_completion().unwrap() + ask), "bash"])
+            .args(["--norc", "-c", &(scripts.concat() + ask), "bash"])
             .args(words)
             .output()
             .unwrap();
@@ -158,11 +182,14 @@ mod tests {
         assert_eq!(offered(&["cib-gen", "sim"]), ["simulate"]);
         assert_eq!(offered(&["cib-gen", "apply", "--ci"]), ["--cib"]);
         assert_eq!(offered(&["cib-gen", "simulate", "--ver"]), ["--verbose"]);
+        assert_eq!(offered(&["ha-ctl", "ma"]), ["master"]);
+        assert_eq!(offered(&["ha-ctl", "restart", "--dry"]), ["--dry-run"]);
     }
 
     #[test]
-    fn zsh_has_every_format() {
-        let zsh = completion(Shell::Zsh, "cib-gen").unwrap();
+    fn zsh_has_every_format_and_every_verb() {
+        let [cib_gen, ha_ctl] = commands();
+        let zsh = completion(Shell::Zsh, cib_gen, "cib-gen").unwrap();
         for format in [
             "pcs",
             "cib",
@@ -172,6 +199,14 @@ mod tests {
             "json",
         ] {
             assert!(zsh.contains(format), "{format}");
+        }
+        let verbs: Vec<String> = ha_ctl
+            .get_subcommands()
+            .map(|verb| verb.get_name().to_owned())
+            .collect();
+        let zsh = completion(Shell::Zsh, ha_ctl, "ha-ctl").unwrap();
+        for verb in verbs {
+            assert!(zsh.contains(&verb), "{verb}");
         }
     }
 }

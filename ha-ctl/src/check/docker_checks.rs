@@ -1,0 +1,78 @@
+//! Docker and what runs in it.
+
+use super::{Inspection, Said, Site};
+use crate::cluster::Level;
+
+/// Before it, Docker can lock itself up when containers end at the same time (moby/moby#46661).
+const OLDEST: [u64; 3] = [20, 10, 27];
+
+fn is_active(it: &Inspection) -> bool {
+    it.service("docker")
+        .is_some_and(|(active, _)| active == "active")
+}
+
+pub(super) fn version(it: &Inspection, _: &Site) -> Vec<Said> {
+    let start = || Some("sudo systemctl enable --now docker   (there)".to_owned());
+    match it.service("docker") {
+        Some(("active", _)) => {}
+        Some((state, enabled)) if !enabled.is_empty() => {
+            return vec![(Level::Error, format!("Docker is {state}"), start())];
+        }
+        _ => return vec![(Level::Error, "Docker is not installed".to_owned(), None)],
+    }
+    let Some(version) = it.one("docker") else {
+        let found = "Docker does not answer".to_owned();
+        let command = "journalctl --unit docker --since -1h   (there)".to_owned();
+        return vec![(Level::Error, found, Some(command))];
+    };
+    let numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|part| part.parse().ok());
+    match numbers.take(3).collect::<Vec<u64>>().as_slice() < &OLDEST[..] {
+        true => vec![(Level::Warning, format!("Docker {version}"), None)],
+        false => Vec::new(),
+    }
+}
+
+pub(super) fn compose(it: &Inspection, _: &Site) -> Vec<Said> {
+    match is_active(it) && it.one("compose").is_none() {
+        true => vec![(
+            Level::Error,
+            "`docker compose` is missing".to_owned(),
+            Some("sudo apt install docker-compose-v2   (Debian 13: docker-compose)".to_owned()),
+        )],
+        false => Vec::new(),
+    }
+}
+
+/// The vendor's other services have names of their own, and are left alone.
+pub(super) fn foreign(it: &Inspection, _: &Site) -> Vec<Said> {
+    let foreign = it.words("container").filter_map(|words| match words[..] {
+        [_, "portsip"] => None,
+        [name, ..] => Some(name),
+        [] => None,
+    });
+    let foreign: Vec<&str> = foreign.collect();
+    match foreign.is_empty() {
+        true => Vec::new(),
+        false => vec![(
+            Level::Note,
+            format!("other containers: {}", foreign.join(", ")),
+            None,
+        )],
+    }
+}
+
+pub(super) fn image(it: &Inspection, site: &Site) -> Vec<Said> {
+    let Some(image) = site.image.filter(|_| is_active(it)) else {
+        return Vec::new();
+    };
+    match it.one("image") {
+        Some(_) => Vec::new(),
+        None => vec![(
+            Level::Warning,
+            format!("{image} is not there: the PBX cannot start here"),
+            Some(format!("sudo docker pull {image}   (there)")),
+        )],
+    }
+}

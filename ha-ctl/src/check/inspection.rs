@@ -1,0 +1,90 @@
+//! What `inspect.sh` printed on a node.
+
+use std::time::Duration;
+
+use crate::reach::Command;
+
+/// What was found on one node: words and values, in the order in which they were printed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inspection {
+    /// The node.
+    pub node: String,
+    lines: Vec<(String, String)>,
+    /// By how many seconds its clock is before this machine's, and how exactly that is known.
+    pub clock: Option<Clock>,
+}
+
+/// A clock compared with this machine's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clock {
+    /// Seconds that it is ahead.
+    pub ahead: f64,
+    /// It may be as much more or less: nobody knows when in between it was read.
+    pub uncertain: f64,
+}
+
+/// Looks at a node, and whether it has an image.
+pub fn inspect(image: Option<&str>) -> Command {
+    let image = image.unwrap_or_default().replace('\'', "");
+    let mut command = Command::look(
+        "looking at the node",
+        format!("image='{image}'\n{}", include_str!("inspect.sh")),
+    );
+    command.limit = Duration::from_secs(9);
+    command
+}
+
+impl Inspection {
+    /// From what was printed between two moments of this machine's clock, in seconds.
+    pub fn parse(node: &str, printed: &str, between: (f64, f64)) -> Inspection {
+        let lines = printed.lines().filter_map(|line| line.split_once(' '));
+        let lines: Vec<_> = lines
+            .map(|(word, value)| (word.to_owned(), value.trim().to_owned()))
+            .collect();
+        let mut inspection = Inspection {
+            node: node.to_owned(),
+            lines,
+            clock: None,
+        };
+        let read: Option<f64> = inspection.one("clock").and_then(|text| text.parse().ok());
+        inspection.clock = read.map(|read| Clock {
+            ahead: read - (between.0 + between.1) / 2.0,
+            uncertain: (between.1 - between.0) / 2.0,
+        });
+        inspection
+    }
+
+    /// The first value of a word, if it is not empty.
+    pub fn one<'a>(&'a self, word: &'a str) -> Option<&'a str> {
+        self.all(word).find(|value| !value.is_empty())
+    }
+
+    /// All values of a word.
+    pub fn all<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self.lines.iter().filter(move |(known, _)| known == word);
+        lines.map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a word, split at blanks.
+    pub fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = Vec<&'a str>> {
+        self.all(word)
+            .map(|value| value.split_whitespace().collect())
+    }
+
+    /// The version of a package that is installed.
+    pub fn package<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.words("package").find_map(|words| match words[..] {
+            [known, "ii", version] if known == name => Some(version),
+            _ => None,
+        })
+    }
+
+    /// Whether a service is active, and whether it is started at boot.
+    pub fn service<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a str)> {
+        self.words("service").find_map(|words| match words[..] {
+            [known, active, enabled] if known == name => Some((active, enabled)),
+            [known, active] if known == name => Some((active, "")),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,394 @@
+//! Each check on what a node of the lab printed, with one line changed.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::reach::Cause;
+
+const PRINTED: &str = include_str!("../../tests/recorded/inspection.txt");
+const CLOCK: f64 = 1_795_931_561.821_219_4;
+
+fn names() -> Vec<String> {
+    [133, 134, 135]
+        .map(|n| format!("ip-172-31-16-{n}"))
+        .to_vec()
+}
+
+fn node(name: &str, printed: &str) -> Inspection {
+    let printed = printed.replace("hostname ip-172-31-16-133", &format!("hostname {name}"));
+    Inspection::parse(name, &printed, (CLOCK - 0.05, CLOCK + 0.05))
+}
+
+/// Three nodes as they were recorded, but for what needs nothing but a drop-in there.
+fn good() -> String {
+    PRINTED.replace("unprivileged-ports 1024", "unprivileged-ports 0")
+        + "needrestart portsip-ha.conf\n"
+}
+
+fn found_in(nodes: &[Inspection], site: &Site) -> Vec<Finding> {
+    findings(nodes, &[], site, &Selection::default())
+}
+
+/// What is found where the third node printed something else.
+fn found(printed: &str) -> Vec<Finding> {
+    let names = names();
+    let mut nodes: Vec<Inspection> = names.iter().map(|name| node(name, &good())).collect();
+    nodes[2] = node(&names[2], printed);
+    let site = Site {
+        nodes: &names,
+        image: Some("portsip/pbx:22"),
+        is_lan: Some(false),
+    };
+    found_in(&nodes, &site)
+}
+
+#[track_caller]
+fn one(printed: &str, name: &str, level: Level, text: &str) {
+    let found = found(printed);
+    let [finding] = &found[..] else {
+        panic!("not one finding but {found:#?}")
+    };
+    assert_eq!((finding.name, finding.level), (name, level), "{finding:?}");
+    assert!(finding.found.contains(text), "{finding:?}");
+}
+
+#[test]
+fn nodes_that_are_as_they_should_be_have_no_findings() {
+    assert_eq!(found(&good()), []);
+}
+
+#[test]
+fn a_node_as_the_distribution_installs_it_lacks_two_settings() {
+    let names: Vec<_> = found(PRINTED).iter().map(|it| it.name).collect();
+    assert_eq!(names, ["os.unprivileged-ports", "apt.needrestart"]);
+}
+
+#[test]
+fn each_thing_that_is_wrong_is_named() {
+    use Level::{Error, Note, Warning};
+    for (old, new, name, level, text) in [
+        (
+            "os debian 12",
+            "os ubuntu 22.04",
+            "os.release",
+            Warning,
+            "ubuntu 22.04",
+        ),
+        (
+            "hostname ip-172-31-16-133",
+            "hostname pbx03",
+            "os.hostname",
+            Error,
+            "pbx03",
+        ),
+        (
+            "memory 24684092",
+            "memory 2000000",
+            "os.memory",
+            Warning,
+            "1.9 GiB",
+        ),
+        (
+            "disk / 51792940",
+            "disk / 1000000",
+            "os.disk",
+            Warning,
+            "976.5 MiB free at /",
+        ),
+        (
+            "os debian 12",
+            "os debian 12\ncloud-init running",
+            "os.cloud-init",
+            Error,
+            "still works",
+        ),
+        (
+            "os debian 12",
+            "os debian 12\nreboot linux-base ",
+            "os.reboot",
+            Warning,
+            "linux-base",
+        ),
+        (
+            "unprivileged-ports 0",
+            "unprivileged-ports 1024",
+            "os.unprivileged-ports",
+            Warning,
+            "1024",
+        ),
+        (
+            "cluster-name",
+            "half-installed libc6\ncluster-name",
+            "apt.consistent",
+            Error,
+            "libc6",
+        ),
+        (
+            "cluster-name",
+            "lock 812 unattended-upgr\ncluster-name",
+            "apt.lock",
+            Error,
+            "unattended-upgr (process 812)",
+        ),
+        (
+            "package sbd un",
+            "package unattended-upgrades ii 2.9",
+            "apt.unattended",
+            Warning,
+            "corosync, pacemaker",
+        ),
+        (
+            "needrestart portsip-ha.conf",
+            "",
+            "apt.needrestart",
+            Warning,
+            "may restart",
+        ),
+        (
+            "package pcs ii  0.11.5-1+deb12u1",
+            "package pcs ii 0.11.7",
+            "apt.versions",
+            Warning,
+            "0.11.7 on ip-172-31-16-135",
+        ),
+        (
+            "service pcsd active enabled",
+            "service pcsd active disabled",
+            "cluster.services",
+            Warning,
+            "pcsd is active, and at boot disabled",
+        ),
+        (
+            "docker 26.1.5+dfsg1",
+            "docker 20.10.24",
+            "docker.version",
+            Warning,
+            "20.10.24",
+        ),
+        (
+            "compose 2.26.1-4",
+            "compose ",
+            "docker.compose",
+            Error,
+            "missing",
+        ),
+        (
+            "container portsip.nats portsip",
+            "container portsip.im im",
+            "docker.foreign",
+            Note,
+            "portsip.im",
+        ),
+        (
+            "image sha256:6b5d",
+            "image sha256:0000",
+            "docker.images",
+            Warning,
+            "sha256:0000",
+        ),
+        (
+            "service firewalld inactive ",
+            "service firewalld active enabled",
+            "firewall.firewalld",
+            Warning,
+            "7789",
+        ),
+        (
+            "service firewalld inactive ",
+            "ufw active",
+            "firewall.ufw",
+            Warning,
+            "2224",
+        ),
+        (
+            "cluster-name",
+            "vendor-kit /opt/portsip-pbx-ha-guide\ncluster-name",
+            "vendor.kit",
+            Note,
+            "/opt/portsip",
+        ),
+    ] {
+        let printed = good().replacen(old, new, 1);
+        assert_ne!(printed, good(), "{old}");
+        // The host name is put in for each node.
+        let printed = match name {
+            "os.hostname" => printed,
+            _ => printed.replace("hostname ip-172-31-16-133", "hostname ip-172-31-16-135"),
+        };
+        one(&printed, name, level, text);
+    }
+}
+
+#[test]
+fn a_docker_that_does_not_run_is_named_once() {
+    let without: String = good()
+        .lines()
+        .filter(|line| {
+            !["docker ", "compose ", "container ", "image "]
+                .iter()
+                .any(|it| line.starts_with(it))
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let stopped = without.replace(
+        "service docker active enabled",
+        "service docker inactive disabled",
+    );
+    one(
+        &stopped,
+        "docker.version",
+        Level::Error,
+        "Docker is inactive",
+    );
+    let silent = without.replace("compose", "");
+    let found = found(&silent);
+    assert!(
+        found
+            .iter()
+            .any(|it| it.name == "docker.version" && it.found.contains("does not answer")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_sample_cluster_is_told_from_somebody_elses() {
+    let without = good()
+        .replace("cluster-node ip", "other ip")
+        .replace("cluster-name ha_cluster", "");
+    one(
+        &(without.clone() + "cluster-name debian\ncluster-node node1\n"),
+        "cluster.sample",
+        Level::Warning,
+        "sample",
+    );
+    let other = without + "cluster-name web\ncluster-node web1\ncluster-node web2\n";
+    one(
+        &other,
+        "cluster.sample",
+        Level::Error,
+        "the cluster web is set up here, with web1, web2",
+    );
+}
+
+#[test]
+fn the_clock_that_is_off_is_named_and_not_the_others() {
+    for (off, level) in [
+        (-40.0, Some(Level::Error)),
+        (3.0, Some(Level::Warning)),
+        (0.9, None),
+    ] {
+        let names = names();
+        let mut nodes: Vec<Inspection> = names.iter().map(|name| node(name, &good())).collect();
+        nodes[1].clock.as_mut().unwrap().ahead += off;
+        let site = Site {
+            nodes: &names,
+            ..Site::default()
+        };
+        let found = found_in(&nodes, &site);
+        assert_eq!(found.iter().map(|it| it.level).next(), level, "{found:#?}");
+        assert!(
+            found
+                .iter()
+                .all(|it| it.node.as_deref() == Some("ip-172-31-16-134")),
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_clock_that_was_read_slowly_is_not_called_wrong() {
+    let names = names();
+    let mut nodes: Vec<Inspection> = names.iter().map(|name| node(name, &good())).collect();
+    nodes[1].clock = Some(inspection::Clock {
+        ahead: 3.0,
+        uncertain: 4.0,
+    });
+    assert_eq!(
+        found_in(
+            &nodes,
+            &Site {
+                nodes: &names,
+                ..Site::default()
+            }
+        ),
+        []
+    );
+}
+
+#[test]
+fn a_node_that_cannot_be_used_is_found_with_its_cause() {
+    let missing = [Missing {
+        name: "pbx03".to_owned(),
+        cause: Cause::SudoAsks,
+        by_hand: "ssh pbx@pbx03".to_owned(),
+    }];
+    let found = findings(&[], &missing, &Site::default(), &Selection::default());
+    assert_eq!(found[0].name, "ssh.sudo");
+    assert!(
+        found[0]
+            .command
+            .as_deref()
+            .unwrap()
+            .contains("--sudo-password-file")
+    );
+}
+
+#[test]
+fn every_cause_is_a_check_of_the_table() {
+    let said = String::new;
+    for cause in [
+        Cause::Unreachable { said: said() },
+        Cause::NewHostKey,
+        Cause::KeyEncrypted { key: said() },
+        Cause::SudoAsks,
+        Cause::NoSsh { said: said() },
+    ] {
+        assert!(
+            CHECKS.iter().any(|check| check.name == cause.name()),
+            "{cause:?}"
+        );
+    }
+}
+
+#[test]
+fn checks_are_chosen_by_name_and_by_group() {
+    let select = |only: &[&str], ignored: &[&str]| {
+        let own = |list: &[&str]| {
+            list.iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        Selection::new(&own(only), &own(ignored))
+    };
+    let apt = select(&["apt"], &["apt.lock"]).unwrap();
+    assert!(apt.has("apt.consistent") && !apt.has("apt.lock") && !apt.has("os.disk"));
+    let failure = select(&["apt.lokc"], &[]).unwrap_err();
+    assert_eq!(failure.exit, crate::exit::Exit::Usage);
+    assert!(failure.text.contains("apt.lock"), "{failure}");
+}
+
+#[test]
+fn the_names_of_checks_are_different() {
+    let mut names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), CHECKS.len());
+}
+
+#[test]
+fn looking_changes_nothing_and_can_be_read_by_sh() {
+    let script = inspect(Some("portsip/pbx:22")).script;
+    for word in [
+        "tee ",
+        "apt-get",
+        "systemctl start",
+        "docker pull",
+        "rm -",
+        "mkdir",
+        "sysctl -w",
+    ] {
+        assert!(!script.contains(word), "{word}");
+    }
+    let mut sh = std::process::Command::new("sh");
+    assert!(sh.args(["-n", "-c", &script]).status().unwrap().success());
+}

@@ -1,0 +1,207 @@
+//! The command line. In the library, so that manual pages and completions can be made from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use cib_gen::nodes::GivenNode;
+
+/// Looks at the cluster of a PortSIP PBX, and starts, stops and restarts what runs there
+///
+/// Runs on any node of the cluster, or on a machine that reaches the nodes by ssh. On a node, what concerns the
+/// cluster needs no ssh. sudo is called where it is needed, so ha-ctl runs as a normal user too.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "ha-ctl", version, after_long_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Checks the nodes for what would make a deployment or the next failover fail
+    ///
+    /// Each finding has a name that stays, what was found, what is wanted, and the command that mends it. `(there)`
+    /// behind a command means: on that node. Ends with 3 if there is an error or a warning, with 4 if a node could
+    /// not be looked at. It changes nothing.
+    Check(CheckArgs),
+    /// Shows the cluster, and everything about it that needs somebody's attention
+    ///
+    /// First the list that `pcs status` shows. Then, only where there is something to say: failed operations with
+    /// the agents' reasons, nodes that could not take over now and why, what is temporary, which nodes were fenced,
+    /// data that fills up, versions that differ between the nodes, nodes that could not be asked.
+    Show(ShowArgs),
+    /// Lists the resources and where they run
+    Status(ShowArgs),
+    /// Prints the name of the node where the PBX's resources run
+    Master(ShowArgs),
+    /// Starts a resource that was stopped, and waits until it runs
+    Start(ResourceArgs),
+    /// Stops a resource, and waits until it is stopped. It stays stopped until it is started again
+    Stop(ResourceArgs),
+    /// Stops a resource, starts it again, and waits for both
+    ///
+    /// A note in the cluster says so while it lasts. `show` displays it, and the next `start` or `restart` of the
+    /// resource ends what an interrupted one has left.
+    Restart(ResourceArgs),
+}
+
+/// Which cluster, and how its nodes are reached.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SiteArgs {
+    /// The vendor's vars.yml
+    ///
+    /// Without it: /etc/portsip/vars.yml, or else /opt/portsip-pbx-ha-guide/res/vars.yml. On a node of the
+    /// cluster none is needed.
+    #[arg(value_name = "VARS_FILE")]
+    pub vars_file: Option<PathBuf>,
+
+    /// Names and addresses of the nodes, where neither vars.yml nor this machine's cluster has them
+    ///
+    /// One for each node, with commas or as options of their own, pbx01 first.
+    #[arg(long, value_name = "NAME=ADDRESS", value_delimiter = ',')]
+    pub nodes: Vec<GivenNode>,
+
+    /// As whom to log in on the nodes
+    ///
+    /// Without it: what ~/.ssh/config says, or else the user in whose home directory the key of vars.yml is, or
+    /// else who runs this.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// The private key to log in with, instead of the one that vars.yml names
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+
+    /// Accepts the host key of a node that is not known yet, and remembers it
+    ///
+    /// Without it, ssh shows the fingerprint and asks on a terminal. A key that has changed is never accepted.
+    #[arg(long)]
+    pub accept_new_host_keys: bool,
+
+    /// A file with the password for sudo in its first line, readable by its owner alone
+    ///
+    /// Without it, where sudo asks, ha-ctl asks once for all nodes, on a terminal.
+    #[arg(long, value_name = "FILE")]
+    pub sudo_password_file: Option<PathBuf>,
+}
+
+/// Arguments of the verbs that show something.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ShowArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CheckArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Only this check, or this group of checks: `apt.lock`, `apt`
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
+
+    /// Not this check, or this group of checks
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+}
+
+/// Arguments of the verbs that start and stop a resource.
+#[derive(Debug, Clone, Args)]
+pub struct ResourceArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// The resource, as `ha-ctl status` lists it, such as pbx
+    #[arg(short = 's', long = "resource", value_name = "RESOURCE")]
+    pub resource: String,
+
+    /// How many seconds to wait for each step. Without it, twice what the cluster allows for it, and a minute
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+
+    /// Only says what would be done. Ends with 3 if something would change
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.trim_end_matches('s').parse() {
+        Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a number of seconds from 1 to 86400".to_owned()),
+    }
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  ha-ctl show
+      the cluster, on one of its nodes
+  ha-ctl show --nodes pbx01=192.168.1.131,pbx02=192.168.1.132,pbx03=192.168.1.133 --user pbx
+      the same from another machine
+  ha-ctl check vars.yml
+      what would make a deployment or the next failover fail
+  ha-ctl restart -s pbx
+      restarts the PBX where it runs; its addresses and its data stay
+
+Exit status:
+  0  done, or nothing to do
+  1  failed, and nothing was changed
+  2  a mistake in the command line or in vars.yml
+  3  check found problems, or a dry run would change something
+  4  some node could not be reached; the others are done
+  5  incomplete, or still going: what to look at is said";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_vendors_words_are_understood() {
+        let cli = Cli::try_parse_from(["ha-ctl", "restart", "-s", "pbx"]).unwrap();
+        assert!(matches!(cli.verb, Verb::Restart(args) if args.resource == "pbx"));
+        assert!(Cli::try_parse_from(["ha-ctl", "restart"]).is_err());
+        assert!(Cli::try_parse_from(["ha-ctl", "stop", "-s", "pbx", "--timeout", "0"]).is_err());
+    }
+
+    #[test]
+    fn the_help_lists_every_exit_status() {
+        let all = [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Problems,
+            Exit::NodesMissing,
+            Exit::Incomplete,
+        ];
+        for (n, exit) in all.into_iter().enumerate() {
+            assert_eq!(exit as usize, n);
+            assert!(AFTER_HELP.contains(&format!("\n  {n}  ")), "{n}");
+        }
+    }
+}

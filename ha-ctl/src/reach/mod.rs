@@ -1,0 +1,147 @@
+//! Reaching nodes: this machine without ssh, the others by the system's ssh; becoming root; and commands there.
+//! What is run is decided elsewhere (`crate::commands`).
+
+mod account;
+mod cause;
+mod command;
+mod node;
+mod password;
+mod ssh;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::exit::{Exit, Failure};
+use crate::inventory::{Inventory, Machine};
+
+pub use account::{Account, Options};
+pub use cause::Cause;
+pub use command::{Answer, Command, LOOK, TIMED_OUT};
+pub use node::Node;
+pub use password::Password;
+
+/// How long a machine may take to answer a connection.
+pub const CONNECT: Duration = Duration::from_secs(10);
+
+/// A machine of the inventory that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name in the cluster.
+    pub name: String,
+    /// Why.
+    pub cause: Cause,
+    /// The ssh command that does the same by hand.
+    pub by_hand: String,
+}
+
+impl Missing {
+    /// As it is said to a person.
+    pub fn text(&self) -> String {
+        let (found, help) = (self.cause.found(), self.cause.help(&self.by_hand));
+        format!("{} {found}\n  help: {help}", self.name)
+    }
+}
+
+/// The machines of a cluster, and how they are reached.
+#[derive(Debug)]
+pub struct Fleet {
+    machines: Vec<Machine>,
+    client: Arc<ssh::Client>,
+    password: Password,
+}
+
+impl Fleet {
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The files for ssh could not be written.
+    pub fn new(
+        inventory: &Inventory,
+        account: Account,
+        accept_new: bool,
+        password: Password,
+    ) -> Result<Fleet, Failure> {
+        let client = ssh::Client::new(account, accept_new).map_err(|error| {
+            Failure::failed(format!(
+                "could not write the configuration for ssh below /tmp: {error}"
+            ))
+        })?;
+        Ok(Fleet {
+            machines: inventory.machines.clone(),
+            client: Arc::new(client),
+            password,
+        })
+    }
+
+    /// The machines, in the order of their numbers.
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+
+    /// Connects to one machine, ready to become root there.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub async fn connect(&self, machine: &Machine, limit: Duration) -> Result<Node, Missing> {
+        let connected = async {
+            let link = match machine.is_here {
+                true => node::Link::Local,
+                false => node::Link::Ssh(Arc::new(self.session(machine, limit).await?)),
+            };
+            let mut node = Node::new(&machine.name, link);
+            match node.look_at_sudo().await {
+                Err(Cause::SudoAsks) => {
+                    let password = self.password.get().await?;
+                    node.use_password(password).await.map(|()| node)
+                }
+                looked => looked.map(|()| node),
+            }
+        };
+        connected
+            .await
+            .map_err(|cause| self.missing(machine, cause))
+    }
+
+    /// A machine that cannot be used.
+    pub fn missing(&self, machine: &Machine, cause: Cause) -> Missing {
+        Missing {
+            name: machine.name.clone(),
+            cause,
+            by_hand: self.client.account().by_hand(&machine.host()),
+        }
+    }
+
+    async fn session(&self, machine: &Machine, limit: Duration) -> Result<openssh::Session, Cause> {
+        let host = machine.host();
+        let connected = self.client.connect(&host, limit).await;
+        if !matches!(connected, Err(Cause::NewHostKey)) || !self.password.may_ask() {
+            return connected;
+        }
+        let asking = || async { self.client.first_contact(&host).await };
+        let asked: io::Result<()> = self.password.alone(asking).await;
+        asked.map_err(|error| Cause::NoSsh {
+            said: error.to_string(),
+        })?;
+        self.client.connect(&host, limit).await
+    }
+}
+
+/// What is said where no node can be used.
+pub fn none_usable(missing: &[Missing]) -> Failure {
+    let mut each: Vec<String> = missing.iter().map(Missing::text).collect();
+    each.sort();
+    Failure::with(
+        Exit::Failed,
+        format!(
+            "no node of the cluster can be used. Nothing was changed\n{}",
+            each.join("\n")
+        ),
+    )
+}
+
+/// This machine as a node, for tests.
+#[cfg(test)]
+pub(crate) fn test_node(name: &str) -> Node {
+    Node::new(name, node::Link::Local)
+}

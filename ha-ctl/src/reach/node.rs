@@ -1,0 +1,212 @@
+//! A node that can be used: the connection to it, how to become root there, and at most eight commands at a time.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssh::Session;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command as Process;
+use tokio::sync::Semaphore;
+
+use super::cause::Cause;
+use super::command::{Answer, Command, Privilege, unframe, words};
+
+/// sshd lets ten sessions share a connection (MaxSessions), and the master takes none of them.
+const CHANNELS: usize = 8;
+/// How long a command's answer may take beyond its own limit.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How commands reach the node.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// This machine is the node.
+    Local,
+    /// A master connection of ssh.
+    Ssh(Arc<Session>),
+}
+
+/// A node that answers.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name in the cluster.
+    pub name: String,
+    link: Link,
+    privilege: Privilege,
+    password: Option<SecretString>,
+    channels: Semaphore,
+}
+
+impl Node {
+    /// A node where it is not known yet how to become root.
+    pub(crate) fn new(name: &str, link: Link) -> Node {
+        Node {
+            name: name.to_owned(),
+            link,
+            privilege: Privilege::Own,
+            password: None,
+            channels: Semaphore::new(CHANNELS),
+        }
+    }
+
+    /// Whether this machine is the node.
+    pub fn is_local(&self) -> bool {
+        matches!(self.link, Link::Local)
+    }
+
+    /// Finds out how to become root: not needed, without a password, or with one.
+    ///
+    /// # Errors
+    /// `SudoAsks` where a password is needed; others where none would help.
+    pub(crate) async fn look_at_sudo(&mut self) -> Result<(), Cause> {
+        // What sudo remembers of an earlier password does not count: it can end in the middle.
+        let script = r#"[ "$(id -u)" = 0 ] && echo root || sudo -k -n sh -c :"#;
+        let mut asks = Command::look("asking for root", script);
+        asks.sudo = false;
+        let answer = self.run(&asks).await?;
+        if answer.is_success() {
+            self.privilege = match answer.stdout.trim() {
+                "root" => Privilege::Own,
+                _ => Privilege::Sudo,
+            };
+            return Ok(());
+        }
+        Err(Cause::of_sudo("", &answer.stderr, &asks.what))
+    }
+
+    /// Tries a password for sudo, once, and uses it from then on.
+    ///
+    /// # Errors
+    /// sudo does not accept it.
+    pub(crate) async fn use_password(&mut self, password: SecretString) -> Result<(), Cause> {
+        self.privilege = Privilege::SudoWithPassword;
+        self.password = Some(password);
+        let tried = self
+            .run(&Command::look("trying the password for sudo", ":"))
+            .await;
+        if tried.is_err() {
+            self.privilege = Privilege::Own;
+            self.password = None;
+        }
+        tried.map(drop)
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// It was not run, or the connection was lost meanwhile. A command that fails is an [`Answer`].
+    pub async fn run(&self, command: &Command) -> Result<Answer, Cause> {
+        let mark = format!("ha-ctl-{}", mark());
+        let words = words(command, self.privilege, &mark);
+        let input = self.input(command, &mark);
+        let _channel = self.channels.acquire().await;
+        let running = async {
+            match &self.link {
+                Link::Local => local(&words, input).await,
+                Link::Ssh(session) => remote(session, &words, input).await,
+            }
+        };
+        let lost = |said: String| Cause::Lost {
+            what: command.what.clone(),
+            said,
+        };
+        let output = match tokio::time::timeout(command.limit + GRACE, running).await {
+            Ok(output) => output.map_err(|said| lost(said))?,
+            Err(_) => {
+                let limit = (command.limit + GRACE).as_secs();
+                return Err(lost(format!("no answer within {limit} s")));
+            }
+        };
+        let (stdout, stderr) = (&output.stdout, &output.stderr);
+        unframe(stdout, stderr, &mark).ok_or_else(|| {
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            Cause::of_sudo(&text(stdout), &text(stderr), &command.what)
+        })
+    }
+
+    /// The password, if sudo reads one; then a mark, and what the command reads.
+    fn input(&self, command: &Command, mark: &str) -> Option<SecretString> {
+        let password = self.password.as_ref();
+        let password =
+            password.filter(|_| command.sudo && self.privilege == Privilege::SudoWithPassword);
+        if password.is_none() && command.stdin.is_none() {
+            return None;
+        }
+        let mut input = String::new();
+        if let Some(password) = password {
+            input += password.expose_secret();
+            input.push('\n');
+        }
+        if let Some(stdin) = &command.stdin {
+            input += mark;
+            input.push('\n');
+            input += stdin.expose_secret();
+        }
+        Some(input.into())
+    }
+}
+
+async fn local(
+    words: &[String],
+    input: Option<SecretString>,
+) -> Result<std::process::Output, String> {
+    let mut process = Process::new(&words[0]);
+    process
+        .args(&words[1..])
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C in a terminal is for ha-ctl alone.
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = process.spawn().map_err(|error| error.to_string())?;
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        // A command that ends before it has read this says why.
+        let _ = stdin.write_all(input.expose_secret().as_bytes()).await;
+    }
+    let output = child.wait_with_output().await;
+    output.map_err(|error| error.to_string())
+}
+
+async fn remote(
+    session: &Arc<Session>,
+    words: &[String],
+    input: Option<SecretString>,
+) -> Result<std::process::Output, String> {
+    let mut command = Arc::clone(session).arc_command(words[0].clone());
+    command
+        .args(&words[1..])
+        .stdin(match input {
+            Some(_) => openssh::Stdio::piped(),
+            None => openssh::Stdio::null(),
+        })
+        .stdout(openssh::Stdio::piped())
+        .stderr(openssh::Stdio::piped());
+    let text = |error: openssh::Error| match &error {
+        openssh::Error::RemoteProcessTerminated | openssh::Error::Disconnected => {
+            "the connection was cut".to_owned()
+        }
+        other => other.to_string(),
+    };
+    let mut child = command.spawn().await.map_err(text)?;
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin().take()) {
+        let _ = stdin.write_all(input.expose_secret().as_bytes()).await;
+    }
+    child.wait_with_output().await.map_err(text)
+}
+
+/// A word that no output contains by chance.
+fn mark() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Seeded by the system's generator.
+    format!(
+        "{:016x}{:016x}",
+        RandomState::new().hash_one(0),
+        RandomState::new().hash_one(1)
+    )
+}

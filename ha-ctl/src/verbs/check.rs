@@ -1,0 +1,232 @@
+//! `check`: what would make a deployment or the next failover fail, and what mends it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use crate::check::{CHECKS, Finding, Inspection, Selection, Site, findings, inspect};
+use crate::cli::CheckArgs;
+use crate::cluster::Level;
+use crate::exit::{Exit, Failure};
+use crate::inventory::{Inventory, Machine};
+use crate::output::{print, print_json};
+use crate::reach::{CONNECT, Fleet, Missing};
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    nodes: Vec<&'a str>,
+    findings: &'a [Finding],
+}
+
+/// Checks the nodes.
+///
+/// # Errors
+/// A name that no check has, or a mistake in vars.yml.
+pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let selection = Selection::new(&args.only, &args.ignore)?;
+    let inventory = super::inventory(&args.site)?;
+    let fleet = super::fleet_of(&inventory, &args.site)?;
+    let (image, is_lan) = of_vars(&inventory);
+    let looking = fleet
+        .machines()
+        .iter()
+        .map(|machine| look(&fleet, machine, image.as_deref()));
+    let (mut inspections, mut missing) = (Vec::new(), Vec::new());
+    for looked in join_all(looking).await {
+        match looked {
+            Ok(inspection) => inspections.push(inspection),
+            Err(why) => missing.push(why),
+        }
+    }
+    let names: Vec<String> = inventory
+        .machines
+        .iter()
+        .map(|it| it.name.clone())
+        .collect();
+    let site = Site {
+        nodes: &names,
+        image: image.as_deref(),
+        is_lan,
+    };
+    let found = findings(&inspections, &missing, &site, &selection);
+    match args.json {
+        true => print_json(&Checked {
+            nodes: inspections.iter().map(|it| it.node.as_str()).collect(),
+            findings: &found,
+        })?,
+        false => print(&text(&found, &names, inspections.len(), &selection))?,
+    }
+    Ok(exit(&found, &missing))
+}
+
+/// A node that could not be looked at is worse than what was found on the others.
+fn exit(found: &[Finding], missing: &[Missing]) -> Exit {
+    let is_problem = found.iter().any(|it| it.level != Level::Note);
+    match (missing.is_empty(), is_problem) {
+        (false, _) => Exit::NodesMissing,
+        (true, true) => Exit::Problems,
+        (true, false) => Exit::Done,
+    }
+}
+
+fn of_vars(inventory: &Inventory) -> (Option<String>, Option<bool>) {
+    let vars = inventory.vars.as_ref().map(|(_, vars)| vars);
+    let image = vars.map(|vars| vars.shared.pbx_image.value.to_string());
+    let is_lan = vars.map(|vars| matches!(vars.topology, cib_gen::vars::Topology::Lan(_)));
+    (image, is_lan)
+}
+
+async fn look(
+    fleet: &Fleet,
+    machine: &Machine,
+    image: Option<&str>,
+) -> Result<Inspection, Missing> {
+    let node = fleet.connect(machine, CONNECT).await?;
+    let before = now();
+    let answer = node.run(&inspect(image)).await;
+    let answer = answer.map_err(|cause| fleet.missing(machine, cause))?;
+    Ok(Inspection::parse(
+        &machine.name,
+        &answer.stdout,
+        (before, now()),
+    ))
+}
+
+/// Seconds of this machine's clock.
+fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// The findings, each below the nodes that it is about, then a count.
+fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selection) -> String {
+    let mut text = String::new();
+    let mut last = String::new();
+    for (about, it) in by_nodes(found, nodes) {
+        if about != last {
+            text += &format!("{}{about}:\n", if text.is_empty() { "" } else { "\n" });
+            last = about;
+        }
+        text += &format!("  {:<7} {}: {}\n", level(it.level), it.name, it.found);
+        text += &format!("          wanted: {}\n", it.wanted);
+        if let Some(command) = &it.command {
+            text += &format!("          help: {command}\n");
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let checks = CHECKS
+        .iter()
+        .filter(|check| selection.has(check.name))
+        .count();
+    let count = |level| found.iter().filter(|it| it.level == level).count();
+    let counts = [
+        (Level::Error, "error"),
+        (Level::Warning, "warning"),
+        (Level::Note, "note"),
+    ]
+    .map(|(level, word)| (count(level), word));
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts
+        .map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }))
+        .collect();
+    let result = if counts.is_empty() {
+        "nothing found".to_owned()
+    } else {
+        counts.join(", ")
+    };
+    text + &format!(
+        "{looked} of {} nodes looked at, {checks} checks: {result}\n",
+        nodes.len()
+    )
+}
+
+/// Each finding once, with the nodes that have it; those of one node first, in the order of the nodes.
+fn by_nodes<'a>(found: &'a [Finding], nodes: &[String]) -> Vec<(String, &'a Finding)> {
+    let mut merged: Vec<(Vec<usize>, &Finding)> = Vec::new();
+    for it in found {
+        let number = nodes.iter().position(|name| it.node.as_ref() == Some(name));
+        let same = |other: &&mut (Vec<usize>, &Finding)| {
+            (other.1.name, &other.1.found, &other.1.command) == (it.name, &it.found, &it.command)
+        };
+        match merged.iter_mut().find(same) {
+            Some((known, _)) => known.extend(number),
+            None => merged.push((number.into_iter().collect(), it)),
+        }
+    }
+    // What is about all of them, or about the set, comes last.
+    let is_about_all = |numbers: &[usize]| numbers.is_empty() || numbers.len() == nodes.len();
+    merged.sort_by_key(|(numbers, _)| (is_about_all(numbers), numbers.clone()));
+    let about = |numbers: &[usize]| match is_about_all(numbers) {
+        true => "all nodes".to_owned(),
+        false => {
+            let names: Vec<&str> = numbers.iter().map(|n| nodes[*n].as_str()).collect();
+            names.join(", ")
+        }
+    };
+    merged
+        .into_iter()
+        .map(|(numbers, it)| (about(&numbers), it))
+        .collect()
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Note => "note",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::reach::Cause;
+
+    #[test]
+    fn what_all_nodes_have_is_printed_once() {
+        let nodes = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let finding = |node: &str, found: &str| Finding {
+            name: "apt.needrestart",
+            level: Level::Warning,
+            node: Some(node.to_owned()),
+            found: found.to_owned(),
+            wanted: String::new(),
+            command: None,
+        };
+        let all = ["a", "b", "c"].map(|node| finding(node, "may restart"));
+        let found = [&all[..], &[finding("b", "other"), finding("c", "other")]].concat();
+        let shown = by_nodes(&found, &nodes);
+        let about: Vec<&str> = shown.iter().map(|(about, _)| about.as_str()).collect();
+        assert_eq!(about, ["b, c", "all nodes"]);
+    }
+
+    #[test]
+    fn what_check_prints() {
+        let nodes = ["ip-172-31-16-133".to_owned(), "ip-172-31-16-134".to_owned()];
+        let printed = include_str!("../../tests/recorded/inspection.txt");
+        let inspection = Inspection::parse(&nodes[0], printed, (0.0, 0.0));
+        let missing = [Missing {
+            name: nodes[1].clone(),
+            cause: Cause::NewHostKey,
+            by_hand: "ssh ubuntu@172.31.16.134".to_owned(),
+        }];
+        let site = Site {
+            nodes: &nodes,
+            ..Site::default()
+        };
+        let selection =
+            Selection::new(&[], &["apt.needrestart".to_owned(), "cluster".to_owned()]).unwrap();
+        let found = findings(&[inspection], &missing, &site, &selection);
+        insta::assert_snapshot!(text(&found, &nodes, 1, &selection));
+        assert_eq!(exit(&found, &missing), Exit::NodesMissing);
+        assert_eq!(exit(&found, &[]), Exit::Problems);
+        assert_eq!(exit(&[], &[]), Exit::Done);
+    }
+}

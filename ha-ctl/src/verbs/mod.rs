@@ -1,0 +1,50 @@
+//! The verbs, each in a file of its name, and what they share: the cluster that the command line means.
+
+mod check;
+mod gather;
+mod master;
+mod resource;
+mod show;
+mod status;
+mod wait;
+
+use crate::cli::{SiteArgs, Verb};
+use crate::exit::{Exit, Failure};
+use crate::inventory::{Here, Inventory};
+use crate::reach::{Account, Fleet, Options, Password};
+
+/// Runs a verb.
+///
+/// # Errors
+/// What was being done, to what, what came back, and what to do.
+pub async fn run(verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Check(args) => check::check(&args).await,
+        Verb::Show(args) => show::show(&args).await,
+        Verb::Status(args) => status::status(&args).await,
+        Verb::Master(args) => master::master(&args).await,
+        Verb::Start(args) => resource::start(&args).await,
+        Verb::Stop(args) => resource::stop(&args).await,
+        Verb::Restart(args) => resource::restart(&args).await,
+    }
+}
+
+/// The machines that the command line means, and how they are reached.
+fn fleet(args: &SiteArgs) -> Result<Fleet, Failure> {
+    fleet_of(&inventory(args)?, args)
+}
+
+fn inventory(args: &SiteArgs) -> Result<Inventory, Failure> {
+    Inventory::find(args.vars_file.as_deref(), &args.nodes, &Here::look())
+}
+
+fn fleet_of(inventory: &Inventory, args: &SiteArgs) -> Result<Fleet, Failure> {
+    let account = Account::of(&Options {
+        user: args.user.clone(),
+        identity: args.identity.clone(),
+        key_of_vars: inventory.key(),
+    });
+    let password = Password::from(args.sudo_password_file.as_deref());
+    password.check()?;
+    Fleet::new(inventory, account, args.accept_new_host_keys, password)
+}

@@ -1,0 +1,122 @@
+//! `show`: the list as the vendor's, and then what needs attention.
+
+use serde::Serialize;
+
+use super::gather::{Ask, gather};
+use crate::cli::ShowArgs;
+use crate::cluster::notices::{Seen, of};
+use crate::cluster::{Configuration, Facts, Notice, State};
+use crate::commands;
+use crate::exit::{Exit, Failure};
+use crate::output::{print, print_json};
+use crate::reach::{Answer, Command, Node};
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    master: Option<&'a str>,
+    #[serde(flatten)]
+    state: &'a State,
+    on_nodes: &'a [Facts],
+    notices: &'a [Notice],
+}
+
+/// Shows the cluster.
+///
+/// # Errors
+/// No node could be reached, or the cluster runs on none.
+pub(super) async fn show(args: &ShowArgs) -> Result<Exit, Failure> {
+    let fleet = super::fleet(&args.site)?;
+    let gathered = gather(&fleet, Ask::Everything).await?;
+    let node = &gathered.node;
+    let (listing, configuration) = tokio::join!(
+        answer(node, commands::listing()),
+        answer(node, commands::configuration())
+    );
+    let configuration = Configuration::parse(&configuration?.stdout).map_err(|error| {
+        Failure::failed(format!(
+            "what cibadmin printed on {} cannot be used: {error}",
+            node.name
+        ))
+    })?;
+    let notices = of(&Seen {
+        state: &gathered.state,
+        configuration: Some(&configuration),
+        facts: &gathered.facts,
+        missing: &gathered.missing,
+    });
+    match args.json {
+        true => print_json(&Shown {
+            master: gathered.state.master(),
+            state: &gathered.state,
+            on_nodes: &gathered.facts,
+            notices: &notices,
+        })?,
+        false => print(&(listing?.stdout + &sections(&notices)))?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Runs a command that has to succeed.
+///
+/// # Errors
+/// It failed or was lost.
+pub(super) async fn answer(node: &Node, command: Command) -> Result<Answer, Failure> {
+    let (what, name) = (&command.what, &node.name);
+    match node.run(&command).await {
+        Ok(answer) if answer.is_success() => Ok(answer),
+        Ok(answer) => Err(Failure::failed(format!(
+            "{what} on {name} failed: {}",
+            answer.said()
+        ))),
+        Err(cause) => Err(Failure::failed(format!("{what}: {name} {}", cause.found()))),
+    }
+}
+
+/// The notices below their headings, in the look of `pcs status`.
+fn sections(notices: &[Notice]) -> String {
+    let mut text = String::new();
+    let mut heading = "";
+    for notice in notices {
+        if notice.heading != heading {
+            heading = notice.heading;
+            text += &format!("\n{heading}:\n");
+        }
+        text += &format!("  * {}\n", notice.text);
+        if let Some(command) = &notice.command {
+            text += &format!("      help: {command}\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn shown(xml: &str) -> String {
+        let state = State::parse(xml).unwrap();
+        sections(&of(&Seen {
+            state: &state,
+            configuration: None,
+            facts: &[],
+            missing: &[],
+        }))
+    }
+
+    #[test]
+    fn what_needs_attention_after_a_failure() {
+        insta::assert_snapshot!(shown(include_str!(
+            "../../tests/recorded/failed-over-and-standby.xml"
+        )));
+    }
+
+    #[test]
+    fn what_needs_attention_with_a_node_dead() {
+        insta::assert_snapshot!(shown(include_str!(
+            "../../tests/recorded/one-node-dead.xml"
+        )));
+    }
+}

@@ -1,0 +1,237 @@
+//! Waits until a resource is as it was asked to be. It ends in one of four ways, and never calls something failed
+//! that still goes on.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::State;
+use crate::commands;
+use crate::exit::Failure;
+use crate::output::say;
+use crate::reach::{Node, TIMED_OUT};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// It runs.
+    Started,
+    /// It runs nowhere.
+    Stopped,
+}
+
+impl Goal {
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Goal::Started => "start",
+            Goal::Stopped => "stop",
+        }
+    }
+
+    pub(super) fn past(self) -> &'static str {
+        match self {
+            Goal::Started => "started",
+            Goal::Stopped => "stopped",
+        }
+    }
+
+    /// Whether it is reached.
+    pub(super) fn is_reached(self, state: &State, resource: &str) -> bool {
+        let mut instances = state.instances(resource).peekable();
+        if instances.peek().is_none() {
+            return false;
+        }
+        match self {
+            Goal::Stopped => instances.all(|it| !it.is_active() && it.role == "Stopped"),
+            // A clone does not run on a node that is away.
+            Goal::Started => {
+                let (active, rest): (Vec<_>, Vec<_>) = instances.partition(|it| it.is_active());
+                !active.is_empty()
+                    && active
+                        .iter()
+                        .all(|it| it.is_started() || is_unpromoted(&it.role))
+                    && rest.iter().all(|it| it.role == "Stopped")
+            }
+        }
+    }
+}
+
+fn is_unpromoted(role: &str) -> bool {
+    ["Unpromoted", "Slave"].contains(&role)
+}
+
+/// How the waiting ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// As it should be.
+    Reached(State),
+    /// Not as it should be, and the cluster has nothing left to do.
+    Settled(State),
+    /// The time is over, and the cluster goes on.
+    Late(State),
+    /// Somebody has interrupted ha-ctl, or its terminal is gone.
+    Interrupted,
+}
+
+/// A resource that is waited for.
+#[derive(Debug)]
+pub(super) struct Wait<'a> {
+    pub(super) node: &'a Node,
+    pub(super) resource: &'a str,
+    pub(super) goal: Goal,
+    pub(super) limit: Duration,
+}
+
+/// How often the cluster is looked at, and how often it is said what is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// When the cluster is asked for the first time whether it has nothing left to do. It has to begin first.
+const SETTLED_EVERY: Duration = Duration::from_secs(4);
+/// How often in a row the cluster may not be readable.
+const MOST_ERRORS: u32 = 20;
+
+impl Wait<'_> {
+    /// Waits.
+    ///
+    /// # Errors
+    /// The cluster could not be looked at any more. What was asked for goes on.
+    pub(super) async fn run(&self) -> Result<Ended, Failure> {
+        let signals = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let mut signals = signals.map(|kind| signal(kind).ok());
+        let [interrupt, terminate, hangup] = &mut signals;
+        tokio::select! {
+            ended = self.watch() => ended,
+            () = received(interrupt) => Ok(Ended::Interrupted),
+            () = received(terminate) => Ok(Ended::Interrupted),
+            () = received(hangup) => Ok(Ended::Interrupted),
+        }
+    }
+
+    async fn watch(&self) -> Result<Ended, Failure> {
+        let begun = Instant::now();
+        let (mut said, mut asked, mut errors) = (begun, begun, 0);
+        loop {
+            let state = match self.look().await {
+                Ok(state) => state,
+                Err(why) if errors == MOST_ERRORS => return Err(self.lost(&why)),
+                Err(_) => {
+                    errors += 1;
+                    sleep(LOOK_EVERY).await;
+                    continue;
+                }
+            };
+            errors = 0;
+            if self.goal.is_reached(&state, self.resource) {
+                return Ok(Ended::Reached(state));
+            }
+            if begun.elapsed() > self.limit {
+                return Ok(Ended::Late(state));
+            }
+            if asked.elapsed() > SETTLED_EVERY {
+                asked = Instant::now();
+                if self.is_settled().await {
+                    // What it has done last may be what was waited for.
+                    return Ok(match self.look().await {
+                        Ok(state) if self.goal.is_reached(&state, self.resource) => {
+                            Ended::Reached(state)
+                        }
+                        Ok(state) => Ended::Settled(state),
+                        Err(_) => Ended::Settled(state),
+                    });
+                }
+            }
+            if said.elapsed() > SAY_EVERY {
+                said = Instant::now();
+                say(&format!(
+                    "waiting for {} to {}: {} s of at most {} s",
+                    self.resource,
+                    self.goal.verb(),
+                    begun.elapsed().as_secs(),
+                    self.limit.as_secs()
+                ));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn look(&self) -> Result<State, String> {
+        match self.node.run(&commands::state()).await {
+            Err(cause) => Err(cause.found()),
+            Ok(answer) if !answer.is_success() => Err(answer.said()),
+            Ok(answer) => State::parse(&answer.stdout).map_err(|error| error.to_string()),
+        }
+    }
+
+    async fn is_settled(&self) -> bool {
+        let answer = self.node.run(&commands::settled()).await;
+        answer.is_ok_and(|answer| answer.is_success() && answer.status != TIMED_OUT)
+    }
+
+    fn lost(&self, why: &str) -> Failure {
+        Failure::incomplete(format!(
+            "could not look at the cluster on {} any more, while {} was to {}: {why}. The cluster goes on with it\n  \
+             help: look again: ha-ctl status",
+            self.node.name,
+            self.resource,
+            self.goal.verb()
+        ))
+    }
+}
+
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn state(role: &str, node: &str) -> State {
+        let node = if node.is_empty() {
+            String::new()
+        } else {
+            format!(r#"<node name="{node}"/>"#)
+        };
+        State::parse(&format!(
+            r#"<pacemaker-result><summary/><nodes/><resources>
+               <resource id="pbx" resource_agent="ocf:portsip:pbx" role="{role}">{node}</resource>
+               </resources></pacemaker-result>"#
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_neither_started_nor_stopped() {
+        for (role, node, started, stopped) in [
+            ("Started", "n1", true, false),
+            ("Stopped", "", false, true),
+            ("Starting", "n1", false, false),
+            ("Stopping", "n1", false, false),
+        ] {
+            let state = state(role, node);
+            assert_eq!(Goal::Started.is_reached(&state, "pbx"), started, "{role}");
+            assert_eq!(Goal::Stopped.is_reached(&state, "pbx"), stopped, "{role}");
+        }
+        assert!(!Goal::Stopped.is_reached(&state("Stopped", ""), "other"));
+    }
+
+    #[test]
+    fn a_clone_is_started_when_each_of_its_instances_is() {
+        let lan = include_str!("../../tests/recorded/lan-pacemaker-3.xml");
+        let state = State::parse(lan).unwrap();
+        assert!(Goal::Started.is_reached(&state, "drbd_devpath-clone"));
+        let starting = lan.replacen("role=\"Unpromoted\"", "role=\"Starting\"", 1);
+        let state = State::parse(&starting).unwrap();
+        assert!(!Goal::Started.is_reached(&state, "drbd_devpath-clone"));
+    }
+}
