@@ -144,11 +144,11 @@ fn each_command_has_manual_pages_that_are_of_this_version_of_it() {
         let text = formatted(&unpacked.path().join(file), unpacked.path());
         for section in ["SYNOPSIS", "OPTIONS", "EXTRA"] {
             let there = text.lines().any(|line| line == section);
-            assert!(there, "{page}: no {section} in:\n{text}");
+            assert!(there, "{page}: no {section}");
         }
         assert!(
             text.to_lowercase().contains("exit status"),
-            "{page}: {text}"
+            "{page}: no exit status"
         );
         let asked: Vec<&OsStr> = (subcommand.into_iter().chain(["--help"]))
             .map(OsStr::new)
@@ -160,7 +160,7 @@ fn each_command_has_manual_pages_that_are_of_this_version_of_it() {
             .collect();
         assert!(options.contains(&option), "{page}: {help}");
         for option in options {
-            assert!(text.contains(option), "{page}: {option} is not in:\n{text}");
+            assert!(text.contains(option), "{page}: no {option}");
         }
     }
 }

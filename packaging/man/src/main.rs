@@ -98,9 +98,17 @@ fn command_pages(command: Command, date: &str) -> Result<Vec<(String, String)>, 
             .manual("Commands of portsip-ha");
         let mut text = Vec::new();
         page.render(&mut text)?;
-        pages.push((page.get_filename(), String::from_utf8(text)?));
+        pages.push((page.get_filename(), unbroken(&String::from_utf8(text)?)));
     }
     Ok(pages)
+}
+
+/// A page in which no word is broken: an option is searched for as it is typed. Lines then end where words do.
+fn unbroken(page: &str) -> String {
+    let after_title = |line: &str| line.starts_with(".TH ").then_some(".nh\n.ad l\n");
+    let lines = page.split_inclusive('\n');
+    let lines = lines.flat_map(|line| [line, after_title(line).unwrap_or_default()]);
+    lines.collect()
 }
 
 fn completion(shell: Shell, mut command: Command, name: &str) -> Result<String, Box<dyn Error>> {
