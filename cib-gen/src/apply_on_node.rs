@@ -60,7 +60,13 @@ impl OnNode<'_> {
             say("changed: corosync.conf, on every node");
         }
         if let Some(file) = &self.drbd {
-            file.write()?;
+            let changed_before = match self.totem.is_empty() {
+                true => "Nothing else was changed",
+                false => {
+                    "corosync.conf was changed on every node before that, and stays so. The CIB was not changed"
+                }
+            };
+            file.write(changed_before)?;
             say(&format!(
                 "changed: {}, on this node alone. See the note above for the others",
                 file.path
@@ -195,9 +201,13 @@ fn read_if_there(path: &str) -> Result<Option<String>, Failure> {
 impl NewFile<'_> {
     /// Writes the file and has DRBD follow it, where it runs. If DRBD does not accept the file, or would do more
     /// than change options, the old file is written again.
-    fn write(&self) -> Result<(), Failure> {
+    /// `changed_before` says what the same run has changed.
+    fn write(&self, changed_before: &str) -> Result<(), Failure> {
         let failed = |error: io::Error| {
-            Failure::Unfinished(format!("could not write {}: {error}", self.path))
+            Failure::Unfinished(format!(
+                "could not write {}: {error}. {changed_before}",
+                self.path
+            ))
         };
         let path = Path::new(&self.path);
         let old = fs::read_to_string(path).map_err(failed)?;
@@ -208,7 +218,7 @@ impl NewFile<'_> {
         };
         replace(path, &old).map_err(failed)?;
         Err(Failure::Unfinished(format!(
-            "DRBD does not follow the new {}, and the old file was written again. Nothing else was changed: {why}\n  \
+            "DRBD does not follow the new {}, and the old file was written again. {changed_before}: {why}\n  \
              help: sudo drbdadm --dry-run adjust {}   shows in what DRBD differs from its file",
             self.path, self.resource
         )))

@@ -56,7 +56,11 @@ pub(crate) fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
             || !plan.less_fencing.is_empty()
             || change.on_node.disturbs();
         let asks = needs_a_yes && !args.yes;
-        if change.refused || args.dry_run || asks && !is_confirmed() {
+        if args.dry_run || change.refused {
+            say("nothing was changed");
+            return Ok(ExitCode::from(DIFFERENT));
+        }
+        if asks && !is_confirmed() {
             return Ok(ExitCode::from(DIFFERENT));
         }
         if !asks {
@@ -218,7 +222,8 @@ fn make(tools: &Tools, change: &Change<'_>) -> Result<(), Failure> {
     change.on_node.make()?;
     match &plan.takeover {
         Some(takeover) => take_over(tools, plan, takeover, &change.judgement)?,
-        None if plan.changes.is_empty() => return Ok(()),
+        // Only files of this node change.
+        None if plan.changes.is_empty() => {}
         None => push(tools, &plan.old, plan.new.need(CONFIGURATION)?)?,
     }
     if plan.in_users_maintenance {

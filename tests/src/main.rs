@@ -156,7 +156,7 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
             let _own = lab::lab::own()?;
             return interruptible(move || {
                 Lab::up(&options, &Stderr::new())?;
-                println!("Up. Next: `lab status`, `lab ssh n1`, `lab down`.");
+                println!("Up. Next: {}.", commands(&["status", "ssh n1", "down"]));
                 Ok(ExitCode::SUCCESS)
             });
         }
@@ -242,6 +242,16 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Commands of this lab as they are typed, with its name where it has one.
+fn commands(verbs: &[&str]) -> String {
+    let lab = match lab::name::current() {
+        lab::name::DEFAULT => "lab".to_owned(),
+        name => format!("lab --name {name}"),
+    };
+    let typed: Vec<String> = verbs.iter().map(|verb| format!("`{lab} {verb}`")).collect();
+    typed.join(", ")
+}
+
 /// Does something to one node of the lab that is up.
 fn with(name: &str, act: impl Fn(&Lab, &Host) -> Result<(), Error>) -> Result<(), Error> {
     let lab = Lab::connect()?;
@@ -293,7 +303,10 @@ fn demo(deb: &Path, keep: bool) -> Result<ExitCode, Error> {
         }
     };
     if keep {
-        println!("The lab is up: `lab status`, `lab ssh n1`, `lab events`, `lab down`.");
+        println!(
+            "The lab is up: {}.",
+            commands(&["status", "ssh n1", "events", "down"])
+        );
     } else {
         Lab::down()?;
         if !passed {

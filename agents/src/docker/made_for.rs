@@ -63,11 +63,15 @@ impl Plan {
         vendors.map(|(it, found)| (&it.name, &found.made_for))
     }
 
-    /// What is wrong if containers were made for another address.
-    pub(crate) fn other_address(&self, wanted: Option<Ipv4Addr>) -> Option<String> {
+    /// What is wrong if containers were made for another address, of those that count.
+    pub(crate) fn other_address(
+        &self,
+        wanted: Option<Ipv4Addr>,
+        counts: impl Fn(&Ipv4Addr) -> bool,
+    ) -> Option<String> {
         let wanted = wanted?;
         let others = self.made_for().filter_map(|(name, made)| {
-            let other = made.address.filter(|it| *it != wanted)?;
+            let other = made.address.filter(|it| *it != wanted && counts(it))?;
             Some((name, other))
         });
         let others: Vec<_> = others.collect();

@@ -7,6 +7,8 @@ use super::commands::{self, Invocation};
 use super::merge::{agent_of, find};
 use super::pairs::section;
 
+const PBX: &str = "ocf:portsip:pbx";
+
 /// What an agent is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -16,6 +18,8 @@ pub struct Question {
     pub agent: String,
     /// The command that asks it on this node.
     pub command: Invocation,
+    /// Whether the containers may have been made for another address: those of the vendor's cluster run with it.
+    pub any_address: bool,
 }
 
 /// The note where the agents are not asked.
@@ -32,10 +36,16 @@ pub fn not_asked(questions: &[Question]) -> Option<String> {
 impl Question {
     /// The note where the agent of this node has nothing against it, but the other nodes have what it looked at too.
     pub fn of_other_nodes(&self) -> Option<String> {
-        (self.agent == "ocf:portsip:pbx").then(|| {
+        let address = match self.any_address {
+            true => {
+                "\n  their IP_ADDRESS was not compared with ip_address: they go on with what they were made for"
+            }
+            false => "",
+        };
+        (self.agent == PBX).then(|| {
             format!(
                 "{}: only the containers of this node were looked at. Before this change, on every other node:\n    \
-                 sudo {}",
+                 sudo {}{address}",
                 self.resource, self.command
             )
         })
@@ -52,13 +62,21 @@ impl Plan {
         let ours = ours.filter(|it| it.name == "primitive" && it.is("provider", "portsip"));
         let changed = ours.filter_map(|it| {
             let id = it.get("id")?;
-            let now = (agent_of(it), parameters(it));
+            let mut now = (agent_of(it), parameters(it));
             let before = find(old, id).map(|old| (agent_of(old), parameters(old)));
             let name = it.get("type")?;
-            (before.as_ref() != Some(&now)).then(|| Question {
+            if before.as_ref() == Some(&now) {
+                return None;
+            }
+            let any_address = self.takeover.is_some() && now.0 == PBX;
+            if any_address {
+                now.1.remove("ip_address");
+            }
+            Some(Question {
                 resource: id.to_owned(),
                 command: commands::validate(name, &now.1),
                 agent: now.0,
+                any_address,
             })
         });
         changed.collect()

@@ -45,10 +45,17 @@ pub(super) fn effects(without: &Transition, with: &Transition) -> Vec<String> {
     for ((verb, place), ids) in grouped {
         lines.push(format!("would {verb}: {} {place}", ids.join(", ")));
     }
+    let starts = |of: &Transition| {
+        let is_start = |action: &Action| matches!(action, Action::Operation { operation, .. } if operation == "start");
+        of.actions.iter().any(is_start)
+    };
     if lines.is_empty() {
-        let nothing = match with.before.is_empty() {
-            true => "nothing runs, and nothing would start",
-            false => "nothing would restart",
+        let nothing = match (starts(without), with.before.is_empty()) {
+            (true, _) => {
+                "nothing would restart; what Pacemaker starts, it starts without the change too"
+            }
+            (false, true) => "nothing runs, and nothing would start",
+            (false, false) => "nothing would restart",
         };
         lines.push(nothing.to_owned());
     }

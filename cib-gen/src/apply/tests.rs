@@ -264,7 +264,11 @@ fn transition(actions: &[(&str, &str, &str)]) -> Transition {
 fn only_what_is_done_for_the_change_is_told() {
     let anyway = transition(&[("start", "other", "n2")]);
     let nothing = effects::effects(&anyway, &anyway);
-    assert_eq!(nothing, ["nothing would restart"]);
+    let starts_anyway =
+        "nothing would restart; what Pacemaker starts, it starts without the change too";
+    assert_eq!(nothing, [starts_anyway]);
+    let idle = transition(&[]);
+    assert_eq!(effects::effects(&idle, &idle), ["nothing would restart"]);
     let with = transition(&[
         ("start", "other", "n2"),
         ("stop", "pbx", "n1"),

@@ -15,12 +15,16 @@ fail() {
     exit 1
 }
 
+no_login() {
+    fail "pcs could not log in to every node as hacluster; it says above where and why. No cluster was set up" "a wrong password: 'sudo passwd hacluster' on that node. A node that does not answer: start it, and look at 'systemctl status pcsd' and at port 2224 there. Then run this again"
+}
+
 # With the nodes' names and addresses as arguments: pcs learns a token for each of them.
 authenticate() {
     if [ -n "${HACLUSTER_PASSWORD_FILE:-}" ]; then
-        pcs host auth -u hacluster "$@" <"$HACLUSTER_PASSWORD_FILE"
+        pcs host auth -u hacluster "$@" <"$HACLUSTER_PASSWORD_FILE" || no_login
     elif [ -t 1 ] && [ -e /dev/tty ]; then
-        pcs host auth -u hacluster "$@" </dev/tty
+        pcs host auth -u hacluster "$@" </dev/tty || no_login
     else
         fail "there is no terminal to ask for hacluster's password" "name a file with it: ... | sudo HACLUSTER_PASSWORD_FILE=/root/hacluster sh"
     fi
@@ -113,7 +117,7 @@ leave_sample_here() {
 #     pcsd destroy NODE
 #     pcsd sbd NODE          whether its cluster runs and SBD is enabled, SBD's watchdog and its timeout
 pcsd() {
-    python3 - "$@" <<'PYTHON'
+    python3 -I - "$@" <<'PYTHON'
 import json
 import sys
 import time

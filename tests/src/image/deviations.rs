@@ -24,6 +24,27 @@ pub fn deviations(site: Site) -> impl Iterator<Item = &'static Deviation> {
         .filter(move |deviation| deviation.sites.contains(&site))
 }
 
+/// The files that a new user changes, and these.
+macro_rules! with_accounts {
+    ($($path:literal),*) => {
+        &[
+            "etc/passwd",
+            "etc/passwd-",
+            "etc/shadow",
+            "etc/shadow-",
+            "etc/group",
+            "etc/group-",
+            "etc/gshadow",
+            "etc/gshadow-",
+            "etc/subuid",
+            "etc/subuid-",
+            "etc/subgid",
+            "etc/subgid-",
+            $($path),*
+        ]
+    };
+}
+
 const DEVIATIONS: &[Deviation] = &[
     Deviation {
         sites: &[Ec2],
@@ -43,22 +64,10 @@ update-ca-certificates >/dev/null
         reason: "cloud-init makes this user at the first boot of an instance, with the key that the \
                  instance was launched with and sudo without a password (cloud-init, module Users and \
                  Groups; the cloud images' cloud.cfg).",
-        paths: &[
-            "etc/passwd",
-            "etc/passwd-",
-            "etc/shadow",
-            "etc/shadow-",
-            "etc/group",
-            "etc/group-",
-            "etc/gshadow",
-            "etc/gshadow-",
-            "etc/subuid",
-            "etc/subuid-",
-            "etc/subgid",
-            "etc/subgid-",
+        paths: with_accounts![
             "etc/sudoers.d/90-cloud-init-users",
             "home/ubuntu",
-            "home/ubuntu/**",
+            "home/ubuntu/**"
         ],
         script: "
 useradd --create-home --shell /bin/bash --groups adm,sudo ubuntu
@@ -108,22 +117,7 @@ chmod 600 /etc/netplan/90-default.yaml
         sites: &[Lan],
         reason: "The installer makes this user, whose sudo asks for a password (Debian's installer, user-setup; \
                  Ubuntu's, identity). The administrator has put a key there.",
-        paths: &[
-            "etc/passwd",
-            "etc/passwd-",
-            "etc/shadow",
-            "etc/shadow-",
-            "etc/group",
-            "etc/group-",
-            "etc/gshadow",
-            "etc/gshadow-",
-            "etc/subuid",
-            "etc/subuid-",
-            "etc/subgid",
-            "etc/subgid-",
-            "home/pbx",
-            "home/pbx/**",
-        ],
+        paths: with_accounts!["home/pbx", "home/pbx/**"],
         script: "
 useradd --create-home --shell /bin/bash --groups adm,sudo pbx
 echo pbx:lab-pbx | chpasswd

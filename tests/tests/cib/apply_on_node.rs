@@ -212,7 +212,7 @@ fn stock_pcs_changes_totem_in_the_running_cluster(suite: Suite) {
         &said,
         &[
             "corosync.conf: token 9000 -> 2000\n",
-            "changed: corosync.conf, on every node\n",
+            "changed: corosync.conf, on every node\ndone\n",
         ],
     );
     assert!(bench.read("corosync.conf").contains("    token: 2000\n"));
@@ -220,6 +220,11 @@ fn stock_pcs_changes_totem_in_the_running_cluster(suite: Suite) {
         bench.read("called"),
         "pcs cluster config update totem token=2000\n"
     );
+    bench.change("live.xml", &["property set maintenance-mode=true"]);
+    bench.write("corosync.conf", &CONF.replace("token: 2000", "token: 9000"));
+    let said = ends(&apply(&bench, &[]), 0);
+    has(&said, &["the cluster is still in maintenance mode"]);
+    assert!(said.ends_with("done\n"), "{said}");
 }
 
 fn where_pcs_fails_nothing_else_is_changed_and_what_mends_it_is_said(suite: Suite) {
@@ -304,6 +309,7 @@ fn a_file_of_drbd_is_not_changed_without_a_yes(suite: Suite) {
     for (options, words) in [
         (&[][..], "not changed: "),
         (&["--dry-run"], "net timeout 60 -> 9"),
+        (&["--dry-run"], "\nnothing was changed\n"),
     ] {
         has(&ends(&apply(&bench, options), 3), &[words]);
         assert_eq!(bench.read("pbxdata.res"), slower);
@@ -353,13 +359,21 @@ fn an_adjustment_that_does_more_than_change_options_is_not_made(suite: Suite) {
     has(
         &said,
         &[
-            "the old file was written again",
+            "the old file was written again. Nothing else was changed: ",
             "do more than change options:\n    drbdsetup ",
         ],
     );
     assert_eq!(
         (bench.read("pbxdata.res"), bench.read("called")),
         (slower, String::new())
+    );
+    bench.write("corosync.conf", &CONF.replace("token: 2000", "token: 9000"));
+    let said = ends(&apply(&bench, &["--yes"]), 1);
+    has(
+        &said,
+        &[
+            "written again. corosync.conf was changed on every node before that, and stays so. The CIB was not changed: ",
+        ],
     );
 }
 

@@ -103,7 +103,8 @@ impl Pbx {
         let is_below = |it: &Path| data::is_below(it, data_path);
         let data = project.other_data(&plan, data_path, is_below).await?;
         let wrong: Vec<String> = plan
-            .other_address(*ip_address)
+            // A public address is the Elastic IP, which containers of a working cluster may have been made for.
+            .other_address(*ip_address, Ipv4Addr::is_private)
             .into_iter()
             .chain(data)
             .collect();

@@ -55,6 +55,31 @@ fn only_what_gets_another_agent_or_parameter_is_probed() {
 }
 
 #[test]
+fn a_takeover_does_not_compare_the_address_of_the_containers() {
+    let asked_pbx = |cib: &str, cluster: &Cluster| {
+        let questions = Plan::of(cluster, cib).unwrap().questions();
+        let pbx = questions.into_iter().find(|it| it.resource == "pbx");
+        pbx.unwrap()
+    };
+    let pbx = asked_pbx(&aws(), &aws_with(""));
+    let command = pbx.command.to_string();
+    assert!(
+        command.contains("data_path=") && !command.contains("ip_address="),
+        "{command}"
+    );
+    let note = pbx.of_other_nodes().unwrap();
+    assert!(note.contains("IP_ADDRESS was not compared"), "{note}");
+
+    let ours = aws_with("");
+    let elsewhere = made(&ours).replace("\"/var/lib/portsip\"", "\"/srv/pbx\"");
+    let pbx = asked_pbx(&elsewhere, &ours);
+    let command = pbx.command.to_string();
+    assert!(command.contains("ip_address="), "{command}");
+    let note = pbx.of_other_nodes().unwrap();
+    assert!(!note.contains("IP_ADDRESS"), "{note}");
+}
+
+#[test]
 fn a_group_of_ours_is_dissolved_and_what_the_user_has_set_on_it_stays() {
     let constraints = aws()
         .split("<constraints>")

@@ -47,6 +47,7 @@ echo "pcs $*" >>"$PLAY/calls"
 case "$1 $2" in
 "cluster destroy") rm -f "$PLAY/corosync.conf" ;;
 "cluster corosync") cat "$PLAY/$3.conf" ;;
+"host auth") [ ! -e "$PLAY/no-login" ] || { echo "Error: $5: Username and/or password is incorrect" >&2; exit 1; } ;;
 "cluster enable" | "cluster start")
     for word do
         # One that is off fails what is asked of all of them, and of itself.
@@ -63,9 +64,10 @@ esac
 const SYSTEMCTL: &str = "#!/bin/sh\n[ -e \"$PLAY/enabled.$3\" ]\n";
 const PYTHON: &str = r#"#!/bin/sh
 cat >/dev/null
-echo "pcsd $2 $3" >>"$PLAY/calls"
-case $2 in
-resources | sbd) cat "$PLAY/$3.$2" ;;
+[ "$1 $2" = "-I -" ] || exit 2
+echo "pcsd $3 $4" >>"$PLAY/calls"
+case $3 in
+resources | sbd) cat "$PLAY/$4.$3" ;;
 esac
 "#;
 const CIBADMIN: &str = "#!/bin/sh\ncat \"$PLAY/cib\"\n";
@@ -180,6 +182,19 @@ fn the_sample_of_the_distribution_is_left_on_all_nodes() {
             "pcs cluster start --all",
         ]
     );
+}
+
+#[test]
+fn where_pcs_cannot_log_in_it_is_said_what_to_do_and_no_cluster_is_set_up() {
+    let play = Play::new();
+    play.put("no-login", "");
+    play.refuses(&[
+        "password is incorrect",
+        "No cluster was set up",
+        "sudo passwd hacluster",
+        "systemctl status pcsd",
+        "run this again",
+    ]);
 }
 
 #[test]

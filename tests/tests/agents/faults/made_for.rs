@@ -62,6 +62,10 @@ pub(crate) fn another_address(pbx: &mut Pbx, table: &mut Table) {
         ("stop", 0, ""),
     ];
     rows(pbx, table, fault, ("ip_address", &vip), &answers);
+    made_with(pbx, "IP_ADDRESS", &site::EIP.to_string(), FORCE_RECREATE);
+    let fault = "the containers have a public address, as the Elastic IP is";
+    let answers = [("validate-all 10", 0, "")];
+    rows(pbx, table, fault, ("ip_address", &vip), &answers);
     made_with(pbx, "IP_ADDRESS", &vip, FORCE_RECREATE);
     let answers = [
         ("validate-all 10", 0, ""),
