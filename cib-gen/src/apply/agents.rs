@@ -7,7 +7,8 @@ use super::commands::{self, Invocation};
 use super::merge::{agent_of, find};
 use super::pairs::section;
 
-const PBX: &str = "ocf:portsip:pbx";
+/// The parameter of the agent `pbx` that it compares with its containers.
+const PBX_ADDRESS: &str = "ip_address";
 
 /// What an agent is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,6 @@ pub struct Question {
     pub agent: String,
     /// The command that asks it on this node.
     pub command: Invocation,
-    /// Whether the containers may have been made for another address: those of the vendor's cluster run with it.
-    pub any_address: bool,
 }
 
 /// The note where the agents are not asked.
@@ -36,16 +35,10 @@ pub fn not_asked(questions: &[Question]) -> Option<String> {
 impl Question {
     /// The note where the agent of this node has nothing against it, but the other nodes have what it looked at too.
     pub fn of_other_nodes(&self) -> Option<String> {
-        let address = match self.any_address {
-            true => {
-                "\n  their IP_ADDRESS was not compared with ip_address: they go on with what they were made for"
-            }
-            false => "",
-        };
-        (self.agent == PBX).then(|| {
+        (self.agent == "ocf:portsip:pbx").then(|| {
             format!(
                 "{}: only the containers of this node were looked at. Before this change, on every other node:\n    \
-                 sudo {}{address}",
+                 sudo {}",
                 self.resource, self.command
             )
         })
@@ -62,21 +55,23 @@ impl Plan {
         let ours = ours.filter(|it| it.name == "primitive" && it.is("provider", "portsip"));
         let changed = ours.filter_map(|it| {
             let id = it.get("id")?;
-            let mut now = (agent_of(it), parameters(it));
+            let now = (agent_of(it), parameters(it));
             let before = find(old, id).map(|old| (agent_of(old), parameters(old)));
             let name = it.get("type")?;
-            if before.as_ref() == Some(&now) {
-                return None;
-            }
-            let any_address = self.takeover.is_some() && now.0 == PBX;
-            if any_address {
-                now.1.remove("ip_address");
-            }
-            Some(Question {
-                resource: id.to_owned(),
-                command: commands::validate(name, &now.1),
-                agent: now.0,
-                any_address,
+            (before.as_ref() != Some(&now)).then(|| {
+                let (agent, mut asked) = now;
+                // Where its address does not change, the PBX works with the address that its containers have.
+                let address = asked.get(PBX_ADDRESS);
+                if before.is_some_and(|(_, old)| {
+                    old.get(PBX_ADDRESS).is_none_or(|old| Some(old) == address)
+                }) {
+                    asked.remove(PBX_ADDRESS);
+                }
+                Question {
+                    resource: id.to_owned(),
+                    command: commands::validate(name, &asked),
+                    agent,
+                }
             })
         });
         changed.collect()

@@ -88,7 +88,8 @@ impl Pbx {
         if let Some(other) = project.other_data(&plan, data_path, is_there).await? {
             return Err(DockerError::Unusable(other).into());
         }
-        let other_address = plan.other_address(self.parameters.ip_address, |_| true);
+        let other_address = plan.other_address(self.parameters.ip_address);
+        let other_address = other_address.map(|it| it.message);
         if let Some(other) = &other_address {
             tracing::warn!("{other}");
         }
