@@ -63,8 +63,8 @@ impl Plan {
         vendors.map(|(it, found)| (&it.name, &found.made_for))
     }
 
-    /// What is wrong if containers were made for another address.
-    pub(crate) fn other_address(&self, wanted: Option<Ipv4Addr>) -> Option<String> {
+    /// What differs if containers were made for another address.
+    pub(crate) fn other_address(&self, wanted: Option<Ipv4Addr>) -> Option<OtherAddress> {
         let wanted = wanted?;
         let others = self.made_for().filter_map(|(name, made)| {
             let other = made.address.filter(|it| *it != wanted)?;
@@ -73,12 +73,24 @@ impl Plan {
         let others: Vec<_> = others.collect();
         let (_, other) = others.first()?;
         let names: Vec<_> = others.iter().map(|(name, _)| name).collect();
-        Some(format!(
-            "IP_ADDRESS is {other} in the containers, and ip_address of the resource is {wanted} ({}); help: write \
-             IP_ADDRESS={wanted} into the project's .env, {AGAIN}",
-            few(&names, ", ")
-        ))
+        Some(OtherAddress {
+            may_lead_here: others.iter().all(|(_, other)| !other.is_private()),
+            message: format!(
+                "IP_ADDRESS is {other} in the containers, and ip_address of the resource is {wanted} ({}); help: write \
+                 IP_ADDRESS={wanted} into the project's .env, {AGAIN}",
+                few(&names, ", ")
+            ),
+        })
     }
+}
+
+/// The containers were made for another address than the resource has.
+#[derive(Debug)]
+pub(crate) struct OtherAddress {
+    /// Whether it is a public address. That may be the one which leads to the address of the resource, such as an
+    /// Elastic IP, and the PBX may be meant to name it.
+    pub(crate) may_lead_here: bool,
+    pub(crate) message: String,
 }
 
 /// What has to be done on every node.

@@ -7,6 +7,9 @@ use super::commands::{self, Invocation};
 use super::merge::{agent_of, find};
 use super::pairs::section;
 
+/// The parameter of the agent `pbx` that it compares with its containers.
+const PBX_ADDRESS: &str = "ip_address";
+
 /// What an agent is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -55,10 +58,20 @@ impl Plan {
             let now = (agent_of(it), parameters(it));
             let before = find(old, id).map(|old| (agent_of(old), parameters(old)));
             let name = it.get("type")?;
-            (before.as_ref() != Some(&now)).then(|| Question {
-                resource: id.to_owned(),
-                command: commands::validate(name, &now.1),
-                agent: now.0,
+            (before.as_ref() != Some(&now)).then(|| {
+                let (agent, mut asked) = now;
+                // Where its address does not change, the PBX works with the address that its containers have.
+                let address = asked.get(PBX_ADDRESS);
+                if before.is_some_and(|(_, old)| {
+                    old.get(PBX_ADDRESS).is_none_or(|old| Some(old) == address)
+                }) {
+                    asked.remove(PBX_ADDRESS);
+                }
+                Question {
+                    resource: id.to_owned(),
+                    command: commands::validate(name, &asked),
+                    agent,
+                }
             })
         });
         changed.collect()

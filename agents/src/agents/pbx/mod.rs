@@ -102,11 +102,12 @@ impl Pbx {
         let plan = project.plan(deadline.end()).await?;
         let is_below = |it: &Path| data::is_below(it, data_path);
         let data = project.other_data(&plan, data_path, is_below).await?;
-        let wrong: Vec<String> = plan
-            .other_address(*ip_address)
-            .into_iter()
-            .chain(data)
-            .collect();
+        let mut wrong = Vec::new();
+        match plan.other_address(*ip_address) {
+            Some(other) if other.may_lead_here => tracing::warn!("{}", other.message),
+            other => wrong.extend(other.map(|it| it.message)),
+        }
+        wrong.extend(data);
         match wrong.is_empty() {
             true => Ok(()),
             false => Err(DockerError::Unusable(wrong.join("; "))),

@@ -89,6 +89,7 @@ impl Pbx {
             return Err(DockerError::Unusable(other).into());
         }
         let other_address = plan.other_address(self.parameters.ip_address);
+        let other_address = other_address.map(|it| it.message);
         if let Some(other) = &other_address {
             tracing::warn!("{other}");
         }

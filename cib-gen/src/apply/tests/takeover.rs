@@ -54,6 +54,26 @@ fn only_what_gets_another_agent_or_parameter_is_probed() {
     assert!(!takeover.interrupted);
 }
 
+/// The vendor's containers may have the Elastic IP as IP_ADDRESS, and they serve.
+#[test]
+fn a_pbx_whose_address_does_not_change_is_not_asked_for_the_address_of_its_containers() {
+    let about_address = |plan: Plan| {
+        let questions = plan.questions();
+        let pbx = questions.iter().find(|it| it.resource == "pbx").unwrap();
+        assert!(pbx.command.to_string().contains("data_path="));
+        pbx.command.to_string().contains("ip_address=")
+    };
+    assert!(!about_address(changed(&aws_with(""), &aws())));
+    let ours = made(&aws_with(""));
+    let moved = ours.replace("172.31.16.130", "172.31.16.140");
+    assert!(about_address(changed(&aws_with(""), &moved)));
+    let no_pbx = Plan::of(
+        &aws_with(""),
+        &super::made(&aws_with("")).replace("id=\"pbx\"", "id=\"x\""),
+    );
+    assert!(about_address(no_pbx.unwrap()));
+}
+
 #[test]
 fn a_group_of_ours_is_dissolved_and_what_the_user_has_set_on_it_stays() {
     let constraints = aws()

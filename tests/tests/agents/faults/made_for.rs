@@ -7,6 +7,7 @@ use super::pbx::Pbx;
 use super::table::Table;
 
 const OTHER: &str = "172.31.16.131";
+const PUBLIC: &str = "52.8.113.34";
 const MOVED: &str = "/srv/pbx";
 
 /// Rows of calls with a parameter that is not as usual.
@@ -61,6 +62,11 @@ pub(crate) fn another_address(pbx: &mut Pbx, table: &mut Table) {
         ("start", 1, &meaning),
         ("stop", 0, ""),
     ];
+    rows(pbx, table, fault, ("ip_address", &vip), &answers);
+    // Such as the Elastic IP, which the guide of the vendor may ask for.
+    made_with(pbx, "IP_ADDRESS", PUBLIC, FORCE_RECREATE);
+    let fault = "the containers have a public address, which may lead to ip_address";
+    let answers = [("validate-all 10", 0, "")];
     rows(pbx, table, fault, ("ip_address", &vip), &answers);
     made_with(pbx, "IP_ADDRESS", &vip, FORCE_RECREATE);
     let answers = [
