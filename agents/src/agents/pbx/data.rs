@@ -88,9 +88,17 @@ impl Data {
 
     /// The id of a container that can write the data and is not of the PBX.
     pub(super) fn writer(&self, is_pbx: impl Fn(&str) -> bool) -> Option<String> {
-        let mut users = self.users(&processes::of_containers()).into_iter();
-        let writer = users.find(|(id, access)| *access == Access::Writes && !is_pbx(id));
+        let mut others = self.others(is_pbx).into_iter();
+        let writer = others.find(|(_, access)| *access == Access::Writes);
         writer.map(|(id, _)| id)
+    }
+
+    /// The ids of the containers that have some of the data mounted and are not of the PBX. Those of the PBX are not
+    /// looked at: they have most of the processes.
+    fn others(&self, is_pbx: impl Fn(&str) -> bool) -> BTreeMap<String, Access> {
+        let mut processes = processes::of_containers();
+        processes.retain(|id, _| !is_pbx(id));
+        self.users(&processes)
     }
 
     /// The ids of the containers that have some of the data mounted.
@@ -170,8 +178,7 @@ impl Pbx {
         project: &Project,
         is_pbx: impl Fn(&str) -> bool,
     ) -> Option<String> {
-        let mut others = data.users(&processes::of_containers());
-        others.retain(|id, _| !is_pbx(id));
+        let others = data.others(is_pbx);
         let mut names = Vec::new();
         for id in others.keys().take(SHOWN) {
             names.push(self.name_of(project, id).await);
