@@ -5,7 +5,7 @@ use super::*;
 /// What crm-fence-peer.sh places on pbx01, as cibadmin shows it.
 const BY_HANDLER: &str = "<rsc_location rsc=\"drbd_devpath-clone\" \
     id=\"drbd-fence-by-handler-pbxdata-drbd_devpath-clone\">\
-    <rule role=\"Master\" score=\"-INFINITY\" id=\"drbd-fence-by-handler-pbxdata-rule-drbd_devpath-clone\">\
+    <rule role=\"Promoted\" score=\"-INFINITY\" id=\"drbd-fence-by-handler-pbxdata-rule-drbd_devpath-clone\">\
     <expression attribute=\"#uname\" operation=\"ne\" value=\"pbx01\" \
     id=\"drbd-fence-by-handler-pbxdata-expr-drbd_devpath-clone\"/></rule></rsc_location>";
 
