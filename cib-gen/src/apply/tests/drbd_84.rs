@@ -42,6 +42,17 @@ fn the_handlers_constraint_stays_and_is_explained() {
 }
 
 #[test]
+fn a_simulation_has_every_copy_up_to_date() {
+    let cluster = stock();
+    let cib = Element::parse_as(&fenced(&cluster, BY_HANDLER), "cib").unwrap();
+    let fresh = crate::simulate::state::fresh(&cluster, Some(&cib));
+    assert_eq!(constraints(&fresh).len() + 1, constraints(&cib).len());
+    let said = drbd_fencing::until_up_to_date(&cib).unwrap();
+    assert!(said.starts_with("drbd-fence-by-handler-pbxdata-"), "{said}");
+    assert_eq!(drbd_fencing::until_up_to_date(&fresh), None);
+}
+
+#[test]
 fn the_voter_is_kept_free_and_with_drbd_9_it_is_not() {
     let bans = ["portsip-voter-storage", "portsip-voter-attributes"];
     let to_stock = changed(&stock(), &made(&lan()));
