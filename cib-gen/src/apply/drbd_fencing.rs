@@ -12,6 +12,19 @@ pub(crate) fn is_by_handler(element: &Element) -> bool {
         && (element.get("id")).is_some_and(|id| id.starts_with("drbd-fence-by-handler-"))
 }
 
+/// What a simulation says of such constraints in a CIB: it knows no old copies, and leaves them out.
+pub(crate) fn until_up_to_date(cib: &Element) -> Option<String> {
+    let all = cib.all().into_iter().filter(|one| is_by_handler(one));
+    let ids: Vec<&str> = all.filter_map(|one| one.get("id")).collect();
+    (!ids.is_empty()).then(|| {
+        format!(
+            "{}: DRBD has placed it, because a copy of the data is not up to date, and deletes it when it is. Until \
+             then nothing can move to that copy. Here every copy is up to date",
+            ids.join(", ")
+        )
+    })
+}
+
 /// What is told of such a constraint on our data.
 pub(super) fn notes(cluster: &Cluster, configuration: &Element) -> Vec<String> {
     let Some(drbd) = &cluster.drbd else {

@@ -95,7 +95,7 @@ fn fencing() -> Setting {
 }
 
 fn handlers() -> Vec<Setting> {
-    let unfence = "\"/usr/lib/drbd/crm-unfence-peer.sh\"";
+    let unfence = "\"/usr/lib/drbd/crm-unfence-peer.sh --role=Promoted\"";
     vec![
         setting("fence-peer", "\"/usr/lib/portsip-ha/drbd-fence-peer\"").because(
             "waits until the cluster has fenced the peer, and then forbids it to be promoted: a constraint \

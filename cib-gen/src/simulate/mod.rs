@@ -11,6 +11,7 @@ use std::thread;
 
 pub use report::{Case, Report};
 
+use crate::apply::drbd_fencing;
 use crate::cluster::Cluster;
 use crate::scheduler::Scheduler;
 use crate::xml::Element;
@@ -51,8 +52,10 @@ pub fn simulate<S: Scheduler>(
     })?;
     cases.extend(of_nodes.into_iter().flatten());
     let ids: Vec<&str> = tested.iter().map(|resource| resource.id.as_str()).collect();
+    let mut not_judged = not_judged(cluster, &tested);
+    not_judged.extend(merged.and_then(drbd_fencing::until_up_to_date));
     Ok(Report {
-        not_judged: not_judged(cluster, &tested),
+        not_judged,
         ..Report::new(cases, &ids)
     })
 }

@@ -145,8 +145,8 @@ fn drbd_84_reads_the_file_of_two_nodes_as_it_was_meant(suite: Suite) {
             "after-sb-2pri disconnect;",
             "disk {\nfencing resource-and-stonith;\n}",
             "fence-peer /usr/lib/portsip-ha/drbd-fence-peer;",
-            "after-resync-target /usr/lib/drbd/crm-unfence-peer.sh;",
-            "unfence-peer /usr/lib/drbd/crm-unfence-peer.sh;",
+            "after-resync-target \"/usr/lib/drbd/crm-unfence-peer.sh --role=Promoted\";",
+            "unfence-peer \"/usr/lib/drbd/crm-unfence-peer.sh --role=Promoted\";",
         ] {
             assert!(
                 text.contains(line),

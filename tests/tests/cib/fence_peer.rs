@@ -5,10 +5,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
-use cib_gen::render;
-
 use crate::bench::{Bench, Suite, in_both_suites};
-use crate::lan;
+use crate::{lan, whole_cib};
 
 in_both_suites!(
     writes_go_on_when_the_peer_was_fenced_and_its_old_copy_is_kept_from_use,
@@ -48,7 +46,7 @@ fn lost(suite: Suite, expected: &str, disks: &str) -> Bench {
         state(3, here, "member"),
     ];
     let nodes = (1..4).map(|n| format!("<node id=\"{n}\" uname=\"pbx0{n}\"/>"));
-    let cib = render::cib(&lan("drbd: 8.4\n"))
+    let cib = whole_cib(&lan("drbd: 8.4\n"))
         .replace(
             "<nodes/>",
             &format!("<nodes>{}</nodes>", nodes.collect::<String>()),
@@ -102,7 +100,7 @@ fn writes_go_on_when_the_peer_was_fenced_and_its_old_copy_is_kept_from_use(suite
     );
     bench.verify("cib.xml");
     // The peer is back. Until its copy is up to date, neither DRBD nor Pacemaker's agent deletes the constraint.
-    let by_agent = "/usr/lib/drbd/crm-unfence-peer.sh --quiet --flock-required --flock-timeout 0 \
+    let by_agent = "/usr/lib/drbd/crm-unfence-peer.sh --role=Promoted --quiet --flock-required --flock-timeout 0 \
                     --unfence-only-if-owner-match";
     disks_are(&bench, "UpToDate/Inconsistent");
     run(&bench, by_agent, 60);

