@@ -1,4 +1,5 @@
-//! A fault on the active node while clients use it, and what they, the surviving nodes and EC2 saw.
+//! A fault on the active node while clients use it, and what they, the surviving nodes and EC2,
+//! where there is one, saw.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,7 +12,7 @@ use crate::ec2::Happening;
 use crate::lab::Lab;
 use crate::netns;
 use crate::progress::Progress;
-use crate::site::{self, INSTANCES, Instance};
+use crate::site::{Host, Site};
 use crate::world::Error;
 
 /// How long clients are watched before the fault, so that there is something to lose.
@@ -33,7 +34,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn strike(self, lab: &Lab, node: &Instance) -> Result<(), Error> {
+    fn strike(self, lab: &Lab, node: &Host) -> Result<(), Error> {
         match self {
             Self::PowerCut => lab.power_off(node),
             Self::Partition => lab.partition(node),
@@ -68,21 +69,25 @@ impl Fault {
 /// # Errors
 /// When service did not come back in time, with what the cluster said last.
 pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Outcome, Error> {
-    let lost = cluster::wait_until_active(lab, &INSTANCES[0], LIMIT, |_| true)?;
-    let lost = node(&lost)?;
-    let witness = INSTANCES
-        .iter()
+    let site = lab.site();
+    let lost = cluster::wait_until_active(lab, site.hosts()[0], LIMIT, |_| true)?;
+    let lost = node(site, &lost)?;
+    let witness = site
+        .hosts()
+        .into_iter()
         .find(|other| *other != lost)
         .ok_or("a cluster of one node has no failover")?;
 
-    progress.step("clients: rows through the virtual address, OPTIONS to the Elastic IP");
-    let access = Access::through_the_vip();
+    progress.step(&format!(
+        "clients: rows through the virtual address, OPTIONS to {}",
+        public_name(site)
+    ));
+    let access = Access::through_the_vip(site);
     let writer = Writer::start(&access)?;
-    let phone = Phone::start(&netns::internet(), site::CLIENT, site::EIP)?;
+    let phone = Phone::start(&netns::internet(), site.telephone(), site.public_address())?;
     let started = SystemTime::now();
-    until("a SIP answer from the Elastic IP", SECONDS, || {
-        phone.first_after(started)
-    })?;
+    let what = format!("SIP answer from {}", public_name(site));
+    until(&what, SECONDS, || phone.first_after(started))?;
     std::thread::sleep(BEFORE);
 
     progress.step(&format!("{fault:?}: {}", lost.hostname));
@@ -93,11 +98,11 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
     progress.step("waiting for the service");
     let active = cluster::wait_until_active(lab, witness, LIMIT, |node| node != lost.hostname)?;
     let moved = SystemTime::now();
-    until("a SIP answer from the new node", LIMIT, || {
+    until("SIP answer from the new node", LIMIT, || {
         phone.first_after(moved)
     })
     .map_err(|error| with_status(lab, witness, error))?;
-    until("a committed row on the new node", LIMIT, || {
+    until("committed row on the new node", LIMIT, || {
         writer.first_after(moved)
     })
     .map_err(|error| with_status(lab, witness, error))?;
@@ -117,7 +122,10 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
             .map(|event| Moment::new(event.at, format!("EC2: {}", event.what))),
     );
     moments.extend(logged.iter().filter_map(describe));
-    moments.push(Moment::new(sip.end, "first SIP answer from the Elastic IP"));
+    moments.push(Moment::new(
+        sip.end,
+        format!("first SIP answer from {}", public_name(site)),
+    ));
     moments.push(Moment::new(
         commits.end,
         "first row committed through the virtual address",
@@ -131,6 +139,7 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
     Ok(Outcome {
         lost: lost.hostname.to_owned(),
         irregular: irregular(&logged, &expected, &active),
+        alternations: writer::alternations(&rows),
         fenced: fenced(&logged),
         acknowledged: rows.iter().filter(|row| row.at < cut).count(),
         missing,
@@ -146,8 +155,16 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
 
 const SECONDS: Duration = Duration::from_secs(30);
 
-fn node(hostname: &str) -> Result<&'static Instance, Error> {
-    site::instance(hostname).ok_or_else(|| format!("{hostname} is not a node of the lab").into())
+fn public_name(site: Site) -> &'static str {
+    match site {
+        Site::Ec2 => "the Elastic IP",
+        Site::Lan => "the public address",
+    }
+}
+
+fn node(site: Site, hostname: &str) -> Result<&'static Host, Error> {
+    site.host(hostname)
+        .ok_or_else(|| format!("{hostname} is not a node of the lab").into())
 }
 
 /// Polls until there is an answer.
@@ -164,7 +181,7 @@ fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) ->
     }
 }
 
-fn with_status(lab: &Lab, witness: &Instance, error: Error) -> Error {
+fn with_status(lab: &Lab, witness: &Host, error: Error) -> Error {
     match cluster::run(
         lab,
         witness,
@@ -178,20 +195,22 @@ fn with_status(lab: &Lab, witness: &Instance, error: Error) -> Error {
 }
 
 /// The journals of the surviving nodes since the cut, in the order of time.
-fn journals(
-    lab: &Lab,
-    lost: &Instance,
-    cut: SystemTime,
-) -> Result<Vec<(SystemTime, Logged)>, Error> {
+fn journals(lab: &Lab, lost: &Host, cut: SystemTime) -> Result<Vec<(SystemTime, Logged)>, Error> {
     let since = cut.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let mut logged = Vec::new();
-    for survivor in INSTANCES.iter().filter(|other| *other != lost) {
+    for survivor in lab
+        .site()
+        .hosts()
+        .into_iter()
+        .filter(|other| *other != lost)
+    {
         let journal = cluster::run(
             lab,
             survivor,
             "journalctl",
             &format!(
-                "journalctl --no-pager --quiet -o short-unix --since=@{since} -u pacemaker -u corosync"
+                "journalctl --no-pager --quiet -o short-unix --since=@{since} \
+                 _SYSTEMD_UNIT=pacemaker.service + _TRANSPORT=kernel"
             ),
             cluster::SECONDS,
         )?;
@@ -202,12 +221,13 @@ fn journals(
         );
     }
     logged.sort_by_key(|(at, _)| *at);
-    // Both survivors write the first two; the earliest counts.
-    let (mut lost_seen, mut fenced_seen) = (false, false);
-    logged.retain(|(_, what)| match what {
-        Logged::MembershipLost { .. } => !std::mem::replace(&mut lost_seen, true),
-        Logged::Fenced { .. } => !std::mem::replace(&mut fenced_seen, true),
-        Logged::Starting { .. } | Logged::Started { .. } => true,
+    // Each survivor may write the same; the earliest counts.
+    let mut seen = Vec::new();
+    logged.retain(|(_, what)| {
+        let repeated = !matches!(what, Logged::Starting { .. } | Logged::Started { .. })
+            && seen.contains(what);
+        seen.push(what.clone());
+        !repeated
     });
     Ok(logged)
 }
@@ -215,6 +235,7 @@ fn journals(
 fn describe((at, what): &(SystemTime, Logged)) -> Option<Moment> {
     let text = match what {
         Logged::MembershipLost { node } => format!("membership lost: {node}"),
+        Logged::FencingAsked { node } => format!("fencing asked: {node}"),
         Logged::Fenced { node } => format!("fenced: {node}"),
         Logged::Starting { .. } => return None,
         Logged::Started {
@@ -222,6 +243,15 @@ fn describe((at, what): &(SystemTime, Logged)) -> Option<Moment> {
             node,
             result,
         } => format!("start of {resource} on {node}: {result}"),
+        Logged::Promoted {
+            resource,
+            node,
+            result,
+        } => format!("promotion of {resource} on {node}: {result}"),
+        Logged::PeerLost { by } => format!("DRBD on {by} has lost its peer"),
+        Logged::PeerFenced { by, code } => {
+            format!("DRBD's handler on {by} has ended with {code}; 7: the peer is fenced")
+        }
     };
     Some(Moment::new(*at, text))
 }

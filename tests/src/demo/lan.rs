@@ -1,0 +1,108 @@
+//! The cluster on three machines of a LAN: the steps of `docs/lan.md`, in its order, as the machines' user, whose sudo
+//! asks for a password.
+
+mod comeback;
+pub mod storage;
+
+pub use comeback::{Comeback, come_back};
+pub use storage::Drbd;
+
+use std::path::Path;
+
+use super::cluster::{
+    self, HACLUSTER, MINUTES, SECONDS, VARS, on_all, run, run_as_user, wait_until_active,
+};
+use crate::lab::Lab;
+use crate::pbx;
+use crate::progress::Progress;
+use crate::site::lan::{DATA_DISK, HOSTS, VIP};
+use crate::world::Error;
+
+/// How much of the disk for the data is used, which has 2 GiB.
+const DATA_SIZE: &str = "1900M";
+
+/// The vars.yml of the vendor's guide, for the lab's site.
+pub fn vars_yml(drbd: Drbd) -> String {
+    let mut vars = String::new();
+    for (number, host) in (1..).zip(&HOSTS) {
+        vars += &format!("pbx0{number}_hostname: {}\n", host.hostname);
+        vars += &format!("pbx0{number}_private_ip: {}\n", host.private_ip);
+    }
+    vars += &format!(
+        "vip: {VIP}\n\
+         pbx_image: {}\n\
+         pbx_datapath_disk: {DATA_DISK}\n\
+         pbx_datapath_size: {DATA_SIZE}\n",
+        pbx::PBX_IMAGE
+    );
+    if drbd == Drbd::Eight {
+        vars += "drbd: 8.4\n";
+    }
+    vars
+}
+
+/// Makes the cluster, from nodes that have nothing of ours to resources that are started.
+///
+/// # Errors
+/// A step failed: which, on which node, and what it printed.
+pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Error> {
+    let nodes = lab.site().hosts();
+    let first = nodes[0];
+    let drbd = storage::version(lab, first)?;
+
+    progress.step(&format!(
+        "the package, Docker and the watchdog on the three nodes; {drbd}"
+    ));
+    let vars = vars_yml(drbd);
+    on_all(&nodes, |node| {
+        cluster::prepare(lab, node, deb, &vars)?;
+        // Docker is enabled on a stock machine; these nodes, where it takes a minute of each boot, wait for it.
+        let services = "sudo systemctl enable --now portsip-ha-softdog docker";
+        run_as_user(lab, node, services, services, MINUTES).map(drop)
+    })?;
+
+    progress.step("cib-gen --format corosync vars.yml | sudo sh");
+    run(
+        lab,
+        first,
+        "hacluster's password",
+        &format!("umask 077; echo {HACLUSTER} >/root/hacluster"),
+        SECONDS,
+    )?;
+    run_as_user(
+        lab,
+        first,
+        "making the nodes a cluster",
+        &format!(
+            "set -eo pipefail
+             cib-gen --format corosync {VARS} | sudo HACLUSTER_PASSWORD_FILE=/root/hacluster sh
+             sudo rm /root/hacluster"
+        ),
+        MINUTES,
+    )?;
+
+    progress.step("cib-gen --format drbd vars.yml, and the steps in its comments");
+    let holders = storage::make(lab, &nodes)?;
+
+    progress.step("the PBX's containers, created and not started");
+    on_all(&holders, |node| {
+        let create = format!(
+            "sudo {} {}",
+            pbx::CREATE_CONTAINERS,
+            pbx::KERNEL_NODE_SERVICES
+        );
+        run_as_user(lab, node, "docker compose create", &create, MINUTES).map(drop)
+    })?;
+
+    progress.step("cib-gen vars.yml | sudo sh");
+    run_as_user(
+        lab,
+        first,
+        "cib-gen",
+        &format!("set -o pipefail; cib-gen {VARS} | sudo sh"),
+        MINUTES,
+    )?;
+
+    progress.step("waiting for the resources");
+    wait_until_active(lab, first, MINUTES, |_| true).map(drop)
+}
