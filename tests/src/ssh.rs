@@ -106,13 +106,14 @@ pub fn as_root(site: Site, script: &str) -> String {
 }
 
 /// A script for the site's user, as a command line for that user's shell. Where sudo asks for a password, it is
-/// asked once, before the script; sudo then knows the shell for a while, as it knows a terminal.
+/// asked once, before the script; sudo then knows the shell for a while, as it knows a terminal. A shell becomes its
+/// last command, so the last one is not the script's.
 fn as_user(site: Site, script: &str) -> String {
     let script = script.replace('\'', r"'\''");
     match site.sudo_password() {
         None => format!("bash -c '{script}'"),
         Some(_) => {
-            format!("bash -c 'sudo -S -p \"\" -v || exit\nexec </dev/null\n{script}'")
+            format!("bash -c 'sudo -S -p \"\" -v || exit\nexec </dev/null\n{script}\nexit'")
         }
     }
 }

@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::gap::Gap;
+use super::journals::{describe, journals};
 use super::outcome::Outcome;
 use super::sip::Phone;
-use super::timeline::{self, Logged, Moment};
+use super::timeline::{Logged, Moment};
 use super::writer::{self, Writer};
 use super::{Access, cluster};
 use crate::ec2::Happening;
@@ -27,6 +29,8 @@ pub enum Fault {
     PowerCut,
     /// No packet passes between it and the other nodes; EC2 and the clients still reach it.
     Partition,
+    /// Its kernel stands still for so long and goes on then, as under a hypervisor that hangs.
+    Hang(Duration),
     /// An operator puts it into standby.
     Standby,
     /// An operator, or an upgrade, reboots it.
@@ -34,10 +38,21 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn strike(self, lab: &Lab, node: &Host) -> Result<(), Error> {
+    fn strike(self, lab: &Lab, node: &'static Host) -> Result<(), Error> {
         match self {
             Self::PowerCut => lab.power_off(node),
             Self::Partition => lab.partition(node),
+            Self::Hang(time) => {
+                lab.freeze(node)?;
+                let lab = lab.clone();
+                std::thread::spawn(move || {
+                    std::thread::sleep(time);
+                    if let Err(error) = lab.thaw(node) {
+                        tracing::error!("{} does not go on: {error}", node.hostname);
+                    }
+                });
+                Ok(())
+            }
             Self::Standby => cluster::run(
                 lab,
                 node,
@@ -58,6 +73,7 @@ impl Fault {
         match self {
             Self::PowerCut => format!("power of {node} is off"),
             Self::Partition => format!("{node} is cut off from the other nodes"),
+            Self::Hang(time) => format!("{node} stands still, for {} s", time.as_secs()),
             Self::Standby => format!("{node} is in standby"),
             Self::Reboot => format!("{node} is told to reboot"),
         }
@@ -194,68 +210,6 @@ fn with_status(lab: &Lab, witness: &Host, error: Error) -> Error {
     }
 }
 
-/// The journals of the surviving nodes since the cut, in the order of time.
-fn journals(lab: &Lab, lost: &Host, cut: SystemTime) -> Result<Vec<(SystemTime, Logged)>, Error> {
-    let since = cut.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let mut logged = Vec::new();
-    for survivor in lab
-        .site()
-        .hosts()
-        .into_iter()
-        .filter(|other| *other != lost)
-    {
-        let journal = cluster::run(
-            lab,
-            survivor,
-            "journalctl",
-            &format!(
-                "journalctl --no-pager --quiet -o short-unix --since=@{since} \
-                 _SYSTEMD_UNIT=pacemaker.service + _TRANSPORT=kernel"
-            ),
-            cluster::SECONDS,
-        )?;
-        logged.extend(
-            timeline::read_journal(&journal)
-                .into_iter()
-                .filter(|(at, _)| *at >= cut),
-        );
-    }
-    logged.sort_by_key(|(at, _)| *at);
-    // Each survivor may write the same; the earliest counts.
-    let mut seen = Vec::new();
-    logged.retain(|(_, what)| {
-        let repeated = !matches!(what, Logged::Starting { .. } | Logged::Started { .. })
-            && seen.contains(what);
-        seen.push(what.clone());
-        !repeated
-    });
-    Ok(logged)
-}
-
-fn describe((at, what): &(SystemTime, Logged)) -> Option<Moment> {
-    let text = match what {
-        Logged::MembershipLost { node } => format!("membership lost: {node}"),
-        Logged::FencingAsked { node } => format!("fencing asked: {node}"),
-        Logged::Fenced { node } => format!("fenced: {node}"),
-        Logged::Starting { .. } => return None,
-        Logged::Started {
-            resource,
-            node,
-            result,
-        } => format!("start of {resource} on {node}: {result}"),
-        Logged::Promoted {
-            resource,
-            node,
-            result,
-        } => format!("promotion of {resource} on {node}: {result}"),
-        Logged::PeerLost { by } => format!("DRBD on {by} has lost its peer"),
-        Logged::PeerFenced { by, code } => {
-            format!("DRBD's handler on {by} has ended with {code}; 7: the peer is fenced")
-        }
-    };
-    Some(Moment::new(*at, text))
-}
-
 /// EC2's own changes, and the one call that fences; not every describe.
 fn is_of_interest(what: &Happening) -> bool {
     match what {
@@ -310,32 +264,5 @@ fn starting(logged: &[(SystemTime, Logged)], expected: &[&str]) -> Duration {
     match (first, last) {
         (Some(first), Some(last)) => last.duration_since(first).unwrap_or_default(),
         _ => Duration::ZERO,
-    }
-}
-
-/// A time without service.
-struct Gap {
-    start: SystemTime,
-    end: SystemTime,
-}
-
-impl Gap {
-    /// The longest time between two of `seen` that ends after `fault`.
-    fn longest(seen: &[SystemTime], fault: SystemTime) -> Self {
-        seen.windows(2)
-            .filter(|pair| pair[1] > fault)
-            .map(|pair| Self {
-                start: pair[0],
-                end: pair[1],
-            })
-            .max_by_key(Self::length)
-            .unwrap_or(Self {
-                start: fault,
-                end: fault,
-            })
-    }
-
-    fn length(&self) -> Duration {
-        self.end.duration_since(self.start).unwrap_or_default()
     }
 }

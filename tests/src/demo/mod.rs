@@ -5,6 +5,8 @@ pub mod addresses;
 pub mod aws;
 pub mod cluster;
 pub mod failover;
+pub mod gap;
+pub mod journals;
 pub mod lan;
 pub mod outcome;
 pub mod sip;

@@ -26,11 +26,12 @@ pub struct Comeback {
     pub missing: Vec<i64>,
     /// What happened when.
     pub timeline: Vec<Moment>,
-    /// When the node got its power back.
+    /// When the node got back what it had lost.
     pub began: SystemTime,
 }
 
-/// Gives a node its power back and waits until its copy is like the active one's; rows are written meanwhile.
+/// Ends what was done to a node, gives it its power back if it has none, and waits until its copy is like the active
+/// one's; rows are written meanwhile.
 ///
 /// # Errors
 /// The node does not come back, or its copy does not catch up.
@@ -102,7 +103,7 @@ impl Comeback {
             .map(|fault| format!("  FAILED: {fault}\n"))
             .collect();
         format!(
-            "The node comes back (seconds since its power is on)\n{}\n\
+            "The node comes back (seconds since it has what it needs)\n{}\n\
              Verdict: {}\n\
              \x20 rows acknowledged meanwhile        {}\n\
              \x20 acknowledged rows now missing      {}\n\

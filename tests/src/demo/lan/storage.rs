@@ -62,7 +62,7 @@ pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Ho
         run_as_user(lab, node, "DRBD's file", &write, MINUTES).map(drop)
     })?;
     let first = nodes[0];
-    let file = run(lab, first, FILE, &format!("cat {FILE}"), SECONDS)?;
+    let file = file(lab, first)?;
     let holders = holders(lab.site(), &file);
     let [everywhere, once, afterwards] =
         <[String; 3]>::try_from(commands(&file)).map_err(|found| {
@@ -91,6 +91,18 @@ pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Ho
         run(lab, node, &down, &down, MINUTES).map(drop)
     })?;
     Ok(holders)
+}
+
+/// The nodes that have a copy, by DRBD's file on a node.
+///
+/// # Errors
+/// The node does not answer, or has no such file.
+pub fn copies(lab: &Lab, node: &Host) -> Result<Vec<&'static Host>, Error> {
+    file(lab, node).map(|file| holders(lab.site(), &file))
+}
+
+fn file(lab: &Lab, node: &Host) -> Result<String, Error> {
+    run(lab, node, FILE, &format!("cat {FILE}"), SECONDS)
 }
 
 /// The commands in the file's comments, in groups: each belongs to the sentence above it.
