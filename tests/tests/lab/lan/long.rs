@@ -1,6 +1,8 @@
 //! What can happen to the three machines beside a power cut. Of each: no acknowledged record is lost, no two nodes
 //! write, and the virtual address is on one node.
 
+mod disks;
+
 use std::time::{Duration, SystemTime};
 
 use lab::demo::Fault;
