@@ -9,6 +9,7 @@ use cib_gen::apply::node_files::{self, DrbdFile};
 use cib_gen::apply::{commands, watchdog};
 use cib_gen::cluster::{Cluster, Drbd, Setting};
 use cib_gen::render;
+use cib_gen::vars::DrbdVersion;
 use cib_gen::xml::Element;
 
 use crate::tools::{self, Tools};
@@ -122,7 +123,10 @@ fn look_at_drbd<'a>(
     found: &mut OnNode<'a>,
 ) -> Result<(), Failure> {
     let path = format!("/etc/drbd.d/{}.res", drbd.name);
-    if read_if_there(&path)?.is_none() {
+    let here = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // To a node that is none of the resource's, drbdadm says nothing of it.
+    let is_voter = cluster.is_voter(here.trim());
+    if is_voter || read_if_there(&path)?.is_none() {
         return Ok(());
     }
     let content = render::drbd(drbd, &cluster.warnings);
@@ -138,9 +142,12 @@ fn look_at_drbd<'a>(
         }
     };
     // Without the module, drbdsetup would load it.
-    let status = match Path::new("/sys/module/drbd").exists() {
-        true => tools::run(&commands::drbd_status())?,
-        false => "[]".to_owned(),
+    let status = match drbd.version {
+        DrbdVersion::EightFour => read_if_there("/proc/drbd")?.unwrap_or_default(),
+        DrbdVersion::Nine if Path::new("/sys/module/drbd").exists() => {
+            tools::run(&commands::drbd_status())?
+        }
+        DrbdVersion::Nine => "[]".to_owned(),
     };
     let is_healthy = node_files::is_healthy(drbd, &status);
     let (runs, when) = match is_healthy.map_err(|error| not_understood("drbdsetup", &error))? {
@@ -152,9 +159,9 @@ fn look_at_drbd<'a>(
         Some(false) => {
             found.notes.push(format!(
                 "{path} is left for later, because not every copy is connected and up to date:\n    {}\n  help: when \
-                 `sudo drbdadm status {}` shows every peer Connected and UpToDate, run apply again",
+                 `{}` shows every peer Connected and UpToDate, run apply again",
                 changes.join("\n    "),
-                drbd.name
+                drbd.status_command()
             ));
             return Ok(());
         }

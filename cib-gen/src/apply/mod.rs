@@ -5,6 +5,7 @@ pub mod agents;
 mod changes;
 pub mod commands;
 mod constraints;
+pub(crate) mod drbd_fencing;
 mod effects;
 pub mod guard;
 mod merge;

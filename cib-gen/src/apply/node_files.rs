@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Drbd, Setting};
+use crate::vars::DrbdVersion;
 
 /// What differs in corosync.conf, and in what Corosync runs with.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -144,7 +145,8 @@ pub enum DrbdFile {
 
 /// The options of a connection that each node decides for itself. When two nodes connect, DRBD compares most
 /// others, and ends the connection if they differ (receive_protocol and receive_SyncParam in drbd_receiver.c).
-const LOCAL: [&str; 5] = [
+const LOCAL: [&str; 6] = [
+    "disk fencing",
     "net connect-int",
     "net ko-count",
     "net ping-int",
@@ -182,7 +184,10 @@ pub fn drbd(model: &Drbd, path: &str, has: &str, wants: &str) -> DrbdFile {
             _ => {
                 let [old, new] = values.map(|value| value.map_or("DRBD's default", String::as_str));
                 changes.push(format!("{option} {old} -> {new}"));
-                if !option.starts_with("options ") && !LOCAL.contains(&option.as_str()) {
+                let of_node = ["options ", "handlers "];
+                if !of_node.iter().any(|section| option.starts_with(section))
+                    && !LOCAL.contains(&option.as_str())
+                {
                     shared.push(option.as_str());
                 }
             }
@@ -206,7 +211,7 @@ fn by_hand(
     shared: &[&str],
     foreign: &[&str],
 ) -> String {
-    let name = model.name;
+    let (name, status) = (model.name, model.status_command());
     let mut why = String::new();
     if !shared.is_empty() {
         why += "\n  these have to be equal on all nodes, or DRBD ends the connection between two of them: ";
@@ -220,12 +225,11 @@ fn by_hand(
     }
     let nodes: Vec<&str> = model.peers.iter().map(|peer| peer.name.as_str()).collect();
     format!(
-        "{path} is left as it is. What differs from vars.yml:\n    {}{why}\n  help: on {}, while `sudo drbdadm \
-         status {name}` shows every peer Connected and UpToDate:\n    \
+        "{path} is left as it is. What differs from vars.yml:\n    {}{why}\n  help: on {}, while `{status}` shows every peer Connected and UpToDate:\n    \
          1. on every node: {write}\n    \
          2. on every node, to see what the next step runs: sudo drbdadm --dry-run adjust {name}\n    \
          3. on one node right after the other: sudo drbdadm adjust {name}\n    \
-         4. only where `sudo drbdadm status {name}` shows StandAlone: sudo drbdadm connect {name}",
+         4. only where `{status}` shows StandAlone: sudo drbdadm connect {name}",
         changes.join("\n    "),
         nodes.join(", ")
     )
@@ -306,12 +310,15 @@ fn statements(dump: &str) -> Vec<Statement> {
     statements
 }
 
-/// Whether every copy of a resource is connected and up to date, as `drbdsetup status --json` prints it. None, if
-/// the resource is down on this node.
+/// Whether every copy of a resource is connected and up to date, as `drbdsetup status --json` prints it, or the
+/// file /proc/drbd of DRBD 8.4. None, if the resource is down on this node.
 ///
 /// # Errors
 /// It is no JSON.
 pub fn is_healthy(model: &Drbd, status: &str) -> Result<Option<bool>, serde_json::Error> {
+    if model.version == DrbdVersion::EightFour {
+        return Ok(is_healthy_84(model, status));
+    }
     let resources: Vec<Value> = serde_json::from_str(status)?;
     let resource = resources
         .iter()
@@ -336,6 +343,15 @@ pub fn is_healthy(model: &Drbd, status: &str) -> Result<Option<bool>, serde_json
     Ok(resource.map(|_| all && good))
 }
 
+/// ` 1: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----`, a line for each device.
+fn is_healthy_84(model: &Drbd, proc_drbd: &str) -> Option<bool> {
+    let minor = format!("{}: ", model.minor);
+    let mut lines = proc_drbd.lines().map(str::trim_start);
+    let state = lines.find_map(|line| line.strip_prefix(&minor))?;
+    let has = |word| state.split(' ').any(|has| has == word);
+    (!has("cs:Unconfigured")).then(|| has("cs:Connected") && has("ds:UpToDate/UpToDate"))
+}
+
 /// The commands of `drbdadm --dry-run adjust` that do more than change options: the first words of each. The rest
 /// of one may be a secret.
 pub fn more_than_options(commands: &str) -> Vec<String> {
@@ -345,8 +361,12 @@ pub fn more_than_options(commands: &str) -> Vec<String> {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    let options = ["drbdsetup resource-options ", "drbdsetup net-options "];
-    let is_more =
-        |line: &String| !line.is_empty() && !options.iter().any(|only| line.starts_with(only));
+    let options = ["resource-options ", "net-options ", "disk-options "];
+    let of_options = |line: &str| {
+        let command = line.strip_prefix("drbdsetup ");
+        let command = command.or_else(|| line.strip_prefix("drbdsetup-84 "));
+        command.is_some_and(|command| options.iter().any(|only| command.starts_with(only)))
+    };
+    let is_more = |line: &String| !line.is_empty() && !of_options(line);
     commands.lines().map(words).filter(is_more).collect()
 }

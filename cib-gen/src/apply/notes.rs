@@ -1,9 +1,11 @@
 //! The notes below a plan: what is kept though vars.yml does not ask for it, and what only a person can do.
 
+use super::drbd_fencing;
 use super::merge::find;
 use super::pairs::{boolean, pairs, property, section};
 use super::watchdog;
 use crate::cluster::{Agent, Cluster, Primitive};
+use crate::vars::DrbdVersion;
 use crate::xml::Element;
 
 /// Before the commands that delete what is set and not asked for.
@@ -25,6 +27,7 @@ const DRBD_FILE: &str = "what DRBD does without quorum depends on fencing, and e
 /// The notes on a change of the configuration.
 pub(super) fn notes(cluster: &Cluster, old: &Element, new: &Element) -> Vec<String> {
     let mut notes: Vec<String> = drbd_file(cluster, old).into_iter().collect();
+    notes.extend(drbd_fencing::notes(cluster, new));
     match (watchdog::wanted(cluster), watchdog::timeout(new)) {
         (None, _) if watchdog::guards(new) => notes.push(SBD_STAYS.to_owned()),
         (Some(wanted), Some(value))
@@ -62,7 +65,7 @@ fn kept(model: &Primitive, there: &Element) -> Vec<String> {
 /// Whether fencing is turned on or off, which DRBD's own file has to follow.
 fn drbd_file(cluster: &Cluster, old: &Element) -> Option<String> {
     const NAME: &str = "stonith-enabled";
-    cluster.drbd.as_ref()?;
+    (cluster.drbd.as_ref()).filter(|drbd| drbd.version == DrbdVersion::Nine)?;
     let wanted = cluster.properties.iter().find(|p| p.name == NAME)?;
     let is_other = boolean(property(old, NAME)?)? != boolean(&wanted.value)?;
     is_other.then(|| DRBD_FILE.to_owned())

@@ -27,10 +27,13 @@ pub(super) fn is_our_device(element: &Element) -> bool {
 
 /// Deletes our constraints that vars.yml no longer asks for.
 pub(super) fn constraints(cluster: &Cluster, constraints: &mut Element) {
-    let is_wanted = |id: &str| cluster.constraints.iter().any(|wanted| wanted.id == id);
+    let constraints_of = cluster.constraints.iter().map(|wanted| wanted.id);
+    let wanted: Vec<&str> = constraints_of
+        .chain(cluster.bans.iter().map(|ban| ban.id))
+        .collect();
     (constraints.children).retain(|there| {
         let id = there.get("id").unwrap_or_default();
-        !owned::CONSTRAINTS.contains(&id) || is_wanted(id)
+        !owned::CONSTRAINTS.contains(&id) || wanted.contains(&id)
     });
 }
 

@@ -59,6 +59,7 @@ pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
         resource_defaults: resource_defaults(),
         resources: resources.into_iter().map(Resource::Primitive).collect(),
         constraints: constraints(),
+        bans: Vec::new(),
     }
 }
 

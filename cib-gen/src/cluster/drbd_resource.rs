@@ -1,24 +1,41 @@
-//! The DRBD resource of a LAN site. Options and their meaning: drbd.conf-9.0(5).
+//! The DRBD resource of a LAN site. Options and their meaning: drbd.conf-9.0(5), drbd.conf-8.4(5).
 
 use super::builders::{members, setting};
 use super::{Drbd, DrbdSection, Setting};
 use crate::site::{LanFencing, LanSite, Site};
+use crate::vars::DrbdVersion;
 
 /// The vendor's name of the resource.
 pub(super) const DATA: &str = "pbxdata";
 /// The device that it becomes.
 pub(super) const DEVICE: &str = "/dev/drbd1";
 
+/// How many of the nodes have a copy of the data: the first ones.
+pub(super) fn copies(site: &Site, place: &LanSite) -> usize {
+    match place.drbd {
+        DrbdVersion::Nine => site.nodes.len(),
+        DrbdVersion::EightFour => 2,
+    }
+}
+
 pub(super) fn resource(site: &Site, place: &LanSite) -> Drbd {
     let fenced = place.fencing != LanFencing::None;
+    let mut peers = members(site);
+    peers.truncate(copies(site, place));
     let section = |name, options| DrbdSection { name, options };
-    let sections = |fenced| {
-        vec![
+    let sections = |fenced| match place.drbd {
+        DrbdVersion::Nine => vec![
             section("options", quorum(fenced)),
-            section("net", net(fenced)),
-        ]
+            section("net", net(fenced, place.drbd)),
+        ],
+        DrbdVersion::EightFour => vec![
+            section("disk", vec![fencing()]),
+            section("handlers", handlers()),
+            section("net", net(fenced, place.drbd)),
+        ],
     };
     Drbd {
+        version: place.drbd,
         name: DATA,
         device: DEVICE,
         minor: 1,
@@ -27,7 +44,7 @@ pub(super) fn resource(site: &Site, place: &LanSite) -> Drbd {
         logical_volume: "pbxlv",
         size: place.size.to_string(),
         port: 7789,
-        peers: members(site),
+        peers,
         sections: sections(fenced),
         otherwise: sections(!fenced),
     }
@@ -68,7 +85,29 @@ fn quorum(fenced: bool) -> Vec<Setting> {
     options
 }
 
-fn net(fenced: bool) -> Vec<Setting> {
+/// What a node does that loses its peer: DRBD 8.4 has no quorum, the cluster has.
+fn fencing() -> Setting {
+    setting("fencing", "resource-and-stonith").because(
+        "a node that writes and has lost its peer freezes its writes and calls fence-peer. They go on when \
+         the cluster has fenced the peer; on a node that is cut off they stay frozen until it is reset. So no \
+         write is confirmed that the other node's takeover would lose",
+    )
+}
+
+fn handlers() -> Vec<Setting> {
+    let unfence = "\"/usr/lib/drbd/crm-unfence-peer.sh\"";
+    vec![
+        setting("fence-peer", "\"/usr/lib/portsip-ha/drbd-fence-peer\"").because(
+            "waits until the cluster has fenced the peer, and then forbids it to be promoted: a constraint \
+             drbd-fence-by-handler-... keeps its old copy from use",
+        ),
+        setting("after-resync-target", unfence)
+            .because("deletes the constraint when the copy is up to date again"),
+        setting("unfence-peer", unfence).because("the same, asked for by Pacemaker's agent"),
+    ]
+}
+
+fn net(fenced: bool, version: DrbdVersion) -> Vec<Setting> {
     let mut options = vec![
         setting("protocol", "C")
             .because("a write is done when every connected peer has it on its disk"),
@@ -91,9 +130,13 @@ fn net(fenced: bool) -> Vec<Setting> {
                 "seconds between attempts to connect: how long a pause outlasts an outage of \
                  the network",
             ),
+        ]);
+    }
+    if fenced && version == DrbdVersion::Nine {
+        options.push(
             setting("rr-conflict", "retry-connect")
                 .because("a node whose writes waited connects again when it is no longer primary"),
-        ]);
+        );
     }
     options.extend([
         setting("after-sb-0pri", "discard-zero-changes")

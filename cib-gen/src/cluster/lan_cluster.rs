@@ -4,12 +4,12 @@
 use super::builders::*;
 use super::drbd_resource::{self, DATA};
 use super::{
-    Action, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Promotable, Resource, Role,
-    Setting, Watchdog,
+    Action, Ban, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Promotable, Resource,
+    Role, Setting, Watchdog,
 };
 use crate::ids::{FenceAgent, FencingOptions};
 use crate::site::{LanFencing, LanSite, Site};
-use crate::vars::FencingAction;
+use crate::vars::{DrbdVersion, FencingAction};
 
 const CLONE: &str = "drbd_devpath-clone";
 /// Seconds after which a node that feeds its watchdog no more is reset: SBD's own default.
@@ -25,7 +25,7 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
     primitives.extend(devices(site, &place.fencing));
     let mut resources = vec![
         Resource::Primitive(attributes()),
-        Resource::Promotable(data(site)),
+        Resource::Promotable(data(site, place)),
     ];
     resources.extend(primitives.into_iter().map(Resource::Primitive));
     let is_unfenced = place.fencing == LanFencing::None;
@@ -51,6 +51,7 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
         resource_defaults: resource_defaults(),
         resources,
         constraints: constraints(),
+        bans: bans(site, place),
     }
 }
 
@@ -76,13 +77,23 @@ fn attributes() -> Primitive {
     Primitive { meta, ..attributes }
 }
 
-fn data(site: &Site) -> Promotable {
+fn data(site: &Site, place: &LanSite) -> Promotable {
+    let mut parameters = vec![setting("drbd_resource", DATA)];
+    if place.drbd == DrbdVersion::EightFour {
+        parameters.push(setting("unfence_if_all_uptodate", true).because(
+            "a constraint of DRBD's fence-peer handler goes when both copies are up to date, even where the \
+             resync that should have deleted it was interrupted",
+        ));
+    }
+    let why = match place.drbd {
+        DrbdVersion::Nine => DATA_9,
+        DrbdVersion::EightFour => DATA_84,
+    };
     let primitive = primitive(
         "drbd_devpath",
         ocf("linbit", "drbd"),
-        "the data, replicated to every node and writable on the one where it is promoted. The time limits \
-         are those that the agent asks for",
-        vec![setting("drbd_resource", DATA)],
+        why,
+        parameters,
         vec![
             operation(Action::Start, 240),
             operation(Action::Stop, 100),
@@ -94,7 +105,7 @@ fn data(site: &Site) -> Promotable {
         ],
     );
     let meta = vec![
-        setting("clone-max", site.nodes.len()),
+        setting("clone-max", drbd_resource::copies(site, place)),
         setting("clone-node-max", 1),
         setting("notify", true).because("DRBD's agent counts on being told what its peers do"),
         setting("promotable", true),
@@ -107,6 +118,11 @@ fn data(site: &Site) -> Promotable {
         meta,
     }
 }
+
+const DATA_9: &str = "the data, replicated to every node and writable on the one where it is promoted. The time \
+    limits are those that the agent asks for";
+const DATA_84: &str = "the data, on two nodes and writable on the one where it is promoted. The time limits are \
+    those that the agent asks for";
 
 fn address(site: &LanSite) -> Primitive {
     let mut parameters = vec![setting("ip", site.vip)];
@@ -251,4 +267,32 @@ fn constraints() -> Vec<Constraint> {
             [set(&["vip", "src_pkt_ip", "pbx"])],
         ),
     ]
+}
+
+/// What keeps a voter free of everything but fencing devices: what is together with the promoted data cannot
+/// run there either.
+fn bans(site: &Site, place: &LanSite) -> Vec<Ban> {
+    let voters = site.nodes.iter().skip(drbd_resource::copies(site, place));
+    let of_voter = voters.flat_map(|voter| {
+        let ban = |id, resource, why| Ban {
+            id,
+            resource,
+            node: voter.name.to_string(),
+            why,
+        };
+        [
+            ban(
+                "portsip-voter-storage",
+                CLONE,
+                "this node has no disk for the data and no DRBD: it votes, and runs nothing. What needs \
+                 the promoted data cannot run there either",
+            ),
+            ban(
+                "portsip-voter-attributes",
+                "drbd_attr",
+                "there is no data to tell of on that node",
+            ),
+        ]
+    });
+    of_voter.collect()
 }

@@ -12,6 +12,7 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 use crate::site::{Place, Site};
+use crate::vars::DrbdVersion;
 pub(crate) use builders::setting;
 
 /// Where nothing says in which region the site is.
@@ -33,6 +34,9 @@ pub struct Cluster {
     /// Resources, in the order in which `pcs status` lists them.
     pub resources: Vec<Resource>,
     pub constraints: Vec<Constraint>,
+    /// Resources that may not run on a node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bans: Vec<Ban>,
 }
 
 /// What has to be known before Pacemaker runs.
@@ -60,9 +64,10 @@ pub struct Watchdog {
     pub timeout: u32,
 }
 
-/// The DRBD resource: the same on every node.
+/// The DRBD resource: the same on every node that has a copy of the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drbd {
+    pub version: DrbdVersion,
     pub name: &'static str,
     /// The device that DRBD makes.
     pub device: &'static str,
@@ -75,6 +80,7 @@ pub struct Drbd {
     pub size: String,
     /// The TCP port that the peers talk on.
     pub port: u16,
+    /// The nodes that have a copy of the data.
     pub peers: Vec<Member>,
     pub sections: Vec<DrbdSection>,
     /// The options that it has with another way of fencing.
@@ -102,7 +108,7 @@ pub struct Setting {
 pub enum Resource {
     /// On one node.
     Primitive(Primitive),
-    /// On every node, and promoted on one.
+    /// On every node that has the data, and promoted on one.
     Promotable(Promotable),
 }
 
@@ -201,6 +207,15 @@ pub struct ResourceSet {
     pub promoted: bool,
 }
 
+/// A resource that runs nowhere but where its agent could: on another node it is not even looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ban {
+    pub id: &'static str,
+    pub resource: &'static str,
+    pub node: String,
+    pub why: &'static str,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ConstraintKind {
@@ -226,9 +241,24 @@ impl Cluster {
         }
     }
 
+    /// Whether a node has no copy of the data and only votes: nothing but a fencing device runs there.
+    pub fn is_voter(&self, node: &str) -> bool {
+        self.bans.iter().any(|ban| ban.node == node)
+    }
+
     /// Every primitive, those in clones too, in the order of the resources.
     pub fn primitives(&self) -> impl Iterator<Item = &Primitive> {
         self.resources.iter().map(Resource::primitive)
+    }
+}
+
+impl Drbd {
+    /// The command that shows whether the copies are connected and up to date.
+    pub fn status_command(&self) -> String {
+        match self.version {
+            DrbdVersion::Nine => format!("sudo drbdadm status {}", self.name),
+            DrbdVersion::EightFour => "cat /proc/drbd".to_owned(),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) const CONSTRAINTS: &[&str] = &[
     "portsip-source",
     "portsip-storage",
     "portsip-attributes",
+    "portsip-voter-storage",
+    "portsip-voter-attributes",
 ];
 
 impl Primitive {

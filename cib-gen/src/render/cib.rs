@@ -5,7 +5,7 @@ use super::{
     DEFAULTS, WATCHDOG_TIMEOUT, action, check_level, constraint_option, heading, is_colocation,
     operation_id, operation_options, promoted_option,
 };
-use crate::cluster::{Agent, Cluster, Constraint, Operation, Primitive, Resource, Setting};
+use crate::cluster::{Agent, Ban, Cluster, Constraint, Operation, Primitive, Resource, Setting};
 use crate::xml::Element;
 
 /// Known to every Pacemaker since 2.1.0, and to 3.0. Nothing here is newer than 3.0.
@@ -51,7 +51,9 @@ pub(crate) fn cib_element(cluster: &Cluster) -> Element {
         // The cluster writes down its nodes itself.
         section("nodes"),
         section("resources").with(cluster.resources.iter().map(resource)),
-        section("constraints").with(cluster.constraints.iter().map(constraint)),
+        section("constraints")
+            .with(cluster.bans.iter().map(ban))
+            .with(cluster.constraints.iter().map(constraint)),
         section("rsc_defaults").with([nvset(
             "meta_attributes",
             DEFAULTS,
@@ -154,4 +156,15 @@ fn constraint(constraint: &Constraint) -> Element {
         element.with(resources.map(|id| Element::new("resource_ref", &[("id", id)])))
     });
     Element::new(name, &[("id", constraint.id), (option, &value)]).with(sets)
+}
+
+fn ban(ban: &Ban) -> Element {
+    let attributes = [
+        ("id", ban.id),
+        ("rsc", ban.resource),
+        ("node", &ban.node),
+        ("score", "-INFINITY"),
+        ("resource-discovery", "never"),
+    ];
+    Element::new("rsc_location", &attributes)
 }

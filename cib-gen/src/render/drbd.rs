@@ -1,9 +1,10 @@
-//! The DRBD resource file (drbd.conf-9.0(5)), and how the storage below it is made once.
+//! The DRBD resource file (drbd.conf-9.0(5), drbd.conf-8.4(5)), and how the storage below it is made once.
 
 use std::fmt::Write;
 
 use super::shell::{comment, opening};
 use crate::cluster::Drbd;
+use crate::vars::DrbdVersion;
 
 /// The file, with what every rendering must tell its reader.
 pub fn drbd(drbd: &Drbd, warnings: &[String]) -> String {
@@ -34,19 +35,29 @@ pub fn drbd(drbd: &Drbd, warnings: &[String]) -> String {
     }
     file.push('\n');
     for (id, peer) in drbd.peers.iter().enumerate() {
+        let id = match drbd.version {
+            DrbdVersion::Nine => format!("        node-id {id};\n"),
+            DrbdVersion::EightFour => String::new(),
+        };
         let _ = writeln!(
             file,
-            "    on {} {{\n        node-id {id};\n        address {}:{port};\n    }}",
+            "    on {} {{\n{id}        address {}:{port};\n    }}",
             peer.name, peer.address
         );
     }
+    if drbd.version == DrbdVersion::Nine {
+        let _ = writeln!(
+            file,
+            "\n    connection-mesh {{\n        hosts {};\n    }}",
+            names(drbd, " ")
+        );
+    }
+    file + "}\n"
+}
+
+fn names(drbd: &Drbd, between: &str) -> String {
     let names: Vec<&str> = drbd.peers.iter().map(|peer| peer.name.as_str()).collect();
-    let _ = writeln!(
-        file,
-        "\n    connection-mesh {{\n        hosts {};\n    }}\n}}",
-        names.join(" ")
-    );
-    file
+    names.join(between)
 }
 
 fn indented(comments: &str) -> String {
@@ -68,20 +79,37 @@ fn once(drbd: &Drbd) -> String {
         size,
         ..
     } = drbd;
+    let (module, nodes, only_these, create, connected) = match drbd.version {
+        DrbdVersion::Nine => (
+            "DRBD 9.1.7 or later on every node, and the",
+            "every node".to_owned(),
+            "",
+            "drbdadm create-md --max-peers=8",
+            "`drbdadm status` shows all peers connected",
+        ),
+        DrbdVersion::EightFour => (
+            "DRBD 8.4 there (`modinfo -F version drbd`), and the",
+            names(drbd, " and "),
+            "# It belongs on no other node: the others vote, and have no copy of the data.\n#\n",
+            "drbdadm create-md",
+            "/proc/drbd shows cs:Connected",
+        ),
+    };
     format!(
         "#\n\
-         # The same file on every node: /etc/drbd.d/{name}.res. It needs DRBD 9.1.7 or later on every node, and the\n\
+         # The same file on {nodes}: /etc/drbd.d/{name}.res. It needs {module}\n\
          # packages drbd-utils (drbdadm) and lvm2 (pvcreate, vgcreate, lvcreate). LVM finds its volumes\n\
          # again at every boot; DRBD is brought up by Pacemaker (drbd.service stays disabled).\n\
          #\n\
-         # Once in the life of the storage, on every node. pvcreate refuses a disk that holds\n\
+         {only_these}\
+         # Once in the life of the storage, on {nodes}. pvcreate refuses a disk that holds\n\
          # something; leave it that way.\n\
          #     pvcreate {disk}\n\
          #     vgcreate {volume_group} {disk}\n\
          #     lvcreate --name {logical_volume} --size {size} {volume_group}\n\
-         #     drbdadm create-md --max-peers=8 {name}\n\
+         #     {create} {name}\n\
          #     drbdadm up {name}\n\
-         # Then on the first node alone, when `drbdadm status` shows all peers connected:\n\
+         # Then on the first node alone, when {connected}:\n\
          #     drbdadm new-current-uuid --clear-bitmap {name}/0\n\
          #     drbdadm primary {name}\n\
          #     mkfs.xfs {device}\n\
@@ -90,6 +118,6 @@ fn once(drbd: &Drbd) -> String {
          # and the PBX's first data, as in the README's step 5, from `install -d` to `docker compose stop`:\n\
          #     umount /var/lib/portsip\n\
          #     drbdadm secondary {name}\n\
-         # and on every node `drbdadm down {name}`: from then on Pacemaker does it.\n\n"
+         # and on {nodes} `drbdadm down {name}`: from then on Pacemaker does it.\n\n"
     )
 }

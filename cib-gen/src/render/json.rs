@@ -83,6 +83,7 @@ fn lan_facts(lan: &LanSite) -> Value {
         "disk": lan.disk.to_string(),
         "size": lan.size.to_string(),
         "size_bytes": lan.size.bytes(),
+        "drbd": lan.drbd.to_string(),
         "fencing": match &lan.fencing {
             LanFencing::Watchdog => fencing("watchdog", None),
             LanFencing::None => fencing("none", None),

@@ -8,7 +8,7 @@ use super::{
     DEFAULTS, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option, is_colocation,
     operation_options, promoted_option,
 };
-use crate::cluster::{Agent, Cluster, Constraint, Primitive, Resource, Setting, Watchdog};
+use crate::cluster::{Agent, Ban, Cluster, Constraint, Primitive, Resource, Setting, Watchdog};
 
 /// What the script does before and after its commands.
 const OPENING: &str = include_str!("opening.sh");
@@ -57,6 +57,7 @@ pub fn pcs(cluster: &Cluster) -> String {
         }
     }
     script += "\n";
+    script.extend(cluster.bans.iter().map(ban));
     script.extend(cluster.constraints.iter().map(constraint));
     script + &CLOSING.replacen("$ours", &ours(cluster).join(" "), 1)
 }
@@ -223,4 +224,13 @@ fn constraint(constraint: &Constraint) -> String {
     let (option, value) = constraint_option(*kind);
     let options = format!("setoptions id={id} {option}={value}");
     comment(&format!("{id}: {why}.")) + &command.words([options]).text()
+}
+
+fn ban(ban: &Ban) -> String {
+    let words = [ban.id, ban.resource, &ban.node].map(quoted);
+    let options = ["-INFINITY", "resource-discovery=never"].map(str::to_owned);
+    let command = editing("constraint location add")
+        .words(words)
+        .words(options);
+    comment(&format!("{}: {}.", ban.id, ban.why)) + &command.text()
 }

@@ -177,6 +177,8 @@ fn one_node<'a>(places: &Places<'a>) -> Option<&'a str> {
 /// Judges one outcome.
 pub(super) struct Judge<'a> {
     pub(super) tested: &'a [Tested],
+    /// The nodes on which nothing may run but what fences.
+    pub(super) voters: &'a [&'a str],
     pub(super) outcome: &'a Outcome,
 }
 
@@ -195,6 +197,7 @@ impl<'a> Judge<'a> {
         (touched.map(|what| format!("{what} without need")))
             .or_else(|| self.wrong_fencing(expected))
             .or_else(|| self.blocked())
+            .or_else(|| self.on_a_voter())
             .or_else(|| self.wrong_place(expected.place))
             .or_else(|| self.wrong_resource(expected))
             .or_else(|| {
@@ -267,6 +270,17 @@ impl<'a> Judge<'a> {
         ))
     }
 
+    /// What was started on a node that only votes.
+    fn on_a_voter(&self) -> Option<String> {
+        let started = self.outcome.actions().filter_map(Action::operation);
+        let mut started = started.filter(|(operation, ..)| *operation == "start");
+        let (_, id, node) = started.find(|(_, id, node)| {
+            let kind = self.tested(id).map(|resource| resource.kind);
+            self.voters.contains(node) && kind.is_some_and(|kind| kind != Kind::Device)
+        })?;
+        Some(format!("{id} starts on {node}, which only votes"))
+    }
+
     fn wrong_place(&self, place: Place<'_>) -> Option<String> {
         let places = places(self.tested, &self.outcome.end().after);
         let stopped = places.iter().filter(|(_, node)| node.is_none());
@@ -314,8 +328,12 @@ impl<'a> Judge<'a> {
             if !resource.is_service() && !runs_on(id, None) {
                 return Some(format!("{id} does not run"));
             }
-            let lacks =
-                |node: &&String| !runs_on(id, Some(node)) && expected.spared != Some(node.as_str());
+            let lacks = |node: &&String| {
+                let node = node.as_str();
+                !runs_on(id, Some(node))
+                    && expected.spared != Some(node)
+                    && !self.voters.contains(&node)
+            };
             if resource.promotable
                 && let Some(node) = end.online.iter().find(lacks)
             {

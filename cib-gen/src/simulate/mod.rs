@@ -27,18 +27,22 @@ pub fn simulate<S: Scheduler>(
     let nodes: Vec<&str> = (cluster.corosync.nodes.iter())
         .map(|member| member.name.as_str())
         .collect();
+    let (voters, hosts): (Vec<&str>, Vec<&str>) =
+        (nodes.iter().copied()).partition(|node| cluster.is_voter(node));
     let fresh = state::fresh(cluster, merged).to_string();
     let scenarios = |active| Scenarios {
         scheduler,
         tested: &tested,
         nodes: &nodes,
+        hosts: &hosts,
+        voters: &voters,
         active,
         fresh: &fresh,
         cases: Vec::new(),
     };
     let mut cases = scenarios(0).start()?;
     let of_nodes = thread::scope(|scope| {
-        let threads: Vec<_> = (0..nodes.len())
+        let threads: Vec<_> = (0..hosts.len())
             .map(|active| scope.spawn(move || scenarios(active).all()))
             .collect();
         let ends = threads.into_iter().map(|thread| thread.join());

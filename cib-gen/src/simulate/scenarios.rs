@@ -17,7 +17,11 @@ pub(super) struct Scenarios<'a, S> {
     pub(super) scheduler: &'a S,
     pub(super) tested: &'a [Tested],
     pub(super) nodes: &'a [&'a str],
-    /// The node where everything runs, by its place.
+    /// The nodes that can run what is tested.
+    pub(super) hosts: &'a [&'a str],
+    /// The nodes that only vote.
+    pub(super) voters: &'a [&'a str],
+    /// The host where everything runs, by its place.
     pub(super) active: usize,
     /// The CIB before anything has started.
     pub(super) fresh: &'a str,
@@ -60,17 +64,18 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
     }
 
     fn active(&self) -> &'a str {
-        self.nodes[self.active]
+        self.hosts[self.active]
     }
 
-    /// The node after the active one.
+    /// The host after the active one.
     fn other(&self) -> &'a str {
-        self.nodes[(self.active + 1) % self.nodes.len()]
+        self.hosts[(self.active + 1) % self.hosts.len()]
     }
 
     /// Nodes that fail, and come back.
     fn lost_nodes(&mut self, base: &str) -> Asked<(), S> {
         let (node, other) = (self.active(), self.other());
+        let beside = [other].into_iter().chain(self.voters.iter().copied());
         let fail = |node: &str| [Event::NodeFail(node.to_owned())];
         let back = |node: &str| [Event::NodeUp(node.to_owned())];
 
@@ -81,13 +86,15 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let name = format!("{node} comes back after that");
         self.run(NODES, &name, failed.cib(), &[&back(node)], undisturbed(at))?;
 
-        let expected = Expected::at(Place::On(node)).fenced(other);
-        let expected = expected.untouched(Untouched::Service);
-        let name = format!("{other} fails beside {node}");
-        let failed = self.run(NODES, &name, base, &[&fail(other)], expected)?;
-        let name = format!("{other} comes back after that");
-        let back = back(other);
-        self.run(NODES, &name, failed.cib(), &[&back], undisturbed(node))?;
+        for other in beside {
+            let expected = Expected::at(Place::On(node)).fenced(other);
+            let expected = expected.untouched(Untouched::Service);
+            let name = format!("{other} fails beside {node}");
+            let failed = self.run(NODES, &name, base, &[&fail(other)], expected)?;
+            let name = format!("{other} comes back after that");
+            let back = back(other);
+            self.run(NODES, &name, failed.cib(), &[&back], undisturbed(node))?;
+        }
         Ok(())
     }
 
@@ -283,6 +290,7 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
         let actions = outcome.actions().map(ToString::to_string);
         let judge = Judge {
             tested: self.tested,
+            voters: self.voters,
             outcome: &outcome,
         };
         self.cases.push(Case {

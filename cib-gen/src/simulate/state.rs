@@ -2,6 +2,7 @@
 //! crm_simulate, which runs no agent and waits for nothing, does not do by itself.
 
 use super::tested::Tested;
+use crate::apply::drbd_fencing::is_by_handler;
 use crate::cluster::Cluster;
 use crate::render;
 use crate::xml::{Element, Error};
@@ -11,7 +12,8 @@ use crate::xml::{Element, Error};
 const UP_TO_DATE: &str = "10000";
 
 /// The configuration with its nodes online and nothing started: that of the cluster alone, or a CIB into which
-/// the cluster is merged. Attributes of nodes are kept, since rules may test them.
+/// the cluster is merged. Attributes of nodes are kept, since rules may test them. All copies of data are up to
+/// date, so a constraint that DRBD has placed until then is gone.
 pub(crate) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> Element {
     let mut cib = merged.map_or_else(|| render::cib_element(cluster), Element::clone);
     cib.set("have-quorum", "1");
@@ -32,6 +34,7 @@ pub(crate) fn fresh(cluster: &Cluster, merged: Option<&Element>) -> Element {
             }
         }
     }
+    (configuration.child_or_new("constraints").children).retain(|one| !is_by_handler(one));
     let known = std::mem::take(&mut configuration.child_or_new("nodes").children);
     let mut states = Vec::new();
     for (n, member) in cluster.corosync.nodes.iter().enumerate() {

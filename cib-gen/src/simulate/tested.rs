@@ -10,7 +10,7 @@ pub(super) struct Tested {
     pub(super) id: String,
     /// What it is to the cluster.
     pub(super) kind: Kind,
-    /// Whether it runs on every node and is promoted on one.
+    /// Whether it runs on every node that has the data, and is promoted on one.
     pub(super) promotable: bool,
     /// Its monitors.
     pub(super) monitors: Vec<Monitor>,

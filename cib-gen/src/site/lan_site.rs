@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::Resolver;
+use super::{Resolver, value_or};
 use crate::ids::{DiskPath, FenceAgent, FencingOptions, Size};
 use crate::mistake::Code;
-use crate::vars::{FencingAction, LanVars};
+use crate::vars::{DrbdVersion, FencingAction, LanFencingWord, LanVars};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LanSite {
@@ -17,6 +17,7 @@ pub struct LanSite {
     /// The disk on each node that holds the data.
     pub disk: DiskPath,
     pub size: Size,
+    pub drbd: DrbdVersion,
     pub fencing: LanFencing,
 }
 
@@ -48,13 +49,41 @@ impl Resolver<'_> {
         let subnet = self.vars.shared.subnet_cidr.as_ref().map(|c| c.value.0);
         self.check_virtual_address(&lan.vip, subnet, reserved);
         self.check_size(lan);
+        self.check_drbd(lan);
         Some(LanSite {
             vip: lan.vip.value,
             subnet,
             disk: lan.pbx_datapath_disk.value.clone(),
             size: lan.pbx_datapath_size.value.clone(),
+            drbd: value_or(&lan.drbd, DrbdVersion::Nine),
             fencing: self.lan_fencing(lan)?,
         })
+    }
+
+    /// DRBD 8.4 has two copies of the data and no quorum of its own: a third node decides which of the two
+    /// goes on, and the other one is fenced.
+    fn check_drbd(&mut self, lan: &LanVars) {
+        let Some(drbd) = &lan.drbd else { return };
+        if drbd.value == DrbdVersion::Nine {
+            return;
+        }
+        let count = self.nodes.len();
+        if count > 3 {
+            let found = format!(
+                "DRBD 8.4 has two copies of the data: with {count} nodes the PBX tolerates no more failures than \
+                 with three"
+            );
+            let help = "name three nodes (pbx01 and pbx02 with the data, pbx03 as a voter), or write `drbd: 9`";
+            self.mistake(Code::Contradiction, drbd, found, help);
+        }
+        let mut fencing = lan.fencing.iter();
+        if fencing.any(|fencing| fencing.value == LanFencingWord::None) {
+            let found = "DRBD 8.4 needs fencing: it has no quorum, so a node that is cut off would go on writing, \
+                and the two copies could never be joined again";
+            let help = "delete `fencing: none` to have a watchdog reset a lost node (`fencing: sbd`), or name a \
+                fence agent; or write `drbd: 9`";
+            self.mistake(Code::Contradiction, drbd, found, help);
+        }
     }
 
     /// The size fits the disk, if the disk could be looked at.

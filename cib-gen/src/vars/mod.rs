@@ -18,7 +18,9 @@ use crate::mistake::{At, Code, Mistake, Position, Source};
 use fields::{Field, Fields};
 use keys::Key;
 pub(crate) use keys::MOST_NODES;
-pub use values::{AwsFencingWord, Cidr, FencingAction, LanFencingWord, PrivipAgent, SipTransport};
+pub use values::{
+    AwsFencingWord, Cidr, DrbdVersion, FencingAction, LanFencingWord, PrivipAgent, SipTransport,
+};
 
 /// What a file may have at most. The longest useful file has some five thousand bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
@@ -112,6 +114,7 @@ keys! {
         vip: At<Ipv4Addr> = "vip", "192.168.1.130";
         pbx_datapath_disk: At<DiskPath> = "pbx_datapath_disk", "/dev/sdb";
         pbx_datapath_size: At<Size> = "pbx_datapath_size", "36G";
+        drbd: Option<At<DrbdVersion>> = "drbd", "8.4";
         fencing: Option<At<LanFencingWord>> = "fencing", "none";
         fencing_options: Option<At<FencingOptions>> = "fencing_options", "lanplus=1 username=fencing";
         node_fencing_options: Vec<Option<At<FencingOptions>>> =

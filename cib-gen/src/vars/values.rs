@@ -71,6 +71,21 @@ words! {
         Tls = "tls",
         None = "none",
     }
+
+    /// The values of `drbd`: which DRBD the kernels of the nodes have.
+    DrbdVersion, "is not a DRBD that cib-gen writes a file for",
+    "write `9` (the default: a copy on every node) or `8.4` (what stock kernels have: a copy on pbx01 and pbx02)" {
+        /// 9.1.7 or later, the default: a copy of the data on every node.
+        Nine = "9",
+        /// Two copies of the data.
+        EightFour = "8.4",
+    }
+}
+
+impl serde::Serialize for DrbdVersion {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl SipTransport {

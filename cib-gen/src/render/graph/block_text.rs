@@ -34,6 +34,7 @@ pub(super) fn nodes(site: &Site, cluster: &Cluster) -> Vec<Paragraphs> {
             text.extend(aws.instances.get(n).map(|id| (PLAIN, id.to_string())));
         }
         let state = match (n, &cluster.drbd) {
+            _ if cluster.is_voter(&node.name) => "votes, and runs nothing else",
             (0, None) => "active",
             (0, Some(_)) => "active: the data is written here",
             (_, None) => "standby",
@@ -63,7 +64,16 @@ pub(super) fn resource(resource: &Resource) -> Paragraphs {
 }
 
 pub(super) fn clone(clone: &Promotable, cluster: &Cluster) -> Paragraphs {
-    let mut about = format!("{} on every node", agent_name(&clone.primitive.agent));
+    let nodes = cluster.corosync.nodes.iter().map(|node| &node.name);
+    let hosts: Vec<&str> = nodes
+        .filter(|node| !cluster.is_voter(node))
+        .map(String::as_str)
+        .collect();
+    let place = match hosts.len() == cluster.corosync.nodes.len() {
+        true => "every node".to_owned(),
+        false => hosts.join(" and "),
+    };
+    let mut about = format!("{} on {place}", agent_name(&clone.primitive.agent));
     if let Some(drbd) = &cluster.drbd {
         let (device, size, disk) = (drbd.device, &drbd.size, &drbd.disk);
         about += &format!(": {device} of {size} on {disk}, promoted on the active node");

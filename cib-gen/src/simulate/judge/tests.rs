@@ -66,7 +66,11 @@ fn outcome(from: [&str; 3], actions: &[&str], to: [&str; 3]) -> Outcome {
 
 fn judged(outcome: &Outcome, expected: &Expected<'_>) -> (String, Option<String>) {
     let tested = &tested();
-    let judge = Judge { tested, outcome };
+    let judge = Judge {
+        tested,
+        voters: &["voter"],
+        outcome,
+    };
     (judge.summary(), judge.fault(expected))
 }
 
