@@ -33,7 +33,7 @@ pub fn journals(
                 "journalctl --no-pager --quiet -o short-unix --since=@{since} \
                  _SYSTEMD_UNIT=pacemaker.service + _TRANSPORT=kernel"
             ),
-            cluster::SECONDS,
+            cluster::MINUTES,
         )?;
         logged.extend(
             timeline::read_journal(&journal)

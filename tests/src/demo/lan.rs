@@ -8,10 +8,9 @@ pub use comeback::{Comeback, come_back};
 pub use storage::Drbd;
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::cluster::{
-    self, HACLUSTER, MINUTES, SECONDS, VARS, on_all, run, run_as_user, wait_until_active,
-};
+use super::cluster::{self, HACLUSTER, SECONDS, VARS, on_all, run, run_as_user, wait_until_active};
 use crate::lab::Lab;
 use crate::pbx;
 use crate::progress::Progress;
@@ -20,6 +19,8 @@ use crate::world::Error;
 
 /// How much of the disk for the data is used, which has 2 GiB.
 const DATA_SIZE: &str = "1900M";
+/// For a step with many processes, which cost a kernel node 25 ms each, and more where this machine is busy.
+const SLOW: Duration = Duration::from_secs(900);
 
 /// The vars.yml of the vendor's guide, for the lab's site.
 pub fn vars_yml(drbd: Drbd) -> String {
@@ -57,10 +58,10 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Err
     on_all(&nodes, |node| {
         // On a stock machine it runs already; here it would take a minute of each boot that needs none.
         let docker = "sudo systemctl enable --now docker";
-        run_as_user(lab, node, docker, docker, MINUTES)?;
+        run_as_user(lab, node, docker, docker, SLOW)?;
         cluster::prepare(lab, node, deb, &vars)?;
         let watchdog = "sudo systemctl enable --now portsip-ha-softdog";
-        run_as_user(lab, node, watchdog, watchdog, MINUTES).map(drop)
+        run_as_user(lab, node, watchdog, watchdog, SLOW).map(drop)
     })?;
 
     progress.step("cib-gen --format corosync vars.yml | sudo sh");
@@ -80,7 +81,7 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Err
              cib-gen --format corosync {VARS} | sudo HACLUSTER_PASSWORD_FILE=/root/hacluster sh
              sudo rm /root/hacluster"
         ),
-        MINUTES,
+        SLOW,
     )?;
 
     progress.step("cib-gen --format drbd vars.yml, and the steps in its comments");
@@ -93,7 +94,7 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Err
             pbx::CREATE_CONTAINERS,
             pbx::KERNEL_NODE_SERVICES
         );
-        run_as_user(lab, node, "docker compose create", &create, MINUTES).map(drop)
+        run_as_user(lab, node, "docker compose create", &create, SLOW).map(drop)
     })?;
 
     progress.step("cib-gen vars.yml | sudo sh");
@@ -102,9 +103,9 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Err
         first,
         "cib-gen",
         &format!("set -o pipefail; cib-gen {VARS} | sudo sh"),
-        MINUTES,
+        SLOW,
     )?;
 
     progress.step("waiting for the resources");
-    wait_until_active(lab, first, MINUTES, |_| true).map(drop)
+    wait_until_active(lab, first, SLOW, |_| true).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::storage;
+use super::{SLOW, storage};
 use crate::demo::timeline::{self, Moment};
 use crate::demo::writer::{self, Writer};
 use crate::demo::{Access, cluster};
@@ -50,7 +50,7 @@ pub fn come_back(
         began,
         format!("power of {} is on", node.hostname),
     )];
-    cluster::wait_until_online(lab, node, active, cluster::MINUTES)?;
+    cluster::wait_until_online(lab, node, active, SLOW)?;
     timeline.push(Moment::now(format!("{} is online", node.hostname)));
     storage::wait_until(
         lab,
@@ -59,7 +59,7 @@ pub fn come_back(
         storage::State::is_whole,
     )?;
     timeline.push(Moment::now("all copies are connected and up to date"));
-    let active_now = cluster::wait_until_active(lab, active, cluster::MINUTES, |_| true)?;
+    let active_now = cluster::wait_until_active(lab, active, SLOW, |_| true)?;
     let rows = writer.finish();
     Ok(Comeback {
         node: node.hostname.to_owned(),

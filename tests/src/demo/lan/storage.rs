@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::demo::cluster::{self, MINUTES, SECONDS, VARS, on_all, run, run_as_user};
+use super::SLOW;
+use crate::demo::cluster::{self, SECONDS, VARS, on_all, run, run_as_user};
 use crate::lab::Lab;
 use crate::pbx;
 use crate::site::{Host, Site};
@@ -50,20 +51,20 @@ pub fn version(lab: &Lab, node: &Host) -> Result<Drbd, Error> {
     }
 }
 
-/// Writes DRBD's file on every node, does what its comments say, and has the PBX lay down its first data. Returns the
+/// Writes DRBD's file on every node with a copy, does what its comments say, and has the PBX lay down its first data. Returns the
 /// nodes that have a copy.
 ///
 /// # Errors
 /// A step failed: which, on which node, and what it printed.
 pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Host>, Error> {
-    on_all(nodes, |node| {
-        let write =
-            format!("set -o pipefail; cib-gen --format drbd {VARS} | sudo tee {FILE} >/dev/null");
-        run_as_user(lab, node, "DRBD's file", &write, MINUTES).map(drop)
-    })?;
     let first = nodes[0];
-    let file = file(lab, first)?;
+    let print = format!("cib-gen --format drbd {VARS}");
+    let file = run_as_user(lab, first, "DRBD's file", &print, SECONDS)?;
     let holders = holders(lab.site(), &file);
+    on_all(&holders, |node| {
+        let write = format!("set -o pipefail; {print} | sudo tee {FILE} >/dev/null");
+        run_as_user(lab, node, "DRBD's file", &write, SLOW).map(drop)
+    })?;
     let [everywhere, once, afterwards] =
         <[String; 3]>::try_from(commands(&file)).map_err(|found| {
             format!(
@@ -76,7 +77,7 @@ pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Ho
             node,
             "the storage",
             &format!("set -ex\n{everywhere}"),
-            MINUTES,
+            SLOW,
         )
         .map(drop)
     })?;
@@ -85,10 +86,10 @@ pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Ho
     })?;
     let initialise = pbx::INITIALISE_DATA.join("\n");
     let script = format!("set -ex\n{once}{initialise}\n{afterwards}");
-    run(lab, first, "the first data", &script, MINUTES)?;
+    run(lab, first, "the first data", &script, SLOW)?;
     on_all(&holders, |node| {
         let down = format!("drbdadm down {RESOURCE}");
-        run(lab, node, &down, &down, MINUTES).map(drop)
+        run(lab, node, &down, &down, SLOW).map(drop)
     })?;
     Ok(holders)
 }
@@ -98,11 +99,8 @@ pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Ho
 /// # Errors
 /// The node does not answer, or has no such file.
 pub fn copies(lab: &Lab, node: &Host) -> Result<Vec<&'static Host>, Error> {
-    file(lab, node).map(|file| holders(lab.site(), &file))
-}
-
-fn file(lab: &Lab, node: &Host) -> Result<String, Error> {
-    run(lab, node, FILE, &format!("cat {FILE}"), SECONDS)
+    let file = run(lab, node, FILE, &format!("cat {FILE}"), SECONDS)?;
+    Ok(holders(lab.site(), &file))
 }
 
 /// The commands in the file's comments, in groups: each belongs to the sentence above it.
@@ -203,7 +201,7 @@ pub fn wait_until(
 }
 
 /// How long copies may take to find each other and to be alike.
-const WITHIN: Duration = Duration::from_secs(180);
+const WITHIN: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {

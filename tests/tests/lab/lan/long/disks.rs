@@ -21,7 +21,11 @@ fn a_disk_that_is_full() {
         let full = cluster.sh(active, "df --output=avail /var/lib/portsip | tail -n 1");
         full == "0" || full.parse::<u64>().is_ok_and(|kib| kib < 1024)
     });
-    assert_eq!(cluster.active(), active, "a full disk is full on every node");
+    assert_eq!(
+        cluster.active(),
+        active,
+        "a full disk is full on every node"
+    );
     cluster.sh(active, "rm /var/lib/portsip/fill");
     let now = cluster.active();
     clients.are_served_after(SystemTime::now());
@@ -51,7 +55,10 @@ fn a_disk_that_returns_errors() {
     let standby = cluster.standby(active);
     let now = cluster.active_as_seen_by(standby);
     clients.are_served_after(SystemTime::now());
-    println!("the disk of {} broke; {} is active", active.hostname, now.hostname);
+    println!(
+        "the disk of {} broke; {} is active",
+        active.hostname, now.hostname
+    );
     cluster.sh(
         active,
         "set -e
