@@ -165,7 +165,7 @@ fn a_resync_that_another_failure_interrupts() {
     clients.are_served_after(SystemTime::now());
     let sum = cluster.sh(
         active,
-        "cd /var/lib/portsip && dd if=/dev/urandom of=bulk bs=1M count=400 conv=fsync status=none && sha256sum <bulk",
+        "cd /var/lib/portsip && dd if=/dev/urandom of=bulk bs=1M count=32 conv=fsync status=none && sha256sum <bulk",
     );
     cluster.own.lab.power_on(standby).unwrap();
     storage::wait_until(&cluster.own.lab, active, "it resyncs", |state| {
