@@ -23,6 +23,8 @@ mod bench;
 mod drbd;
 #[path = "cib/failures.rs"]
 mod failures;
+#[path = "cib/fence_peer.rs"]
+mod fence_peer;
 #[path = "cib/generated.rs"]
 mod generated;
 #[path = "cib/in_image.rs"]

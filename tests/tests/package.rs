@@ -182,6 +182,7 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
             "./usr/lib/ocf/resource.d/portsip/",
             "./usr/bin/cib-gen",
             "./usr/lib/portsip-ha/docker-limit",
+            "./usr/lib/portsip-ha/drbd-fence-peer",
             "./usr/lib/systemd/networkd.conf.d/portsip-ha.conf",
             "./usr/lib/systemd/system/portsip-ha-",
             "./usr/lib/systemd/system/resource-agents-deps.target.d/portsip-ha.conf",

@@ -243,7 +243,8 @@ impl Cluster {
 
     /// Whether a node has no copy of the data and only votes: nothing but a fencing device runs there.
     pub fn is_voter(&self, node: &str) -> bool {
-        self.bans.iter().any(|ban| ban.node == node)
+        let drbd = self.drbd.as_ref();
+        drbd.is_some_and(|drbd| drbd.peers.iter().all(|peer| peer.name != node))
     }
 
     /// Every primitive, those in clones too, in the order of the resources.

@@ -73,6 +73,19 @@ fn the_drbd_resource() {
     ));
 }
 
+#[test]
+fn drbd_84_has_two_copies_and_a_node_that_only_votes() {
+    let (nine, stock) = (lan(""), lan("drbd: 8.4\n"));
+    assert_snapshot!(render::drbd(stock.drbd.as_ref().unwrap(), &[]));
+    let written = render::pcs(&nine);
+    let differs: Vec<String> = (render::pcs(&stock).lines())
+        .filter(|line| !written.lines().any(|other| other == *line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_snapshot!(differs.concat());
+    assert_eq!(render::corosync(&nine), render::corosync(&stock));
+}
+
 /// What differs from one cluster to the next.
 fn after_the_opening(script: &str) -> &str {
     &script[script.find("main() {").unwrap()..]

@@ -372,6 +372,7 @@ mod device;
 mod lan {
     use super::*;
     use crate::nodes::FoundDisk;
+    use crate::vars::DrbdVersion;
 
     const LAN: &str = include_str!("../../tests/vars-lan.yml");
 
@@ -438,5 +439,22 @@ mod lan {
                 .unwrap_err()
                 .to_string()
         );
+    }
+
+    #[test]
+    fn drbd_84_is_for_three_nodes_and_needs_fencing() {
+        let four = "pbx04_hostname: pbx04\npbx04_private_ip: 192.168.1.134\n";
+        let five = "pbx05_hostname: pbx05\npbx05_private_ip: 192.168.1.135\n";
+        let more = format!("{LAN}{four}{five}");
+        assert_snapshot!(mistakes(&format!("{more}fencing: none\ndrbd: 8.4\n")));
+        for (text, drbd) in [
+            (format!("{more}fencing: none\ndrbd: 9\n"), DrbdVersion::Nine),
+            (LAN.to_owned(), DrbdVersion::Nine),
+            (format!("{LAN}drbd: 8.4\n"), DrbdVersion::EightFour),
+        ] {
+            assert_eq!(resolve(&text, &Known::default()).unwrap().drbd, drbd);
+        }
+        let unknown = Vars::parse("vars.yml", format!("{LAN}drbd: 8\n"));
+        assert_snapshot!(unknown.unwrap_err().to_string());
     }
 }

@@ -11,6 +11,7 @@ use crate::{cluster_of, lan};
 
 in_both_suites!(
     every_node_reads_the_file_as_it_was_meant,
+    drbd_84_reads_the_file_of_two_nodes_as_it_was_meant,
     without_fencing_writes_fail_and_do_not_wait,
     a_file_with_a_mistake_is_refused,
 );
@@ -21,10 +22,25 @@ fn file(cluster: &Cluster) -> String {
 
 /// The file as drbdadm of a node understands it. A node knows itself by its name and address.
 fn dumped(bench: &Bench, file: &str, name: &str, address: &str) -> Output {
+    run_on_node(
+        bench,
+        file,
+        name,
+        address,
+        "drbdadm -c pbxdata.res dump pbxdata",
+    )
+}
+
+/// The same where the kernel has DRBD 8.4.
+fn dumped_84(bench: &Bench, file: &str, name: &str, address: &str) -> Output {
+    let dump = "DRBD_DRIVER_VERSION_OVERRIDE=8.4.11 drbdadm -c pbxdata.res dump pbxdata";
+    run_on_node(bench, file, name, address, dump)
+}
+
+fn run_on_node(bench: &Bench, file: &str, name: &str, address: &str, command: &str) -> Output {
     bench.write("pbxdata.res", file);
     let on_node = format!(
-        "hostname {name} && ip link set lo up && ip address add {address}/24 dev lo && \
-         drbdadm -c pbxdata.res dump pbxdata"
+        "hostname {name} && ip link set lo up && ip address add {address}/24 dev lo && {command}"
     );
     bench.try_run(&["sh", "-c", &on_node])
 }
@@ -100,6 +116,50 @@ fn every_node_reads_the_file_as_it_was_meant(suite: Suite) {
                 node.name
             );
         }
+    }
+}
+
+fn drbd_84_reads_the_file_of_two_nodes_as_it_was_meant(suite: Suite) {
+    let bench = Bench::of(suite);
+    let cluster = lan("drbd: 8.4\n");
+    let file = file(&cluster);
+    for (name, address) in [("pbx01", "192.168.1.131"), ("pbx02", "192.168.1.132")] {
+        let output = dumped_84(&bench, &file, name, address);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} in {suite}: {said}");
+        let text = plain(&output);
+        let host = |name: &str, address: &str| {
+            format!(
+                "on {name} {{\ndevice /dev/drbd1 minor 1;\ndisk /dev/pbxvg/pbxlv;\nmeta-disk internal;\n\
+                 address ipv4 {address}:7789;\n}}"
+            )
+        };
+        for line in [
+            &host("pbx01", "192.168.1.131"),
+            &host("pbx02", "192.168.1.132"),
+            "protocol C;",
+            "ping-int 1;",
+            "timeout 9;",
+            "ko-count 47;",
+            "connect-int 2;",
+            "after-sb-2pri disconnect;",
+            "disk {\nfencing resource-and-stonith;\n}",
+            "fence-peer /usr/lib/portsip-ha/drbd-fence-peer;",
+            "after-resync-target /usr/lib/drbd/crm-unfence-peer.sh;",
+            "unfence-peer /usr/lib/drbd/crm-unfence-peer.sh;",
+        ] {
+            assert!(
+                text.contains(line),
+                "{name} in {suite} does not read `{line}`:\n{text}"
+            );
+        }
+    }
+    // The voter has no part in it, and DRBD 9 does not take the file for one of its own.
+    for output in [
+        dumped_84(&bench, &file, "pbx03", "192.168.1.133"),
+        dumped(&bench, &file, "pbx01", "192.168.1.131"),
+    ] {
+        assert!(!output.status.success(), "{suite}: {}", plain(&output));
     }
 }
 

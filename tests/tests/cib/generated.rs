@@ -162,15 +162,21 @@ fn fencing(way: usize, count: usize) -> BoxedStrategy<String> {
 }
 
 fn lan(way: usize, count: usize) -> impl Strategy<Value = String> {
+    // DRBD 8.4 is for three nodes, and not without fencing.
+    let drbd = match (way, count) {
+        (1, _) | (_, 5..) => Just("drbd: 9\n"),
+        _ => Just("drbd: 8.4\n"),
+    };
     let disk = one_of(&[
         "/dev/sdb",
         "/dev/disk/by-id/wwn-0x5000c500a0b1c2d3",
         "/dev/nvme0n1",
     ]);
-    (nodes(count), fencing(way, count), disk, one_of(&["36G", "1.5T", "49900M"])).prop_map(
-        |(nodes, fencing, disk, size)| {
+    let size = one_of(&["36G", "1.5T", "49900M"]);
+    (nodes(count), fencing(way, count), disk, size, drbd).prop_map(
+        |(nodes, fencing, disk, size, drbd)| {
             format!(
-                "{nodes}{fencing}vip: 10.20.2.1\npbx_datapath_disk: {disk}\npbx_datapath_size: {size}\n"
+                "{nodes}{fencing}{drbd}vip: 10.20.2.1\npbx_datapath_disk: {disk}\npbx_datapath_size: {size}\n"
             )
         },
     )

@@ -106,6 +106,19 @@ fn everything_recovers_on_a_lan(suite: Suite) {
     );
 }
 
+/// The third node votes, and is fenced as the others are; nothing else of ours is ever there.
+#[test]
+fn everything_recovers_with_two_copies_and_a_voter() {
+    let text = all_recovers(Suite::Trixie, &format!("{LAN}drbd: 8.4\n"), &["--verbose"]);
+    assert!(text.contains("\n      fence pbx03 "), "{text}");
+    assert!(!text.contains(" on pbx03\n"), "{text}");
+    let lost = line(&text, "pbx03 fails beside pbx01 ");
+    assert!(
+        lost.starts_with("nothing moves after fencing pbx03 "),
+        "{lost}"
+    );
+}
+
 /// What somebody else has configured takes part: here, a PBX that may not leave a node.
 #[test]
 fn with_a_cib_the_merged_cluster_is_judged() {
@@ -242,6 +255,14 @@ fn without_the_constraint_that_keeps_it_together_it_is_seen_to_fall_apart() {
         .retain(|c| c.kind != ConstraintKind::Together);
     let faults = faults(&of(&cluster), "all nodes at once");
     assert_eq!(faults, ["it is not all on one node"]);
+}
+
+#[test]
+fn without_its_bans_something_is_seen_to_start_on_the_voter() {
+    let mut cluster = lan("drbd: 8.4\n");
+    cluster.bans.clear();
+    let faults = faults(&of(&cluster), "pbx02, active, fails");
+    assert_eq!(faults, ["drbd_devpath starts on pbx03, which only votes"]);
 }
 
 #[test]

@@ -282,10 +282,75 @@ fn drbd_is_healthy_only_with_every_copy_connected_and_up_to_date() {
 }
 
 #[test]
+fn drbd_84_shows_its_state_in_proc() {
+    let cluster = lan_with("drbd: 8.4\n");
+    let is_healthy = |state: &str| {
+        let text = format!(
+            "version: 8.4.11 (api:1/proto:86-101)\nsrcversion: X\n\n 0: cs:Connected ro:Secondary/Secondary \
+             ds:UpToDate/UpToDate C r-----\n 1: {state} C r-----\n    ns:0 nr:0 dw:0 dr:0 al:8 bm:0 lo:0\n"
+        );
+        node_files::is_healthy(cluster.drbd.as_ref().unwrap(), &text).unwrap()
+    };
+    for (state, healthy) in [
+        (
+            "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate",
+            Some(true),
+        ),
+        (
+            "cs:Connected ro:Primary/Secondary ds:UpToDate/Outdated",
+            Some(false),
+        ),
+        (
+            "cs:WFConnection ro:Primary/Unknown ds:UpToDate/UpToDate",
+            Some(false),
+        ),
+        (
+            "cs:SyncSource ro:Primary/Secondary ds:UpToDate/Inconsistent",
+            Some(false),
+        ),
+        ("cs:Unconfigured", None),
+    ] {
+        assert_eq!(is_healthy(state), healthy, "{state}");
+    }
+    let model = cluster.drbd.as_ref().unwrap();
+    assert_eq!(node_files::is_healthy(model, "").unwrap(), None);
+}
+
+#[test]
+fn what_a_node_with_drbd_84_decides_for_itself_is_written_and_two_copies_never_become_three() {
+    let cluster = lan_with("drbd: 8.4\n");
+    let file = resource(&cluster);
+    assert_eq!(compared(&cluster, &file), DrbdFile::Same);
+    let older = file
+        .replace("fencing resource-and-stonith;", "fencing resource-only;")
+        .replace("portsip-ha/drbd-fence-peer", "drbd/crm-fence-peer.sh");
+    assert_eq!(
+        compared(&cluster, &older),
+        DrbdFile::Local(vec![
+            "disk fencing resource-only -> resource-and-stonith".to_owned(),
+            "handlers fence-peer \"/usr/lib/drbd/crm-fence-peer.sh\" -> \"/usr/lib/portsip-ha/drbd-fence-peer\""
+                .to_owned(),
+        ])
+    );
+    let text = by_hand(&cluster, &file.replace("protocol C;", "protocol A;"));
+    for words in [
+        "on pbx01, pbx02, while `cat /proc/drbd` shows",
+        "only where `cat /proc/drbd`",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    let text = by_hand(&cluster, &resource(&lan()));
+    assert!(text.contains("names other storage or peers"), "{text}");
+}
+
+#[test]
 fn an_adjustment_that_does_more_than_change_options_is_seen() {
     let options = "drbdsetup resource-options pbxdata --on-no-quorum=io-error\ndrbdsetup net-options pbxdata 1 --timeout=9\n";
     assert!(node_files::more_than_options(options).is_empty());
+    let of_84 = "drbdsetup-84 disk-options 1 --fencing=dont-care\ndrbdsetup-84 net-options ipv4:1 ipv4:2 --timeout=9\n";
+    assert!(node_files::more_than_options(of_84).is_empty());
     for (more, said) in [
+        ("drbdsetup-84 attach 1 /dev/x", "drbdsetup-84 attach 1"),
         (
             "drbdsetup disconnect pbxdata 1",
             "drbdsetup disconnect pbxdata",

@@ -29,6 +29,7 @@ fn sites() -> Vec<(&'static str, Site)> {
         ("aws nine", aws_of(9, "fencing: none\n")),
         ("lan", lan("")),
         ("lan none", lan("fencing: none\n")),
+        ("lan voter", lan("drbd: 8.4\n")),
         ("lan device", lan("fencing: fence_xvm\n")),
         ("lan nine", lan_of(9, "")),
         ("lan nine devices", lan_of(9, &format!("{device}{devices}"))),
@@ -324,6 +325,18 @@ fn hostile_text_stays_text() {
                 .iter()
                 .any(|w| w.contains("<script>alert(1)</script>"))
         );
+    }
+}
+
+#[test]
+fn a_node_without_a_copy_of_the_data_is_shown_as_a_voter() {
+    let shown = words(&svg_of(&lan("drbd: 8.4\n"))).join("\n");
+    for said in [
+        "votes, and runs nothing else",
+        "standby: has a copy of the data",
+        "on pbx01 and pbx02",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
     }
 }
 

@@ -183,6 +183,15 @@ fn what_is_apart_stopped_given_up_or_restless_is_a_fault() {
 }
 
 #[test]
+fn on_a_node_that_only_votes_nothing_may_start() {
+    let strays = outcome(["n1"; 3], &["start vip voter"], ["n1"; 3]);
+    assert_eq!(
+        judged(&strays, &Expected::at(Place::On("n1"))).1.as_deref(),
+        Some("vip starts on voter, which only votes")
+    );
+}
+
+#[test]
 fn without_quorum_nothing_may_run() {
     let expected = Expected::at(Place::Nowhere);
     let stopped = outcome(["n1"; 3], &[], [""; 3]);
