@@ -10,7 +10,7 @@ use lab::demo::sip::Phone;
 use lab::demo::timeline::{self, Moment};
 use lab::demo::writer::{self, Committed, Writer};
 use lab::demo::{Access, Fault, Outcome, cluster, fail_over};
-use lab::lab::Options;
+use lab::lab::{Lab, Options};
 use lab::netns;
 use lab::progress::Stderr;
 use lab::site::{Host, Site};
@@ -28,8 +28,12 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Made on a lab of its own.
+    /// Made on a lab of its own; or the one that `make demo-lan KEEP=1` has left, if PORTSIP_HA_LAN_CLUSTER says so.
     pub(super) fn up() -> Self {
+        if std::env::var_os("PORTSIP_HA_LAN_CLUSTER").is_some() {
+            let lab = Lab::connect().unwrap();
+            return Self::of(OwnLab { lab, turn: None });
+        }
         Self::on(OwnLab::of(Options {
             site: Site::Lan,
             ..Options::default()
@@ -41,19 +45,22 @@ impl Cluster {
         let deb = PathBuf::from(std::env::var_os("PORTSIP_HA_DEB").expect(
             "PORTSIP_HA_DEB does not name a package: run `make test`, or `make deb` and set it",
         ));
-        let progress = Stderr::new();
-        lan::install(&own.lab, &deb, &progress).unwrap();
+        lan::install(&own.lab, &deb, &Stderr::new()).unwrap();
+        Self::of(own)
+    }
+
+    fn of(own: OwnLab) -> Self {
         let drbd = storage::version(&own.lab, Site::Lan.hosts()[0]).unwrap();
         Self {
             own,
             drbd,
-            progress,
+            progress: Stderr::new(),
         }
     }
 
     /// The active node, once every resource is started.
     pub(super) fn active(&self) -> &'static Host {
-        self.active_as_seen_by(Site::Lan.hosts()[0])
+        self.active_as_seen_by(Site::Lan.hosts()[2])
     }
 
     pub(super) fn active_as_seen_by(&self, ask: &Host) -> &'static Host {
