@@ -21,10 +21,11 @@ LAB_PROGRAMS := lab measure bare-request
 export PORTSIP_HA_DEB := $(DEB)
 export PORTSIP_HA_BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: demo test test-suites test-long bench deb man lab lint build deps checkout clean help
+.PHONY: demo demo-lan test test-suites test-long bench deb man lab lint build deps checkout clean help
 
 help:
 	@echo 'make demo   a three-node cluster, a power cut, a verdict (KEEP=1 leaves the lab up)'
+	@echo 'make demo-lan   the same on three machines of a LAN with DRBD (9, if PORTSIP_HA_DRBD_MODULES names its modules)'
 	@echo 'make test   everything that is checked before a change lands'
 	@echo 'make test-suites   the main job on Debian 12 and on Debian 13'
 	@echo 'make test-long     what takes hours: the suites, long outages, everything several times'
@@ -36,6 +37,10 @@ help:
 
 demo: deb lab
 	$(LAB) demo --deb $(DEB) $(if $(KEEP),--keep)
+
+# With DRBD 8.4, which the nodes' kernel has, or 9, if PORTSIP_HA_DRBD_MODULES names a directory of modules with it.
+demo-lan: deb lab
+	$(LAB) demo --lan --deb $(DEB) $(if $(KEEP),--keep)
 
 test: lint deb $(NEXTEST)
 	$(NEXTEST) nextest run --locked --workspace --no-run

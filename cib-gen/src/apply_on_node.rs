@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use cib_gen::apply::node_files::{self, DrbdFile};
-use cib_gen::apply::{commands, watchdog};
+use cib_gen::apply::{commands, drbd_peers, watchdog};
 use cib_gen::cluster::{Cluster, Drbd, Setting};
 use cib_gen::render;
 use cib_gen::vars::DrbdVersion;
@@ -135,6 +135,18 @@ fn look_at_drbd<'a>(
     if is_voter || read_if_there(&path)?.is_none() {
         return Ok(());
     }
+    // Without the module, drbdsetup would load it.
+    let status = match drbd.version {
+        DrbdVersion::EightFour => read_if_there("/proc/drbd")?.unwrap_or_default(),
+        DrbdVersion::Nine if Path::new("/sys/module/drbd").exists() => {
+            tools::run(&commands::drbd_status())?
+        }
+        DrbdVersion::Nine => "[]".to_owned(),
+    };
+    let peers = drbd_peers::notes(drbd, here.trim(), &status);
+    found
+        .notes
+        .extend(peers.map_err(|error| not_understood("drbdsetup", &error))?);
     let content = render::drbd(drbd, &cluster.warnings);
     let wanted = tools.write("drbd", &content)?;
     let has = tools::run(&commands::dump(drbd.name, None))?;
@@ -146,14 +158,6 @@ fn look_at_drbd<'a>(
             found.notes.push(note);
             return Ok(());
         }
-    };
-    // Without the module, drbdsetup would load it.
-    let status = match drbd.version {
-        DrbdVersion::EightFour => read_if_there("/proc/drbd")?.unwrap_or_default(),
-        DrbdVersion::Nine if Path::new("/sys/module/drbd").exists() => {
-            tools::run(&commands::drbd_status())?
-        }
-        DrbdVersion::Nine => "[]".to_owned(),
     };
     let is_healthy = node_files::is_healthy(drbd, &status);
     let (runs, when) = match is_healthy.map_err(|error| not_understood("drbdsetup", &error))? {

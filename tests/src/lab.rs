@@ -150,6 +150,14 @@ impl Lab {
         ssh::run(&self.image, node, script, limit)
     }
 
+    /// Runs a shell script on a node as its user, who writes `sudo` where root is needed.
+    ///
+    /// # Errors
+    /// As [`Lab::ssh`].
+    pub fn ssh_as_user(&self, node: &Host, script: &str, limit: Duration) -> Result<Output, Error> {
+        ssh::run_as_user(&self.image, node, script, limit)
+    }
+
     /// Copies a file or directory to a node.
     ///
     /// # Errors

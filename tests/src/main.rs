@@ -1,6 +1,7 @@
 //! `lab`: the command for people. What it does is in the library; here is how it is said.
 
 mod fault;
+mod run_demo;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -8,11 +9,11 @@ use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
+use lab::bench;
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress as _, Stderr};
-use lab::site::{self, Host, INSTANCES, Instance, Site};
+use lab::site::{self, Host, Instance, Site};
 use lab::world::Error;
-use lab::{bench, demo};
 use lab::{daemon, image, netns, paths};
 
 /// Three real machines on this one: EC2 instances with a model of EC2 and a VPC, or machines of a LAN.
@@ -49,6 +50,9 @@ enum Verb {
         /// The package to install on the nodes (`make deb`)
         #[arg(long, value_name = "FILE")]
         deb: PathBuf,
+        /// On three machines of a LAN, with DRBD and watchdogs, instead of EC2 instances
+        #[arg(long)]
+        lan: bool,
         /// Leave the lab up, whatever the verdict
         #[arg(long)]
         keep: bool,
@@ -111,6 +115,10 @@ enum Verb {
     Serve { options: String },
 }
 
+fn site(lan: bool) -> Site {
+    if lan { Site::Lan } else { Site::Ec2 }
+}
+
 fn instance(name: &str) -> Result<&'static Instance, String> {
     site::instance(name).ok_or_else(|| nodes_of(Site::Ec2))
 }
@@ -150,7 +158,7 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
             let options = Options {
                 kernel: kernel.iter().map(|i| i.short.to_owned()).collect(),
                 fast,
-                site: if lan { Site::Lan } else { Site::Ec2 },
+                site: site(lan),
                 drbd_modules,
             };
             let _own = lab::lab::own()?;
@@ -160,9 +168,10 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
                 Ok(ExitCode::SUCCESS)
             });
         }
-        Verb::Demo { deb, keep } => {
+        Verb::Demo { deb, lan, keep } => {
+            package_exists(&deb)?;
             let _own = lab::lab::own()?;
-            return interruptible(move || demo(&deb, keep));
+            return interruptible(move || run_demo::run(&deb, site(lan), keep));
         }
         Verb::Bench(extent) => {
             let _own = lab::lab::own()?;
@@ -276,49 +285,6 @@ fn interruptible(
                 std::process::exit(130);
             }
         }
-    })
-}
-
-fn demo(deb: &Path, keep: bool) -> Result<ExitCode, Error> {
-    package_exists(deb)?;
-    let progress = Stderr::new();
-    let lab = Lab::up(&Options::default(), &progress)?;
-    let outcome = demo::cluster::install(&lab, deb, &progress).and_then(|()| {
-        progress.step("the cluster's status");
-        let status = demo::cluster::pcs_status(&lab, &INSTANCES[0])?;
-        demo::fail_over(&lab, demo::Fault::PowerCut, &progress).map(|outcome| (status, outcome))
-    });
-    progress.finish();
-    let passed = match outcome {
-        Ok((status, outcome)) => {
-            println!(
-                "pcs status, before the power cut:\n\n{status}\n{}",
-                outcome.report()
-            );
-            outcome.faults().is_empty()
-        }
-        Err(error) => {
-            eprintln!("lab: the demo did not come to its end: {error}");
-            false
-        }
-    };
-    if keep {
-        println!(
-            "The lab is up: {}.",
-            commands(&["status", "ssh n1", "events", "down"])
-        );
-    } else {
-        Lab::down()?;
-        if !passed {
-            eprintln!(
-                "lab: `make demo KEEP=1` leaves the nodes up, to look at with `lab ssh`, `lab events` and `lab logs`"
-            );
-        }
-    }
-    Ok(if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
     })
 }
 

@@ -70,6 +70,30 @@ impl Site {
         }
     }
 
+    /// The virtual address: the active node has it.
+    pub fn vip(self) -> Ipv4Addr {
+        match self {
+            Self::Ec2 => VIP,
+            Self::Lan => lan::VIP,
+        }
+    }
+
+    /// The public address that leads to the virtual one: the Elastic IP, or the router's.
+    pub fn public_address(self) -> Ipv4Addr {
+        match self {
+            Self::Ec2 => EIP,
+            Self::Lan => lan::PUBLIC,
+        }
+    }
+
+    /// A telephone on the Internet.
+    pub fn telephone(self) -> Ipv4Addr {
+        match self {
+            Self::Ec2 => CLIENT,
+            Self::Lan => lan::TELEPHONE,
+        }
+    }
+
     /// The domain of the machines' names.
     pub fn domain(self) -> &'static str {
         match self {

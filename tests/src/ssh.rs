@@ -22,13 +22,36 @@ const TIMED_OUT: i32 = 124;
 /// It has not ended after `limit`, or ssh cannot be run here. A node that cannot be reached is an
 /// [`Output`] with status 255.
 pub fn run(image: &Image, node: &Host, script: &str, limit: Duration) -> Result<Output, Error> {
+    over_ssh(image, node, &as_root(node.site, script), script, limit)
+}
+
+/// Runs a shell script as the site's user, who writes `sudo` where root is needed, as the documentation does.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_as_user(
+    image: &Image,
+    node: &Host,
+    script: &str,
+    limit: Duration,
+) -> Result<Output, Error> {
+    over_ssh(image, node, &as_user(node.site, script), script, limit)
+}
+
+fn over_ssh(
+    image: &Image,
+    node: &Host,
+    line: &str,
+    what: &str,
+    limit: Duration,
+) -> Result<Output, Error> {
     let mut command = inside(node, Some(limit));
     command
         .arg("ssh")
         .args(options(image))
         .arg(login(node))
-        .arg(as_root(node.site, script));
-    finish(command, node, script, limit)
+        .arg(line);
+    finish(command, node, what, limit)
 }
 
 /// Copies a file or a directory to a node; it is root's there.
@@ -79,6 +102,19 @@ pub fn as_root(site: Site, script: &str) -> String {
     match site.sudo_password() {
         None => format!("sudo -n bash -c '{script}'"),
         Some(_) => format!("sudo -k -S -p '' bash -c 'exec </dev/null\n{script}'"),
+    }
+}
+
+/// A script for the site's user, as a command line for that user's shell. Where sudo asks for a password, it is
+/// asked once, before the script; sudo then knows the shell for a while, as it knows a terminal. A shell becomes its
+/// last command, so the last one is not the script's.
+fn as_user(site: Site, script: &str) -> String {
+    let script = script.replace('\'', r"'\''");
+    match site.sudo_password() {
+        None => format!("bash -c '{script}'"),
+        Some(_) => {
+            format!("bash -c 'sudo -S -p \"\" -v || exit\nexec </dev/null\n{script}\nexit'")
+        }
     }
 }
 

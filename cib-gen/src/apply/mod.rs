@@ -6,6 +6,7 @@ mod changes;
 pub mod commands;
 mod constraints;
 pub(crate) mod drbd_fencing;
+pub mod drbd_peers;
 mod effects;
 pub mod guard;
 mod merge;

@@ -9,6 +9,7 @@ use crate::{Vars, render};
 use insta::assert_snapshot;
 
 mod drbd_84;
+mod drbd_peers;
 mod no_longer_wanted;
 mod node_files;
 mod sets;

@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::demo::cluster;
+use crate::demo::aws;
 use crate::lab::{Lab, Options};
 use crate::pbx;
 use crate::progress::Progress;
@@ -69,7 +69,7 @@ pub fn run(extent: &Extent, progress: &dyn Progress) -> Result<Report, Error> {
             progress.step("the addresses, with EC2's transitions as long as on EC2");
             let node = Node::prepare(lab, &INSTANCES[0], deb)?;
             report.waited = waited(&node, runs)?;
-            cluster::install(lab, deb, progress)?;
+            aws::install(lab, deb, progress)?;
             report.hourly = Some(hourly::count(lab, Duration::from_secs(*count), progress)?);
             Ok(())
         })?;
@@ -105,7 +105,7 @@ fn operations(
     let instance = &INSTANCES[0];
     let node = Node::prepare(lab, instance, deb)?;
     progress.step("the volume: XFS and the PBX's first data, once");
-    cluster::initialise_volume(lab, instance)?;
+    aws::initialise_volume(lab, instance)?;
 
     progress.step("the floor");
     let floor = floor(&node, runs)?;

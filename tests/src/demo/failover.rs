@@ -1,17 +1,20 @@
-//! A fault on the active node while clients use it, and what they, the surviving nodes and EC2 saw.
+//! A fault on the active node while clients use it, and what they, the surviving nodes and EC2,
+//! where there is one, saw.
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::gap::Gap;
+use super::journals::{describe, journals};
 use super::outcome::Outcome;
 use super::sip::Phone;
-use super::timeline::{self, Logged, Moment};
+use super::timeline::{Logged, Moment};
 use super::writer::{self, Writer};
 use super::{Access, cluster};
 use crate::ec2::Happening;
 use crate::lab::Lab;
 use crate::netns;
 use crate::progress::Progress;
-use crate::site::{self, INSTANCES, Instance};
+use crate::site::{Host, Site};
 use crate::world::Error;
 
 /// How long clients are watched before the fault, so that there is something to lose.
@@ -26,6 +29,8 @@ pub enum Fault {
     PowerCut,
     /// No packet passes between it and the other nodes; EC2 and the clients still reach it.
     Partition,
+    /// Its kernel stands still for so long and goes on then, as under a hypervisor that hangs.
+    Hang(Duration),
     /// An operator puts it into standby.
     Standby,
     /// An operator, or an upgrade, reboots it.
@@ -33,10 +38,21 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn strike(self, lab: &Lab, node: &Instance) -> Result<(), Error> {
+    fn strike(self, lab: &Lab, node: &'static Host) -> Result<(), Error> {
         match self {
             Self::PowerCut => lab.power_off(node),
             Self::Partition => lab.partition(node),
+            Self::Hang(time) => {
+                lab.freeze(node)?;
+                let lab = lab.clone();
+                std::thread::spawn(move || {
+                    std::thread::sleep(time);
+                    if let Err(error) = lab.thaw(node) {
+                        tracing::error!("{} does not go on: {error}", node.hostname);
+                    }
+                });
+                Ok(())
+            }
             Self::Standby => cluster::run(
                 lab,
                 node,
@@ -57,6 +73,7 @@ impl Fault {
         match self {
             Self::PowerCut => format!("power of {node} is off"),
             Self::Partition => format!("{node} is cut off from the other nodes"),
+            Self::Hang(time) => format!("{node} stands still, for {} s", time.as_secs()),
             Self::Standby => format!("{node} is in standby"),
             Self::Reboot => format!("{node} is told to reboot"),
         }
@@ -68,21 +85,26 @@ impl Fault {
 /// # Errors
 /// When service did not come back in time, with what the cluster said last.
 pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Outcome, Error> {
-    let lost = cluster::wait_until_active(lab, &INSTANCES[0], LIMIT, |_| true)?;
-    let lost = node(&lost)?;
-    let witness = INSTANCES
-        .iter()
-        .find(|other| *other != lost)
+    let site = lab.site();
+    let lost = cluster::wait_until_active(lab, site.hosts()[2], LIMIT, |_| true)?;
+    let lost = node(site, &lost)?;
+    // To be asked costs a node something, and the last one has least to do.
+    let witness = site
+        .hosts()
+        .into_iter()
+        .rfind(|other| *other != lost)
         .ok_or("a cluster of one node has no failover")?;
 
-    progress.step("clients: rows through the virtual address, OPTIONS to the Elastic IP");
-    let access = Access::through_the_vip();
+    progress.step(&format!(
+        "clients: rows through the virtual address, OPTIONS to {}",
+        public_name(site)
+    ));
+    let access = Access::through_the_vip(site);
     let writer = Writer::start(&access)?;
-    let phone = Phone::start(&netns::internet(), site::CLIENT, site::EIP)?;
+    let phone = Phone::start(&netns::internet(), site.telephone(), site.public_address())?;
     let started = SystemTime::now();
-    until("a SIP answer from the Elastic IP", SECONDS, || {
-        phone.first_after(started)
-    })?;
+    let what = format!("SIP answer from {}", public_name(site));
+    until(&what, SECONDS, || phone.first_after(started))?;
     std::thread::sleep(BEFORE);
 
     progress.step(&format!("{fault:?}: {}", lost.hostname));
@@ -93,11 +115,11 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
     progress.step("waiting for the service");
     let active = cluster::wait_until_active(lab, witness, LIMIT, |node| node != lost.hostname)?;
     let moved = SystemTime::now();
-    until("a SIP answer from the new node", LIMIT, || {
+    until("SIP answer from the new node", LIMIT, || {
         phone.first_after(moved)
     })
     .map_err(|error| with_status(lab, witness, error))?;
-    until("a committed row on the new node", LIMIT, || {
+    until("committed row on the new node", LIMIT, || {
         writer.first_after(moved)
     })
     .map_err(|error| with_status(lab, witness, error))?;
@@ -117,7 +139,10 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
             .map(|event| Moment::new(event.at, format!("EC2: {}", event.what))),
     );
     moments.extend(logged.iter().filter_map(describe));
-    moments.push(Moment::new(sip.end, "first SIP answer from the Elastic IP"));
+    moments.push(Moment::new(
+        sip.end,
+        format!("first SIP answer from {}", public_name(site)),
+    ));
     moments.push(Moment::new(
         commits.end,
         "first row committed through the virtual address",
@@ -131,6 +156,7 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
     Ok(Outcome {
         lost: lost.hostname.to_owned(),
         irregular: irregular(&logged, &expected, &active),
+        alternations: writer::alternations(&rows),
         fenced: fenced(&logged),
         acknowledged: rows.iter().filter(|row| row.at < cut).count(),
         missing,
@@ -146,8 +172,16 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
 
 const SECONDS: Duration = Duration::from_secs(30);
 
-fn node(hostname: &str) -> Result<&'static Instance, Error> {
-    site::instance(hostname).ok_or_else(|| format!("{hostname} is not a node of the lab").into())
+fn public_name(site: Site) -> &'static str {
+    match site {
+        Site::Ec2 => "the Elastic IP",
+        Site::Lan => "the public address",
+    }
+}
+
+fn node(site: Site, hostname: &str) -> Result<&'static Host, Error> {
+    site.host(hostname)
+        .ok_or_else(|| format!("{hostname} is not a node of the lab").into())
 }
 
 /// Polls until there is an answer.
@@ -164,7 +198,7 @@ fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) ->
     }
 }
 
-fn with_status(lab: &Lab, witness: &Instance, error: Error) -> Error {
+fn with_status(lab: &Lab, witness: &Host, error: Error) -> Error {
     match cluster::run(
         lab,
         witness,
@@ -175,55 +209,6 @@ fn with_status(lab: &Lab, witness: &Instance, error: Error) -> Error {
         Ok(status) => format!("{error}; the cluster says:\n{status}").into(),
         Err(second) => format!("{error}; and {second}").into(),
     }
-}
-
-/// The journals of the surviving nodes since the cut, in the order of time.
-fn journals(
-    lab: &Lab,
-    lost: &Instance,
-    cut: SystemTime,
-) -> Result<Vec<(SystemTime, Logged)>, Error> {
-    let since = cut.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let mut logged = Vec::new();
-    for survivor in INSTANCES.iter().filter(|other| *other != lost) {
-        let journal = cluster::run(
-            lab,
-            survivor,
-            "journalctl",
-            &format!(
-                "journalctl --no-pager --quiet -o short-unix --since=@{since} -u pacemaker -u corosync"
-            ),
-            cluster::SECONDS,
-        )?;
-        logged.extend(
-            timeline::read_journal(&journal)
-                .into_iter()
-                .filter(|(at, _)| *at >= cut),
-        );
-    }
-    logged.sort_by_key(|(at, _)| *at);
-    // Both survivors write the first two; the earliest counts.
-    let (mut lost_seen, mut fenced_seen) = (false, false);
-    logged.retain(|(_, what)| match what {
-        Logged::MembershipLost { .. } => !std::mem::replace(&mut lost_seen, true),
-        Logged::Fenced { .. } => !std::mem::replace(&mut fenced_seen, true),
-        Logged::Starting { .. } | Logged::Started { .. } => true,
-    });
-    Ok(logged)
-}
-
-fn describe((at, what): &(SystemTime, Logged)) -> Option<Moment> {
-    let text = match what {
-        Logged::MembershipLost { node } => format!("membership lost: {node}"),
-        Logged::Fenced { node } => format!("fenced: {node}"),
-        Logged::Starting { .. } => return None,
-        Logged::Started {
-            resource,
-            node,
-            result,
-        } => format!("start of {resource} on {node}: {result}"),
-    };
-    Some(Moment::new(*at, text))
 }
 
 /// EC2's own changes, and the one call that fences; not every describe.
@@ -280,32 +265,5 @@ fn starting(logged: &[(SystemTime, Logged)], expected: &[&str]) -> Duration {
     match (first, last) {
         (Some(first), Some(last)) => last.duration_since(first).unwrap_or_default(),
         _ => Duration::ZERO,
-    }
-}
-
-/// A time without service.
-struct Gap {
-    start: SystemTime,
-    end: SystemTime,
-}
-
-impl Gap {
-    /// The longest time between two of `seen` that ends after `fault`.
-    fn longest(seen: &[SystemTime], fault: SystemTime) -> Self {
-        seen.windows(2)
-            .filter(|pair| pair[1] > fault)
-            .map(|pair| Self {
-                start: pair[0],
-                end: pair[1],
-            })
-            .max_by_key(Self::length)
-            .unwrap_or(Self {
-                start: fault,
-                end: fault,
-            })
-    }
-
-    fn length(&self) -> Duration {
-        self.end.duration_since(self.start).unwrap_or_default()
     }
 }

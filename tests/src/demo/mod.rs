@@ -1,9 +1,13 @@
-//! The main job, end to end: a cluster made as the README says, a fault on the active node, a
-//! timeline of what followed and a verdict.
+//! The main job of both systems, end to end: a cluster made as the documentation says, a fault on the active node,
+//! a timeline of what followed and a verdict.
 
 pub mod addresses;
+pub mod aws;
 pub mod cluster;
 pub mod failover;
+pub mod gap;
+pub mod journals;
+pub mod lan;
 pub mod outcome;
 pub mod sip;
 pub mod status;
@@ -15,7 +19,7 @@ pub use outcome::Outcome;
 
 use std::net::Ipv4Addr;
 
-use crate::{netns, site};
+use crate::site::Site;
 
 /// How a client reaches the database.
 #[derive(Debug, Clone)]
@@ -29,12 +33,12 @@ pub struct Access {
 }
 
 impl Access {
-    /// A client inside the VPC that uses the virtual address.
-    pub fn through_the_vip() -> Self {
+    /// A client beside the nodes, in the VPC or in the LAN, that uses the virtual address.
+    pub fn through_the_vip(site: Site) -> Self {
         Self {
-            database: site::VIP,
+            database: site.vip(),
             password: cluster::DATABASE_PASSWORD.to_owned(),
-            namespace: netns::vpc(),
+            namespace: site.namespace(),
         }
     }
 }

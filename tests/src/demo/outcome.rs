@@ -23,6 +23,8 @@ pub struct Outcome {
     pub starting: Duration,
     /// Resources that were started other than once, or elsewhere than on `active`.
     pub irregular: Vec<String>,
+    /// Rows written on a node from which another had taken over.
+    pub alternations: Vec<String>,
     /// The nodes that were fenced.
     pub fenced: Vec<String>,
     /// What the lab's watch over the volume has found wrong, since the lab came up.
@@ -38,6 +40,7 @@ impl Outcome {
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.irregular.clone();
         faults.extend(self.volume.iter().cloned());
+        faults.extend(self.alternations.iter().cloned());
         if self.acknowledged == 0 {
             faults.push("no row was acknowledged before the cut: nothing was tested".to_owned());
         }

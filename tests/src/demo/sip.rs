@@ -1,4 +1,4 @@
-//! A telephone on the Internet that asks the Elastic IP for its OPTIONS (RFC 3261, section 11),
+//! A telephone on the Internet that asks the public address for its OPTIONS (RFC 3261, section 11),
 //! ten times a second, and notes when it was answered.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

@@ -7,6 +7,8 @@ use crate::world::Error;
 
 /// The exit code of a resource that runs and is not as it should be.
 const DEGRADED: &str = "190";
+/// What shows DRBD's state as a node attribute: it serves nobody, and runs on any node.
+const SHOWS_ONLY: &str = "ocf:linbit:drbd-attr";
 
 /// The cluster's nodes and resources.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct Resource {
     pub role: String,
     /// Where it is active.
     pub nodes: Vec<String>,
+    /// Whether it is a copy of a clone; the promoted one is in use.
+    pub cloned: bool,
 }
 
 impl Status {
@@ -43,13 +47,14 @@ impl Status {
     pub fn parse(xml: &str) -> Result<Self, Error> {
         let mut status = Self::default();
         let mut reader = Reader::from_str(xml);
-        let mut inside_nodes = false;
+        let (mut inside_nodes, mut inside_clone) = (false, false);
         loop {
             match reader.read_event()? {
                 Event::Start(element) => match element.name().as_ref() {
                     "nodes" => inside_nodes = true,
                     "node" if inside_nodes => status.node(&element)?,
-                    "resource" => status.resource(&element)?,
+                    "clone" => inside_clone = true,
+                    "resource" => status.resource(&element, inside_clone)?,
                     _ => {}
                 },
                 Event::Empty(element) => match element.name().as_ref() {
@@ -61,7 +66,7 @@ impl Status {
                             resource.nodes.push(name);
                         }
                     }
-                    "resource" => status.resource(&element)?,
+                    "resource" => status.resource(&element, inside_clone)?,
                     "failure" => {
                         let what = attribute(&element, "op_key")?.unwrap_or_default();
                         let on = attribute(&element, "node")?.unwrap_or_default();
@@ -76,20 +81,27 @@ impl Status {
                     }
                     _ => {}
                 },
-                Event::End(element) if element.name().as_ref() == "nodes" => inside_nodes = false,
+                Event::End(element) => match element.name().as_ref() {
+                    "nodes" => inside_nodes = false,
+                    "clone" => inside_clone = false,
+                    _ => {}
+                },
                 Event::Eof => return Ok(status),
                 _ => {}
             }
         }
     }
 
-    /// The node on which every resource (but the fencing device) is started, if there is one.
+    /// The node on which every resource (but the fencing device) is started, and what is cloned promoted, if
+    /// there is one.
     pub fn active(&self) -> Option<&str> {
         let mut resources = self.cluster_resources().peekable();
         let node = resources.peek()?.nodes.first()?;
-        resources
-            .all(|resource| resource.role == "Started" && resource.nodes == [node.clone()])
-            .then_some(node.as_str())
+        let started = resources
+            .all(|resource| resource.role == "Started" && resource.nodes == [node.clone()]);
+        let mut copies = self.resources.iter().filter(|copy| copy.cloned).peekable();
+        let promoted = copies.peek().is_none() || copies.any(|copy| copy.promoted_on(node));
+        (started && promoted).then_some(node.as_str())
     }
 
     /// Whether every fencing device is started, so that a node can be fenced.
@@ -102,11 +114,13 @@ impl Status {
         devices.peek().is_some() && devices.all(|device| device.role == "Started")
     }
 
-    /// The resources that run services, in order: all but the fencing device.
+    /// The resources that run services, in order: neither the fencing device nor copies of a clone.
     pub fn cluster_resources(&self) -> impl Iterator<Item = &Resource> {
-        self.resources
-            .iter()
-            .filter(|resource| !resource.agent.starts_with("stonith"))
+        self.resources.iter().filter(|resource| {
+            !resource.cloned
+                && !resource.agent.starts_with("stonith")
+                && resource.agent != SHOWS_ONLY
+        })
     }
 
     fn node(&mut self, element: &BytesStart) -> Result<(), Error> {
@@ -116,14 +130,22 @@ impl Status {
         Ok(())
     }
 
-    fn resource(&mut self, element: &BytesStart) -> Result<(), Error> {
+    fn resource(&mut self, element: &BytesStart, cloned: bool) -> Result<(), Error> {
         self.resources.push(Resource {
             id: attribute(element, "id")?.unwrap_or_default(),
             agent: attribute(element, "resource_agent")?.unwrap_or_default(),
             role: attribute(element, "role")?.unwrap_or_default(),
             nodes: Vec::new(),
+            cloned,
         });
         Ok(())
+    }
+}
+
+impl Resource {
+    /// Whether this copy is the promoted one, and is there. Pacemaker 2 built with the old names says `Master`.
+    pub fn promoted_on(&self, node: &str) -> bool {
+        ["Promoted", "Master"].contains(&self.role.as_str()) && self.nodes == [node]
     }
 }
 
@@ -171,5 +193,29 @@ mod tests {
         assert_eq!(status(stopped).active(), None);
         let elsewhere = r#"<resource id="pbx" resource_agent="ocf:portsip:pbx" role="Started"><node name="n2"/></resource>"#;
         assert_eq!(status(elsewhere).active(), None);
+    }
+
+    #[test]
+    fn the_active_node_has_the_promoted_copy() {
+        let with = |promoted: &str| {
+            let copy = |role, node| {
+                format!(
+                    r#"<resource id="drbd" resource_agent="ocf:linbit:drbd" role="{role}"><node name="{node}"/></resource>"#
+                )
+            };
+            let role = |node| {
+                if node == promoted {
+                    "Promoted"
+                } else {
+                    "Unpromoted"
+                }
+            };
+            let copies = ["n1", "n2"].map(|node| copy(role(node), node)).concat();
+            let shown = r#"<resource id="attr" resource_agent="ocf:linbit:drbd-attr" role="Started"><node name="n2"/></resource>"#;
+            status(&format!("<clone id=\"c\">{copies}</clone>{shown}"))
+        };
+        assert_eq!(with("n1").active(), Some("n1"));
+        assert_eq!(with("n2").active(), None);
+        assert_eq!(with("nowhere").active(), None);
     }
 }

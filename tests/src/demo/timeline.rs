@@ -20,13 +20,23 @@ impl Moment {
             what: what.into(),
         }
     }
+
+    /// What has just been seen.
+    pub fn now(what: impl Into<String>) -> Self {
+        Self::new(SystemTime::now(), what)
+    }
 }
 
-/// What Pacemaker and Corosync wrote about a failover.
+/// What Pacemaker and the kernel's DRBD wrote about a failover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Logged {
     /// Corosync formed a membership without the node.
     MembershipLost {
+        /// The node.
+        node: String,
+    },
+    /// Pacemaker's scheduler asked for the node's fencing.
+    FencingAsked {
         /// The node.
         node: String,
     },
@@ -51,6 +61,27 @@ pub enum Logged {
         /// `ok`, or what went wrong.
         result: String,
     },
+    /// A copy of a clone was promoted.
+    Promoted {
+        /// The resource.
+        resource: String,
+        /// Where.
+        node: String,
+        /// `ok`, or what went wrong.
+        result: String,
+    },
+    /// DRBD no longer hears its peer, as the kernel of a node says.
+    PeerLost {
+        /// The node that says it.
+        by: String,
+    },
+    /// DRBD's handler that has the peer fenced has ended.
+    PeerFenced {
+        /// The node on which it ran.
+        by: String,
+        /// Its exit code: 7 if the peer was fenced.
+        code: String,
+    },
 }
 
 /// Reads `journalctl -o short-unix`: the lines that belong to a failover, with their time.
@@ -61,10 +92,10 @@ pub fn read_journal(journal: &str) -> Vec<(SystemTime, Logged)> {
 fn read_line(line: &str) -> Option<(SystemTime, Logged)> {
     let (stamp, rest) = line.split_once(' ')?;
     let at = read_stamp(stamp)?;
-    let (_host, rest) = rest.split_once(' ')?;
+    let (host, rest) = rest.split_once(' ')?;
     let (program, message) = rest.split_once(": ")?;
     let program = program.split('[').next()?;
-    Some((at, classify(program, message)?))
+    Some((at, classify(host, program, message)?))
 }
 
 fn read_stamp(stamp: &str) -> Option<SystemTime> {
@@ -77,14 +108,15 @@ fn read_stamp(stamp: &str) -> Option<SystemTime> {
     )
 }
 
-fn classify(program: &str, message: &str) -> Option<Logged> {
+fn classify(host: &str, program: &str, message: &str) -> Option<Logged> {
     let message = message
         .trim_start()
         .trim_start_matches("notice: ")
         .trim_start_matches("error: ")
         .trim_start_matches("warning: ");
     match program {
-        "pacemaker-controld" => start(message),
+        "pacemaker-controld" => ordered(message),
+        "kernel" => drbd(host, message),
         "pacemaker-attrd" => {
             let node = message
                 .strip_prefix("Node ")?
@@ -103,7 +135,7 @@ fn classify(program: &str, message: &str) -> Option<Logged> {
     }
 }
 
-fn start(message: &str) -> Option<Logged> {
+fn ordered(message: &str) -> Option<Logged> {
     if let Some(rest) = message.strip_prefix("Requesting local execution of start operation for ") {
         let (resource, node) = rest.split_once(" on ")?;
         return Some(Logged::Starting {
@@ -111,7 +143,13 @@ fn start(message: &str) -> Option<Logged> {
             node: node.into(),
         });
     }
-    let rest = message.strip_prefix("Result of start operation for ")?;
+    if let Some(rest) = message.strip_prefix("Requesting fencing (") {
+        // Pacemaker 2 says `of node`, Pacemaker 3 `targeting node`.
+        let (_, node) = rest.split_once(" node ")?;
+        return Some(Logged::FencingAsked { node: node.into() });
+    }
+    let rest = message.strip_prefix("Result of ")?;
+    let (operation, rest) = rest.split_once(" operation for ")?;
     let (resource, rest) = rest.split_once(" on ")?;
     let (node, result) = rest.split_once(": ")?;
     // Pacemaker 2 says `ok`, Pacemaker 3 `OK`.
@@ -119,10 +157,36 @@ fn start(message: &str) -> Option<Logged> {
         "OK" => "ok",
         other => other,
     };
-    Some(Logged::Started {
-        resource: resource.into(),
-        node: node.into(),
-        result: result.into(),
+    let (resource, node, result) = (resource.into(), node.into(), result.into());
+    match operation {
+        "start" => Some(Logged::Started {
+            resource,
+            node,
+            result,
+        }),
+        "promote" => Some(Logged::Promoted {
+            resource,
+            node,
+            result,
+        }),
+        _ => None,
+    }
+}
+
+/// DRBD 8.4 says `drbd pbxdata: ...`, DRBD 9 `drbd pbxdata pbx01: ...`.
+fn drbd(host: &str, message: &str) -> Option<Logged> {
+    let (_, said) = message.strip_prefix("drbd ")?.split_once(": ")?;
+    if said.starts_with("PingAck did not arrive in time") {
+        return Some(Logged::PeerLost { by: host.into() });
+    }
+    let (_, code) = said
+        .strip_prefix("helper command: ")?
+        .split_once(" fence-peer ")?
+        .1
+        .split_once(" exit code ")?;
+    Some(Logged::PeerFenced {
+        by: host.into(),
+        code: code.split(' ').next()?.into(),
     })
 }
 
@@ -199,6 +263,42 @@ mod tests {
             })
         );
         assert_eq!(line("sshd[1]: hello"), None);
+        assert_eq!(
+            line("pacemaker-controld[81]:  notice: Requesting fencing (reboot) of node pbx01"),
+            Some(Logged::FencingAsked {
+                node: "pbx01".into()
+            })
+        );
+        assert_eq!(
+            line(
+                "pacemaker-controld[81]:  notice: Result of promote operation for drbd_devpath on pbx02: ok"
+            ),
+            Some(Logged::Promoted {
+                resource: "drbd_devpath".into(),
+                node: "pbx02".into(),
+                result: "ok".into()
+            })
+        );
+    }
+
+    #[test]
+    fn drbds_lines_are_read() {
+        let line = |rest: &str| {
+            logged(&format!(
+                "1795183200.123456 pbx02 kernel: drbd pbxdata{rest}"
+            ))
+        };
+        let lost = Some(Logged::PeerLost { by: "pbx02".into() });
+        assert_eq!(line(": PingAck did not arrive in time."), lost);
+        assert_eq!(line(" pbx01: PingAck did not arrive in time."), lost);
+        assert_eq!(
+            line(": helper command: /sbin/drbdadm fence-peer pbxdata exit code 7 (0x700)"),
+            Some(Logged::PeerFenced {
+                by: "pbx02".into(),
+                code: "7".into()
+            })
+        );
+        assert_eq!(line(": Handshake successful"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A client that commits rows through the virtual address, one after the other, and remembers
 //! every row that the database acknowledged. Those are the rows that must survive.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,13 +20,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(1000);
 const RETRY: Duration = Duration::from_millis(50);
 
 /// A row that the database said is committed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Committed {
     /// Its key.
     pub id: i64,
     /// When the acknowledgement arrived.
     pub at: SystemTime,
+    /// The node whose database wrote it.
+    pub node: String,
 }
+
+/// A row that says on which node it was written: the containers have their node's network, and its name.
+const INSERT: &str = "INSERT INTO demo_rows (id, node)
+    VALUES ($1, trim(E'\\n' FROM pg_read_file('/proc/sys/kernel/hostname'))) RETURNING node";
 
 /// The running client.
 pub struct Writer {
@@ -42,7 +49,7 @@ impl Writer {
     pub fn start(access: &Access) -> Result<Self, Error> {
         let mut client = connect(access)?;
         client.batch_execute(
-            "CREATE TABLE IF NOT EXISTS demo_rows (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())",
+            "CREATE TABLE IF NOT EXISTS demo_rows (id bigint PRIMARY KEY, node text NOT NULL, at timestamptz NOT NULL DEFAULT now())",
         )?;
         let first: i64 = client
             .query_one("SELECT coalesce(max(id), 0) + 1 FROM demo_rows", &[])?
@@ -107,6 +114,26 @@ pub fn missing(access: &Access, acknowledged: &[Committed]) -> Result<Vec<i64>, 
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// What is wrong with who wrote the rows, which are in their order: a node that wrote again after another had
+/// written wrote beside it.
+pub fn alternations(rows: &[Committed]) -> Vec<String> {
+    let mut ended = BTreeSet::new();
+    let mut found = Vec::new();
+    for pair in rows.windows(2) {
+        let (before, row) = (&pair[0], &pair[1]);
+        if before.node != row.node {
+            ended.insert(&before.node);
+            if ended.contains(&row.node) {
+                found.push(format!(
+                    "row {} was written on {}, after another node had taken over from it",
+                    row.id, row.node
+                ));
+            }
+        }
+    }
+    found
+}
+
 fn connect(access: &Access) -> Result<Client, Error> {
     let mut config = Config::new();
     config
@@ -139,11 +166,12 @@ fn write(
             }
             continue;
         };
-        match connection.execute("INSERT INTO demo_rows (id) VALUES ($1)", &[&id]) {
-            Ok(_) => {
+        match connection.query_one(INSERT, &[&id]) {
+            Ok(answer) => {
                 let row = Committed {
                     id,
                     at: SystemTime::now(),
+                    node: answer.get(0),
                 };
                 if let Ok(mut rows) = committed.lock() {
                     rows.push(row);
@@ -155,5 +183,31 @@ fn write(
             Err(_) => client = None,
         }
         id += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written_on(nodes: &[&str]) -> Vec<Committed> {
+        let rows = (1..).zip(nodes).map(|(id, node)| Committed {
+            id,
+            at: SystemTime::UNIX_EPOCH,
+            node: (*node).to_owned(),
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn a_node_does_not_write_after_another_took_over() {
+        assert_eq!(
+            alternations(&written_on(&["a", "a", "b", "b", "c"])),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            alternations(&written_on(&["a", "b", "a"])),
+            ["row 3 was written on a, after another node had taken over from it"]
+        );
     }
 }

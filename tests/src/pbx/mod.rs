@@ -53,6 +53,10 @@ pub fn compose_env(pbx_image: &str, vip: std::net::Ipv4Addr) -> String {
 pub const CREATE_CONTAINERS: &str =
     "docker compose --project-directory /etc/portsip/pbx create --no-recreate";
 
+/// The services of a node with a kernel of its own, where each costs seconds at every start: those that the agent
+/// and a telephone ask, and what they need. Appended to [`CREATE_CONTAINERS`].
+pub const KERNEL_NODE_SERVICES: &str = "database nats callmanager webserver";
+
 /// What an operator types once, on the node where the new volume is mounted at [`DATA_DIR`] and the
 /// virtual address may still be missing. Run again it changes nothing. Leaves no container running.
 pub const INITIALISE_DATA: [&str; 3] = [

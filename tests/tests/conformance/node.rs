@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lab::demo::cluster;
+use lab::demo::{aws, cluster};
 use lab::lab::{Lab, Options, Turn, turn};
 use lab::pbx;
 use lab::progress::Stderr;
@@ -49,8 +49,8 @@ impl Node {
         };
         let lab = Lab::up(&options, &progress).unwrap();
         let node = Self { lab, _turn: turn };
-        cluster::prepare(&node.lab, Self::SELF, &deb).unwrap();
-        cluster::initialise_volume(&node.lab, Self::SELF).unwrap();
+        aws::prepare(&node.lab, Self::SELF, &deb).unwrap();
+        aws::initialise_volume(&node.lab, Self::SELF).unwrap();
         node.sh(pbx::CREATE_CONTAINERS);
         node
     }

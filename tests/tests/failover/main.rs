@@ -15,7 +15,7 @@ mod steady;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lab::demo::{Fault, Outcome, cluster, fail_over};
+use lab::demo::{Fault, Outcome, aws, cluster, fail_over};
 use lab::lab::{Lab, Options, turn};
 use lab::pbx::Behaviour;
 use lab::progress::Stderr;
@@ -39,7 +39,7 @@ impl Cluster {
         let progress = Stderr::new();
         let lab = Lab::up(&Options::default(), &progress).unwrap();
         let cluster = Self { lab, progress };
-        cluster::install(&cluster.lab, &deb, &cluster.progress).unwrap();
+        aws::install(&cluster.lab, &deb, &cluster.progress).unwrap();
         cluster
     }
 

@@ -26,7 +26,8 @@ const N2: &Instance = &INSTANCES[1];
 /// A lab of its own, gone at the end.
 struct OwnLab {
     lab: Lab,
-    _turn: the_lab::Turn,
+    /// None, if the lab was up before and stays.
+    turn: Option<the_lab::Turn>,
 }
 
 impl OwnLab {
@@ -40,7 +41,10 @@ impl OwnLab {
     fn of(options: Options) -> Self {
         let turn = the_lab::turn().unwrap();
         let lab = Lab::up(&options, &Silent).unwrap();
-        Self { lab, _turn: turn }
+        Self {
+            lab,
+            turn: Some(turn),
+        }
     }
 
     /// What a script prints on a node; it has to succeed.
@@ -98,7 +102,9 @@ impl OwnLab {
 
 impl Drop for OwnLab {
     fn drop(&mut self) {
-        if let Err(e) = Lab::down() {
+        if self.turn.is_some()
+            && let Err(e) = Lab::down()
+        {
             eprintln!("{e}");
         }
     }

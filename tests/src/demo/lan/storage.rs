@@ -1,0 +1,226 @@
+//! DRBD on the nodes: the file that cib-gen writes, the commands of its comments, and what DRBD says of its copies.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::SLOW;
+use crate::demo::cluster::{self, SECONDS, VARS, on_all, run, run_as_user};
+use crate::lab::Lab;
+use crate::pbx;
+use crate::site::{Host, Site};
+use crate::world::Error;
+
+/// Where the file is, as `docs/lan.md` says.
+const FILE: &str = "/etc/drbd.d/pbxdata.res";
+/// The resource.
+const RESOURCE: &str = "pbxdata";
+
+/// Which DRBD the nodes' kernel has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drbd {
+    /// 8.4, of the kernel itself: two copies.
+    Eight,
+    /// 9: a copy on every node.
+    Nine,
+}
+
+impl fmt::Display for Drbd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eight => "DRBD 8.4",
+            Self::Nine => "DRBD 9",
+        })
+    }
+}
+
+/// Which DRBD a node has.
+///
+/// # Errors
+/// The node does not answer, or has another.
+pub fn version(lab: &Lab, node: &Host) -> Result<Drbd, Error> {
+    let script = "/usr/sbin/modinfo -F version drbd";
+    let version = run_as_user(lab, node, script, script, SECONDS)?;
+    match version.trim() {
+        eight if eight.starts_with("8.4.") => Ok(Drbd::Eight),
+        nine if nine.starts_with("9.") => Ok(Drbd::Nine),
+        other => Err(format!(
+            "{} has DRBD '{other}'; cib-gen knows 8.4 and 9",
+            node.hostname
+        )
+        .into()),
+    }
+}
+
+/// Writes DRBD's file on every node with a copy, does what its comments say, and has the PBX lay down its first data. Returns the
+/// nodes that have a copy.
+///
+/// # Errors
+/// A step failed: which, on which node, and what it printed.
+pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Host>, Error> {
+    let first = nodes[0];
+    let print = format!("cib-gen --format drbd {VARS}");
+    let file = run_as_user(lab, first, "DRBD's file", &print, SECONDS)?;
+    let holders = holders(lab.site(), &file);
+    on_all(&holders, |node| {
+        let write = format!("set -o pipefail; {print} | sudo tee {FILE} >/dev/null");
+        run_as_user(lab, node, "DRBD's file", &write, SLOW).map(drop)
+    })?;
+    let [everywhere, once, afterwards] =
+        <[String; 3]>::try_from(commands(&file)).map_err(|found| {
+            format!(
+                "the comments of {FILE} should have three groups of commands, and have {found:#?}"
+            )
+        })?;
+    on_all(&holders, |node| {
+        run(
+            lab,
+            node,
+            "the storage",
+            &format!("set -ex\n{everywhere}"),
+            SLOW,
+        )
+        .map(drop)
+    })?;
+    wait_until(lab, first, "all copies are connected", |state| {
+        !state.connections.is_empty() && state.connections.iter().all(|one| one == "Connected")
+    })?;
+    let initialise = pbx::INITIALISE_DATA.join("\n");
+    let script = format!("set -ex\n{once}{initialise}\n{afterwards}");
+    run(lab, first, "the first data", &script, SLOW)?;
+    on_all(&holders, |node| {
+        let down = format!("drbdadm down {RESOURCE}");
+        run(lab, node, &down, &down, SLOW).map(drop)
+    })?;
+    Ok(holders)
+}
+
+/// The nodes that have a copy, by DRBD's file on a node.
+///
+/// # Errors
+/// The node does not answer, or has no such file.
+pub fn copies(lab: &Lab, node: &Host) -> Result<Vec<&'static Host>, Error> {
+    let file = run(lab, node, FILE, &format!("cat {FILE}"), SECONDS)?;
+    Ok(holders(lab.site(), &file))
+}
+
+/// The commands in the file's comments, in groups: each belongs to the sentence above it.
+fn commands(file: &str) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in file.lines() {
+        let command = line.strip_prefix("#     ");
+        if let Some(command) = command {
+            if !inside {
+                groups.push(String::new());
+            }
+            if let Some(group) = groups.last_mut() {
+                *group += &format!("{command}\n");
+            }
+        }
+        inside = command.is_some();
+    }
+    groups
+}
+
+/// The nodes that have a copy: those of the file's `on` sections.
+fn holders(site: Site, file: &str) -> Vec<&'static Host> {
+    file.lines()
+        .filter_map(|line| line.trim().strip_prefix("on ")?.strip_suffix(" {"))
+        .filter_map(|name| site.host(name))
+        .collect()
+}
+
+/// What DRBD says on one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Of each connection: `Connected`, `StandAlone` and so on.
+    pub connections: Vec<String>,
+    /// Of each copy, the node's own first: `UpToDate`, `Inconsistent` and so on.
+    pub disks: Vec<String>,
+}
+
+impl State {
+    /// Whether every copy is there, connected and up to date.
+    pub fn is_whole(&self) -> bool {
+        !self.connections.is_empty()
+            && self.connections.iter().all(|one| one == "Connected")
+            && self.disks.iter().all(|one| one == "UpToDate")
+    }
+}
+
+/// What DRBD says on a node.
+///
+/// # Errors
+/// The node does not answer, or DRBD is down there.
+pub fn state(lab: &Lab, node: &Host) -> Result<State, Error> {
+    let script = format!("drbdadm cstate {RESOURCE} && echo && drbdadm dstate {RESOURCE}");
+    let printed = run(lab, node, "DRBD's state", &script, SECONDS)?;
+    let (connections, disks) = printed
+        .split_once("\n\n")
+        .ok_or_else(|| format!("`{script}` on {}: {printed}", node.hostname))?;
+    let words = |text: &str| {
+        let words = text.split(|letter: char| letter == '/' || letter.is_whitespace());
+        words
+            .filter(|word| !word.is_empty())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    Ok(State {
+        connections: words(connections),
+        disks: words(disks),
+    })
+}
+
+/// Waits until what DRBD says on a node is as `accept` wants it.
+///
+/// # Errors
+/// After minutes; with what it says.
+pub fn wait_until(
+    lab: &Lab,
+    node: &Host,
+    what: &str,
+    accept: impl Fn(&State) -> bool,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        let seen = state(lab, node);
+        if seen.as_ref().is_ok_and(&accept) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let seen = seen.map_or_else(|error| error.to_string(), |state| format!("{state:?}"));
+            return Err(format!(
+                "not within {} s: {what}; DRBD on {}: {seen}",
+                WITHIN.as_secs(),
+                node.hostname
+            )
+            .into());
+        }
+        std::thread::sleep(cluster::pause(lab.site()));
+    }
+}
+
+/// How long copies may take to find each other and to be alike.
+const WITHIN: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "# Once, on every node:\n#     a\n#     b\n# Then on the first node:\n#     c\n# and then:\n\
+        #     d\n\nresource pbxdata {\n    on pbx01 {\n    }\n    on pbx02 {\n    }\n}\n";
+
+    #[test]
+    fn the_commands_are_those_of_the_comments() {
+        assert_eq!(commands(FILE), ["a\nb\n", "c\n", "d\n"]);
+    }
+
+    #[test]
+    fn the_nodes_with_a_copy_are_those_of_the_file() {
+        let names: Vec<_> = holders(Site::Lan, FILE)
+            .iter()
+            .map(|host| host.short)
+            .collect();
+        assert_eq!(names, ["n1", "n2"]);
+    }
+}

@@ -1,0 +1,76 @@
+//! `lab demo`: the main job of one of the two systems, from nothing to a verdict.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use lab::demo::{Fault, aws, cluster, fail_over, lan};
+use lab::lab::{Lab, Options};
+use lab::progress::{Progress, Stderr};
+use lab::site::Site;
+use lab::world::Error;
+
+/// Runs it, prints what happened, and removes the lab unless it is to be kept.
+pub(crate) fn run(deb: &Path, site: Site, keep: bool) -> Result<ExitCode, Error> {
+    let progress = Stderr::new();
+    let options = Options {
+        site,
+        ..Options::default()
+    };
+    let lab = Lab::up(&options, &progress)?;
+    let outcome = main_job(&lab, deb, &progress);
+    progress.finish();
+    let passed = match outcome {
+        Ok((report, passed)) => {
+            println!("{report}");
+            passed
+        }
+        Err(error) => {
+            eprintln!("lab: the demo did not come to its end: {error}");
+            false
+        }
+    };
+    if keep {
+        println!(
+            "The lab is up: {}.",
+            super::commands(&["status", "ssh n1", "events", "down"])
+        );
+    } else {
+        Lab::down()?;
+        if !passed {
+            eprintln!(
+                "lab: with KEEP=1, `make` leaves the nodes up, to look at with `lab ssh`, `lab events` and `lab logs`"
+            );
+        }
+    }
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The report, and whether all is as it has to be.
+fn main_job(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(String, bool), Error> {
+    match lab.site() {
+        Site::Ec2 => aws::install(lab, deb, progress)?,
+        Site::Lan => lan::install(lab, deb, progress)?,
+    }
+    progress.step("the cluster's status");
+    let status = cluster::pcs_status(lab, lab.site().hosts()[0])?;
+    let outcome = fail_over(lab, Fault::PowerCut, progress)?;
+    let mut report = format!(
+        "pcs status, before the power cut:\n\n{status}\n{}",
+        outcome.report()
+    );
+    let mut passed = outcome.faults().is_empty();
+    if lab.site() == Site::Lan {
+        let node = |name: &str| {
+            let known = lab.site().host(name);
+            known.ok_or_else(|| format!("there is no node {name}"))
+        };
+        let comeback = lan::come_back(lab, node(&outcome.lost)?, node(&outcome.active)?, progress)?;
+        report += &format!("\n{}", comeback.report());
+        passed &= comeback.faults().is_empty();
+    }
+    Ok((report, passed))
+}

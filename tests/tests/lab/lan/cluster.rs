@@ -1,0 +1,211 @@
+//! The cluster of the LAN on a lab, with clients that note what they were told, and what may never happen to them.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use lab::demo::gap::Gap;
+use lab::demo::journals::{describe, journals};
+use lab::demo::lan::{self, Drbd, storage};
+use lab::demo::sip::Phone;
+use lab::demo::timeline::{self, Moment};
+use lab::demo::writer::{self, Committed, Writer};
+use lab::demo::{Access, Fault, Outcome, cluster, fail_over};
+use lab::lab::{Lab, Options};
+use lab::netns;
+use lab::progress::Stderr;
+use lab::site::{Host, Site};
+
+use super::super::{A_WHILE, OwnLab};
+
+/// How long after its watchdog was fed last a node is reset, in seconds: cib-gen's.
+pub(super) const WATCHDOG: Duration = Duration::from_secs(5);
+
+/// The cluster.
+pub(super) struct Cluster {
+    pub(super) own: OwnLab,
+    pub(super) drbd: Drbd,
+    progress: Stderr,
+}
+
+impl Cluster {
+    /// Made on a lab of its own; or the one that `make demo-lan KEEP=1` has left, if PORTSIP_HA_LAN_CLUSTER says so.
+    pub(super) fn up() -> Self {
+        if std::env::var_os("PORTSIP_HA_LAN_CLUSTER").is_some() {
+            let lab = Lab::connect().unwrap();
+            return Self::of(OwnLab { lab, turn: None });
+        }
+        Self::on(OwnLab::of(Options {
+            site: Site::Lan,
+            ..Options::default()
+        }))
+    }
+
+    /// Made on this lab.
+    pub(super) fn on(own: OwnLab) -> Self {
+        let deb = PathBuf::from(std::env::var_os("PORTSIP_HA_DEB").expect(
+            "PORTSIP_HA_DEB does not name a package: run `make test`, or `make deb` and set it",
+        ));
+        lan::install(&own.lab, &deb, &Stderr::new()).unwrap();
+        Self::of(own)
+    }
+
+    fn of(own: OwnLab) -> Self {
+        let drbd = storage::version(&own.lab, Site::Lan.hosts()[0]).unwrap();
+        Self {
+            own,
+            drbd,
+            progress: Stderr::new(),
+        }
+    }
+
+    /// The active node, once every resource is started.
+    pub(super) fn active(&self) -> &'static Host {
+        self.active_as_seen_by(Site::Lan.hosts()[2])
+    }
+
+    pub(super) fn active_as_seen_by(&self, ask: &Host) -> &'static Host {
+        let name = cluster::wait_until_active(&self.own.lab, ask, A_WHILE, |_| true).unwrap();
+        host(&name)
+    }
+
+    /// A node with a copy of the data that is not the active one.
+    pub(super) fn standby(&self, active: &Host) -> &'static Host {
+        let copies = storage::copies(&self.own.lab, active).unwrap();
+        copies.into_iter().find(|copy| *copy != active).unwrap()
+    }
+
+    /// Strikes the active node, and has all that is always asked of what follows.
+    pub(super) fn strike(&self, fault: Fault) -> Outcome {
+        let outcome = fail_over(&self.own.lab, fault, &self.progress).unwrap();
+        println!("{fault:?}\n{}", outcome.report());
+        assert_eq!(outcome.faults(), Vec::<String>::new(), "after {fault:?}");
+        assert_eq!(outcome.fenced, [outcome.lost.as_str()]);
+        outcome
+    }
+
+    /// The node comes back, catches up and takes nothing over.
+    pub(super) fn comes_back(&self, node: &Host, active: &Host) {
+        let comeback = lan::come_back(&self.own.lab, node, active, &self.progress).unwrap();
+        println!("{}", comeback.report());
+        assert_eq!(comeback.faults(), Vec::<String>::new());
+    }
+
+    /// What a script prints on a node, as root; it has to succeed.
+    pub(super) fn sh(&self, node: &Host, script: &str) -> String {
+        self.own.sh(node, script)
+    }
+
+    /// When the node's kernel was started last.
+    pub(super) fn booted_at(&self, node: &Host) -> SystemTime {
+        let printed = self.sh(node, "cat /proc/uptime; date +%s.%N");
+        let mut numbers = printed.split_whitespace();
+        let mut next = || -> f64 { numbers.next().unwrap().parse().unwrap() };
+        let (up, _idle, now) = (next(), next(), next());
+        SystemTime::UNIX_EPOCH + Duration::from_secs_f64(now - up)
+    }
+
+    /// Waits until the cluster, as `ask` sees it, has lost a node.
+    pub(super) fn is_offline(&self, node: &Host, ask: &Host) {
+        super::until(&format!("{} is offline", node.hostname), || {
+            cluster::status(&self.own.lab, ask)
+                .is_ok_and(|status| !status.online.iter().any(|name| name == node.hostname))
+        });
+    }
+
+    /// Every copy is connected and up to date.
+    pub(super) fn copies_are_whole(&self, ask: &Host) {
+        storage::wait_until(&self.own.lab, ask, "all copies are up to date", |state| {
+            state.is_whole()
+        })
+        .unwrap();
+    }
+}
+
+/// A node by its name.
+pub(super) fn host(name: &str) -> &'static Host {
+    Site::Lan.host(name).unwrap()
+}
+
+/// Clients of the cluster: rows through the virtual address, and a telephone.
+pub(super) struct Clients<'a> {
+    cluster: &'a Cluster,
+    writer: Writer,
+    phone: Phone,
+}
+
+impl<'a> Clients<'a> {
+    pub(super) fn start(cluster: &'a Cluster) -> Self {
+        let site = Site::Lan;
+        let began = SystemTime::now();
+        let writer = Writer::start(&Access::through_the_vip(site)).unwrap();
+        let internet = netns::internet();
+        let phone = Phone::start(&internet, site.telephone(), site.public_address()).unwrap();
+        let clients = Self {
+            cluster,
+            writer,
+            phone,
+        };
+        clients.are_served_after(began);
+        clients
+    }
+
+    /// Waits for a row and a SIP answer after `moment`.
+    pub(super) fn are_served_after(&self, moment: SystemTime) {
+        super::until("a row was committed", || {
+            self.writer.first_after(moment).is_some()
+        });
+        super::until("SIP is answered", || {
+            self.phone.first_after(moment).is_some()
+        });
+    }
+
+    /// What they saw since `fault`. No acknowledged row may be gone, and no node may have written beside another.
+    pub(super) fn finish(self, what: &str, fault: SystemTime, lost: &Host) -> Seen {
+        let Self {
+            cluster,
+            writer,
+            phone,
+            ..
+        } = self;
+        let answers = phone.answers();
+        let rows = writer.finish();
+        let missing = writer::missing(&Access::through_the_vip(Site::Lan), &rows).unwrap();
+        assert_eq!(
+            missing,
+            Vec::<i64>::new(),
+            "{what}: acknowledged rows are gone"
+        );
+        assert_eq!(writer::alternations(&rows), Vec::<String>::new(), "{what}");
+        let commits: Vec<SystemTime> = rows.iter().map(|row| row.at).collect();
+        let seen = Seen {
+            without_rows: Gap::longest(&commits, fault),
+            without_sip: Gap::longest(&answers, fault),
+            rows,
+        };
+        let logged = journals(&cluster.own.lab, lost, fault).unwrap();
+        let mut moments: Vec<Moment> = logged.iter().filter_map(describe).collect();
+        moments.push(Moment::new(
+            seen.without_rows.start,
+            "last row before the pause",
+        ));
+        moments.push(Moment::new(seen.without_rows.end, "first row after it"));
+        println!(
+            "{what} (seconds since the fault)\n{}  rows acknowledged                  {}\n\
+             \x20 acknowledged rows now missing      0\n\
+             \x20 seconds without SIP answer         {:.1}\n\
+             \x20 seconds without committed row      {:.1}\n",
+            timeline::render(moments, fault),
+            seen.rows.len(),
+            seen.without_sip.length().as_secs_f64(),
+            seen.without_rows.length().as_secs_f64(),
+        );
+        seen
+    }
+}
+
+/// What clients saw.
+pub(super) struct Seen {
+    pub(super) rows: Vec<Committed>,
+    pub(super) without_rows: Gap,
+    pub(super) without_sip: Gap,
+}

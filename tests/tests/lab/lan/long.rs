@@ -1,0 +1,246 @@
+//! What can happen to the three machines beside a power cut. Of each: no acknowledged record is lost, no two nodes
+//! write, and the virtual address is on one node.
+
+mod disks;
+
+use std::time::{Duration, SystemTime};
+
+use lab::demo::Fault;
+use lab::demo::lan::{Drbd, storage};
+use lab::site::{Host, Site};
+
+use super::cluster::{Clients, Cluster, WATCHDOG, host};
+
+/// A node that is reset by its watchdog starts its kernel at once; this is what a busy machine may add.
+const RESET: Duration = Duration::from_secs(1);
+/// For how long a kernel stands still.
+const HANGS: Duration = Duration::from_secs(30);
+
+/// Cut off, it is reset by its watchdog before the others give its address to another node.
+#[test]
+fn a_node_that_is_cut_off() {
+    let cluster = Cluster::up();
+    let outcome = cluster.strike(Fault::Partition);
+    let lost = host(&outcome.lost);
+    let reset = cluster.booted_at(lost);
+    let moved = outcome.timeline.iter();
+    let moved = moved
+        .filter(|moment| moment.what.starts_with("start of vip on"))
+        .map(|moment| moment.at)
+        .min()
+        .unwrap();
+    let margin = moved.duration_since(reset).unwrap_or_else(|early| {
+        panic!(
+            "the virtual address was on both nodes for {:?}",
+            early.duration()
+        )
+    });
+    println!(
+        "its watchdog reset {} {:.1} s after the cut, {:.1} s before the virtual address was elsewhere",
+        lost.hostname,
+        reset.duration_since(outcome.cut).unwrap().as_secs_f64(),
+        margin.as_secs_f64()
+    );
+    cluster.comes_back(lost, host(&outcome.active));
+}
+
+/// When it goes on, another has its address and its data: its watchdog resets it within the watchdog's time.
+#[test]
+fn a_kernel_that_stands_still_and_goes_on() {
+    let cluster = Cluster::up();
+    let outcome = cluster.strike(Fault::Hang(HANGS));
+    let lost = host(&outcome.lost);
+    let noted = format!("{} goes on", lost.id);
+    let mut thawed = None;
+    super::until("it goes on", || {
+        let (_, moments) = cluster.own.lab.all_events().unwrap();
+        thawed = moments
+            .iter()
+            .find(|moment| moment.what == noted)
+            .map(|moment| moment.at);
+        thawed.is_some()
+    });
+    let thawed = thawed.unwrap();
+    super::until("it was reset", || {
+        let alive = cluster.own.answers(lost);
+        alive && cluster.booted_at(lost) > thawed
+    });
+    let on_two = cluster.booted_at(lost).duration_since(thawed).unwrap();
+    println!(
+        "{} was reset {:.2} s after it went on; the virtual address was on two nodes for as long at most",
+        lost.hostname,
+        on_two.as_secs_f64()
+    );
+    assert!(on_two <= WATCHDOG + RESET, "on two nodes for {on_two:?}");
+    cluster.comes_back(lost, host(&outcome.active));
+}
+
+/// The PBX goes on where it is. Writes wait until it is certain that the standby is gone.
+#[test]
+fn a_standby_that_is_lost() {
+    let cluster = Cluster::up();
+    let active = cluster.active();
+    let standby = cluster.standby(active);
+    let clients = Clients::start(&cluster);
+    let cut = SystemTime::now();
+    cluster.own.lab.power_off(standby).unwrap();
+    cluster.is_offline(standby, active);
+    clients.are_served_after(SystemTime::now());
+    assert_eq!(cluster.active_as_seen_by(active), active);
+    let seen = clients.finish("standby lost", cut, standby);
+    let paused = seen.without_rows.length();
+    if cluster.drbd == Drbd::Nine {
+        assert!(paused < Duration::from_secs(2), "writes waited {paused:?}");
+    }
+    assert!(
+        seen.without_sip.length() < Duration::from_secs(2),
+        "SIP was interrupted"
+    );
+    cluster.comes_back(standby, active);
+}
+
+/// Without the others the active node has no quorum: it is reset, and nothing runs until another is back.
+#[test]
+fn all_others_are_lost_and_come_back() {
+    let cluster = Cluster::up();
+    let active = cluster.active();
+    let clients = Clients::start(&cluster);
+    let cut = SystemTime::now();
+    let others = Site::Lan
+        .hosts()
+        .into_iter()
+        .filter(|other| *other != active);
+    for other in others.clone() {
+        cluster.own.lab.power_off(other).unwrap();
+    }
+    super::until("its watchdog has reset it", || {
+        cluster.own.answers(active) && cluster.booted_at(active) > cut
+    });
+    for other in others {
+        cluster.own.lab.power_on(other).unwrap();
+    }
+    let now = cluster.active();
+    clients.are_served_after(SystemTime::now());
+    cluster.copies_are_whole(now);
+    clients.finish("all others lost", cut, active);
+}
+
+/// All three are cut at once, and started together: the newest data is what is served.
+#[test]
+fn all_three_are_cut_and_start_cold() {
+    let cluster = Cluster::up();
+    let clients = Clients::start(&cluster);
+    let active = cluster.active();
+    let standby = cluster.standby(active);
+    // The standby's copy is older: it misses what was written while it was away.
+    cluster.own.lab.power_off(standby).unwrap();
+    cluster.is_offline(standby, active);
+    clients.are_served_after(SystemTime::now());
+    let cut = SystemTime::now();
+    for node in Site::Lan
+        .hosts()
+        .into_iter()
+        .filter(|node| *node != standby)
+    {
+        cluster.own.lab.power_off(node).unwrap();
+    }
+    for node in Site::Lan.hosts() {
+        cluster.own.lab.power_on(node).unwrap();
+    }
+    let now = cluster.active();
+    clients.are_served_after(SystemTime::now());
+    cluster.copies_are_whole(now);
+    clients.finish("all three cut", cut, standby);
+}
+
+/// The active node is lost while the standby catches up. Half a copy is no data: nobody serves it.
+#[test]
+fn a_resync_that_another_failure_interrupts() {
+    let cluster = Cluster::up();
+    let active = cluster.active();
+    let standby = cluster.standby(active);
+    let clients = Clients::start(&cluster);
+    cluster.own.lab.power_off(standby).unwrap();
+    cluster.is_offline(standby, active);
+    clients.are_served_after(SystemTime::now());
+    let sum = cluster.sh(
+        active,
+        "cd /var/lib/portsip && dd if=/dev/urandom of=bulk bs=1M count=32 conv=fsync status=none && sha256sum <bulk",
+    );
+    cluster.own.lab.power_on(standby).unwrap();
+    storage::wait_until(&cluster.own.lab, active, "it resyncs", |state| {
+        state.connections.iter().any(|one| one == "SyncSource")
+    })
+    .unwrap();
+    let cut = SystemTime::now();
+    cluster.own.lab.power_off(active).unwrap();
+    cluster.is_offline(active, standby);
+    let state = storage::state(&cluster.own.lab, standby).unwrap();
+    assert_eq!(state.disks[0], "Inconsistent", "{state:?}");
+    cluster.own.lab.power_on(active).unwrap();
+    let now = cluster.active_as_seen_by(standby);
+    clients.are_served_after(SystemTime::now());
+    cluster.copies_are_whole(now);
+    assert_eq!(cluster.sh(now, "sha256sum </var/lib/portsip/bulk"), sum);
+    clients.finish("resync interrupted", cut, standby);
+}
+
+/// While a node is away, both scripts are run again: they change nothing, and nobody notices.
+#[test]
+fn the_scripts_again_while_a_node_is_away() {
+    let cluster = Cluster::up();
+    let active = cluster.active();
+    let standby = cluster.standby(active);
+    let clients = Clients::start(&cluster);
+    let cut = SystemTime::now();
+    cluster.own.lab.power_off(standby).unwrap();
+    cluster.is_offline(standby, active);
+    clients.are_served_after(SystemTime::now());
+    let before = configuration(&cluster, active);
+    let again = SystemTime::now();
+    let corosync = script(
+        &cluster,
+        active,
+        "umask 077; echo lab-hacluster >/root/hacluster
+         cib-gen --format corosync /etc/portsip/vars.yml | HACLUSTER_PASSWORD_FILE=/root/hacluster sh",
+    );
+    assert!(
+        corosync.contains(standby.hostname),
+        "it names the node that is off: {corosync}"
+    );
+    let pcs = script(&cluster, active, "cib-gen /etc/portsip/vars.yml | sh");
+    assert!(pcs.contains("sudo cib-gen apply"), "{pcs}");
+    assert_eq!(configuration(&cluster, active), before);
+    assert_eq!(cluster.active_as_seen_by(active), active);
+    clients.are_served_after(SystemTime::now());
+    let seen = clients.finish("scripts run again", cut, standby);
+    let later: Vec<_> = seen
+        .rows
+        .iter()
+        .map(|row| row.at)
+        .filter(|at| *at > again)
+        .collect();
+    let pause = later
+        .windows(2)
+        .map(|pair| pair[1].duration_since(pair[0]).unwrap())
+        .max();
+    assert!(
+        pause.unwrap() < Duration::from_secs(5),
+        "writes waited {pause:?} for a script"
+    );
+    cluster.comes_back(standby, active);
+}
+
+fn configuration(cluster: &Cluster, node: &Host) -> String {
+    cluster.sh(
+        node,
+        "cibadmin --query --scope configuration; cat /etc/corosync/corosync.conf",
+    )
+}
+
+/// What a script says that ends with 1.
+fn script(cluster: &Cluster, node: &Host, script: &str) -> String {
+    let output = cluster.own.lab.ssh(node, script, super::A_WHILE).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
