@@ -11,6 +11,7 @@ mod set_checks;
 use serde::Serialize;
 
 use crate::cluster::Level;
+use crate::commands::{NEEDRESTART, Setting, UNATTENDED, UNPRIVILEGED_PORTS};
 use crate::exit::Failure;
 use crate::reach::Missing;
 
@@ -42,6 +43,8 @@ pub struct Finding {
     pub wanted: String,
     /// The command that mends it.
     pub command: Option<String>,
+    /// Whether `--fix` mends it.
+    pub fixable: bool,
 }
 
 /// What a check says of a node: how bad it is, what was found, and the command that mends it.
@@ -64,11 +67,34 @@ pub struct Check {
     /// What is wanted.
     pub wanted: &'static str,
     look: Look,
+    /// What `--fix` writes on the node.
+    pub fix: Option<Setting>,
+}
+
+impl Check {
+    const fn fixed_by(mut self, setting: Setting) -> Check {
+        self.fix = Some(setting);
+        self
+    }
+
+    const fn new(name: &'static str, wanted: &'static str, look: Look) -> Check {
+        let fix = None;
+        Check {
+            name,
+            wanted,
+            look,
+            fix,
+        }
+    }
+
+    /// The check of a name.
+    pub fn named(name: &str) -> Option<&'static Check> {
+        CHECKS.iter().find(|check| check.name == name)
+    }
 }
 
 const fn reach(name: &'static str, wanted: &'static str) -> Check {
-    let look = Look::Reach;
-    Check { name, wanted, look }
+    Check::new(name, wanted, Look::Reach)
 }
 
 const fn node(
@@ -76,8 +102,7 @@ const fn node(
     wanted: &'static str,
     look: fn(&Inspection, &Site) -> Vec<Said>,
 ) -> Check {
-    let look = Look::Node(look);
-    Check { name, wanted, look }
+    Check::new(name, wanted, Look::Node(look))
 }
 
 const fn nodes(
@@ -85,8 +110,7 @@ const fn nodes(
     wanted: &'static str,
     look: fn(&[Inspection], &Site) -> Vec<(Option<String>, Said)>,
 ) -> Check {
-    let look = Look::Nodes(look);
-    Check { name, wanted, look }
+    Check::new(name, wanted, Look::Nodes(look))
 }
 
 /// Every check, in the order in which findings are shown.
@@ -138,7 +162,8 @@ pub const CHECKS: &[Check] = &[
         "os.unprivileged-ports",
         "the PBX's user may listen on ports 80 and 443",
         machine_checks::unprivileged_ports,
-    ),
+    )
+    .fixed_by(UNPRIVILEGED_PORTS),
     node(
         "apt.consistent",
         "no package is half installed",
@@ -153,12 +178,14 @@ pub const CHECKS: &[Check] = &[
         "apt.unattended",
         "unattended upgrades leave out the cluster's packages and Docker's",
         package_checks::unattended,
-    ),
+    )
+    .fixed_by(UNATTENDED),
     node(
         "apt.needrestart",
         "needrestart does not restart the cluster's services and Docker",
         package_checks::needrestart,
-    ),
+    )
+    .fixed_by(NEEDRESTART),
     nodes(
         "apt.versions",
         "the same versions on all nodes",
@@ -281,6 +308,7 @@ fn found_by(
         found,
         wanted: check.wanted.to_owned(),
         command,
+        fixable: check.fix.is_some(),
     };
     match check.look {
         Look::Reach => {

@@ -100,15 +100,22 @@ impl Fleet {
         };
         connected
             .await
-            .map_err(|cause| self.missing(machine, cause))
+            .map_err(|cause| self.missing(&machine.name, cause))
     }
 
-    /// A machine that cannot be used.
-    pub fn missing(&self, machine: &Machine, cause: Cause) -> Missing {
+    /// Whether the operator is being asked something now, so that no time limit counts.
+    pub fn is_asking(&self) -> bool {
+        self.password.is_asking()
+    }
+
+    /// A node that cannot be used any more.
+    pub fn missing(&self, name: &str, cause: Cause) -> Missing {
+        let machine = self.machines.iter().find(|machine| machine.name == name);
+        let host = machine.map_or_else(|| name.to_owned(), Machine::host);
         Missing {
-            name: machine.name.clone(),
+            name: name.to_owned(),
             cause,
-            by_hand: self.client.account().by_hand(&machine.host()),
+            by_hand: self.client.account().by_hand(&host),
         }
     }
 

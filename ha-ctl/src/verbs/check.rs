@@ -5,18 +5,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::check::{CHECKS, Finding, Inspection, Selection, Site, findings, inspect};
+use crate::check::{CHECKS, Check, Finding, Inspection, Selection, Site, findings, inspect};
 use crate::cli::CheckArgs;
 use crate::cluster::Level;
 use crate::exit::{Exit, Failure};
-use crate::inventory::{Inventory, Machine};
-use crate::output::{print, print_json};
-use crate::reach::{CONNECT, Fleet, Missing};
+use crate::inventory::Inventory;
+use crate::output::{print, print_json, say};
+use crate::reach::{CONNECT, Fleet, Missing, Node};
+use crate::run::Run;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Checked<'a> {
-    nodes: Vec<&'a str>,
+    nodes: Vec<&'a String>,
     findings: &'a [Finding],
 }
 
@@ -29,17 +30,6 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let inventory = super::inventory(&args.site)?;
     let fleet = super::fleet_of(&inventory, &args.site)?;
     let (image, is_lan) = of_vars(&inventory);
-    let looking = fleet
-        .machines()
-        .iter()
-        .map(|machine| look(&fleet, machine, image.as_deref()));
-    let (mut inspections, mut missing) = (Vec::new(), Vec::new());
-    for looked in join_all(looking).await {
-        match looked {
-            Ok(inspection) => inspections.push(inspection),
-            Err(why) => missing.push(why),
-        }
-    }
     let names: Vec<String> = inventory
         .machines
         .iter()
@@ -50,15 +40,64 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         image: image.as_deref(),
         is_lan,
     };
-    let found = findings(&inspections, &missing, &site, &selection);
+    let mut missing = Vec::new();
+    let connecting = fleet
+        .machines()
+        .iter()
+        .map(|machine| fleet.connect(machine, CONNECT));
+    let connected = join_all(connecting).await.into_iter();
+    let nodes: Vec<Node> = connected
+        .filter_map(|it| it.map_err(|why| missing.push(why)).ok())
+        .collect();
+    let inspections = look_at(&nodes, &fleet, image.as_deref(), &mut missing).await;
+    let mut found = findings(&inspections, &missing, &site, &selection);
+    let mut looked = inspections.len();
+    if args.fix {
+        let run = Run::new(args.dry_run);
+        fix(&found, &nodes, &run).await?;
+        if run.is_dry() {
+            let (text, exit) = run.plan();
+            print(&text)?;
+            return Ok(exit);
+        }
+        let inspections = look_at(&nodes, &fleet, image.as_deref(), &mut missing).await;
+        looked = inspections.len();
+        found = findings(&inspections, &missing, &site, &selection);
+    }
     match args.json {
         true => print_json(&Checked {
-            nodes: inspections.iter().map(|it| it.node.as_str()).collect(),
+            nodes: names
+                .iter()
+                .filter(|name| !missing.iter().any(|it| it.name == **name))
+                .collect(),
             findings: &found,
         })?,
-        false => print(&text(&found, &names, inspections.len(), &selection))?,
+        false => print(&text(&found, &names, looked, &selection))?,
     }
     Ok(exit(&found, &missing))
+}
+
+/// Mends what can be mended. What cannot is found again afterwards.
+async fn fix(found: &[Finding], nodes: &[Node], run: &Run) -> Result<(), Failure> {
+    for it in found.iter().filter(|it| it.fixable) {
+        let setting = Check::named(it.name).and_then(|check| check.fix);
+        let node = nodes
+            .iter()
+            .find(|node| it.node.as_ref() == Some(&node.name));
+        let (Some(setting), Some(node)) = (setting, node) else {
+            continue;
+        };
+        match run.change(node, &setting.write()).await {
+            Ok(_) if run.is_dry() => {}
+            Ok(_) => say(&format!(
+                "{} on {}: wrote {}",
+                it.name, node.name, setting.path
+            )),
+            Err(failure) if failure.exit == Exit::Failed => say(&failure.text),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// A node that could not be looked at is worse than what was found on the others.
@@ -78,20 +117,27 @@ fn of_vars(inventory: &Inventory) -> (Option<String>, Option<bool>) {
     (image, is_lan)
 }
 
-async fn look(
+/// Looks at all nodes at once. One that is lost meanwhile joins those that are missing.
+async fn look_at(
+    nodes: &[Node],
     fleet: &Fleet,
-    machine: &Machine,
     image: Option<&str>,
-) -> Result<Inspection, Missing> {
-    let node = fleet.connect(machine, CONNECT).await?;
-    let before = now();
-    let answer = node.run(&inspect(image)).await;
-    let answer = answer.map_err(|cause| fleet.missing(machine, cause))?;
-    Ok(Inspection::parse(
-        &machine.name,
-        &answer.stdout,
-        (before, now()),
-    ))
+    missing: &mut Vec<Missing>,
+) -> Vec<Inspection> {
+    let looking = nodes.iter().map(|node| async move {
+        let before = now();
+        let answer = node.run(&inspect(image)).await;
+        let answer = answer.map_err(|cause| fleet.missing(&node.name, cause))?;
+        Ok(Inspection::parse(
+            &node.name,
+            &answer.stdout,
+            (before, now()),
+        ))
+    });
+    let looked = join_all(looking).await.into_iter();
+    looked
+        .filter_map(|it: Result<_, Missing>| it.map_err(|why| missing.push(why)).ok())
+        .collect()
 }
 
 /// Seconds of this machine's clock.
@@ -139,6 +185,13 @@ fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selectio
     } else {
         counts.join(", ")
     };
+    let fixable = found.iter().filter(|it| it.fixable).count();
+    if fixable > 0 {
+        text += &format!(
+            "ha-ctl check --fix mends {fixable} of them
+"
+        );
+    }
     text + &format!(
         "{looked} of {} nodes looked at, {checks} checks: {result}\n",
         nodes.len()
@@ -199,6 +252,7 @@ mod tests {
             found: found.to_owned(),
             wanted: String::new(),
             command: None,
+            fixable: true,
         };
         let all = ["a", "b", "c"].map(|node| finding(node, "may restart"));
         let found = [&all[..], &[finding("b", "other"), finding("c", "other")]].concat();

@@ -61,8 +61,12 @@ pub(super) async fn gather(fleet: &Fleet, ask: Ask) -> Result<Gathered, Failure>
         let next = match deadline {
             // Without any answer, those that were not reached say when it is over.
             None => asking.next().await,
-            Some(deadline) => match tokio::time::timeout_at(deadline, asking.next()).await {
+            Some(until) => match tokio::time::timeout_at(until, asking.next()).await {
                 Ok(next) => next,
+                Err(_) if fleet.is_asking() => {
+                    deadline = Some(Instant::now() + OTHERS);
+                    continue;
+                }
                 Err(_) => break,
             },
         };

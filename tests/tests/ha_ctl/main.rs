@@ -76,6 +76,7 @@ fn an_operator_looks_at_the_cluster_and_restarts_the_pbx_before_and_after_a_fail
     reaching::each_cause_has_its_own_answer(&first, &second);
     a_healthy_cluster_is_shown_as_pcs_shows_it(&first);
     check_names_what_a_stock_node_lacks(&first);
+    what_is_safe_to_mend_is_mended(&first);
     let master = master(&first);
     assert_eq!(master, INSTANCES[0].hostname);
     the_pbx_is_restarted_with_the_vendors_lines(&second, &master);
@@ -186,6 +187,26 @@ fn check_names_what_a_stock_node_lacks(operator: &Operator) {
         );
         assert!(finding["command"].is_string(), "{finding:#}");
     }
+}
+
+/// It says what it would do, does it, and has nothing left to do.
+fn what_is_safe_to_mend_is_mended(operator: &Operator) {
+    let settings = "ls /etc/sysctl.d /etc/needrestart/conf.d /etc/apt/apt.conf.d";
+    let before = operator.as_root(settings).succeeded();
+    let planned = operator.ha_ctl("check --fix --dry-run");
+    assert_eq!(planned.status, 3, "{planned}");
+    let write = "write /etc/sysctl.d/60-portsip-ha.conf";
+    assert_eq!(planned.stdout.matches(write).count(), 3, "{planned}");
+    assert_eq!(
+        operator.as_root(settings).succeeded(),
+        before,
+        "a dry run changed something"
+    );
+    operator.ha_ctl("check --fix");
+    let named = "--only os.unprivileged-ports,apt.unattended,apt.needrestart";
+    operator.ha_ctl(&format!("check {named}")).succeeded();
+    let again = operator.ha_ctl(&format!("check --fix --dry-run {named}"));
+    assert_eq!(again.succeeded(), "nothing would change\n");
 }
 
 fn the_pbx_is_restarted_with_the_vendors_lines(operator: &Operator, master: &str) {
