@@ -2,7 +2,7 @@
 
 use super::{Inspection, Said, Site};
 use crate::cluster::Level;
-use crate::cluster::notices::size;
+use crate::cluster::quantities::size;
 use crate::commands::UNPRIVILEGED_PORTS;
 
 const SUPPORTED: [&str; 3] = ["ubuntu 24.04", "debian 13", "debian 12"];

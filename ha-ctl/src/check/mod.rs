@@ -50,12 +50,15 @@ pub struct Finding {
 /// What a check says of a node: how bad it is, what was found, and the command that mends it.
 type Said = (Level, String, Option<String>);
 
+/// The same, with the node if it is about one.
+type SaidOf = (Option<String>, Said);
+
 /// How a check looks.
 enum Look {
     /// At one node.
     Node(fn(&Inspection, &Site) -> Vec<Said>),
-    /// At all nodes that were reached: the node, if it is about one, and what is said.
-    Nodes(fn(&[Inspection], &Site) -> Vec<(Option<String>, Said)>),
+    /// At all nodes that were reached.
+    Nodes(fn(&[Inspection], &Site) -> Vec<SaidOf>),
     /// By reaching the nodes.
     Reach,
 }
@@ -108,7 +111,7 @@ const fn node(
 const fn nodes(
     name: &'static str,
     wanted: &'static str,
-    look: fn(&[Inspection], &Site) -> Vec<(Option<String>, Said)>,
+    look: fn(&[Inspection], &Site) -> Vec<SaidOf>,
 ) -> Check {
     Check::new(name, wanted, Look::Nodes(look))
 }

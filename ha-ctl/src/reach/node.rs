@@ -112,7 +112,7 @@ impl Node {
             said,
         };
         let output = match tokio::time::timeout(command.limit + GRACE, running).await {
-            Ok(output) => output.map_err(|said| lost(said))?,
+            Ok(output) => output.map_err(&lost)?,
             Err(_) => {
                 let limit = (command.limit + GRACE).as_secs();
                 return Err(lost(format!("no answer within {limit} s")));
