@@ -187,7 +187,7 @@ fn change(what: String, script: String) -> Command {
 }
 
 /// A word for sh(1).
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 

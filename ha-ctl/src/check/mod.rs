@@ -4,6 +4,7 @@
 mod cluster_checks;
 mod docker_checks;
 mod inspection;
+mod lan_checks;
 mod machine_checks;
 mod package_checks;
 mod set_checks;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::cluster::Level;
 use crate::commands::{NEEDRESTART, Setting, UNATTENDED, UNPRIVILEGED_PORTS};
 use crate::exit::Failure;
+use crate::inventory::Machine;
 use crate::reach::Missing;
 
 pub use inspection::{Inspection, inspect};
@@ -20,12 +22,25 @@ pub use inspection::{Inspection, inspect};
 /// What a check looks at beside the node.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Site<'a> {
-    /// The names of all nodes.
-    pub nodes: &'a [String],
+    /// All nodes.
+    pub machines: &'a [Machine],
     /// The PBX's image, if vars.yml is there.
     pub image: Option<&'a str>,
-    /// Whether it is a site on a LAN, if vars.yml is there.
-    pub is_lan: Option<bool>,
+    /// The disk of the data, on a LAN.
+    pub data_disk: Option<&'a str>,
+}
+
+impl Site<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.machines.iter().any(|machine| machine.name == name)
+    }
+
+    /// The node that has an address, as it is called; an address that no node has stays one.
+    fn name_at<'a>(&'a self, address: &'a str) -> &'a str {
+        let mut machines = self.machines.iter();
+        let machine = machines.find(|machine| machine.address.as_deref() == Some(address));
+        machine.map_or(address, |machine| &machine.name)
+    }
 }
 
 /// Something that was found.
@@ -205,11 +220,26 @@ pub const CHECKS: &[Check] = &[
         cluster_checks::services,
     ),
     node(
+        "cluster.links",
+        "Corosync reaches every other node",
+        cluster_checks::links,
+    ),
+    node(
+        "network.pcsd",
+        "pcsd of every other node can be reached",
+        cluster_checks::pcsd,
+    ),
+    node(
         "docker.version",
         "Docker 20.10.27 or later",
         docker_checks::version,
     ),
     node("docker.compose", "docker compose", docker_checks::compose),
+    node(
+        "docker.live-restore",
+        "containers outlive a restart of Docker",
+        docker_checks::live_restore,
+    ),
     node(
         "docker.foreign",
         "no other containers run beside the PBX",
@@ -235,7 +265,17 @@ pub const CHECKS: &[Check] = &[
         "firewalld does not stand between the nodes",
         cluster_checks::firewalld,
     ),
-    node("lan.watchdog", "a watchdog", cluster_checks::watchdog),
+    node(
+        "lan.disk",
+        "the disk of vars.yml is empty, or holds the PBX's volume",
+        lan_checks::disk,
+    ),
+    nodes(
+        "lan.disk-size",
+        "disks of the same size on all nodes",
+        lan_checks::disk_sizes,
+    ),
+    node("lan.watchdog", "a watchdog", lan_checks::watchdog),
     node(
         "vendor.kit",
         "nobody uses the vendor's scripts beside ha-ctl",

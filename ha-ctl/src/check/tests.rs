@@ -14,15 +14,27 @@ fn names() -> Vec<String> {
         .to_vec()
 }
 
+fn machines() -> Vec<Machine> {
+    let machine = |name: String| Machine {
+        address: Some(name.replace("ip-", "").replace('-', ".")),
+        name,
+        is_here: false,
+    };
+    names().into_iter().map(machine).collect()
+}
+
 fn node(name: &str, printed: &str) -> Inspection {
     let printed = printed.replace("hostname ip-172-31-16-133", &format!("hostname {name}"));
     Inspection::parse(name, &printed, (CLOCK - 0.05, CLOCK + 0.05))
 }
 
+/// What the recorded node, which is on EC2, would have on a LAN too.
+const LAN: &str = "data-disk 42949672960 LVM2_member\ndata-group pbxvg\nwatchdog /dev/watchdog\n";
+
 /// Three nodes as they were recorded, but for what needs nothing but a drop-in there.
 fn good() -> String {
-    PRINTED.replace("unprivileged-ports 1024", "unprivileged-ports 0")
-        + "needrestart portsip-ha.conf\n"
+    let good = PRINTED.replace("unprivileged-ports 1024", "unprivileged-ports 0");
+    good + "needrestart portsip-ha.conf\n" + LAN
 }
 
 fn found_in(nodes: &[Inspection], site: &Site) -> Vec<Finding> {
@@ -35,9 +47,9 @@ fn found(printed: &str) -> Vec<Finding> {
     let mut nodes: Vec<Inspection> = names.iter().map(|name| node(name, &good())).collect();
     nodes[2] = node(&names[2], printed);
     let site = Site {
-        nodes: &names,
+        machines: &machines(),
         image: Some("portsip/pbx:22"),
-        is_lan: Some(false),
+        data_disk: Some("/dev/sdb"),
     };
     found_in(&nodes, &site)
 }
@@ -59,7 +71,8 @@ fn nodes_that_are_as_they_should_be_have_no_findings() {
 
 #[test]
 fn a_node_as_the_distribution_installs_it_lacks_two_settings() {
-    let names: Vec<_> = found(PRINTED).iter().map(|it| it.name).collect();
+    let printed = PRINTED.to_owned() + LAN;
+    let names: Vec<_> = found(&printed).iter().map(|it| it.name).collect();
     assert_eq!(names, ["os.unprivileged-ports", "apt.needrestart"]);
 }
 
@@ -201,6 +214,62 @@ fn each_thing_that_is_wrong_is_named() {
             "2224",
         ),
         (
+            "link 172.31.16.134 connected",
+            "link 172.31.16.134 disconnected",
+            "cluster.links",
+            Error,
+            "link to ip-172-31-16-134 is disconnected",
+        ),
+        (
+            "pcsd 172.31.16.134 open",
+            "pcsd 172.31.16.134 closed",
+            "network.pcsd",
+            Warning,
+            "ip-172-31-16-134 does not let this node in",
+        ),
+        (
+            "live-restore true",
+            "live-restore false",
+            "docker.live-restore",
+            Warning,
+            "ends every call",
+        ),
+        (
+            "data-disk 42949672960 LVM2_member",
+            "data-disk missing",
+            "lan.disk",
+            Error,
+            "no disk /dev/sdb",
+        ),
+        (
+            "data-disk 42949672960 LVM2_member",
+            "data-disk 42949672960 xfs",
+            "lan.disk",
+            Error,
+            "holds something: xfs",
+        ),
+        (
+            "data-group pbxvg",
+            "data-group ubuntu-vg",
+            "lan.disk",
+            Error,
+            "volume group ubuntu-vg",
+        ),
+        (
+            "data-disk 42949672960 LVM2_member",
+            "data-disk 32212254720 LVM2_member",
+            "lan.disk-size",
+            Warning,
+            "32212254720 bytes (30.0 GiB) on ip-172-31-16-135",
+        ),
+        (
+            "watchdog /dev/watchdog",
+            "",
+            "lan.watchdog",
+            Error,
+            "no watchdog",
+        ),
+        (
             "cluster-name",
             "vendor-kit /opt/portsip-pbx-ha-guide\ncluster-name",
             "vendor.kit",
@@ -281,7 +350,7 @@ fn the_clock_that_is_off_is_named_and_not_the_others() {
         let mut nodes: Vec<Inspection> = names.iter().map(|name| node(name, &good())).collect();
         nodes[1].clock.as_mut().unwrap().ahead += off;
         let site = Site {
-            nodes: &names,
+            machines: &machines(),
             ..Site::default()
         };
         let found = found_in(&nodes, &site);
@@ -307,7 +376,7 @@ fn a_clock_that_was_read_slowly_is_not_called_wrong() {
         found_in(
             &nodes,
             &Site {
-                nodes: &names,
+                machines: &machines(),
                 ..Site::default()
             }
         ),
@@ -377,7 +446,15 @@ fn the_names_of_checks_are_different() {
 
 #[test]
 fn looking_changes_nothing_and_can_be_read_by_sh() {
-    let script = inspect(Some("portsip/pbx:22")).script;
+    let script = inspect(
+        "ip-172-31-16-133",
+        &Site {
+            machines: &machines(),
+            image: Some("portsip/pbx:22"),
+            data_disk: Some("/dev/sdb"),
+        },
+    )
+    .script;
     for word in [
         "tee ",
         "apt-get",

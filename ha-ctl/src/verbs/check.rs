@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cib_gen::vars::Topology;
 use futures_util::future::join_all;
 use serde::Serialize;
 
@@ -29,16 +30,16 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let selection = Selection::new(&args.only, &args.ignore)?;
     let inventory = super::inventory(&args.site)?;
     let fleet = super::fleet_of(&inventory, &args.site)?;
-    let (image, is_lan) = of_vars(&inventory);
+    let (image, disk) = of_vars(&inventory);
     let names: Vec<String> = inventory
         .machines
         .iter()
         .map(|it| it.name.clone())
         .collect();
     let site = Site {
-        nodes: &names,
+        machines: &inventory.machines,
         image: image.as_deref(),
-        is_lan,
+        data_disk: disk.as_deref(),
     };
     let mut missing = Vec::new();
     let connecting = fleet
@@ -49,7 +50,7 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let nodes: Vec<Node> = connected
         .filter_map(|it| it.map_err(|why| missing.push(why)).ok())
         .collect();
-    let inspections = look_at(&nodes, &fleet, image.as_deref(), &mut missing).await;
+    let inspections = look_at(&nodes, &fleet, &site, &mut missing).await;
     let mut found = findings(&inspections, &missing, &site, &selection);
     let mut looked = inspections.len();
     if args.fix {
@@ -60,7 +61,7 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             print(&text)?;
             return Ok(exit);
         }
-        let inspections = look_at(&nodes, &fleet, image.as_deref(), &mut missing).await;
+        let inspections = look_at(&nodes, &fleet, &site, &mut missing).await;
         looked = inspections.len();
         found = findings(&inspections, &missing, &site, &selection);
     }
@@ -110,23 +111,29 @@ fn exit(found: &[Finding], missing: &[Missing]) -> Exit {
     }
 }
 
-fn of_vars(inventory: &Inventory) -> (Option<String>, Option<bool>) {
-    let vars = inventory.vars.as_ref().map(|(_, vars)| vars);
-    let image = vars.map(|vars| vars.shared.pbx_image.value.to_string());
-    let is_lan = vars.map(|vars| matches!(vars.topology, cib_gen::vars::Topology::Lan(_)));
-    (image, is_lan)
+/// The PBX's image, and on a LAN the disk of its data.
+fn of_vars(inventory: &Inventory) -> (Option<String>, Option<String>) {
+    let Some((_, vars)) = &inventory.vars else {
+        return (None, None);
+    };
+    let image = vars.shared.pbx_image.value.to_string();
+    let disk = match &vars.topology {
+        Topology::Lan(lan) => Some(lan.pbx_datapath_disk.value.to_string()),
+        Topology::Aws(_) => None,
+    };
+    (Some(image), disk)
 }
 
 /// Looks at all nodes at once. One that is lost meanwhile joins those that are missing.
 async fn look_at(
     nodes: &[Node],
     fleet: &Fleet,
-    image: Option<&str>,
+    site: &Site<'_>,
     missing: &mut Vec<Missing>,
 ) -> Vec<Inspection> {
     let looking = nodes.iter().map(|node| async move {
         let before = now();
-        let answer = node.run(&inspect(image)).await;
+        let answer = node.run(&inspect(&node.name, site)).await;
         let answer = answer.map_err(|cause| fleet.missing(&node.name, cause))?;
         Ok(Inspection::parse(
             &node.name,
@@ -271,10 +278,7 @@ mod tests {
             cause: Cause::NewHostKey,
             by_hand: "ssh ubuntu@172.31.16.134".to_owned(),
         }];
-        let site = Site {
-            nodes: &nodes,
-            ..Site::default()
-        };
+        let site = Site::default();
         let selection =
             Selection::new(&[], &["apt.needrestart".to_owned(), "cluster".to_owned()]).unwrap();
         let found = findings(&[inspection], &missing, &site, &selection);
