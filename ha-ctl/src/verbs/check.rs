@@ -10,9 +10,9 @@ use crate::check::{CHECKS, Check, Finding, Inspection, Selection, Site, findings
 use crate::cli::CheckArgs;
 use crate::cluster::Level;
 use crate::exit::{Exit, Failure};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Machine};
 use crate::output::{print, print_json, say};
-use crate::reach::{CONNECT, Fleet, Missing, Node};
+use crate::reach::{CONNECT, Cause, Command, Fleet, Missing, Node};
 use crate::run::Run;
 
 /// What `--json` prints.
@@ -42,15 +42,20 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         data_disk: disk.as_deref(),
     };
     let mut missing = Vec::new();
-    let connecting = fleet
+    let looking = fleet
         .machines()
         .iter()
-        .map(|machine| fleet.connect(machine, CONNECT));
-    let connected = join_all(connecting).await.into_iter();
-    let nodes: Vec<Node> = connected
-        .filter_map(|it| it.map_err(|why| missing.push(why)).ok())
-        .collect();
-    let inspections = look_at(&nodes, &fleet, &site, &mut missing).await;
+        .map(|machine| look(&fleet, machine, &site));
+    let (mut nodes, mut inspections) = (Vec::new(), Vec::new());
+    for looked in join_all(looking).await {
+        match looked {
+            Ok((node, inspection)) => {
+                nodes.push(node);
+                inspections.push(inspection);
+            }
+            Err(why) => missing.push(why),
+        }
+    }
     let mut found = findings(&inspections, &missing, &site, &selection);
     let mut looked = inspections.len();
     if args.fix {
@@ -124,7 +129,30 @@ fn of_vars(inventory: &Inventory) -> (Option<String>, Option<String>) {
     (Some(image), disk)
 }
 
-/// Looks at all nodes at once. One that is lost meanwhile joins those that are missing.
+/// Connects to a node and looks at it. When its clock was read is known only as exactly as that took.
+async fn look(
+    fleet: &Fleet,
+    machine: &Machine,
+    site: &Site<'_>,
+) -> Result<(Node, Inspection), Missing> {
+    let first = Command::look("logging in", ":");
+    let (node, _) = fleet.connect(machine, CONNECT, &first).await?;
+    let looked = inspection(&node, site).await;
+    let looked = looked.map_err(|cause| fleet.missing(&node.name, cause))?;
+    Ok((node, looked))
+}
+
+async fn inspection(node: &Node, site: &Site<'_>) -> Result<Inspection, Cause> {
+    let before = now();
+    let answer = node.run(&inspect(&node.name, site)).await?;
+    Ok(Inspection::parse(
+        &node.name,
+        &answer.stdout,
+        (before, now()),
+    ))
+}
+
+/// Looks at all nodes again. One that is lost meanwhile joins those that are missing.
 async fn look_at(
     nodes: &[Node],
     fleet: &Fleet,
@@ -132,14 +160,8 @@ async fn look_at(
     missing: &mut Vec<Missing>,
 ) -> Vec<Inspection> {
     let looking = nodes.iter().map(|node| async move {
-        let before = now();
-        let answer = node.run(&inspect(&node.name, site)).await;
-        let answer = answer.map_err(|cause| fleet.missing(&node.name, cause))?;
-        Ok(Inspection::parse(
-            &node.name,
-            &answer.stdout,
-            (before, now()),
-        ))
+        let looked = inspection(node, site).await;
+        looked.map_err(|cause| fleet.missing(&node.name, cause))
     });
     let looked = join_all(looking).await.into_iter();
     looked
