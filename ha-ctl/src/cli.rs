@@ -26,7 +26,7 @@ pub enum Verb {
     ///
     /// Each finding has a name that stays, what was found, what is wanted, and the command that mends it. `(there)`
     /// behind a command means: on that node. Ends with 3 if there is an error or a warning, with 4 if a node could
-    /// not be looked at. It changes nothing.
+    /// not be looked at. It changes nothing, unless --fix is given.
     Check(CheckArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///
@@ -119,6 +119,17 @@ pub struct CheckArgs {
     /// Not this check, or this group of checks
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub ignore: Vec<String>,
+
+    /// Mends what is safe to mend, and checks again
+    ///
+    /// That is: os.unprivileged-ports, apt.unattended and apt.needrestart, each with a file of its own on the node.
+    /// A file that is there already is left as it is, and nothing is restarted.
+    #[arg(long)]
+    pub fix: bool,
+
+    /// With --fix, only says what would be done. Ends with 3 if something would change
+    #[arg(long, short = 'n', requires = "fix")]
+    pub dry_run: bool,
 }
 
 /// Arguments of the verbs that start and stop a resource.
@@ -152,7 +163,7 @@ const AFTER_HELP: &str = "\
 Examples:
   ha-ctl show
       the cluster, on one of its nodes
-  ha-ctl show --nodes pbx01=192.168.1.131,pbx02=192.168.1.132,pbx03=192.168.1.133 --user pbx
+  ha-ctl show --nodes pbx01=ADDRESS,pbx02=ADDRESS,pbx03=ADDRESS --user pbx
       the same from another machine
   ha-ctl check vars.yml
       what would make a deployment or the next failover fail

@@ -117,6 +117,69 @@ pub fn delete_note(name: &str) -> Command {
     )
 }
 
+/// A file that sets something which is safe to set on every node: it restarts nothing and takes nothing away.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Where it lies. Nobody else has a file of this name.
+    pub path: &'static str,
+    /// What is in it.
+    pub content: &'static str,
+    /// The command that makes it count at once, if one has to.
+    pub then: Option<&'static str>,
+}
+
+/// The PBX's containers run as the user 888 and listen on ports 80 and 443.
+pub const UNPRIVILEGED_PORTS: Setting = Setting {
+    path: "/etc/sysctl.d/60-portsip-ha.conf",
+    content: "net.ipv4.ip_unprivileged_port_start=0",
+    then: Some("sysctl --quiet --load=/etc/sysctl.d/60-portsip-ha.conf"),
+};
+
+/// An upgrade of these stops the PBX on the node.
+pub const UNATTENDED: Setting = Setting {
+    path: "/etc/apt/apt.conf.d/52portsip-ha",
+    content: r#"Unattended-Upgrade::Package-Blacklist { "corosync"; "pacemaker"; "docker"; "containerd"; };"#,
+    then: None,
+};
+
+/// A restart of these stops the PBX on the node.
+pub const NEEDRESTART: Setting = Setting {
+    path: "/etc/needrestart/conf.d/portsip-ha.conf",
+    content: "$nrconf{override_rc}{qr(^(corosync|pacemaker|pcsd|sbd|docker|containerd))} = 0;",
+    then: None,
+};
+
+impl Setting {
+    /// Writes the file where there is none; what is there already is left to a person.
+    pub fn write(&self) -> Command {
+        let (path, content) = (quoted(self.path), quoted(self.content));
+        let then = self
+            .then
+            .map(|then| format!(" && {then}"))
+            .unwrap_or_default();
+        change(
+            format!("write {}", self.path),
+            format!(
+                "umask 022; set -C\n[ ! -e {path} ] || {{ echo {path} 'is there already' >&2; exit 1; }}\n\
+                 printf '%s\\n' {content} >{path}{then}"
+            ),
+        )
+    }
+
+    /// The same, as a person types it.
+    pub fn by_hand(&self) -> String {
+        let then = self
+            .then
+            .map(|then| format!(" && sudo {then}"))
+            .unwrap_or_default();
+        format!(
+            "echo {} | sudo tee {}{then}   (there)",
+            quoted(self.content),
+            self.path
+        )
+    }
+}
+
 fn change(what: String, script: String) -> Command {
     let mut command = Command::look(&what, script);
     command.limit = Duration::from_secs(60);
@@ -124,12 +187,14 @@ fn change(what: String, script: String) -> Command {
 }
 
 /// A word for sh(1).
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -165,6 +230,28 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_is_written_once_and_what_is_there_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("it's ours.conf");
+        let setting = Setting {
+            path: Box::leak(path.display().to_string().into_boxed_str()),
+            ..UNATTENDED
+        };
+        let run = || {
+            let mut sh = std::process::Command::new("sh");
+            sh.args(["-c", &setting.write().script]).output().unwrap()
+        };
+        assert!(run().status.success());
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(written, format!("{}\n", UNATTENDED.content));
+        std::fs::write(&path, "of the operator").unwrap();
+        let again = run();
+        assert!(!again.status.success());
+        assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "of the operator");
+    }
+
+    #[test]
     fn every_script_is_one_that_sh_can_read() {
         let commands = [
             state(),
@@ -177,6 +264,9 @@ mod tests {
             settled(),
             write_note("restart.pbx", "by 'me'"),
             delete_note("restart.pbx"),
+            UNPRIVILEGED_PORTS.write(),
+            UNATTENDED.write(),
+            NEEDRESTART.write(),
         ];
         for command in commands {
             let mut sh = std::process::Command::new("sh");

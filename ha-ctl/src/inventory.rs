@@ -77,7 +77,7 @@ impl Here {
 
     fn is(&self, name: &str, address: Option<&str>) -> bool {
         match address.and_then(|address| address.parse::<IpAddr>().ok()) {
-            Some(address) => self.addresses.contains(&address),
+            Some(address) => !address.is_loopback() && self.addresses.contains(&address),
             None => name == self.hostname,
         }
     }
@@ -115,12 +115,12 @@ impl Inventory {
         given: &[GivenNode],
         here: &Here,
     ) -> Result<Inventory, Failure> {
-        let members = || {
-            here.corosync_conf
-                .as_deref()
-                .map(members)
-                .unwrap_or_default()
-        };
+        // A cluster that this machine is no member of, such as the distribution's sample, says nothing.
+        let conf = here.corosync_conf.as_deref();
+        let members = conf.map(members).unwrap_or_default();
+        let is_member = members
+            .iter()
+            .any(|(name, address)| here.is(name, address.as_deref()));
         let named = match &vars {
             _ if !given.is_empty() => {
                 let given = given.iter();
@@ -129,7 +129,8 @@ impl Inventory {
                     .collect()
             }
             Some((_, vars)) if !vars.lacks_nodes() => written(vars),
-            _ => members(),
+            _ if is_member => members,
+            _ => Vec::new(),
         };
         let count = vars.as_ref().map(|(_, vars)| vars.node_count());
         if named.is_empty() || count.is_some_and(|count| count != named.len()) {

@@ -110,3 +110,18 @@ fn an_address_is_not_given_to_another_node_where_one_has_none() {
         "{members:?}"
     );
 }
+
+/// Debian's package brings it, and it runs.
+#[test]
+fn the_distributions_sample_is_not_taken_for_the_cluster() {
+    let mut here = on_the_second_node();
+    here.corosync_conf = Some(
+        "totem {\n    cluster_name: debian\n}\nnodelist {\n    node {\n        name: node1\n        nodeid: 1\n        \
+         ring0_addr: 127.0.0.1\n    }\n}\n"
+            .to_owned(),
+    );
+    let failure = Inventory::of(None, &[], &here).unwrap_err();
+    assert!(failure.text.contains("which cluster?"), "{failure}");
+    let failure = Inventory::of(vars(VENDOR), &[], &here).unwrap_err();
+    assert!(failure.text.contains("does not say"), "{failure}");
+}

@@ -8,7 +8,7 @@ const PORTS: &str = "2224/tcp, 5403-5412/udp, 7789/tcp";
 
 pub(super) fn other_cluster(it: &Inspection, site: &Site) -> Vec<Said> {
     let names: Vec<&str> = it.all("cluster-node").collect();
-    let is_other = |name: &&str| !site.nodes.iter().any(|known| known == name);
+    let is_other = |name: &&str| !site.has(name);
     let others: Vec<&str> = names.iter().copied().filter(is_other).collect();
     if others.is_empty() {
         return Vec::new();
@@ -37,10 +37,7 @@ pub(super) fn other_cluster(it: &Inspection, site: &Site) -> Vec<Said> {
 
 /// Only where a cluster is set up.
 pub(super) fn services(it: &Inspection, site: &Site) -> Vec<Said> {
-    if !it
-        .all("cluster-node")
-        .any(|name| site.nodes.iter().any(|known| known == name))
-    {
+    if !it.all("cluster-node").any(|name| site.has(name)) {
         return Vec::new();
     }
     let services = ["corosync", "pacemaker", "pcsd"];
@@ -71,6 +68,42 @@ pub(super) fn services(it: &Inspection, site: &Site) -> Vec<Said> {
         .collect()
 }
 
+/// Only where Corosync runs.
+pub(super) fn links(it: &Inspection, site: &Site) -> Vec<Said> {
+    let links = it.words("link").filter_map(|words| match words[..] {
+        [address, state] if state != "connected" => Some((address, state)),
+        _ => None,
+    });
+    links
+        .map(|(address, state)| {
+            let found = format!("Corosync's link to {} is {state}", site.name_at(address));
+            (
+                Level::Error,
+                found,
+                Some("sudo corosync-cfgtool -n   (there)".to_owned()),
+            )
+        })
+        .collect()
+}
+
+/// pcsd listens as soon as pcs is installed.
+pub(super) fn pcsd(it: &Inspection, site: &Site) -> Vec<Said> {
+    let closed = it.words("pcsd").filter_map(|words| match words[..] {
+        [address, "closed"] => Some(address),
+        _ => None,
+    });
+    closed
+        .map(|address| {
+            let name = site.name_at(address);
+            let found = format!("{name} does not let this node in on port 2224/tcp");
+            let command = format!(
+                "systemctl status pcsd   (on {name}; then look at firewalls and security groups)"
+            );
+            (Level::Warning, found, Some(command))
+        })
+        .collect()
+}
+
 pub(super) fn ufw(it: &Inspection, _: &Site) -> Vec<Said> {
     match it.one("ufw") {
         Some("active") => vec![(
@@ -97,18 +130,6 @@ pub(super) fn firewalld(it: &Inspection, _: &Site) -> Vec<Said> {
             ),
         )],
         _ => Vec::new(),
-    }
-}
-
-pub(super) fn watchdog(it: &Inspection, site: &Site) -> Vec<Said> {
-    match site.is_lan == Some(true) && it.one("watchdog").is_none() {
-        true => vec![(
-            Level::Error,
-            "there is no watchdog, so a node that has lost the others cannot reset itself"
-                .to_owned(),
-            Some("sudo systemctl enable --now portsip-ha-softdog   (there)".to_owned()),
-        )],
-        false => Vec::new(),
     }
 }
 

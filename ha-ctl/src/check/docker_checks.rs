@@ -45,6 +45,20 @@ pub(super) fn compose(it: &Inspection, _: &Site) -> Vec<Said> {
     }
 }
 
+pub(super) fn live_restore(it: &Inspection, _: &Site) -> Vec<Said> {
+    match it.one("live-restore") {
+        Some("false") => vec![(
+            Level::Warning,
+            "a restart of Docker, as an upgrade makes it, ends every call".to_owned(),
+            Some(
+                "add \"live-restore\": true to /etc/docker/daemon.json, then: sudo systemctl reload docker   (there)"
+                    .to_owned(),
+            ),
+        )],
+        _ => Vec::new(),
+    }
+}
+
 /// The vendor's other services have names of their own, and are left alone.
 pub(super) fn foreign(it: &Inspection, _: &Site) -> Vec<Said> {
     let foreign = it.words("container").filter_map(|words| match words[..] {

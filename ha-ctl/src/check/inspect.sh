@@ -1,4 +1,5 @@
-# Looks at one node and changes nothing. Each line is a word and what was found. $image is the PBX's image, or empty.
+# Looks at one node and changes nothing. Each line is a word and what was found. $image is the PBX's image, $disk the
+# disk of its data on a LAN, $others has the addresses of the other nodes; each may be empty.
 say() { printf '%s %s\n' "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -32,13 +33,25 @@ sed -n 's/^[[:space:]]*name:[[:space:]]*/cluster-node /p' /etc/corosync/corosync
 for service in corosync pacemaker pcsd docker firewalld; do
     say service "$service $(systemctl is-active $service) $(systemctl is-enabled $service 2>/dev/null)"
 done
+corosync-cfgtool -n 2>/dev/null | sed -n 's/^ *LINK: .*->\([^)]*\)) [a-z]* \([a-z]*\).*/link \1 \2/p'
+for address in $others; do
+    (timeout 2 bash -c "exec 3<>/dev/tcp/$address/2224" 2>/dev/null && say pcsd "$address open" || say pcsd "$address closed") &
+done
+wait
 have ufw && say ufw "$(ufw status 2>/dev/null | sed -n 's/^Status: //p')"
 
 if [ "$(systemctl is-active docker)" = active ]; then
     say docker "$(timeout 3 docker version --format '{{.Server.Version}}' 2>/dev/null)"
     say compose "$(timeout 3 docker compose version --short 2>/dev/null)"
+    say live-restore "$(timeout 3 docker info --format '{{.LiveRestoreEnabled}}' 2>/dev/null)"
     timeout 3 docker ps --all --format 'container {{.Names}} {{.Label "com.docker.compose.project"}}' 2>/dev/null
     [ "$image" ] && timeout 3 docker image inspect --format 'image {{.Id}}' "$image" 2>/dev/null
+fi
+if [ "$disk" ] && [ -b "$disk" ]; then
+    say data-disk "$(blockdev --getsize64 "$disk") $(wipefs --noheadings --output TYPE "$disk" | tr '\n' ' ')"
+    pvs --noheadings --options vg_name "$disk" 2>/dev/null | sed 's/^/data-group /'
+elif [ "$disk" ]; then
+    say data-disk missing
 fi
 ls /dev/watchdog* 2>/dev/null | sed 's/^/watchdog /'
 ls -d /opt/portsip-pbx-ha-guide 2>/dev/null | sed 's/^/vendor-kit /'

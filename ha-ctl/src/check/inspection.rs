@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Site;
+use crate::commands::quoted;
 use crate::reach::Command;
 
 /// What was found on one node: words and values, in the order in which they were printed.
@@ -23,13 +25,20 @@ pub struct Clock {
     pub uncertain: f64,
 }
 
-/// Looks at a node, and whether it has an image.
-pub fn inspect(image: Option<&str>) -> Command {
-    let image = image.unwrap_or_default().replace('\'', "");
-    let mut command = Command::look(
-        "looking at the node",
-        format!("image='{image}'\n{}", include_str!("inspect.sh")),
+/// Looks at a node of a site.
+pub fn inspect(node: &str, site: &Site) -> Command {
+    let others = site.machines.iter().filter(|machine| machine.name != node);
+    let others: Vec<&str> = others
+        .filter_map(|machine| machine.address.as_deref())
+        .collect();
+    let script = format!(
+        "image={} disk={} others={}\n{}",
+        quoted(site.image.unwrap_or_default()),
+        quoted(site.data_disk.unwrap_or_default()),
+        quoted(&others.join(" ")),
+        include_str!("inspect.sh")
     );
+    let mut command = Command::look("looking at the node", script);
     command.limit = Duration::from_secs(9);
     command
 }

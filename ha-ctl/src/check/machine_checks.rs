@@ -2,7 +2,8 @@
 
 use super::{Inspection, Said, Site};
 use crate::cluster::Level;
-use crate::cluster::notices::size;
+use crate::cluster::quantities::size;
+use crate::commands::UNPRIVILEGED_PORTS;
 
 const SUPPORTED: [&str; 3] = ["ubuntu 24.04", "debian 13", "debian 12"];
 /// The vendor demands 4 GB, of which the kernel keeps some.
@@ -93,15 +94,16 @@ pub(super) fn reboot(it: &Inspection, _: &Site) -> Vec<Said> {
 
 /// The containers run as the user 888.
 pub(super) fn unprivileged_ports(it: &Inspection, _: &Site) -> Vec<Said> {
-    match it.one("unprivileged-ports").and_then(|text| text.parse::<u32>().ok()) {
+    match it
+        .one("unprivileged-ports")
+        .and_then(|text| text.parse::<u32>().ok())
+    {
         Some(first) if first > 80 => vec![(
             Level::Warning,
-            format!("only root may listen on ports below {first} (net.ipv4.ip_unprivileged_port_start)"),
-            Some(
-                "echo net.ipv4.ip_unprivileged_port_start=0 | sudo tee /etc/sysctl.d/60-portsip-ha.conf && sudo sysctl \
-                 --system   (there)"
-                    .to_owned(),
+            format!(
+                "only root may listen on ports below {first} (net.ipv4.ip_unprivileged_port_start)"
             ),
+            Some(UNPRIVILEGED_PORTS.by_hand()),
         )],
         _ => Vec::new(),
     }

@@ -4,27 +4,46 @@
 mod cluster_checks;
 mod docker_checks;
 mod inspection;
+mod lan_checks;
 mod machine_checks;
 mod package_checks;
 mod set_checks;
+mod table;
 
 use serde::Serialize;
 
 use crate::cluster::Level;
 use crate::exit::Failure;
+use crate::inventory::Machine;
 use crate::reach::Missing;
 
+use table::Look;
+
 pub use inspection::{Inspection, inspect};
+pub use table::{CHECKS, Check};
 
 /// What a check looks at beside the node.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Site<'a> {
-    /// The names of all nodes.
-    pub nodes: &'a [String],
+    /// All nodes.
+    pub machines: &'a [Machine],
     /// The PBX's image, if vars.yml is there.
     pub image: Option<&'a str>,
-    /// Whether it is a site on a LAN, if vars.yml is there.
-    pub is_lan: Option<bool>,
+    /// The disk of the data, on a LAN.
+    pub data_disk: Option<&'a str>,
+}
+
+impl Site<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.machines.iter().any(|machine| machine.name == name)
+    }
+
+    /// The node that has an address, as it is called; an address that no node has stays one.
+    fn name_at<'a>(&'a self, address: &'a str) -> &'a str {
+        let mut machines = self.machines.iter();
+        let machine = machines.find(|machine| machine.address.as_deref() == Some(address));
+        machine.map_or(address, |machine| &machine.name)
+    }
 }
 
 /// Something that was found.
@@ -42,176 +61,15 @@ pub struct Finding {
     pub wanted: String,
     /// The command that mends it.
     pub command: Option<String>,
+    /// Whether `--fix` mends it.
+    pub fixable: bool,
 }
 
 /// What a check says of a node: how bad it is, what was found, and the command that mends it.
 type Said = (Level, String, Option<String>);
 
-/// How a check looks.
-enum Look {
-    /// At one node.
-    Node(fn(&Inspection, &Site) -> Vec<Said>),
-    /// At all nodes that were reached: the node, if it is about one, and what is said.
-    Nodes(fn(&[Inspection], &Site) -> Vec<(Option<String>, Said)>),
-    /// By reaching the nodes.
-    Reach,
-}
-
-/// A check.
-pub struct Check {
-    /// Its name, which stays.
-    pub name: &'static str,
-    /// What is wanted.
-    pub wanted: &'static str,
-    look: Look,
-}
-
-const fn reach(name: &'static str, wanted: &'static str) -> Check {
-    let look = Look::Reach;
-    Check { name, wanted, look }
-}
-
-const fn node(
-    name: &'static str,
-    wanted: &'static str,
-    look: fn(&Inspection, &Site) -> Vec<Said>,
-) -> Check {
-    let look = Look::Node(look);
-    Check { name, wanted, look }
-}
-
-const fn nodes(
-    name: &'static str,
-    wanted: &'static str,
-    look: fn(&[Inspection], &Site) -> Vec<(Option<String>, Said)>,
-) -> Check {
-    let look = Look::Nodes(look);
-    Check { name, wanted, look }
-}
-
-/// Every check, in the order in which findings are shown.
-pub const CHECKS: &[Check] = &[
-    reach("ssh.client", "ssh can be run on this machine"),
-    reach("ssh.reach", "the node answers"),
-    reach(
-        "ssh.host-key",
-        "the node's host key is known and has not changed",
-    ),
-    reach("ssh.key", "the node accepts the key"),
-    reach("ssh.sudo", "the user can become root"),
-    node(
-        "os.release",
-        "Ubuntu 24.04, Debian 13 or Debian 12",
-        machine_checks::release,
-    ),
-    node(
-        "os.hostname",
-        "the node's name in the cluster",
-        machine_checks::hostname,
-    ),
-    nodes(
-        "os.clock",
-        "a clock within a second of the others",
-        set_checks::clock,
-    ),
-    node(
-        "os.memory",
-        "at least 4 GB of memory",
-        machine_checks::memory,
-    ),
-    node(
-        "os.disk",
-        "at least 5 GiB free for the system and for images",
-        machine_checks::disk,
-    ),
-    node(
-        "os.cloud-init",
-        "cloud-init has ended",
-        machine_checks::cloud_init,
-    ),
-    node(
-        "os.reboot",
-        "no restart of the machine is pending",
-        machine_checks::reboot,
-    ),
-    node(
-        "os.unprivileged-ports",
-        "the PBX's user may listen on ports 80 and 443",
-        machine_checks::unprivileged_ports,
-    ),
-    node(
-        "apt.consistent",
-        "no package is half installed",
-        package_checks::consistent,
-    ),
-    node(
-        "apt.lock",
-        "nobody holds the locks of apt and dpkg",
-        package_checks::lock,
-    ),
-    node(
-        "apt.unattended",
-        "unattended upgrades leave out the cluster's packages and Docker's",
-        package_checks::unattended,
-    ),
-    node(
-        "apt.needrestart",
-        "needrestart does not restart the cluster's services and Docker",
-        package_checks::needrestart,
-    ),
-    nodes(
-        "apt.versions",
-        "the same versions on all nodes",
-        set_checks::versions,
-    ),
-    node(
-        "cluster.sample",
-        "no other cluster is set up on the node",
-        cluster_checks::other_cluster,
-    ),
-    node(
-        "cluster.services",
-        "what the cluster needs is started at boot",
-        cluster_checks::services,
-    ),
-    node(
-        "docker.version",
-        "Docker 20.10.27 or later",
-        docker_checks::version,
-    ),
-    node("docker.compose", "docker compose", docker_checks::compose),
-    node(
-        "docker.foreign",
-        "no other containers run beside the PBX",
-        docker_checks::foreign,
-    ),
-    node(
-        "docker.image",
-        "the PBX's image is on the node",
-        docker_checks::image,
-    ),
-    nodes(
-        "docker.images",
-        "the same image on all nodes",
-        set_checks::images,
-    ),
-    node(
-        "firewall.ufw",
-        "ufw does not stand between the nodes",
-        cluster_checks::ufw,
-    ),
-    node(
-        "firewall.firewalld",
-        "firewalld does not stand between the nodes",
-        cluster_checks::firewalld,
-    ),
-    node("lan.watchdog", "a watchdog", cluster_checks::watchdog),
-    node(
-        "vendor.kit",
-        "nobody uses the vendor's scripts beside ha-ctl",
-        cluster_checks::vendor_kit,
-    ),
-];
+/// The same, with the node if it is about one.
+type SaidOf = (Option<String>, Said);
 
 /// Which checks are wanted.
 #[derive(Debug, Clone, Default)]
@@ -281,6 +139,7 @@ fn found_by(
         found,
         wanted: check.wanted.to_owned(),
         command,
+        fixable: check.fix.is_some(),
     };
     match check.look {
         Look::Reach => {

@@ -2,6 +2,7 @@
 
 use super::{Inspection, Said, Site};
 use crate::cluster::Level;
+use crate::commands::{NEEDRESTART, UNATTENDED};
 
 /// What must not be upgraded or restarted behind the cluster's back.
 const KEPT: [&str; 4] = ["corosync", "pacemaker", "docker", "containerd"];
@@ -43,12 +44,11 @@ pub(super) fn unattended(it: &Inspection, _: &Site) -> Vec<Said> {
         true => Vec::new(),
         false => vec![(
             Level::Warning,
-            format!("unattended-upgrades may upgrade {}, which stops the PBX on that node", missing.join(", ")),
-            Some(
-                "echo 'Unattended-Upgrade::Package-Blacklist { \"corosync\"; \"pacemaker\"; \"docker\"; \
-                 \"containerd\"; };' | sudo tee /etc/apt/apt.conf.d/52portsip-ha   (there)"
-                    .to_owned(),
+            format!(
+                "unattended-upgrades may upgrade {}, which stops the PBX on that node",
+                missing.join(", ")
             ),
+            Some(UNATTENDED.by_hand()),
         )],
     }
 }
@@ -59,11 +59,7 @@ pub(super) fn needrestart(it: &Inspection, _: &Site) -> Vec<Said> {
         Some(_) if !is_told => vec![(
             Level::Warning,
             "needrestart may restart the cluster's services or Docker after any upgrade".to_owned(),
-            Some(
-                "echo '$nrconf{override_rc}{qr(^(corosync|pacemaker|pcsd|sbd|docker|containerd))} = 0;' | sudo tee \
-                 /etc/needrestart/conf.d/portsip-ha.conf   (there)"
-                    .to_owned(),
-            ),
+            Some(NEEDRESTART.by_hand()),
         )],
         _ => Vec::new(),
     }

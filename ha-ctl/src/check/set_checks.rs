@@ -1,16 +1,14 @@
 //! What has to be the same on all nodes.
 
-use std::collections::BTreeMap;
-
-use super::{Inspection, Said, Site};
-use crate::cluster::Level;
+use super::{Inspection, SaidOf, Site};
+use crate::cluster::{Level, difference};
 
 /// Seconds from the others from which on something goes wrong: certificates, EC2's signatures, logs.
 const FAR: f64 = 30.0;
 const NEAR: f64 = 1.0;
 
 /// Compared with the median, so that one clock that is wrong does not make the others wrong.
-pub(super) fn clock(all: &[Inspection], _: &Site) -> Vec<(Option<String>, Said)> {
+pub(super) fn clock(all: &[Inspection], _: &Site) -> Vec<SaidOf> {
     let mut ahead: Vec<f64> = all.iter().filter_map(|it| Some(it.clock?.ahead)).collect();
     ahead.sort_by(f64::total_cmp);
     let Some(median) = ahead
@@ -40,7 +38,7 @@ pub(super) fn clock(all: &[Inspection], _: &Site) -> Vec<(Option<String>, Said)>
     said
 }
 
-pub(super) fn versions(all: &[Inspection], _: &Site) -> Vec<(Option<String>, Said)> {
+pub(super) fn versions(all: &[Inspection], _: &Site) -> Vec<SaidOf> {
     const PACKAGES: [&str; 6] = [
         "portsip-ha",
         "pacemaker",
@@ -53,21 +51,21 @@ pub(super) fn versions(all: &[Inspection], _: &Site) -> Vec<(Option<String>, Sai
         let versions = all
             .iter()
             .filter_map(|it| Some((it.package(package)?, it.node.as_str())));
-        different(package, versions)
+        difference(package, versions)
     });
     differ
         .map(|found| (None, (Level::Warning, found, None)))
         .collect()
 }
 
-pub(super) fn images(all: &[Inspection], site: &Site) -> Vec<(Option<String>, Said)> {
+pub(super) fn images(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
     let Some(image) = site.image else {
         return Vec::new();
     };
     let ids = all
         .iter()
         .filter_map(|it| Some((it.one("image")?, it.node.as_str())));
-    let found = different(image, ids);
+    let found = difference(image, ids);
     let command = || {
         Some(format!(
             "sudo docker pull {image}   (on the nodes with the older one)"
@@ -77,18 +75,4 @@ pub(super) fn images(all: &[Inspection], site: &Site) -> Vec<(Option<String>, Sa
         .map(|found| (None, (Level::Warning, found, command())))
         .into_iter()
         .collect()
-}
-
-/// Which node has which, if they do not all have the same.
-fn different<'a>(what: &str, have: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
-    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (version, node) in have {
-        versions.entry(version).or_default().push(node);
-    }
-    (versions.len() > 1).then(|| {
-        let each = versions
-            .iter()
-            .map(|(version, nodes)| format!("{version} on {}", nodes.join(", ")));
-        format!("{what}: {}", each.collect::<Vec<_>>().join("; "))
-    })
 }

@@ -4,9 +4,13 @@
 pub mod configuration;
 pub mod facts;
 pub mod notices;
+pub mod quantities;
 pub mod state;
+mod takeover;
+mod versions;
 
 pub use configuration::Configuration;
 pub use facts::Facts;
 pub use notices::{Level, Notice};
 pub use state::State;
+pub use versions::difference;

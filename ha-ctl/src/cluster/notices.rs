@@ -1,9 +1,10 @@
 //! What an operator has to be told of a cluster, beyond the list of what runs where. A healthy cluster has nothing.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
+use super::quantities::size;
+use super::takeover::take_over;
+use super::versions::versions;
 use super::{Configuration, Facts, State};
 use crate::reach::Missing;
 
@@ -60,16 +61,16 @@ pub fn of(seen: &Seen) -> Vec<Notice> {
     whole_cluster(seen.state, &mut notices);
     failures(seen.state, &mut notices);
     resources(seen.state, &mut notices);
-    take_over(seen, &mut notices);
+    notices.extend(take_over(seen));
     temporary(seen.configuration, &mut notices);
     fenced(seen.state, &mut notices);
     fill(seen.facts, &mut notices);
-    versions(seen.facts, &mut notices);
+    notices.extend(versions(seen.facts));
     not_asked(seen.missing, &mut notices);
     notices
 }
 
-fn notice(
+pub(super) fn notice(
     level: Level,
     name: &'static str,
     heading: &'static str,
@@ -221,103 +222,6 @@ fn resources(state: &State, notices: &mut Vec<Notice>) {
     }
 }
 
-/// Whether any node could take over now; the nodes that could not, and why.
-fn take_over(seen: &Seen, notices: &mut Vec<Notice>) {
-    const HEADING: &str = "Could not take over now";
-    let master = seen.state.master();
-    let others = seen.state.nodes.iter().map(|node| node.name.as_str());
-    let others = others.filter(|name| Some(*name) != master);
-    let others: Vec<_> = others.map(|name| (name, obstacles(name, seen))).collect();
-    let able = others.iter().any(|(_, against)| against.is_empty());
-    let nobody = master.and_then(|master| nobody_could(seen.state, master, able));
-    notices.extend(
-        nobody.map(|text| notice(Level::Error, "cluster.takeover", HEADING, "cluster", text)),
-    );
-    for (name, against) in others {
-        for (text, command) in against {
-            let text = format!("{name} {text}");
-            let mut it = notice(Level::Warning, "node.takeover", HEADING, name, text);
-            it.command = command;
-            notices.push(it);
-        }
-    }
-}
-
-/// Why nothing would take over from the master.
-fn nobody_could(state: &State, master: &str, able: bool) -> Option<String> {
-    let online = state.online();
-    let (all, left) = (
-        state.nodes.len(),
-        online.iter().filter(|node| **node != master).count(),
-    );
-    let majority = all / 2 + 1;
-    if left < majority && state.quorum {
-        Some(format!(
-            "if {master} failed now, nothing would take over: {left} of {all} nodes would be left, and a majority is \
-             {majority}"
-        ))
-    } else if !able && all > 1 {
-        Some(format!("if {master} failed now, nothing would take over"))
-    } else {
-        None
-    }
-}
-
-/// What is against a node, each with the command that mends it.
-fn obstacles(name: &str, seen: &Seen) -> Vec<(String, Option<String>)> {
-    let mut against = Vec::new();
-    let Some(node) = seen.state.nodes.iter().find(|node| node.name == name) else {
-        return against;
-    };
-    if node.unclean {
-        against.push(("is lost and not fenced yet".to_owned(), None));
-    } else if !node.online {
-        against.push(("is offline".to_owned(), None));
-    } else if node.pending {
-        against.push(("is joining, and not ready yet".to_owned(), None));
-    }
-    if node.standby {
-        against.push((
-            "is in standby".to_owned(),
-            Some(format!("sudo pcs node unstandby {name}")),
-        ));
-    }
-    if node.maintenance {
-        against.push((
-            "is in maintenance mode".to_owned(),
-            Some(format!("sudo pcs node unmaintenance {name}")),
-        ));
-    }
-    for banned in seen.state.banned.iter().filter(|it| it.node == name) {
-        against.push((
-            format!(
-                "may not run {}, which failed there too often",
-                banned.resource
-            ),
-            Some(format!("sudo pcs resource cleanup {}", banned.resource)),
-        ));
-    }
-    if let Some(facts) = seen.facts.iter().find(|facts| facts.node == name) {
-        against.extend(missing_for_the_pbx(facts));
-    }
-    against
-}
-
-fn missing_for_the_pbx(facts: &Facts) -> Option<(String, Option<String>)> {
-    match facts.docker.as_str() {
-        "active" if facts.containers.is_empty() => Some((
-            "has no containers of the PBX".to_owned(),
-            Some("sudo docker compose --project-directory /etc/portsip/pbx create --no-recreate   (there)".to_owned()),
-        )),
-        "active" => None,
-        "silent" => Some(("has a Docker that does not answer".to_owned(), None)),
-        state => Some((
-            format!("has a Docker that is {state}"),
-            Some("sudo systemctl start docker   (there)".to_owned()),
-        )),
-    }
-}
-
 fn temporary(configuration: Option<&Configuration>, notices: &mut Vec<Notice>) {
     const HEADING: &str = "Temporary";
     let Some(configuration) = configuration else {
@@ -394,53 +298,6 @@ fn fill(facts: &[Facts], notices: &mut Vec<Notice>) {
             data.inodes
         );
         notices.push(notice(level, "data.full", "Data", &data.path, text));
-    }
-}
-
-/// `1.5 GiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let unit = (0..UNITS.len() - 1)
-        .find(|n| bytes < 1 << ((n + 1) * 10))
-        .unwrap_or(UNITS.len() - 1);
-    let tenths = u128::from(bytes) * 10 >> (unit * 10);
-    match unit {
-        0 => format!("{bytes} bytes"),
-        _ => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]),
-    }
-}
-
-/// Packages and images of which the nodes do not have the same.
-fn versions(facts: &[Facts], notices: &mut Vec<Notice>) {
-    const HEADING: &str = "Versions that differ";
-    let mut found: BTreeMap<(&str, &str), BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
-    for facts in facts {
-        let mut have = |kind, what, version| {
-            let versions: &mut Vec<&str> = found
-                .entry((kind, what))
-                .or_default()
-                .entry(version)
-                .or_default();
-            versions.push(&facts.node);
-        };
-        for (package, version) in &facts.packages {
-            have("package", package, version);
-        }
-        for container in &facts.containers {
-            have("image", &container.name, &container.image);
-        }
-    }
-    for ((kind, what), versions) in found.iter().filter(|(_, versions)| versions.len() > 1) {
-        let each = versions
-            .iter()
-            .map(|(version, nodes)| format!("{version} on {}", nodes.join(", ")));
-        let text = format!("{what}: {}", each.collect::<Vec<_>>().join("; "));
-        let name = if *kind == "image" {
-            "version.image"
-        } else {
-            "version.package"
-        };
-        notices.push(notice(Level::Warning, name, HEADING, *what, text));
     }
 }
 

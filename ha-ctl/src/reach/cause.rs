@@ -242,8 +242,8 @@ impl Cause {
 }
 
 fn last_line(said: &str) -> String {
-    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.last().unwrap_or("ssh said nothing").to_owned()
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.next_back().unwrap_or("ssh said nothing").to_owned()
 }
 
 /// `Offending ED25519 key in /home/ubuntu/.ssh/known_hosts:3`

@@ -75,13 +75,15 @@ pub(crate) fn one_line(text: &str) -> String {
 /// How a command becomes root on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privilege {
-    /// The user is root, or root is not needed.
-    Own,
-    /// sudo asks for nothing.
+    /// The user is root, or sudo asks for nothing.
     Sudo,
     /// sudo asks for a password.
     SudoWithPassword,
 }
+
+/// Runs its arguments as root, if that needs no password. What sudo remembers of an earlier password does not count:
+/// it can end in the middle.
+const BECOME_ROOT: &str = r#"[ "$(id -u)" = 0 ] || set -- sudo -k -n "$@"; exec "$@""#;
 
 /// Runs the script `$3` between marks, and prints its status at the end. Where `$4` is not empty, its input begins
 /// after a mark too: a sudo that did not ask after all leaves the password before it, and it is thrown away.
@@ -95,8 +97,7 @@ printf '\n%s %s\n' "$1" "$?""#;
 pub(crate) fn words(command: &Command, privilege: Privilege, mark: &str) -> Vec<String> {
     let become_root: &[&str] = match privilege {
         _ if !command.sudo => &[],
-        Privilege::Own => &[],
-        Privilege::Sudo => &["sudo", "-n"],
+        Privilege::Sudo => &["sh", "-c", BECOME_ROOT, "ha-ctl"],
         Privilege::SudoWithPassword => &["sudo", "-k", "-S", "-p", ""],
     };
     let reads = if command.stdin.is_some() { "reads" } else { "" };
@@ -157,7 +158,9 @@ mod tests {
 
     /// Runs the words as a node's shell would, after the noise of a profile, with an input.
     fn run(command: &Command, input: &str) -> Answer {
-        let words = words(command, Privilege::Own, MARK);
+        let mut command = command.clone();
+        command.sudo = false;
+        let words = words(&command, Privilege::Sudo, MARK);
         let mut child = Process::new("sh")
             .args(["-c", "echo Welcome; echo 'no tty' >&2; exec \"$@\"", "sh"])
             .args(words)
@@ -244,7 +247,7 @@ mod tests {
     fn no_secret_is_in_an_argument_or_in_a_message() {
         let mut command = Command::look("test", "cat");
         command.stdin = Some("hunter2".into());
-        for privilege in [Privilege::Own, Privilege::Sudo, Privilege::SudoWithPassword] {
+        for privilege in [Privilege::Sudo, Privilege::SudoWithPassword] {
             assert!(
                 !words(&command, privilege, MARK)
                     .concat()

@@ -79,36 +79,49 @@ impl Fleet {
         &self.machines
     }
 
-    /// Connects to one machine, ready to become root there.
+    /// Connects to one machine and runs a first command there as root, which shows whether that needs a password.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub async fn connect(&self, machine: &Machine, limit: Duration) -> Result<Node, Missing> {
+    pub async fn connect(
+        &self,
+        machine: &Machine,
+        limit: Duration,
+        first: &Command,
+    ) -> Result<(Node, Answer), Missing> {
         let connected = async {
             let link = match machine.is_here {
                 true => node::Link::Local,
                 false => node::Link::Ssh(Arc::new(self.session(machine, limit).await?)),
             };
             let mut node = Node::new(&machine.name, link);
-            match node.look_at_sudo().await {
+            let answer = match node.run(first).await {
                 Err(Cause::SudoAsks) => {
-                    let password = self.password.get().await?;
-                    node.use_password(password).await.map(|()| node)
+                    node.use_password(self.password.get().await?).await?;
+                    node.run(first).await?
                 }
-                looked => looked.map(|()| node),
-            }
+                ran => ran?,
+            };
+            Ok((node, answer))
         };
         connected
             .await
-            .map_err(|cause| self.missing(machine, cause))
+            .map_err(|cause| self.missing(&machine.name, cause))
     }
 
-    /// A machine that cannot be used.
-    pub fn missing(&self, machine: &Machine, cause: Cause) -> Missing {
+    /// Whether the operator is being asked something now, so that no time limit counts.
+    pub fn is_asking(&self) -> bool {
+        self.password.is_asking()
+    }
+
+    /// A node that cannot be used any more.
+    pub fn missing(&self, name: &str, cause: Cause) -> Missing {
+        let machine = self.machines.iter().find(|machine| machine.name == name);
+        let host = machine.map_or_else(|| name.to_owned(), Machine::host);
         Missing {
-            name: machine.name.clone(),
+            name: name.to_owned(),
             cause,
-            by_hand: self.client.account().by_hand(&machine.host()),
+            by_hand: self.client.account().by_hand(&host),
         }
     }
 

@@ -39,12 +39,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node where it is not known yet how to become root.
+    /// A node where it is tried without a password how to become root.
     pub(crate) fn new(name: &str, link: Link) -> Node {
         Node {
             name: name.to_owned(),
             link,
-            privilege: Privilege::Own,
+            privilege: Privilege::Sudo,
             password: None,
             channels: Semaphore::new(CHANNELS),
         }
@@ -53,26 +53,6 @@ impl Node {
     /// Whether this machine is the node.
     pub fn is_local(&self) -> bool {
         matches!(self.link, Link::Local)
-    }
-
-    /// Finds out how to become root: not needed, without a password, or with one.
-    ///
-    /// # Errors
-    /// `SudoAsks` where a password is needed; others where none would help.
-    pub(crate) async fn look_at_sudo(&mut self) -> Result<(), Cause> {
-        // What sudo remembers of an earlier password does not count: it can end in the middle.
-        let script = r#"[ "$(id -u)" = 0 ] && echo root || sudo -k -n sh -c :"#;
-        let mut asks = Command::look("asking for root", script);
-        asks.sudo = false;
-        let answer = self.run(&asks).await?;
-        if answer.is_success() {
-            self.privilege = match answer.stdout.trim() {
-                "root" => Privilege::Own,
-                _ => Privilege::Sudo,
-            };
-            return Ok(());
-        }
-        Err(Cause::of_sudo("", &answer.stderr, &asks.what))
     }
 
     /// Tries a password for sudo, once, and uses it from then on.
@@ -86,7 +66,7 @@ impl Node {
             .run(&Command::look("trying the password for sudo", ":"))
             .await;
         if tried.is_err() {
-            self.privilege = Privilege::Own;
+            self.privilege = Privilege::Sudo;
             self.password = None;
         }
         tried.map(drop)
@@ -112,7 +92,7 @@ impl Node {
             said,
         };
         let output = match tokio::time::timeout(command.limit + GRACE, running).await {
-            Ok(output) => output.map_err(|said| lost(said))?,
+            Ok(output) => output.map_err(&lost)?,
             Err(_) => {
                 let limit = (command.limit + GRACE).as_secs();
                 return Err(lost(format!("no answer within {limit} s")));

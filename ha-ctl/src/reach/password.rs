@@ -44,6 +44,11 @@ impl Password {
             || (matches!(self.source, Source::File(_)) && io::stdin().is_terminal())
     }
 
+    /// Whether the operator is being asked something now.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.known.try_lock().is_err()
+    }
+
     /// Does something for which the operator's terminal is needed alone.
     pub(crate) async fn alone<T, F: Future<Output = T>>(&self, work: impl FnOnce() -> F) -> T {
         let _asking = self.known.lock().await;

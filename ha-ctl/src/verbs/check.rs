@@ -2,21 +2,23 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cib_gen::vars::Topology;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::check::{CHECKS, Finding, Inspection, Selection, Site, findings, inspect};
+use crate::check::{CHECKS, Check, Finding, Inspection, Selection, Site, findings, inspect};
 use crate::cli::CheckArgs;
 use crate::cluster::Level;
 use crate::exit::{Exit, Failure};
 use crate::inventory::{Inventory, Machine};
-use crate::output::{print, print_json};
-use crate::reach::{CONNECT, Fleet, Missing};
+use crate::output::{print, print_json, say};
+use crate::reach::{CONNECT, Cause, Command, Fleet, Missing, Node};
+use crate::run::Run;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Checked<'a> {
-    nodes: Vec<&'a str>,
+    nodes: Vec<&'a String>,
     findings: &'a [Finding],
 }
 
@@ -28,37 +30,80 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let selection = Selection::new(&args.only, &args.ignore)?;
     let inventory = super::inventory(&args.site)?;
     let fleet = super::fleet_of(&inventory, &args.site)?;
-    let (image, is_lan) = of_vars(&inventory);
-    let looking = fleet
-        .machines()
-        .iter()
-        .map(|machine| look(&fleet, machine, image.as_deref()));
-    let (mut inspections, mut missing) = (Vec::new(), Vec::new());
-    for looked in join_all(looking).await {
-        match looked {
-            Ok(inspection) => inspections.push(inspection),
-            Err(why) => missing.push(why),
-        }
-    }
+    let (image, disk) = of_vars(&inventory);
     let names: Vec<String> = inventory
         .machines
         .iter()
         .map(|it| it.name.clone())
         .collect();
     let site = Site {
-        nodes: &names,
+        machines: &inventory.machines,
         image: image.as_deref(),
-        is_lan,
+        data_disk: disk.as_deref(),
     };
-    let found = findings(&inspections, &missing, &site, &selection);
+    let mut missing = Vec::new();
+    let looking = fleet
+        .machines()
+        .iter()
+        .map(|machine| look(&fleet, machine, &site));
+    let (mut nodes, mut inspections) = (Vec::new(), Vec::new());
+    for looked in join_all(looking).await {
+        match looked {
+            Ok((node, inspection)) => {
+                nodes.push(node);
+                inspections.push(inspection);
+            }
+            Err(why) => missing.push(why),
+        }
+    }
+    let mut found = findings(&inspections, &missing, &site, &selection);
+    let mut looked = inspections.len();
+    if args.fix {
+        let run = Run::new(args.dry_run);
+        fix(&found, &nodes, &run).await?;
+        if run.is_dry() {
+            let (text, exit) = run.plan();
+            print(&text)?;
+            return Ok(exit);
+        }
+        let inspections = look_at(&nodes, &fleet, &site, &mut missing).await;
+        looked = inspections.len();
+        found = findings(&inspections, &missing, &site, &selection);
+    }
     match args.json {
         true => print_json(&Checked {
-            nodes: inspections.iter().map(|it| it.node.as_str()).collect(),
+            nodes: names
+                .iter()
+                .filter(|name| !missing.iter().any(|it| it.name == **name))
+                .collect(),
             findings: &found,
         })?,
-        false => print(&text(&found, &names, inspections.len(), &selection))?,
+        false => print(&text(&found, &names, looked, &selection))?,
     }
     Ok(exit(&found, &missing))
+}
+
+/// Mends what can be mended. What cannot is found again afterwards.
+async fn fix(found: &[Finding], nodes: &[Node], run: &Run) -> Result<(), Failure> {
+    for it in found.iter().filter(|it| it.fixable) {
+        let setting = Check::named(it.name).and_then(|check| check.fix);
+        let node = nodes
+            .iter()
+            .find(|node| it.node.as_ref() == Some(&node.name));
+        let (Some(setting), Some(node)) = (setting, node) else {
+            continue;
+        };
+        match run.change(node, &setting.write()).await {
+            Ok(_) if run.is_dry() => {}
+            Ok(_) => say(&format!(
+                "{} on {}: wrote {}",
+                it.name, node.name, setting.path
+            )),
+            Err(failure) if failure.exit == Exit::Failed => say(&failure.text),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// A node that could not be looked at is worse than what was found on the others.
@@ -71,27 +116,57 @@ fn exit(found: &[Finding], missing: &[Missing]) -> Exit {
     }
 }
 
-fn of_vars(inventory: &Inventory) -> (Option<String>, Option<bool>) {
-    let vars = inventory.vars.as_ref().map(|(_, vars)| vars);
-    let image = vars.map(|vars| vars.shared.pbx_image.value.to_string());
-    let is_lan = vars.map(|vars| matches!(vars.topology, cib_gen::vars::Topology::Lan(_)));
-    (image, is_lan)
+/// The PBX's image, and on a LAN the disk of its data.
+fn of_vars(inventory: &Inventory) -> (Option<String>, Option<String>) {
+    let Some((_, vars)) = &inventory.vars else {
+        return (None, None);
+    };
+    let image = vars.shared.pbx_image.value.to_string();
+    let disk = match &vars.topology {
+        Topology::Lan(lan) => Some(lan.pbx_datapath_disk.value.to_string()),
+        Topology::Aws(_) => None,
+    };
+    (Some(image), disk)
 }
 
+/// Connects to a node and looks at it. When its clock was read is known only as exactly as that took.
 async fn look(
     fleet: &Fleet,
     machine: &Machine,
-    image: Option<&str>,
-) -> Result<Inspection, Missing> {
-    let node = fleet.connect(machine, CONNECT).await?;
+    site: &Site<'_>,
+) -> Result<(Node, Inspection), Missing> {
+    let first = Command::look("logging in", ":");
+    let (node, _) = fleet.connect(machine, CONNECT, &first).await?;
+    let looked = inspection(&node, site).await;
+    let looked = looked.map_err(|cause| fleet.missing(&node.name, cause))?;
+    Ok((node, looked))
+}
+
+async fn inspection(node: &Node, site: &Site<'_>) -> Result<Inspection, Cause> {
     let before = now();
-    let answer = node.run(&inspect(image)).await;
-    let answer = answer.map_err(|cause| fleet.missing(machine, cause))?;
+    let answer = node.run(&inspect(&node.name, site)).await?;
     Ok(Inspection::parse(
-        &machine.name,
+        &node.name,
         &answer.stdout,
         (before, now()),
     ))
+}
+
+/// Looks at all nodes again. One that is lost meanwhile joins those that are missing.
+async fn look_at(
+    nodes: &[Node],
+    fleet: &Fleet,
+    site: &Site<'_>,
+    missing: &mut Vec<Missing>,
+) -> Vec<Inspection> {
+    let looking = nodes.iter().map(|node| async move {
+        let looked = inspection(node, site).await;
+        looked.map_err(|cause| fleet.missing(&node.name, cause))
+    });
+    let looked = join_all(looking).await.into_iter();
+    looked
+        .filter_map(|it: Result<_, Missing>| it.map_err(|why| missing.push(why)).ok())
+        .collect()
 }
 
 /// Seconds of this machine's clock.
@@ -139,6 +214,13 @@ fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selectio
     } else {
         counts.join(", ")
     };
+    let fixable = found.iter().filter(|it| it.fixable).count();
+    if fixable > 0 {
+        text += &format!(
+            "ha-ctl check --fix mends {fixable} of them
+"
+        );
+    }
     text + &format!(
         "{looked} of {} nodes looked at, {checks} checks: {result}\n",
         nodes.len()
@@ -199,6 +281,7 @@ mod tests {
             found: found.to_owned(),
             wanted: String::new(),
             command: None,
+            fixable: true,
         };
         let all = ["a", "b", "c"].map(|node| finding(node, "may restart"));
         let found = [&all[..], &[finding("b", "other"), finding("c", "other")]].concat();
@@ -217,10 +300,7 @@ mod tests {
             cause: Cause::NewHostKey,
             by_hand: "ssh ubuntu@172.31.16.134".to_owned(),
         }];
-        let site = Site {
-            nodes: &nodes,
-            ..Site::default()
-        };
+        let site = Site::default();
         let selection =
             Selection::new(&[], &["apt.needrestart".to_owned(), "cluster".to_owned()]).unwrap();
         let found = findings(&[inspection], &missing, &site, &selection);

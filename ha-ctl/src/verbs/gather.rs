@@ -1,9 +1,10 @@
-//! Asks all nodes at once how the cluster is. The first part of the cluster with a majority speaks for it; a node
-//! that it calls offline is not waited for.
+//! Asks how the cluster is, and all nodes at once what is on them. A part of the cluster with a majority speaks for
+//! it; a node that it calls offline is not waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::cluster::{Facts, State};
 use crate::commands;
 use crate::exit::Failure;
 use crate::inventory::Machine;
-use crate::reach::{Cause, Fleet, Missing, Node, none_usable};
+use crate::reach::{Answer, Cause, Fleet, Missing, Node, none_usable};
 
 /// How the cluster is.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ pub(super) struct Gathered {
 /// What one machine said.
 struct Said {
     node: Arc<Node>,
-    state: Result<State, String>,
+    /// Nothing where it was not asked for.
+    state: Option<Result<State, String>>,
     facts: Option<Facts>,
 }
 
@@ -45,107 +47,174 @@ pub(super) enum Ask {
 const CONNECT: Duration = Duration::from_secs(2);
 const OTHERS: Duration = Duration::from_millis(2500);
 
-/// Asks all machines.
+/// Asks this machine how the cluster is, if it is a node, and all machines if it is not or cannot say it.
 ///
 /// # Errors
 /// None could be reached, or the cluster runs on none of them.
 pub(super) async fn gather(fleet: &Fleet, ask: Ask) -> Result<Gathered, Failure> {
-    let mut asking: FuturesUnordered<_> = fleet
-        .machines()
-        .iter()
-        .map(|machine| one(fleet, machine, ask))
-        .collect();
-    let (mut said, mut missing) = (Vec::new(), Vec::new());
-    let mut deadline: Option<Instant> = None;
-    loop {
-        let next = match deadline {
-            // Without any answer, those that were not reached say when it is over.
-            None => asking.next().await,
-            Some(deadline) => match tokio::time::timeout_at(deadline, asking.next()).await {
-                Ok(next) => next,
-                Err(_) => break,
-            },
-        };
-        match next {
-            None => break,
-            Some(Ok(answer)) => said.push(answer),
-            Some(Err(why)) => missing.push(why),
-        }
-        if best(&said).is_some() {
-            deadline.get_or_insert_with(|| Instant::now() + OTHERS);
-        }
-        if is_enough(&said, &missing, ask) {
-            break;
+    let (here, others): (Vec<&Machine>, Vec<&Machine>) =
+        fleet.machines().iter().partition(|machine| machine.is_here);
+    let mut round = Round::default();
+    match (&here[..], ask) {
+        ([], _) => round.ask(fleet, &others, ask, true).await,
+        (here, Ask::State) => round.ask(fleet, here, ask, true).await,
+        (_, Ask::Everything) => {
+            let all: Vec<&Machine> = fleet.machines().iter().collect();
+            round.ask(fleet, &all, ask, false).await;
         }
     }
-    drop(asking);
-    let Some(best) = best(&said) else {
-        return Err(no_cluster(&said, &missing));
+    if !here.is_empty() && !round.is_quorate() {
+        // The cluster is stopped here, or this is its smaller part.
+        match ask {
+            Ask::State => round.ask(fleet, &others, ask, true).await,
+            Ask::Everything => round.ask_for_state().await,
+        }
+    }
+    round.gathered()
+}
+
+/// What has come back so far.
+#[derive(Default)]
+struct Round {
+    said: Vec<Said>,
+    missing: Vec<Missing>,
+}
+
+impl Round {
+    /// Asks machines at the same time. For the state, this machine is asked, or all of them.
+    async fn ask(&mut self, fleet: &Fleet, machines: &[&Machine], ask: Ask, all_for_state: bool) {
+        let asking = machines
+            .iter()
+            .map(|machine| one(fleet, machine, ask, all_for_state));
+        let mut asking: FuturesUnordered<_> = asking.collect();
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let next = match deadline {
+                // Without any answer, those that were not reached say when it is over.
+                None => asking.next().await,
+                Some(until) => match tokio::time::timeout_at(until, asking.next()).await {
+                    Ok(next) => next,
+                    Err(_) if fleet.is_asking() => {
+                        deadline = Some(Instant::now() + OTHERS);
+                        continue;
+                    }
+                    Err(_) => break,
+                },
+            };
+            match next {
+                None => break,
+                Some(Ok(answer)) => self.said.push(answer),
+                Some(Err(why)) => self.missing.push(why),
+            }
+            if self.best().is_some() {
+                deadline.get_or_insert_with(|| Instant::now() + OTHERS);
+            }
+            if self.is_enough(ask) {
+                break;
+            }
+        }
+    }
+
+    /// Asks those for the state that were not asked for it yet.
+    async fn ask_for_state(&mut self) {
+        let asking = self
+            .said
+            .iter_mut()
+            .filter(|it| it.state.is_none())
+            .map(|it| async {
+                let answer = it.node.run(&commands::state()).await;
+                it.state = Some(state(answer));
+            });
+        join_all(asking).await;
+    }
+
+    /// Which answer speaks for the cluster: one with a majority; among equals the first.
+    fn best(&self) -> Option<(&Said, &State)> {
+        let good = |it| -> Option<(&Said, &State)> {
+            let it: &Said = it;
+            Some((it, it.state.as_ref()?.as_ref().ok()?))
+        };
+        let mut quorate = self.said.iter().filter_map(good);
+        quorate
+            .find(|(_, state)| state.quorum)
+            .or_else(|| self.said.iter().find_map(good))
+    }
+
+    fn is_quorate(&self) -> bool {
+        self.best().is_some_and(|(_, state)| state.quorum)
+    }
+
+    /// Whether nobody else has to be waited for.
+    fn is_enough(&self, ask: Ask) -> bool {
+        let Some((_, state)) = self.best().filter(|(_, state)| state.quorum) else {
+            return false;
+        };
+        ask == Ask::State || state.online().iter().all(|name| self.has_answered(name))
+    }
+
+    fn has_answered(&self, name: &str) -> bool {
+        self.said.iter().any(|it| it.node.name == name)
+            || self.missing.iter().any(|it| it.name == name)
+    }
+
+    fn gathered(mut self) -> Result<Gathered, Failure> {
+        let Some((said, state)) = self.best() else {
+            return Err(no_cluster(&self.said, &self.missing));
+        };
+        let (node, state) = (Arc::clone(&said.node), state.clone());
+        let online = state.online();
+        let silent = online.iter().filter(|name| !self.has_answered(name));
+        let silent: Vec<Missing> = silent.map(|name| late(name)).collect();
+        self.missing.extend(silent);
+        self.missing.retain(|it| online.contains(&it.name.as_str()));
+        self.missing.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut facts: Vec<Facts> = self.said.into_iter().filter_map(|it| it.facts).collect();
+        facts.sort_by(|a, b| a.node.cmp(&b.node));
+        Ok(Gathered {
+            state,
+            node,
+            facts,
+            missing: self.missing,
+        })
+    }
+}
+
+async fn one(
+    fleet: &Fleet,
+    machine: &Machine,
+    ask: Ask,
+    all_for_state: bool,
+) -> Result<Said, Missing> {
+    let (state_command, facts_command) = (commands::state(), commands::facts());
+    let for_state = all_for_state || machine.is_here;
+    let first = if for_state {
+        &state_command
+    } else {
+        &facts_command
     };
-    let (node, state) = (Arc::clone(&said[best].node), said[best].state.clone());
-    let Ok(state) = state else {
-        return Err(no_cluster(&said, &missing));
+    let (node, answer) = fleet.connect(machine, CONNECT, first).await?;
+    let (state, facts) = match (for_state, ask) {
+        (true, Ask::State) => (Some(state(Ok(answer))), None),
+        (true, Ask::Everything) => {
+            let facts = node.run(&facts_command).await.ok();
+            (Some(state(Ok(answer))), facts)
+        }
+        (false, _) => (None, Some(answer)),
     };
-    let online = state.online();
-    let silent = online
-        .iter()
-        .filter(|name| !answered(name, &said, &missing));
-    let silent: Vec<Missing> = silent.map(|name| late(name)).collect();
-    missing.extend(silent);
-    missing.retain(|it| online.contains(&it.name.as_str()));
-    missing.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut facts: Vec<Facts> = said.into_iter().filter_map(|it| it.facts).collect();
-    facts.sort_by(|a, b| a.node.cmp(&b.node));
-    Ok(Gathered {
+    Ok(Said {
+        node: Arc::new(node),
         state,
-        node,
-        facts,
-        missing,
+        facts: facts.map(|answer| Facts::parse(&machine.name, &answer.stdout)),
     })
 }
 
-async fn one(fleet: &Fleet, machine: &Machine, ask: Ask) -> Result<Said, Missing> {
-    let node = Arc::new(fleet.connect(machine, CONNECT).await?);
-    let (state, facts) = (commands::state(), commands::facts());
-    let facts = async {
-        match ask {
-            Ask::State => None,
-            Ask::Everything => node.run(&facts).await.ok(),
-        }
-    };
-    let (answer, facts) = tokio::join!(node.run(&state), facts);
-    let state = match answer {
+fn state(answer: Result<Answer, Cause>) -> Result<State, String> {
+    match answer {
         Err(cause) => Err(cause.found()),
         Ok(answer) if !answer.is_success() => Err(answer.said()),
         Ok(answer) => State::parse(&answer.stdout)
             .map_err(|error| format!("what crm_mon printed cannot be used: {error}")),
-    };
-    let facts = facts.map(|answer| Facts::parse(&machine.name, &answer.stdout));
-    Ok(Said { node, state, facts })
-}
-
-/// Which answer speaks for the cluster: one with a majority; among equals the first.
-fn best(said: &[Said]) -> Option<usize> {
-    let good = |it: &Said| it.state.as_ref().ok().map(|state| state.quorum);
-    let quorate = said.iter().position(|it| good(it) == Some(true));
-    quorate.or_else(|| said.iter().position(|it| good(it).is_some()))
-}
-
-/// Whether nobody else has to be waited for.
-fn is_enough(said: &[Said], missing: &[Missing], ask: Ask) -> bool {
-    let state = best(said).and_then(|best| said[best].state.as_ref().ok());
-    let Some(state) = state.filter(|state| state.quorum) else {
-        return false;
-    };
-    ask == Ask::State
-        || state
-            .online()
-            .iter()
-            .all(|name| answered(name, said, missing))
-}
-
-fn answered(name: &str, said: &[Said], missing: &[Missing]) -> bool {
-    said.iter().any(|it| it.node.name == name) || missing.iter().any(|it| it.name == name)
+    }
 }
 
 fn late(name: &str) -> Missing {
@@ -163,7 +232,7 @@ fn no_cluster(said: &[Said], missing: &[Missing]) -> Failure {
         return none_usable(missing);
     }
     let each = said.iter().filter_map(|it| {
-        let error = it.state.as_ref().err()?;
+        let error = it.state.as_ref()?.as_ref().err()?;
         Some(format!("{}: {error}", it.node.name))
     });
     let each: Vec<String> = each.chain(missing.iter().map(Missing::text)).collect();

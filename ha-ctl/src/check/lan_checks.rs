@@ -1,0 +1,76 @@
+//! What only machines of a LAN have: a disk of their own, and a watchdog.
+
+use super::{Inspection, Said, SaidOf, Site};
+use crate::cluster::quantities::size;
+use crate::cluster::{Level, difference};
+
+/// The volume group that cib-gen and the vendor make on the disk.
+const VOLUME_GROUP: &str = "pbxvg";
+
+/// Nothing here ever empties a disk: who does has to be sure.
+pub(super) fn disk(it: &Inspection, site: &Site) -> Vec<Said> {
+    let (Some(disk), Some(found)) = (site.data_disk, it.one("data-disk")) else {
+        return Vec::new();
+    };
+    let look = || Some(format!("lsblk --fs {disk}   (there)"));
+    let mut words = found.split_whitespace();
+    if words.next() == Some("missing") {
+        return vec![(
+            Level::Error,
+            format!("there is no disk {disk}"),
+            Some("lsblk   (there)".to_owned()),
+        )];
+    }
+    let types: Vec<&str> = words.collect();
+    match (&types[..], it.one("data-group")) {
+        ([], _) | (["LVM2_member"], Some(VOLUME_GROUP)) => Vec::new(),
+        (["LVM2_member"], group) => {
+            let group = group.unwrap_or("none");
+            let found =
+                format!("{disk} belongs to LVM's volume group {group}, and not to {VOLUME_GROUP}");
+            vec![(Level::Error, found, look())]
+        }
+        (types, _) => {
+            let found = format!("{disk} holds something: {}", types.join(", "));
+            vec![(Level::Error, found, look())]
+        }
+    }
+}
+
+pub(super) fn disk_sizes(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
+    let Some(disk) = site.data_disk else {
+        return Vec::new();
+    };
+    let sizes: Vec<(String, &str)> = all
+        .iter()
+        .filter_map(|it| {
+            let bytes: u64 = it
+                .one("data-disk")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()?;
+            Some((format!("{bytes} bytes ({})", size(bytes)), it.node.as_str()))
+        })
+        .collect();
+    let found = difference(
+        disk,
+        sizes.iter().map(|(size, node)| (size.as_str(), *node)),
+    );
+    found
+        .map(|found| (None, (Level::Warning, found, None)))
+        .into_iter()
+        .collect()
+}
+
+pub(super) fn watchdog(it: &Inspection, site: &Site) -> Vec<Said> {
+    match site.data_disk.is_some() && it.one("watchdog").is_none() {
+        true => vec![(
+            Level::Error,
+            "there is no watchdog, so a node that has lost the others cannot reset itself"
+                .to_owned(),
+            Some("sudo systemctl enable --now portsip-ha-softdog   (there)".to_owned()),
+        )],
+        false => Vec::new(),
+    }
+}

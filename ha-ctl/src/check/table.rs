@@ -1,0 +1,222 @@
+//! The table of the checks: their names, which never change, what is wanted, and what looks.
+
+use super::{Inspection, Said, SaidOf, Site};
+use super::{
+    cluster_checks, docker_checks, lan_checks, machine_checks, package_checks, set_checks,
+};
+use crate::commands::{NEEDRESTART, Setting, UNATTENDED, UNPRIVILEGED_PORTS};
+
+/// How a check looks.
+pub(super) enum Look {
+    /// At one node.
+    Node(fn(&Inspection, &Site) -> Vec<Said>),
+    /// At all nodes that were reached.
+    Nodes(fn(&[Inspection], &Site) -> Vec<SaidOf>),
+    /// By reaching the nodes.
+    Reach,
+}
+
+/// A check.
+pub struct Check {
+    /// Its name, which stays.
+    pub name: &'static str,
+    /// What is wanted.
+    pub wanted: &'static str,
+    pub(super) look: Look,
+    /// What `--fix` writes on the node.
+    pub fix: Option<Setting>,
+}
+
+impl Check {
+    const fn fixed_by(mut self, setting: Setting) -> Check {
+        self.fix = Some(setting);
+        self
+    }
+
+    const fn new(name: &'static str, wanted: &'static str, look: Look) -> Check {
+        let fix = None;
+        Check {
+            name,
+            wanted,
+            look,
+            fix,
+        }
+    }
+
+    /// The check of a name.
+    pub fn named(name: &str) -> Option<&'static Check> {
+        CHECKS.iter().find(|check| check.name == name)
+    }
+}
+
+const fn reach(name: &'static str, wanted: &'static str) -> Check {
+    Check::new(name, wanted, Look::Reach)
+}
+
+const fn node(
+    name: &'static str,
+    wanted: &'static str,
+    look: fn(&Inspection, &Site) -> Vec<Said>,
+) -> Check {
+    Check::new(name, wanted, Look::Node(look))
+}
+
+const fn nodes(
+    name: &'static str,
+    wanted: &'static str,
+    look: fn(&[Inspection], &Site) -> Vec<SaidOf>,
+) -> Check {
+    Check::new(name, wanted, Look::Nodes(look))
+}
+
+/// Every check, in the order in which findings are shown.
+pub const CHECKS: &[Check] = &[
+    reach("ssh.client", "ssh can be run on this machine"),
+    reach("ssh.reach", "the node answers"),
+    reach(
+        "ssh.host-key",
+        "the node's host key is known and has not changed",
+    ),
+    reach("ssh.key", "the node accepts the key"),
+    reach("ssh.sudo", "the user can become root"),
+    node(
+        "os.release",
+        "Ubuntu 24.04, Debian 13 or Debian 12",
+        machine_checks::release,
+    ),
+    node(
+        "os.hostname",
+        "the node's name in the cluster",
+        machine_checks::hostname,
+    ),
+    nodes(
+        "os.clock",
+        "a clock within a second of the others",
+        set_checks::clock,
+    ),
+    node(
+        "os.memory",
+        "at least 4 GB of memory",
+        machine_checks::memory,
+    ),
+    node(
+        "os.disk",
+        "at least 5 GiB free for the system and for images",
+        machine_checks::disk,
+    ),
+    node(
+        "os.cloud-init",
+        "cloud-init has ended",
+        machine_checks::cloud_init,
+    ),
+    node(
+        "os.reboot",
+        "no restart of the machine is pending",
+        machine_checks::reboot,
+    ),
+    node(
+        "os.unprivileged-ports",
+        "the PBX's user may listen on ports 80 and 443",
+        machine_checks::unprivileged_ports,
+    )
+    .fixed_by(UNPRIVILEGED_PORTS),
+    node(
+        "apt.consistent",
+        "no package is half installed",
+        package_checks::consistent,
+    ),
+    node(
+        "apt.lock",
+        "nobody holds the locks of apt and dpkg",
+        package_checks::lock,
+    ),
+    node(
+        "apt.unattended",
+        "unattended upgrades leave out the cluster's packages and Docker's",
+        package_checks::unattended,
+    )
+    .fixed_by(UNATTENDED),
+    node(
+        "apt.needrestart",
+        "needrestart does not restart the cluster's services and Docker",
+        package_checks::needrestart,
+    )
+    .fixed_by(NEEDRESTART),
+    nodes(
+        "apt.versions",
+        "the same versions on all nodes",
+        set_checks::versions,
+    ),
+    node(
+        "cluster.sample",
+        "no other cluster is set up on the node",
+        cluster_checks::other_cluster,
+    ),
+    node(
+        "cluster.services",
+        "what the cluster needs is started at boot",
+        cluster_checks::services,
+    ),
+    node(
+        "cluster.links",
+        "Corosync reaches every other node",
+        cluster_checks::links,
+    ),
+    node(
+        "network.pcsd",
+        "pcsd of every other node can be reached",
+        cluster_checks::pcsd,
+    ),
+    node(
+        "docker.version",
+        "Docker 20.10.27 or later",
+        docker_checks::version,
+    ),
+    node("docker.compose", "docker compose", docker_checks::compose),
+    node(
+        "docker.live-restore",
+        "containers outlive a restart of Docker",
+        docker_checks::live_restore,
+    ),
+    node(
+        "docker.foreign",
+        "no other containers run beside the PBX",
+        docker_checks::foreign,
+    ),
+    node(
+        "docker.image",
+        "the PBX's image is on the node",
+        docker_checks::image,
+    ),
+    nodes(
+        "docker.images",
+        "the same image on all nodes",
+        set_checks::images,
+    ),
+    node(
+        "firewall.ufw",
+        "ufw does not stand between the nodes",
+        cluster_checks::ufw,
+    ),
+    node(
+        "firewall.firewalld",
+        "firewalld does not stand between the nodes",
+        cluster_checks::firewalld,
+    ),
+    node(
+        "lan.disk",
+        "the disk of vars.yml is empty, or holds the PBX's volume",
+        lan_checks::disk,
+    ),
+    nodes(
+        "lan.disk-size",
+        "disks of the same size on all nodes",
+        lan_checks::disk_sizes,
+    ),
+    node("lan.watchdog", "a watchdog", lan_checks::watchdog),
+    node(
+        "vendor.kit",
+        "nobody uses the vendor's scripts beside ha-ctl",
+        cluster_checks::vendor_kit,
+    ),
+];

@@ -1,0 +1,103 @@
+//! Which nodes could take the PBX over now, and what is against the others.
+
+use super::notices::{Level, Notice, Seen, notice};
+use super::{Facts, State};
+
+/// Whether any node could take over now; the nodes that could not, and why.
+pub(super) fn take_over(seen: &Seen) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    const HEADING: &str = "Could not take over now";
+    let master = seen.state.master();
+    let others = seen.state.nodes.iter().map(|node| node.name.as_str());
+    let others = others.filter(|name| Some(*name) != master);
+    let others: Vec<_> = others.map(|name| (name, obstacles(name, seen))).collect();
+    let able = others.iter().any(|(_, against)| against.is_empty());
+    let nobody = master.and_then(|master| nobody_could(seen.state, master, able));
+    notices.extend(
+        nobody.map(|text| notice(Level::Error, "cluster.takeover", HEADING, "cluster", text)),
+    );
+    for (name, against) in others {
+        for (text, command) in against {
+            let text = format!("{name} {text}");
+            let mut it = notice(Level::Warning, "node.takeover", HEADING, name, text);
+            it.command = command;
+            notices.push(it);
+        }
+    }
+    notices
+}
+
+/// Why nothing would take over from the master.
+fn nobody_could(state: &State, master: &str, able: bool) -> Option<String> {
+    let online = state.online();
+    let (all, left) = (
+        state.nodes.len(),
+        online.iter().filter(|node| **node != master).count(),
+    );
+    let majority = all / 2 + 1;
+    if left < majority && state.quorum {
+        Some(format!(
+            "if {master} failed now, nothing would take over: {left} of {all} nodes would be left, and a majority is \
+             {majority}"
+        ))
+    } else if !able && all > 1 {
+        Some(format!("if {master} failed now, nothing would take over"))
+    } else {
+        None
+    }
+}
+
+/// What is against a node, each with the command that mends it.
+fn obstacles(name: &str, seen: &Seen) -> Vec<(String, Option<String>)> {
+    let mut against = Vec::new();
+    let Some(node) = seen.state.nodes.iter().find(|node| node.name == name) else {
+        return against;
+    };
+    if node.unclean {
+        against.push(("is lost and not fenced yet".to_owned(), None));
+    } else if !node.online {
+        against.push(("is offline".to_owned(), None));
+    } else if node.pending {
+        against.push(("is joining, and not ready yet".to_owned(), None));
+    }
+    if node.standby {
+        against.push((
+            "is in standby".to_owned(),
+            Some(format!("sudo pcs node unstandby {name}")),
+        ));
+    }
+    if node.maintenance {
+        against.push((
+            "is in maintenance mode".to_owned(),
+            Some(format!("sudo pcs node unmaintenance {name}")),
+        ));
+    }
+    for banned in seen.state.banned.iter().filter(|it| it.node == name) {
+        against.push((
+            format!(
+                "may not run {}, which failed there too often",
+                banned.resource
+            ),
+            Some(format!("sudo pcs resource cleanup {}", banned.resource)),
+        ));
+    }
+    if let Some(facts) = seen.facts.iter().find(|facts| facts.node == name) {
+        against.extend(missing_for_the_pbx(facts));
+    }
+    against
+}
+
+fn missing_for_the_pbx(facts: &Facts) -> Option<(String, Option<String>)> {
+    match facts.docker.as_str() {
+        "active" if facts.containers.is_empty() => Some((
+            "has no containers of the PBX".to_owned(),
+            Some("sudo docker compose --project-directory /etc/portsip/pbx create --no-recreate   (there)".to_owned()),
+        )),
+        "active" => None,
+        "silent" => Some(("has a Docker that does not answer".to_owned(), None)),
+        state => Some((
+            format!("has a Docker that is {state}"),
+            Some("sudo systemctl start docker   (there)".to_owned()),
+        )),
+    }
+}
