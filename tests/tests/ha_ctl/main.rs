@@ -11,7 +11,7 @@ mod reaching;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lab::demo::cluster;
+use lab::demo::{aws, cluster};
 use lab::lab::{Lab, Options, turn};
 use lab::progress::Stderr;
 use lab::site::{self, INSTANCES};
@@ -45,7 +45,7 @@ impl Cluster {
         let progress = Stderr::new();
         let lab = Lab::up(&Options::default(), &progress).unwrap();
         let cluster = Self { lab };
-        cluster::install(&cluster.lab, &deb, &progress).unwrap();
+        aws::install(&cluster.lab, &deb, &progress).unwrap();
         cluster
     }
 
