@@ -17,18 +17,14 @@ pub(crate) fn run(deb: &Path, site: Site, keep: bool) -> Result<ExitCode, Error>
         ..Options::default()
     };
     let lab = Lab::up(&options, &progress)?;
-    let outcome = main_job(&lab, deb, &progress);
+    let mut report = String::new();
+    let outcome = main_job(&lab, deb, &progress, &mut report);
     progress.finish();
-    let passed = match outcome {
-        Ok((report, passed)) => {
-            println!("{report}");
-            passed
-        }
-        Err(error) => {
-            eprintln!("lab: the demo did not come to its end: {error}");
-            false
-        }
-    };
+    print!("{report}");
+    let passed = outcome.unwrap_or_else(|error| {
+        eprintln!("lab: the demo did not come to its end: {error}");
+        false
+    });
     if keep {
         println!(
             "The lab is up: {}.",
@@ -49,19 +45,22 @@ pub(crate) fn run(deb: &Path, site: Site, keep: bool) -> Result<ExitCode, Error>
     })
 }
 
-/// The report, and whether all is as it has to be.
-fn main_job(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(String, bool), Error> {
+/// Writes down what happened, as far as it came; whether all is as it has to be.
+fn main_job(
+    lab: &Lab,
+    deb: &Path,
+    progress: &dyn Progress,
+    report: &mut String,
+) -> Result<bool, Error> {
     match lab.site() {
         Site::Ec2 => aws::install(lab, deb, progress)?,
         Site::Lan => lan::install(lab, deb, progress)?,
     }
     progress.step("the cluster's status");
     let status = cluster::pcs_status(lab, lab.site().hosts()[0])?;
+    *report += &format!("pcs status, before the power cut:\n\n{status}\n");
     let outcome = fail_over(lab, Fault::PowerCut, progress)?;
-    let mut report = format!(
-        "pcs status, before the power cut:\n\n{status}\n{}",
-        outcome.report()
-    );
+    *report += &outcome.report();
     let mut passed = outcome.faults().is_empty();
     if lab.site() == Site::Lan {
         let node = |name: &str| {
@@ -69,8 +68,8 @@ fn main_job(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(String, b
             known.ok_or_else(|| format!("there is no node {name}"))
         };
         let comeback = lan::come_back(lab, node(&outcome.lost)?, node(&outcome.active)?, progress)?;
-        report += &format!("\n{}", comeback.report());
+        *report += &format!("\n{}", comeback.report());
         passed &= comeback.faults().is_empty();
     }
-    Ok((report, passed))
+    Ok(passed)
 }
