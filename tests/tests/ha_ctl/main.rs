@@ -98,21 +98,31 @@ fn master(operator: &Operator) -> String {
     operator.ha_ctl("master").succeeded().trim().to_owned()
 }
 
-/// The fastest of five runs: a machine that does something else at the same time makes every other one slower.
+/// A machine that has more to do than it can do is slow for everybody: there, `pcs status` says how slow. It asks
+/// one node alone. The fastest of five runs each counts.
 fn within(limit: Duration, operator: &Operator, arguments: &str) -> Ran {
-    let script = format!("TIMEFORMAT='took %R'; time ha-ctl {arguments} </dev/null");
-    let runs = (0..5).map(|_| operator.as_user(&script));
-    let took = |ran: &Ran| -> Duration {
-        let line = ran
-            .stderr
-            .lines()
-            .find_map(|line| line.strip_prefix("took "));
-        let seconds = line.unwrap_or_else(|| panic!("no time: {ran}"));
-        Duration::from_secs_f64(seconds.parse().unwrap())
+    let fastest = |command: &str| -> (Duration, Ran) {
+        let script = format!("TIMEFORMAT='took %R'; time {command} </dev/null");
+        let runs = (0..5).map(|_| operator.as_user(&script));
+        let runs = runs.map(|ran| (took(&ran), ran));
+        runs.min_by_key(|(took, _)| *took).unwrap()
     };
-    let fastest = runs.min_by_key(took).unwrap();
-    assert!(took(&fastest) < limit, "too slow: {fastest}");
-    fastest
+    let (took, ran) = fastest(&format!("ha-ctl {arguments}"));
+    if took >= limit {
+        let (pcs, _) = fastest("sudo pcs status");
+        assert!(
+            took < limit.max(pcs),
+            "`ha-ctl {arguments}` took {took:?}, and `pcs status` {pcs:?}: {ran}"
+        );
+    }
+    ran
+}
+
+fn took(ran: &Ran) -> Duration {
+    let mut lines = ran.stderr.lines();
+    let line = lines.find_map(|line| line.strip_prefix("took "));
+    let seconds = line.unwrap_or_else(|| panic!("no time: {ran}"));
+    Duration::from_secs_f64(seconds.parse().unwrap())
 }
 
 /// The second node has no key of its own, and accepted no host key.
@@ -268,6 +278,10 @@ fn what_was_stopped_stays_stopped_and_is_started(operator: &Operator, master: &s
     // The vendor's guide asks for the master after the stop, to back up the data there.
     assert_eq!(self::master(operator), master);
     operator.ha_ctl("start -s pbx").succeeded();
+    // Nothing is left in the configuration that cib-gen would change.
+    operator
+        .as_user(&format!("sudo cib-gen apply --dry-run {}", cluster::VARS))
+        .succeeded();
     let refused = operator.ha_ctl("restart -s pxb");
     assert_eq!(refused.status, 2, "{refused}");
 }
