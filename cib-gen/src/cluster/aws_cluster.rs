@@ -117,14 +117,14 @@ fn addresses(site: &AwsSite) -> Vec<Primitive> {
             ocf("heartbeat", "IPaddr2"),
             "the virtual address, on the node's interface",
             vec![setting("ip", site.vip), setting("cidr_netmask", 32)],
-            start_stop_monitor(30, 30, 10, 20),
+            start_stop_monitor(30, 30, 10, 60),
         ),
         primitive(
             "src_pkt_ip",
             ocf("portsip", "awsipsrcaddr"),
             "the virtual address as the source of what the node sends",
             vec![setting("ipaddress", site.vip)],
-            start_stop_monitor(30, 30, 10, 20),
+            start_stop_monitor(30, 30, 10, 60),
         ),
     ]
 }

@@ -66,7 +66,7 @@ fn attributes() -> Primitive {
         vec![
             operation(Action::Start, 20),
             ignored(operation(Action::Stop, 20)),
-            ignored(operation(monitor(60, None, None), 20)),
+            ignored(operation(monitor(60, None, None), 60)),
         ],
     );
     let stickiness = setting("resource-stickiness", 0).because(
@@ -85,9 +85,9 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
              resync that should have deleted it was interrupted",
         ));
     }
-    let why = match place.drbd {
-        DrbdVersion::Nine => DATA_9,
-        DrbdVersion::EightFour => DATA_84,
+    let (why, promotion) = match place.drbd {
+        DrbdVersion::Nine => (DATA_9, 90),
+        DrbdVersion::EightFour => (DATA_84, 120),
     };
     let primitive = primitive(
         "drbd_devpath",
@@ -97,14 +97,14 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
         vec![
             operation(Action::Start, 240),
             operation(Action::Stop, 100),
-            operation(Action::Promote, 90),
+            operation(Action::Promote, promotion),
             operation(Action::Demote, 90),
             operation(Action::Notify, 90),
-            operation(monitor(10, None, Some(Role::Promoted)), 20),
-            operation(monitor(20, None, Some(Role::Unpromoted)), 20),
+            operation(monitor(10, None, Some(Role::Promoted)), 60),
+            operation(monitor(20, None, Some(Role::Unpromoted)), 60),
         ],
     );
-    let meta = vec![
+    let mut meta = vec![
         setting("clone-max", drbd_resource::copies(site, place)),
         setting("clone-node-max", 1),
         setting("notify", true).because("DRBD's agent counts on being told what its peers do"),
@@ -112,6 +112,12 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
         setting("promoted-max", 1),
         setting("promoted-node-max", 1),
     ];
+    if place.drbd == DrbdVersion::EightFour {
+        meta.push(setting("migration-threshold", "INFINITY").because(
+            "while the other copy is old, there is no node to move to: with the default, the third failure would \
+             leave the PBX down. DRBD's agent itself prefers the node with the good disk",
+        ));
+    }
     Promotable {
         id: CLONE,
         primitive,
@@ -120,9 +126,10 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
 }
 
 const DATA_9: &str = "the data, replicated to every node and writable on the one where it is promoted. The time \
-    limits are those that the agent asks for";
+    limits are those that the agent asks for, and longer for the monitors: a busy node is no failure";
 const DATA_84: &str = "the data, on two nodes and writable on the one where it is promoted. The time limits are \
-    those that the agent asks for";
+    those that the agent asks for, and longer for the monitors: a busy node is no failure. A promotion may wait for \
+    the fence-peer handler, which takes up to 90 s";
 
 fn address(site: &LanSite) -> Primitive {
     let mut parameters = vec![setting("ip", site.vip)];
@@ -132,7 +139,7 @@ fn address(site: &LanSite) -> Primitive {
         ocf("heartbeat", "IPaddr2"),
         "the virtual address, on the interface that the node has in its network",
         parameters,
-        start_stop_monitor(30, 30, 10, 20),
+        start_stop_monitor(30, 30, 10, 60),
     )
 }
 
@@ -149,7 +156,7 @@ fn source(site: &LanSite) -> Primitive {
         ocf("heartbeat", "IPsrcaddr"),
         "the virtual address as the source of what the node sends",
         parameters,
-        start_stop_monitor(30, 30, 10, 20),
+        start_stop_monitor(30, 30, 10, 60),
     )
 }
 

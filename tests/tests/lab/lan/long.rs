@@ -1,4 +1,4 @@
-//! What can happen to the three machines beside a power cut. Of each: no acknowledged record is lost, no two nodes
+//! What can happen to the three machines. Of each: no acknowledged record is lost, no two nodes
 //! write, and the virtual address is on one node.
 
 mod disks;
@@ -15,6 +15,16 @@ use super::cluster::{Clients, Cluster, WATCHDOG, host};
 const RESET: Duration = Duration::from_secs(1);
 /// For how long a kernel stands still.
 const HANGS: Duration = Duration::from_secs(30);
+
+/// The main job, as `make demo-lan` has it.
+#[test]
+fn a_power_cut_of_the_active_node() {
+    let cluster = Cluster::up();
+    let outcome = cluster.strike(Fault::PowerCut);
+    let lost = host(&outcome.lost);
+    assert!(!cluster.own.answers(lost));
+    cluster.comes_back(lost, host(&outcome.active));
+}
 
 /// Cut off, it is reset by its watchdog before the others give its address to another node.
 #[test]
