@@ -202,6 +202,8 @@ mod tests {
             "pcs",
             "cib",
             "corosync",
+            "drbd",
+            "graph",
             "iam-policy",
             "security-group",
             "json",

@@ -17,7 +17,8 @@ use lab::site::{self, Host, INSTANCES, Instance, Site, VOLUME_ID};
 use lab::{cgroup, lab as the_lab, netns, paths, volume};
 
 const SECONDS: Duration = Duration::from_secs(30);
-/// Every process costs a kernel node 25 ms, and this machine may have two processors for all.
+/// For what happens in seconds unless this machine's two processors boot other nodes and build programs too. A kernel
+/// node pays 25 ms for every process.
 const A_WHILE: Duration = Duration::from_secs(300);
 const LINK: &str = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67";
 const N1: &Instance = &INSTANCES[0];
@@ -111,7 +112,7 @@ impl Drop for OwnLab {
 }
 
 fn until(what: &str, is_so: impl FnMut() -> bool) {
-    within(Duration::from_secs(60), what, is_so);
+    within(A_WHILE, what, is_so);
 }
 
 fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
