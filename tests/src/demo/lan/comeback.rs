@@ -24,6 +24,8 @@ pub struct Comeback {
     pub acknowledged: usize,
     /// Acknowledged rows that the database does not have.
     pub missing: Vec<i64>,
+    /// DRBD's constraint that keeps a copy from use, if it is there although every copy is up to date.
+    pub constraint: Option<String>,
     /// What happened when.
     pub timeline: Vec<Moment>,
     /// When the node got back what it had lost.
@@ -59,6 +61,7 @@ pub fn come_back(
         storage::State::is_whole,
     )?;
     timeline.push(Moment::now("all copies are connected and up to date"));
+    let constraint = storage::wait_until_all_may_be_promoted(lab, active)?;
     let active_now = cluster::wait_until_active(lab, active, SLOW, |_| true)?;
     let rows = writer.finish();
     Ok(Comeback {
@@ -67,6 +70,7 @@ pub fn come_back(
         active_now,
         acknowledged: rows.len(),
         missing: writer::missing(&access, &rows)?,
+        constraint,
         timeline,
         began,
     })
@@ -90,6 +94,11 @@ impl Comeback {
                 "{} rows that were acknowledged meanwhile are gone: {:?}",
                 self.missing.len(),
                 self.missing
+            ));
+        }
+        if let Some(constraint) = &self.constraint {
+            faults.push(format!(
+                "every copy is up to date, and the constraint {constraint} still keeps one from use"
             ));
         }
         faults

@@ -200,6 +200,35 @@ pub fn wait_until(
     }
 }
 
+/// Waits until DRBD's fence-peer handler keeps no copy from use any more, now that every copy is up to date: it may
+/// take as long as [`UNFENCED`]. The id of the constraint that is still there after that.
+///
+/// # Errors
+/// The node does not answer, or is not in the cluster.
+pub(super) fn wait_until_all_may_be_promoted(
+    lab: &Lab,
+    node: &Host,
+) -> Result<Option<String>, Error> {
+    let deadline = Instant::now() + UNFENCED;
+    loop {
+        let cib = run(lab, node, "the CIB", "cibadmin -Q", SECONDS)?;
+        let constraint = by_handler(&cib);
+        if constraint.is_none() || Instant::now() > deadline {
+            return Ok(constraint);
+        }
+        std::thread::sleep(cluster::pause(lab.site()));
+    }
+}
+
+/// The id of a constraint that the handler has placed.
+fn by_handler(cib: &str) -> Option<String> {
+    let at = cib.find("\"drbd-fence-by-handler-")?;
+    cib[at + 1..].split('"').next().map(ToOwned::to_owned)
+}
+
+/// How long it takes to delete a constraint that is no longer needed: a monitor of DRBD's agent, and what it starts.
+const UNFENCED: Duration = Duration::from_secs(30);
+
 /// How long copies may take to find each other and to be alike.
 const WITHIN: Duration = Duration::from_secs(300);
 
@@ -213,6 +242,14 @@ mod tests {
     #[test]
     fn the_commands_are_those_of_the_comments() {
         assert_eq!(commands(FILE), ["a\nb\n", "c\n", "d\n"]);
+    }
+
+    #[test]
+    fn a_constraint_of_the_handler_is_found() {
+        let cib =
+            "<rsc_location id=\"x\"/><rsc_location rsc=\"a-clone\" id=\"drbd-fence-by-handler-a\">";
+        assert_eq!(by_handler(cib).as_deref(), Some("drbd-fence-by-handler-a"));
+        assert_eq!(by_handler("<rsc_location id=\"x\"/>"), None);
     }
 
     #[test]

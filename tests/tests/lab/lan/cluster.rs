@@ -7,7 +7,7 @@ use lab::demo::gap::Gap;
 use lab::demo::journals::{describe, journals};
 use lab::demo::lan::{self, Drbd, storage};
 use lab::demo::sip::Phone;
-use lab::demo::timeline::{self, Moment};
+use lab::demo::timeline::{self, Logged, Moment};
 use lab::demo::writer::{self, Committed, Writer};
 use lab::demo::{Access, Fault, Outcome, cluster, fail_over};
 use lab::lab::{Lab, Options};
@@ -177,12 +177,16 @@ impl<'a> Clients<'a> {
         );
         assert_eq!(writer::alternations(&rows), Vec::<String>::new(), "{what}");
         let commits: Vec<SystemTime> = rows.iter().map(|row| row.at).collect();
+        let logged = journals(&cluster.own.lab, lost, fault).unwrap();
+        let is_fenced =
+            |logged: &Logged| matches!(logged, Logged::Fenced { node } if *node == lost.hostname);
+        let fenced = logged.iter().filter(|(_, logged)| is_fenced(logged));
         let seen = Seen {
+            fenced: fenced.map(|(at, _)| *at).min(),
             without_rows: Gap::longest(&commits, fault),
             without_sip: Gap::longest(&answers, fault),
             rows,
         };
-        let logged = journals(&cluster.own.lab, lost, fault).unwrap();
         let mut moments: Vec<Moment> = logged.iter().filter_map(describe).collect();
         moments.push(Moment::new(
             seen.without_rows.start,
@@ -205,6 +209,8 @@ impl<'a> Clients<'a> {
 
 /// What clients saw.
 pub(super) struct Seen {
+    /// When the lost node was first declared fenced.
+    pub(super) fenced: Option<SystemTime>,
     pub(super) rows: Vec<Committed>,
     pub(super) without_rows: Gap,
     pub(super) without_sip: Gap,

@@ -13,6 +13,8 @@ use super::cluster::{Clients, Cluster, WATCHDOG, host};
 
 /// A node that is reset by its watchdog starts its kernel at once; this is what a busy machine may add.
 const RESET: Duration = Duration::from_secs(1);
+/// What DRBD's fence-peer handler may take when the peer was fenced: it looks every two seconds, and starts processes.
+const HANDLER: Duration = Duration::from_secs(20);
 /// For how long a kernel stands still.
 const HANGS: Duration = Duration::from_secs(30);
 
@@ -99,9 +101,20 @@ fn a_standby_that_is_lost() {
     assert_eq!(cluster.active_as_seen_by(active), active);
     let seen = clients.finish("standby lost", cut, standby);
     let paused = seen.without_rows.length();
-    if cluster.drbd == Drbd::Nine {
-        assert!(paused < Duration::from_secs(2), "writes waited {paused:?}");
-    }
+    let longest = match cluster.drbd {
+        Drbd::Nine => Duration::from_secs(2),
+        Drbd::Eight => {
+            let fenced = seen.fenced.expect("the standby was fenced");
+            let after = seen.without_rows.end.duration_since(fenced);
+            let after = after.expect("no row is acknowledged before the standby is fenced");
+            assert!(
+                after < HANDLER,
+                "writes went on {after:?} after the fencing"
+            );
+            Duration::from_secs(60)
+        }
+    };
+    assert!(paused < longest, "writes waited {paused:?}");
     assert!(
         seen.without_sip.length() < Duration::from_secs(2),
         "SIP was interrupted"
