@@ -302,6 +302,24 @@ fn in_maintenance_and_over_resources_of_ours_it_is_installed() {
 }
 
 #[test]
+fn the_handler_is_not_taken_away_from_drbd() {
+    let said = on_a_node(
+        "install $N
+         mkdir -p /etc/drbd.d
+         echo 'fence-peer \"/usr/lib/portsip-ha/drbd-fence-peer\";' >/etc/drbd.d/pbxdata.res
+         fails dpkg --remove portsip-ha
+         cat /tmp/said
+         [ -x /usr/lib/portsip-ha/drbd-fence-peer ]
+         echo 'protocol C;' >/etc/drbd.d/pbxdata.res
+         quietly dpkg --remove portsip-ha",
+    );
+    assert!(
+        said.contains("nothing was removed") && said.contains("/etc/drbd.d/pbxdata.res"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_agents_are_not_taken_away_from_a_cluster_that_calls_them() {
     let said = on_a_node(&format!(
         "install $N\n{}\n{CLUSTER_RUNS}\n{}",
