@@ -1,4 +1,4 @@
-//! Peers that DRBD is not connected to are named, with what mends it.
+//! Peers that DRBD is not connected to and copies that are not up to date are named, with what mends it.
 
 use super::{lan, lan_with};
 use crate::apply::drbd_peers::notes;
@@ -38,4 +38,46 @@ fn the_peer_of_drbd_84_that_is_not_connected_is_named() {
     }
     assert!(found("pbx01", "").is_empty());
     assert_snapshot!(found("pbx02", &status("WFConnection")).join("\n"));
+}
+
+#[test]
+fn a_copy_of_drbd_84_that_cannot_take_over_is_named() {
+    let cluster = lan_with("drbd: 8.4\n");
+    let model = cluster.drbd.as_ref().unwrap();
+    let found = |disks: &str| {
+        let status = format!(" 1: cs:Connected ro:Primary/Secondary ds:{disks} C r-----\n");
+        notes(model, "pbx01", &status).unwrap()
+    };
+    assert!(found("UpToDate/UpToDate").is_empty());
+    assert_snapshot!(
+        [found("UpToDate/Diskless"), found("Diskless/UpToDate")]
+            .concat()
+            .join("\n")
+    );
+    for old in [
+        "UpToDate/Inconsistent",
+        "UpToDate/Failed",
+        "Outdated/UpToDate",
+    ] {
+        assert_eq!(found(old).len(), 1, "{old}");
+    }
+}
+
+#[test]
+fn a_copy_of_drbd_9_that_cannot_take_over_is_named() {
+    let cluster = lan();
+    let model = cluster.drbd.as_ref().unwrap();
+    let found = |own: &str, second: &str| {
+        let status = format!(
+            r#"[{{"name": "pbxdata", "devices": [{{"volume": 0, "disk-state": "{own}"}}], "connections": [
+                {{"name": "pbx02", "connection-state": "Connected",
+                  "peer_devices": [{{"volume": 0, "peer-disk-state": "{second}"}}]}},
+                {{"name": "pbx03", "connection-state": "Connected",
+                  "peer_devices": [{{"volume": 0, "peer-disk-state": "UpToDate"}}]}}]}}]"#
+        );
+        notes(model, "pbx01", &status).unwrap()
+    };
+    assert!(found("UpToDate", "UpToDate").is_empty());
+    assert_eq!(found("Diskless", "UpToDate").len(), 1);
+    assert_snapshot!(found("UpToDate", "Inconsistent").join("\n"));
 }
