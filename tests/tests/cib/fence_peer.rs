@@ -37,6 +37,9 @@ const ALONE: &str = "cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C s
 const STANDBY: &str = "cs:WFConnection ro:Secondary/Unknown ds:UpToDate/DUnknown C r-----";
 const CONNECTED: &str = "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----";
 
+/// Pacemaker has fenced pbx02.
+const IS_FENCED: &str = r#"sed -i 's/\(uname="pbx02" [^>]*expected="\)member/\1down/' cib.xml"#;
+
 /// Pacemaker's tools that ask the cluster: they say what is in the files `quorum` and `controller`.
 const CRM_NODE: &str = "#!/bin/sh\n[ \"$*\" = --quorum ] && cat /mnt/quorum\n";
 const CRMADMIN: &str = "#!/bin/sh\ncat /mnt/controller 2>/dev/null\n";
@@ -157,9 +160,8 @@ fn until_the_peer_is_fenced_writes_wait(suite: Suite) {
     ends_with(&run(&bench, HANDLER, 12), STILL_WAITS);
     assert!(!is_kept_from_use(&bench), "{suite}");
     // Fenced while it waits: it sees that, and does not wait for its own time to be over.
-    let fenced =
-        "sleep 10; sed -i '/uname=\"pbx02\"/s/expected=\"member\"/expected=\"down\"/' cib.xml";
-    ends_with(&run_while(&bench, HANDLER, 60, fenced), FENCED);
+    let fenced = format!("sleep 10; {IS_FENCED}");
+    ends_with(&run_while(&bench, HANDLER, 60, &fenced), FENCED);
     assert!(is_kept_from_use(&bench), "{suite}");
 }
 
@@ -178,8 +180,8 @@ fn without_quorum_writes_stay_frozen(suite: Suite) {
     ends_with(&run(&bench, HANDLER, 55), STILL_WAITS);
     assert!(!is_kept_from_use(&bench), "{suite}");
     // The network is back, and the peer was fenced.
-    let back = "sleep 4; echo 1 >quorum; sed -i '/uname=\"pbx02\"/s/expected=\"member\"/expected=\"down\"/' cib.xml";
-    ends_with(&run_while(&bench, HANDLER, 60, back), FENCED);
+    let back = format!("sleep 4; echo 1 >quorum; {IS_FENCED}");
+    ends_with(&run_while(&bench, HANDLER, 60, &back), FENCED);
     assert!(is_kept_from_use(&bench), "{suite}");
 }
 
