@@ -98,12 +98,13 @@ fn no_watchdog(cluster: &Cluster, configuration: &Element) -> Option<String> {
     refuses.then(|| {
         "SBD does not run in the cluster (have-watchdog is not true), and vars.yml asks for it (`fencing: \
          sbd`, the default on a LAN)\n  help: SBD starts only with the cluster. The PBX is down from the \
-         third step to the end of the fourth:\n    \
+         second step to the end of the third:\n    \
          1. on every node:  sudo apt install sbd; ls /dev/watchdog || sudo systemctl enable --now portsip-ha-softdog\n    \
-         2. on one node:    sudo pcs stonith sbd enable watchdog=/dev/watchdog SBD_WATCHDOG_TIMEOUT=5\n    \
-         3. on one node:    sudo pcs cluster stop --all\n    \
-         4. on one node:    sudo pcs cluster start --all --wait=120\n    \
-         5. on one node:    sudo cib-gen apply vars.yml\n  \
+         2. on one node:    sudo pcs cluster stop --all\n    \
+         3. on one node:    cib-gen --format corosync vars.yml | sudo sh\n    \
+         4. on one node:    sudo cib-gen apply vars.yml\n  \
+         help: in a cluster of another name than cib-gen's, the third step is: sudo pcs stonith sbd enable \
+         watchdog=/dev/watchdog SBD_WATCHDOG_TIMEOUT=5; sudo pcs cluster start --all --wait=120\n  \
          help: to do this later, write `fencing: none` into vars.yml for now"
             .to_owned()
     })

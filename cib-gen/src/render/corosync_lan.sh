@@ -7,7 +7,7 @@ note() {
 storage_tools() {
     for needed in pvcreate:lvm2 drbdadm:drbd-utils; do
         command -v "${needed%:*}" >/dev/null ||
-            note "${needed#*:} is not installed on this node, and the storage needs it" "on every node: sudo apt install ${needed#*:}"
+            note "${needed#*:} is not installed on this node, and the storage needs it" "on every node with a disk for the data: sudo apt install ${needed#*:}"
     done
 }
 
