@@ -148,6 +148,7 @@ fn both_renderings_of_the_lan_system_are_the_same_cluster(suite: Suite) {
         "fencing: none\n",
         HYPERVISOR,
         BOARDS,
+        "drbd: 8.4\n",
     ] {
         same_cluster(suite, &lan(more));
     }
@@ -226,6 +227,7 @@ fn the_script_is_short_and_parses_nothing() {
         (lan(""), 99),
         (lan(BOARDS), 99),
         (lan("fencing: none\n"), 99),
+        (lan("drbd: 8.4\n"), 129),
     ] {
         let script = render::pcs(&cluster);
         let lines = script.lines().count();

@@ -30,6 +30,7 @@ pub(super) fn constraints(cluster: &Cluster, constraints: &mut Element) {
     let constraints_of = cluster.constraints.iter().map(|wanted| wanted.id);
     let wanted: Vec<&str> = constraints_of
         .chain(cluster.bans.iter().map(|ban| ban.id))
+        .chain(cluster.failure_rules.iter().map(|rule| rule.id))
         .collect();
     (constraints.children).retain(|there| {
         let id = there.get("id").unwrap_or_default();

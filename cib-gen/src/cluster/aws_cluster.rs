@@ -60,6 +60,7 @@ pub(super) fn cluster(site: &Site, place: &AwsSite) -> Cluster {
         resources: resources.into_iter().map(Resource::Primitive).collect(),
         constraints: constraints(),
         bans: Vec::new(),
+        failure_rules: Vec::new(),
     }
 }
 

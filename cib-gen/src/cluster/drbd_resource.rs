@@ -141,8 +141,15 @@ fn net(fenced: bool, version: DrbdVersion) -> Vec<Setting> {
     options.extend([
         setting("after-sb-0pri", "discard-zero-changes")
             .because("after a split, a copy that has not changed follows the one that has"),
-        setting("after-sb-1pri", "discard-secondary")
-            .because("and the copy in use goes before one that is not"),
+        match version {
+            DrbdVersion::Nine => setting("after-sb-1pri", "discard-secondary").because(
+                "and the copy in use goes before one that is not: without quorum nothing was confirmed there",
+            ),
+            DrbdVersion::EightFour => setting("after-sb-1pri", "disconnect").because(
+                "two copies that have both changed wait for a person: without a quorum of DRBD's own, both may \
+                 have writes that were confirmed",
+            ),
+        },
         setting("after-sb-2pri", "disconnect")
             .because("two copies that were both in use wait for a person"),
         setting("verify-alg", "sha1").because("what `drbdadm verify` compares copies by"),

@@ -4,14 +4,17 @@
 use super::builders::*;
 use super::drbd_resource::{self, DATA};
 use super::{
-    Action, Ban, Cluster, Constraint, ConstraintKind, Corosync, Primitive, Promotable, Resource,
-    Role, Setting, Watchdog,
+    Action, Ban, Cluster, Constraint, ConstraintKind, Corosync, FailureRule, Primitive, Promotable,
+    Resource, Role, Setting, Watchdog,
 };
 use crate::ids::{FenceAgent, FencingOptions};
 use crate::site::{LanFencing, LanSite, Site};
 use crate::vars::{DrbdVersion, FencingAction};
 
 const CLONE: &str = "drbd_devpath-clone";
+const DATA_PRIMITIVE: &str = "drbd_devpath";
+/// Seconds from one look at the promoted copy to the next.
+const PROMOTED_MONITOR: u32 = 10;
 /// Seconds after which a node that feeds its watchdog no more is reset: SBD's own default.
 const WATCHDOG: u32 = 5;
 
@@ -22,6 +25,14 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
         file_system(site, drbd_resource::DEVICE),
         pbx(site, place.vip),
     ];
+    let failure_rules = failure_rules(place, &primitives);
+    if !failure_rules.is_empty() {
+        for primitive in &mut primitives {
+            primitive
+                .meta
+                .push(setting("migration-threshold", "INFINITY"));
+        }
+    }
     primitives.extend(devices(site, &place.fencing));
     let mut resources = vec![
         Resource::Primitive(attributes()),
@@ -52,6 +63,7 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
         resources,
         constraints: constraints(),
         bans: bans(site, place),
+        failure_rules,
     }
 }
 
@@ -90,7 +102,7 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
         DrbdVersion::EightFour => (DATA_84, 120),
     };
     let primitive = primitive(
-        "drbd_devpath",
+        DATA_PRIMITIVE,
         ocf("linbit", "drbd"),
         why,
         parameters,
@@ -100,7 +112,7 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
             operation(Action::Promote, promotion),
             operation(Action::Demote, 90),
             operation(Action::Notify, 90),
-            operation(monitor(10, None, Some(Role::Promoted)), 60),
+            operation(monitor(PROMOTED_MONITOR, None, Some(Role::Promoted)), 60),
             operation(monitor(20, None, Some(Role::Unpromoted)), 60),
         ],
     );
@@ -114,8 +126,9 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
     ];
     if place.drbd == DrbdVersion::EightFour {
         meta.push(setting("migration-threshold", "INFINITY").because(
-            "while the other copy is old, there is no node to move to: with the default, the third failure would \
-             leave the PBX down. DRBD's agent itself prefers the node with the good disk",
+            "no failure of a monitor forbids a node, of the data or of what needs it: while the other copy is old, \
+             there is no other node, and the third failure would leave the PBX down. portsip-failures moves \
+             everything where that is possible",
         ));
     }
     Promotable {
@@ -128,7 +141,7 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
 const DATA_9: &str = "the data, replicated to every node and writable where it is promoted. Monitors may take longer \
     than the agent asks for: a busy node is no failure";
 const DATA_84: &str = "the data, on two nodes and writable where it is promoted. Monitors may take longer than the \
-    agent asks for: a busy node is no failure. A promotion may wait for the fence-peer handler, which takes up to 90 s";
+    agent asks for: a busy node is no failure. A promotion may wait for the fence-peer handler, which takes up to 20 s, and more on a busy node";
 
 fn address(site: &LanSite) -> Primitive {
     let mut parameters = vec![setting("ip", site.vip)];
@@ -273,6 +286,34 @@ fn constraints() -> Vec<Constraint> {
             [set(&["vip", "src_pkt_ip", "pbx"])],
         ),
     ]
+}
+
+/// With two copies, what moves the PBX from a node where it fails: only if the other copy is good.
+///
+/// migration-threshold forbids the node, and with it the only good copy while the other one is old.
+fn failure_rules(place: &LanSite, service: &[Primitive]) -> Vec<FailureRule> {
+    if place.drbd == DrbdVersion::Nine {
+        return Vec::new();
+    }
+    let monitors = service.iter().flat_map(|primitive| {
+        let monitors = primitive.operations.iter();
+        monitors.filter_map(|operation| match operation.action {
+            Action::Monitor { interval, .. } => Some((primitive.id.clone(), interval)),
+            _ => None,
+        })
+    });
+    let monitors = std::iter::once((DATA_PRIMITIVE.to_owned(), PROMOTED_MONITOR)).chain(monitors);
+    let counts = monitors.map(|(id, interval)| format!("fail-count-{id}#monitor_{interval}000"));
+    vec![FailureRule {
+        id: "portsip-failures",
+        resource: CLONE,
+        counts: counts.collect(),
+        failures: 3,
+        score: 5000,
+        why: "two failures of a monitor are repaired on the node, the third moves everything to the other one, if that \
+            has a good copy: DRBD's agent gives 10000 to the copies that are connected and up to date, and to the one in \
+            use; 1000 to a copy that has lost the other",
+    }]
 }
 
 /// What keeps a voter free of everything but fencing devices: what is together with the promoted data cannot

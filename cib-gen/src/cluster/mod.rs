@@ -37,6 +37,9 @@ pub struct Cluster {
     /// Resources that may not run on a node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bans: Vec<Ban>,
+    /// Where failures move a promotable resource only if another node can have it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failure_rules: Vec<FailureRule>,
 }
 
 /// What has to be known before Pacemaker runs.
@@ -213,6 +216,22 @@ pub struct Ban {
     pub id: &'static str,
     pub resource: &'static str,
     pub node: String,
+    pub why: &'static str,
+}
+
+/// A rule on the failures that a node has had. Beside migration-threshold, which forbids the node, this makes another
+/// node the better one; where there is no other, nothing moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailureRule {
+    pub id: &'static str,
+    /// The promotable resource that is rather promoted elsewhere.
+    pub resource: &'static str,
+    /// Node attributes in which Pacemaker counts the failures of an operation: `fail-count-pbx#monitor_10000`.
+    pub counts: Vec<String>,
+    /// How many failures of one operation are enough.
+    pub failures: u32,
+    /// What is taken off the node's promotion score.
+    pub score: u32,
     pub why: &'static str,
 }
 

@@ -25,6 +25,7 @@ pub(crate) const CONSTRAINTS: &[&str] = &[
     "portsip-attributes",
     "portsip-voter-storage",
     "portsip-voter-attributes",
+    "portsip-failures",
 ];
 
 impl Primitive {

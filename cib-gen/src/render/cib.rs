@@ -5,7 +5,9 @@ use super::{
     DEFAULTS, WATCHDOG_TIMEOUT, action, check_level, constraint_option, heading, is_colocation,
     operation_id, operation_options, promoted_option,
 };
-use crate::cluster::{Agent, Ban, Cluster, Constraint, Operation, Primitive, Resource, Setting};
+use crate::cluster::{
+    Agent, Ban, Cluster, Constraint, FailureRule, Operation, Primitive, Resource, Setting,
+};
 use crate::xml::Element;
 
 /// Known to every Pacemaker since 2.1.0, and to 3.0. Nothing here is newer than 3.0.
@@ -53,6 +55,7 @@ pub(crate) fn cib_element(cluster: &Cluster) -> Element {
         section("resources").with(cluster.resources.iter().map(resource)),
         section("constraints")
             .with(cluster.bans.iter().map(ban))
+            .with(cluster.failure_rules.iter().map(failure_rule))
             .with(cluster.constraints.iter().map(constraint)),
         section("rsc_defaults").with([nvset(
             "meta_attributes",
@@ -167,4 +170,33 @@ fn ban(ban: &Ban) -> Element {
         ("resource-discovery", "never"),
     ];
     Element::new("rsc_location", &attributes)
+}
+
+fn failure_rule(failures: &FailureRule) -> Element {
+    let id = format!("{}-rule", failures.id);
+    let score = format!("-{}", failures.score);
+    let rule = [
+        ("id", id.as_str()),
+        ("role", "Promoted"),
+        ("score", &score),
+        ("boolean-op", "or"),
+    ];
+    let least = failures.failures.to_string();
+    let expressions = failures.counts.iter().enumerate().map(|(n, count)| {
+        // The ids that pcs gives.
+        let id = match n {
+            0 => format!("{id}-expr"),
+            n => format!("{id}-expr-{n}"),
+        };
+        let expression = [
+            ("id", id.as_str()),
+            ("attribute", count),
+            ("operation", "gte"),
+            ("type", "number"),
+            ("value", &least),
+        ];
+        Element::new("expression", &expression)
+    });
+    let location = [("id", failures.id), ("rsc", failures.resource)];
+    Element::new("rsc_location", &location).with([Element::new("rule", &rule).with(expressions)])
 }

@@ -8,7 +8,9 @@ use super::{
     DEFAULTS, WATCHDOG_TIMEOUT, action, agent_name, check_level, constraint_option, is_colocation,
     operation_options, promoted_option,
 };
-use crate::cluster::{Agent, Ban, Cluster, Constraint, Primitive, Resource, Setting, Watchdog};
+use crate::cluster::{
+    Agent, Ban, Cluster, Constraint, FailureRule, Primitive, Resource, Setting, Watchdog,
+};
 
 /// What the script does before and after its commands.
 const OPENING: &str = include_str!("opening.sh");
@@ -58,6 +60,7 @@ pub fn pcs(cluster: &Cluster) -> String {
     }
     script += "\n";
     script.extend(cluster.bans.iter().map(ban));
+    script.extend(cluster.failure_rules.iter().map(failure_rule));
     script.extend(cluster.constraints.iter().map(constraint));
     script + &CLOSING.replacen("$ours", &ours(cluster).join(" "), 1)
 }
@@ -233,4 +236,29 @@ fn ban(ban: &Ban) -> String {
         .words(words)
         .words(options);
     comment(&format!("{}: {}.", ban.id, ban.why)) + &command.text()
+}
+
+fn failure_rule(rule: &FailureRule) -> String {
+    let FailureRule {
+        id,
+        resource,
+        counts,
+        failures,
+        score,
+        why,
+    } = rule;
+    let options = [
+        format!("id={id}-rule"),
+        format!("constraint-id={id}"),
+        "role=Promoted".to_owned(),
+        format!("score=-{score}"),
+    ];
+    let mut command = editing("constraint location").words([quoted(resource), "rule".to_owned()]);
+    command = command.words(options);
+    for (n, count) in counts.iter().enumerate() {
+        let or = (n > 0).then(|| "or".to_owned());
+        let expression = format!("{} gte number {failures}", quoted(count));
+        command = command.words(or).words([expression]);
+    }
+    comment(&format!("{id}: {why}.")) + &command.text()
 }

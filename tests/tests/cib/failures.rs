@@ -6,8 +6,8 @@ use cib_gen::render;
 use lab::site::INSTANCES;
 
 use crate::bench::{Bench, Suite, in_both_suites};
-use crate::simulate::{Outcome, simulate};
-use crate::{cluster, xml};
+use crate::simulate::{Outcome, promotable_on, simulate};
+use crate::{cluster, lan, whole_cib, xml};
 
 in_both_suites!(
     storage_and_addresses_start_beside_each_other_and_the_pbx_last,
@@ -20,6 +20,8 @@ in_both_suites!(
     ec2_not_answering_the_stock_awsvip_moves_and_stops_nothing,
     ec2_not_answering_the_fencing_device_leaves_it_where_it_is,
     disabling_the_pbx_leaves_its_addresses_and_storage,
+    with_two_copies_the_third_failure_moves_everything_to_the_other,
+    failures_do_not_ban_the_only_good_copy,
 );
 
 const RESOURCES: [&str; 7] = [
@@ -297,4 +299,84 @@ fn disabling_the_pbx_leaves_its_addresses_and_storage(suite: Suite) {
         "{}",
         outcome.text
     );
+}
+
+/// What is on the data of the LAN system.
+const ON_THE_DATA: [&str; 5] = ["drbd_devpath", "vip", "src_pkt_ip", "datapath_fs", "pbx"];
+
+/// The LAN system with DRBD 8.4, everything on pbx01 and a good copy on pbx02; the state is in up.xml.
+fn two_copies(suite: Suite) -> Bench {
+    let bench = Bench::of(suite);
+    let timeout = "name=\"stonith-watchdog-timeout\" value=\"10s\"/>";
+    let watchdog = "<nvpair id=\"have\" name=\"have-watchdog\" value=\"true\"/>";
+    let cib = whole_cib(&lan("drbd: 8.4\n")).replace(timeout, &format!("{timeout}{watchdog}"));
+    bench.write("cib.xml", &cib);
+    let up = [
+        "--node-up=pbx01",
+        "--node-up=pbx02",
+        "--node-up=pbx03",
+        "--quorum=true",
+    ];
+    simulate(&bench, "cib.xml", &up, "nodes.xml");
+    promotable_on(&bench, "nodes.xml", "drbd_devpath", "pbx01");
+    for state in ["unpromoted", "promoted", "started"] {
+        let outcome = simulate(&bench, "nodes.xml", &[], "up.xml");
+        bench.write("nodes.xml", &bench.read("up.xml"));
+        if state == "started" {
+            let at = outcome.node_of_all(&ON_THE_DATA);
+            assert_eq!(at, Some("pbx01"), "{}", outcome.text);
+        }
+    }
+    let connected = bench.read("up.xml");
+    let connected = connected.replace(
+        "drbd_devpath\" value=\"1000\"",
+        "drbd_devpath\" value=\"10000\"",
+    );
+    bench.write("up.xml", &connected);
+    bench
+}
+
+/// Every monitor of pbx01, failed three times.
+fn three_failures() -> Vec<String> {
+    let monitors = ON_THE_DATA.map(|id| (id, 10_000)).into_iter();
+    let monitors = monitors.chain([("pbx", 30_000)]);
+    monitors
+        .map(|(id, interval)| format!("--op-inject={id}_monitor_{interval}@pbx01=1"))
+        .collect()
+}
+
+fn with_two_copies_the_third_failure_moves_everything_to_the_other(suite: Suite) {
+    let bench = two_copies(suite);
+    for failure in three_failures() {
+        let twice = simulate(&bench, "up.xml", &[&*failure; 2], "twice.xml");
+        let at = twice.node_of_all(&ON_THE_DATA);
+        assert_eq!(at, Some("pbx01"), "{failure}: {}", twice.text);
+        let thrice = simulate(&bench, "up.xml", &[&*failure; 3], "thrice.xml");
+        let at = thrice.node_of_all(&ON_THE_DATA);
+        assert_eq!(at, Some("pbx02"), "{failure}: {}", thrice.text);
+        // It stays there.
+        let later = simulate(&bench, "thrice.xml", &[], "later.xml");
+        assert_eq!(later.node_of_all(&ON_THE_DATA), Some("pbx02"), "{failure}");
+    }
+}
+
+/// The standby is away, and DRBD's handler keeps its copy from use.
+fn failures_do_not_ban_the_only_good_copy(suite: Suite) {
+    let bench = two_copies(suite);
+    simulate(&bench, "up.xml", &["--node-down=pbx02"], "alone.xml");
+    let constraint = "<rsc_location rsc=\"drbd_devpath-clone\" id=\"drbd-fence-by-handler-pbxdata-drbd_devpath-clone\">\
+        <rule role=\"Promoted\" score=\"-INFINITY\" id=\"by-handler-rule\"><expression attribute=\"#uname\" \
+        operation=\"ne\" value=\"pbx01\" id=\"by-handler-expr\"/></rule></rsc_location></constraints>";
+    let alone = bench.read("alone.xml");
+    bench.write("alone.xml", &alone.replace("</constraints>", constraint));
+    for failure in three_failures() {
+        for times in [3, 5] {
+            let outcome = simulate(&bench, "alone.xml", &vec![&*failure; times], "after.xml");
+            let at = outcome.node_of_all(&ON_THE_DATA);
+            assert_eq!(at, Some("pbx01"), "{failure}: {}", outcome.text);
+        }
+        // The standby comes back with a copy that is old.
+        let back = simulate(&bench, "after.xml", &["--node-up=pbx02"], "back.xml");
+        assert_eq!(back.node_of_all(&ON_THE_DATA), Some("pbx01"), "{failure}");
+    }
 }

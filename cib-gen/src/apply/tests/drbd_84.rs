@@ -1,6 +1,7 @@
 //! DRBD 8.4: the constraint that its fence-peer handler places, and the way from one DRBD to the other.
 
 use super::*;
+use crate::apply::node_files::{self, DrbdFile};
 
 /// What crm-fence-peer.sh places on pbx01, as cibadmin shows it.
 const BY_HANDLER: &str = "<rsc_location rsc=\"drbd_devpath-clone\" \
@@ -71,4 +72,22 @@ fn the_voter_is_kept_free_and_with_drbd_9_it_is_not() {
         let said = format!("constraint {ban}: deleted");
         assert!(to_nine.changes.contains(&said), "{:?}", to_nine.changes);
     }
+}
+
+/// What an earlier cib-gen wrote. DRBD compares the option when the nodes connect.
+#[test]
+fn a_file_that_decides_a_split_brain_by_itself_is_changed_by_hand_on_both_nodes() {
+    let cluster = stock();
+    let model = cluster.drbd.as_ref().unwrap();
+    let wanted = render::drbd(model, &[]);
+    let earlier = wanted.replace(
+        "after-sb-1pri disconnect;",
+        "after-sb-1pri discard-secondary;",
+    );
+    assert_ne!(earlier, wanted);
+    let path = "/etc/drbd.d/pbxdata.res";
+    let DrbdFile::ByHand(said) = node_files::drbd(model, path, &earlier, &wanted) else {
+        panic!("it was not left to a person");
+    };
+    assert_snapshot!(said);
 }
