@@ -199,6 +199,8 @@ impl<'a, S: Scheduler> Scenarios<'a, S> {
             (undisturbed(active), undisturbed(active))
         } else if monitor.unpromoted {
             (others_stay.restarted(id), others_stay.spared(at))
+        } else if tested.never_banned {
+            (stays.restarted(id), stays.restarted(id))
         } else if tested.kind == Kind::Service {
             let moves = Expected::at(Place::NotOn(at)).spared(at);
             (stays.restarted(id), moves)

@@ -16,6 +16,8 @@ pub(super) struct Tested {
     pub(super) monitors: Vec<Monitor>,
     /// Whether a stop that fails is only shown.
     pub(super) stop_ignored: bool,
+    /// Whether no number of failures bans it from a node: it is restarted there again and again.
+    pub(super) never_banned: bool,
 }
 
 /// What a resource is to the cluster.
@@ -57,6 +59,7 @@ pub(super) fn tested(cluster: &Cluster) -> Vec<Tested> {
             promotable: matches!(resource, Resource::Promotable(_)),
             monitors: operations.clone().filter_map(monitor).collect(),
             stop_ignored: operations.any(|op| op.action == Action::Stop && ignored(op)),
+            never_banned: never_banned(resource),
         }
     };
     cluster.resources.iter().map(tested).collect()
@@ -80,6 +83,16 @@ fn kind(cluster: &Cluster, resource: &Resource) -> Kind {
     } else {
         Kind::Service
     }
+}
+
+/// By its own settings; the cluster's default is a number.
+fn never_banned(resource: &Resource) -> bool {
+    let own = match resource {
+        Resource::Primitive(primitive) => &primitive.meta,
+        Resource::Promotable(promotable) => &promotable.meta,
+    };
+    let mut settings = own.iter();
+    settings.any(|one| one.name == "migration-threshold" && one.value == "INFINITY")
 }
 
 fn monitor(operation: &Operation) -> Option<Monitor> {

@@ -13,6 +13,7 @@ fn tested() -> Vec<Tested> {
         promotable: false,
         monitors: Vec::new(),
         stop_ignored: false,
+        never_banned: false,
     };
     TESTED.into_iter().map(one).collect()
 }
