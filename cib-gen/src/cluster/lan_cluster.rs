@@ -139,9 +139,9 @@ fn data(site: &Site, place: &LanSite) -> Promotable {
 }
 
 const DATA_9: &str = "the data, replicated to every node and writable where it is promoted. Monitors may take longer \
-    than the agent asks for: a busy node is no failure";
+    than the agent asks: a busy node is no failure";
 const DATA_84: &str = "the data, on two nodes and writable where it is promoted. Monitors may take longer than the \
-    agent asks for: a busy node is no failure. A promotion may wait for the fence-peer handler, which takes up to 20 s, and more on a busy node";
+    agent asks: a busy node is no failure. A promotion may wait for the fence-peer handler, which takes 20 s and more";
 
 fn address(site: &LanSite) -> Primitive {
     let mut parameters = vec![setting("ip", site.vip)];
