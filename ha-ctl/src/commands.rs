@@ -83,6 +83,18 @@ pub fn enable(resource: &str) -> Command {
     )
 }
 
+/// Which other resources the cluster would stop with this one, each on a line. pcs asks the scheduler, and changes
+/// nothing (pcs(8), `--simulate --brief`).
+pub fn stops_too(resource: &str) -> Command {
+    Command::look(
+        &format!("asking what stops with {resource}"),
+        format!(
+            "pcs resource disable {} --simulate --brief",
+            quoted(resource)
+        ),
+    )
+}
+
 /// Whether the cluster has nothing left to do. It ends with 124 while something is still going on.
 pub fn settled() -> Command {
     Command::look(
@@ -206,6 +218,11 @@ mod tests {
     }
 
     #[test]
+    fn what_stops_too_is_only_simulated() {
+        assert!(stops_too("vip").script.ends_with("--simulate --brief"));
+    }
+
+    #[test]
     fn what_looks_changes_nothing() {
         let changing = [
             "pcs resource",
@@ -259,6 +276,7 @@ mod tests {
             resources(),
             configuration(),
             facts(),
+            stops_too("vip"),
             disable("pbx"),
             enable("pbx"),
             settled(),

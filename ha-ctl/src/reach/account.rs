@@ -316,6 +316,8 @@ pub(crate) mod tests {
         fs::create_dir(closed.path().join("ssh")).unwrap();
         fs::write(closed.path().join("ssh/key"), "").unwrap();
         chown(closed.path(), Some(65_534.into()), None).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(closed.path(), mode).unwrap();
         let name =
             "reach::account::tests::a_key_below_a_directory_that_is_closed_is_not_called_missing";
         let mut again = std::process::Command::new("setpriv");
