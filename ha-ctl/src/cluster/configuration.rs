@@ -64,6 +64,26 @@ impl Configuration {
         left.map(str::to_owned).collect()
     }
 
+    /// Whether a node is only there to vote: a constraint keeps a resource away from it for good. One of `pcs resource
+    /// ban` is meant for a while, and a fencing device never runs where it fences.
+    pub fn runs_nothing_on(&self, node: &str) -> bool {
+        let all = self.root.all();
+        let is_fencing = |id: &str| {
+            let mut primitives = all
+                .iter()
+                .filter(|it| it.name == "primitive" && it.is("id", id));
+            primitives.any(|it| it.is("class", "stonith"))
+        };
+        let mut constraints = all.iter().filter(|it| it.name == "rsc_location");
+        constraints.any(|it| {
+            let id = it.get("id").unwrap_or_default();
+            it.is("node", node)
+                && it.is("score", "-INFINITY")
+                && !id.starts_with("cli-")
+                && !is_fencing(it.get("rsc").unwrap_or_default())
+        })
+    }
+
     /// How long it may take to stop a resource, or to start it: a primitive, or the primitives of a group or a clone,
     /// one after the other, with what a promotable clone has to do before or after.
     pub fn time(&self, resource: &str, begin: Begin) -> Duration {
@@ -207,6 +227,19 @@ mod tests {
         );
         let configuration = Configuration::parse(&off).unwrap();
         assert_eq!(configuration.fencing(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_node_that_only_votes_is_told_from_one_that_is_banned_for_a_while() {
+        let xml = r#"<configuration><resources>
+            <primitive id="fencing-pbx01" class="stonith"/><primitive id="pbx" class="ocf"/></resources><constraints>
+            <rsc_location id="portsip-voter-storage" rsc="drbd_devpath-clone" node="pbx03" score="-INFINITY"/>
+            <rsc_location id="cli-ban-pbx-on-pbx02" rsc="pbx" node="pbx02" score="-INFINITY"/>
+            <rsc_location id="location-fencing" rsc="fencing-pbx01" node="pbx01" score="-INFINITY"/>
+            </constraints></configuration>"#;
+        let configuration = Configuration::parse(xml).unwrap();
+        let votes = ["pbx01", "pbx02", "pbx03"].map(|node| configuration.runs_nothing_on(node));
+        assert_eq!(votes, [false, false, true]);
     }
 
     #[test]
