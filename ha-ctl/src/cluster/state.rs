@@ -161,8 +161,8 @@ impl State {
     /// where another resource is stuck elsewhere. It is known also where the PBX itself was stopped, and its data and
     /// addresses are still there.
     pub fn master(&self) -> Option<&str> {
-        let runs = |id: &&str| self.instances(id).find(|it| it.is_started());
-        if let Some(decides) = DECIDE.iter().find_map(|id| runs(&id)) {
+        let runs = |id: &str| self.instances(id).find(|it| it.is_started());
+        if let Some(decides) = DECIDE.iter().find_map(|id| runs(id)) {
             return decides.nodes.first().map(String::as_str);
         }
         let single = |resource: &&Resource| !resource.is_fencing() && resource.clone.is_none();

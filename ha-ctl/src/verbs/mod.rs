@@ -6,6 +6,7 @@ mod gather;
 mod master;
 mod resource;
 mod restart;
+mod running;
 mod show;
 mod signals;
 mod status;
