@@ -330,6 +330,41 @@ fn the_names_of_checks_are_different() {
     assert_eq!(names.len(), CHECKS.len());
 }
 
+/// Its commands would take longer than the whole inspection may.
+#[test]
+fn a_docker_that_hangs_does_not_cut_the_inspection_short() {
+    let script = inspect("n1", &Site::default()).script;
+    let begin = script.find("[ \"$(systemctl is-active docker)\"").unwrap();
+    let end = script.find("if [ \"$disk\" ]").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("systemctl", "echo active"), ("docker", "sleep 60")] {
+        let file = directory.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
+    let path = format!(
+        "{}:{}",
+        directory.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let begun = std::time::Instant::now();
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &(script[begin..end].to_owned() + "say() { :; }; echo end"),
+        ])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("end\n"));
+    let took = begun.elapsed();
+    assert!(
+        took < std::time::Duration::from_secs(12),
+        "it took {took:?}"
+    );
+}
+
 #[test]
 fn looking_changes_nothing_and_can_be_read_by_sh() {
     let script = inspect(
