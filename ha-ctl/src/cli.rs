@@ -41,11 +41,14 @@ pub enum Verb {
     /// Starts a resource that was stopped, and waits until it runs
     Start(ResourceArgs),
     /// Stops a resource, and waits until it is stopped. It stays stopped until it is started again
+    ///
+    /// What needs the resource stops with it, and is named before.
     Stop(ResourceArgs),
     /// Stops a resource, starts it again, and waits for both
     ///
-    /// A note in the cluster says so while it lasts. `show` displays it, and the next `start` or `restart` of the
-    /// resource ends what an interrupted one has left.
+    /// What needs the resource stops with it, is named before, and is waited for after. Whatever happens after the stop
+    /// has begun, the resource is told to start again. A note in the cluster says so while it lasts: if ha-ctl itself
+    /// is killed, `show` displays it, and the next `start` or `restart` of the resource ends what was left.
     Restart(ResourceArgs),
 }
 
@@ -143,7 +146,8 @@ pub struct ResourceArgs {
     #[arg(short = 's', long = "resource", value_name = "RESOURCE")]
     pub resource: String,
 
-    /// How many seconds to wait for each step. Without it, twice what the cluster allows for it, and a minute
+    /// How many seconds to wait for each step. Without it, what the cluster allows for all that stops or starts, for
+    /// fencing a node, and a minute
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 

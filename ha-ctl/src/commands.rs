@@ -65,6 +65,16 @@ fi
 timeout 2 docker ps --all --filter label=com.docker.compose.project=portsip \
     --format 'container {{.Names}} {{.State}} {{.Image}}' 2>/dev/null ||
     { [ "$(systemctl is-active docker)" = active ] && echo 'docker silent'; }
+# DRBD 8.4 says it in /proc/drbd, and DRBD 9 by its tool.
+if grep -q '^version: 8' /proc/drbd 2>/dev/null; then
+    sed -n 's|^ *[0-9]*: cs:\([A-Za-z]*\) .* ds:\([A-Za-z]*\)/.*|drbd-disk \2\ndrbd-peer - \1|p
+        s|^ *[0-9]*: cs:Unconfigured.*|drbd-disk Unconfigured|p' /proc/drbd
+elif [ -e /proc/drbd ]; then
+    timeout 2 drbdsetup status 2>/dev/null | awk '
+        match($0, /^  (volume:[0-9]+ )?disk:[A-Za-z]+/) { sub(/.* disk:/, ""); sub(/ .*/, ""); print "drbd-disk", $0; next }
+        /^  [^ ]+ connection:/ { sub(/.*:/, "", $2); print "drbd-peer", $1, $2; next }
+        /^  [^ ]+ role:/ { print "drbd-peer", $1, "Connected" }'
+fi
 exit 0"#;
 
 /// Asks that a resource stops, and stays stopped.
@@ -80,6 +90,18 @@ pub fn enable(resource: &str) -> Command {
     change(
         format!("enable resource {resource}"),
         format!("pcs resource enable {}", quoted(resource)),
+    )
+}
+
+/// Which other resources the cluster would stop with this one, each on a line. pcs asks the scheduler, and changes
+/// nothing (pcs(8), `--simulate --brief`).
+pub fn stops_too(resource: &str) -> Command {
+    Command::look(
+        &format!("asking what stops with {resource}"),
+        format!(
+            "pcs resource disable {} --simulate --brief",
+            quoted(resource)
+        ),
     )
 }
 
@@ -206,6 +228,11 @@ mod tests {
     }
 
     #[test]
+    fn what_stops_too_is_only_simulated() {
+        assert!(stops_too("vip").script.ends_with("--simulate --brief"));
+    }
+
+    #[test]
     fn what_looks_changes_nothing() {
         let changing = [
             "pcs resource",
@@ -259,6 +286,7 @@ mod tests {
             resources(),
             configuration(),
             facts(),
+            stops_too("vip"),
             disable("pbx"),
             enable("pbx"),
             settled(),

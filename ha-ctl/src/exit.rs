@@ -27,7 +27,7 @@ impl From<Exit> for ExitCode {
 
 /// Why a verb did not do what it was asked for. The text is whole sentences: what was being done, to what, what
 /// came back, and after `help:` what the operator can do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
 pub struct Failure {
     /// With which status ha-ctl ends.

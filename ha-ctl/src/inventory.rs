@@ -12,6 +12,7 @@ use cib_gen::nodes::GivenNode;
 use cib_gen::vars::{MOST_BYTES, Topology};
 
 use crate::exit::Failure;
+use crate::output::say;
 
 /// Where vars.yml is looked for: where this package has it, then where the vendor's kit is unpacked.
 pub const DEFAULT_VARS: [&str; 2] = [
@@ -93,17 +94,39 @@ impl Inventory {
         given: &[GivenNode],
         here: &Here,
     ) -> Result<Inventory, Failure> {
-        let file = match file {
-            Some(file) => Some(file.to_owned()),
-            None => DEFAULT_VARS
-                .iter()
-                .map(PathBuf::from)
-                .find(|file| file.exists()),
+        match file {
+            Some(file) => {
+                let vars = read(file)?;
+                Inventory::of(Some((file.to_owned(), vars)), given, here)
+            }
+            None => {
+                // What cannot be looked for may be there.
+                let mut files = DEFAULT_VARS.iter().map(PathBuf::from);
+                let file = files.find(|file| !matches!(file.try_exists(), Ok(false)));
+                Inventory::by_default(file, given, here)
+            }
+        }
+    }
+
+    /// A file that nobody has named is not needed where the cluster itself says which machines it has.
+    fn by_default(
+        file: Option<PathBuf>,
+        given: &[GivenNode],
+        here: &Here,
+    ) -> Result<Inventory, Failure> {
+        let Some(file) = file else {
+            return Inventory::of(None, given, here);
         };
-        let vars = file
-            .map(|file| read(&file).map(|vars| (file, vars)))
-            .transpose()?;
-        Inventory::of(vars, given, here)
+        let vars = read(&file).map(|vars| (file.clone(), vars));
+        let failure = match vars.and_then(|vars| Inventory::of(Some(vars), given, here)) {
+            Err(failure) => failure,
+            inventory => return inventory,
+        };
+        let without = Inventory::of(None, given, here).map_err(|_| failure.clone())?;
+        let why = failure.text.lines().next().unwrap_or_default();
+        let why = why.trim_start_matches("error: ");
+        say(&format!("goes on without {}: {why}", file.display()));
+        Ok(without)
     }
 
     /// From what was read.

@@ -101,6 +101,28 @@ fn a_mistake_in_the_file_is_shown_with_its_line() {
 }
 
 #[test]
+fn a_file_that_nobody_has_named_stops_nothing_on_a_node_of_the_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vars.yml");
+    let two = VENDOR.replace("pbx03_instance_id", "# pbx03_instance_id");
+    for text in [
+        VENDOR.replace("ebs_volume_id: vol-", "ebs_volume_id: i-"),
+        "not: [yaml".to_owned(),
+        two,
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let here = on_the_second_node();
+        let inventory = Inventory::by_default(Some(file.clone()), &[], &here).unwrap();
+        assert_eq!(inventory.machines.len(), 3);
+        assert!(inventory.vars.is_none());
+        // Elsewhere, nothing else says which machines the cluster has.
+        let failure = Inventory::by_default(Some(file.clone()), &[], &Here::default());
+        assert_eq!(failure.unwrap_err().exit, crate::exit::Exit::Usage);
+        Inventory::find(Some(&file), &[], &here).unwrap_err();
+    }
+}
+
+#[test]
 fn an_address_is_not_given_to_another_node_where_one_has_none() {
     let conf = CONF.replacen("ring0_addr: 172.31.16.133", "", 1);
     let members = members(&conf);

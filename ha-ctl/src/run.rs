@@ -1,16 +1,17 @@
 //! One run of a verb that changes something. Every change goes through [`Run::change`]; a dry run collects there
 //! what it would do, so that plan and act cannot differ.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::exit::{Exit, Failure};
-use crate::reach::{Answer, Command, Node};
+use crate::reach::{Answer, Command, Node, TIMED_OUT};
 
 /// A run, dry or not.
 #[derive(Debug, Default)]
 pub struct Run {
     dry: bool,
     planned: RefCell<Vec<String>>,
+    changed: Cell<bool>,
 }
 
 impl Run {
@@ -38,23 +39,43 @@ impl Run {
                 .push(format!("{}: {}", node.name, command.what));
             return Ok(Answer::default());
         }
-        let answer = node.run(command).await.map_err(|cause| {
+        let unknown = |found: String| {
+            self.changed.set(true);
             Failure::incomplete(format!(
-                "{}: {} {}. It may have been done all the same\n  help: look again: ha-ctl show",
-                command.what,
-                node.name,
-                cause.found()
+                "{}: {} {found}. It may have been done all the same\n  help: look again: ha-ctl show",
+                command.what, node.name,
             ))
-        })?;
-        match answer.is_success() {
-            true => Ok(answer),
-            false => Err(Failure::failed(format!(
+        };
+        match node.run(command).await {
+            Err(cause) => Err(unknown(cause.found())),
+            Ok(answer) if answer.status == TIMED_OUT => {
+                let limit = command.limit.as_secs();
+                Err(unknown(format!("has not ended it within {limit} s")))
+            }
+            Ok(answer) if answer.is_success() => {
+                self.changed.set(true);
+                Ok(answer)
+            }
+            Ok(answer) => self.judge(Err(Failure::failed(format!(
                 "{} on {} failed: {}",
                 command.what,
                 node.name,
                 answer.said()
-            ))),
+            )))),
         }
+    }
+
+    /// What a verb came to: once something was changed, no failure is "nothing was changed".
+    ///
+    /// # Errors
+    /// The failure, with the exit status that is true of this run.
+    pub fn judge<T>(&self, ended: Result<T, Failure>) -> Result<T, Failure> {
+        ended.map_err(|mut failure| {
+            if self.changed.get() && failure.exit == Exit::Failed {
+                failure.exit = Exit::Incomplete;
+            }
+            failure
+        })
     }
 
     /// What a dry run would have done, and its exit status.
@@ -120,5 +141,37 @@ mod tests {
             "enable resource pbx on n1 failed: no such resource"
         );
         assert_eq!(failed.exit, Exit::Failed);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_did_not_end_in_time_may_have_been_done() {
+        let mut command = Command::look("enable resource pbx", "sleep 100");
+        command.sudo = false;
+        command.limit = std::time::Duration::from_millis(50);
+        let failed = Run::new(false)
+            .change(&test_node("n1"), &command)
+            .await
+            .unwrap_err();
+        assert_eq!(failed.exit, Exit::Incomplete);
+        assert!(failed.text.contains("may have been done"), "{failed}");
+    }
+
+    #[tokio::test]
+    async fn once_something_was_changed_no_failure_is_called_nothing_changed() {
+        let run = Run::new(false);
+        let command = |script: &str| {
+            let mut command = Command::look("change", script);
+            command.sudo = false;
+            command
+        };
+        let judged = || {
+            run.judge::<()>(Err(Failure::failed("it failed")))
+                .unwrap_err()
+        };
+        assert_eq!(judged().exit, Exit::Failed);
+        run.change(&test_node("n1"), &command(":")).await.unwrap();
+        let failed = run.change(&test_node("n1"), &command("exit 1")).await;
+        assert_eq!(failed.unwrap_err().exit, Exit::Incomplete);
+        assert_eq!(judged().exit, Exit::Incomplete);
     }
 }

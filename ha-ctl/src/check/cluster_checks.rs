@@ -3,9 +3,6 @@
 use super::{Inspection, Said, Site};
 use crate::cluster::Level;
 
-/// Corosync's, pcsd's and DRBD's ports.
-const PORTS: &str = "2224/tcp, 5403-5412/udp, 7789/tcp";
-
 pub(super) fn other_cluster(it: &Inspection, site: &Site) -> Vec<Said> {
     let names: Vec<&str> = it.all("cluster-node").collect();
     let is_other = |name: &&str| !site.has(name);
@@ -37,7 +34,7 @@ pub(super) fn other_cluster(it: &Inspection, site: &Site) -> Vec<Said> {
 
 /// Only where a cluster is set up.
 pub(super) fn services(it: &Inspection, site: &Site) -> Vec<Said> {
-    if !it.all("cluster-node").any(|name| site.has(name)) {
+    if !it.has_cluster_of(site) {
         return Vec::new();
     }
     let services = ["corosync", "pacemaker", "pcsd"];
@@ -68,21 +65,34 @@ pub(super) fn services(it: &Inspection, site: &Site) -> Vec<Said> {
         .collect()
 }
 
-/// Only where Corosync runs.
-pub(super) fn links(it: &Inspection, site: &Site) -> Vec<Said> {
-    let links = it.words("link").filter_map(|words| match words[..] {
-        [address, state] if state != "connected" => Some((address, state)),
+/// Only where Corosync runs: there, corosync-cfgtool has a line for this node at least.
+pub(super) fn links(it: &Inspection, _: &Site) -> Vec<Said> {
+    let mut lines = it.all("link").peekable();
+    if lines.peek().is_none() {
+        return Vec::new();
+    }
+    let states: Vec<Vec<&str>> = it.words("link").collect();
+    let nodes = it.words("node-id").filter_map(|words| match words[..] {
+        [id, name] if name != it.node => Some((id, name)),
         _ => None,
     });
-    links
-        .map(|(address, state)| {
-            let found = format!("Corosync's link to {} is {state}", site.name_at(address));
-            (
-                Level::Error,
-                found,
-                Some("sudo corosync-cfgtool -n   (there)".to_owned()),
-            )
-        })
+    let wrong = nodes.filter_map(|(id, name)| {
+        let mut of_node = states
+            .iter()
+            .filter(|words| words.first() == Some(&id))
+            .peekable();
+        if of_node.peek().is_none() {
+            return Some(format!("Corosync has no link to {name}"));
+        }
+        let state = of_node.find_map(|words| match words[..] {
+            [_, state] if state != "connected" && state != "localhost" => Some(state),
+            _ => None,
+        })?;
+        Some(format!("Corosync's link to {name} is {state}"))
+    });
+    let command = || Some("sudo corosync-cfgtool -s   (there)".to_owned());
+    wrong
+        .map(|found| (Level::Error, found, command()))
         .collect()
 }
 
@@ -102,35 +112,6 @@ pub(super) fn pcsd(it: &Inspection, site: &Site) -> Vec<Said> {
             (Level::Warning, found, Some(command))
         })
         .collect()
-}
-
-pub(super) fn ufw(it: &Inspection, _: &Site) -> Vec<Said> {
-    match it.one("ufw") {
-        Some("active") => vec![(
-            Level::Warning,
-            format!("ufw is active; the nodes need {PORTS} among each other"),
-            Some(
-                "sudo ufw allow from ADDRESS   (there; for the address of each other node)"
-                    .to_owned(),
-            ),
-        )],
-        _ => Vec::new(),
-    }
-}
-
-pub(super) fn firewalld(it: &Inspection, _: &Site) -> Vec<Said> {
-    match it.service("firewalld") {
-        Some(("active", _)) => vec![(
-            Level::Warning,
-            format!("firewalld is active; the nodes need {PORTS} among each other"),
-            Some(
-                "sudo firewall-cmd --permanent --zone=trusted --add-source=ADDRESS && sudo firewall-cmd --reload   \
-                 (there; for the address of each other node)"
-                    .to_owned(),
-            ),
-        )],
-        _ => Vec::new(),
-    }
 }
 
 pub(super) fn vendor_kit(it: &Inspection, _: &Site) -> Vec<Said> {

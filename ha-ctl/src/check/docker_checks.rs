@@ -39,7 +39,15 @@ pub(super) fn compose(it: &Inspection, _: &Site) -> Vec<Said> {
         true => vec![(
             Level::Error,
             "`docker compose` is missing".to_owned(),
-            Some("sudo apt install docker-compose-v2   (Debian 13: docker-compose)".to_owned()),
+            Some(match it.one("os") {
+                Some("debian 13") => "sudo apt install docker-compose   (there)".to_owned(),
+                Some("debian 12") => {
+                    "Debian 12 has no package of it: docker-compose-plugin as https://docs.docker.com/compose/install/linux/ \
+                     says   (there)"
+                        .to_owned()
+                }
+                _ => "sudo apt install docker-compose-v2   (there)".to_owned(),
+            }),
         )],
         false => Vec::new(),
     }

@@ -7,8 +7,9 @@ say clock "$(date +%s.%N)"
 say hostname "$(uname -n)"
 say os "$(. /etc/os-release && echo "$ID $VERSION_ID")"
 say memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
-for directory in / /var/lib/docker; do
-    [ -d $directory ] && say disk "$directory $(df -Pk $directory | awk 'NR == 2 { print $4 }')"
+df -Pk / /var/lib/docker 2>/dev/null | awk 'NR > 1 && !seen[$6]++ { print "disk", $6, $4 }'
+for service in chrony systemd-timesyncd ntpsec; do
+    [ "$(systemctl is-active $service)" = active ] && say time-sync $service
 done
 [ -e /run/reboot-required ] && say reboot "$(sort -u /run/reboot-required.pkgs 2>/dev/null | tr '\n' ' ')"
 have cloud-init && say cloud-init "$(cloud-init status 2>/dev/null | sed -n 's/^status: //p')"
@@ -18,7 +19,10 @@ dpkg --audit 2>&1 | sed -n 's/^ \([^ ]*\) .*/half-installed \1/p' | head -20
 for file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock; do
     inode=$(stat -c %i $file 2>/dev/null) || continue
     for process in $(awk -v end=":$inode" 'substr($6, length($6) - length(end) + 1) == end { print $5 }' /proc/locks); do
-        say lock "$process $(cat "/proc/$process/comm" 2>/dev/null)"
+        # A file of another file system can have the same number.
+        for open in /proc/"$process"/fd/*; do
+            [ "$open" -ef $file ] && say lock "$process $(cat "/proc/$process/comm" 2>/dev/null)" && break
+        done
     done
 done
 for package in portsip-ha pacemaker corosync pcs docker.io docker-ce unattended-upgrades needrestart sbd drbd-utils; do
@@ -30,23 +34,26 @@ ls /etc/needrestart/conf.d/ 2>/dev/null | sed 's/^/needrestart /'
 
 sed -n 's/^[[:space:]]*cluster_name:[[:space:]]*/cluster-name /p' /etc/corosync/corosync.conf 2>/dev/null
 sed -n 's/^[[:space:]]*name:[[:space:]]*/cluster-node /p' /etc/corosync/corosync.conf 2>/dev/null
-for service in corosync pacemaker pcsd docker firewalld; do
+awk '$1 == "node" { name = id = "" } $1 == "name:" { name = $2 } $1 == "nodeid:" { id = $2 }
+    $1 == "}" && name && id { print "node-id", id, name; name = id = "" }' /etc/corosync/corosync.conf 2>/dev/null
+for service in corosync pacemaker pcsd docker firewalld sbd; do
     say service "$service $(systemctl is-active $service) $(systemctl is-enabled $service 2>/dev/null)"
 done
-corosync-cfgtool -n 2>/dev/null | sed -n 's/^ *LINK: .*->\([^)]*\)) [a-z]* \([a-z]*\).*/link \1 \2/p'
+# For each link, every node of corosync.conf: `nodeid:  2:  connected`, or `disconnected`.
+timeout 2 corosync-cfgtool -s 2>/dev/null | sed -n 's/^[[:space:]]*nodeid:[[:space:]]*\([0-9]*\):[[:space:]]*/link \1 /p'
 for address in $others; do
     (timeout 2 bash -c "exec 3<>/dev/tcp/$address/2224" 2>/dev/null && say pcsd "$address open" || say pcsd "$address closed") &
 done
 wait
 have ufw && say ufw "$(ufw status 2>/dev/null | sed -n 's/^Status: //p')"
 
-if [ "$(systemctl is-active docker)" = active ]; then
-    say docker "$(timeout 3 docker version --format '{{.Server.Version}}' 2>/dev/null)"
-    say compose "$(timeout 3 docker compose version --short 2>/dev/null)"
-    say live-restore "$(timeout 3 docker info --format '{{.LiveRestoreEnabled}}' 2>/dev/null)"
-    timeout 3 docker ps --all --format 'container {{.Names}} {{.Label "com.docker.compose.project"}}' 2>/dev/null
-    [ "$image" ] && timeout 3 docker image inspect --format 'image {{.Id}}' "$image" 2>/dev/null
-fi
+# A Docker that hangs takes its time once, and not the time of everything after it.
+[ "$(systemctl is-active docker)" = active ] && image="$image" timeout 4 sh -c '
+    echo "docker $(docker version --format "{{.Server.Version}}" 2>/dev/null)"
+    echo "compose $(docker compose version --short 2>/dev/null)"
+    echo "live-restore $(docker info --format "{{.LiveRestoreEnabled}}" 2>/dev/null)"
+    docker ps --all --format "container {{.Names}} {{.Label \"com.docker.compose.project\"}}" 2>/dev/null
+    [ "$image" ] && docker image inspect --format "image {{.Id}}" "$image" 2>/dev/null'
 if [ "$disk" ] && [ -b "$disk" ]; then
     say data-disk "$(blockdev --getsize64 "$disk") $(wipefs --noheadings --output TYPE "$disk" | tr '\n' ' ')"
     pvs --noheadings --options vg_name "$disk" 2>/dev/null | sed 's/^/data-group /'
@@ -55,4 +62,6 @@ elif [ "$disk" ]; then
 fi
 ls /dev/watchdog* 2>/dev/null | sed 's/^/watchdog /'
 ls -d /opt/portsip-pbx-ha-guide 2>/dev/null | sed 's/^/vendor-kit /'
+# Without this line, the inspection was cut short.
+say end .
 exit 0

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Site;
+use crate::cluster::facts::is_installed;
 use crate::commands::quoted;
 use crate::reach::Command;
 
@@ -63,6 +64,16 @@ impl Inspection {
         inspection
     }
 
+    /// Whether the script has come to its end. What was cut short has seen nothing wrong in what it has not seen.
+    pub fn is_complete(&self) -> bool {
+        self.one("end").is_some()
+    }
+
+    /// Whether Corosync's configuration on this node has one of the nodes of the site.
+    pub fn has_cluster_of(&self, site: &Site) -> bool {
+        self.all("cluster-node").any(|name| site.has(name))
+    }
+
     /// The first value of a word, if it is not empty.
     pub fn one<'a>(&'a self, word: &'a str) -> Option<&'a str> {
         self.all(word).find(|value| !value.is_empty())
@@ -83,7 +94,7 @@ impl Inspection {
     /// The version of a package that is installed.
     pub fn package<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.words("package").find_map(|words| match words[..] {
-            [known, "ii", version] if known == name => Some(version),
+            [known, status, version] if known == name && is_installed(status) => Some(version),
             _ => None,
         })
     }
@@ -91,6 +102,8 @@ impl Inspection {
     /// Whether a service is active, and whether it is started at boot.
     pub fn service<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a str)> {
         self.words("service").find_map(|words| match words[..] {
+            // systemd 254 and later print it for a unit that they do not have.
+            [known, active, "not-found"] if known == name => Some((active, "")),
             [known, active, enabled] if known == name => Some((active, enabled)),
             [known, active] if known == name => Some((active, "")),
             _ => None,

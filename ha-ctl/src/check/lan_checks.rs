@@ -64,7 +64,7 @@ pub(super) fn disk_sizes(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
 }
 
 pub(super) fn watchdog(it: &Inspection, site: &Site) -> Vec<Said> {
-    match site.data_disk.is_some() && it.one("watchdog").is_none() {
+    match site.is_fenced_by_sbd && it.one("watchdog").is_none() {
         true => vec![(
             Level::Error,
             "there is no watchdog, so a node that has lost the others cannot reset itself"
@@ -73,4 +73,25 @@ pub(super) fn watchdog(it: &Inspection, site: &Site) -> Vec<Said> {
         )],
         false => Vec::new(),
     }
+}
+
+/// SBD starts with Corosync, and feeds the watchdog from then on. Only where a cluster is set up.
+pub(super) fn sbd(it: &Inspection, site: &Site) -> Vec<Said> {
+    if !site.is_fenced_by_sbd || !it.has_cluster_of(site) {
+        return Vec::new();
+    }
+    let runs = it
+        .service("corosync")
+        .is_some_and(|(active, _)| active == "active");
+    let found = match it.service("sbd") {
+        None | Some((_, "")) => "SBD is not installed, so nothing resets a lost node".to_owned(),
+        Some((active, _)) if runs && active != "active" => {
+            format!("SBD is {active}, so nothing resets this node when it is lost")
+        }
+        Some((_, "enabled")) => return Vec::new(),
+        Some((_, enabled)) => format!("SBD is {enabled} at boot: it would not start with Corosync"),
+    };
+    let command = "sudo pcs stonith sbd enable; then restart the cluster on one node after the other: sudo pcs cluster \
+                   stop NODE && sudo pcs cluster start NODE --wait";
+    vec![(Level::Error, found, Some(command.to_owned()))]
 }

@@ -83,7 +83,8 @@ pub(super) fn reboot(it: &Inspection, _: &Site) -> Vec<Said> {
             };
             let command = format!(
                 "sudo pcs node standby {node} --wait; then there: sudo systemctl reboot; then sudo pcs node unstandby \
-                 {node}",
+                 {node}. The first command moves the PBX and cuts its calls, if `ha-ctl master` says {node}: then at \
+                 night, and the other nodes before it",
                 node = it.node
             );
             (Level::Warning, found, Some(command))

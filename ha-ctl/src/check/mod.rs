@@ -3,16 +3,18 @@
 
 mod cluster_checks;
 mod docker_checks;
+mod firewall_checks;
 mod inspection;
 mod lan_checks;
 mod machine_checks;
+mod member_checks;
 mod package_checks;
 mod set_checks;
 mod table;
 
 use serde::Serialize;
 
-use crate::cluster::Level;
+use crate::cluster::{Level, Notice};
 use crate::exit::Failure;
 use crate::inventory::Machine;
 use crate::reach::Missing;
@@ -31,6 +33,10 @@ pub struct Site<'a> {
     pub image: Option<&'a str>,
     /// The disk of the data, on a LAN.
     pub data_disk: Option<&'a str>,
+    /// SBD and a watchdog fence a lost node, on a LAN.
+    pub is_fenced_by_sbd: bool,
+    /// What `show` says of the cluster, where it runs.
+    pub notices: &'a [Notice],
 }
 
 impl Site<'_> {
@@ -101,8 +107,12 @@ impl Selection {
 
     /// Whether a check is wanted.
     pub fn has(&self, check: &str) -> bool {
-        let named = |list: &[String]| list.iter().any(|name| is_named(check, name));
-        (self.only.is_empty() || named(&self.only)) && !named(&self.ignored)
+        let is_chosen = self.only.iter().any(|name| is_named(check, name));
+        (self.only.is_empty() || is_chosen) && !self.ignores(check)
+    }
+
+    fn ignores(&self, check: &str) -> bool {
+        self.ignored.iter().any(|name| is_named(check, name))
     }
 }
 
@@ -120,8 +130,14 @@ pub fn findings(
     site: &Site,
     selection: &Selection,
 ) -> Vec<Finding> {
-    let wanted = CHECKS.iter().filter(|check| selection.has(check.name));
-    wanted
+    // A node that was not looked at has no findings, so that it is said in any case why.
+    let is_wanted = |check: &&Check| match check.look {
+        Look::Reach => !selection.ignores(check.name),
+        _ => selection.has(check.name),
+    };
+    CHECKS
+        .iter()
+        .filter(is_wanted)
         .flat_map(|check| found_by(check, inspections, missing, site))
         .collect()
 }
@@ -157,6 +173,10 @@ fn found_by(
                 })
                 .collect()
         }
+        Look::Cluster => {
+            let named = site.notices.iter().filter(|it| it.name == check.name);
+            named.map(|it| of_notice(it, check, site)).collect()
+        }
         Look::Node(look) => {
             let said = |it: &Inspection| -> Vec<Finding> {
                 let said = look(it, site).into_iter();
@@ -169,6 +189,21 @@ fn found_by(
             let said = look(inspections, site).into_iter();
             said.map(|(node, said)| finding(node, said)).collect()
         }
+    }
+}
+
+/// A notice about a node begins with its name, which a finding has of its own.
+fn of_notice(notice: &Notice, check: &Check, site: &Site) -> Finding {
+    let node = Some(&notice.about).filter(|name| site.has(name));
+    let text = node.and_then(|name| notice.text.strip_prefix(&format!("{name} ")));
+    Finding {
+        name: check.name,
+        level: notice.level,
+        node: text.and(node).cloned(),
+        found: text.unwrap_or(&notice.text).to_owned(),
+        wanted: check.wanted.to_owned(),
+        command: notice.command.clone(),
+        fixable: false,
     }
 }
 

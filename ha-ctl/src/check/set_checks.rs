@@ -30,9 +30,11 @@ pub(super) fn clock(all: &[Inspection], _: &Site) -> Vec<SaidOf> {
         };
         let direction = if off > 0.0 { "ahead" } else { "behind" };
         let found = format!("the clock is {:.1} s {direction}", off.abs());
-        let command =
-            "timedatectl timesync-status; sudo systemctl restart systemd-timesyncd   (there)"
-                .to_owned();
+        let command = match it.one("time-sync") {
+            Some("chrony") => "chronyc sources; sudo chronyc makestep   (there)".to_owned(),
+            Some(service) => format!("timedatectl; sudo systemctl restart {service}   (there)"),
+            None => "nothing sets the clock: sudo apt install chrony   (there)".to_owned(),
+        };
         said.push((Some(it.node.clone()), (level, found, Some(command))));
     }
     said

@@ -2,7 +2,8 @@
 
 use super::{Inspection, Said, SaidOf, Site};
 use super::{
-    cluster_checks, docker_checks, lan_checks, machine_checks, package_checks, set_checks,
+    cluster_checks, docker_checks, firewall_checks, lan_checks, machine_checks, member_checks,
+    package_checks, set_checks,
 };
 use crate::commands::{NEEDRESTART, Setting, UNATTENDED, UNPRIVILEGED_PORTS};
 
@@ -14,6 +15,8 @@ pub(super) enum Look {
     Nodes(fn(&[Inspection], &Site) -> Vec<SaidOf>),
     /// By reaching the nodes.
     Reach,
+    /// At what `show` says of the cluster.
+    Cluster,
 }
 
 /// A check.
@@ -51,6 +54,10 @@ impl Check {
 
 const fn reach(name: &'static str, wanted: &'static str) -> Check {
     Check::new(name, wanted, Look::Reach)
+}
+
+const fn cluster(name: &'static str, wanted: &'static str) -> Check {
+    Check::new(name, wanted, Look::Cluster)
 }
 
 const fn node(
@@ -143,6 +150,11 @@ pub const CHECKS: &[Check] = &[
     )
     .fixed_by(NEEDRESTART),
     nodes(
+        "apt.installed",
+        "the cluster's packages on every node, or on none yet",
+        member_checks::installed,
+    ),
+    nodes(
         "apt.versions",
         "the same versions on all nodes",
         set_checks::versions,
@@ -151,6 +163,11 @@ pub const CHECKS: &[Check] = &[
         "cluster.sample",
         "no other cluster is set up on the node",
         cluster_checks::other_cluster,
+    ),
+    nodes(
+        "cluster.member",
+        "every node belongs to the cluster",
+        member_checks::member,
     ),
     node(
         "cluster.services",
@@ -162,6 +179,38 @@ pub const CHECKS: &[Check] = &[
         "Corosync reaches every other node",
         cluster_checks::links,
     ),
+    cluster("cluster.dc", "a node was elected to decide"),
+    cluster("cluster.quorum", "a majority of the nodes is there"),
+    cluster(
+        "cluster.maintenance",
+        "a failure moves and restarts what it has to",
+    ),
+    cluster(
+        "cluster.fencing",
+        "a lost node is fenced before another takes over",
+    ),
+    cluster("cluster.takeover", "another node could take over now"),
+    cluster("node.takeover", "the node could take over now"),
+    cluster(
+        "resource.failed",
+        "no failed operations that nobody has looked at",
+    ),
+    cluster("resource.degraded", "what runs, runs as it should"),
+    cluster(
+        "resource.blocked",
+        "the cluster can start and stop every resource",
+    ),
+    cluster("resource.disabled", "no resource is told to stay stopped"),
+    cluster("resource.unmanaged", "a failure restarts what failed"),
+    cluster("note.restart", "no restart that has not ended"),
+    cluster("note.other", "nothing temporary"),
+    cluster(
+        "constraint.left",
+        "no constraint that a move or a ban has left",
+    ),
+    cluster("fencing.failed", "whoever has to be fenced is fenced"),
+    cluster("fencing.pending", "no node is being fenced"),
+    cluster("data.full", "room on the file system of the data"),
     node(
         "network.pcsd",
         "pcsd of every other node can be reached",
@@ -193,15 +242,15 @@ pub const CHECKS: &[Check] = &[
         "the same image on all nodes",
         set_checks::images,
     ),
-    node(
+    nodes(
         "firewall.ufw",
         "ufw does not stand between the nodes",
-        cluster_checks::ufw,
+        firewall_checks::ufw,
     ),
-    node(
+    nodes(
         "firewall.firewalld",
         "firewalld does not stand between the nodes",
-        cluster_checks::firewalld,
+        firewall_checks::firewalld,
     ),
     node(
         "lan.disk",
@@ -214,6 +263,11 @@ pub const CHECKS: &[Check] = &[
         lan_checks::disk_sizes,
     ),
     node("lan.watchdog", "a watchdog", lan_checks::watchdog),
+    node(
+        "lan.sbd",
+        "SBD runs with Corosync, and is started with it",
+        lan_checks::sbd,
+    ),
     node(
         "vendor.kit",
         "nobody uses the vendor's scripts beside ha-ctl",

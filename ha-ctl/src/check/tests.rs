@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cluster;
 mod each_wrong;
 
 use super::*;
@@ -31,7 +32,7 @@ fn node(name: &str, printed: &str) -> Inspection {
 }
 
 /// What the recorded node, which is on EC2, would have on a LAN too.
-const LAN: &str = "data-disk 42949672960 LVM2_member\ndata-group pbxvg\nwatchdog /dev/watchdog\n";
+const LAN: &str = "data-disk 42949672960 LVM2_member\ndata-group pbxvg\nwatchdog /dev/watchdog\nservice sbd active enabled\n";
 
 /// Three nodes as they were recorded, but for what needs nothing but a drop-in there.
 fn good() -> String {
@@ -52,6 +53,8 @@ fn found(printed: &str) -> Vec<Finding> {
         machines: &machines(),
         image: Some("portsip/pbx:22"),
         data_disk: Some("/dev/sdb"),
+        is_fenced_by_sbd: true,
+        notices: &[],
     };
     found_in(&nodes, &site)
 }
@@ -64,6 +67,16 @@ fn one(printed: &str, name: &str, level: Level, text: &str) {
     };
     assert_eq!((finding.name, finding.level), (name, level), "{finding:?}");
     assert!(finding.found.contains(text), "{finding:?}");
+}
+
+#[track_caller]
+fn says(found: &[Finding], name: &str, level: Level, text: &str) {
+    assert!(
+        found
+            .iter()
+            .any(|it| it.name == name && it.level == level && it.found.contains(text)),
+        "no {name} with `{text}` in {found:#?}"
+    );
 }
 
 #[test]
@@ -114,18 +127,21 @@ fn a_sample_cluster_is_told_from_somebody_elses() {
     let without = good()
         .replace("cluster-node ip", "other ip")
         .replace("cluster-name ha_cluster", "");
-    one(
-        &(without.clone() + "cluster-name debian\ncluster-node node1\n"),
-        "cluster.sample",
-        Level::Warning,
-        "sample",
-    );
+    let sample = found(&(without.clone() + "cluster-name debian\ncluster-node node1\n"));
+    says(&sample, "cluster.sample", Level::Warning, "sample");
     let other = without + "cluster-name web\ncluster-node web1\ncluster-node web2\n";
-    one(
-        &other,
+    let of_other = found(&other);
+    says(
+        &of_other,
         "cluster.sample",
         Level::Error,
         "the cluster web is set up here, with web1, web2",
+    );
+    says(
+        &of_other,
+        "cluster.member",
+        Level::Error,
+        "not in the cluster of ip-172-31-16-133, ip-172-31-16-134",
     );
 }
 
@@ -210,6 +226,86 @@ fn every_cause_is_a_check_of_the_table() {
 }
 
 #[test]
+fn a_package_that_is_held_is_installed_and_a_unit_that_is_not_found_is_not() {
+    let it = Inspection::parse(
+        "n1",
+        "package pcs hi  0.11.7\npackage sbd rc  1.5\nservice docker inactive not-found\n",
+        (0.0, 0.0),
+    );
+    assert_eq!(it.package("pcs"), Some("0.11.7"));
+    assert_eq!(it.package("sbd"), None);
+    assert_eq!(it.service("docker"), Some(("inactive", "")));
+    one(
+        &good()
+            .lines()
+            .filter(|line| {
+                !["docker ", "compose ", "container ", "image "]
+                    .iter()
+                    .any(|it| line.starts_with(it))
+            })
+            .map(|line| {
+                format!("{line}\n").replace(
+                    "service docker active enabled",
+                    "service docker inactive not-found",
+                )
+            })
+            .collect::<String>(),
+        "docker.version",
+        Level::Error,
+        "not installed",
+    );
+}
+
+#[test]
+fn helps_are_those_of_the_nodes_own_system() {
+    let found = found(&good().replace("compose 2.26.1-4", "compose "));
+    let command = found[0].command.as_deref().unwrap();
+    assert!(
+        !command.contains("docker-compose-v2"),
+        "Debian 12 has no such package: {command}"
+    );
+    let reboot = self::found(&good().replace("os debian 12", "os debian 12\nreboot linux-base"));
+    let command = reboot[0].command.as_deref().unwrap();
+    assert!(command.contains("moves the PBX"), "{command}");
+    let names = names();
+    let mut nodes: Vec<Inspection> = names.iter().map(|name| node(name, &good())).collect();
+    nodes[2] = node(&names[2], &(good() + "time-sync chrony\n"));
+    nodes[2].clock.as_mut().unwrap().ahead += 40.0;
+    let late = found_in(
+        &nodes,
+        &Site {
+            machines: &machines(),
+            ..Site::default()
+        },
+    );
+    assert!(
+        late[0].command.as_deref().unwrap().contains("chronyc"),
+        "{late:#?}"
+    );
+}
+
+#[test]
+fn why_a_node_was_not_looked_at_is_found_with_any_selection() {
+    let missing = [Missing {
+        name: "pbx03".to_owned(),
+        cause: Cause::SudoAsks,
+        by_hand: "ssh pbx@pbx03".to_owned(),
+    }];
+    let only = Selection::new(&["apt".to_owned()], &[]).unwrap();
+    let found = findings(&[], &missing, &Site::default(), &only);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let ignored = Selection::new(&["apt".to_owned()], &["ssh.sudo".to_owned()]).unwrap();
+    assert_eq!(findings(&[], &missing, &Site::default(), &ignored), []);
+}
+
+#[test]
+fn an_inspection_that_was_cut_short_is_not_complete() {
+    assert!(node("n1", &good()).is_complete());
+    let short = good().replace("end .\n", "");
+    assert!(!node("n1", &short).is_complete());
+}
+
+#[test]
 fn checks_are_chosen_by_name_and_by_group() {
     let select = |only: &[&str], ignored: &[&str]| {
         let own = |list: &[&str]| {
@@ -234,6 +330,41 @@ fn the_names_of_checks_are_different() {
     assert_eq!(names.len(), CHECKS.len());
 }
 
+/// Its commands would take longer than the whole inspection may.
+#[test]
+fn a_docker_that_hangs_does_not_cut_the_inspection_short() {
+    let script = inspect("n1", &Site::default()).script;
+    let begin = script.find("[ \"$(systemctl is-active docker)\"").unwrap();
+    let end = script.find("if [ \"$disk\" ]").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("systemctl", "echo active"), ("docker", "sleep 60")] {
+        let file = directory.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
+    let path = format!(
+        "{}:{}",
+        directory.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let begun = std::time::Instant::now();
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &(script[begin..end].to_owned() + "say() { :; }; echo end"),
+        ])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("end\n"));
+    let took = begun.elapsed();
+    assert!(
+        took < std::time::Duration::from_secs(12),
+        "it took {took:?}"
+    );
+}
+
 #[test]
 fn looking_changes_nothing_and_can_be_read_by_sh() {
     let script = inspect(
@@ -242,6 +373,7 @@ fn looking_changes_nothing_and_can_be_read_by_sh() {
             machines: &machines(),
             image: Some("portsip/pbx:22"),
             data_disk: Some("/dev/sdb"),
+            ..Site::default()
         },
     )
     .script;

@@ -25,6 +25,8 @@ pub struct Note {
 
 /// How long an operation may take that names no time (Pacemaker's default-action-timeout).
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pacemaker's default for the property of this name.
+const STONITH_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Configuration {
     /// From what cibadmin printed.
@@ -62,18 +64,89 @@ impl Configuration {
         left.map(str::to_owned).collect()
     }
 
-    /// How long an operation of a resource may take.
-    pub fn timeout(&self, resource: &str, operation: &str) -> Duration {
+    /// Whether a node is only there to vote: a constraint keeps a resource away from it for good. One of `pcs resource
+    /// ban` is meant for a while, and a fencing device never runs where it fences.
+    pub fn runs_nothing_on(&self, node: &str) -> bool {
         let all = self.root.all();
-        let primitive = all
-            .iter()
-            .find(|it| it.name == "primitive" && it.is("id", resource));
-        let operations = primitive.and_then(|it| it.child("operations"));
-        let mut operations = operations.into_iter().flat_map(|it| it.children("op"));
-        let operation = operations.find(|it| it.is("name", operation));
-        let timeout = operation.and_then(|it| it.get("timeout"));
-        timeout.and_then(seconds).unwrap_or(DEFAULT_TIMEOUT)
+        let is_fencing = |id: &str| {
+            let mut primitives = all
+                .iter()
+                .filter(|it| it.name == "primitive" && it.is("id", id));
+            primitives.any(|it| it.is("class", "stonith"))
+        };
+        let mut constraints = all.iter().filter(|it| it.name == "rsc_location");
+        constraints.any(|it| {
+            let id = it.get("id").unwrap_or_default();
+            it.is("node", node)
+                && it.is("score", "-INFINITY")
+                && !id.starts_with("cli-")
+                && !is_fencing(it.get("rsc").unwrap_or_default())
+        })
     }
+
+    /// How long it may take to stop a resource, or to start it: a primitive, or the primitives of a group or a clone,
+    /// one after the other, with what a promotable clone has to do before or after.
+    pub fn time(&self, resource: &str, begin: Begin) -> Duration {
+        let all = self.root.all();
+        let named = all.iter().find(|it| {
+            it.is("id", resource)
+                && ["primitive", "group", "clone", "master"].contains(&it.name.as_str())
+        });
+        let below = named.map(|it| it.all()).unwrap_or_default();
+        let primitives = below.into_iter().filter(|it| it.name == "primitive");
+        let of_each = primitives.map(|primitive| {
+            let declared = |name| timeout(primitive, name);
+            let (first, second) = match begin {
+                Begin::Stop => (declared("stop"), declared("demote")),
+                Begin::Start => (declared("start"), declared("promote")),
+            };
+            first.unwrap_or(DEFAULT_TIMEOUT) + second.unwrap_or_default()
+        });
+        let times: Vec<Duration> = of_each.collect();
+        match times.is_empty() {
+            true => DEFAULT_TIMEOUT,
+            false => times.into_iter().sum(),
+        }
+    }
+
+    /// How long fencing a node may take: what follows where a resource does not stop.
+    pub fn fencing(&self) -> Duration {
+        let all = self.root.all();
+        let pairs = || all.iter().filter(|it| it.name == "nvpair");
+        let value = |pair: &&&Element| pair.get("value").and_then(seconds);
+        if pairs().any(|it| it.is("name", "stonith-enabled") && it.is("value", "false")) {
+            return Duration::ZERO;
+        }
+        const LIMITS: [&str; 4] = [
+            "stonith-timeout",
+            "stonith-watchdog-timeout",
+            "pcmk_off_timeout",
+            "pcmk_reboot_timeout",
+        ];
+        let limits = pairs().filter(|it| it.get("name").is_some_and(|name| LIMITS.contains(&name)));
+        let longest = limits.filter_map(|it| value(&it)).max();
+        longest.unwrap_or_default().max(STONITH_TIMEOUT)
+    }
+}
+
+/// What is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// A start, and a promotion where there is one.
+    Start,
+    /// A stop, and a demotion before it.
+    Stop,
+}
+
+/// The timeout that a primitive has for an operation.
+fn timeout(primitive: &Element, operation: &str) -> Option<Duration> {
+    let operations = primitive.child("operations")?;
+    let mut operations = operations.children("op");
+    operations.find(|it| it.is("name", operation)).map(|it| {
+        it.get("timeout")
+            .and_then(seconds)
+            .unwrap_or(DEFAULT_TIMEOUT)
+    })
 }
 
 /// `90`, `90s`, `2min` or `1500ms`.
@@ -123,11 +196,50 @@ mod tests {
         };
         assert_eq!(configuration.notes(), [note]);
         assert_eq!(configuration.leftovers(), ["cli-ban-pbx-on-n1"]);
-        let timeout = |resource, operation| configuration.timeout(resource, operation).as_secs();
-        assert_eq!(timeout("pbx", "stop"), 330);
-        assert_eq!(timeout("pbx", "monitor"), 120);
-        assert_eq!(timeout("pbx", "start"), 20);
-        assert_eq!(timeout("other", "stop"), 20);
+        let time = |resource, begin| configuration.time(resource, begin).as_secs();
+        assert_eq!(time("pbx", Begin::Stop), 330);
+        assert_eq!(time("pbx", Begin::Start), 20);
+        assert_eq!(time("g", Begin::Stop), 330);
+        assert_eq!(time("other", Begin::Stop), 20);
+        assert_eq!(configuration.fencing().as_secs(), 60);
+    }
+
+    #[test]
+    fn a_clone_takes_as_long_as_its_primitive_and_fencing_as_long_as_its_device() {
+        let xml = r#"<configuration>
+          <crm_config><cluster_property_set id="p"><nvpair id="a" name="stonith-timeout" value="360s"/></cluster_property_set></crm_config>
+          <resources>
+            <clone id="drbd_devpath-clone"><primitive id="drbd_devpath"><operations>
+              <op name="stop" timeout="100s" id="c"/><op name="demote" timeout="90s" id="d"/>
+              <op name="start" timeout="240" id="e"/><op name="promote" timeout="90" id="f"/>
+            </operations></primitive></clone>
+            <primitive id="fencing" class="stonith"><instance_attributes id="i">
+              <nvpair id="g" name="pcmk_reboot_timeout" value="720s"/></instance_attributes></primitive>
+          </resources></configuration>"#;
+        let configuration = Configuration::parse(xml).unwrap();
+        let time = |begin| configuration.time("drbd_devpath-clone", begin).as_secs();
+        assert_eq!(time(Begin::Stop), 190);
+        assert_eq!(time(Begin::Start), 330);
+        assert_eq!(configuration.fencing().as_secs(), 720);
+        let off = xml.replace(
+            "name=\"stonith-timeout\" value=\"360s\"",
+            "name=\"stonith-enabled\" value=\"false\"",
+        );
+        let configuration = Configuration::parse(&off).unwrap();
+        assert_eq!(configuration.fencing(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_node_that_only_votes_is_told_from_one_that_is_banned_for_a_while() {
+        let xml = r#"<configuration><resources>
+            <primitive id="fencing-pbx01" class="stonith"/><primitive id="pbx" class="ocf"/></resources><constraints>
+            <rsc_location id="portsip-voter-storage" rsc="drbd_devpath-clone" node="pbx03" score="-INFINITY"/>
+            <rsc_location id="cli-ban-pbx-on-pbx02" rsc="pbx" node="pbx02" score="-INFINITY"/>
+            <rsc_location id="location-fencing" rsc="fencing-pbx01" node="pbx01" score="-INFINITY"/>
+            </constraints></configuration>"#;
+        let configuration = Configuration::parse(xml).unwrap();
+        let votes = ["pbx01", "pbx02", "pbx03"].map(|node| configuration.runs_nothing_on(node));
+        assert_eq!(votes, [false, false, true]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod state;
 mod takeover;
 mod versions;
 
-pub use configuration::Configuration;
+pub use configuration::{Begin, Configuration};
 pub use facts::Facts;
 pub use notices::{Level, Notice};
 pub use state::State;

@@ -252,7 +252,11 @@ fn temporary(configuration: Option<&Configuration>, notices: &mut Vec<Notice>) {
 
 fn fenced(state: &State, notices: &mut Vec<Notice>) {
     const HEADING: &str = "Fencing";
-    for event in &state.fenced {
+    for (number, event) in state.fenced.iter().enumerate() {
+        // The latest is the first.
+        let is_answered = state.fenced[..number]
+            .iter()
+            .any(|later| later.node == event.node && later.status == "success");
         let (level, name, text) = match event.status.as_str() {
             "success" => (
                 Level::Note,
@@ -268,7 +272,10 @@ fn fenced(state: &State, notices: &mut Vec<Notice>) {
                 format!("{} is being fenced by {}", event.node, event.by),
             ),
             _ => (
-                Level::Error,
+                match is_answered {
+                    true => Level::Note,
+                    false => Level::Error,
+                },
                 "fencing.failed",
                 format!(
                     "{} could not fence {} at {}: {}",

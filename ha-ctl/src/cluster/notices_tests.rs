@@ -131,6 +131,102 @@ fn what_was_switched_off_is_told_with_what_switches_it_on() {
 }
 
 #[test]
+fn a_fencing_that_failed_is_no_error_once_a_later_one_has_succeeded() {
+    let event = |status: &str, time: &str| super::super::state::Fencing {
+        node: "ip-172-31-16-133".to_owned(),
+        by: "ip-172-31-16-134".to_owned(),
+        status: status.to_owned(),
+        time: time.to_owned(),
+        reason: String::new(),
+    };
+    let mut state = healthy();
+    let level = |state: &State| {
+        let found = notices(state, &nodes());
+        found
+            .iter()
+            .find(|it| it.name == "fencing.failed")
+            .unwrap()
+            .level
+    };
+    state.fenced = vec![event("failed", "05:36"), event("success", "05:35")];
+    assert_eq!(level(&state), Level::Error);
+    state.fenced = vec![event("success", "05:36"), event("failed", "05:35")];
+    assert_eq!(level(&state), Level::Note);
+}
+
+#[test]
+fn a_copy_of_the_data_that_is_old_or_cut_off_cannot_take_over() {
+    let state = healthy();
+    let mut all = nodes();
+    all[0] = facts(
+        "ip-172-31-16-133",
+        "drbd-disk Inconsistent\ndrbd-peer - SyncTarget\n",
+    );
+    all[1] = facts("ip-172-31-16-134", "drbd-disk UpToDate\n");
+    all[2] = facts(
+        "ip-172-31-16-135",
+        "drbd-disk UpToDate\ndrbd-peer ip-172-31-16-134 Connecting\n",
+    );
+    let found = notices(&state, &all);
+    says(
+        &found,
+        "node.takeover",
+        "ip-172-31-16-133 has a copy of the data that is Inconsistent",
+    );
+    says(
+        &found,
+        "node.takeover",
+        "ip-172-31-16-135 has a copy of the data that is not connected to ip-172-31-16-134: Connecting",
+    );
+    says(&found, "cluster.takeover", "nothing would take over");
+}
+
+#[test]
+fn a_node_that_only_votes_is_neither_blamed_nor_counted() {
+    let configuration = Configuration::parse(
+        r#"<configuration><constraints><rsc_location id="portsip-voter-storage" rsc="drbd_devpath-clone"
+           node="ip-172-31-16-135" score="-INFINITY"/></constraints></configuration>"#,
+    )
+    .unwrap();
+    let mut state = healthy();
+    let found = |state: &State| {
+        of(&Seen {
+            state,
+            configuration: Some(&configuration),
+            facts: &nodes()[..2],
+            missing: &[],
+        })
+    };
+    assert_eq!(found(&state), []);
+    state.nodes[0].standby = true;
+    says(
+        &found(&state),
+        "cluster.takeover",
+        "nothing would take over",
+    );
+}
+
+#[test]
+fn a_standby_that_lacks_one_of_the_active_nodes_containers_could_not_take_over() {
+    let mut all = nodes();
+    all[1] = facts(
+        "ip-172-31-16-134",
+        "container portsip.ai running portsip/pbx:22\n",
+    );
+    all[0] = facts(
+        "ip-172-31-16-133",
+        "container portsip.ai created portsip/pbx:22\n",
+    );
+    let found = notices(&healthy(), &all);
+    says(
+        &found,
+        "node.takeover",
+        "ip-172-31-16-135 lacks containers that the active node has: portsip.ai",
+    );
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
 fn versions_that_differ_are_told_with_their_nodes() {
     let mut all = nodes();
     all[2].packages[0].1 = "2.1.6-5".to_owned();

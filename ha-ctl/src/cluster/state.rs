@@ -112,6 +112,8 @@ pub struct Fencing {
 /// The exit status of an agent whose resource runs, but not as well as it should (OCF 1.1). It is no failure.
 const DEGRADED: [&str; 2] = ["190", "191"];
 const INFINITY: u64 = 1_000_000;
+/// Where these run is the active node.
+const DECIDE: [&str; 2] = ["datapath_fs", "pbx"];
 
 fn text(element: &Element, name: &str) -> String {
     element.get(name).unwrap_or_default().to_owned()
@@ -134,6 +136,14 @@ impl State {
         let list = |name| result.child(name).map_or(&[][..], |list| &list.children);
         let mut resources = Vec::new();
         collect(list("resources"), None, &mut resources);
+        // A fencing device fences from any other node.
+        let fences = |id: &str| {
+            resources
+                .iter()
+                .any(|it: &Resource| it.is_fencing() && it.id == id)
+        };
+        let mut banned = banned(list("node_history"));
+        banned.retain(|it| !fences(&it.resource));
         Ok(State {
             dc: dc.map(|dc| text(dc, "name")),
             quorum: dc.is_some_and(|dc| is(dc, "with_quorum")),
@@ -142,14 +152,19 @@ impl State {
             nodes: result.need("nodes")?.children("node").map(member).collect(),
             resources,
             failures: failures(list("failures")),
-            banned: banned(list("node_history")),
+            banned,
             fenced: list("fence_history").iter().map(fencing).collect(),
         })
     }
 
-    /// The node where the PBX's resources run: the vendor's "master". It is known also where the PBX itself was
-    /// stopped, and its data and addresses are still there.
+    /// The node where the PBX's resources run: the vendor's "master". It is where the data is or the PBX runs, even
+    /// where another resource is stuck elsewhere. It is known also where the PBX itself was stopped, and its data and
+    /// addresses are still there.
     pub fn master(&self) -> Option<&str> {
+        let runs = |id: &str| self.instances(id).find(|it| it.is_started());
+        if let Some(decides) = DECIDE.iter().find_map(|id| runs(id)) {
+            return decides.nodes.first().map(String::as_str);
+        }
         let single = |resource: &&Resource| !resource.is_fencing() && resource.clone.is_none();
         let active = self.resources.iter().filter(single);
         let mut nodes = active
@@ -160,7 +175,7 @@ impl State {
     }
 
     /// The instances of a resource, or of a clone.
-    pub fn instances<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Resource> {
+    pub fn instances<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Resource> {
         let named = move |it: &&Resource| it.id == id || it.clone.as_deref() == Some(id);
         self.resources.iter().filter(named)
     }

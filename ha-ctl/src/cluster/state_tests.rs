@@ -56,6 +56,30 @@ fn where_the_pbx_was_stopped_the_master_is_where_its_data_is() {
     assert_eq!(state.master(), Some("ip-172-31-16-134"));
 }
 
+#[test]
+fn the_master_is_where_the_data_is_even_if_an_address_is_stuck_elsewhere() {
+    let mut state = State::parse(DEAD).unwrap();
+    let eip = state
+        .resources
+        .iter_mut()
+        .find(|it| it.id == "eip")
+        .unwrap();
+    eip.nodes = vec!["ip-172-31-16-135".to_owned()];
+    assert_eq!(state.master(), Some("ip-172-31-16-134"));
+}
+
+#[test]
+fn a_fencing_device_that_failed_too_often_bans_no_node() {
+    let with = |id: &str| {
+        let history = format!(
+            r#"<node_history><node name="ip-172-31-16-135"><resource_history id="{id}" fail-count="1000000"/></node>"#
+        );
+        State::parse(&DEAD.replacen("<node_history>", &history, 1)).unwrap()
+    };
+    assert_eq!(with("pbx").banned.len(), 1);
+    assert_eq!(with("fencing").banned, []);
+}
+
 /// What crm_mon 3.0.0 printed of the system on a LAN, as crm_simulate had left it.
 const LAN: &str = include_str!("../../tests/recorded/lan-pacemaker-3.xml");
 

@@ -1,5 +1,7 @@
 //! Which nodes could take the PBX over now, and what is against the others.
 
+use std::collections::BTreeSet;
+
 use super::notices::{Level, Notice, Seen, notice};
 use super::{Facts, State};
 
@@ -10,6 +12,12 @@ pub(super) fn take_over(seen: &Seen) -> Vec<Notice> {
     let master = seen.state.master();
     let others = seen.state.nodes.iter().map(|node| node.name.as_str());
     let others = others.filter(|name| Some(*name) != master);
+    // A node that only votes is never meant to take over.
+    let votes_only = |name: &&str| {
+        seen.configuration
+            .is_some_and(|it| it.runs_nothing_on(name))
+    };
+    let others = others.filter(|name| !votes_only(name));
     let others: Vec<_> = others.map(|name| (name, obstacles(name, seen))).collect();
     let able = others.iter().any(|(_, against)| against.is_empty());
     let nobody = master.and_then(|master| nobody_could(seen.state, master, able));
@@ -81,17 +89,50 @@ fn obstacles(name: &str, seen: &Seen) -> Vec<(String, Option<String>)> {
             Some(format!("sudo pcs resource cleanup {}", banned.resource)),
         ));
     }
-    if let Some(facts) = seen.facts.iter().find(|facts| facts.node == name) {
-        against.extend(missing_for_the_pbx(facts));
+    let of = |node: &str| seen.facts.iter().find(|facts| facts.node == node);
+    if let Some(facts) = of(name) {
+        let master = seen.state.master();
+        against.extend(missing_for_the_pbx(facts, master.and_then(of)));
+        against.extend(copy_of_the_data(facts, master));
     }
     against
 }
 
-fn missing_for_the_pbx(facts: &Facts) -> Option<(String, Option<String>)> {
+/// DRBD promotes no copy that is not up to date; and one that is cut off from the active node is old soon.
+fn copy_of_the_data(facts: &Facts, master: Option<&str>) -> Option<(String, Option<String>)> {
+    let copy = facts.drbd.as_ref()?;
+    let look =
+        Some("sudo drbdadm status; sudo journalctl --dmesg --grep drbd   (there)".to_owned());
+    if copy.disk != "UpToDate" {
+        return Some((
+            format!("has a copy of the data that is {}", copy.disk),
+            look,
+        ));
+    }
+    let master = master?;
+    let state = copy.cut_off_from(master)?;
+    let text = format!("has a copy of the data that is not connected to {master}: {state}");
+    Some((text, look))
+}
+
+fn missing_for_the_pbx(facts: &Facts, master: Option<&Facts>) -> Option<(String, Option<String>)> {
+    let names = |facts: &Facts| -> BTreeSet<String> {
+        facts.containers.iter().map(|it| it.name.clone()).collect()
+    };
+    let here = names(facts);
+    let wanted = master.map(names).unwrap_or_default();
+    let missing: Vec<&str> = wanted.difference(&here).map(String::as_str).collect();
     match facts.docker.as_str() {
         "active" if facts.containers.is_empty() => Some((
             "has no containers of the PBX".to_owned(),
-            Some("sudo docker compose --project-directory /etc/portsip/pbx create --no-recreate   (there)".to_owned()),
+            Some(CREATE.to_owned()),
+        )),
+        "active" if !missing.is_empty() => Some((
+            format!(
+                "lacks containers that the active node has: {}",
+                missing.join(", ")
+            ),
+            Some(CREATE.to_owned()),
         )),
         "active" => None,
         "silent" => Some(("has a Docker that does not answer".to_owned(), None)),
@@ -101,3 +142,7 @@ fn missing_for_the_pbx(facts: &Facts) -> Option<(String, Option<String>)> {
         )),
     }
 }
+
+/// Makes the containers that are missing, and starts none.
+const CREATE: &str =
+    "sudo docker compose --project-directory /etc/portsip/pbx create --no-recreate   (there)";

@@ -1,10 +1,13 @@
 //! As whom ha-ctl logs in, with which keys and which known hosts: decided once, and written as a small ssh
 //! configuration in front of the operator's own, which stays in force (jump hosts, agents, certificates).
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use nix::unistd::{Uid, User, chown};
+
+use super::cause::Cause;
 
 /// Which options of the command line say how to log in.
 #[derive(Debug, Clone, Default)]
@@ -24,35 +27,48 @@ pub struct Account {
     pub(crate) key: Option<PathBuf>,
     /// The key that vars.yml names, where this machine does not have it.
     pub(crate) missing_key: Option<String>,
+    /// Why the key cannot be used, where it is on this machine and cannot be read.
+    pub(crate) unreadable_key: Option<Cause>,
     /// The user of `--user`.
     pub(crate) user: Option<String>,
     /// The user where the operator's configuration names none.
     default_user: Option<String>,
     /// The operator behind sudo, whose ssh configuration counts.
     operator: Option<Operator>,
+    /// Only root can read the key, so ssh runs as root, and without the operator's configuration.
+    as_root: bool,
 }
 
+/// Who has called sudo. ssh runs as this person: root's ssh refuses files that belong to neither root nor itself.
 #[derive(Debug, Clone)]
-struct Operator {
-    name: String,
-    home: PathBuf,
-    uid: u32,
-    gid: u32,
+pub(crate) struct Operator {
+    pub(crate) name: String,
+    pub(crate) home: PathBuf,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
-
-/// Names that ssh(1) tries without being told, in its order.
-const DEFAULT_KEYS: [&str; 3] = ["id_rsa", "id_ecdsa", "id_ed25519"];
 
 impl Account {
     /// From the options and from who runs this.
     pub fn of(options: &Options) -> Account {
         let operator = operator();
+        Account::with(options, operator)
+    }
+
+    fn with(options: &Options, operator: Option<Operator>) -> Account {
         let named = options.identity.as_ref().or(options.key_of_vars.as_ref());
         let (key, missing) = match named {
-            // An --identity that is missing is ssh's to complain of.
-            Some(key) if options.identity.is_some() || key.exists() => (Some(key.clone()), None),
+            // An --identity that is missing is ssh's to complain of. What cannot be looked for is not missing.
+            Some(key) if options.identity.is_some() || !matches!(key.try_exists(), Ok(false)) => {
+                (Some(key.clone()), None)
+            }
             Some(key) => (None, Some(key.display().to_string())),
             None => (None, None),
+        };
+        let unreadable = key.as_deref().and_then(unreadable);
+        let as_root = match (&operator, &key) {
+            (Some(operator), Some(key)) => key.exists() && !operator.can_read(key),
+            _ => false,
         };
         // The vendor's file has the key in the home directory of the user that logs in.
         let of_key = options.key_of_vars.as_deref().and_then(user_of_home);
@@ -60,40 +76,50 @@ impl Account {
         Account {
             key,
             missing_key: missing,
+            unreadable_key: unreadable,
             user: options.user.clone(),
             default_user,
             operator,
+            as_root,
         }
+    }
+
+    /// As whom ssh runs, if not as who runs this.
+    pub(crate) fn runs_as(&self) -> Option<&Operator> {
+        self.operator.as_ref().filter(|_| !self.as_root)
+    }
+
+    /// What the operator should know before anything is connected.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let operator = self.operator.as_ref().filter(|_| self.as_root)?;
+        let key = self.key.as_ref()?.display();
+        Some(format!(
+            "only root can read the key {key}, so ssh runs as root, without ~/.ssh/config of {}",
+            operator.name
+        ))
     }
 
     /// The ssh configuration: what ha-ctl needs, then the operator's own, then the defaults.
     pub(crate) fn configuration(&self) -> String {
         let mut text =
             "# Made by ha-ctl for one run.\nLogLevel INFO\nServerAliveCountMax 3\n".to_owned();
-        let home = match &self.operator {
-            Some(operator) => operator.home.display().to_string(),
-            None => "~".to_owned(),
-        };
-        text += &format!("Include {home}/.ssh/config\nInclude /etc/ssh/ssh_config\nHost *\n");
+        if !self.as_root {
+            text += "Include ~/.ssh/config\n";
+        }
+        text += "Include /etc/ssh/ssh_config\nHost *\n";
         if let Some(user) = &self.default_user {
             text += &format!("  User {user}\n");
         }
-        if let Some(operator) = &self.operator {
-            let ssh = operator.home.join(".ssh");
-            text += &format!(
-                "  UserKnownHostsFile {}\n",
-                ssh.join("known_hosts").display()
-            );
-            for key in DEFAULT_KEYS.map(|name| ssh.join(name)) {
-                text += &format!("  IdentityFile {}\n", key.display());
-            }
+        if let Some(operator) = self.operator.as_ref().filter(|_| self.as_root) {
+            let known = operator.home.join(".ssh/known_hosts");
+            text += &format!("  UserKnownHostsFile {}\n", known.display());
         }
         text
     }
 
-    /// Under sudo, a known_hosts that ssh would make as root belongs to the operator.
+    /// A known_hosts that ssh would make as root belongs to the operator.
     pub(crate) fn own_known_hosts(&self) -> io::Result<()> {
-        let Some(operator) = &self.operator else {
+        let Some(operator) = self.operator.as_ref().filter(|_| self.as_root) else {
             return Ok(());
         };
         let directory = operator.home.join(".ssh");
@@ -128,6 +154,28 @@ impl Account {
     }
 }
 
+impl Operator {
+    fn can_read(&self, file: &Path) -> bool {
+        let mut test = std::process::Command::new("test");
+        test.uid(self.uid).gid(self.gid).arg("-r").arg(file);
+        test.status().is_ok_and(|status| status.success())
+    }
+}
+
+/// Why this user cannot read a key that is there, or may be.
+fn unreadable(key: &Path) -> Option<Cause> {
+    let error = fs::File::open(key).err()?;
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return None;
+    }
+    // The file's own permission, or that of a directory on the way to it.
+    let directories = key.ancestors().skip(1);
+    let closed = directories.filter(|directory| directory.join(".").metadata().is_err());
+    let directory = closed.last().map(|it| it.display().to_string());
+    let key = key.display().to_string();
+    Some(Cause::KeyUnreadable { key, directory })
+}
+
 /// `/home/ubuntu/.ssh/key.pem` is of `ubuntu`.
 fn user_of_home(key: &Path) -> Option<String> {
     let below = key.strip_prefix("/home").ok()?;
@@ -152,14 +200,13 @@ fn operator() -> Option<Operator> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
-    fn account(options: Options, operator: Option<Operator>) -> Account {
-        Account {
-            operator,
-            ..Account::of(&options)
-        }
+    pub(crate) fn account(options: Options, operator: Option<Operator>) -> Account {
+        Account::with(&options, operator)
     }
 
     fn vendors() -> Options {
@@ -200,24 +247,87 @@ mod tests {
         assert!(own < user, "{text}");
     }
 
-    #[test]
-    fn under_sudo_the_operators_files_count_and_not_roots() {
-        let operator = Operator {
+    fn operator() -> Operator {
+        Operator {
             name: "pbx".to_owned(),
             home: "/home/pbx".into(),
-            uid: 1000,
-            gid: 1000,
-        };
-        let mut account = account(Options::default(), Some(operator));
-        account.default_user = Some("pbx".to_owned());
+            uid: 65_534,
+            gid: 65_534,
+        }
+    }
+
+    #[test]
+    fn under_sudo_ssh_runs_as_the_operator_with_their_files() {
+        let account = account(Options::default(), Some(operator()));
+        assert_eq!(account.runs_as().unwrap().name, "pbx");
         let text = account.configuration();
-        for line in [
-            "Include /home/pbx/.ssh/config",
-            "  User pbx",
-            "  UserKnownHostsFile /home/pbx/.ssh/known_hosts",
-            "  IdentityFile /home/pbx/.ssh/id_ed25519",
-        ] {
+        for line in ["Include ~/.ssh/config", "  User pbx"] {
             assert!(text.lines().any(|it| it == line), "{line} is not in {text}");
         }
+        assert_eq!(account.remark(), None);
+    }
+
+    #[test]
+    fn a_key_that_only_root_can_read_is_used_by_root_and_that_is_said() {
+        if !Uid::effective().is_root() {
+            eprintln!("needs root");
+            return;
+        }
+        let key = tempfile::NamedTempFile::new().unwrap();
+        let options = Options {
+            identity: Some(key.path().to_owned()),
+            ..Options::default()
+        };
+        let account = account(options, Some(operator()));
+        assert!(account.runs_as().is_none());
+        let text = account.configuration();
+        assert!(!text.contains(".ssh/config"), "{text}");
+        assert!(
+            text.contains("UserKnownHostsFile /home/pbx/.ssh/known_hosts"),
+            "{text}"
+        );
+        let remark = account.remark().unwrap();
+        assert!(remark.contains("without ~/.ssh/config of pbx"), "{remark}");
+    }
+
+    /// Root can read everything, so a root without that right looks.
+    #[test]
+    fn a_key_below_a_directory_that_is_closed_is_not_called_missing() {
+        const CLOSED: &str = "HA_CTL_TEST_CLOSED";
+        if let Ok(closed) = env::var(CLOSED) {
+            let options = Options {
+                key_of_vars: Some(Path::new(&closed).join("ssh/key")),
+                ..Options::default()
+            };
+            let account = account(options, None);
+            assert_eq!(account.missing_key, None);
+            let found = account.unreadable_key.unwrap().found();
+            assert!(
+                found.contains(&format!("may not enter {closed},")),
+                "{found}"
+            );
+            return;
+        }
+        if !Uid::effective().is_root() {
+            eprintln!("needs root");
+            return;
+        }
+        let closed = tempfile::tempdir().unwrap();
+        fs::create_dir(closed.path().join("ssh")).unwrap();
+        fs::write(closed.path().join("ssh/key"), "").unwrap();
+        chown(closed.path(), Some(65_534.into()), None).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(closed.path(), mode).unwrap();
+        let name =
+            "reach::account::tests::a_key_below_a_directory_that_is_closed_is_not_called_missing";
+        let mut again = std::process::Command::new("setpriv");
+        again
+            .arg("--bounding-set=-all")
+            .arg(env::current_exe().unwrap());
+        again.args(["--exact", name]).env(CLOSED, closed.path());
+        let output = again.output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}");
+        assert!(printed.contains("1 passed"), "{printed}");
     }
 }

@@ -43,6 +43,8 @@ pub enum Cause {
     KeyUnreadable {
         /// The file.
         key: String,
+        /// The directory on the way to it that this user may not enter.
+        directory: Option<String>,
     },
     /// The image's own user has to log in, not root.
     OtherUser {
@@ -136,6 +138,14 @@ impl Cause {
         }
     }
 
+    /// Whether the machine has turned away a connection that it would take a moment later.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        let Cause::Unreachable { said } = self else {
+            return false;
+        };
+        said.contains("kex_exchange_identification") || said.contains("Connection closed by")
+    }
+
     /// The stable name, as `check` has it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -181,9 +191,16 @@ impl Cause {
                     "cannot be logged in to: the key {key} has a passphrase, and no SSH agent has the key"
                 )
             }
-            Cause::KeyUnreadable { key } => {
-                format!("cannot be logged in to: this user cannot read the key {key}")
-            }
+            Cause::KeyUnreadable {
+                key,
+                directory: None,
+            } => format!("cannot be logged in to: this user cannot read the key {key}"),
+            Cause::KeyUnreadable {
+                key,
+                directory: Some(directory),
+            } => format!(
+                "cannot be logged in to: this user may not enter {directory}, where the key {key} is looked for"
+            ),
             Cause::OtherUser { said } => format!("wants another user to log in: {said}"),
             Cause::SudoAsks => "has a sudo that asks for a password".to_owned(),
             Cause::SudoPasswordWrong => "does not accept the password for sudo".to_owned(),

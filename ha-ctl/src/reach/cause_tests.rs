@@ -114,3 +114,31 @@ fn an_image_that_lets_only_its_own_user_in_says_which() {
     assert!(cause.found().contains("\"ubuntu\""), "{cause:?}");
     assert!(cause.help("").contains("--user"));
 }
+
+/// sshd lets in only so many at once (MaxStartups), and says nothing to the others.
+#[test]
+fn a_machine_that_turns_a_connection_away_is_asked_again() {
+    let of = |said: &str| Cause::of_connection(said, "172.31.16.134");
+    for (said, again) in [
+        (
+            "kex_exchange_identification: read: Connection reset by peer\r\n",
+            true,
+        ),
+        (
+            "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by 172.31.16.134 \
+             port 22\r\n",
+            true,
+        ),
+        (
+            "connect to host 172.31.16.134 port 22: Connection refused",
+            false,
+        ),
+        (
+            "ubuntu@172.31.16.134: Permission denied (publickey).",
+            false,
+        ),
+        (CHANGED, false),
+    ] {
+        assert_eq!(of(said).is_turned_away(), again, "{said}");
+    }
+}

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::exit::{Exit, Failure};
 use crate::inventory::{Inventory, Machine};
+use crate::output::say;
 
 pub use account::{Account, Options};
 pub use cause::Cause;
@@ -62,6 +63,9 @@ impl Fleet {
         accept_new: bool,
         password: Password,
     ) -> Result<Fleet, Failure> {
+        if let Some(remark) = account.remark() {
+            say(&remark);
+        }
         let client = ssh::Client::new(account, accept_new).map_err(|error| {
             Failure::failed(format!(
                 "could not write the configuration for ssh below /tmp: {error}"
@@ -92,7 +96,7 @@ impl Fleet {
         let connected = async {
             let link = match machine.is_here {
                 true => node::Link::Local,
-                false => node::Link::Ssh(Arc::new(self.session(machine, limit).await?)),
+                false => node::Link::Ssh(self.session(machine, limit).await?),
             };
             let mut node = Node::new(&machine.name, link);
             let answer = match node.run(first).await {
@@ -125,7 +129,7 @@ impl Fleet {
         }
     }
 
-    async fn session(&self, machine: &Machine, limit: Duration) -> Result<openssh::Session, Cause> {
+    async fn session(&self, machine: &Machine, limit: Duration) -> Result<ssh::Connection, Cause> {
         let host = machine.host();
         let connected = self.client.connect(&host, limit).await;
         if !matches!(connected, Err(Cause::NewHostKey)) || !self.password.may_ask() {

@@ -1,10 +1,8 @@
 //! A node that can be used: the connection to it, how to become root there, and at most eight commands at a time.
 
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use openssh::Session;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command as Process;
@@ -12,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::cause::Cause;
 use super::command::{Answer, Command, Privilege, unframe, words};
+use super::ssh::Connection;
 
 /// sshd lets ten sessions share a connection (MaxSessions), and the master takes none of them.
 const CHANNELS: usize = 8;
@@ -23,8 +22,21 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) enum Link {
     /// This machine is the node.
     Local,
-    /// A master connection of ssh.
-    Ssh(Arc<Session>),
+    /// A connection of ssh.
+    Ssh(Connection),
+}
+
+/// What ssh(1) ends with where it fails itself.
+const SSH_FAILED: i32 = 255;
+
+impl Link {
+    /// The words that run a command on the node.
+    fn words(&self, command: Vec<String>) -> Vec<String> {
+        match self {
+            Link::Local => command,
+            Link::Ssh(connection) => connection.words(&command),
+        }
+    }
 }
 
 /// A node that answers.
@@ -78,20 +90,15 @@ impl Node {
     /// It was not run, or the connection was lost meanwhile. A command that fails is an [`Answer`].
     pub async fn run(&self, command: &Command) -> Result<Answer, Cause> {
         let mark = format!("ha-ctl-{}", mark());
-        let words = words(command, self.privilege, &mark);
+        let words = self.link.words(words(command, self.privilege, &mark));
         let input = self.input(command, &mark);
         let _channel = self.channels.acquire().await;
-        let running = async {
-            match &self.link {
-                Link::Local => local(&words, input).await,
-                Link::Ssh(session) => remote(session, &words, input).await,
-            }
-        };
         let lost = |said: String| Cause::Lost {
             what: command.what.clone(),
             said,
         };
-        let output = match tokio::time::timeout(command.limit + GRACE, running).await {
+        let output = match tokio::time::timeout(command.limit + GRACE, spawned(&words, input)).await
+        {
             Ok(output) => output.map_err(&lost)?,
             Err(_) => {
                 let limit = (command.limit + GRACE).as_secs();
@@ -100,6 +107,9 @@ impl Node {
         };
         let (stdout, stderr) = (&output.stdout, &output.stderr);
         unframe(stdout, stderr, &mark).ok_or_else(|| {
+            if !self.is_local() && output.status.code() == Some(SSH_FAILED) {
+                return lost("the connection was cut".to_owned());
+            }
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
             Cause::of_sudo(&text(stdout), &text(stderr), &command.what)
         })
@@ -127,7 +137,7 @@ impl Node {
     }
 }
 
-async fn local(
+async fn spawned(
     words: &[String],
     input: Option<SecretString>,
 ) -> Result<std::process::Output, String> {
@@ -141,7 +151,7 @@ async fn local(
         })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Ctrl-C in a terminal is for ha-ctl alone.
+        // Ctrl-C in a terminal is for ha-ctl alone. A change that is on its way is not cut off by it.
         .process_group(0)
         .kill_on_drop(true);
     let mut child = process.spawn().map_err(|error| error.to_string())?;
@@ -151,33 +161,6 @@ async fn local(
     }
     let output = child.wait_with_output().await;
     output.map_err(|error| error.to_string())
-}
-
-async fn remote(
-    session: &Arc<Session>,
-    words: &[String],
-    input: Option<SecretString>,
-) -> Result<std::process::Output, String> {
-    let mut command = Arc::clone(session).arc_command(words[0].clone());
-    command
-        .args(&words[1..])
-        .stdin(match input {
-            Some(_) => openssh::Stdio::piped(),
-            None => openssh::Stdio::null(),
-        })
-        .stdout(openssh::Stdio::piped())
-        .stderr(openssh::Stdio::piped());
-    let text = |error: openssh::Error| match &error {
-        openssh::Error::RemoteProcessTerminated | openssh::Error::Disconnected => {
-            "the connection was cut".to_owned()
-        }
-        other => other.to_string(),
-    };
-    let mut child = command.spawn().await.map_err(text)?;
-    if let (Some(input), Some(mut stdin)) = (input, child.stdin().take()) {
-        let _ = stdin.write_all(input.expose_secret().as_bytes()).await;
-    }
-    child.wait_with_output().await.map_err(text)
 }
 
 /// A word that no output contains by chance.

@@ -1,32 +1,62 @@
 //! Connections by the system's own ssh: one master for each node, which the commands share. ssh's own
 //! configuration, agents, jump hosts and known hosts are in force; host keys are strict.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder};
+use nix::unistd::chown;
 use tokio::process::Command as Process;
 
 use super::account::Account;
 use super::cause::Cause;
+use crate::commands::quoted;
 
-/// How ssh is used in one run: its configuration file, and the directory of its sockets, which is removed with this.
+/// How ssh is used in one run: its configuration file, and the directory of its sockets.
 #[derive(Debug)]
 pub(crate) struct Client {
-    directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
     configuration: PathBuf,
     account: Account,
     /// Whether a host key that is not known yet is accepted.
     accept_new: bool,
+    connections: AtomicU32,
 }
 
-/// How often a connection shows that it lives; the third answer that is missing ends it.
-const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a master that this process has left behind stays.
-const IDLE: usize = 60;
+/// A connection to a machine, which the commands share. It ends with this.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: PathBuf,
+    /// It has the socket in it.
+    _directory: Arc<tempfile::TempDir>,
+}
+
+/// Whatever the operator's configuration says, our connections only run commands: they forward nothing, have no
+/// terminal, and start nothing of their own.
+const ONLY_COMMANDS: [&str; 7] = [
+    "RemoteCommand=none",
+    "RequestTTY=no",
+    "ClearAllForwardings=yes",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "PermitLocalCommand=no",
+    "Tunnel=no",
+];
+/// A connection shows every five seconds that it lives, and the third answer that is missing ends it. It stays for
+/// a minute where this process is killed.
+const CONNECTION: [&str; 3] = [
+    "BatchMode=yes",
+    "ServerAliveInterval=5",
+    "ControlPersist=60s",
+];
+/// How long a login may take after the keys were exchanged.
+const LOGIN: Duration = Duration::from_secs(10);
+/// How often a machine is asked again that had too many new connections at once (sshd's MaxStartups).
+const RETRIES: u32 = 2;
 
 impl Client {
     pub(crate) fn new(account: Account, accept_new: bool) -> io::Result<Client> {
@@ -34,52 +64,95 @@ impl Client {
         let directory = tempfile::Builder::new()
             .prefix("ha-ctl-")
             .tempdir_in("/tmp")?;
-        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        };
+        let sockets = directory.path().join("sockets");
+        std::fs::create_dir(&sockets)?;
+        mode(&sockets, 0o700)?;
+        mode(directory.path(), 0o700)?;
+        if let Some(operator) = account.runs_as() {
+            // ssh runs as the operator, who has to get there.
+            mode(directory.path(), 0o711)?;
+            let (uid, gid) = (operator.uid.into(), operator.gid.into());
+            chown(&sockets, Some(uid), Some(gid))?;
+        }
         let configuration = directory.path().join("config");
         let mut file = std::fs::File::create(&configuration)?;
         file.write_all(account.configuration().as_bytes())?;
+        mode(&configuration, 0o644)?;
         if accept_new {
             account.own_known_hosts()?;
         }
         Ok(Client {
-            directory,
+            directory: Arc::new(directory),
             configuration,
             account,
             accept_new,
+            connections: AtomicU32::new(0),
         })
     }
 
+    /// ssh(1) with our configuration, as the person whose configuration and keys count.
+    fn ssh(&self) -> Process {
+        let mut ssh = Process::new("ssh");
+        ssh.arg("-F").arg(&self.configuration);
+        if let Some(operator) = self.account.runs_as() {
+            ssh.uid(operator.uid)
+                .gid(operator.gid)
+                .env("HOME", &operator.home)
+                .env("USER", &operator.name)
+                .env("LOGNAME", &operator.name);
+        }
+        ssh
+    }
+
     /// Connects. A machine that does not answer takes as long as `limit`.
-    pub(crate) async fn connect(&self, host: &str, limit: Duration) -> Result<Session, Cause> {
-        if let Some(key) = self.account.key.as_deref().filter(|key| is_unreadable(key)) {
-            let key = key.display().to_string();
-            return Err(Cause::KeyUnreadable { key });
+    pub(crate) async fn connect(&self, host: &str, limit: Duration) -> Result<Connection, Cause> {
+        if let Some(cause) = &self.account.unreadable_key {
+            return Err(cause.clone());
         }
-        let mut builder = SessionBuilder::default();
-        builder
-            .known_hosts_check(match self.accept_new {
-                true => KnownHosts::Add,
-                false => KnownHosts::Strict,
-            })
-            .connect_timeout(limit)
-            .server_alive_interval(ALIVE_INTERVAL)
-            .control_directory(self.directory.path())
-            .control_persist(IDLE.try_into().map_or(
-                ControlPersist::ClosedAfterInitialConnection,
-                ControlPersist::IdleFor,
-            ))
-            .config_file(&self.configuration);
-        if let Some(key) = &self.account.key {
-            builder.keyfile(key);
+        let mut tried = 0;
+        loop {
+            match self.connect_once(host, limit).await {
+                Err(cause) if tried < RETRIES && cause.is_turned_away() => {
+                    tried += 1;
+                    tokio::time::sleep(jitter() * tried).await;
+                }
+                ended => return ended,
+            }
         }
-        if let Some(user) = &self.account.user {
-            builder.user(user.clone());
-        }
+    }
+
+    async fn connect_once(&self, host: &str, limit: Duration) -> Result<Connection, Cause> {
+        let no_ssh = |error: io::Error| Cause::NoSsh {
+            said: error.to_string(),
+        };
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        let socket = self
+            .directory
+            .path()
+            .join("sockets")
+            .join(number.to_string());
+        // What it says goes to a file: where the connection stays, its standard error stays open.
+        let mut log = tempfile::tempfile().map_err(no_ssh)?;
+        let mut ssh = self.master(&socket, limit);
+        ssh.arg("--")
+            .arg(host)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.try_clone().map_err(no_ssh)?)
+            .kill_on_drop(true);
         // ssh limits connecting and exchanging keys; the login after them has a limit here.
-        let connecting = tokio::time::timeout(limit + LOGIN, builder.connect(host));
-        let error = match connecting.await {
-            Ok(Ok(session)) => return Ok(session),
-            Ok(Err(error)) => error,
+        match tokio::time::timeout(limit + LOGIN, ssh.status()).await {
+            Ok(Ok(status)) if status.success() => {
+                return Ok(Connection {
+                    socket,
+                    _directory: Arc::clone(&self.directory),
+                });
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(no_ssh(error)),
             Err(_) => {
                 let said = format!(
                     "the login did not end within {} s",
@@ -87,37 +160,53 @@ impl Client {
                 );
                 return Err(Cause::Unreachable { said });
             }
+        }
+        let mut said = Vec::new();
+        let read = log.rewind().and_then(|()| log.read_to_end(&mut said));
+        read.map_err(no_ssh)?;
+        Err(
+            match Cause::of_connection(&String::from_utf8_lossy(&said), host) {
+                Cause::KeyRefused { said, .. } => self.why_refused(host, said).await,
+                cause => cause,
+            },
+        )
+    }
+
+    /// What begins a connection, without the machine.
+    fn master(&self, socket: &Path, limit: Duration) -> Process {
+        let mut ssh = self.ssh();
+        ssh.args(["-M", "-f", "-N", "-S"]).arg(socket);
+        let known = match self.accept_new {
+            true => "accept-new",
+            false => "yes",
         };
-        let cause = match &error {
-            openssh::Error::Connect(error) if error.kind() == io::ErrorKind::NotFound => {
-                Cause::NoSsh {
-                    said: error.to_string(),
-                }
-            }
-            openssh::Error::Connect(error) => Cause::of_connection(&error.to_string(), host),
-            other => Cause::Unreachable { said: chain(other) },
-        };
-        Err(match cause {
-            Cause::KeyRefused { said, .. } => self.why_refused(host, said).await,
-            cause => cause,
-        })
+        let known = format!("StrictHostKeyChecking={known}");
+        let limit = format!("ConnectTimeout={}", limit.as_secs());
+        let ours = [known.as_str(), limit.as_str()];
+        for option in CONNECTION.iter().chain(&ONLY_COMMANDS).chain(&ours) {
+            ssh.args(["-o", option]);
+        }
+        if let Some(key) = &self.account.key {
+            ssh.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(key);
+        }
+        if let Some(user) = &self.account.user {
+            ssh.arg("-l").arg(user);
+        }
+        ssh
     }
 
     /// Has ssh show the fingerprint of a new host key, ask the operator, and remember it.
     pub(crate) async fn first_contact(&self, host: &str) -> io::Result<()> {
         self.account.own_known_hosts()?;
-        let mut ssh = Process::new("ssh");
-        ssh.arg("-F")
-            .arg(&self.configuration)
-            .args(["-o", "StrictHostKeyChecking=ask"])
-            .args([
-                "-o",
-                "PreferredAuthentications=none",
-                "-o",
-                "LogLevel=ERROR",
-                host,
-                "true",
-            ])
+        let mut ssh = self.ssh();
+        for option in ONLY_COMMANDS.iter().chain(&[
+            "StrictHostKeyChecking=ask",
+            "PreferredAuthentications=none",
+            "LogLevel=ERROR",
+        ]) {
+            ssh.args(["-o", option]);
+        }
+        ssh.args(["--", host, "true"])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         // It asks on the terminal itself, and then cannot log in, which was not the aim.
@@ -141,8 +230,8 @@ impl Client {
         if let Some(key) = &self.account.key {
             return vec![key.clone()];
         }
-        let mut ssh = Process::new("ssh");
-        ssh.arg("-G").arg("-F").arg(&self.configuration).arg(host);
+        let mut ssh = self.ssh();
+        ssh.arg("-G").arg(host);
         let Ok(output) = ssh.stdin(Stdio::null()).output().await else {
             return Vec::new();
         };
@@ -150,7 +239,10 @@ impl Client {
         let files = text
             .lines()
             .filter_map(|line| line.strip_prefix("identityfile "));
-        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let home = match self.account.runs_as() {
+            Some(operator) => Some(operator.home.clone()),
+            None => std::env::var_os("HOME").map(PathBuf::from),
+        };
         let files = files.map(|file| match (file.strip_prefix("~/"), &home) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => PathBuf::from(file),
@@ -163,11 +255,48 @@ impl Client {
     }
 }
 
-/// How long a login may take after the keys were exchanged.
-const LOGIN: Duration = Duration::from_secs(10);
+impl Connection {
+    /// The words that run a command on the machine. They read no configuration, and make no connection of their own
+    /// where this one is lost: port 9 answers nobody.
+    pub(crate) fn words(&self, command: &[String]) -> Vec<String> {
+        let socket = self.socket.display().to_string();
+        let ssh = [
+            "ssh",
+            "-F",
+            "none",
+            "-S",
+            &socket,
+            "-o",
+            "BatchMode=yes",
+            "-T",
+            "-p",
+            "9",
+            "--",
+            "none",
+        ];
+        let ssh = ssh.into_iter().map(str::to_owned);
+        ssh.chain(command.iter().map(|word| quoted(word))).collect()
+    }
+}
 
-fn is_unreadable(key: &Path) -> bool {
-    std::fs::File::open(key).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut ssh = std::process::Command::new("ssh");
+        ssh.args(["-F", "none", "-O", "exit", "-S"])
+            .arg(&self.socket);
+        ssh.arg("none")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // A connection that is lost already has nothing to end.
+        let _ = ssh.status();
+    }
+}
+
+/// Between 0.3 and 1.3 s, so that several do not come again at the same time.
+fn jitter() -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    Duration::from_millis(300 + RandomState::new().hash_one(0) % 1000)
 }
 
 /// Whether a key has a passphrase.
@@ -199,33 +328,6 @@ async fn agent_has(key: &Path) -> bool {
         .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(&own))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_key_with_a_passphrase_is_told_from_one_without() {
-        let directory = tempfile::tempdir().unwrap();
-        for (name, passphrase) in [("with", "hunter22"), ("without", "")] {
-            let key = directory.path().join(name);
-            let mut keygen = Process::new("ssh-keygen");
-            keygen
-                .args(["-q", "-t", "ed25519", "-N", passphrase, "-f"])
-                .arg(&key);
-            assert!(keygen.status().await.unwrap().success());
-            assert_eq!(is_encrypted(&key).await, !passphrase.is_empty(), "{name}");
-        }
-    }
-}
+#[path = "ssh_tests.rs"]
+mod tests;

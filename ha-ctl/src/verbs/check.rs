@@ -2,17 +2,18 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cib_gen::vars::Topology;
+use cib_gen::vars::{LanFencingWord, Topology};
 use futures_util::future::join_all;
 use serde::Serialize;
 
+use super::running;
 use crate::check::{CHECKS, Check, Finding, Inspection, Selection, Site, findings, inspect};
 use crate::cli::CheckArgs;
 use crate::cluster::Level;
 use crate::exit::{Exit, Failure};
 use crate::inventory::{Inventory, Machine};
 use crate::output::{print, print_json, say};
-use crate::reach::{CONNECT, Cause, Command, Fleet, Missing, Node};
+use crate::reach::{Answer, CONNECT, Cause, Command, Fleet, Missing, Node, TIMED_OUT};
 use crate::run::Run;
 
 /// What `--json` prints.
@@ -40,6 +41,8 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         machines: &inventory.machines,
         image: image.as_deref(),
         data_disk: disk.as_deref(),
+        is_fenced_by_sbd: is_fenced_by_sbd(&inventory),
+        notices: &[],
     };
     let mut missing = Vec::new();
     let looking = fleet
@@ -56,19 +59,22 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             Err(why) => missing.push(why),
         }
     }
-    let mut found = findings(&inspections, &missing, &site, &selection);
+    let notices = running::notices(&nodes, &names).await;
+    let with = |notices| Site { notices, ..site };
+    let mut found = findings(&inspections, &missing, &with(&notices), &selection);
     let mut looked = inspections.len();
     if args.fix {
         let run = Run::new(args.dry_run);
-        fix(&found, &nodes, &run).await?;
+        fix(&found, &nodes, &run).await;
         if run.is_dry() {
             let (text, exit) = run.plan();
             print(&text)?;
             return Ok(exit);
         }
         let inspections = look_at(&nodes, &fleet, &site, &mut missing).await;
+        let notices = running::notices(&nodes, &names).await;
         looked = inspections.len();
-        found = findings(&inspections, &missing, &site, &selection);
+        found = findings(&inspections, &missing, &with(&notices), &selection);
     }
     match args.json {
         true => print_json(&Checked {
@@ -84,7 +90,7 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
 }
 
 /// Mends what can be mended. What cannot is found again afterwards.
-async fn fix(found: &[Finding], nodes: &[Node], run: &Run) -> Result<(), Failure> {
+async fn fix(found: &[Finding], nodes: &[Node], run: &Run) {
     for it in found.iter().filter(|it| it.fixable) {
         let setting = Check::named(it.name).and_then(|check| check.fix);
         let node = nodes
@@ -93,17 +99,16 @@ async fn fix(found: &[Finding], nodes: &[Node], run: &Run) -> Result<(), Failure
         let (Some(setting), Some(node)) = (setting, node) else {
             continue;
         };
+        // The other nodes are done too, and the second look shows what has not become right.
         match run.change(node, &setting.write()).await {
             Ok(_) if run.is_dry() => {}
             Ok(_) => say(&format!(
                 "{} on {}: wrote {}",
                 it.name, node.name, setting.path
             )),
-            Err(failure) if failure.exit == Exit::Failed => say(&failure.text),
-            Err(failure) => return Err(failure),
+            Err(failure) => say(&failure.text),
         }
     }
-    Ok(())
 }
 
 /// A node that could not be looked at is worse than what was found on the others.
@@ -129,6 +134,16 @@ fn of_vars(inventory: &Inventory) -> (Option<String>, Option<String>) {
     (Some(image), disk)
 }
 
+/// Where vars.yml names no other fencing.
+fn is_fenced_by_sbd(inventory: &Inventory) -> bool {
+    let vars = inventory.vars.as_ref().map(|(_, vars)| &vars.topology);
+    let Some(Topology::Lan(lan)) = vars else {
+        return false;
+    };
+    let fencing = lan.fencing.as_ref().map(|it| &it.value);
+    matches!(fencing, None | Some(LanFencingWord::Sbd))
+}
+
 /// Connects to a node and looks at it. When its clock was read is known only as exactly as that took.
 async fn look(
     fleet: &Fleet,
@@ -144,12 +159,29 @@ async fn look(
 
 async fn inspection(node: &Node, site: &Site<'_>) -> Result<Inspection, Cause> {
     let before = now();
-    let answer = node.run(&inspect(&node.name, site)).await?;
-    Ok(Inspection::parse(
-        &node.name,
-        &answer.stdout,
-        (before, now()),
-    ))
+    let command = inspect(&node.name, site);
+    let answer = node.run(&command).await?;
+    complete(&node.name, &command, &answer, (before, now()))
+}
+
+/// What the rest would have been of an inspection that was cut short is not known: the node counts as one that was
+/// not looked at.
+fn complete(
+    node: &str,
+    command: &Command,
+    answer: &Answer,
+    between: (f64, f64),
+) -> Result<Inspection, Cause> {
+    let inspection = Inspection::parse(node, &answer.stdout, between);
+    if answer.is_success() && inspection.is_complete() {
+        return Ok(inspection);
+    }
+    let said = match answer.status {
+        TIMED_OUT => format!("it did not end within {} s", command.limit.as_secs()),
+        _ => format!("it did not come to its end: {}", answer.said()),
+    };
+    let what = command.what.clone();
+    Err(Cause::Lost { what, said })
 }
 
 /// Looks at all nodes again. One that is lost meanwhile joins those that are missing.
@@ -288,6 +320,27 @@ mod tests {
         let shown = by_nodes(&found, &nodes);
         let about: Vec<&str> = shown.iter().map(|(about, _)| about.as_str()).collect();
         assert_eq!(about, ["b, c", "all nodes"]);
+    }
+
+    #[test]
+    fn a_node_whose_inspection_was_cut_short_was_not_looked_at() {
+        let command = inspect("n1", &Site::default());
+        let printed = include_str!("../../tests/recorded/inspection.txt");
+        let answer = |stdout: &str, status| Answer {
+            stdout: stdout.to_owned(),
+            stderr: String::new(),
+            status,
+        };
+        complete("n1", &command, &answer(printed, 0), (0.0, 0.0)).unwrap();
+        let half = printed.split_once("service ").unwrap().0;
+        for (answer, said) in [
+            (answer(half, TIMED_OUT), "did not end within 9 s"),
+            (answer(half, 0), "did not come to its end"),
+        ] {
+            let cause = complete("n1", &command, &answer, (0.0, 0.0)).unwrap_err();
+            assert_eq!(cause.name(), "ssh.reach");
+            assert!(cause.found().contains(said), "{}", cause.found());
+        }
     }
 
     #[test]

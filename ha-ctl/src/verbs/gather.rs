@@ -12,7 +12,7 @@ use crate::cluster::{Facts, State};
 use crate::commands;
 use crate::exit::Failure;
 use crate::inventory::Machine;
-use crate::reach::{Answer, Cause, Fleet, Missing, Node, none_usable};
+use crate::reach::{Answer, CONNECT, Cause, Fleet, Missing, Node, none_usable};
 
 /// How the cluster is.
 #[derive(Debug)]
@@ -43,8 +43,9 @@ pub(super) enum Ask {
     Everything,
 }
 
-/// How long a machine may take to answer a connection, and how long others are waited for after the first.
-const CONNECT: Duration = Duration::from_secs(2);
+/// How long another node may take to answer a connection, asked from a node; from elsewhere the way is longer. And how
+/// long others are waited for after the first.
+const BETWEEN_NODES: Duration = Duration::from_secs(2);
 const OTHERS: Duration = Duration::from_millis(2500);
 
 /// Asks this machine how the cluster is, if it is a node, and all machines if it is not or cannot say it.
@@ -71,6 +72,25 @@ pub(super) async fn gather(fleet: &Fleet, ask: Ask) -> Result<Gathered, Failure>
         }
     }
     round.gathered()
+}
+
+/// Asks some of the machines how the cluster is.
+///
+/// # Errors
+/// None of them could be reached, or the cluster runs on none of them.
+pub(super) async fn state_from(fleet: &Fleet, machines: &[&Machine]) -> Result<Gathered, Failure> {
+    let mut round = Round::default();
+    round.ask(fleet, machines, Ask::State, true).await;
+    round.gathered()
+}
+
+/// How long a machine may take to answer a connection.
+fn connect_limit(fleet: &Fleet) -> Duration {
+    let is_on_a_node = fleet.machines().iter().any(|machine| machine.is_here);
+    match is_on_a_node {
+        true => BETWEEN_NODES,
+        false => CONNECT,
+    }
 }
 
 /// What has come back so far.
@@ -109,7 +129,8 @@ impl Round {
             if self.best().is_some() {
                 deadline.get_or_insert_with(|| Instant::now() + OTHERS);
             }
-            if self.is_enough(ask) {
+            // A question on the terminal is not taken away from the person who answers it.
+            if self.is_enough(ask) && !fleet.is_asking() {
                 break;
             }
         }
@@ -192,7 +213,7 @@ async fn one(
     } else {
         &facts_command
     };
-    let (node, answer) = fleet.connect(machine, CONNECT, first).await?;
+    let (node, answer) = fleet.connect(machine, connect_limit(fleet), first).await?;
     let (state, facts) = match (for_state, ask) {
         (true, Ask::State) => (Some(state(Ok(answer))), None),
         (true, Ask::Everything) => {

@@ -1,11 +1,16 @@
 //! The verbs, each in a file of its name, and what they share: the cluster that the command line means.
 
 mod check;
+mod contact;
 mod gather;
 mod master;
 mod resource;
+mod restart;
+mod running;
 mod show;
+mod signals;
 mod status;
+mod target;
 mod wait;
 
 use crate::cli::{SiteArgs, Verb};
@@ -25,7 +30,7 @@ pub async fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Master(args) => master::master(&args).await,
         Verb::Start(args) => resource::start(&args).await,
         Verb::Stop(args) => resource::stop(&args).await,
-        Verb::Restart(args) => resource::restart(&args).await,
+        Verb::Restart(args) => restart::restart(&args).await,
     }
 }
 

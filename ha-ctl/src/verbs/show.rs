@@ -9,7 +9,7 @@ use crate::cluster::{Configuration, Facts, Notice, State};
 use crate::commands;
 use crate::exit::{Exit, Failure};
 use crate::output::{print, print_json};
-use crate::reach::{Answer, Command, Node};
+use crate::reach::{Answer, Command, Missing, Node};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -54,7 +54,15 @@ pub(super) async fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         })?,
         false => print(&(listing?.stdout + &sections(&notices)))?,
     }
-    Ok(Exit::Done)
+    Ok(exit(&gathered.missing))
+}
+
+/// What is said of nodes that are online and could not be asked is not complete.
+fn exit(missing: &[Missing]) -> Exit {
+    match missing.is_empty() {
+        true => Exit::Done,
+        false => Exit::NodesMissing,
+    }
 }
 
 /// Runs a command that has to succeed.
@@ -104,6 +112,17 @@ mod tests {
             facts: &[],
             missing: &[],
         }))
+    }
+
+    #[test]
+    fn a_node_that_is_online_and_could_not_be_asked_has_its_exit_status() {
+        let missing = Missing {
+            name: "n1".to_owned(),
+            cause: crate::reach::Cause::NewHostKey,
+            by_hand: String::new(),
+        };
+        assert_eq!(exit(&[missing]), Exit::NodesMissing);
+        assert_eq!(exit(&[]), Exit::Done);
     }
 
     #[test]

@@ -1,16 +1,17 @@
-//! Waits until a resource is as it was asked to be. It ends in one of four ways, and never calls something failed
+//! Waits until resources are as they were asked to be. It ends in one of four ways, and never calls something failed
 //! that still goes on.
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
+use super::contact::Contact;
+use super::signals::Signals;
 use crate::cluster::State;
 use crate::commands;
 use crate::exit::Failure;
 use crate::output::say;
-use crate::reach::{Node, TIMED_OUT};
+use crate::reach::TIMED_OUT;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,93 +75,97 @@ pub(super) enum Ended {
     Interrupted,
 }
 
-/// A resource that is waited for.
+/// Resources that are waited for.
 #[derive(Debug)]
 pub(super) struct Wait<'a> {
-    pub(super) node: &'a Node,
-    pub(super) resource: &'a str,
+    pub(super) contact: &'a Contact,
+    /// The one that was asked for, and others with it.
+    pub(super) resources: &'a [String],
     pub(super) goal: Goal,
     pub(super) limit: Duration,
 }
 
 /// How often the cluster is looked at, and how often it is said what is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// When the cluster is asked for the first time whether it has nothing left to do. It has to begin first.
 const SETTLED_EVERY: Duration = Duration::from_secs(4);
-/// How often in a row the cluster may not be readable.
-const MOST_ERRORS: u32 = 20;
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(5);
+/// After how many errors in a row another node is asked, and after how long without any answer it is given up.
+const ERRORS: u32 = 3;
+const LOST_AFTER: Duration = Duration::from_secs(120);
 
 impl Wait<'_> {
     /// Waits.
     ///
     /// # Errors
     /// The cluster could not be looked at any more. What was asked for goes on.
-    pub(super) async fn run(&self) -> Result<Ended, Failure> {
-        let signals = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        ];
-        let mut signals = signals.map(|kind| signal(kind).ok());
-        let [interrupt, terminate, hangup] = &mut signals;
+    pub(super) async fn run(&self, signals: &mut Signals) -> Result<Ended, Failure> {
         tokio::select! {
+            biased;
+            () = signals.received() => Ok(Ended::Interrupted),
             ended = self.watch() => ended,
-            () = received(interrupt) => Ok(Ended::Interrupted),
-            () = received(terminate) => Ok(Ended::Interrupted),
-            () = received(hangup) => Ok(Ended::Interrupted),
         }
     }
 
     async fn watch(&self) -> Result<Ended, Failure> {
         let begun = Instant::now();
-        let (mut said, mut asked, mut errors) = (begun, begun, 0);
+        let (mut said, mut asked, mut answered, mut errors) = (begun, begun, begun, 0);
         loop {
-            let state = match self.look().await {
-                Ok(state) => state,
-                Err(why) if errors == MOST_ERRORS => return Err(self.lost(&why)),
-                Err(_) => {
-                    errors += 1;
-                    sleep(LOOK_EVERY).await;
-                    continue;
-                }
-            };
-            errors = 0;
-            if self.goal.is_reached(&state, self.resource) {
-                return Ok(Ended::Reached(state));
-            }
-            if begun.elapsed() > self.limit {
-                return Ok(Ended::Late(state));
-            }
-            if asked.elapsed() > SETTLED_EVERY {
-                asked = Instant::now();
-                if self.is_settled().await {
-                    // What it has done last may be what was waited for.
-                    return Ok(match self.look().await {
-                        Ok(state) if self.goal.is_reached(&state, self.resource) => {
-                            Ended::Reached(state)
+            let looked = self.look().await;
+            match &looked {
+                Ok(state) => {
+                    (answered, errors) = (Instant::now(), 0);
+                    if self.is_reached(state) {
+                        return Ok(Ended::Reached(state.clone()));
+                    }
+                    if begun.elapsed() > self.limit {
+                        return Ok(Ended::Late(state.clone()));
+                    }
+                    if asked.elapsed() > SETTLED_EVERY {
+                        asked = Instant::now();
+                        if self.is_settled().await {
+                            return Ok(self.settled(state).await);
                         }
-                        Ok(state) => Ended::Settled(state),
-                        Err(_) => Ended::Settled(state),
-                    });
+                    }
+                }
+                Err(why) => {
+                    errors += 1;
+                    if begun.elapsed() > self.limit || answered.elapsed() > LOST_AFTER {
+                        return Err(self.lost(why));
+                    }
+                    if errors >= ERRORS {
+                        self.contact.take_another().await;
+                    }
                 }
             }
             if said.elapsed() > SAY_EVERY {
                 said = Instant::now();
-                say(&format!(
-                    "waiting for {} to {}: {} s of at most {} s",
-                    self.resource,
-                    self.goal.verb(),
-                    begun.elapsed().as_secs(),
-                    self.limit.as_secs()
-                ));
+                self.say_progress(begun.elapsed(), looked.err());
             }
             sleep(LOOK_EVERY).await;
         }
     }
 
+    fn is_reached(&self, state: &State) -> bool {
+        let mut resources = self.resources.iter();
+        resources.all(|resource| self.goal.is_reached(state, resource))
+    }
+
+    /// What the cluster has done last may be what was waited for.
+    async fn settled(&self, before: &State) -> Ended {
+        match self.look().await {
+            Ok(state) if self.is_reached(&state) => Ended::Reached(state),
+            Ok(state) => Ended::Settled(state),
+            Err(_) => Ended::Settled(before.clone()),
+        }
+    }
+
     async fn look(&self) -> Result<State, String> {
-        match self.node.run(&commands::state()).await {
+        let mut command = commands::state();
+        command.limit = LOOK;
+        match self.contact.node().run(&command).await {
             Err(cause) => Err(cause.found()),
             Ok(answer) if !answer.is_success() => Err(answer.said()),
             Ok(answer) => State::parse(&answer.stdout).map_err(|error| error.to_string()),
@@ -168,25 +173,31 @@ impl Wait<'_> {
     }
 
     async fn is_settled(&self) -> bool {
-        let answer = self.node.run(&commands::settled()).await;
+        let answer = self.contact.node().run(&commands::settled()).await;
         answer.is_ok_and(|answer| answer.is_success() && answer.status != TIMED_OUT)
+    }
+
+    fn say_progress(&self, since: Duration, error: Option<String>) {
+        let text = format!(
+            "waiting for {} to {}: {} s of at most {} s",
+            self.resources.join(", "),
+            self.goal.verb(),
+            since.as_secs(),
+            self.limit.as_secs()
+        );
+        let error =
+            error.map(|why| format!(". {} cannot say it now: {why}", self.contact.node().name));
+        say(&(text + &error.unwrap_or_default()));
     }
 
     fn lost(&self, why: &str) -> Failure {
         Failure::incomplete(format!(
             "could not look at the cluster on {} any more, while {} was to {}: {why}. The cluster goes on with it\n  \
              help: look again: ha-ctl status",
-            self.node.name,
-            self.resource,
+            self.contact.node().name,
+            self.resources.join(", "),
             self.goal.verb()
         ))
-    }
-}
-
-async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
     }
 }
 

@@ -80,7 +80,9 @@ fn an_operator_looks_at_the_cluster_and_restarts_the_pbx_before_and_after_a_fail
     let master = master(&first);
     assert_eq!(master, INSTANCES[0].hostname);
     the_pbx_is_restarted_with_the_vendors_lines(&second, &master);
+    a_restart_that_is_interrupted_starts_the_pbx_again(&first, &master);
     a_restart_that_was_killed_is_shown_and_ended(&first, &master);
+    what_stops_too_is_named(&first);
     what_was_stopped_stays_stopped_and_is_started(&first, &master);
 
     cluster.lab.power_off(&INSTANCES[0]).unwrap();
@@ -128,10 +130,11 @@ fn took(ran: &Ran) -> Duration {
 /// The second node has no key of its own, and accepted no host key.
 fn without_ssh_what_needs_none_works(operator: &Operator) {
     assert_eq!(master(operator), INSTANCES[0].hostname);
-    let shown = operator.ha_ctl("show").succeeded();
+    let shown = operator.ha_ctl("show");
+    assert_eq!(shown.status, 4, "two nodes could not be asked: {shown}");
     for hostname in [INSTANCES[0].hostname, INSTANCES[2].hostname] {
         let said = format!("{hostname} has a host key that nobody has accepted");
-        assert!(shown.contains(&said), "{shown}");
+        assert!(shown.stdout.contains(&said), "{shown}");
     }
 }
 
@@ -177,6 +180,10 @@ fn check_names_what_a_stock_node_lacks(operator: &Operator) {
     let found = operator.ha_ctl("check");
     assert_eq!(found.status, 3, "{found}");
     assert!(found.stdout.contains("os.unprivileged-ports"), "{found}");
+    // Corosync's links and the notices of `show` are fine.
+    for group in ["cluster.", "resource.", "node."] {
+        assert!(!found.stdout.contains(&format!(" {group}")), "{found}");
+    }
     // Each of these is not as it should be on one node, and named.
     operator.as_root("touch /run/reboot-required; echo docker.io >/run/reboot-required.pkgs");
     operator.as_root(HOLD_LOCK).succeeded();
@@ -235,6 +242,33 @@ fn the_pbx_is_restarted_with_the_vendors_lines(operator: &Operator, master: &str
     assert_eq!(self::master(operator), master);
     let after = started();
     assert_ne!(before, after, "the containers were not restarted");
+}
+
+/// As when a terminal is closed in the middle: nobody is there to start it again by hand.
+fn a_restart_that_is_interrupted_starts_the_pbx_again(operator: &Operator, master: &str) {
+    let ran = operator.as_user(
+        "ha-ctl restart -s pbx </dev/null & restart=$!
+         until sudo crm_resource --resource pbx --meta --get-parameter target-role 2>/dev/null | grep -q Stopped; do :; done
+         kill -HUP $restart; wait $restart",
+    );
+    assert_eq!(ran.status, 5, "{ran}");
+    assert!(ran.stderr.contains("told to start again"), "{ran}");
+    let started = operator.ha_ctl("start -s pbx");
+    assert_eq!(
+        started.succeeded(),
+        "try to start resource pbx\n",
+        "it was enabled already"
+    );
+    assert_eq!(self::master(operator), master);
+    let json = operator.json("show --json");
+    assert_eq!(json["notices"], serde_json::json!([]));
+}
+
+fn what_stops_too_is_named(operator: &Operator) {
+    let planned = operator.ha_ctl("restart -s datapath_fs --dry-run");
+    assert_eq!(planned.status, 3, "{planned}");
+    assert!(planned.stderr.contains("stop with it: "), "{planned}");
+    assert!(planned.stderr.contains("pbx"), "{planned}");
 }
 
 /// Killed between the stop and the start: the note says so, and the next start ends it.
@@ -298,6 +332,9 @@ fn a_dead_node_is_told(operator: &Operator, active: &str) {
         assert!(shown.contains(&said), "`{said}` is not in:\n{shown}");
     }
     assert_eq!(master(operator), active);
+    let checked = operator.ha_ctl("check --only cluster.links");
+    let lost = format!("Corosync's link to {dead} is disconnected");
+    assert!(checked.stdout.contains(&lost), "{checked}");
     let checked = operator.ha_ctl("check --only ssh");
     assert_eq!(checked.status, 4, "{checked}");
     assert!(checked.stdout.contains("ssh.reach"), "{checked}");

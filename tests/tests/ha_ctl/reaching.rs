@@ -65,8 +65,26 @@ pub(crate) fn each_cause_has_its_own_answer(first: &Operator, second: &Operator)
     first.ha_ctl(accept).succeeded();
     first.ha_ctl("check --only ssh").succeeded();
     another_host_key_stops(first);
+    under_sudo_the_operators_configuration_counts(first);
     a_sudo_that_asks_gets_the_password(first, second);
     a_noisy_profile_is_not_the_output(first, second);
+}
+
+/// Root's ssh refuses an included file that belongs to the operator. What a person forwards and runs in a session of
+/// their own is not for ha-ctl's.
+fn under_sudo_the_operators_configuration_counts(first: &Operator) {
+    first
+        .as_user(
+            "mkdir .ssh/config.d; echo 'Include config.d/*' >.ssh/config
+             printf 'Host *\\n  RemoteCommand top\\n  RequestTTY force\\n  LocalForward 8887 localhost:8887\\n' >.ssh/config.d/own",
+        )
+        .succeeded();
+    for sudo in ["", "sudo -n "] {
+        let command = format!("{sudo}ha-ctl check --only ssh </dev/null");
+        first.as_user(&command).succeeded();
+    }
+    let owners = "find .ssh -user root | grep . && exit 1; rm -r .ssh/config .ssh/config.d";
+    first.as_user(owners).succeeded();
 }
 
 /// What `check` says of a node that is not as it should be.
