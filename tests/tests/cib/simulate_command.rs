@@ -279,3 +279,24 @@ fn without_a_threshold_a_failure_is_seen_to_be_repaired_for_ever() {
         "{faults:?}"
     );
 }
+
+/// What fails is not banned there: a rule on the failures moves it.
+#[test]
+fn without_the_rule_on_failures_two_copies_are_seen_to_be_repaired_for_ever() {
+    let mut cluster = lan("drbd: 8.4\n");
+    let right = of(&cluster);
+    let wrong = right.cases.iter().filter(|case| case.fault.is_some());
+    assert_eq!(wrong.count(), 0, "{}", right.text(false));
+    cluster.failure_rules.clear();
+    let report = of(&cluster);
+    for name in [
+        "monitor fails on pbx01 three times",
+        "promoted monitor fails on pbx01 three times",
+    ] {
+        let faults = faults(&report, name);
+        assert!(
+            faults.iter().all(|f| f == "it stays on pbx01"),
+            "{faults:?}"
+        );
+    }
+}
