@@ -83,15 +83,25 @@ pub(super) fn sbd(it: &Inspection, site: &Site) -> Vec<Said> {
     let runs = it
         .service("corosync")
         .is_some_and(|(active, _)| active == "active");
-    let found = match it.service("sbd") {
-        None | Some((_, "")) => "SBD is not installed, so nothing resets a lost node".to_owned(),
-        Some((active, _)) if runs && active != "active" => {
-            format!("SBD is {active}, so nothing resets this node when it is lost")
-        }
-        Some((_, "enabled")) => return Vec::new(),
-        Some((_, enabled)) => format!("SBD is {enabled} at boot: it would not start with Corosync"),
+    // Not `pcs stonith sbd enable`: it takes stonith-watchdog-timeout away, and then nothing is fenced.
+    let node = &it.node;
+    let (found, command) = match it.service("sbd") {
+        None | Some((_, "")) => (
+            "SBD is not installed, so nothing resets this node when it is lost".to_owned(),
+            "sudo apt install sbd   (there); then what `cib-gen --format corosync vars.yml` prints".to_owned(),
+        ),
+        Some((_, enabled)) if enabled != "enabled" => (
+            format!("SBD is {enabled} at boot: it would not start with Corosync"),
+            "sudo systemctl enable sbd   (there); it starts when the cluster is started there the next time".to_owned(),
+        ),
+        Some((active, _)) if runs && active != "active" => (
+            format!("SBD is {active}, so nothing resets this node when it is lost"),
+            format!(
+                "sudo pcs cluster stop {node} && sudo pcs cluster start {node} --wait. It moves the PBX and cuts its \
+                 calls, if `ha-ctl master` says {node}"
+            ),
+        ),
+        Some(_) => return Vec::new(),
     };
-    let command = "sudo pcs stonith sbd enable; then restart the cluster on one node after the other: sudo pcs cluster \
-                   stop NODE && sudo pcs cluster start NODE --wait";
-    vec![(Level::Error, found, Some(command.to_owned()))]
+    vec![(Level::Error, found, Some(command))]
 }

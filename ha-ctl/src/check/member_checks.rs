@@ -44,7 +44,8 @@ pub(super) fn member(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
         let command = match has(first, &it.node) {
             true => "sudo pcs cluster sync corosync   (on a node of the cluster)".to_owned(),
             false => format!(
-                "sudo pcs host auth {node}; sudo pcs cluster node add {node} --start --enable   (on a node of the cluster)",
+                "sudo pcs host auth {node}; sudo pcs cluster node add {node} --start --enable   (on a node of the \
+                 cluster)",
                 node = it.node
             ),
         };
