@@ -47,6 +47,13 @@ pub enum Verb {
     /// A note in the cluster says so while it lasts. `show` displays it, and the next `start` or `restart` of the
     /// resource ends what an interrupted one has left.
     Restart(ResourceArgs),
+    /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
+    /// install_dependencies.sh
+    ///
+    /// For runbooks. A script of the vendor's that is there is kept, with .vendor after its name. The vendor's
+    /// deploy_pbx.sh is `ha-ctl deploy` with res/vars.yml of the directory, and install_dependencies.sh is
+    /// `ha-ctl check`, because `ha-ctl deploy` installs what is needed.
+    VendorScripts(VendorScriptsArgs),
 }
 
 /// Which cluster, and how its nodes are reached.
@@ -130,6 +137,14 @@ pub struct CheckArgs {
     /// With --fix, only says what would be done. Ends with 3 if something would change
     #[arg(long, short = 'n', requires = "fix")]
     pub dry_run: bool,
+}
+
+/// Arguments of `vendor-scripts`.
+#[derive(Debug, Clone, Args)]
+pub struct VendorScriptsArgs {
+    /// Where to write them, such as /opt/portsip-pbx-ha-guide
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 /// Arguments of the verbs that start and stop a resource.

@@ -52,6 +52,7 @@ fn found(printed: &str) -> Vec<Finding> {
         machines: &machines(),
         image: Some("portsip/pbx:22"),
         data_disk: Some("/dev/sdb"),
+        ..Site::default()
     };
     found_in(&nodes, &site)
 }
@@ -242,6 +243,7 @@ fn looking_changes_nothing_and_can_be_read_by_sh() {
             machines: &machines(),
             image: Some("portsip/pbx:22"),
             data_disk: Some("/dev/sdb"),
+            ..Site::default()
         },
     )
     .script;

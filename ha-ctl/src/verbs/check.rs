@@ -1,16 +1,20 @@
 //! `check`: what would make a deployment or the next failover fail, and what mends it.
 
+use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cib_gen::vars::Topology;
+use cib_gen::vars::{DrbdVersion, Topology};
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::check::{CHECKS, Check, Finding, Inspection, Selection, Site, findings, inspect};
+use crate::check::{
+    CHECKS, Check, Finding, Inspection, Selection, Site, ask_ec2, findings, inspect, probe,
+};
 use crate::cli::CheckArgs;
 use crate::cluster::Level;
 use crate::exit::{Exit, Failure};
 use crate::inventory::{Inventory, Machine};
+use crate::log;
 use crate::output::{print, print_json, say};
 use crate::reach::{CONNECT, Cause, Command, Fleet, Missing, Node};
 use crate::run::Run;
@@ -30,22 +34,19 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let selection = Selection::new(&args.only, &args.ignore)?;
     let inventory = super::inventory(&args.site)?;
     let fleet = super::fleet_of(&inventory, &args.site)?;
-    let (image, disk) = of_vars(&inventory);
+    let of_vars = OfVars::of(&inventory)?;
     let names: Vec<String> = inventory
         .machines
         .iter()
         .map(|it| it.name.clone())
         .collect();
-    let site = Site {
-        machines: &inventory.machines,
-        image: image.as_deref(),
-        data_disk: disk.as_deref(),
-    };
+    let site = of_vars.site(&inventory.machines);
+    let vars = of_vars.aws.as_deref().filter(|_| selection.has_any("aws"));
     let mut missing = Vec::new();
     let looking = fleet
         .machines()
         .iter()
-        .map(|machine| look(&fleet, machine, &site));
+        .map(|machine| look(&fleet, machine, &site, vars));
     let (mut nodes, mut inspections) = (Vec::new(), Vec::new());
     for looked in join_all(looking).await {
         match looked {
@@ -55,6 +56,10 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             }
             Err(why) => missing.push(why),
         }
+    }
+    let is_about_network = selection.has_any("network");
+    if is_about_network {
+        listen(&nodes, &mut inspections, &site).await;
     }
     let mut found = findings(&inspections, &missing, &site, &selection);
     let mut looked = inspections.len();
@@ -66,7 +71,10 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             print(&text)?;
             return Ok(exit);
         }
-        let inspections = look_at(&nodes, &fleet, &site, &mut missing).await;
+        let mut inspections = look_at(&nodes, &fleet, &site, vars, &mut missing).await;
+        if is_about_network {
+            listen(&nodes, &mut inspections, &site).await;
+        }
         looked = inspections.len();
         found = findings(&inspections, &missing, &site, &selection);
     }
@@ -116,17 +124,63 @@ fn exit(found: &[Finding], missing: &[Missing]) -> Exit {
     }
 }
 
-/// The PBX's image, and on a LAN the disk of its data.
-fn of_vars(inventory: &Inventory) -> (Option<String>, Option<String>) {
-    let Some((_, vars)) = &inventory.vars else {
-        return (None, None);
-    };
-    let image = vars.shared.pbx_image.value.to_string();
-    let disk = match &vars.topology {
-        Topology::Lan(lan) => Some(lan.pbx_datapath_disk.value.to_string()),
-        Topology::Aws(_) => None,
-    };
-    (Some(image), disk)
+/// What checks need of vars.yml.
+#[derive(Default)]
+struct OfVars {
+    file: Option<String>,
+    /// The file itself, if it is of a site on EC2.
+    aws: Option<String>,
+    image: Option<String>,
+    disk: Option<String>,
+    volume: Option<String>,
+    instances: Vec<(String, Option<String>)>,
+    lan: Option<(Ipv4Addr, DrbdVersion, u64)>,
+}
+
+impl OfVars {
+    fn of(inventory: &Inventory) -> Result<OfVars, Failure> {
+        let Some((file, vars)) = &inventory.vars else {
+            return Ok(OfVars::default());
+        };
+        let mut this = OfVars {
+            file: Some(file.display().to_string()),
+            image: Some(vars.shared.pbx_image.value.to_string()),
+            ..OfVars::default()
+        };
+        match &vars.topology {
+            Topology::Lan(lan) => {
+                this.disk = Some(lan.pbx_datapath_disk.value.to_string());
+                let drbd = lan.drbd.as_ref().map_or(DrbdVersion::Nine, |it| it.value);
+                this.lan = Some((lan.vip.value, drbd, lan.pbx_datapath_size.value.bytes()));
+            }
+            Topology::Aws(aws) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    Failure::usage(format!("could not read {}: {error}", file.display()))
+                })?;
+                this.aws = Some(text);
+                this.volume = Some(aws.ebs_volume_id.value.to_string());
+                let names = vars.shared.hostnames.iter();
+                let names = names.map(|name| name.as_ref().map(|name| name.value.to_string()));
+                let ids = vars.instances().into_iter().map(|id| id.to_string());
+                this.instances = ids.zip(names).collect();
+            }
+        }
+        Ok(this)
+    }
+
+    fn site<'a>(&'a self, machines: &'a [Machine]) -> Site<'a> {
+        Site {
+            machines,
+            image: self.image.as_deref(),
+            data_disk: self.disk.as_deref(),
+            data_size: self.lan.map(|(_, _, bytes)| bytes),
+            vip: self.lan.map(|(vip, ..)| vip),
+            drbd: self.lan.map(|(_, drbd, _)| drbd),
+            instances: &self.instances,
+            volume: self.volume.as_deref(),
+            vars_file: self.file.as_deref(),
+        }
+    }
 }
 
 /// Connects to a node and looks at it. When its clock was read is known only as exactly as that took.
@@ -134,22 +188,54 @@ async fn look(
     fleet: &Fleet,
     machine: &Machine,
     site: &Site<'_>,
+    vars: Option<&str>,
 ) -> Result<(Node, Inspection), Missing> {
     let first = Command::look("logging in", ":");
     let (node, _) = fleet.connect(machine, CONNECT, &first).await?;
-    let looked = inspection(&node, site).await;
+    let looked = inspection(&node, site, vars).await;
     let looked = looked.map_err(|cause| fleet.missing(&node.name, cause))?;
     Ok((node, looked))
 }
 
-async fn inspection(node: &Node, site: &Site<'_>) -> Result<Inspection, Cause> {
-    let before = now();
-    let answer = node.run(&inspect(&node.name, site)).await?;
-    Ok(Inspection::parse(
-        &node.name,
-        &answer.stdout,
-        (before, now()),
-    ))
+async fn inspection(node: &Node, site: &Site<'_>, vars: Option<&str>) -> Result<Inspection, Cause> {
+    let asking = async {
+        match vars {
+            None => Ok(None),
+            Some(vars) => node.run(&ask_ec2(vars)).await.map(Some),
+        }
+    };
+    let looking = async {
+        let before = now();
+        let answer = node.run(&inspect(&node.name, site)).await?;
+        log::line(&answer.stdout);
+        Ok(Inspection::parse(
+            &node.name,
+            &answer.stdout,
+            (before, now()),
+        ))
+    };
+    let (looked, asked) = tokio::join!(looking, asking);
+    let mut looked: Inspection = looked?;
+    if let Some(answer) = asked? {
+        log::line(&answer.stdout);
+        looked.add_ec2(&answer);
+    }
+    Ok(looked)
+}
+
+/// Has the nodes listen to each other, all at the same time. What a lost connection hides is not found.
+async fn listen(nodes: &[Node], inspections: &mut [Inspection], site: &Site<'_>) {
+    let listening = nodes.iter().zip(&*inspections).map(|(node, it)| {
+        let command = probe(it, inspections, site);
+        async move { node.run(&command?).await.ok() }
+    });
+    let heard = join_all(listening).await;
+    for (it, answer) in inspections.iter_mut().zip(heard) {
+        if let Some(answer) = answer {
+            log::line(&answer.stdout);
+            it.add(&answer.stdout);
+        }
+    }
 }
 
 /// Looks at all nodes again. One that is lost meanwhile joins those that are missing.
@@ -157,10 +243,11 @@ async fn look_at(
     nodes: &[Node],
     fleet: &Fleet,
     site: &Site<'_>,
+    vars: Option<&str>,
     missing: &mut Vec<Missing>,
 ) -> Vec<Inspection> {
     let looking = nodes.iter().map(|node| async move {
-        let looked = inspection(node, site).await;
+        let looked = inspection(node, site, vars).await;
         looked.map_err(|cause| fleet.missing(&node.name, cause))
     });
     let looked = join_all(looking).await.into_iter();

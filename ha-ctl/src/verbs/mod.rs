@@ -6,6 +6,7 @@ mod master;
 mod resource;
 mod show;
 mod status;
+mod vendor_scripts;
 mod wait;
 
 use crate::cli::{SiteArgs, Verb};
@@ -26,6 +27,7 @@ pub async fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Start(args) => resource::start(&args).await,
         Verb::Stop(args) => resource::stop(&args).await,
         Verb::Restart(args) => resource::restart(&args).await,
+        Verb::VendorScripts(args) => vendor_scripts::vendor_scripts(&args),
     }
 }
 

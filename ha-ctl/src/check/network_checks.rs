@@ -1,0 +1,155 @@
+//! Who gets through to whom, and proxies that stand between.
+
+use super::probe::{COROSYNC, DRBD, PCSD};
+use super::{Inspection, Said, SaidOf, Site};
+use crate::cluster::Level;
+
+/// What a listener on a node did not hear of the others that spoke to it.
+fn unheard(all: &[Inspection], site: &Site, port: &str) -> Vec<SaidOf> {
+    let listened = |it: &&Inspection| it.all("listened").any(|known| known == port);
+    let mut said = Vec::new();
+    for to in all.iter().filter(listened) {
+        for from in all.iter().filter(listened).filter(|it| it.node != to.node) {
+            let Some(address) = site.address(&from.node) else {
+                continue;
+            };
+            let heard = format!("{port} {address}");
+            if to.all("heard").any(|it| it == heard) {
+                continue;
+            }
+            let (protocol, number) = port.split_once('/').unwrap_or((port, ""));
+            let found = format!(
+                "nothing of {} arrives on port {number}/{protocol}",
+                from.node
+            );
+            said.push((
+                Some(to.node.clone()),
+                (Level::Error, found, Some(open_for(to, address))),
+            ));
+        }
+    }
+    said
+}
+
+/// How a node is told to let another one in.
+fn open_for(to: &Inspection, address: &str) -> String {
+    if to.one("ufw") == Some("active") {
+        return format!("sudo ufw allow from {address}   (there)");
+    }
+    if to
+        .service("firewalld")
+        .is_some_and(|(active, _)| active == "active")
+    {
+        return format!(
+            "sudo firewall-cmd --permanent --zone=trusted --add-source={address} && sudo firewall-cmd --reload   \
+             (there)"
+        );
+    }
+    format!(
+        "sudo nft list ruleset   (there, for what stops {address}; then look at security groups and switches)"
+    )
+}
+
+/// A running Corosync's own word is in `cluster.links`.
+pub(super) fn corosync(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
+    unheard(all, site, COROSYNC)
+}
+
+/// A running DRBD's own word is in `lan.drbd-connected`.
+pub(super) fn drbd(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
+    unheard(all, site, DRBD)
+}
+
+/// pcsd listens as soon as pcs is installed. Where it does not, a listener stood in for it.
+pub(super) fn pcsd(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
+    let mut said = unheard(all, site, PCSD);
+    for it in all {
+        let closed = it.words("pcsd").filter_map(|words| match words[..] {
+            [address, "closed"] => Some(address),
+            _ => None,
+        });
+        for address in closed {
+            let name = site.name_at(address);
+            let other = all.iter().find(|other| other.node == name);
+            if other.is_some_and(|other| other.package("pcs").is_none()) {
+                continue;
+            }
+            let found = format!("{name} does not let this node in on port 2224/tcp");
+            let command = match other.and_then(|other| other.service("pcsd")) {
+                Some((active, _)) if active != "active" => {
+                    format!("sudo systemctl enable --now pcsd   (on {name})")
+                }
+                _ => format!(
+                    "systemctl status pcsd   (on {name}; then look at firewalls and security groups)"
+                ),
+            };
+            said.push((
+                Some(it.node.clone()),
+                (Level::Warning, found, Some(command)),
+            ));
+        }
+    }
+    said
+}
+
+/// pcs asks the other nodes' pcsd through a proxy if the environment names one, and fails; the AWS CLI and
+/// fence_aws ask even the instance metadata through it.
+pub(super) fn proxy(it: &Inspection, site: &Site) -> Vec<Said> {
+    let mut said = Vec::new();
+    for (scope, place) in [
+        ("login", "/etc/environment"),
+        ("services", "the environment of the services"),
+    ] {
+        let value = |name: &str| {
+            it.words("proxy-env").find_map(|words| match words[..] {
+                [known, variable, value]
+                    if known == scope && variable.eq_ignore_ascii_case(name) =>
+                {
+                    Some(value)
+                }
+                _ => None,
+            })
+        };
+        let Some(proxy) = value("https_proxy").or_else(|| value("http_proxy")) else {
+            continue;
+        };
+        let excepted: Vec<&str> = value("no_proxy").unwrap_or_default().split(',').collect();
+        let mut needed: Vec<&str> = site.machines.iter().map(|it| it.name.as_str()).collect();
+        needed.extend(site.machines.iter().filter_map(|it| it.address.as_deref()));
+        if !site.instances.is_empty() {
+            needed.push("169.254.169.254");
+        }
+        needed.retain(|host| !excepted.iter().any(|entry| matches(entry.trim(), host)));
+        if needed.is_empty() {
+            continue;
+        }
+        let found = format!(
+            "{place} names the proxy {proxy}, and its no_proxy lacks {}",
+            needed.join(", ")
+        );
+        let all: Vec<&str> = excepted
+            .iter()
+            .copied()
+            .filter(|it| !it.is_empty())
+            .chain(needed)
+            .collect();
+        let all = all.join(",");
+        let command = match scope {
+            "login" => format!(
+                "sudo sed -i '/^no_proxy=/Id' /etc/environment && echo 'no_proxy={all}' | sudo tee -a \
+                 /etc/environment   (there; then log in again)"
+            ),
+            _ => format!(
+                "sudo systemctl edit pcsd pacemaker   (there: [Service] and Environment=no_proxy={all})"
+            ),
+        };
+        said.push((Level::Warning, found, Some(command)));
+    }
+    said
+}
+
+/// As curl reads an entry of no_proxy: a name stands for itself and for all below it.
+fn matches(entry: &str, host: &str) -> bool {
+    let name = entry.trim_start_matches('.');
+    entry == "*" || name == host || (!name.is_empty() && host.ends_with(&format!(".{name}")))
+}
