@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod aws;
 mod each_wrong;
+mod network;
 
 use super::*;
 use crate::reach::Cause;

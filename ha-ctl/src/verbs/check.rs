@@ -329,7 +329,10 @@ fn by_nodes<'a>(found: &'a [Finding], nodes: &[String]) -> Vec<(String, &'a Find
     }
     // What is about all of them, or about the set, comes last.
     let is_about_all = |numbers: &[usize]| numbers.is_empty() || numbers.len() == nodes.len();
-    merged.sort_by_key(|(numbers, _)| (is_about_all(numbers), numbers.clone()));
+    merged.sort_by_key(|(numbers, _)| match is_about_all(numbers) {
+        true => (true, Vec::new()),
+        false => (false, numbers.clone()),
+    });
     let about = |numbers: &[usize]| match is_about_all(numbers) {
         true => "all nodes".to_owned(),
         false => {
