@@ -27,6 +27,9 @@ pub enum Verb {
     /// Each finding has a name that stays, what was found, what is wanted, and the command that mends it. `(there)`
     /// behind a command means: on that node. Ends with 3 if there is an error or a warning, with 4 if a node could
     /// not be looked at. It changes nothing, unless --fix is given.
+    ///
+    /// On EC2, each node asks EC2 with its own credentials (`cib-gen ec2-facts`). Where no cluster runs, the nodes
+    /// listen to each other for two seconds on ports of Corosync, pcsd and DRBD that are free.
     Check(CheckArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///

@@ -181,7 +181,9 @@ impl Ec2 {
         let mut answer = |call: &str, on: &str, said: Result<(), AwsError>| {
             let refused = AwsError::from_dry_run(said).err();
             // Any other error is about the state of the resource, and not about permissions.
-            let refused = refused.filter(|error| error.is_denial() || error.is_unknown());
+            let is_silent = |error: &AwsError| error.is_unknown() && error.code.is_none();
+            let refused = refused
+                .filter(|error| error.is_denial() || error.is_throttled() || is_silent(error));
             answers.push(CallAnswer {
                 call: call.to_owned(),
                 on: on.to_owned(),

@@ -127,7 +127,10 @@ pub(super) fn identity(it: &Inspection, site: &Site) -> Vec<Said> {
         return Vec::new();
     };
     let Some(here) = facts.answers.here.as_deref() else {
-        return Vec::new();
+        let found = "the instance metadata does not answer, and the agents need it".to_owned();
+        let command = "curl -sS -m 3 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+                       http://169.254.169.254/latest/api/token   (there)";
+        return vec![(Level::Error, found, Some(command.to_owned()))];
     };
     let mut instances = site.instances.iter();
     let found = match instances.find(|(id, _)| id == here) {

@@ -29,6 +29,7 @@ use crate::reach::Missing;
 use table::Look;
 
 pub use inspection::{Inspection, NoFacts, ask_ec2, inspect};
+pub use network_checks::{Passage, passages};
 pub use probe::probe;
 pub use table::{CHECKS, Check};
 

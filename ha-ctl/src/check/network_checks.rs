@@ -1,8 +1,63 @@
 //! Who gets through to whom, and proxies that stand between.
 
+use serde::Serialize;
+
 use super::probe::{COROSYNC, DRBD, PCSD};
 use super::{Inspection, Said, SaidOf, Site};
 use crate::cluster::Level;
+
+/// Whether one node gets through to another on a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Passage {
+    /// Who speaks.
+    pub from: String,
+    /// Who listens.
+    pub to: String,
+    /// `udp/5405`, ...
+    pub port: String,
+    /// Whether it arrives.
+    pub open: bool,
+}
+
+/// All that is known of who gets through to whom: by Corosync's own links and by pcsd where they run, and else by
+/// the listeners.
+pub fn passages(all: &[Inspection], site: &Site) -> Vec<Passage> {
+    let mut passages = Vec::new();
+    let mut add = |from: &str, to: &str, port: &str, open| {
+        passages.push(Passage {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            port: port.to_owned(),
+            open,
+        });
+    };
+    for it in all {
+        for words in it.words("link") {
+            if let [address, state] = words[..] {
+                add(
+                    &it.node,
+                    site.name_at(address),
+                    COROSYNC,
+                    state == "connected",
+                );
+            }
+        }
+        for words in it.words("pcsd") {
+            if let [address, state] = words[..] {
+                add(&it.node, site.name_at(address), PCSD, state == "open");
+            }
+        }
+        for port in it.all("listened") {
+            let others = all.iter().filter(|other| other.node != it.node);
+            for other in others.filter(|other| other.all("listened").any(|known| known == port)) {
+                let heard = format!("{port} {}", site.address(&other.node).unwrap_or_default());
+                let is_heard = it.all("heard").any(|known| known == heard);
+                add(&other.node, &it.node, port, is_heard);
+            }
+        }
+    }
+    passages
+}
 
 /// What a listener on a node did not hear of the others that spoke to it.
 fn unheard(all: &[Inspection], site: &Site, port: &str) -> Vec<SaidOf> {

@@ -1,19 +1,19 @@
 //! `check`: what would make a deployment or the next failover fail, and what mends it.
 
-use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cib_gen::vars::{DrbdVersion, Topology};
 use futures_util::future::join_all;
 use serde::Serialize;
 
+use super::of_vars::OfVars;
 use crate::check::{
-    CHECKS, Check, Finding, Inspection, Selection, Site, ask_ec2, findings, inspect, probe,
+    CHECKS, Check, Finding, Inspection, Passage, Selection, Site, ask_ec2, findings, inspect,
+    passages, probe,
 };
 use crate::cli::CheckArgs;
 use crate::cluster::Level;
 use crate::exit::{Exit, Failure};
-use crate::inventory::{Inventory, Machine};
+use crate::inventory::Machine;
 use crate::log;
 use crate::output::{print, print_json, say};
 use crate::reach::{CONNECT, Cause, Command, Fleet, Missing, Node};
@@ -24,6 +24,8 @@ use crate::run::Run;
 struct Checked<'a> {
     nodes: Vec<&'a String>,
     findings: &'a [Finding],
+    /// Who gets through to whom.
+    network: Vec<Passage>,
 }
 
 /// Checks the nodes.
@@ -62,7 +64,6 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         listen(&nodes, &mut inspections, &site).await;
     }
     let mut found = findings(&inspections, &missing, &site, &selection);
-    let mut looked = inspections.len();
     if args.fix {
         let run = Run::new(args.dry_run);
         fix(&found, &nodes, &run).await?;
@@ -71,11 +72,10 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             print(&text)?;
             return Ok(exit);
         }
-        let mut inspections = look_at(&nodes, &fleet, &site, vars, &mut missing).await;
+        inspections = look_at(&nodes, &fleet, &site, vars, &mut missing).await;
         if is_about_network {
             listen(&nodes, &mut inspections, &site).await;
         }
-        looked = inspections.len();
         found = findings(&inspections, &missing, &site, &selection);
     }
     match args.json {
@@ -85,8 +85,9 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
                 .filter(|name| !missing.iter().any(|it| it.name == **name))
                 .collect(),
             findings: &found,
+            network: passages(&inspections, &site),
         })?,
-        false => print(&text(&found, &names, looked, &selection))?,
+        false => print(&text(&found, &names, inspections.len(), &selection))?,
     }
     Ok(exit(&found, &missing))
 }
@@ -124,65 +125,6 @@ fn exit(found: &[Finding], missing: &[Missing]) -> Exit {
     }
 }
 
-/// What checks need of vars.yml.
-#[derive(Default)]
-struct OfVars {
-    file: Option<String>,
-    /// The file itself, if it is of a site on EC2.
-    aws: Option<String>,
-    image: Option<String>,
-    disk: Option<String>,
-    volume: Option<String>,
-    instances: Vec<(String, Option<String>)>,
-    lan: Option<(Ipv4Addr, DrbdVersion, u64)>,
-}
-
-impl OfVars {
-    fn of(inventory: &Inventory) -> Result<OfVars, Failure> {
-        let Some((file, vars)) = &inventory.vars else {
-            return Ok(OfVars::default());
-        };
-        let mut this = OfVars {
-            file: Some(file.display().to_string()),
-            image: Some(vars.shared.pbx_image.value.to_string()),
-            ..OfVars::default()
-        };
-        match &vars.topology {
-            Topology::Lan(lan) => {
-                this.disk = Some(lan.pbx_datapath_disk.value.to_string());
-                let drbd = lan.drbd.as_ref().map_or(DrbdVersion::Nine, |it| it.value);
-                this.lan = Some((lan.vip.value, drbd, lan.pbx_datapath_size.value.bytes()));
-            }
-            Topology::Aws(aws) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    Failure::usage(format!("could not read {}: {error}", file.display()))
-                })?;
-                this.aws = Some(text);
-                this.volume = Some(aws.ebs_volume_id.value.to_string());
-                let names = vars.shared.hostnames.iter();
-                let names = names.map(|name| name.as_ref().map(|name| name.value.to_string()));
-                let ids = vars.instances().into_iter().map(|id| id.to_string());
-                this.instances = ids.zip(names).collect();
-            }
-        }
-        Ok(this)
-    }
-
-    fn site<'a>(&'a self, machines: &'a [Machine]) -> Site<'a> {
-        Site {
-            machines,
-            image: self.image.as_deref(),
-            data_disk: self.disk.as_deref(),
-            data_size: self.lan.map(|(_, _, bytes)| bytes),
-            vip: self.lan.map(|(vip, ..)| vip),
-            drbd: self.lan.map(|(_, drbd, _)| drbd),
-            instances: &self.instances,
-            volume: self.volume.as_deref(),
-            vars_file: self.file.as_deref(),
-        }
-    }
-}
-
 /// Connects to a node and looks at it. When its clock was read is known only as exactly as that took.
 async fn look(
     fleet: &Fleet,
@@ -208,6 +150,13 @@ async fn inspection(node: &Node, site: &Site<'_>, vars: Option<&str>) -> Result<
         let before = now();
         let answer = node.run(&inspect(&node.name, site)).await?;
         log::line(&answer.stdout);
+        // What it did not come to would be taken for missing on the node.
+        if !answer.is_success() {
+            return Err(Cause::Lost {
+                what: "looking at the node".to_owned(),
+                said: answer.said(),
+            });
+        }
         Ok(Inspection::parse(
             &node.name,
             &answer.stdout,

@@ -3,6 +3,7 @@
 mod check;
 mod gather;
 mod master;
+mod of_vars;
 mod resource;
 mod show;
 mod status;

@@ -195,6 +195,14 @@ fn the_machine_has_to_be_the_instance_of_vars_yml() {
         text,
         "pbx01_instance_id",
     );
+    let found = told(|it| it.answers.here = None);
+    only(
+        &found,
+        "aws.identity",
+        Level::Error,
+        "metadata does not answer",
+        "169.254.169.254",
+    );
     let swapped = named(&[(IDS[0].to_owned(), Some("pbx02".to_owned()))]);
     let text = "which is pbx02 in vars.yml";
     only(

@@ -58,6 +58,36 @@ fn a_packet_that_does_not_arrive_is_named_with_both_nodes() {
 }
 
 #[test]
+fn the_matrix_has_every_pair_of_nodes_once_for_each_port() {
+    let without = good()
+        .replace("link 172", "other 172")
+        .replace("pcsd 172", "other 172");
+    let mut nodes = listened("udp/5405");
+    for it in &mut nodes {
+        let heard: String = ADDRESSES
+            .map(|it| format!("heard udp/5405 {it}\n"))
+            .concat();
+        *it = node(&it.node, &format!("{without}listened udp/5405\n{heard}"));
+    }
+    nodes[2] = node(&nodes[2].node, &format!("{without}listened udp/5405\n"));
+    let site_machines = machines();
+    let site = Site {
+        machines: &site_machines,
+        ..Site::default()
+    };
+    let found = passages(&nodes, &site);
+    assert_eq!(found.len(), 6, "{found:#?}");
+    let closed: Vec<_> = found.iter().filter(|it| !it.open).collect();
+    assert!(closed.iter().all(|it| it.to == names()[2]), "{closed:#?}");
+    assert_eq!(closed.len(), 2, "{closed:#?}");
+    // A running cluster says it itself: each node of two links, and of pcsd of two nodes.
+    let running: Vec<_> = names().iter().map(|name| node(name, &good())).collect();
+    let found = passages(&running, &site);
+    assert_eq!(found.len(), 12, "{found:#?}");
+    assert!(found.iter().all(|it| it.open));
+}
+
+#[test]
 fn only_ports_that_are_free_are_listened_on_and_sent_to() {
     let mut nodes = listened("udp/5405");
     let site_machines = machines();
