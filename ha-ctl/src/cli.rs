@@ -29,7 +29,7 @@ pub enum Verb {
     /// not be looked at. It changes nothing, unless --fix is given.
     ///
     /// On EC2, each node asks EC2 with its own credentials (`cib-gen ec2-facts`). Where no cluster runs, the nodes
-    /// listen to each other for two seconds on ports of Corosync, pcsd and DRBD that are free.
+    /// listen to each other for a moment on ports of Corosync, pcsd and DRBD that are free.
     Check(CheckArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///

@@ -107,6 +107,15 @@ impl Inspection {
         self.lines.extend(lines(printed));
     }
 
+    /// Adds what a listener printed that ended at a moment of this machine's clock.
+    pub fn add_heard(&mut self, printed: &str, end: f64) {
+        self.add(printed);
+        let seconds: Option<f64> = self.one("listened-for").and_then(|text| text.parse().ok());
+        if let Some(seconds) = seconds {
+            self.add(&format!("window {} {end}", end - seconds));
+        }
+    }
+
     /// Adds what cib-gen answered on the node.
     pub fn add_ec2(&mut self, answer: &Answer) {
         self.ec2 = ec2_facts(answer);

@@ -1,5 +1,6 @@
-# Listens on some ports of the address OWN, sends to ports of others, and prints what it has heard: ports are
-# PROTOCOL/NUMBER, targets PROTOCOL/NUMBER/ADDRESS. A port that is in use is left alone.
+# Listens on some ports of the address OWN, sends to ports of others, and prints what it has heard, and for how long it
+# has listened: ports are PROTOCOL/NUMBER, targets PROTOCOL/NUMBER/ADDRESS. A port that is in use is left alone. It ends
+# soon after it has heard all others, and else after six seconds.
 import select, socket, struct, sys, time
 
 own, ports, targets = sys.argv[1], sys.argv[2].split(), [t.split("/") for t in sys.argv[3].split()]
@@ -30,7 +31,10 @@ for port in ports:
         pass
 
 sender = bound("udp", 0)
-heard, calling, end, next_call = set(), [], time.monotonic() + 2, 0
+begin = time.monotonic()
+heard, calling, end, next_call = set(), [], begin + 6, 0
+expected = {(kind + "/" + number, address) for kind, number, address in targets}
+expected = {(port, address) for port, address in expected if port in listening.values()}
 while time.monotonic() < end:
     if time.monotonic() >= next_call:
         next_call = time.monotonic() + 0.4
@@ -60,3 +64,7 @@ while time.monotonic() < end:
         if (listening[opened], address) not in heard:
             heard.add((listening[opened], address))
             print("heard", listening[opened], address)
+            if expected <= heard:
+                # The others may have begun later, and listen still.
+                end = min(end, time.monotonic() + 1)
+print("listened-for", time.monotonic() - begin)

@@ -1,4 +1,4 @@
-//! What gets from node to node on ports where nothing listens yet. Every node listens for two seconds on the ports
+//! What gets from node to node on ports where nothing listens yet. Every node listens for a moment on the ports
 //! that are free there, and sends to those of the others. A port that is in use, such as that of a running Corosync,
 //! is neither listened on nor sent to.
 
@@ -42,6 +42,6 @@ pub fn probe(node: &Inspection, all: &[Inspection], site: &Site) -> Option<Comma
         include_str!("probe.py")
     );
     let mut command = Command::look("listening for the other nodes", script);
-    command.limit = Duration::from_secs(6);
+    command.limit = Duration::from_secs(20);
     Some(command)
 }

@@ -172,17 +172,18 @@ async fn inspection(node: &Node, site: &Site<'_>, vars: Option<&str>) -> Result<
     Ok(looked)
 }
 
-/// Has the nodes listen to each other, all at the same time. What a lost connection hides is not found.
+/// Has the nodes listen to each other, all at the same time, and notes when each did so. What a lost connection
+/// hides is not found.
 async fn listen(nodes: &[Node], inspections: &mut [Inspection], site: &Site<'_>) {
     let listening = nodes.iter().zip(&*inspections).map(|(node, it)| {
         let command = probe(it, inspections, site);
-        async move { node.run(&command?).await.ok() }
+        async move { Some((node.run(&command?).await.ok()?, now())) }
     });
     let heard = join_all(listening).await;
-    for (it, answer) in inspections.iter_mut().zip(heard) {
-        if let Some(answer) = answer {
+    for (it, heard) in inspections.iter_mut().zip(heard) {
+        if let Some((answer, end)) = heard {
             log::line(&answer.stdout);
-            it.add(&answer.stdout);
+            it.add_heard(&answer.stdout, end);
         }
     }
 }

@@ -14,7 +14,8 @@ fn listened(port: &str) -> Vec<Inspection> {
             let mut it = node(&name, &good());
             let others = ADDRESSES.iter().filter(|address| **address != own);
             let heard: String = others.map(|it| format!("heard {port} {it}\n")).collect();
-            it.add(&format!("free {port}\nlistened {port}\n{heard}"));
+            let printed = format!("free {port}\nlistened {port}\n{heard}listened-for 3.5\n");
+            it.add_heard(&printed, 1000.0);
             it
         })
         .collect()
@@ -40,6 +41,7 @@ fn a_packet_that_does_not_arrive_is_named_with_both_nodes() {
         assert_eq!(found_on(&nodes), []);
         let deaf = format!("{}listened {port}\nheard {port} 172.31.16.134\n", good());
         nodes[2] = node(&names()[2], &deaf);
+        nodes[2].add_heard("listened-for 6.0\n", 1001.0);
         let found = found_on(&nodes);
         let [finding] = &found[..] else {
             panic!("{found:#?}")
@@ -58,18 +60,33 @@ fn a_packet_that_does_not_arrive_is_named_with_both_nodes() {
 }
 
 #[test]
+fn nodes_that_did_not_listen_at_the_same_time_say_nothing() {
+    let port = "udp/5405";
+    let mut nodes = listened(port);
+    nodes[2] = node(&names()[2], &format!("{}listened {port}\n", good()));
+    nodes[2].add_heard("listened-for 6.0\n", 1005.0);
+    let found = found_on(&nodes);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for it in found {
+        assert_eq!((it.name, it.level), ("network.corosync", Level::Note));
+        assert!(it.found.contains("too busy"), "{it:?}");
+    }
+}
+
+#[test]
 fn the_matrix_has_every_pair_of_nodes_once_for_each_port() {
     let without = good()
         .replace("link 172", "other 172")
         .replace("pcsd 172", "other 172");
     let mut nodes = listened("udp/5405");
-    for it in &mut nodes {
+    for (n, it) in nodes.iter_mut().enumerate() {
         let heard: String = ADDRESSES
             .map(|it| format!("heard udp/5405 {it}\n"))
             .concat();
+        let heard = if n == 2 { "" } else { &heard };
         *it = node(&it.node, &format!("{without}listened udp/5405\n{heard}"));
+        it.add_heard("listened-for 6.0\n", 1000.0);
     }
-    nodes[2] = node(&nodes[2].node, &format!("{without}listened udp/5405\n"));
     let site_machines = machines();
     let site = Site {
         machines: &site_machines,
