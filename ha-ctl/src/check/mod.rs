@@ -57,6 +57,15 @@ pub struct Site<'a> {
 }
 
 impl Site<'_> {
+    /// Whether a check is about such a site: only a LAN has disks, only EC2 has volumes.
+    pub fn knows(&self, check: &str) -> bool {
+        match check.split_once('.') {
+            Some(("aws", _)) => !self.instances.is_empty(),
+            Some(("lan", _) | ("network", "drbd")) => self.data_disk.is_some(),
+            _ => true,
+        }
+    }
+
     fn has(&self, name: &str) -> bool {
         self.machines.iter().any(|machine| machine.name == name)
     }

@@ -87,7 +87,7 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             findings: &found,
             network: passages(&inspections, &site),
         })?,
-        false => print(&text(&found, &names, inspections.len(), &selection))?,
+        false => print(&text(&found, &names, inspections.len(), &selection, &site))?,
     }
     Ok(exit(&found, &missing))
 }
@@ -214,7 +214,13 @@ fn now() -> f64 {
 }
 
 /// The findings, each below the nodes that it is about, then a count.
-fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selection) -> String {
+fn text(
+    found: &[Finding],
+    nodes: &[String],
+    looked: usize,
+    selection: &Selection,
+    site: &Site,
+) -> String {
     let mut text = String::new();
     let mut last = String::new();
     for (about, it) in by_nodes(found, nodes) {
@@ -233,7 +239,7 @@ fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selectio
     }
     let checks = CHECKS
         .iter()
-        .filter(|check| selection.has(check.name))
+        .filter(|check| selection.has(check.name) && site.knows(check.name))
         .count();
     let count = |level| found.iter().filter(|it| it.level == level).count();
     let counts = [
@@ -344,7 +350,7 @@ mod tests {
         let selection =
             Selection::new(&[], &["apt.needrestart".to_owned(), "cluster".to_owned()]).unwrap();
         let found = findings(&[inspection], &missing, &site, &selection);
-        insta::assert_snapshot!(text(&found, &nodes, 1, &selection));
+        insta::assert_snapshot!(text(&found, &nodes, 1, &selection, &site));
         assert_eq!(exit(&found, &missing), Exit::NodesMissing);
         assert_eq!(exit(&found, &[]), Exit::Problems);
         assert_eq!(exit(&[], &[]), Exit::Done);
