@@ -104,6 +104,13 @@ pub enum Command {
     /// node, quorum lost, two failures at once. Ends with 3 if anything does not recover or moves
     /// without need. Needs no cluster, but Pacemaker's tools (crm_simulate).
     Simulate(SimulateArgs),
+    /// Prints as JSON what EC2 says of the site, and which calls the credentials in use here may make
+    ///
+    /// For `ha-ctl check`, which runs it on every node and judges. Nothing is changed: the calls that would change
+    /// something are dry runs; AssignPrivateIpAddresses and UnassignPrivateIpAddresses, which have none, name the
+    /// first address of the subnet, which EC2 never assigns.
+    #[command(name = "ec2-facts")]
+    Ec2Facts(SiteArgs),
 }
 
 /// Arguments of `apply`.

@@ -10,6 +10,7 @@
 pub mod apply;
 pub mod cli;
 pub mod cluster;
+pub mod ec2_facts;
 pub mod ids;
 pub mod mistake;
 pub mod nodes;

@@ -1,6 +1,7 @@
 //! What EC2 knows of the site: names, addresses, interfaces, subnet, account, region; and what it
 //! knows that a person should be told.
 
+mod ec2_facts;
 mod warnings;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,9 @@ use cib_gen::cli::Format;
 use cib_gen::ids::{InstanceId, Malformed, NodeName};
 use cib_gen::nodes::{FoundAddress, FoundVolume, Known, NotInRegion};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
-use ec2::{Attachable, AwsError, ErrorKind, SiteIds, describe_site};
+use ec2::{Attachable, AwsError, ErrorKind, SiteFacts, SiteIds, describe_site};
+
+pub(crate) use ec2_facts::ec2_facts;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -97,30 +100,7 @@ pub(crate) fn look_up(
         ));
     }
     said.extend(warnings::of(&instances, written, &facts));
-    for node in &facts.nodes {
-        checked::<NodeName>(&node.instance_id, &node.hostname)?;
-    }
-    known.found = facts.nodes;
-    let not_there = |error: AwsError| {
-        let is_unknown_id = error.kind == ErrorKind::NotFound;
-        is_unknown_id.then(|| NotInRegion(facts.region.clone()))
-    };
-    known.elastic_ip = match facts.elastic_ip {
-        Ok(address) => address.public.map(|public| {
-            let private = address.association.and_then(|a| a.private);
-            Ok(FoundAddress { public, private })
-        }),
-        Err(error) if addresses && error.kind != ErrorKind::NotFound => return Err(error.into()),
-        Err(error) => not_there(error).map(Err),
-    };
-    known.volume = match facts.volume {
-        Ok(volume) => Some(Ok(FoundVolume {
-            zone: volume.zone,
-            multi_attach: volume.multi_attach,
-            lost: volume.state == Attachable::Never,
-        })),
-        Err(error) => not_there(error).map(Err),
-    };
+    learn(known, &facts, addresses)?;
     // The output must not depend on whether EC2 answered, where no answer is needed.
     if needed {
         if let Some(account) = facts.account {
@@ -131,6 +111,38 @@ pub(crate) fn look_up(
         }
     }
     Ok(said)
+}
+
+/// Adds to what is known. Fails if an answer cannot be used, or if `addresses` are needed and EC2 does not tell the
+/// Elastic IP's.
+fn learn(known: &mut Known, facts: &SiteFacts, addresses: bool) -> Result<(), Error> {
+    for node in &facts.nodes {
+        checked::<NodeName>(&node.instance_id, &node.hostname)?;
+    }
+    known.found.clone_from(&facts.nodes);
+    let not_there = |error: &AwsError| {
+        let is_unknown_id = error.kind == ErrorKind::NotFound;
+        is_unknown_id.then(|| NotInRegion(facts.region.clone()))
+    };
+    known.elastic_ip = match &facts.elastic_ip {
+        Ok(address) => address.public.map(|public| {
+            let private = address.association.as_ref().and_then(|a| a.private);
+            Ok(FoundAddress { public, private })
+        }),
+        Err(error) if addresses && error.kind != ErrorKind::NotFound => {
+            return Err(error.clone().into());
+        }
+        Err(error) => not_there(error).map(Err),
+    };
+    known.volume = match &facts.volume {
+        Ok(volume) => Some(Ok(FoundVolume {
+            zone: volume.zone.clone(),
+            multi_attach: volume.multi_attach,
+            lost: volume.state == Attachable::Never,
+        })),
+        Err(error) => not_there(error).map(Err),
+    };
+    Ok(())
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -71,6 +71,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match (cli.command, cli.site) {
         (Some(Command::Apply(args)), _) => run_apply::apply(&args),
         (Some(Command::Simulate(args)), _) => simulate(&args),
+        (Some(Command::Ec2Facts(args)), _) => ec2_facts(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
             .error(ErrorKind::MissingRequiredArgument, "VARS_FILE is missing")
@@ -84,6 +85,21 @@ fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
     let rendering = render::render(&site, &cluster, format)?;
     warn(&cluster);
     write(&rendering)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ec2_facts(args: &SiteArgs) -> Result<ExitCode, Failure> {
+    let (name, bytes) = read(&args.vars_file)?;
+    let vars = Vars::parse(&name, &bytes)?;
+    let mut known = Known {
+        given: args.nodes.clone(),
+        region: args.region.clone(),
+        ..Known::default()
+    };
+    let facts = lookup::ec2_facts(&mut known, &vars, args.profile.as_deref())?;
+    let text = serde_json::to_string_pretty(&facts);
+    let text = text.map_err(|error| Failure::Write(error.into()))?;
+    write(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@
 mod client;
 mod ids;
 mod node_facts;
+mod site_answers;
 
 #[cfg(feature = "client")]
 pub use client::*;
@@ -17,3 +18,7 @@ pub use ids::{
     Region, VolumeId,
 };
 pub use node_facts::{NodeFacts, PublicAddress};
+pub use site_answers::{
+    AddressHolder, Asked, CallAnswer, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
+    SiteAnswers, VolumeAnswer,
+};

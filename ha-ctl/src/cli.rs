@@ -27,6 +27,9 @@ pub enum Verb {
     /// Each finding has a name that stays, what was found, what is wanted, and the command that mends it. `(there)`
     /// behind a command means: on that node. Ends with 3 if there is an error or a warning, with 4 if a node could
     /// not be looked at. It changes nothing, unless --fix is given.
+    ///
+    /// On EC2, each node asks EC2 with its own credentials (`cib-gen ec2-facts`). Where no cluster runs, the nodes
+    /// listen to each other for a moment on ports of Corosync, pcsd and DRBD that are free.
     Check(CheckArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///
@@ -50,6 +53,13 @@ pub enum Verb {
     /// has begun, the resource is told to start again. A note in the cluster says so while it lasts: if ha-ctl itself
     /// is killed, `show` displays it, and the next `start` or `restart` of the resource ends what was left.
     Restart(ResourceArgs),
+    /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
+    /// install_dependencies.sh
+    ///
+    /// For runbooks. A script of the vendor's that is there is kept, with .vendor after its name. The vendor's
+    /// deploy_pbx.sh is `ha-ctl deploy` with res/vars.yml of the directory, and install_dependencies.sh is
+    /// `ha-ctl check`, because `ha-ctl deploy` installs what is needed.
+    VendorScripts(VendorScriptsArgs),
 }
 
 /// Which cluster, and how its nodes are reached.
@@ -133,6 +143,14 @@ pub struct CheckArgs {
     /// With --fix, only says what would be done. Ends with 3 if something would change
     #[arg(long, short = 'n', requires = "fix")]
     pub dry_run: bool,
+}
+
+/// Arguments of `vendor-scripts`.
+#[derive(Debug, Clone, Args)]
+pub struct VendorScriptsArgs {
+    /// Where to write them, such as /opt/portsip-pbx-ha-guide
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 /// Arguments of the verbs that start and stop a resource.

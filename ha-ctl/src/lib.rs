@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod commands;
 pub mod exit;
 pub mod inventory;
+pub mod log;
 pub mod output;
 pub mod reach;
 pub mod run;

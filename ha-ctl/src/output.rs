@@ -4,14 +4,17 @@
 use std::io::{self, Write as _};
 
 use crate::exit::Failure;
+use crate::log;
 
 /// Says something on standard error. A terminal that is gone must not end a change in the middle.
 pub fn say(text: &str) {
+    log::line(text);
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints a line of what was asked for. As with [`say`], nobody may be there to read it.
 pub fn tell(line: &str) {
+    log::line(line);
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
@@ -21,6 +24,7 @@ pub fn tell(line: &str) {
 /// # Errors
 /// It could not be written. A reader that has seen enough (`| head`) is none.
 pub fn print(text: &str) -> Result<(), Failure> {
+    log::line(text);
     let mut stdout = io::stdout();
     let written = stdout.write_all(text.as_bytes());
     match written.and_then(|()| stdout.flush()) {

@@ -189,6 +189,8 @@ pub const EC2_ENDPOINT: &str = "ec2.us-west-1.amazonaws.com";
 pub const EC2_ADDRESS: Ipv4Addr = Ipv4Addr::new(52, 94, 201, 26);
 /// The VPC.
 pub const VPC_ID: &str = "vpc-027ba466";
+/// The security group of the instances.
+pub const SECURITY_GROUP: &str = "sg-0e2bea9ea4033f893";
 /// The subnet.
 pub const SUBNET_ID: &str = "subnet-8cadc4e8";
 /// The subnet's addresses.

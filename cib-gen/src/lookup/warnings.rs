@@ -129,13 +129,13 @@ pub(super) fn gone(instances: &[InstanceId], facts: &SiteFacts) -> String {
 
 /// Why a node may not reach EC2 after a stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+pub(super) enum Trouble {
     Lent,
     Moves,
     NoWay,
 }
 
-fn trouble_of(node: &NodeFacts, vars: &AwsVars, facts: &SiteFacts) -> Option<Trouble> {
+pub(super) fn trouble_of(node: &NodeFacts, vars: &AwsVars, facts: &SiteFacts) -> Option<Trouble> {
     let written = vars.eip_address.as_ref().map(|eip| eip.value);
     let cluster = written.or_else(|| facts.elastic_ip.as_ref().ok()?.public);
     let mut ways = facts.checks.private_path.iter();

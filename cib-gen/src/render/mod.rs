@@ -18,7 +18,7 @@ pub use graph::graph;
 pub use iam_policy::iam_policy;
 pub use json::json;
 pub use pcs::pcs;
-pub use security_group::security_group;
+pub use security_group::{security_group, wanted_rules};
 
 use crate::cluster::{Action, Agent, Cluster, ConstraintKind, OnFail, Operation, Setting, setting};
 use crate::mistake::{Code, Mistake, Mistakes, Source};

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::not_here;
 use super::shell::{opening, quoted};
 use crate::Mistakes;
+use crate::ec2_facts::WantedRule;
 use crate::site::{AwsSite, Pbx, Place, Site};
 use crate::vars::SipTransport;
 
@@ -57,6 +58,41 @@ const PORTS: &[Port] = &[
 /// 5432 is part of all TCP in the VPC, and so is ssh where vars.yml has no `admin_cidr` (operators then
 /// log in through the VPC).
 pub fn security_group(site: &Site) -> Result<String, Mistakes> {
+    let (aws, rules) = rules(site)?;
+    let region = aws.region.iter().map(|region| quoted(region.as_str()));
+    let region = region.collect::<String>();
+    let mut script = format!(
+        "#!/bin/sh
+{}{OPENING}main() {{
+    group=${{1:-}} region={region}
+    case $group in sg-*) ;; *) fail 'name the security group: ... | sh -s sg-...' ;; esac
+    command -v aws >/dev/null || fail 'the AWS CLI is not installed here'
+",
+        opening(&[])
+    );
+    for rule in &rules {
+        let (permission, what) = (quoted(&rule.permission()), quoted(rule.what));
+        let _ = writeln!(script, "    rule {permission} \\\n        {what}");
+    }
+    script += "}\n\n# The last line calls main, so that a script that is cut off does nothing.\n\
+               main \"$@\" </dev/null\n";
+    Ok(script)
+}
+
+/// The same rules, for programs.
+pub fn wanted_rules(site: &Site) -> Result<Vec<WantedRule>, Mistakes> {
+    let (_, rules) = rules(site)?;
+    let wanted = rules.iter().map(|rule| WantedRule {
+        protocol: rule.protocol.to_owned(),
+        ports: rule.ports,
+        from: rule.source.to_string(),
+        what: rule.what.to_owned(),
+    });
+    Ok(wanted.collect())
+}
+
+/// The rules, without those that another one contains.
+fn rules(site: &Site) -> Result<(&AwsSite, Vec<Rule>), Mistakes> {
     let Place::Aws(aws) = &site.place else {
         return Err(not_here(
             "this is a LAN site, and a LAN site has no security group",
@@ -80,26 +116,11 @@ pub fn security_group(site: &Site) -> Result<String, Mistakes> {
             rules.push(rule);
         }
     }
-    let region = aws.region.iter().map(|region| quoted(region.as_str()));
-    let region = region.collect::<String>();
-    let mut script = format!(
-        "#!/bin/sh
-{}{OPENING}main() {{
-    group=${{1:-}} region={region}
-    case $group in sg-*) ;; *) fail 'name the security group: ... | sh -s sg-...' ;; esac
-    command -v aws >/dev/null || fail 'the AWS CLI is not installed here'
-",
-        opening(&[])
-    );
-    for rule in &rules {
-        if !rules.iter().any(|other| other.contains(rule)) {
-            let (permission, what) = (quoted(&rule.permission()), quoted(rule.what));
-            let _ = writeln!(script, "    rule {permission} \\\n        {what}");
-        }
-    }
-    script += "}\n\n# The last line calls main, so that a script that is cut off does nothing.\n\
-               main \"$@\" </dev/null\n";
-    Ok(script)
+    let contained = |rule: &Rule| rules.iter().any(|other| other.contains(rule));
+    let superfluous: Vec<bool> = rules.iter().map(contained).collect();
+    let mut superfluous = superfluous.into_iter();
+    rules.retain(|_| superfluous.next() == Some(false));
+    Ok((aws, rules))
 }
 
 /// The ports of vars.yml, which the vendor's table has unless vars.yml moves them.

@@ -151,7 +151,10 @@ fn node(id: &InstanceId, instance: &Instance) -> Result<NodeFacts, AwsError> {
 impl Ec2 {
     /// The instances of these ids that exist. The ids are a filter, because EC2 refuses a list of ids as a whole
     /// if it does not know one of them.
-    async fn reservations(&self, ids: &[InstanceId]) -> Result<Vec<Reservation>, AwsError> {
+    pub(crate) async fn reservations(
+        &self,
+        ids: &[InstanceId],
+    ) -> Result<Vec<Reservation>, AwsError> {
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let operation = format!("look up {} in {}", names.join(", "), self.region);
         let filter = Filter::builder().name("instance-id");

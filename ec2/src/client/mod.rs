@@ -11,6 +11,7 @@ mod metadata;
 mod retry;
 mod sdk_client;
 mod site_checks;
+mod site_questions;
 mod source;
 mod volume;
 
@@ -23,4 +24,5 @@ pub use metadata::{Interface, Metadata};
 pub use retry::{EVENTUAL_CONSISTENCY_WINDOW, retry_denied, retry_transient, retry_until};
 pub use sdk_client::{Ec2, prepare_environment};
 pub use site_checks::{SiteChecks, StopDenial};
+pub use site_questions::question_site;
 pub use volume::{Attachable, Attachment, AttachmentState, Volume};

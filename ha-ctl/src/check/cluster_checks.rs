@@ -96,29 +96,13 @@ pub(super) fn links(it: &Inspection, _: &Site) -> Vec<Said> {
         .collect()
 }
 
-/// pcsd listens as soon as pcs is installed.
-pub(super) fn pcsd(it: &Inspection, site: &Site) -> Vec<Said> {
-    let closed = it.words("pcsd").filter_map(|words| match words[..] {
-        [address, "closed"] => Some(address),
-        _ => None,
-    });
-    closed
-        .map(|address| {
-            let name = site.name_at(address);
-            let found = format!("{name} does not let this node in on port 2224/tcp");
-            let command = format!(
-                "systemctl status pcsd   (on {name}; then look at firewalls and security groups)"
-            );
-            (Level::Warning, found, Some(command))
-        })
-        .collect()
-}
-
+/// The vendor's kit is unpacked over what was there, so that its scripts come back after ours were written.
 pub(super) fn vendor_kit(it: &Inspection, _: &Site) -> Vec<Said> {
     let kit = it.one("vendor-kit");
     let said = kit.map(|path| {
         let found = format!("the vendor's scripts are in {path}; deploy_pbx.sh and update.sh would change this cluster");
-        (Level::Note, found, None)
+        let command = format!("sudo ha-ctl vendor-scripts {path}   (there)");
+        (Level::Note, found, Some(command))
     });
     said.into_iter().collect()
 }

@@ -98,3 +98,48 @@ pub(super) fn image(it: &Inspection, site: &Site) -> Vec<Said> {
         )],
     }
 }
+
+/// Host and port of the registry of an image
+/// (<https://docs.docker.com/reference/cli/docker/image/tag/>, "Description").
+pub(super) fn registry(image: &str) -> String {
+    let host = image.split_once('/').map(|(host, _)| host);
+    let host = host.filter(|host| host.contains(['.', ':']) || *host == "localhost");
+    match host {
+        None | Some("docker.io") => "registry-1.docker.io 443".to_owned(),
+        Some(host) => match host.split_once(':') {
+            Some((name, port)) => format!("{name} {port}"),
+            None => format!("{host} 443"),
+        },
+    }
+}
+
+/// Looked at only where the image is not on the node: a failover needs no registry.
+pub(super) fn reachable(it: &Inspection, _: &Site) -> Vec<Said> {
+    let closed = it.words("registry").filter_map(|words| match words[..] {
+        ["closed", host, port] => Some((host, port)),
+        _ => None,
+    });
+    let proxy = it.one("docker-proxy");
+    closed
+        .map(|(host, port)| {
+            let (found, command) = match (proxy, it.one("apt-proxy")) {
+                (Some(proxy), _) => (
+                    format!("Docker pulls through {proxy}, and {host} does not answer on port {port}"),
+                    "docker info --format '{{.HTTPSProxy}} {{.NoProxy}}'   (there)".to_owned(),
+                ),
+                (None, Some(apt)) => (
+                    format!("{host} does not answer on port {port}; apt uses the proxy {apt}, and Docker none"),
+                    format!(
+                        "printf '[Service]\\nEnvironment=HTTPS_PROXY={apt}\\n' | sudo install -D /dev/stdin \
+                         /etc/systemd/system/docker.service.d/proxy.conf; then restart Docker   (there)"
+                    ),
+                ),
+                (None, None) => (
+                    format!("{host} does not answer on port {port}, and the image has to come from there"),
+                    format!("curl -v https://{host}:{port}/v2/   (there); or load the image: docker load"),
+                ),
+            };
+            (Level::Warning, found, Some(command))
+        })
+        .collect()
+}

@@ -1,5 +1,6 @@
-# Looks at one node and changes nothing. Each line is a word and what was found. $image is the PBX's image, $disk the
-# disk of its data on a LAN, $others has the addresses of the other nodes; each may be empty.
+# Looks at one node and changes nothing. Each line is a word and what was found. $image is the PBX's image, $registry
+# host and port of where it comes from, $disk the disk of its data and $vip the virtual address on a LAN, $others has
+# the addresses of the other nodes; each may be empty.
 say() { printf '%s %s\n' "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -36,7 +37,7 @@ sed -n 's/^[[:space:]]*cluster_name:[[:space:]]*/cluster-name /p' /etc/corosync/
 sed -n 's/^[[:space:]]*name:[[:space:]]*/cluster-node /p' /etc/corosync/corosync.conf 2>/dev/null
 awk '$1 == "node" { name = id = "" } $1 == "name:" { name = $2 } $1 == "nodeid:" { id = $2 }
     $1 == "}" && name && id { print "node-id", id, name; name = id = "" }' /etc/corosync/corosync.conf 2>/dev/null
-for service in corosync pacemaker pcsd docker firewalld sbd; do
+for service in corosync pacemaker pcsd docker firewalld sbd portsip-ha-softdog; do
     say service "$service $(systemctl is-active $service) $(systemctl is-enabled $service 2>/dev/null)"
 done
 # For each link, every node of corosync.conf: `nodeid:  2:  connected`, or `disconnected`.
@@ -44,7 +45,51 @@ timeout 2 corosync-cfgtool -s 2>/dev/null | sed -n 's/^[[:space:]]*nodeid:[[:spa
 for address in $others; do
     (timeout 2 bash -c "exec 3<>/dev/tcp/$address/2224" 2>/dev/null && say pcsd "$address open" || say pcsd "$address closed") &
 done
+# What waits for others is done at the same time.
+(
+    [ "$vip" ] || exit
+    here=$(ip -o addr show to "$vip" | awk '{ print $4, "dev", $2; exit }')
+    if [ "$here" ]; then
+        say vip "here $here"
+    else
+        ip neigh flush to "$vip" 2>/dev/null
+        ping -c 1 -W 1 "$vip" >/dev/null 2>&1
+        say vip "$(ip neigh show to "$vip" | sed -n 's/.* lladdr \([0-9a-f:]*\).*/\1/p' | head -1)"
+    fi
+) &
+(
+    proxy=
+    [ "$(systemctl is-active docker)" = active ] && {
+        [ "$image" ] && timeout 3 docker image inspect "$image" >/dev/null 2>&1 && exit
+        proxy=$(timeout 3 docker info --format '{{.HTTPSProxy}}' 2>/dev/null)
+    }
+    [ "$registry" ] || exit
+    set -- ${registry}
+    if [ "$proxy" ]; then
+        say docker-proxy "$proxy"
+        authority=${proxy#*://}
+        authority=${authority%%/*}
+        authority=${authority##*@}
+        set -- "${authority%:*}" "${authority##*:}"
+    fi
+    state=closed
+    timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && state=open
+    say registry "$state $1 $2"
+) &
 wait
+apt-config dump Acquire 2>/dev/null | sed -n 's/^Acquire::https*::Proxy "\(.*\)";/apt-proxy \1/p' | head -1
+proxies() { sed -n "s/^\(export \)\{0,1\}\(https*_proxy\|no_proxy\)=[\"']\{0,1\}\([^\"' ]*\).*/proxy-env $1 \2 \3/Ip"; }
+proxies login </etc/environment 2>/dev/null
+{
+    systemctl show-environment
+    systemctl show --property Environment --value pcsd pacemaker | tr ' ' '\n'
+    cat /etc/default/pcsd /etc/default/pacemaker
+} 2>/dev/null | proxies services | sort -u
+for port in udp/5405 tcp/2224 tcp/7789; do
+    # A sample Corosync listens at 127.0.0.1 alone.
+    ss -Hln --"${port%/*}" "sport = :${port#*/}" 2>/dev/null | awk '{ print $(NF - 1) }' | grep -qv '^127\.' ||
+        say free "$port"
+done
 have ufw && say ufw "$(ufw status 2>/dev/null | sed -n 's/^Status: //p')"
 
 # A Docker that hangs takes its time once, and not the time of everything after it.
@@ -61,7 +106,14 @@ elif [ "$disk" ]; then
     say data-disk missing
 fi
 ls /dev/watchdog* 2>/dev/null | sed 's/^/watchdog /'
-ls -d /opt/portsip-pbx-ha-guide 2>/dev/null | sed 's/^/vendor-kit /'
+cat /sys/class/watchdog/*/identity 2>/dev/null | sed 's/^/watchdog-kind /'
+cat /etc/modules /etc/modules-load.d/*.conf 2>/dev/null | sed -n 's/^softdog$/softdog-at-boot &/p'
+say drbd-loaded "$(cat /sys/module/drbd/version 2>/dev/null)"
+say drbd-module "$(modinfo --field version drbd 2>/dev/null)"
+[ -e /sys/module/drbd ] && have drbdadm && timeout 3 drbdadm cstate all 2>/dev/null | sed 's/^/drbd-connection /'
+for kit in /opt/portsip-pbx-ha-guide; do
+    [ -e $kit/deploy_pbx.sh ] && ! grep -q '^exec ha-ctl' $kit/deploy_pbx.sh && say vendor-kit $kit
+done
 # Without this line, the inspection was cut short.
 say end .
 exit 0

@@ -1,17 +1,26 @@
 //! What would make a deployment or the next failover fail: the table of checks, each with a name that stays, and the
 //! findings. Pure: what is asked of a node is in `inspect.sh`, and what a check thinks of it in the files beside.
 
+mod aws_checks;
+mod aws_ports;
+mod aws_volume_checks;
 mod cluster_checks;
 mod docker_checks;
+mod drbd_checks;
 mod firewall_checks;
 mod inspection;
 mod lan_checks;
 mod machine_checks;
 mod member_checks;
+mod network_checks;
 mod package_checks;
+mod probe;
 mod set_checks;
 mod table;
 
+use std::net::Ipv4Addr;
+
+use cib_gen::vars::DrbdVersion;
 use serde::Serialize;
 
 use crate::cluster::{Level, Notice};
@@ -21,7 +30,9 @@ use crate::reach::Missing;
 
 use table::Look;
 
-pub use inspection::{Inspection, inspect};
+pub use inspection::{Inspection, NoFacts, ask_ec2, inspect};
+pub use network_checks::{Passage, passages};
+pub use probe::probe;
 pub use table::{CHECKS, Check};
 
 /// What a check looks at beside the node.
@@ -33,6 +44,18 @@ pub struct Site<'a> {
     pub image: Option<&'a str>,
     /// The disk of the data, on a LAN.
     pub data_disk: Option<&'a str>,
+    /// How much of it is used, in bytes.
+    pub data_size: Option<u64>,
+    /// The virtual address, on a LAN. EC2 answers for every address of a subnet.
+    pub vip: Option<Ipv4Addr>,
+    /// Which DRBD the kernels have, on a LAN.
+    pub drbd: Option<DrbdVersion>,
+    /// The instances of vars.yml, each with the name that the file gives it, if any.
+    pub instances: &'a [(String, Option<String>)],
+    /// The volume, on EC2.
+    pub volume: Option<&'a str>,
+    /// Where vars.yml is.
+    pub vars_file: Option<&'a str>,
     /// SBD and a watchdog fence a lost node, on a LAN.
     pub is_fenced_by_sbd: bool,
     /// What `show` says of the cluster, where it runs.
@@ -40,8 +63,32 @@ pub struct Site<'a> {
 }
 
 impl Site<'_> {
+    /// Whether a check is about such a site: only a LAN has disks, only EC2 has volumes.
+    pub fn knows(&self, check: &str) -> bool {
+        match check.split_once('.') {
+            Some(("aws", _)) => !self.instances.is_empty(),
+            Some(("lan", _) | ("network", "drbd")) => self.data_disk.is_some(),
+            _ => true,
+        }
+    }
+
     fn has(&self, name: &str) -> bool {
         self.machines.iter().any(|machine| machine.name == name)
+    }
+
+    /// The address of a node.
+    fn address(&self, name: &str) -> Option<&str> {
+        let mut machines = self.machines.iter();
+        let machine = machines.find(|machine| machine.name == name)?;
+        machine.address.as_deref()
+    }
+
+    /// Whether a node has a disk for the data: with DRBD 8.4, only the first two have.
+    fn has_disk(&self, name: &str) -> bool {
+        let mut machines = self.machines.iter();
+        let number = machines.position(|machine| machine.name == name);
+        self.data_disk.is_some()
+            && (self.drbd != Some(DrbdVersion::EightFour) || number.is_none_or(|n| n < 2))
     }
 
     /// The node that has an address, as it is called; an address that no node has stays one.
@@ -103,6 +150,12 @@ impl Selection {
             only: only.to_vec(),
             ignored: ignored.to_vec(),
         })
+    }
+
+    /// Whether any check of a group is wanted.
+    pub fn has_any(&self, group: &str) -> bool {
+        let of_group = CHECKS.iter().filter(|check| is_named(check.name, group));
+        of_group.into_iter().any(|check| self.has(check.name))
     }
 
     /// Whether a check is wanted.

@@ -2,8 +2,9 @@
 
 use super::{Inspection, Said, SaidOf, Site};
 use super::{
-    cluster_checks, docker_checks, firewall_checks, lan_checks, machine_checks, member_checks,
-    package_checks, set_checks,
+    aws_checks, aws_ports, aws_volume_checks, cluster_checks, docker_checks, drbd_checks,
+    firewall_checks, lan_checks, machine_checks, member_checks, network_checks, package_checks,
+    set_checks,
 };
 use crate::commands::{NEEDRESTART, Setting, UNATTENDED, UNPRIVILEGED_PORTS};
 
@@ -211,10 +212,25 @@ pub const CHECKS: &[Check] = &[
     cluster("fencing.failed", "whoever has to be fenced is fenced"),
     cluster("fencing.pending", "no node is being fenced"),
     cluster("data.full", "room on the file system of the data"),
-    node(
+    nodes(
         "network.pcsd",
         "pcsd of every other node can be reached",
-        cluster_checks::pcsd,
+        network_checks::pcsd,
+    ),
+    nodes(
+        "network.corosync",
+        "Corosync's packets get from every node to every other",
+        network_checks::corosync,
+    ),
+    nodes(
+        "network.drbd",
+        "DRBD's connections get from every node to every other",
+        network_checks::drbd,
+    ),
+    node(
+        "network.proxy",
+        "no proxy stands between the nodes, or before the instance metadata",
+        network_checks::proxy,
     ),
     node(
         "docker.version",
@@ -242,6 +258,11 @@ pub const CHECKS: &[Check] = &[
         "the same image on all nodes",
         set_checks::images,
     ),
+    node(
+        "docker.registry",
+        "where the image is not on the node, its registry can be reached",
+        docker_checks::reachable,
+    ),
     nodes(
         "firewall.ufw",
         "ufw does not stand between the nodes",
@@ -262,7 +283,108 @@ pub const CHECKS: &[Check] = &[
         "disks of the same size on all nodes",
         lan_checks::disk_sizes,
     ),
-    node("lan.watchdog", "a watchdog", lan_checks::watchdog),
+    node(
+        "lan.watchdog",
+        "a watchdog, also after a reboot",
+        lan_checks::watchdog,
+    ),
+    nodes(
+        "lan.vip",
+        "nothing but the cluster has the virtual address",
+        lan_checks::vip,
+    ),
+    node(
+        "lan.drbd",
+        "the DRBD that vars.yml names",
+        drbd_checks::version,
+    ),
+    node(
+        "lan.drbd-connected",
+        "the copies of the data are connected",
+        drbd_checks::connected,
+    ),
+    node("aws.api", "EC2 answers the node", aws_checks::api),
+    node(
+        "aws.permissions",
+        "EC2 allows the node what the agents and fencing do",
+        aws_checks::permissions,
+    ),
+    node(
+        "aws.identity",
+        "the machine is the instance that vars.yml names",
+        aws_checks::identity,
+    ),
+    nodes(
+        "aws.instances",
+        "EC2 has every instance of vars.yml",
+        aws_checks::instances,
+    ),
+    nodes(
+        "aws.subnet",
+        "one VPC, subnet and zone for all nodes",
+        aws_checks::subnet,
+    ),
+    nodes(
+        "aws.stop-protection",
+        "fencing can stop the instance",
+        aws_checks::stop_protection,
+    ),
+    nodes("aws.spot", "no spot instance", aws_checks::spot),
+    nodes(
+        "aws.metadata",
+        "instance metadata, with tokens, for the machine alone",
+        aws_checks::metadata,
+    ),
+    nodes(
+        "aws.way",
+        "a way to EC2 of the node's own after a stop",
+        aws_checks::way,
+    ),
+    nodes(
+        "aws.ports",
+        "the security group lets in what `cib-gen --format security-group` lists",
+        aws_ports::ports,
+    ),
+    nodes(
+        "aws.volume-zone",
+        "the volume is in the zone of the nodes",
+        aws_volume_checks::zone,
+    ),
+    nodes(
+        "aws.volume-state",
+        "the volume can be attached to a node",
+        aws_volume_checks::state,
+    ),
+    nodes(
+        "aws.volume-type",
+        "a volume with a solid state disk",
+        aws_volume_checks::kind,
+    ),
+    nodes(
+        "aws.multi-attach",
+        "Multi-Attach of the volume is off",
+        aws_volume_checks::multi_attach,
+    ),
+    nodes(
+        "aws.encryption",
+        "every node may use the key of the volume",
+        aws_volume_checks::encryption,
+    ),
+    nodes(
+        "aws.vip",
+        "the virtual address is free, in the nodes' subnet",
+        aws_checks::vip,
+    ),
+    nodes(
+        "aws.elastic-ip",
+        "the Elastic IP is there for the cluster alone",
+        aws_checks::elastic_ip,
+    ),
+    nodes(
+        "aws.vars",
+        "vars.yml and EC2 do not contradict each other",
+        aws_checks::vars,
+    ),
     node(
         "lan.sbd",
         "SBD runs with Corosync, and is started with it",

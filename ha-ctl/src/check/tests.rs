@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod aws;
 mod cluster;
 mod each_wrong;
+mod network;
 
 use super::*;
 use crate::reach::Cause;
@@ -54,7 +56,7 @@ fn found(printed: &str) -> Vec<Finding> {
         image: Some("portsip/pbx:22"),
         data_disk: Some("/dev/sdb"),
         is_fenced_by_sbd: true,
-        notices: &[],
+        ..Site::default()
     };
     found_in(&nodes, &site)
 }
@@ -334,7 +336,9 @@ fn the_names_of_checks_are_different() {
 #[test]
 fn a_docker_that_hangs_does_not_cut_the_inspection_short() {
     let script = inspect("n1", &Site::default()).script;
-    let begin = script.find("[ \"$(systemctl is-active docker)\"").unwrap();
+    let begin = script
+        .find("[ \"$(systemctl is-active docker)\" = active ] && image=")
+        .unwrap();
     let end = script.find("if [ \"$disk\" ]").unwrap();
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in [("systemctl", "echo active"), ("docker", "sleep 60")] {

@@ -1,7 +1,7 @@
 //! A node that can be used: the connection to it, how to become root there, and at most eight commands at a time.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::AsyncWriteExt as _;
@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::cause::Cause;
 use super::command::{Answer, Command, Privilege, unframe, words};
 use super::ssh::Connection;
+use crate::log;
 
 /// sshd lets ten sessions share a connection (MaxSessions), and the master takes none of them.
 const CHANNELS: usize = 8;
@@ -89,6 +90,13 @@ impl Node {
     /// # Errors
     /// It was not run, or the connection was lost meanwhile. A command that fails is an [`Answer`].
     pub async fn run(&self, command: &Command) -> Result<Answer, Cause> {
+        let begun = Instant::now();
+        let ended = self.run_unlogged(command).await;
+        log::command(&self.name, command, begun.elapsed(), &ended);
+        ended
+    }
+
+    async fn run_unlogged(&self, command: &Command) -> Result<Answer, Cause> {
         let mark = format!("ha-ctl-{}", mark());
         let words = self.link.words(words(command, self.privilege, &mark));
         let input = self.input(command, &mark);

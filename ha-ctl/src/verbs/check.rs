@@ -2,16 +2,20 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cib_gen::vars::{LanFencingWord, Topology};
 use futures_util::future::join_all;
 use serde::Serialize;
 
+use super::of_vars::OfVars;
 use super::running;
-use crate::check::{CHECKS, Check, Finding, Inspection, Selection, Site, findings, inspect};
+use crate::check::{
+    CHECKS, Check, Finding, Inspection, Passage, Selection, Site, ask_ec2, findings, inspect,
+    passages, probe,
+};
 use crate::cli::CheckArgs;
 use crate::cluster::Level;
 use crate::exit::{Exit, Failure};
-use crate::inventory::{Inventory, Machine};
+use crate::inventory::Machine;
+use crate::log;
 use crate::output::{print, print_json, say};
 use crate::reach::{Answer, CONNECT, Cause, Command, Fleet, Missing, Node, TIMED_OUT};
 use crate::run::Run;
@@ -21,6 +25,8 @@ use crate::run::Run;
 struct Checked<'a> {
     nodes: Vec<&'a String>,
     findings: &'a [Finding],
+    /// Who gets through to whom.
+    network: Vec<Passage>,
 }
 
 /// Checks the nodes.
@@ -31,24 +37,19 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let selection = Selection::new(&args.only, &args.ignore)?;
     let inventory = super::inventory(&args.site)?;
     let fleet = super::fleet_of(&inventory, &args.site)?;
-    let (image, disk) = of_vars(&inventory);
+    let of_vars = OfVars::of(&inventory)?;
     let names: Vec<String> = inventory
         .machines
         .iter()
         .map(|it| it.name.clone())
         .collect();
-    let site = Site {
-        machines: &inventory.machines,
-        image: image.as_deref(),
-        data_disk: disk.as_deref(),
-        is_fenced_by_sbd: is_fenced_by_sbd(&inventory),
-        notices: &[],
-    };
+    let site = of_vars.site(&inventory.machines);
+    let vars = of_vars.aws.as_deref().filter(|_| selection.has_any("aws"));
     let mut missing = Vec::new();
     let looking = fleet
         .machines()
         .iter()
-        .map(|machine| look(&fleet, machine, &site));
+        .map(|machine| look(&fleet, machine, &site, vars));
     let (mut nodes, mut inspections) = (Vec::new(), Vec::new());
     for looked in join_all(looking).await {
         match looked {
@@ -59,10 +60,13 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             Err(why) => missing.push(why),
         }
     }
+    let is_about_network = selection.has_any("network");
+    if is_about_network {
+        listen(&nodes, &mut inspections, &site).await;
+    }
     let notices = running::notices(&nodes, &names).await;
     let with = |notices| Site { notices, ..site };
     let mut found = findings(&inspections, &missing, &with(&notices), &selection);
-    let mut looked = inspections.len();
     if args.fix {
         let run = Run::new(args.dry_run);
         fix(&found, &nodes, &run).await;
@@ -71,9 +75,11 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             print(&text)?;
             return Ok(exit);
         }
-        let inspections = look_at(&nodes, &fleet, &site, &mut missing).await;
+        inspections = look_at(&nodes, &fleet, &site, vars, &mut missing).await;
+        if is_about_network {
+            listen(&nodes, &mut inspections, &site).await;
+        }
         let notices = running::notices(&nodes, &names).await;
-        looked = inspections.len();
         found = findings(&inspections, &missing, &with(&notices), &selection);
     }
     match args.json {
@@ -83,8 +89,9 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
                 .filter(|name| !missing.iter().any(|it| it.name == **name))
                 .collect(),
             findings: &found,
+            network: passages(&inspections, &site),
         })?,
-        false => print(&text(&found, &names, looked, &selection))?,
+        false => print(&text(&found, &names, inspections.len(), &selection, &site))?,
     }
     Ok(exit(&found, &missing))
 }
@@ -121,47 +128,41 @@ fn exit(found: &[Finding], missing: &[Missing]) -> Exit {
     }
 }
 
-/// The PBX's image, and on a LAN the disk of its data.
-fn of_vars(inventory: &Inventory) -> (Option<String>, Option<String>) {
-    let Some((_, vars)) = &inventory.vars else {
-        return (None, None);
-    };
-    let image = vars.shared.pbx_image.value.to_string();
-    let disk = match &vars.topology {
-        Topology::Lan(lan) => Some(lan.pbx_datapath_disk.value.to_string()),
-        Topology::Aws(_) => None,
-    };
-    (Some(image), disk)
-}
-
-/// Where vars.yml names no other fencing.
-fn is_fenced_by_sbd(inventory: &Inventory) -> bool {
-    let vars = inventory.vars.as_ref().map(|(_, vars)| &vars.topology);
-    let Some(Topology::Lan(lan)) = vars else {
-        return false;
-    };
-    let fencing = lan.fencing.as_ref().map(|it| &it.value);
-    matches!(fencing, None | Some(LanFencingWord::Sbd))
-}
-
 /// Connects to a node and looks at it. When its clock was read is known only as exactly as that took.
 async fn look(
     fleet: &Fleet,
     machine: &Machine,
     site: &Site<'_>,
+    vars: Option<&str>,
 ) -> Result<(Node, Inspection), Missing> {
     let first = Command::look("logging in", ":");
     let (node, _) = fleet.connect(machine, CONNECT, &first).await?;
-    let looked = inspection(&node, site).await;
+    let looked = inspection(&node, site, vars).await;
     let looked = looked.map_err(|cause| fleet.missing(&node.name, cause))?;
     Ok((node, looked))
 }
 
-async fn inspection(node: &Node, site: &Site<'_>) -> Result<Inspection, Cause> {
-    let before = now();
-    let command = inspect(&node.name, site);
-    let answer = node.run(&command).await?;
-    complete(&node.name, &command, &answer, (before, now()))
+async fn inspection(node: &Node, site: &Site<'_>, vars: Option<&str>) -> Result<Inspection, Cause> {
+    let asking = async {
+        match vars {
+            None => Ok(None),
+            Some(vars) => node.run(&ask_ec2(vars)).await.map(Some),
+        }
+    };
+    let looking = async {
+        let before = now();
+        let command = inspect(&node.name, site);
+        let answer = node.run(&command).await?;
+        log::line(&answer.stdout);
+        complete(&node.name, &command, &answer, (before, now()))
+    };
+    let (looked, asked) = tokio::join!(looking, asking);
+    let mut looked: Inspection = looked?;
+    if let Some(answer) = asked? {
+        log::line(&answer.stdout);
+        looked.add_ec2(&answer);
+    }
+    Ok(looked)
 }
 
 /// What the rest would have been of an inspection that was cut short is not known: the node counts as one that was
@@ -184,15 +185,32 @@ fn complete(
     Err(Cause::Lost { what, said })
 }
 
+/// Has the nodes listen to each other, all at the same time, and notes when each did so. What a lost connection
+/// hides is not found.
+async fn listen(nodes: &[Node], inspections: &mut [Inspection], site: &Site<'_>) {
+    let listening = nodes.iter().zip(&*inspections).map(|(node, it)| {
+        let command = probe(it, inspections, site);
+        async move { Some((node.run(&command?).await.ok()?, now())) }
+    });
+    let heard = join_all(listening).await;
+    for (it, heard) in inspections.iter_mut().zip(heard) {
+        if let Some((answer, end)) = heard {
+            log::line(&answer.stdout);
+            it.add_heard(&answer.stdout, end);
+        }
+    }
+}
+
 /// Looks at all nodes again. One that is lost meanwhile joins those that are missing.
 async fn look_at(
     nodes: &[Node],
     fleet: &Fleet,
     site: &Site<'_>,
+    vars: Option<&str>,
     missing: &mut Vec<Missing>,
 ) -> Vec<Inspection> {
     let looking = nodes.iter().map(|node| async move {
-        let looked = inspection(node, site).await;
+        let looked = inspection(node, site, vars).await;
         looked.map_err(|cause| fleet.missing(&node.name, cause))
     });
     let looked = join_all(looking).await.into_iter();
@@ -209,7 +227,13 @@ fn now() -> f64 {
 }
 
 /// The findings, each below the nodes that it is about, then a count.
-fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selection) -> String {
+fn text(
+    found: &[Finding],
+    nodes: &[String],
+    looked: usize,
+    selection: &Selection,
+    site: &Site,
+) -> String {
     let mut text = String::new();
     let mut last = String::new();
     for (about, it) in by_nodes(found, nodes) {
@@ -228,7 +252,7 @@ fn text(found: &[Finding], nodes: &[String], looked: usize, selection: &Selectio
     }
     let checks = CHECKS
         .iter()
-        .filter(|check| selection.has(check.name))
+        .filter(|check| selection.has(check.name) && site.knows(check.name))
         .count();
     let count = |level| found.iter().filter(|it| it.level == level).count();
     let counts = [
@@ -274,7 +298,10 @@ fn by_nodes<'a>(found: &'a [Finding], nodes: &[String]) -> Vec<(String, &'a Find
     }
     // What is about all of them, or about the set, comes last.
     let is_about_all = |numbers: &[usize]| numbers.is_empty() || numbers.len() == nodes.len();
-    merged.sort_by_key(|(numbers, _)| (is_about_all(numbers), numbers.clone()));
+    merged.sort_by_key(|(numbers, _)| match is_about_all(numbers) {
+        true => (true, Vec::new()),
+        false => (false, numbers.clone()),
+    });
     let about = |numbers: &[usize]| match is_about_all(numbers) {
         true => "all nodes".to_owned(),
         false => {
@@ -334,7 +361,7 @@ mod tests {
         complete("n1", &command, &answer(printed, 0), (0.0, 0.0)).unwrap();
         let half = printed.split_once("service ").unwrap().0;
         for (answer, said) in [
-            (answer(half, TIMED_OUT), "did not end within 9 s"),
+            (answer(half, TIMED_OUT), "did not end within 40 s"),
             (answer(half, 0), "did not come to its end"),
         ] {
             let cause = complete("n1", &command, &answer, (0.0, 0.0)).unwrap_err();
@@ -357,7 +384,7 @@ mod tests {
         let selection =
             Selection::new(&[], &["apt.needrestart".to_owned(), "cluster".to_owned()]).unwrap();
         let found = findings(&[inspection], &missing, &site, &selection);
-        insta::assert_snapshot!(text(&found, &nodes, 1, &selection));
+        insta::assert_snapshot!(text(&found, &nodes, 1, &selection, &site));
         assert_eq!(exit(&found, &missing), Exit::NodesMissing);
         assert_eq!(exit(&found, &[]), Exit::Problems);
         assert_eq!(exit(&[], &[]), Exit::Done);

@@ -4,6 +4,7 @@ mod check;
 mod contact;
 mod gather;
 mod master;
+mod of_vars;
 mod resource;
 mod restart;
 mod running;
@@ -11,6 +12,7 @@ mod show;
 mod signals;
 mod status;
 mod target;
+mod vendor_scripts;
 mod wait;
 
 use crate::cli::{SiteArgs, Verb};
@@ -31,6 +33,7 @@ pub async fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Start(args) => resource::start(&args).await,
         Verb::Stop(args) => resource::stop(&args).await,
         Verb::Restart(args) => restart::restart(&args).await,
+        Verb::VendorScripts(args) => vendor_scripts::vendor_scripts(&args),
     }
 }
 

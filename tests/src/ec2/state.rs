@@ -136,6 +136,8 @@ pub(super) struct Instance {
     pub(super) disable_api_stop: bool,
     /// Nobody may terminate it through the API.
     pub(super) disable_api_termination: bool,
+    /// Whether the metadata service wants tokens, as DescribeInstances tells it. The lab's wants them always.
+    pub(super) tokens_required: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -227,6 +229,32 @@ pub(super) struct Endpoint {
     pub(super) private_dns: bool,
 }
 
+/// A rule of the security group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InboundRule {
+    pub(super) protocol: String,
+    pub(super) ports: Option<(i32, i32)>,
+    /// A range of addresses, or a group.
+    pub(super) from: String,
+}
+
+/// The table of the vendor's guide, section "Inbound rule", and path MTU discovery, which is not in it.
+const RULES: [(&str, i32, i32, &str); 13] = [
+    ("udp", 35000, 65000, "0.0.0.0/0"),
+    ("tcp", 0, 65535, "172.31.0.0/16"),
+    ("udp", 0, 65535, "172.31.0.0/16"),
+    ("tcp", 5432, 5432, "172.31.0.0/16"),
+    ("tcp", 22, 22, "0.0.0.0/0"),
+    ("udp", 5060, 5060, "0.0.0.0/0"),
+    ("tcp", 5061, 5061, "0.0.0.0/0"),
+    ("tcp", 5063, 5063, "0.0.0.0/0"),
+    ("tcp", 8882, 8900, "0.0.0.0/0"),
+    ("tcp", 10443, 10443, "0.0.0.0/0"),
+    ("tcp", 80, 80, "0.0.0.0/0"),
+    ("tcp", 443, 443, "0.0.0.0/0"),
+    ("icmp", 3, 4, "0.0.0.0/0"),
+];
+
 /// Everything that EC2 knows.
 #[derive(Debug, Clone)]
 pub(super) struct State {
@@ -234,6 +262,8 @@ pub(super) struct State {
     /// The id of what the subnet's default route leads to.
     pub(super) default_route: String,
     pub(super) endpoints: Vec<Endpoint>,
+    /// Of the security group that all instances are in.
+    pub(super) rules: Vec<InboundRule>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) interfaces: BTreeMap<InterfaceId, Interface>,
     pub(super) volumes: BTreeMap<VolumeId, Volume>,
@@ -262,6 +292,7 @@ impl State {
                     reason: None,
                     disable_api_stop: false,
                     disable_api_termination: false,
+                    tokens_required: true,
                 },
             );
             interfaces.insert(
@@ -287,6 +318,13 @@ impl State {
             },
             default_route: "igw-0a1f3c5e7b9d2f4a3".to_owned(),
             endpoints: Vec::new(),
+            rules: RULES
+                .map(|(protocol, first, last, from)| InboundRule {
+                    protocol: protocol.to_owned(),
+                    ports: Some((first, last)),
+                    from: from.to_owned(),
+                })
+                .to_vec(),
             instances,
             interfaces,
             volumes: BTreeMap::new(),

@@ -13,6 +13,7 @@ mod protection;
 mod protocol;
 mod record;
 mod route;
+mod security_group;
 mod terminate;
 mod volume;
 mod volume_fault;

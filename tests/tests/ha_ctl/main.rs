@@ -7,6 +7,7 @@
 
 mod operator;
 mod reaching;
+mod wrong;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,6 +78,7 @@ fn an_operator_looks_at_the_cluster_and_restarts_the_pbx_before_and_after_a_fail
     a_healthy_cluster_is_shown_as_pcs_shows_it(&first);
     check_names_what_a_stock_node_lacks(&first);
     what_is_safe_to_mend_is_mended(&first);
+    wrong::fifteen_things_are_named_and_mended_by_what_check_says(&first);
     let master = master(&first);
     assert_eq!(master, INSTANCES[0].hostname);
     the_pbx_is_restarted_with_the_vendors_lines(&second, &master);

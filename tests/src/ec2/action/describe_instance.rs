@@ -167,9 +167,26 @@ fn instance_elements(
         text("virtualizationType", "hvm"),
         text("hypervisor", "xen"),
         list("tagSet", vec![tag]),
+        group(
+            "metadataOptions",
+            vec![
+                text("state", "applied"),
+                text("httpTokens", tokens(instance)),
+                text("httpPutResponseHopLimit", 1),
+                text("httpEndpoint", "enabled"),
+            ],
+        ),
         list("networkInterfaceSet", interfaces),
     ]);
     elements
+}
+
+/// Whether the metadata service of an instance wants tokens.
+pub(super) fn tokens(instance: &Instance) -> &'static str {
+    match instance.tokens_required {
+        true => "required",
+        false => "optional",
+    }
 }
 
 /// EbsInstanceBlockDevice has no `busy` (API reference); what is busy is being detached.

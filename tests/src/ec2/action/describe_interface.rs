@@ -84,6 +84,11 @@ pub(super) fn interface_elements(
     ];
     elements.extend(association(state, interface, interface.primary));
     elements.push(list("privateIpAddressesSet", addresses));
+    let group = vec![
+        text("groupId", site::SECURITY_GROUP),
+        text("groupName", "pbx-ha"),
+    ];
+    elements.push(list("groupSet", vec![group]));
     elements
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Answer;
+use super::describe_instance::tokens;
 use crate::ec2::error::ApiError;
 use crate::ec2::ids::InstanceId;
 use crate::ec2::query::Call;
@@ -108,6 +109,32 @@ pub(super) fn modify(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     }
     *attribute.of(instance) = value;
     Ok(done())
+}
+
+/// API reference, ModifyInstanceMetadataOptions, for tokens alone.
+pub(super) fn modify_metadata(ec2: &Arc<Ec2>, call: &Call) -> Answer {
+    call.only(&["InstanceId", "HttpTokens"])?;
+    let id = InstanceId::parse(call.required("InstanceId")?)?;
+    let required = match call.required("HttpTokens")? {
+        "required" => true,
+        "optional" => false,
+        other => {
+            return Err(ApiError::invalid_value(format!(
+                "Value ({other}) for parameter httpTokens is invalid."
+            )));
+        }
+    };
+    let mut state = locked(&ec2.state);
+    let instance = state.instance_mut(&id)?;
+    instance.tokens_required = required;
+    let options = vec![
+        text("state", "pending"),
+        text("httpTokens", tokens(instance)),
+    ];
+    Ok(vec![
+        text("instanceId", &id),
+        group("instanceMetadataOptions", options),
+    ])
 }
 
 /// API reference, DescribeInstanceAttribute.

@@ -8,6 +8,7 @@ mod instance;
 mod instance_attribute;
 mod interface;
 mod route;
+mod security_group;
 mod subnet;
 mod volume;
 
@@ -52,6 +53,10 @@ pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Ans
         "DescribeNetworkInterfaces" => Describe(describe_interface::describe),
         "AssignPrivateIpAddresses" => Change(interface::assign),
         "UnassignPrivateIpAddresses" => Change(interface::unassign),
+        "DescribeSecurityGroups" => Describe(security_group::describe),
+        "AuthorizeSecurityGroupIngress" => Change(security_group::authorize),
+        "RevokeSecurityGroupIngress" => Change(security_group::revoke),
+        "ModifyInstanceMetadataOptions" => Change(instance_attribute::modify_metadata),
         "DescribeSubnets" => Describe(subnet::describe),
         "DescribeRouteTables" => Describe(route::describe_tables),
         "ReplaceRoute" => Change(route::replace),

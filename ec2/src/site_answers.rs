@@ -1,0 +1,111 @@
+//! What EC2 answers about a whole site, as plain data that can be written as JSON: cib-gen asks on a node,
+//! and ha-ctl, which has no AWS SDK, reads the answers.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+/// An answer, or why there is none.
+pub type Asked<T> = Result<T, Refusal>;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// IAM does not allow the question. Otherwise EC2 could not be asked now.
+    pub denied: bool,
+    /// EC2 does not know the resource.
+    pub not_found: bool,
+    /// What EC2 said, and what was being done.
+    pub said: String,
+}
+
+/// The answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteAnswers {
+    /// The instance where this was asked, from its own metadata.
+    pub here: Option<String>,
+    pub instances: Asked<Vec<InstanceAnswer>>,
+    pub volume: Asked<VolumeAnswer>,
+    /// The interface that has the virtual address now.
+    pub vip: Asked<Option<AddressHolder>>,
+    /// The inbound rules of the groups of the instances.
+    pub rules: Asked<Vec<InboundRule>>,
+    /// The calls that the agents and fencing make, with the credentials in use here.
+    pub calls: Vec<CallAnswer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceAnswer {
+    pub id: String,
+    pub state: String,
+    pub spot: bool,
+    /// Whether it has instance metadata at all.
+    pub metadata: bool,
+    pub tokens_required: bool,
+    /// Through how many hops an answer of the metadata service passes.
+    pub hop_limit: Option<i32>,
+    /// The security groups of its first interface.
+    pub groups: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeAnswer {
+    pub state: String,
+    /// `io2`, `gp3`, ...
+    pub kind: String,
+    pub zone: String,
+    pub multi_attach: bool,
+    pub encrypted: bool,
+    pub kms_key: Option<String>,
+    pub gib: i32,
+    /// The instances that have it.
+    pub attached_to: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressHolder {
+    pub interface: String,
+    pub instance: Option<String>,
+    /// It is the interface's primary address, which cannot be moved.
+    pub primary: bool,
+    pub description: String,
+}
+
+/// A rule that lets packets in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboundRule {
+    pub group: String,
+    /// `tcp`, `udp`, `icmp`, a number, or `-1` for all.
+    pub protocol: String,
+    /// First and last; for ICMP, type and code. None: all.
+    pub ports: Option<(i32, i32)>,
+    /// Sources in CIDR notation.
+    pub from: Vec<String>,
+    /// Sources that are the members of a group.
+    pub from_groups: Vec<String>,
+    /// Whether there are other sources, such as prefix lists, whose addresses are not known here.
+    pub from_others: bool,
+}
+
+/// Whether a call would be allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallAnswer {
+    /// `AttachVolume`, ...
+    pub call: String,
+    /// The resource that it would be about.
+    pub on: String,
+    pub refused: Option<Refusal>,
+}
+
+/// One instance as a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAnswer {
+    pub id: String,
+    /// The first label of its private DNS name.
+    pub hostname: String,
+    pub address: Ipv4Addr,
+    pub zone: String,
+    pub vpc: Option<String>,
+    pub subnet: String,
+    pub subnet_cidr: Option<String>,
+}

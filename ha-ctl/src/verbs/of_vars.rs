@@ -1,0 +1,78 @@
+//! What `check` needs of vars.yml.
+
+use std::net::Ipv4Addr;
+
+use cib_gen::vars::{DrbdVersion, LanFencingWord, Topology};
+
+use crate::check::Site;
+use crate::exit::Failure;
+use crate::inventory::{Inventory, Machine};
+
+/// What checks need of vars.yml.
+#[derive(Default)]
+pub(super) struct OfVars {
+    file: Option<String>,
+    /// The file itself, if it is of a site on EC2.
+    pub(super) aws: Option<String>,
+    image: Option<String>,
+    disk: Option<String>,
+    volume: Option<String>,
+    instances: Vec<(String, Option<String>)>,
+    lan: Option<(Ipv4Addr, DrbdVersion, u64)>,
+    is_fenced_by_sbd: bool,
+}
+
+impl OfVars {
+    /// Reads the file again, because cib-gen on the nodes reads it too.
+    ///
+    /// # Errors
+    /// It cannot be read any more.
+    pub(super) fn of(inventory: &Inventory) -> Result<OfVars, Failure> {
+        let Some((file, vars)) = &inventory.vars else {
+            return Ok(OfVars::default());
+        };
+        let mut this = OfVars {
+            file: Some(file.display().to_string()),
+            image: Some(vars.shared.pbx_image.value.to_string()),
+            ..OfVars::default()
+        };
+        match &vars.topology {
+            Topology::Lan(lan) => {
+                this.disk = Some(lan.pbx_datapath_disk.value.to_string());
+                let drbd = lan.drbd.as_ref().map_or(DrbdVersion::Nine, |it| it.value);
+                // Where vars.yml names no other fencing.
+                let fencing = lan.fencing.as_ref().map(|it| &it.value);
+                this.is_fenced_by_sbd = matches!(fencing, None | Some(LanFencingWord::Sbd));
+                this.lan = Some((lan.vip.value, drbd, lan.pbx_datapath_size.value.bytes()));
+            }
+            Topology::Aws(aws) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    Failure::usage(format!("could not read {}: {error}", file.display()))
+                })?;
+                this.aws = Some(text);
+                this.volume = Some(aws.ebs_volume_id.value.to_string());
+                let names = vars.shared.hostnames.iter();
+                let names = names.map(|name| name.as_ref().map(|name| name.value.to_string()));
+                let ids = vars.instances().into_iter().map(|id| id.to_string());
+                this.instances = ids.zip(names).collect();
+            }
+        }
+        Ok(this)
+    }
+
+    pub(super) fn site<'a>(&'a self, machines: &'a [Machine]) -> Site<'a> {
+        Site {
+            machines,
+            image: self.image.as_deref(),
+            data_disk: self.disk.as_deref(),
+            data_size: self.lan.map(|(_, _, bytes)| bytes),
+            vip: self.lan.map(|(vip, ..)| vip),
+            drbd: self.lan.map(|(_, drbd, _)| drbd),
+            instances: &self.instances,
+            volume: self.volume.as_deref(),
+            vars_file: self.file.as_deref(),
+            is_fenced_by_sbd: self.is_fenced_by_sbd,
+            notices: &[],
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `vendor-scripts`: scripts with the vendor's names that only call ha-ctl, for runbooks.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::cli::VendorScriptsArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::{say, tell};
+
+/// The line by which a script of ours is known. `check` looks for it too.
+const CALLS: &str = "exec ha-ctl";
+
+const HA_CTL: &str = r#"#!/bin/sh
+# Written by `ha-ctl vendor-scripts`. ha-ctl has the vendor's words: show, status, master, start|stop|restart -s pbx.
+exec ha-ctl "$@"
+"#;
+
+const DEPLOY: &str = r#"#!/bin/sh
+# Written by `ha-ctl vendor-scripts`. It may be interrupted, and run again.
+vars=$(dirname -- "$0")/res/vars.yml
+[ -e "$vars" ] || vars=/etc/portsip/vars.yml
+exec ha-ctl deploy "$vars" "$@"
+"#;
+
+const INSTALL: &str = r#"#!/bin/sh
+# Written by `ha-ctl vendor-scripts`. deploy_pbx.sh installs what is needed; this says what would stand in its way.
+vars=$(dirname -- "$0")/res/vars.yml
+[ -e "$vars" ] || vars=/etc/portsip/vars.yml
+exec ha-ctl check "$vars" "$@"
+"#;
+
+const SCRIPTS: [(&str, &str); 3] = [
+    ("ha_ctl.sh", HA_CTL),
+    ("deploy_pbx.sh", DEPLOY),
+    ("install_dependencies.sh", INSTALL),
+];
+/// The vendor's other scripts that change the cluster.
+const OTHERS: [&str; 2] = ["update.sh", "extend.sh"];
+
+/// Writes the scripts. One of the vendor's is kept beside, with `.vendor` after its name.
+///
+/// # Errors
+/// The directory cannot be written.
+pub(super) fn vendor_scripts(args: &VendorScriptsArgs) -> Result<Exit, Failure> {
+    let directory = &args.directory;
+    for (name, script) in SCRIPTS {
+        let path = directory.join(name);
+        write(&path, script).map_err(|error| {
+            let help = match error.kind() {
+                io::ErrorKind::PermissionDenied => "run ha-ctl with sudo",
+                io::ErrorKind::NotFound => "name a directory that exists",
+                _ => "look at the directory",
+            };
+            Failure::failed(format!(
+                "could not write {}: {error}\n  help: {help}",
+                path.display()
+            ))
+        })?;
+        tell(&path.display().to_string());
+    }
+    for name in OTHERS {
+        if is_of_vendor(&directory.join(name)) {
+            say(&format!(
+                "{name} in {} is still the vendor's: do not run it on this cluster",
+                directory.display()
+            ));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn is_of_vendor(path: &Path) -> bool {
+    let text = fs::read(path);
+    text.is_ok_and(|text| !String::from_utf8_lossy(&text).contains(CALLS))
+}
+
+fn write(path: &Path, script: &str) -> io::Result<()> {
+    let beside = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        name
+    };
+    if is_of_vendor(path) {
+        fs::rename(path, beside(".vendor"))?;
+    }
+    let new = beside(".new");
+    fs::write(&new, script)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_scripts_call_ha_ctl_and_the_vendors_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("deploy_pbx.sh"), "ansible-playbook deploy.yaml\n").unwrap();
+        fs::write(at("update.sh"), "ansible-playbook update.yaml\n").unwrap();
+        let args = VendorScriptsArgs {
+            directory: directory.path().to_owned(),
+        };
+        for _ in 0..2 {
+            assert_eq!(vendor_scripts(&args).unwrap(), Exit::Done);
+        }
+        let kept = fs::read_to_string(at("deploy_pbx.sh.vendor")).unwrap();
+        assert!(kept.contains("ansible"), "{kept}");
+        assert!(!at("ha_ctl.sh.vendor").exists());
+        assert!(is_of_vendor(&at("update.sh")) && !is_of_vendor(&at("deploy_pbx.sh")));
+    }
+
+    #[test]
+    fn a_script_hands_its_words_and_the_kits_vars_yml_to_ha_ctl() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("res")).unwrap();
+        fs::write(at("res/vars.yml"), "").unwrap();
+        write(&at("ha-ctl"), "#!/bin/sh\necho \"$@\"\n").unwrap();
+        let args = VendorScriptsArgs {
+            directory: directory.path().to_owned(),
+        };
+        vendor_scripts(&args).unwrap();
+        let path = format!("{}:/usr/bin:/bin", directory.path().display());
+        let run = |script: &str, words: &[&str]| {
+            let mut command = std::process::Command::new("/bin/bash");
+            let output = command
+                .arg(at(script))
+                .args(words)
+                .env("PATH", &path)
+                .output();
+            String::from_utf8(output.unwrap().stdout).unwrap()
+        };
+        let vars = at("res/vars.yml").display().to_string();
+        assert_eq!(
+            run("ha_ctl.sh", &["restart", "-s", "pbx"]),
+            "restart -s pbx\n"
+        );
+        assert_eq!(run("deploy_pbx.sh", &["-c"]), format!("deploy {vars} -c\n"));
+        assert_eq!(
+            run("install_dependencies.sh", &[]),
+            format!("check {vars}\n")
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named() {
+        let args = VendorScriptsArgs {
+            directory: "/nonexistent".into(),
+        };
+        let failure = vendor_scripts(&args).unwrap_err();
+        assert!(failure.text.contains("/nonexistent/ha_ctl.sh"), "{failure}");
+    }
+}
