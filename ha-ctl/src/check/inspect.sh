@@ -3,6 +3,8 @@
 # the addresses of the other nodes; each may be empty.
 say() { printf '%s %s\n' "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
+# A proxy's name and password are nobody's business.
+without_password() { sed 's|//[^/@ ]*@|//|'; }
 
 say clock "$(date +%s.%N)"
 say hostname "$(uname -n)"
@@ -66,7 +68,7 @@ done
     [ "$registry" ] || exit
     set -- ${registry}
     if [ "$proxy" ]; then
-        say docker-proxy "$proxy"
+        say docker-proxy "$proxy" | without_password
         authority=${proxy#*://}
         authority=${authority%%/*}
         authority=${authority##*@}
@@ -77,8 +79,8 @@ done
     say registry "$state $1 $2"
 ) &
 wait
-apt-config dump Acquire 2>/dev/null | sed -n 's/^Acquire::https*::Proxy "\(.*\)";/apt-proxy \1/p' | head -1
-proxies() { sed -n "s/^\(export \)\{0,1\}\(https*_proxy\|no_proxy\)=[\"']\{0,1\}\([^\"' ]*\).*/proxy-env $1 \2 \3/Ip"; }
+apt-config dump Acquire 2>/dev/null | sed -n 's/^Acquire::https*::Proxy "\(.*\)";/apt-proxy \1/p' | head -1 | without_password
+proxies() { sed -n "s/^\(export \)\{0,1\}\(https*_proxy\|no_proxy\)=[\"']\{0,1\}\([^\"' ]*\).*/proxy-env $1 \2 \3/Ip" | without_password; }
 proxies login </etc/environment 2>/dev/null
 {
     systemctl show-environment
