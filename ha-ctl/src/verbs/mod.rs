@@ -1,6 +1,7 @@
 //! The verbs, each in a file of its name, and what they share: the cluster that the command line means.
 
 mod check;
+mod deploy;
 mod gather;
 mod master;
 mod resource;
@@ -20,6 +21,7 @@ use crate::reach::{Account, Fleet, Options, Password};
 pub async fn run(verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Check(args) => check::check(&args).await,
+        Verb::Deploy(args) => deploy::deploy(&args).await,
         Verb::Show(args) => show::show(&args).await,
         Verb::Status(args) => status::status(&args).await,
         Verb::Master(args) => master::master(&args).await,
