@@ -1,6 +1,6 @@
 //! One change of the cluster at a time. The lock is a transient unit of a fixed name on every node, taken in the
-//! order of the nodes' names. It reads the standard input of the session that has taken it and ends with that session,
-//! so nothing is left when ha-ctl is killed, a connection is cut or a machine loses its power.
+//! order of the nodes' names. Its process reads the standard input of the session that has taken it and ends with that
+//! session, so nothing is left when ha-ctl is killed, a connection is cut or a machine loses its power.
 
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -9,8 +9,9 @@ use crate::commands::quoted;
 use crate::exit::Failure;
 use crate::reach::{Command, Held, Node};
 
-/// The unit.
-pub const UNIT: &str = "portsip-ha-lock";
+/// The unit. A scope, not a service with `--pipe`: a service that is started while systemd reloads its configuration,
+/// as it does when packages are installed, loses the standard input.
+pub const UNIT: &str = "portsip-ha-lock.scope";
 
 /// The lock on all nodes. Dropping it gives it back.
 #[derive(Debug)]
@@ -40,11 +41,11 @@ pub fn holder(what: &str) -> String {
 pub fn take(holder: &str) -> Command {
     let script = format!(
         r#"for try in 1 2 3; do
-    systemd-run --pipe --wait --collect --quiet --unit={UNIT} --description={} \
+    systemd-run --scope --collect --quiet --unit={UNIT} --description={} \
         sh -c 'echo held; cat >/dev/null' 2>/dev/null && exit
     # Somebody has it, or gives it back just now.
-    if systemctl is-active --quiet {UNIT}.service; then
-        echo "taken $(systemctl show --property=Description --value {UNIT}.service)"
+    if systemctl is-active --quiet {UNIT}; then
+        echo "taken $(systemctl show --property=Description --value {UNIT})"
         exit
     fi
     sleep 1

@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::facts::Membership;
 use super::vars_file::FILE;
 use super::{Deployment, Site, all, secret};
-use crate::commands::quoted;
 use crate::exit::Failure;
 use crate::reach::{Command, Node};
 use crate::run::Run;
@@ -94,9 +93,9 @@ fn make(site: &Site) -> Step {
         script: format!(
             "set -eu\n\
              trap 'rm -f {PASSWORD}' EXIT\n\
-             cib-gen --format corosync --nodes {} {FILE} >/var/lib/portsip-ha/corosync.sh\n\
+             cib-gen --format corosync {} {FILE} >/var/lib/portsip-ha/corosync.sh\n\
              HACLUSTER_PASSWORD_FILE={PASSWORD} sh /var/lib/portsip-ha/corosync.sh\n",
-            quoted(&site.given_nodes())
+            site.options()
         ),
         limit: LIMIT,
         once: false,

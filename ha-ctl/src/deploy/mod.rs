@@ -158,13 +158,13 @@ mod tests {
             virtual_address: "172.31.16.130".to_owned(),
             elastic_ip: "54.151.30.9".to_owned(),
             web_port: 8887,
+            region: "us-west-1".to_owned(),
             device: "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67"
                 .to_owned(),
             volume: vec![
                 ("volume_id".to_owned(), "vol-0e06e1e9da3c49b67".to_owned()),
                 ("region".to_owned(), "us-west-1".to_owned()),
             ],
-            warnings: Vec::new(),
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::vars_file::FILE;
 use super::{Deployment, Site};
-use crate::commands::quoted;
 use crate::exit::Failure;
 use crate::reach::{Command, Node};
 use crate::run::Run;
@@ -47,10 +46,7 @@ pub async fn pending(node: &Node, site: &Site, vars: &str) -> Result<Option<Pend
 fn ask(site: &Site, vars: &str) -> Command {
     let mut command = Command::look(
         "asking what cib-gen apply would change",
-        format!(
-            "cib-gen apply --dry-run --nodes {} -",
-            quoted(&site.given_nodes())
-        ),
+        format!("cib-gen apply --dry-run {} -", site.options()),
     )
     .reading(vars);
     command.limit = Duration::from_secs(120);
@@ -74,9 +70,9 @@ fn configure(site: &Site) -> Step {
         what: "configure the cluster's resources (cib-gen)".to_owned(),
         script: format!(
             "set -eu\n\
-             cib-gen --nodes {} {FILE} >/var/lib/portsip-ha/resources.sh\n\
+             cib-gen {} {FILE} >/var/lib/portsip-ha/resources.sh\n\
              sh /var/lib/portsip-ha/resources.sh\n",
-            quoted(&site.given_nodes())
+            site.options()
         ),
         limit: LIMIT,
         once: false,
@@ -87,10 +83,7 @@ fn apply(site: &Site) -> Step {
     Step {
         name: "resources",
         what: "bring the running cluster to vars.yml (cib-gen apply)".to_owned(),
-        script: format!(
-            "cib-gen apply --yes --nodes {} {FILE}\n",
-            quoted(&site.given_nodes())
-        ),
+        script: format!("cib-gen apply --yes {} {FILE}\n", site.options()),
         limit: LIMIT,
         once: false,
     }

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command as Process;
 
+use crate::commands::quoted;
 use crate::exit::Failure;
+use crate::output::say;
 
 /// The site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,12 +30,12 @@ pub struct Site {
     pub elastic_ip: String,
     /// The port of the web portal.
     pub web_port: u16,
+    /// The region, which fence_aws has to be told.
+    pub region: String,
     /// The device of the volume.
     pub device: String,
     /// Parameters of the agent that attaches the volume.
     pub volume: Vec<(String, String)>,
-    /// What cib-gen warns of.
-    pub warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +54,7 @@ struct SiteFacts {
 
 #[derive(Deserialize)]
 struct AwsFacts {
+    region: Option<String>,
     elastic_ip: String,
     device: String,
 }
@@ -73,7 +76,6 @@ struct PbxFacts {
 struct ClusterFacts {
     corosync: CorosyncFacts,
     resources: Vec<ResourceFacts>,
-    warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +117,13 @@ impl Site {
                  docs/lan.md has the steps for a LAN",
             ));
         };
+        let Some(region) = aws.region else {
+            return Err(Failure::usage(
+                "the region is not known: it is not in vars.yml, and EC2 was not asked. Without it nothing can fence. \
+                 Nothing was changed\n  help: write the region of the instances into vars.yml, such as `region: \
+                 us-west-1`",
+            ));
+        };
         let resources = document.cluster.resources;
         let volume = resources.into_iter().find(|it| it.id == "ebs");
         let volume = volume.into_iter().flat_map(|it| it.parameters);
@@ -128,19 +137,20 @@ impl Site {
             virtual_address: document.site.virtual_address,
             elastic_ip: aws.elastic_ip,
             web_port: document.site.pbx.web_port,
+            region,
             device: aws.device,
             volume: volume.map(|it| (it.name, it.value)).collect(),
-            warnings: document.cluster.warnings,
         })
     }
 
-    /// The nodes as `--nodes` has them, so that every cib-gen means the same ones.
-    pub fn given_nodes(&self) -> String {
+    /// What cib-gen is told on a node, so that it means the same nodes and the same region there.
+    pub fn options(&self) -> String {
         let nodes = self.nodes.iter();
         let nodes: Vec<String> = nodes
             .map(|(name, address)| format!("{name}={address}"))
             .collect();
-        nodes.join(",")
+        let (nodes, region) = (quoted(&nodes.join(",")), quoted(&self.region));
+        format!("--region {region} --nodes {nodes}")
     }
 
     /// Has cib-gen say it, on this machine.
@@ -159,10 +169,14 @@ impl Site {
                  package as ha-ctl; use both from there"
             ))
         })?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() {
+            // Warnings of what would make a failover fail.
+            if !said.is_empty() {
+                say(&said);
+            }
             return Site::parse(&String::from_utf8_lossy(&output.stdout));
         }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         Err(match output.status.code() {
             Some(2) => Failure::usage(said),
             _ => Failure::failed(format!(
@@ -226,8 +240,18 @@ mod tests {
             "ip-172-31-16-134=172.31.16.134",
             "ip-172-31-16-135=172.31.16.135",
         ];
-        let site = Site::parse(&json("vars-aws.yml", bytes, &nodes)).unwrap();
-        assert_eq!(site.given_nodes(), nodes.join(","));
+        let unknown = Site::parse(&json("vars-aws.yml", bytes, &nodes)).unwrap_err();
+        assert!(
+            unknown.text.contains("the region is not known"),
+            "{unknown}"
+        );
+        let bytes = [&bytes[..], b"region: us-west-1\n"].concat();
+        let site = Site::parse(&json("vars-aws.yml", &bytes, &nodes)).unwrap();
+        let nodes = nodes.join(",");
+        assert_eq!(
+            site.options(),
+            format!("--region 'us-west-1' --nodes '{nodes}'")
+        );
         assert_eq!(site.cluster, "ha_cluster");
         assert_eq!(site.image, "portsip/pbx:22");
         assert_eq!(site.virtual_address, "172.31.16.130");
@@ -237,7 +261,11 @@ mod tests {
         );
         assert_eq!(
             site.volume,
-            [("volume_id".to_owned(), "vol-0e06e1e9da3c49b67".to_owned())]
+            [
+                ("volume_id", "vol-0e06e1e9da3c49b67"),
+                ("region", "us-west-1")
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
     }
 

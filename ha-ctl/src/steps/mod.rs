@@ -92,20 +92,26 @@ exit 0"#
     /// Begins the step, unless it runs.
     pub fn start(&self) -> Command {
         let (unit, name) = (self.unit(), self.name);
-        let runs = quoted(&format!(
-            "export LC_ALL=C HOME=/root; sh ./{name}; status=$?
-             echo \"$status $(sha256sum <{name} | cut -c1-64)\" >{name}.new && mv {name}.new {name}.result && \
-             sync {name}.result; exit $status"
-        ));
+        // What systemd runs has no character that means something to systemd: it reads its own unit again when it
+        // reloads its configuration.
         let script = format!(
             r#"umask 077
 install -d -m 0700 {DIRECTORY} && cd {DIRECTORY} || exit
 case $(systemctl is-active {unit}) in active | activating | deactivating | reloading) exit 0 ;; esac
 systemctl reset-failed {unit} 2>/dev/null
 rm -f {name}.result && cat >{name}.new && mv {name}.new {name} && date +%s >{name}.since || exit
+cat >{name}.run <<'END' || exit
+export LC_ALL=C HOME=/root
+(umask 022; sh ./{name})
+status=$?
+echo "$status $(sha256sum <{name} | cut -c1-64)" >{name}.ended
+mv {name}.ended {name}.result
+sync {name}.result
+exit $status
+END
 systemd-run --quiet --unit={unit} --description={what} --property=Type=exec \
     --property=RuntimeMaxSec={limit} --property=WorkingDirectory={DIRECTORY} \
-    --property=SyslogIdentifier=portsip-ha-step-{name} --property=UMask=0022 /bin/sh -c {runs}"#,
+    --property=SyslogIdentifier=portsip-ha-step-{name} --property=UMask=0077 /bin/sh {name}.run"#,
             what = quoted(&format!("PortSIP HA: {}", self.what)),
             limit = self.limit.as_secs(),
         );

@@ -15,6 +15,8 @@ const WAIT: u8 = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often in a row the node may not answer.
 const MOST_ERRORS: u32 = 10;
+/// How much of a step's last line is shown.
+const WIDTH: usize = 60;
 /// How many lines of a step that has failed are shown.
 const LINES: u8 = 15;
 
@@ -40,7 +42,9 @@ pub async fn watch(node: &Node, step: &Step) -> Result<(), Failure> {
         let seconds = begun.elapsed().as_secs();
         match seen.state {
             State::Running { .. } => {
-                let last = seen.lines.last().map(|line| format!(": {line}"));
+                // Warnings of cib-gen have been said.
+                let last = seen.lines.last().filter(|it| !it.starts_with("WARNING"));
+                let last = last.map(|line| format!(": {}", short(line)));
                 let last = last.unwrap_or_default();
                 say(&format!("{name}: {what}: {seconds} s{last}"));
             }
@@ -55,6 +59,15 @@ pub async fn watch(node: &Node, step: &Step) -> Result<(), Failure> {
                 return Err(failed(node, step, status, &seen));
             }
         }
+    }
+}
+
+/// The beginning of a line, as much as fits beside the rest.
+fn short(line: &str) -> String {
+    let line = line.trim();
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
     }
 }
 
@@ -89,4 +102,15 @@ fn lost(node: &Node, step: &Step, why: &str) -> Failure {
         "{what}: {name} {why}. The step goes on there\n  help: look again: journalctl --follow --unit {unit}   \
          (there), or the same command again, which watches it"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_two_letters() {
+        assert_eq!(short("  Setting up pcs ...\n"), "Setting up pcs ...");
+        assert_eq!(short(&"ä".repeat(100)), format!("{}...", "ä".repeat(60)));
+    }
 }

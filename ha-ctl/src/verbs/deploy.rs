@@ -20,6 +20,8 @@ use crate::output::{print, say};
 use crate::reach::{CONNECT, Command, Fleet, Missing, Node, none_usable};
 use crate::run::{Planned, Run};
 
+/// How long a fencing device may take to start, which asks EC2.
+const FENCES_WITHIN: Duration = Duration::from_secs(180);
 /// How long the PBX may take from the configured resources to its first answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(900);
 
@@ -42,9 +44,6 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         false => Some(lock(&nodes, "deploy").await?),
     };
     let deployment = found(nodes, site, vars, package).await?;
-    for warning in &deployment.site.warnings {
-        say(warning);
-    }
     let plan = Run::new(true);
     deployment.run(&plan).await?;
     let planned = plan.planned();
@@ -63,7 +62,19 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     answers(&deployment).await?;
-    print(&next_steps(&deployment.site, begun.elapsed()))?;
+    can_fence(&deployment.nodes[0]).await?;
+    let took = begun.elapsed().as_secs();
+    let Site {
+        elastic_ip,
+        web_port,
+        ..
+    } = &deployment.site;
+    print(&format!(
+        "the PBX answers ({took} s): https://{elastic_ip}:{web_port}\n"
+    ))?;
+    if !planned.is_empty() {
+        print(&next_steps(&deployment.site))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -247,13 +258,7 @@ fn left(run: &Run) -> Failure {
 /// Waits until the PBX answers: its start ends only then.
 async fn answers(deployment: &Deployment) -> Result<(), Failure> {
     let node = &deployment.nodes[0];
-    let state = super::show::answer(node, commands::state()).await?;
-    let state = State::parse(&state.stdout).map_err(|error| {
-        Failure::incomplete(format!(
-            "what crm_mon printed on {} cannot be used: {error}",
-            node.name
-        ))
-    })?;
+    let state = state(node).await?;
     if state.instances("pbx").any(|it| it.is_disabled()) {
         return Err(Failure::incomplete(
             "the cluster is deployed, and pbx is disabled, so it does not start\n  help: ha-ctl start -s pbx",
@@ -278,23 +283,62 @@ async fn answers(deployment: &Deployment) -> Result<(), Failure> {
     )))
 }
 
-fn next_steps(site: &Site, took: Duration) -> String {
+async fn state(node: &Node) -> Result<State, Failure> {
+    let name = &node.name;
+    let answer = super::show::answer(node, commands::state()).await;
+    let answer = answer.map_err(|failure| Failure::incomplete(failure.text))?;
+    State::parse(&answer.stdout).map_err(|error| {
+        Failure::incomplete(format!(
+            "what crm_mon printed on {name} cannot be used: {error}"
+        ))
+    })
+}
+
+/// Waits until the fencing devices run. A PBX that answers and that nothing can take over is no success.
+async fn can_fence(node: &Node) -> Result<(), Failure> {
+    let begun = Instant::now();
+    loop {
+        let state = state(node).await?;
+        let mut devices = state.resources.iter().filter(|it| it.is_fencing());
+        let Some(device) = devices.find(|it| !it.is_started()) else {
+            return Ok(());
+        };
+        let failed = state
+            .failures
+            .iter()
+            .filter(|it| it.operation.starts_with(&format!("{}_", device.id)));
+        let failed: Vec<String> = failed
+            .map(|it| format!("\n  {} on {}: {}", it.operation, it.node, it.reason))
+            .collect();
+        // It was tried on every node.
+        let is_over = failed.len() >= state.online().len() || begun.elapsed() > FENCES_WITHIN;
+        if is_over {
+            return Err(Failure::incomplete(format!(
+                "the PBX answers, and {} does not run, so nothing could take over{}\n  help: docs/aws.md, \"The \
+                 instance role\" and \"A way to EC2\". Then: sudo pcs resource cleanup {}",
+                device.id,
+                failed.concat(),
+                device.id
+            )));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn next_steps(site: &Site) -> String {
     let Site {
         elastic_ip,
         virtual_address,
-        web_port,
         ..
     } = site;
     format!(
-        "the PBX answers ({} s): https://{elastic_ip}:{web_port}\n\
-         next, in the portal:\n\
+        "next, in the portal:\n\
          \x20 - in the wizard, Private IPv4 is {virtual_address} and Public IPv4 is {elastic_ip}\n\
          \x20 - Advanced > Settings > Advanced: turn on Enable Call Recovery, or calls do not survive a failover\n\
          and before it is in use:\n\
          \x20 - compare /etc/portsip/pbx/docker-compose.yml with your PBX's own, if deploy has written it\n\
          \x20 - sudo pcs stonith fence NODE   on one standby after the other: EC2 has to stop it. Then start it again\n\
-         \x20 - ha-ctl show   and ha-ctl check\n",
-        took.as_secs()
+         \x20 - ha-ctl show   and ha-ctl check\n"
     )
 }
 
@@ -342,10 +386,9 @@ mod tests {
         let site = Site {
             elastic_ip: "54.151.30.9".to_owned(),
             virtual_address: "172.31.16.130".to_owned(),
-            web_port: 8887,
             ..Site::default()
         };
-        insta::assert_snapshot!(next_steps(&site, Duration::from_secs(123)));
+        insta::assert_snapshot!(next_steps(&site));
     }
 
     #[test]
