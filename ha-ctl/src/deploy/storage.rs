@@ -70,10 +70,7 @@ fn prepare(site: &Site) -> Step {
         .map(|(name, value)| format!(" OCF_RESKEY_{name}={}", quoted(value)));
     Step {
         name: "storage",
-        what: format!(
-            "prepare the volume: XFS only if it is empty, then the PBX's first data ({})",
-            site.image
-        ),
+        what: "prepare the volume (XFS only if it is empty, then the PBX's first data)".to_owned(),
         script: format!(
             "set -eu\n\
              device={} data={} image={} project={PROJECT}\n\

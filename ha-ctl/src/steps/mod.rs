@@ -86,7 +86,7 @@ since=$(cat {name}.since 2>/dev/null) &&
     sed 's/^/line /'
 exit 0"#
         );
-        Command::look(&format!("looking at: {}", self.what), script).reading(self.script.clone())
+        Command::look("looking at the step", script).reading(self.script.clone())
     }
 
     /// Begins the step, unless it runs.

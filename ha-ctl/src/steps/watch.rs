@@ -99,8 +99,8 @@ fn failed(node: &Node, step: &Step, status: Option<i32>, seen: &Seen) -> Failure
 fn lost(node: &Node, step: &Step, why: &str) -> Failure {
     let (name, what, unit) = (&node.name, &step.what, step.unit());
     Failure::incomplete(format!(
-        "{what}: {name} {why}. The step goes on there\n  help: look again: journalctl --follow --unit {unit}   \
-         (there), or the same command again, which watches it"
+        "{what}: {name} {why}. The step goes on there, unless the node went down\n  help: look again: the same command, \
+         which watches the step or does it again; or journalctl --follow --unit {unit}   (there)"
     ))
 }
 

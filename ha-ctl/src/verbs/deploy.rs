@@ -72,7 +72,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     print(&format!(
         "the PBX answers ({took} s): https://{elastic_ip}:{web_port}\n"
     ))?;
-    if !planned.is_empty() {
+    if !deployment.is_configured() {
         print(&next_steps(&deployment.site))?;
     }
     Ok(Exit::Done)
