@@ -1,17 +1,18 @@
 //! `deploy`: what will be done, a question, the phases of [`crate::deploy`], and the wait until the PBX answers.
 
+mod answers;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cib_gen::nodes::GivenNode;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::wait::{Ended, Goal, Wait};
+use answers::{answers, can_fence};
+
 use crate::cli::DeployArgs;
-use crate::cluster::State;
-use crate::commands;
 use crate::deploy::{Deployment, Facts, Package, Site, look, pending};
 use crate::exit::{Exit, Failure};
 use crate::inventory::{self, Here, Inventory};
@@ -19,11 +20,6 @@ use crate::lock::lock;
 use crate::output::{print, say};
 use crate::reach::{CONNECT, Command, Fleet, Missing, Node, none_usable};
 use crate::run::{Planned, Run};
-
-/// How long a fencing device may take to start, which asks EC2.
-const FENCES_WITHIN: Duration = Duration::from_secs(180);
-/// How long the PBX may take from the configured resources to its first answer.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(900);
 
 /// Deploys.
 ///
@@ -253,76 +249,6 @@ fn left(run: &Run) -> Failure {
         "interrupted. {goes_on}{}\n  help: the same command again continues, here or on another machine",
         each.collect::<String>()
     ))
-}
-
-/// Waits until the PBX answers: its start ends only then.
-async fn answers(deployment: &Deployment) -> Result<(), Failure> {
-    let node = &deployment.nodes[0];
-    let state = state(node).await?;
-    if state.instances("pbx").any(|it| it.is_disabled()) {
-        return Err(Failure::incomplete(
-            "the cluster is deployed, and pbx is disabled, so it does not start\n  help: ha-ctl start -s pbx",
-        ));
-    }
-    let wait = Wait {
-        node,
-        resource: "pbx",
-        goal: Goal::Started,
-        limit: ANSWERS_WITHIN,
-    };
-    let why = match wait.run().await? {
-        Ended::Reached(_) => return Ok(()),
-        Ended::Settled(_) => "the PBX did not start, and the cluster has nothing more to do",
-        Ended::Late(_) => "the PBX has not started within 15 minutes. The cluster goes on with it",
-        Ended::Interrupted => {
-            "interrupted. The cluster is configured, and goes on to start the PBX"
-        }
-    };
-    Err(Failure::incomplete(format!(
-        "{why}\n  help: ha-ctl show   says how it is, and what is in the way"
-    )))
-}
-
-async fn state(node: &Node) -> Result<State, Failure> {
-    let name = &node.name;
-    let answer = super::show::answer(node, commands::state()).await;
-    let answer = answer.map_err(|failure| Failure::incomplete(failure.text))?;
-    State::parse(&answer.stdout).map_err(|error| {
-        Failure::incomplete(format!(
-            "what crm_mon printed on {name} cannot be used: {error}"
-        ))
-    })
-}
-
-/// Waits until the fencing devices run. A PBX that answers and that nothing can take over is no success.
-async fn can_fence(node: &Node) -> Result<(), Failure> {
-    let begun = Instant::now();
-    loop {
-        let state = state(node).await?;
-        let mut devices = state.resources.iter().filter(|it| it.is_fencing());
-        let Some(device) = devices.find(|it| !it.is_started()) else {
-            return Ok(());
-        };
-        let failed = state
-            .failures
-            .iter()
-            .filter(|it| it.operation.starts_with(&format!("{}_", device.id)));
-        let failed: Vec<String> = failed
-            .map(|it| format!("\n  {} on {}: {}", it.operation, it.node, it.reason))
-            .collect();
-        // It was tried on every node.
-        let is_over = failed.len() >= state.online().len() || begun.elapsed() > FENCES_WITHIN;
-        if is_over {
-            return Err(Failure::incomplete(format!(
-                "the PBX answers, and {} does not run, so nothing could take over{}\n  help: docs/aws.md, \"The \
-                 instance role\" and \"A way to EC2\". Then: sudo pcs resource cleanup {}",
-                device.id,
-                failed.concat(),
-                device.id
-            )));
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
 }
 
 fn next_steps(site: &Site) -> String {
