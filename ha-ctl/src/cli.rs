@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use cib_gen::nodes::GivenNode;
 
-/// Looks at the cluster of a PortSIP PBX, and starts, stops and restarts what runs there
+/// Deploys the cluster of a PortSIP PBX, looks at it, and starts, stops and restarts what runs there
 ///
 /// Runs on any node of the cluster, or on a machine that reaches the nodes by ssh. On a node, what concerns the
 /// cluster needs no ssh. sudo is called where it is needed, so ha-ctl runs as a normal user too.
@@ -31,6 +31,26 @@ pub enum Verb {
     /// On EC2, each node asks EC2 with its own credentials (`cib-gen ec2-facts`). Where no cluster runs, the nodes
     /// listen to each other for a moment on ports of Corosync, pcsd and DRBD that are free.
     Check(CheckArgs),
+    /// Makes a cluster that runs the PBX from three machines with a stock system
+    ///
+    /// First it looks at all nodes and at EC2, and says what it will do; then it asks. Without a terminal it changes
+    /// nothing and ends with 3, unless --yes is given. Then, in this order, and only what is missing: the package and
+    /// everything that it depends on; files that keep unattended-upgrades, needrestart, Docker and systemd-networkd
+    /// from stopping the PBX; vars.yml, for root alone; the cluster; the PBX as a Docker Compose project in
+    /// /etc/portsip/pbx; its images; the volume; the containers; the resources, fencing among them. It ends when
+    /// the PBX answers.
+    ///
+    /// A file system is made only on a volume without any signature. One that is there is kept, with its data and the
+    /// password of its database; an image that is older than the data is refused.
+    ///
+    /// Long steps are units of systemd on the nodes, portsip-ha-step-NAME.service: they go on when the connection is
+    /// cut or ha-ctl is ended. The same command, on the same or another machine, then watches what goes on, does again
+    /// what has failed, and ends in the same cluster. Run on a cluster that is deployed, it changes nothing, or
+    /// brings the cluster to a changed vars.yml as `cib-gen apply` does. Two cannot change a cluster at a time: the
+    /// second one says who does.
+    ///
+    /// The system on AWS alone. For a LAN, docs/lan.md has the steps.
+    Deploy(DeployArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///
     /// First the list that `pcs status` shows. Then, only where there is something to say: failed operations with
@@ -153,6 +173,28 @@ pub struct VendorScriptsArgs {
     pub directory: PathBuf,
 }
 
+/// Arguments of `deploy`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DeployArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// The package file to install on the nodes that do not have it in this version
+    ///
+    /// Without it, the package has to be installed on every node, in the same version.
+    #[arg(long, value_name = "FILE")]
+    pub package: Option<PathBuf>,
+
+    /// Does not ask before it changes something
+    #[arg(long, short, conflicts_with = "dry_run")]
+    pub yes: bool,
+
+    /// Only says what would be done. Ends with 3 if something would change
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+}
+
 /// Arguments of the verbs that start and stop a resource.
 #[derive(Debug, Clone, Args)]
 pub struct ResourceArgs {
@@ -189,6 +231,8 @@ Examples:
       the same from another machine
   ha-ctl check vars.yml
       what would make a deployment or the next failover fail
+  ha-ctl deploy vars.yml --package portsip-ha.deb
+      makes the cluster, from machines with a stock system
   ha-ctl restart -s pbx
       restarts the PBX where it runs; its addresses and its data stay
 

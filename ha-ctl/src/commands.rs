@@ -79,7 +79,7 @@ exit 0"#;
 
 /// Asks that a resource stops, and stays stopped.
 pub fn disable(resource: &str) -> Command {
-    change(
+    Command::change(
         format!("disable resource {resource}"),
         format!("pcs resource disable {}", quoted(resource)),
     )
@@ -87,7 +87,7 @@ pub fn disable(resource: &str) -> Command {
 
 /// Asks that a resource runs.
 pub fn enable(resource: &str) -> Command {
-    change(
+    Command::change(
         format!("enable resource {resource}"),
         format!("pcs resource enable {}", quoted(resource)),
     )
@@ -118,7 +118,7 @@ pub const NOTES: &str = "portsip-ha-notes";
 
 /// Writes a note of something temporary into the configuration.
 pub fn write_note(name: &str, text: &str) -> Command {
-    change(
+    Command::change(
         format!("note {name}: {text}"),
         format!(
             "crm_attribute --type crm_config --set-name {NOTES} --name {} --update {}",
@@ -130,7 +130,7 @@ pub fn write_note(name: &str, text: &str) -> Command {
 
 /// Removes a note.
 pub fn delete_note(name: &str) -> Command {
-    change(
+    Command::change(
         format!("remove the note {name}"),
         format!(
             "crm_attribute --type crm_config --set-name {NOTES} --name {} --delete",
@@ -160,7 +160,7 @@ pub const UNPRIVILEGED_PORTS: Setting = Setting {
 /// An upgrade of these stops the PBX on the node.
 pub const UNATTENDED: Setting = Setting {
     path: "/etc/apt/apt.conf.d/52portsip-ha",
-    content: r#"Unattended-Upgrade::Package-Blacklist { "corosync"; "pacemaker"; "docker"; "containerd"; };"#,
+    content: r#"Unattended-Upgrade::Package-Blacklist { "corosync"; "pacemaker"; "pcs"; "sbd"; "docker"; "containerd"; };"#,
     then: None,
 };
 
@@ -171,6 +171,13 @@ pub const NEEDRESTART: Setting = Setting {
     then: None,
 };
 
+/// Without it, all containers end when the Docker daemon ends.
+pub const LIVE_RESTORE: Setting = Setting {
+    path: "/etc/docker/daemon.json",
+    content: r#"{ "live-restore": true }"#,
+    then: Some("systemctl reload docker"),
+};
+
 impl Setting {
     /// Writes the file where there is none; what is there already is left to a person.
     pub fn write(&self) -> Command {
@@ -179,11 +186,11 @@ impl Setting {
             .then
             .map(|then| format!(" && {then}"))
             .unwrap_or_default();
-        change(
+        Command::change(
             format!("write {}", self.path),
             format!(
                 "umask 022; set -C\n[ ! -e {path} ] || {{ echo {path} 'is there already' >&2; exit 1; }}\n\
-                 printf '%s\\n' {content} >{path}{then}"
+                 mkdir -p \"$(dirname {path})\" && printf '%s\\n' {content} >{path}{then}"
             ),
         )
     }
@@ -200,12 +207,6 @@ impl Setting {
             self.path
         )
     }
-}
-
-fn change(what: String, script: String) -> Command {
-    let mut command = Command::look(&what, script);
-    command.limit = Duration::from_secs(60);
-    command
 }
 
 /// A word for sh(1).

@@ -123,9 +123,12 @@ impl Inventory {
             inventory => return inventory,
         };
         let without = Inventory::of(None, given, here).map_err(|_| failure.clone())?;
-        let why = failure.text.lines().next().unwrap_or_default();
-        let why = why.trim_start_matches("error: ");
-        say(&format!("goes on without {}: {why}", file.display()));
+        // On a node only root may read it, which is no fault of anything.
+        if is_readable(&file) {
+            let why = failure.text.lines().next().unwrap_or_default();
+            let why = why.trim_start_matches("error: ");
+            say(&format!("goes on without {}: {why}", file.display()));
+        }
         Ok(without)
     }
 
@@ -234,20 +237,66 @@ fn unknown(file: Option<&Path>, count: Option<usize>, found: usize) -> Failure {
     Failure::usage(text)
 }
 
-fn read(file: &Path) -> Result<Vars, Failure> {
-    use io::Read as _;
+/// The vars.yml that is meant where none is named.
+pub fn default_file() -> Option<PathBuf> {
+    let mut files = DEFAULT_VARS.iter().map(PathBuf::from);
+    files.find(|file| file.exists())
+}
+
+/// Whether this user can read a file, as root if sudo asks for nothing.
+fn is_readable(file: &Path) -> bool {
+    bytes(file).is_ok()
+}
+
+/// Reads a vars.yml.
+///
+/// # Errors
+/// It cannot be read, or has mistakes (each with its line).
+pub fn read(file: &Path) -> Result<Vars, Failure> {
     let name = file.display().to_string();
-    let most = MOST_BYTES as u64 + 1;
-    let mut bytes = Vec::new();
-    let read = fs::File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes));
-    read.map_err(|error| {
+    parse(&name, &text(file)?)
+}
+
+/// What a vars.yml has in it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn text(file: &Path) -> Result<Vec<u8>, Failure> {
+    bytes(file).map_err(|error| {
         let help = match error.kind() {
             io::ErrorKind::PermissionDenied => "\n  help: run ha-ctl with sudo",
             _ => "",
         };
-        Failure::usage(format!("could not read {name}: {error}{help}"))
-    })?;
-    Vars::parse(&name, &bytes).map_err(|mistakes| Failure::usage(mistakes.to_string().trim_end()))
+        Failure::usage(format!("could not read {}: {error}{help}", file.display()))
+    })
+}
+
+/// The vars.yml that has this in it.
+///
+/// # Errors
+/// It has mistakes, each with its line.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Vars, Failure> {
+    Vars::parse(name, bytes).map_err(|mistakes| Failure::usage(mistakes.to_string().trim_end()))
+}
+
+/// On a node that ha-ctl has deployed, only root may read vars.yml.
+fn bytes(file: &Path) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let most = MOST_BYTES as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = fs::File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let mut sudo = std::process::Command::new("sudo");
+            sudo.args(["-n", "head", "--bytes", &most.to_string(), "--"]);
+            match sudo.arg(file).stdin(std::process::Stdio::null()).output() {
+                Ok(output) if output.status.success() => Ok(output.stdout),
+                _ => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -4,14 +4,28 @@
 use std::cell::{Cell, RefCell};
 
 use crate::exit::{Exit, Failure};
+use crate::output::say;
 use crate::reach::{Answer, Command, Node, TIMED_OUT};
+use crate::steps::{State, Step, look, watch};
 
 /// A run, dry or not.
 #[derive(Debug, Default)]
 pub struct Run {
     dry: bool,
-    planned: RefCell<Vec<String>>,
+    planned: RefCell<Vec<Planned>>,
     changed: Cell<bool>,
+    /// A change was sent to a node.
+    tried: Cell<bool>,
+    watched: RefCell<Vec<(String, String)>>,
+}
+
+/// What a dry run would have done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// On which node.
+    pub node: String,
+    /// What: `write /etc/sysctl.d/60-portsip-ha.conf`.
+    pub what: String,
 }
 
 impl Run {
@@ -34,9 +48,7 @@ impl Run {
     /// The command failed or was lost. Whether it was carried out then is not known in the second case.
     pub async fn change(&self, node: &Node, command: &Command) -> Result<Answer, Failure> {
         if self.dry {
-            self.planned
-                .borrow_mut()
-                .push(format!("{}: {}", node.name, command.what));
+            self.note(node, &command.what);
             return Ok(Answer::default());
         }
         let unknown = |found: String| {
@@ -46,6 +58,7 @@ impl Run {
                 command.what, node.name,
             ))
         };
+        self.tried.set(true);
         match node.run(command).await {
             Err(cause) => Err(unknown(cause.found())),
             Ok(answer) if answer.status == TIMED_OUT => {
@@ -78,13 +91,85 @@ impl Run {
         })
     }
 
-    /// What a dry run would have done, and its exit status.
+    /// Has a long step done on a node, and watches it to its end. One that runs is watched, one that has succeeded
+    /// with the same inputs is skipped if it is done once, one that has failed is done again.
+    ///
+    /// # Errors
+    /// It has failed, or the node does not answer any more while it goes on.
+    pub async fn step(&self, node: &Node, step: &Step) -> Result<(), Failure> {
+        let (name, what) = (&node.name, &step.what);
+        let seen = look(node, step, 1, 0).await;
+        let seen = seen.map_err(|why| Failure::failed(format!("{what}: {name} {why}")))?;
+        match seen.state {
+            State::Done if step.once => return Ok(()),
+            State::Running { .. } if self.dry => {
+                self.note(node, &format!("{what} (it is going on, and is waited for)"));
+                return Ok(());
+            }
+            State::Running { same } => {
+                say(&format!("{name}: {what}: an earlier run has begun it"));
+                self.watch(node, step).await?;
+                if same {
+                    return Ok(());
+                }
+            }
+            State::Failed { status, same: true } if !self.dry => {
+                let how = status.map_or_else(
+                    || "was ended before its end".to_owned(),
+                    |status| format!("failed with {status}"),
+                );
+                say(&format!("{name}: {what}: an earlier run {how}; again"));
+            }
+            State::Done | State::New | State::Failed { .. } => {}
+        }
+        self.change(node, &step.start()).await?;
+        match self.dry {
+            true => Ok(()),
+            false => self.watch(node, step).await,
+        }
+    }
+
+    async fn watch(&self, node: &Node, step: &Step) -> Result<(), Failure> {
+        // What goes on is not "nothing was changed".
+        self.changed.set(true);
+        let watched = (node.name.clone(), step.unit());
+        self.watched.borrow_mut().push(watched.clone());
+        let ended = watch(node, step).await;
+        self.watched.borrow_mut().retain(|it| *it != watched);
+        ended
+    }
+
+    fn note(&self, node: &Node, what: &str) {
+        self.planned.borrow_mut().push(Planned {
+            node: node.name.clone(),
+            what: what.to_owned(),
+        });
+    }
+
+    /// Whether anything was changed, or may have been: a command that fails can have done half of it.
+    pub fn has_changed(&self) -> bool {
+        self.changed.get() || self.tried.get()
+    }
+
+    /// The nodes and units of the steps that are being watched.
+    pub fn watched(&self) -> Vec<(String, String)> {
+        self.watched.borrow().clone()
+    }
+
+    /// What a dry run would have done.
+    pub fn planned(&self) -> Vec<Planned> {
+        self.planned.borrow().clone()
+    }
+
+    /// What a dry run would have done, as text, and its exit status.
     pub fn plan(&self) -> (String, Exit) {
         let planned = self.planned.borrow();
         match planned.is_empty() {
             true => ("nothing would change\n".to_owned(), Exit::Done),
             false => {
-                let lines = planned.iter().map(|line| format!("  {line}\n"));
+                let lines = planned
+                    .iter()
+                    .map(|it| format!("  {}: {}\n", it.node, it.what));
                 (
                     format!("would be done:\n{}", lines.collect::<String>()),
                     Exit::Problems,

@@ -2,12 +2,16 @@
 //! (`crate::commands`), so that tests read them, and framed here, so that what a shell's profile prints is
 //! never taken for a command's output.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 /// How long a command may take that only looks.
 pub const LOOK: Duration = Duration::from_secs(20);
+/// How long a command may take that changes something.
+const CHANGE: Duration = Duration::from_secs(60);
 
 /// A shell script for a node.
 #[derive(Debug, Clone)]
@@ -18,6 +22,8 @@ pub struct Command {
     pub script: String,
     /// What it reads on its standard input. It is never in an argument.
     pub stdin: Option<SecretString>,
+    /// A file that it reads there instead.
+    pub upload: Option<Upload>,
     /// Whether root runs it.
     pub sudo: bool,
     /// After how long it is ended.
@@ -31,9 +37,40 @@ impl Command {
             what: what.to_owned(),
             script: script.into(),
             stdin: None,
+            upload: None,
             sudo: true,
             limit: LOOK,
         }
+    }
+
+    /// A script for root that changes something, and does not take long.
+    pub fn change(what: impl Into<String>, script: impl Into<String>) -> Self {
+        Self {
+            limit: CHANGE,
+            ..Self::look(&what.into(), script)
+        }
+    }
+
+    /// With something on its standard input.
+    #[must_use]
+    pub fn reading(mut self, stdin: impl Into<SecretString>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
+    /// Whether something is on its standard input.
+    pub(crate) fn reads(&self) -> bool {
+        self.stdin.is_some() || self.upload.is_some()
+    }
+}
+
+/// A file of this machine that a command reads.
+#[derive(Clone)]
+pub struct Upload(pub Arc<[u8]>);
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upload({} bytes)", self.0.len())
     }
 }
 
@@ -100,7 +137,7 @@ pub(crate) fn words(command: &Command, privilege: Privilege, mark: &str) -> Vec<
         Privilege::Sudo => &["sh", "-c", BECOME_ROOT, "ha-ctl"],
         Privilege::SudoWithPassword => &["sudo", "-k", "-S", "-p", ""],
     };
-    let reads = if command.stdin.is_some() { "reads" } else { "" };
+    let reads = if command.reads() { "reads" } else { "" };
     let limit = format!("{:.3}", command.limit.as_secs_f64());
     let mut words = vec!["env", "LC_ALL=C"];
     words.extend(become_root);

@@ -4,6 +4,7 @@
 mod account;
 mod cause;
 mod command;
+mod held;
 mod node;
 mod password;
 mod ssh;
@@ -18,7 +19,8 @@ use crate::output::say;
 
 pub use account::{Account, Options};
 pub use cause::Cause;
-pub use command::{Answer, Command, LOOK, TIMED_OUT};
+pub use command::{Answer, Command, LOOK, TIMED_OUT, Upload};
+pub use held::Held;
 pub use node::Node;
 pub use password::Password;
 

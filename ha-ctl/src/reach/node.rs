@@ -4,12 +4,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Command as Process;
 use tokio::sync::Semaphore;
 
 use super::cause::Cause;
-use super::command::{Answer, Command, Privilege, unframe, words};
+use super::command::{Answer, Command, LOOK, Privilege, Upload, unframe, words};
+use super::held::Held;
 use super::ssh::Connection;
 use crate::log;
 
@@ -123,12 +124,35 @@ impl Node {
         })
     }
 
+    /// Begins a command that goes on for as long as its standard input is open, and reads its first line.
+    ///
+    /// # Errors
+    /// It was not run, or the connection was lost meanwhile.
+    pub async fn hold(&self, command: &Command) -> Result<(Held, String), Cause> {
+        let mark = format!("ha-ctl-{}", mark());
+        let words = self.link.words(words(command, self.privilege, &mark));
+        let input = self.input(command, &mark).unwrap_or_default();
+        let begun = async {
+            let mut held = Held::begin(&words)?;
+            let line = held.first_line(&input.secret, &mark).await?;
+            Ok((held, line))
+        };
+        let lost = |said: String| Cause::Lost {
+            what: command.what.clone(),
+            said,
+        };
+        match tokio::time::timeout(LOOK + GRACE, begun).await {
+            Ok(begun) => begun.map_err(lost),
+            Err(_) => Err(lost(format!("no answer within {} s", LOOK.as_secs()))),
+        }
+    }
+
     /// The password, if sudo reads one; then a mark, and what the command reads.
-    fn input(&self, command: &Command, mark: &str) -> Option<SecretString> {
+    fn input(&self, command: &Command, mark: &str) -> Option<Input> {
         let password = self.password.as_ref();
         let password =
             password.filter(|_| command.sudo && self.privilege == Privilege::SudoWithPassword);
-        if password.is_none() && command.stdin.is_none() {
+        if password.is_none() && !command.reads() {
             return None;
         }
         let mut input = String::new();
@@ -136,19 +160,40 @@ impl Node {
             input += password.expose_secret();
             input.push('\n');
         }
-        if let Some(stdin) = &command.stdin {
+        if command.reads() {
             input += mark;
             input.push('\n');
+        }
+        if let Some(stdin) = &command.stdin {
             input += stdin.expose_secret();
         }
-        Some(input.into())
+        Some(Input {
+            secret: input.into(),
+            upload: command.upload.clone(),
+        })
     }
 }
 
-async fn spawned(
-    words: &[String],
-    input: Option<SecretString>,
-) -> Result<std::process::Output, String> {
+/// What a command reads: secrets, then a file.
+#[derive(Default)]
+struct Input {
+    secret: SecretString,
+    upload: Option<Upload>,
+}
+
+impl Input {
+    /// A command that ends before it has read everything says why itself.
+    async fn write_to(self, mut stdin: impl AsyncWrite + Unpin) {
+        let secret = stdin.write_all(self.secret.expose_secret().as_bytes());
+        if secret.await.is_ok()
+            && let Some(upload) = &self.upload
+        {
+            let _ = stdin.write_all(&upload.0).await;
+        }
+    }
+}
+
+async fn spawned(words: &[String], input: Option<Input>) -> Result<std::process::Output, String> {
     let mut process = Process::new(&words[0]);
     process
         .args(&words[1..])
@@ -163,9 +208,8 @@ async fn spawned(
         .process_group(0)
         .kill_on_drop(true);
     let mut child = process.spawn().map_err(|error| error.to_string())?;
-    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-        // A command that ends before it has read this says why.
-        let _ = stdin.write_all(input.expose_secret().as_bytes()).await;
+    if let (Some(input), Some(stdin)) = (input, child.stdin.take()) {
+        input.write_to(stdin).await;
     }
     let output = child.wait_with_output().await;
     output.map_err(|error| error.to_string())

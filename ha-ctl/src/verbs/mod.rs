@@ -2,6 +2,7 @@
 
 mod check;
 mod contact;
+mod deploy;
 mod gather;
 mod master;
 mod of_vars;
@@ -27,6 +28,7 @@ use crate::reach::{Account, Fleet, Options, Password};
 pub async fn run(verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Check(args) => check::check(&args).await,
+        Verb::Deploy(args) => deploy::deploy(&args).await,
         Verb::Show(args) => show::show(&args).await,
         Verb::Status(args) => status::status(&args).await,
         Verb::Master(args) => master::master(&args).await,

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod deploy;
 mod operator;
 mod reaching;
 mod wrong;

@@ -1,0 +1,49 @@
+# Looks at one node for a deployment and changes nothing. Each line is a word and what was found. $device is the
+# volume's device, $data where it is mounted, $settings files that deploy writes.
+say() { printf '%s %s\n' "$1" "$2"; }
+project=/etc/portsip/pbx
+
+dpkg-query -W -f='package ${db:Status-Abbrev} ${Version}\n' portsip-ha 2>/dev/null
+for file in $settings; do
+    [ -e "$file" ] && say file "$file"
+done
+sed 's/^/vars /' /etc/portsip/vars.yml 2>/dev/null
+say vars-mode "$(stat -c %a /etc/portsip/vars.yml 2>/dev/null)"
+
+interface=$(ip -o -4 route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
+network=$(networkctl status "$interface" 2>/dev/null | sed -n 's/^ *Network File: *//p')
+case $network in
+/*) [ -e "/etc/systemd/network/${network##*/}.d/portsip-ha.conf" ] || say network "${network##*/}" ;;
+esac
+
+sed 's/^/corosync /' /etc/corosync/corosync.conf 2>/dev/null
+for service in corosync pacemaker pcsd; do
+    say service "$service $(systemctl is-active $service) $(systemctl is-enabled $service 2>/dev/null)"
+done
+# Where Pacemaker does not run, what it has written down.
+cib=$(cibadmin --query --local --scope resources 2>/dev/null || cat /var/lib/pacemaker/cib/cib.xml 2>/dev/null)
+case $cib in
+*'<primitive '*' id="pbx"'* | *'<primitive id="pbx"'*) say configured yes ;;
+esac
+
+[ -e $project/docker-compose.yml ] && say compose yes
+sed 's/^/env /' $project/.env 2>/dev/null
+[ -s $project/database_password ] && say password "$(sha256sum <$project/database_password | cut -c1-64)"
+if [ "$(systemctl is-active docker)" = active ]; then
+    timeout 5 docker ps --all --filter label=com.docker.compose.project=portsip --format 'container {{.Names}}'
+    timeout 5 docker image ls --format 'image {{.Repository}}:{{.Tag}}'
+    if [ -e $project/docker-compose.yml ]; then
+        timeout 10 docker compose --project-directory $project config --services 2>/dev/null | sed 's/^/service-of-pbx /'
+        timeout 10 docker compose --project-directory $project config --images 2>/dev/null | sort -u | sed 's/^/wanted-image /'
+    fi
+fi
+
+[ -b "$device" ] && say device yes
+mountpoint -q "$data" 2>/dev/null && say mounted yes
+for step in cluster storage resources; do
+    case $(systemctl is-active portsip-ha-step-$step.service) in
+    active | activating | deactivating) say running $step ;;
+    esac
+    read -r status digest 2>/dev/null </var/lib/portsip-ha/steps/$step.result && say "ended-$step" "$status"
+done
+exit 0

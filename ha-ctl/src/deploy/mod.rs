@@ -1,0 +1,194 @@
+//! A deployment: from machines with a stock system to a PBX that answers. Each phase has a file, decides from facts
+//! that were read before the first one whether it has work, and changes nodes through [`Run`] alone, so that a dry run
+//! of the same phases is the plan. Nothing here asks a person or waits for the PBX; `verbs::deploy` does.
+
+mod cluster;
+mod containers;
+mod facts;
+mod images;
+mod package;
+mod project;
+mod resources;
+mod secret;
+mod settings;
+mod site;
+mod storage;
+mod vars_file;
+
+use futures_util::future::join_all;
+
+pub use facts::{Facts, look};
+pub use package::Package;
+pub use resources::{Pending, pending};
+pub use site::Site;
+
+use crate::exit::{Exit, Failure};
+use crate::output::say;
+use crate::reach::Node;
+use crate::run::Run;
+
+/// A part of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Package,
+    Settings,
+    VarsFile,
+    Cluster,
+    Project,
+    Images,
+    Storage,
+    Containers,
+    Resources,
+}
+
+/// Everything that a deployment does, in this order. Fencing is one of the resources.
+const PHASES: [Phase; 9] = [
+    Phase::Package,
+    Phase::Settings,
+    Phase::VarsFile,
+    Phase::Cluster,
+    Phase::Project,
+    Phase::Images,
+    Phase::Storage,
+    Phase::Containers,
+    Phase::Resources,
+];
+
+impl Phase {
+    async fn run(self, deployment: &Deployment, run: &Run) -> Result<(), Failure> {
+        match self {
+            Phase::Package => package::run(deployment, run).await,
+            Phase::Settings => settings::run(deployment, run).await,
+            Phase::VarsFile => vars_file::run(deployment, run).await,
+            Phase::Cluster => cluster::run(deployment, run).await,
+            Phase::Project => project::run(deployment, run).await,
+            Phase::Images => images::run(deployment, run).await,
+            Phase::Storage => storage::run(deployment, run).await,
+            Phase::Containers => containers::run(deployment, run).await,
+            Phase::Resources => resources::run(deployment, run).await,
+        }
+    }
+}
+
+/// A deployment of one site, with what was found before it.
+#[derive(Debug)]
+pub struct Deployment {
+    /// What vars.yml and EC2 say.
+    pub site: Site,
+    /// vars.yml as it was written.
+    pub vars: String,
+    /// The package to install, if one was given.
+    pub package: Option<Package>,
+    /// The nodes, pbx01 first.
+    pub nodes: Vec<Node>,
+    /// What was found on each, in the same order.
+    pub facts: Vec<Facts>,
+    /// What `cib-gen apply` would change, where the cluster is configured.
+    pub pending: Option<Pending>,
+}
+
+impl Deployment {
+    /// Goes through all phases.
+    ///
+    /// # Errors
+    /// What failed, on each node where something did. What was done until then stays.
+    pub async fn run(&self, run: &Run) -> Result<(), Failure> {
+        for phase in PHASES {
+            phase.run(self, run).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the cluster has the PBX's resources.
+    pub fn is_configured(&self) -> bool {
+        self.facts.iter().any(Facts::is_configured)
+    }
+
+    /// The nodes with what was found on them.
+    fn each(&self) -> impl Iterator<Item = (&Node, &Facts)> {
+        self.nodes.iter().zip(&self.facts)
+    }
+
+    /// The first node for which something holds, or else pbx01.
+    fn node_where(&self, holds: impl Fn(&Facts) -> bool) -> &Node {
+        let found = self.each().find(|(_, facts)| holds(facts));
+        found.map_or(&self.nodes[0], |(node, _)| node)
+    }
+}
+
+/// Waits for all, and says all that has failed: one node does not hide another.
+///
+/// # Errors
+/// Those of all that have failed.
+async fn all(
+    works: impl IntoIterator<Item = impl Future<Output = Result<(), Failure>>>,
+) -> Result<(), Failure> {
+    let mut failed: Vec<Failure> = join_all(works)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    let Some(last) = failed.pop() else {
+        return Ok(());
+    };
+    let mut exit = last.exit;
+    for failure in failed {
+        say(&format!("error: {failure}"));
+        if failure.exit == Exit::Incomplete {
+            exit = Exit::Incomplete;
+        }
+    }
+    Err(Failure::with(exit, last.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reach::{Command, test_node};
+
+    /// The vendor's site.
+    pub(super) fn site() -> Site {
+        Site {
+            nodes: ["133", "134", "135"]
+                .map(|last| (format!("ip-172-31-16-{last}"), format!("172.31.16.{last}")))
+                .to_vec(),
+            cluster: "ha_cluster".to_owned(),
+            image: "portsip/pbx:22".to_owned(),
+            data_path: "/var/lib/portsip".to_owned(),
+            virtual_address: "172.31.16.130".to_owned(),
+            elastic_ip: "54.151.30.9".to_owned(),
+            web_port: 8887,
+            region: "us-west-1".to_owned(),
+            device: "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67"
+                .to_owned(),
+            volume: vec![
+                ("volume_id".to_owned(), "vol-0e06e1e9da3c49b67".to_owned()),
+                ("region".to_owned(), "us-west-1".to_owned()),
+            ],
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_failed_on_one_node_does_not_hide_another() {
+        let (run, node) = (Run::new(false), test_node("n1"));
+        let mut command = Command::look("touch", "exit 1");
+        command.sudo = false;
+        let commands = [command.clone(), command];
+        let failed = all(commands
+            .iter()
+            .map(|command| async { run.change(&node, command).await.map(drop) }))
+        .await;
+        assert!(failed.is_err());
+        assert!(run.has_changed());
+    }
+
+    #[test]
+    fn no_phase_comes_twice_and_the_data_comes_before_the_resources() {
+        let place = |phase| PHASES.iter().position(|it| *it == phase);
+        for phase in PHASES {
+            assert_eq!(PHASES.iter().filter(|it| **it == phase).count(), 1);
+        }
+        assert!(place(Phase::Storage) < place(Phase::Resources));
+        assert!(place(Phase::Containers) < place(Phase::Resources));
+    }
+}

@@ -1,0 +1,165 @@
+//! `storage.sh` with everything that it calls replaced: what it does to a device, and what it never does.
+#![allow(clippy::unwrap_used)]
+
+use std::process::Command as Process;
+
+use super::super::tests::site;
+use super::*;
+
+/// What is on the volume, and how the commands answer.
+struct Volume {
+    /// What blkid prints, and how it ends.
+    blkid: (&'static str, i32),
+    /// What wipefs prints.
+    wipefs: &'static str,
+    /// The version of the data, where there is any.
+    version: &'static str,
+}
+
+const EMPTY: Volume = Volume {
+    blkid: ("", 2),
+    wipefs: "",
+    version: "",
+};
+
+/// What it called, and whether it succeeded.
+fn called(volume: &Volume) -> (Vec<String>, bool, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let project = directory.path().join("project");
+    for path in [&data, &project] {
+        std::fs::create_dir(path).unwrap();
+    }
+    let script = prepare(&site()).script;
+    let script = script
+        .replace("set -eu\n", &stubs(volume))
+        .replace("/var/lib/portsip", &data.display().to_string())
+        .replace(PROJECT, &project.display().to_string())
+        .replace(&site().device, "/dev/null")
+        .replace("[ -b \"$device\" ]", "[ -e \"$device\" ]")
+        // A function of sh cannot have a dot in its name.
+        .replace("mkfs.xfs", "make_xfs");
+    let log = directory.path().join("log");
+    let output = Process::new("sh")
+        .args(["-c", &script])
+        .env("log", &log)
+        .output()
+        .unwrap();
+    let called = std::fs::read_to_string(&log).unwrap_or_default();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (
+        called.lines().map(str::to_owned).collect(),
+        output.status.success(),
+        said,
+    )
+}
+
+/// Functions in the place of the commands. Each notes that it was called.
+fn stubs(volume: &Volume) -> String {
+    let Volume {
+        blkid: (found, status),
+        wipefs,
+        version,
+    } = volume;
+    let write_version = match *version {
+        "" => ":".to_owned(),
+        version => format!("mkdir -p $3/pbx; echo {version} >$3/pbx/VERSION"),
+    };
+    format!(
+        "set -eu
+         note() {{ echo \"$*\" >>\"$log\"; }}
+         env() {{ note \"agent $(for last; do :; done; echo $last)\"; }}
+         mountpoint() {{ return 1; }}
+         dd() {{ :; }}
+         blkid() {{ printf '%s\\n' '{found}'; return {status}; }}
+         wipefs() {{ printf '%s' '{wipefs}'; }}
+         make_xfs() {{ note mkfs; }}
+         mount() {{ note mount; shift 4; {mounted}; }}
+         umount() {{ note umount; }}
+         findmnt() {{ echo /dev/null; }}
+         install() {{ :; }}
+         docker() {{ case $* in
+             'image inspect '*) echo 22.4.0 ;;
+             *' run '*) note initdt ;;
+             *) : ;;
+         esac; }}
+        ",
+        mounted = write_version.replace("$3", "$2")
+    )
+}
+
+#[test]
+fn an_empty_volume_gets_a_file_system_and_its_first_data() {
+    let (called, succeeded, said) = called(&EMPTY);
+    assert!(succeeded, "{said}");
+    assert_eq!(
+        called,
+        [
+            "agent start",
+            "mkfs",
+            "mount",
+            "initdt",
+            "umount",
+            "agent stop"
+        ]
+    );
+}
+
+#[test]
+fn a_file_system_that_is_there_is_kept() {
+    let volume = Volume {
+        blkid: ("TYPE=xfs", 0),
+        version: "22.4.0",
+        ..EMPTY
+    };
+    let (called, succeeded, said) = called(&volume);
+    assert!(succeeded, "{said}");
+    assert_eq!(called, ["agent start", "mount", "umount", "agent stop"]);
+}
+
+#[test]
+fn older_data_is_migrated_and_newer_data_is_refused() {
+    let of = |version| Volume {
+        blkid: ("TYPE=xfs", 0),
+        version,
+        ..EMPTY
+    };
+    let (older, succeeded, said) = called(&of("22.3.9"));
+    assert!(succeeded, "{said}");
+    assert!(older.contains(&"initdt".to_owned()), "{older:?}");
+    let (newer, succeeded, said) = called(&of("22.10.0"));
+    assert!(!succeeded);
+    assert!(!newer.contains(&"initdt".to_owned()), "{newer:?}");
+    assert!(said.contains("the data is of version 22.10.0"), "{said}");
+    assert_eq!(newer.last().unwrap(), "agent stop", "{newer:?}");
+}
+
+#[test]
+fn nothing_is_made_where_anything_may_be() {
+    for (blkid, wipefs) in [
+        (("TYPE=ext4", 0), ""),
+        (("TYPE=LVM2_member", 0), ""),
+        (("PTTYPE=gpt", 0), ""),
+        (("", 2), "0x438 ext4"),
+        // Two signatures at once.
+        (("", 8), ""),
+        (("", 4), ""),
+    ] {
+        let volume = Volume {
+            blkid,
+            wipefs,
+            version: "",
+        };
+        let (called, succeeded, said) = called(&volume);
+        assert!(!succeeded, "{blkid:?} {wipefs}");
+        assert_eq!(called, ["agent start", "agent stop"], "{blkid:?} {wipefs}");
+        assert!(said.starts_with("error: "), "{said}");
+    }
+}
+
+#[test]
+fn the_volume_is_attached_by_the_agent_of_the_cluster() {
+    let script = prepare(&site()).script;
+    let (head, _) = script.split_once("# The volume:").unwrap();
+    insta::assert_snapshot!(head);
+}
