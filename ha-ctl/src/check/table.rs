@@ -143,6 +143,11 @@ pub const CHECKS: &[Check] = &[
         package_checks::needrestart,
     )
     .fixed_by(NEEDRESTART),
+    node(
+        "apt.proxy",
+        "the proxy that apt is told to use answers",
+        package_checks::proxy,
+    ),
     nodes(
         "apt.versions",
         "the same versions on all nodes",
@@ -213,6 +218,11 @@ pub const CHECKS: &[Check] = &[
         "docker.registry",
         "where the image is not on the node, its registry can be reached",
         docker_checks::reachable,
+    ),
+    node(
+        "docker.proxy",
+        "Docker asks a registry in the own network directly",
+        docker_checks::proxy,
     ),
     node(
         "firewall.ufw",
