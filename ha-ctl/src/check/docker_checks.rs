@@ -1,5 +1,7 @@
 //! Docker and what runs in it.
 
+use std::net::Ipv4Addr;
+
 use super::{Inspection, Said, Site};
 use crate::cluster::Level;
 
@@ -142,4 +144,27 @@ pub(super) fn reachable(it: &Inspection, _: &Site) -> Vec<Said> {
             (Level::Warning, found, Some(command))
         })
         .collect()
+}
+
+/// A proxy leads to the Internet, and seldom back into the own network.
+pub(super) fn proxy(it: &Inspection, site: &Site) -> Vec<Said> {
+    let (Some(proxy), Some(image)) = (it.one("docker-proxy"), site.image) else {
+        return Vec::new();
+    };
+    let registry = registry(image);
+    let host = registry.split(' ').next().unwrap_or_default();
+    let is_near = match host.parse::<Ipv4Addr>() {
+        Ok(address) => address.is_private(),
+        Err(_) => !host.contains('.'),
+    };
+    let excepted = it.one("docker-no-proxy").unwrap_or_default();
+    if !is_near || excepted.split(',').any(|entry| entry.trim() == host) {
+        return Vec::new();
+    }
+    let found =
+        format!("Docker asks the registry {host} through {proxy}: its NO_PROXY lacks {host}");
+    let command = format!(
+        "add {host} to NO_PROXY in /etc/systemd/system/docker.service.d, then restart Docker   (there)"
+    );
+    vec![(Level::Warning, found, Some(command))]
 }

@@ -3,8 +3,11 @@
 # the addresses of the other nodes; each may be empty.
 say() { printf '%s %s\n' "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
-# A proxy's name and password are nobody's business.
-without_password() { sed 's|//[^/@ ]*@|//|'; }
+# Host and port of http://USER@HOST:PORT/.
+authority() { echo "$1" | sed 's|^[a-z]*://||; s|/.*||; s|.*@||; s|:| |'; }
+# A proxy's password is nobody's business.
+without_password() { sed 's|//[^/@]*@|//|'; }
+reach() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "${2:-80}" 2>/dev/null && echo open || echo closed; }
 
 say clock "$(date +%s.%N)"
 say hostname "$(uname -n)"
@@ -67,26 +70,23 @@ done
     }
     [ "$registry" ] || exit
     set -- ${registry}
-    if [ "$proxy" ]; then
-        say docker-proxy "$proxy" | without_password
-        authority=${proxy#*://}
-        authority=${authority%%/*}
-        authority=${authority##*@}
-        set -- "${authority%:*}" "${authority##*:}"
-    fi
-    state=closed
-    timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && state=open
-    say registry "$state $1 $2"
+    [ "$proxy" ] && set -- $(authority "$proxy")
+    say registry "$(reach "$@") $1 $2"
 ) &
 wait
-apt-config dump Acquire 2>/dev/null | sed -n 's/^Acquire::https*::Proxy "\(.*\)";/apt-proxy \1/p' | head -1 | without_password
-proxies() { sed -n "s/^\(export \)\{0,1\}\(https*_proxy\|no_proxy\)=[\"']\{0,1\}\([^\"' ]*\).*/proxy-env $1 \2 \3/Ip" | without_password; }
-proxies login </etc/environment 2>/dev/null
+apt_proxy=$(apt-config dump Acquire 2>/dev/null |
+    sed -n 's/^Acquire::https*::Proxy "\(.*\)";/\1/p' | grep -v DIRECT | head -1)
+if [ "$apt_proxy" ]; then
+    say apt-proxy "$(echo "$apt_proxy" | without_password)"
+    say apt-proxy-state "$(reach $(authority "$apt_proxy"))"
+fi
+proxies() { sed -n "s/^\(export \)\{0,1\}\(https*_proxy\|no_proxy\)=[\"']\{0,1\}\([^\"' ]*\).*/proxy-env $1 \2 \3/Ip"; }
+proxies login </etc/environment 2>/dev/null | without_password
 {
     systemctl show-environment
     systemctl show --property Environment --value pcsd pacemaker | tr ' ' '\n'
     cat /etc/default/pcsd /etc/default/pacemaker
-} 2>/dev/null | proxies services | sort -u
+} 2>/dev/null | proxies services | without_password | sort -u
 for port in udp/5405 tcp/2224 tcp/7789; do
     # A sample Corosync listens at 127.0.0.1 alone.
     ss -Hln --"${port%/*}" "sport = :${port#*/}" 2>/dev/null | awk '{ print $(NF - 1) }' | grep -qv '^127\.' ||
@@ -99,8 +99,10 @@ have ufw && say ufw "$(ufw status 2>/dev/null | sed -n 's/^Status: //p')"
     echo "docker $(docker version --format "{{.Server.Version}}" 2>/dev/null)"
     echo "compose $(docker compose version --short 2>/dev/null)"
     echo "live-restore $(docker info --format "{{.LiveRestoreEnabled}}" 2>/dev/null)"
+    docker info --format "{{if .HTTPSProxy}}docker-proxy {{.HTTPSProxy}}{{end}}" 2>/dev/null
+    docker info --format "{{if .NoProxy}}docker-no-proxy {{.NoProxy}}{{end}}" 2>/dev/null
     docker ps --all --format "container {{.Names}} {{.Label \"com.docker.compose.project\"}}" 2>/dev/null
-    [ "$image" ] && docker image inspect --format "image {{.Id}}" "$image" 2>/dev/null'
+    [ "$image" ] && docker image inspect --format "image {{.Id}}" "$image" 2>/dev/null' | without_password
 if [ "$disk" ] && [ -b "$disk" ]; then
     say data-disk "$(blockdev --getsize64 "$disk") $(wipefs --noheadings --output TYPE "$disk" | tr '\n' ' ')"
     pvs --noheadings --options vg_name "$disk" 2>/dev/null | sed 's/^/data-group /'

@@ -64,3 +64,14 @@ pub(super) fn needrestart(it: &Inspection, _: &Site) -> Vec<Said> {
         _ => Vec::new(),
     }
 }
+
+pub(super) fn proxy(it: &Inspection, _: &Site) -> Vec<Said> {
+    match (it.one("apt-proxy"), it.one("apt-proxy-state")) {
+        (Some(proxy), Some("closed")) => vec![(
+            Level::Warning,
+            format!("apt asks through {proxy}, which does not answer"),
+            Some("grep -rn Proxy /etc/apt/apt.conf /etc/apt/apt.conf.d   (there)".to_owned()),
+        )],
+        _ => Vec::new(),
+    }
+}

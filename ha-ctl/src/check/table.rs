@@ -150,6 +150,11 @@ pub const CHECKS: &[Check] = &[
         package_checks::needrestart,
     )
     .fixed_by(NEEDRESTART),
+    node(
+        "apt.proxy",
+        "the proxy that apt is told to use answers",
+        package_checks::proxy,
+    ),
     nodes(
         "apt.installed",
         "the cluster's packages on every node, or on none yet",
@@ -262,6 +267,11 @@ pub const CHECKS: &[Check] = &[
         "docker.registry",
         "where the image is not on the node, its registry can be reached",
         docker_checks::reachable,
+    ),
+    node(
+        "docker.proxy",
+        "Docker asks a registry in the own network directly",
+        docker_checks::proxy,
     ),
     nodes(
         "firewall.ufw",

@@ -14,12 +14,15 @@ struct Volume {
     wipefs: &'static str,
     /// The version of the data, where there is any.
     version: &'static str,
+    /// The database's password in the data, where there is one.
+    password: &'static str,
 }
 
 const EMPTY: Volume = Volume {
     blkid: ("", 2),
     wipefs: "",
     version: "",
+    password: "",
 };
 
 /// What it called, and whether it succeeded.
@@ -60,10 +63,18 @@ fn stubs(volume: &Volume) -> String {
         blkid: (found, status),
         wipefs,
         version,
+        password,
     } = volume;
-    let write_version = match *version {
+    let data = match *version {
         "" => ":".to_owned(),
-        version => format!("mkdir -p $3/pbx; echo {version} >$3/pbx/VERSION"),
+        version => format!("mkdir -p $2/pbx; echo {version} >$2/pbx/VERSION"),
+    };
+    let ini = match *password {
+        "" => ":".to_owned(),
+        password => format!(
+            "printf '[sip]\\nsuperuser_password = no\\n[database]\\nsuperuser_password = {password}\\n' \
+             >$2/pbx/system.ini"
+        ),
     };
     format!(
         "set -eu
@@ -74,7 +85,7 @@ fn stubs(volume: &Volume) -> String {
          blkid() {{ printf '%s\\n' '{found}'; return {status}; }}
          wipefs() {{ printf '%s' '{wipefs}'; }}
          make_xfs() {{ note mkfs; }}
-         mount() {{ note mount; shift 4; {mounted}; }}
+         mount() {{ note mount; shift 4; {data}; {ini}; }}
          umount() {{ note umount; }}
          findmnt() {{ echo /dev/null; }}
          install() {{ :; }}
@@ -83,8 +94,8 @@ fn stubs(volume: &Volume) -> String {
              *' run '*) note initdt ;;
              *) : ;;
          esac; }}
-        ",
-        mounted = write_version.replace("$3", "$2")
+         mv() {{ note \"password $(cat \"$1\")\"; }}
+        "
     )
 }
 
@@ -118,6 +129,20 @@ fn a_file_system_that_is_there_is_kept() {
 }
 
 #[test]
+fn the_database_of_a_volume_with_data_keeps_its_password() {
+    let volume = Volume {
+        blkid: ("TYPE=xfs", 0),
+        version: "22.4.0",
+        password: "Pg1",
+        ..EMPTY
+    };
+    let (called, succeeded, said) = called(&volume);
+    assert!(succeeded, "{said}");
+    assert!(called.contains(&"password Pg1".to_owned()), "{called:?}");
+    assert!(!said.contains("Pg1"), "{said}");
+}
+
+#[test]
 fn older_data_is_migrated_and_newer_data_is_refused() {
     let of = |version| Volume {
         blkid: ("TYPE=xfs", 0),
@@ -148,7 +173,7 @@ fn nothing_is_made_where_anything_may_be() {
         let volume = Volume {
             blkid,
             wipefs,
-            version: "",
+            ..EMPTY
         };
         let (called, succeeded, said) = called(&volume);
         assert!(!succeeded, "{blkid:?} {wipefs}");

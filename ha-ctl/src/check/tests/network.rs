@@ -219,6 +219,37 @@ fn a_registry_that_does_not_answer_is_named_only_where_the_image_is_missing() {
     }
 }
 
+#[test]
+fn proxies_of_apt_and_docker_are_looked_at() {
+    let apt = good() + "apt-proxy http://10.0.0.1:3128\napt-proxy-state ";
+    assert_eq!(found(&(apt.clone() + "open\n")), []);
+    one(
+        &(apt + "closed\n"),
+        "apt.proxy",
+        Level::Warning,
+        "10.0.0.1:3128",
+    );
+    let with = |image: &str, lines: &str| {
+        let printed = good() + "docker-proxy http://10.0.0.1:3128\n" + lines;
+        let nodes = [node("ip-172-31-16-133", &printed)];
+        let site = Site {
+            machines: &machines(),
+            image: Some(image),
+            ..Site::default()
+        };
+        found_in(&nodes, &site)
+    };
+    assert_eq!(with("portsip/pbx:22", ""), []);
+    let found = with("10.0.0.5:5000/portsip/pbx:22", "");
+    assert_eq!(
+        (found.len(), found[0].name),
+        (1, "docker.proxy"),
+        "{found:#?}"
+    );
+    let excepted = "docker-no-proxy localhost,10.0.0.5\n";
+    assert_eq!(with("10.0.0.5:5000/portsip/pbx:22", excepted), []);
+}
+
 fn on_lan(drbd: DrbdVersion, lines: [&str; 3]) -> Vec<Finding> {
     let nodes = names().into_iter().zip(lines);
     let nodes: Vec<Inspection> = nodes
