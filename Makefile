@@ -87,9 +87,14 @@ lab: deps
 	cargo build --locked --workspace $(addprefix --bin ,$(LAB_PROGRAMS))
 	@echo $(LAB)
 
+# cargo-deb's compression looks back 8 MB, which is not as far as from one program with the SDK to its last copy.
 deb: build man $(CARGO_DEB)
 	@mkdir -p $(dir $(DEB))
-	$(CARGO_DEB) deb --no-build --no-strip -p portsip-ha-agents --output $(DEB)
+	rm -rf $(DEB).d
+	$(CARGO_DEB) deb --no-build --no-strip --fast -p portsip-ha-agents --output $(DEB).fast
+	dpkg-deb --raw-extract $(DEB).fast $(DEB).d
+	dpkg-deb --root-owner-group -Zxz -z9 --build $(DEB).d $(DEB)
+	rm -rf $(DEB).d $(DEB).fast
 	packaging/check-deb $(DEB)
 
 # Manual pages and completions. The pages bear the date of the package's version.
