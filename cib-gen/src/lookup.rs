@@ -27,6 +27,8 @@ pub(crate) enum Error {
          which node each instance is. With --offline EC2 is not asked. --region names the region to ask"
     )]
     Ec2(#[from] AwsError),
+    #[error("could not ask EC2 about the site: {0}")]
+    Facts(AwsError),
     #[error(
         "EC2 in {region} has no instance for {nodes}\n  \
          help: start another instance in place of a terminated one, which never comes back and cannot be \

@@ -28,7 +28,8 @@ pub(crate) fn ec2_facts(
     let region = vars.region().or(known.region.as_ref()).cloned();
     let ids = ids(vars, written);
     let runtime = runtime()?;
-    let facts = runtime.block_on(describe_site(region.as_ref(), profile, &ids, LIMIT))?;
+    let facts = runtime.block_on(describe_site(region.as_ref(), profile, &ids, LIMIT));
+    let facts = facts.map_err(Error::Facts)?;
     learn(known, &facts, false)?;
     let site = vars.resolve(known);
     let vip = match site.as_ref().map(|site| &site.place) {
@@ -38,7 +39,7 @@ pub(crate) fn ec2_facts(
     let action = vars.shared.fencing_action.as_ref();
     let starts = action.is_some_and(|action| action.value == FencingAction::Reboot);
     let asking = question_site(region.as_ref(), profile, &ids, &facts, vip, starts, LIMIT);
-    let answers = runtime.block_on(asking)?;
+    let answers = runtime.block_on(asking).map_err(Error::Facts)?;
     let (mistakes, wanted) = match &site {
         Ok(site) => (None, rules(site)),
         Err(mistakes) => (Some(mistakes.to_string()), Vec::new()),
