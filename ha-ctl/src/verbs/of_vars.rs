@@ -6,7 +6,7 @@ use cib_gen::vars::{DrbdVersion, LanFencingWord, Topology};
 
 use crate::check::Site;
 use crate::exit::Failure;
-use crate::inventory::{Inventory, Machine};
+use crate::inventory::{self, Inventory, Machine};
 
 /// What checks need of vars.yml.
 #[derive(Default)]
@@ -46,10 +46,8 @@ impl OfVars {
                 this.lan = Some((lan.vip.value, drbd, lan.pbx_datapath_size.value.bytes()));
             }
             Topology::Aws(aws) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    Failure::usage(format!("could not read {}: {error}", file.display()))
-                })?;
-                this.aws = Some(text);
+                let text = inventory::text(file)?;
+                this.aws = Some(String::from_utf8_lossy(&text).into_owned());
                 this.volume = Some(aws.ebs_volume_id.value.to_string());
                 let names = vars.shared.hostnames.iter();
                 let names = names.map(|name| name.as_ref().map(|name| name.value.to_string()));
