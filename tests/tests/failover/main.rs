@@ -65,10 +65,19 @@ impl Cluster {
     /// Waits until the cluster sees a node online, and sees that it takes nothing back.
     fn comes_back(&self, hostname: &str, active: &str) {
         let witness = instance(active);
-        let deadline = Instant::now() + Duration::from_secs(180);
+        let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             let status = cluster::status(&self.lab, witness).unwrap();
-            if status.online.iter().any(|online| online == hostname) {
+            // One that is going down for a reboot is online until its Pacemaker has ended.
+            let is_up = || {
+                let asked = self.lab.ssh(
+                    instance(hostname),
+                    "systemctl is-active pacemaker && systemctl is-active docker",
+                    Duration::from_secs(30),
+                );
+                asked.is_ok_and(|output| output.status.success())
+            };
+            if status.online.iter().any(|online| online == hostname) && is_up() {
                 break;
             }
             assert!(
