@@ -89,13 +89,7 @@ fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
 }
 
 fn ec2_facts(args: &SiteArgs) -> Result<ExitCode, Failure> {
-    let (name, bytes) = read(&args.vars_file)?;
-    let vars = Vars::parse(&name, &bytes)?;
-    let mut known = Known {
-        given: args.nodes.clone(),
-        region: args.region.clone(),
-        ..Known::default()
-    };
+    let (vars, mut known) = vars(args)?;
     let facts = lookup::ec2_facts(&mut known, &vars, args.profile.as_deref())?;
     let text = serde_json::to_string_pretty(&facts);
     let text = text.map_err(|error| Failure::Write(error.into()))?;
@@ -157,15 +151,20 @@ fn write(text: &str) -> Result<(), Failure> {
         .map_err(Failure::Write)
 }
 
-/// The site that a vars.yml and the options describe. Some renderings need to know more of it.
-fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
+/// A vars.yml, and what the options say beside it.
+fn vars(args: &SiteArgs) -> Result<(Vars, Known), Failure> {
     let (name, bytes) = read(&args.vars_file)?;
-    let vars = Vars::parse(&name, &bytes)?;
-    let mut known = Known {
+    let known = Known {
         given: args.nodes.clone(),
         region: args.region.clone(),
         ..Known::default()
     };
+    Ok((Vars::parse(&name, &bytes)?, known))
+}
+
+/// The site that a vars.yml and the options describe. Some renderings need to know more of it.
+fn site(args: &SiteArgs, format: Format) -> Result<Site, Failure> {
+    let (vars, mut known) = vars(args)?;
     known.disk = disk::look_at(&known, &vars);
     let profile = args.profile.as_deref();
     let warnings = match args.offline {

@@ -4,6 +4,7 @@
 //! what comes back by [`cluster`]. Whatever changes something goes through [`run::Run::change`], which a dry run
 //! only collects.
 
+pub mod caller;
 pub mod check;
 pub mod cli;
 pub mod cluster;

@@ -2,9 +2,7 @@
 //! order of the nodes' names. Its process reads the standard input of the session that has taken it and ends with that
 //! session, so nothing is left when ha-ctl is killed, a connection is cut or a machine loses its power.
 
-use time::OffsetDateTime;
-use time::macros::format_description;
-
+use crate::caller::{caller, now};
 use crate::commands::quoted;
 use crate::exit::Failure;
 use crate::reach::{Command, Held, Node};
@@ -21,20 +19,8 @@ pub struct Lock {
 
 /// Who does what, from where, since when.
 pub fn holder(what: &str) -> String {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let who = variable("SUDO_USER")
-        .or_else(|| variable("USER"))
-        .unwrap_or_else(|| "root".to_owned());
-    let host = nix::unistd::gethostname().unwrap_or_default();
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
-    let now = OffsetDateTime::now_utc()
-        .format(&format)
-        .unwrap_or_default();
     let process = std::process::id();
-    format!(
-        "{what} by {who} on {} (process {process}) since {now}",
-        host.to_string_lossy()
-    )
+    format!("{what} by {} (process {process}) since {}", caller(), now())
 }
 
 /// Takes the lock on one node. Prints `held`, or who has it, and goes on as long as its input is open.

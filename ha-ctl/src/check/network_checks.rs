@@ -83,7 +83,7 @@ fn listened_together(a: &Inspection, b: &Inspection) -> bool {
 }
 
 /// What a listener on a node did not hear of the others that spoke to it.
-fn unheard(all: &[Inspection], site: &Site, port: &str) -> Vec<SaidOf> {
+fn not_received(all: &[Inspection], site: &Site, port: &str) -> Vec<SaidOf> {
     let listened = |it: &&Inspection| it.all("listened").any(|known| known == port);
     let mut said = Vec::new();
     for to in all.iter().filter(listened) {
@@ -140,17 +140,17 @@ fn open_for(to: &Inspection, address: &str) -> String {
 
 /// A running Corosync's own word is in `cluster.links`.
 pub(super) fn corosync(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
-    unheard(all, site, COROSYNC)
+    not_received(all, site, COROSYNC)
 }
 
 /// A running DRBD's own word is in `lan.drbd-connected`.
 pub(super) fn drbd(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
-    unheard(all, site, DRBD)
+    not_received(all, site, DRBD)
 }
 
 /// pcsd listens as soon as pcs is installed. Where it does not, a listener stood in for it.
 pub(super) fn pcsd(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
-    let mut said = unheard(all, site, PCSD);
+    let mut said = not_received(all, site, PCSD);
     for it in all {
         let closed = it.words("pcsd").filter_map(|words| match words[..] {
             [address, "closed"] => Some(address),

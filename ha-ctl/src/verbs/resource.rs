@@ -37,12 +37,7 @@ async fn started(target: &Target<'_>, signals: &mut Signals) -> Result<Exit, Fai
 /// It was not stopped, or not to its end.
 pub(super) async fn stop(args: &ResourceArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new();
-    let found = async {
-        let mut target = Target::find(args).await?;
-        target.find_what_stops_too().await;
-        Ok(target)
-    };
-    let target = signals.end_what_looks(found).await?;
+    let target = signals.end_what_looks(Target::find_to_stop(args)).await?;
     let stopped = stopped(&target, &mut signals).await;
     target.run.judge(stopped)
 }

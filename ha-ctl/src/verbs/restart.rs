@@ -8,12 +8,10 @@
 //! shows no rules there, `cib-gen apply` would take the set for a difference, Pacemaker looks at dates only when it
 //! has something to do or after its recheck interval, and the date would be that of the node that decides.
 
-use time::OffsetDateTime;
-use time::macros::format_description;
-
 use super::signals::Signals;
 use super::target::{Target, in_the_way, not_running};
 use super::wait::{Ended, Goal};
+use crate::caller::{caller, now};
 use crate::cli::ResourceArgs;
 use crate::commands;
 use crate::exit::{Exit, Failure};
@@ -28,12 +26,7 @@ const TRIES: u32 = 3;
 /// It was not restarted, or not to its end.
 pub(super) async fn restart(args: &ResourceArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new();
-    let found = async {
-        let mut target = Target::find(args).await?;
-        target.find_what_stops_too().await;
-        Ok(target)
-    };
-    let target = signals.end_what_looks(found).await?;
+    let target = signals.end_what_looks(Target::find_to_stop(args)).await?;
     let restarted = restarted(&target, &mut signals).await;
     target.run.judge(restarted)
 }
@@ -46,7 +39,7 @@ async fn restarted(target: &Target<'_>, signals: &mut Signals) -> Result<Exit, F
             "an earlier restart has not ended ({note}); it is ended now"
         ));
     }
-    let note = commands::write_note(&target.note_name(), &who_and_when());
+    let note = commands::write_note(&target.note_name(), &format!("{} at {}", caller(), now()));
     target.run.change(&target.contact.node(), &note).await?;
     if target.run.is_dry() {
         target.disable().await?;
@@ -128,18 +121,4 @@ async fn start_again(target: &Target<'_>, why: Option<&str>) -> Result<(), Failu
 fn without_help(text: &str) -> String {
     let found = text.split("\n  help:").next().unwrap_or(text);
     found.trim_end_matches('.').to_owned()
-}
-
-/// Who restarts, from where, and since when.
-fn who_and_when() -> String {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let who = variable("SUDO_USER")
-        .or_else(|| variable("USER"))
-        .unwrap_or_else(|| "root".to_owned());
-    let host = nix::unistd::gethostname().unwrap_or_default();
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
-    let now = OffsetDateTime::now_utc()
-        .format(&format)
-        .unwrap_or_default();
-    format!("{who} on {} at {now}", host.to_string_lossy())
 }

@@ -54,8 +54,15 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Asks the cluster what stops with the resource, and says it before anything is done.
-    pub(super) async fn find_what_stops_too(&mut self) {
+    /// The same for one that will be stopped: what stops with it is said before anything is done.
+    pub(super) async fn find_to_stop(args: &'a ResourceArgs) -> Result<Target<'a>, Failure> {
+        let mut target = Target::find(args).await?;
+        target.find_what_stops_too().await;
+        Ok(target)
+    }
+
+    /// Asks the cluster what stops with the resource, and says it.
+    async fn find_what_stops_too(&mut self) {
         let resource = &self.args.resource;
         let listed = match answer(&self.contact.node(), commands::stops_too(resource)).await {
             Ok(answer) => answer.stdout,
