@@ -31,6 +31,8 @@ pub enum Fault {
     Partition,
     /// Its kernel stands still for so long and goes on then, as under a hypervisor that hangs.
     Hang(Duration),
+    /// Its Pacemaker stands still, and Corosync goes on.
+    PacemakerHangs,
     /// An operator puts it into standby.
     Standby,
     /// An operator, or an upgrade, reboots it.
@@ -51,6 +53,11 @@ impl Fault {
                         tracing::error!("{} does not go on: {error}", node.hostname);
                     }
                 });
+                Ok(())
+            }
+            Self::PacemakerHangs => {
+                // The node may be reset before it has answered.
+                lab.ssh(node, "pkill -STOP ^pacemaker", cluster::SECONDS)?;
                 Ok(())
             }
             Self::Standby => cluster::run(
@@ -74,6 +81,7 @@ impl Fault {
             Self::PowerCut => format!("power of {node} is off"),
             Self::Partition => format!("{node} is cut off from the other nodes"),
             Self::Hang(time) => format!("{node} stands still, for {} s", time.as_secs()),
+            Self::PacemakerHangs => format!("Pacemaker on {node} stands still"),
             Self::Standby => format!("{node} is in standby"),
             Self::Reboot => format!("{node} is told to reboot"),
         }

@@ -47,11 +47,17 @@ pub fn come_back(
     let access = Access::through_the_vip(lab.site());
     let writer = Writer::start(&access)?;
     let began = SystemTime::now();
-    lab.power_on(node)?;
-    let mut timeline = vec![Moment::new(
-        began,
-        format!("power of {} is on", node.hostname),
-    )];
+    lab.heal()?;
+    let nodes = lab.status()?.nodes;
+    let has_power = nodes.iter().any(|one| one.id == node.id && one.on);
+    if !has_power {
+        lab.power_on(node)?;
+    }
+    let what = match has_power {
+        true => "the network is whole".to_owned(),
+        false => format!("power of {} is on", node.hostname),
+    };
+    let mut timeline = vec![Moment::new(began, what)];
     cluster::wait_until_online(lab, node, active, SLOW)?;
     timeline.push(Moment::now(format!("{} is online", node.hostname)));
     storage::wait_until(

@@ -74,6 +74,12 @@ impl Cluster {
         copies.into_iter().find(|copy| *copy != active).unwrap()
     }
 
+    /// The active node and the standby.
+    pub(super) fn active_and_standby(&self) -> (&'static Host, &'static Host) {
+        let active = self.active();
+        (active, self.standby(active))
+    }
+
     /// Strikes the active node, and has all that is always asked of what follows.
     pub(super) fn strike(&self, fault: Fault) -> Outcome {
         let outcome = fail_over(&self.own.lab, fault, &self.progress).unwrap();
