@@ -22,6 +22,7 @@ pub mod query;
 pub mod server;
 mod snapshot;
 mod state;
+mod states;
 pub mod timing;
 mod transition;
 mod xml;
@@ -36,7 +37,7 @@ pub use events::{Event, Happening};
 pub use fault::{ActiveFault, CallFault, Fault, Injection, Life, MetadataFault, VolumeFault};
 pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
 pub(crate) use snapshot::{Identity, OwnInterface};
-pub use state::{AttachmentState, InstanceState, VolumeState};
+pub use states::{AttachmentState, InstanceState, VolumeState};
 pub use timing::Timing;
 
 use crate::world::{Network, World};

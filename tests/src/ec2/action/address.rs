@@ -7,7 +7,8 @@ use super::Answer;
 use crate::ec2::error::ApiError;
 use crate::ec2::ids::{AllocationId, AssociationId, InstanceId, InterfaceId};
 use crate::ec2::query::{Call, passes};
-use crate::ec2::state::{Address, Association, InstanceState, State, no_allocation};
+use crate::ec2::state::{Address, Association, State, no_allocation};
+use crate::ec2::states::InstanceState;
 use crate::ec2::xml::{Element, done, list, text};
 use crate::ec2::{Ec2, OWNER, locked};
 

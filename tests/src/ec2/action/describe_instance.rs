@@ -10,7 +10,8 @@ use crate::ec2::OWNER;
 use crate::ec2::error::ApiError;
 use crate::ec2::ids::InstanceId;
 use crate::ec2::query::{Call, passes};
-use crate::ec2::state::{Attachment, AttachmentState, Instance, InstanceState, Interface, State};
+use crate::ec2::state::{Attachment, Instance, Interface, State};
+use crate::ec2::states::{AttachmentState, InstanceState};
 use crate::ec2::xml::{Element, group, list, moment, text};
 use crate::site;
 

@@ -8,7 +8,8 @@ use super::describe_instance::tokens;
 use crate::ec2::error::ApiError;
 use crate::ec2::ids::InstanceId;
 use crate::ec2::query::Call;
-use crate::ec2::state::{Instance, InstanceState, State};
+use crate::ec2::state::{Instance, State};
+use crate::ec2::states::InstanceState;
 use crate::ec2::xml::{done, group, text};
 use crate::ec2::{Ec2, locked};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::ec2::ids::InstanceId;
-use crate::ec2::state::InstanceState;
+use crate::ec2::states::InstanceState;
 use crate::ec2::{Ec2, locked};
 
 /// The retry interval when the world could not cut the power. Only success ends the retries, because fencing

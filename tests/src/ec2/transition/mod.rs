@@ -11,7 +11,7 @@ use std::future::Future;
 
 use super::events::Happening;
 use super::ids::{InstanceId, VolumeId};
-use super::state::InstanceState;
+use super::states::InstanceState;
 use super::{Ec2, locked};
 use crate::world::{Error, World};
 

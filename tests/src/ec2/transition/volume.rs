@@ -6,7 +6,8 @@ use tokio::time::sleep;
 
 use crate::ec2::fault::VolumeFault;
 use crate::ec2::ids::{InstanceId, VolumeId};
-use crate::ec2::state::{Attachment, AttachmentState, InstanceState};
+use crate::ec2::state::Attachment;
+use crate::ec2::states::{AttachmentState, InstanceState};
 use crate::ec2::{Ec2, locked};
 use crate::world::Detach;
 
