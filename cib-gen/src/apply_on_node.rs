@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use cib_gen::apply::node_files::{self, DrbdFile};
-use cib_gen::apply::{commands, drbd_peers, watchdog};
+use cib_gen::apply::watchdog::{self, Sbd};
+use cib_gen::apply::{commands, drbd_peers};
 use cib_gen::cluster::{Cluster, Drbd, Setting};
 use cib_gen::render;
 use cib_gen::vars::DrbdVersion;
@@ -76,15 +77,15 @@ impl OnNode<'_> {
     }
 }
 
-/// Fits the time of the watchdog to what the nodes say of SBD, as [`watchdog::fit`] does.
+/// Fits the time of the watchdog to what the nodes say of SBD, as [`watchdog::fit`] does. What a person has to know.
 pub(crate) fn fit_watchdog(
     cluster: &mut Cluster,
     cib: &Element,
-) -> Result<Result<Option<String>, String>, Failure> {
+) -> Result<Result<Vec<String>, String>, Failure> {
     if cluster.corosync.watchdog.is_none() {
-        return Ok(Ok(None));
+        return Ok(Ok(Vec::new()));
     }
-    let (said, unasked) = match tools::run(&commands::sbd_of_nodes()) {
+    let (said, unasked): (Vec<Sbd>, _) = match tools::run(&commands::sbd_of_nodes()) {
         Ok(json) => (
             serde_json::from_str(&json).map_err(|error| not_understood("pcs", &error))?,
             None,
@@ -96,7 +97,11 @@ pub(crate) fn fit_watchdog(
         None => text,
     };
     Ok(watchdog::fit(cluster, cib, &said)
-        .map(|note| note.map(with_reason))
+        .map(|note| {
+            let note = note.map(with_reason).into_iter();
+            note.chain(watchdog::without_delay(cluster, &said))
+                .collect()
+        })
         .map_err(with_reason))
 }
 

@@ -102,7 +102,7 @@ fn look<'a>(
         let fits = fit_watchdog(&mut fitted, &plan.old)?;
         plan = Plan::of(&fitted, &cib).map_err(no_cib)?;
         match fits {
-            Ok(note) => plan.notes.extend(note),
+            Ok(notes) => plan.notes.extend(notes),
             Err(refusal) => plan.refusals.push(refusal),
         }
         if plan.refusals.is_empty() {

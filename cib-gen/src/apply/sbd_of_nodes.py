@@ -22,6 +22,7 @@ def of_node(name, status):
         "runs": None if None in answers else all(answers),
         # Without a setting, SBD takes 5 seconds.
         "timeout": None if settings is None else settings.get("SBD_WATCHDOG_TIMEOUT", "5"),
+        "delay": None if settings is None else settings.get("SBD_DELAY_START", "no"),
     }
 
 

@@ -57,6 +57,24 @@ pub struct Sbd {
     pub runs: Option<bool>,
     /// Its SBD_WATCHDOG_TIMEOUT.
     pub timeout: Option<String>,
+    /// Its SBD_DELAY_START.
+    pub delay: Option<String>,
+}
+
+/// The note on nodes that do not wait before they start the cluster.
+pub fn without_delay(cluster: &Cluster, said: &[Sbd]) -> Option<String> {
+    let delay = cluster.corosync.watchdog.as_ref()?.start_delay;
+    let waits_not = said.iter().filter(|sbd| sbd.delay.as_deref() == Some("no"));
+    let nodes: Vec<&str> = waits_not.map(|sbd| sbd.node.as_str()).collect();
+    (!nodes.is_empty()).then(|| {
+        format!(
+            "SBD_DELAY_START is not set on {}. Pacemaker starts nothing on any node before it knows what runs on one \
+             that Corosync sees: a machine that its watchdog has reset, and that is back before the failover has ended, \
+             holds the failover up\n  help: on each of these nodes, for its next start: sudo sed -i \
+             's/^SBD_DELAY_START=.*/SBD_DELAY_START={delay}/' /etc/default/sbd",
+            nodes.join(", ")
+        )
+    })
 }
 
 /// Fits the wanted time to what the nodes say of SBD: at least twice the longest time that SBD has. Where a node

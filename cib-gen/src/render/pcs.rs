@@ -144,6 +144,7 @@ fn sbd(cluster: &Cluster, watchdog: &Watchdog, timeout: &Setting) -> String {
     let Watchdog {
         device,
         timeout: seconds,
+        ..
     } = watchdog;
     let names: Vec<String> = names(cluster).into_iter().map(quoted).collect();
     let why =

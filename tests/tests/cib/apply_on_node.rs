@@ -126,7 +126,7 @@ fn sbd(bench: &Bench, nodes: &[(&str, &str)]) {
     let nodes = nodes.iter().map(|(node, timeout)| {
         let (runs, config) = match *timeout {
             "" => ("null", "null".to_owned()),
-            timeout => ("true", format!("{{\"SBD_WATCHDOG_TIMEOUT\":\"{timeout}\"}}")),
+            timeout => ("true", format!("{{\"SBD_WATCHDOG_TIMEOUT\":\"{timeout}\",\"SBD_DELAY_START\":\"20\"}}")),
         };
         format!(
             "{{\"node\":\"{node}\",\"config\":{config},\"status\":{{\"installed\":{runs},\"enabled\":{runs},\

@@ -10,6 +10,7 @@ fn sbd(answers: [(Option<bool>, Option<&str>); 3]) -> Vec<Sbd> {
             node: node.to_owned(),
             runs,
             timeout: timeout.map(str::to_owned),
+            delay: None,
         })
         .collect()
 }
@@ -99,6 +100,24 @@ fn where_a_node_cannot_be_asked_of_sbd_it_stays_as_it_is_or_nothing_is_changed()
         assert!(refusal.contains("is not set"), "{refusal}");
     }
     assert!(fitted("", &[]).unwrap_err().contains("pbx01, pbx02, pbx03"));
+}
+
+#[test]
+fn nodes_that_do_not_wait_before_they_start_are_named() {
+    let said = |delays: [Option<&str>; 3]| {
+        let mut said = sbd([RUNS; 3]);
+        for (sbd, delay) in said.iter_mut().zip(delays) {
+            sbd.delay = delay.map(str::to_owned);
+        }
+        watchdog::without_delay(&lan(), &said)
+    };
+    assert_eq!(said([Some("yes"), Some("20"), None]), None);
+    let note = said([Some("20"), Some("no"), Some("no")]).unwrap();
+    assert!(
+        note.starts_with("SBD_DELAY_START is not set on pbx02, pbx03. ")
+            && note.contains("SBD_DELAY_START=20/"),
+        "{note}"
+    );
 }
 
 #[test]
