@@ -129,6 +129,18 @@ impl Run {
         }
     }
 
+    /// Whether [`Run::step`] would begin a step, or watch it.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn needs(&self, node: &Node, step: &Step) -> Result<bool, Failure> {
+        let seen = look(node, step, 1, 0).await;
+        let seen = seen.map_err(|why| {
+            Failure::failed(format!("{}: {} {why}", step.what, node.name))
+        })?;
+        Ok(!(step.once && seen.state == State::Done))
+    }
+
     async fn watch(&self, node: &Node, step: &Step) -> Result<(), Failure> {
         // What goes on is not "nothing was changed".
         self.changed.set(true);

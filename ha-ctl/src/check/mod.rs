@@ -30,6 +30,7 @@ use crate::reach::Missing;
 
 use table::Look;
 
+pub(crate) use drbd_checks::module_fault;
 pub use inspection::{Inspection, NoFacts, ask_ec2, inspect};
 pub use network_checks::{Passage, passages};
 pub use probe::probe;

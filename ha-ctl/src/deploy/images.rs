@@ -1,4 +1,4 @@
-//! The images of the PBX on every node, before anything needs them.
+//! The images of the PBX on every node that can run it, before anything needs them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(2 * 3600);
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
     let image = &deployment.site.image;
     let lacking = deployment
-        .each()
+        .each_with_data()
         .filter(|(_, facts)| !facts.has_images(image));
     let fetch = &fetch(image);
     all(lacking.map(|(node, _)| run.step(node, fetch))).await

@@ -1,4 +1,4 @@
-//! The PBX as a Docker Compose project on every node: the compose file, the values of this site, and the password of
+//! The PBX as a Docker Compose project on every node that can run it: the compose file, the values of this site, and the password of
 //! the database's superuser, the same everywhere.
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,19 +19,20 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     compose_file(deployment, run).await?;
     let env = &env(&deployment.site);
     let differing = deployment
-        .each()
+        .each_with_data()
         .filter(|(_, facts)| !different(facts, &deployment.site).is_empty());
     all(differing.map(|(node, _)| async move { run.change(node, env).await.map(drop) })).await?;
-    if deployment.facts.iter().any(|it| it.password().is_none()) {
+    let mut each = deployment.each_with_data();
+    if each.any(|(_, facts)| facts.password().is_none()) {
         let known = deployment
-            .each()
+            .each_with_data()
             .find(|(_, facts)| facts.password().is_some());
         let password = match known {
             Some((node, _)) => read(node, "database_password").await?,
             None => format!("{}\n", secret::random()?.expose_secret()).into(),
         };
         let lacking = deployment
-            .each()
+            .each_with_data()
             .filter(|(_, facts)| facts.password().is_none());
         let write = &write_password(&password);
         all(lacking.map(|(node, _)| async move { run.change(node, write).await.map(drop) }))
@@ -45,7 +46,7 @@ fn refuse(deployment: &Deployment) -> Result<(), Failure> {
     if !deployment.is_configured() {
         return Ok(());
     }
-    let each = deployment.each().filter_map(|(node, facts)| {
+    let each = deployment.each_with_data().filter_map(|(node, facts)| {
         let different = different(facts, &deployment.site);
         let is_there = facts.env("PBX_IMAGE").is_some();
         (is_there && !different.is_empty())
@@ -64,18 +65,19 @@ fn refuse(deployment: &Deployment) -> Result<(), Failure> {
 
 /// The same file on all nodes: the one that is there, or else the example.
 async fn compose_file(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
-    if deployment.facts.iter().all(Facts::has_compose_file) {
+    let mut each = deployment.each_with_data();
+    if each.all(|(_, facts)| facts.has_compose_file()) {
         return Ok(());
     }
     let known = deployment
-        .each()
+        .each_with_data()
         .find(|(_, facts)| facts.has_compose_file());
     let (content, from) = match known {
         Some((node, _)) => (read(node, "docker-compose.yml").await?, node.name.as_str()),
         None => (EXAMPLE.into(), "the example of this package"),
     };
     let lacking = deployment
-        .each()
+        .each_with_data()
         .filter(|(_, facts)| !facts.has_compose_file());
     let write = &write(
         format!("write {PROJECT}/docker-compose.yml ({from})"),
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_differs_from_vars_yml_is_named() {
-        let site = super::super::tests::site();
+        let site = super::super::samples::aws();
         let facts = Facts::parse(
             "env PBX_IMAGE=portsip/pbx:22\nenv IP_ADDRESS=172.31.16.130\nenv PBX_DATA=/var/lib/pbx\n",
         );

@@ -1,13 +1,14 @@
 //! The volume, before the cluster has it: a file system and the PBX's first data, on one node. What the node does is in
-//! `storage.sh`.
+//! `storage.sh`; on a LAN the volume is the DRBD resource, by `storage_drbd.sh`.
 
 use std::time::Duration;
 
 use super::project::{self, PROJECT};
-use super::{Deployment, Site, all};
+use super::site::{Aws, Site, System};
+use super::{Deployment, Facts, all, copies};
 use crate::commands::quoted;
 use crate::exit::Failure;
-use crate::reach::Command;
+use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::steps::Step;
 
@@ -21,21 +22,38 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
         // The cluster has the volume, and the PBX may be using it.
         return Ok(());
     }
-    let prepare = prepare(&deployment.site);
-    let name = prepare.name;
-    let facts = || deployment.facts.iter();
-    let node = if facts().any(|it| it.runs(name)) {
-        deployment.node_where(|it| it.runs(name))
-    } else if facts().any(super::Facts::has_volume) {
-        deployment.node_where(super::Facts::has_volume)
-    } else {
-        deployment.node_where(|it| it.has_succeeded(name))
-    };
-    run.step(node, &prepare).await?;
-    match run.is_dry() {
-        true => Ok(()),
-        false => same_password(deployment, run, &node.name).await,
+    let node = node(deployment);
+    let is_needed = is_needed(deployment, run).await?;
+    run.step(node, &prepare(&deployment.site)).await?;
+    if !run.is_dry() {
+        same_password(deployment, run, &node.name).await?;
     }
+    copies::hand_over(deployment, run, is_needed).await
+}
+
+/// Whether the volume is still to be prepared, or just is.
+///
+/// # Errors
+/// The node does not answer.
+pub(super) async fn is_needed(deployment: &Deployment, run: &Run) -> Result<bool, Failure> {
+    run.needs(node(deployment), &prepare(&deployment.site))
+        .await
+}
+
+/// Where the volume is prepared: where that has begun, where the volume is, or where it was done.
+fn node(deployment: &Deployment) -> &Node {
+    let is_volume = deployment.site.drbd().is_none();
+    let name = prepare(&deployment.site).name;
+    let first_with = |holds: &dyn Fn(&Facts) -> bool| {
+        let mut nodes = deployment.each_with_data();
+        nodes.find(|(_, facts)| holds(facts)).map(|(node, _)| node)
+    };
+    first_with(&|facts| facts.runs(name))
+        .or_else(|| first_with(&Facts::is_mounted))
+        // DRBD is up on several nodes.
+        .or_else(|| first_with(&|facts| is_volume && facts.has_device()))
+        .or_else(|| first_with(&|facts| facts.has_succeeded(name)))
+        .unwrap_or(&deployment.nodes[0])
 }
 
 /// An existing volume has the password of its database: then that one counts on all nodes.
@@ -45,8 +63,9 @@ async fn same_password(deployment: &Deployment, run: &Run, from: &str) -> Result
     };
     let password = project::read(node, "database_password").await?;
     let (compare, write) = (&is_password(&password), &project::write_password(&password));
-    let others = deployment.nodes.iter().filter(|node| node.name != from);
-    all(others.map(|node| async move {
+    let others = deployment.each_with_data();
+    let others = others.filter(|(node, _)| node.name != from);
+    all(others.map(|(node, _)| async move {
         match node.run(compare).await {
             Ok(answer) if answer.is_success() => Ok(()),
             _ => run.change(node, write).await.map(drop),
@@ -64,31 +83,46 @@ fn is_password(password: &secrecy::SecretString) -> Command {
 }
 
 fn prepare(site: &Site) -> Step {
-    let parameters = site
-        .volume
-        .iter()
-        .map(|(name, value)| format!(" OCF_RESKEY_{name}={}", quoted(value)));
     Step {
         name: "storage",
-        what: "prepare the volume (XFS only if it is empty, then the PBX's first data)".to_owned(),
+        what: "prepare the data (XFS only where there is nothing, then the PBX's first data)".to_owned(),
         script: format!(
             "set -eu\n\
-             device={} data={} image={} project={PROJECT}\n\
-             # The agent that the cluster will use, with the same parameters. It takes the volume from no instance that runs.\n\
-             volume() {{\n    \
-                 env OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=ebs OCF_RESKEY_CRM_meta_timeout={}{} \\\n        \
-                     /usr/lib/ocf/resource.d/portsip/awsebs \"$1\"\n\
-             }}\n{}",
-            quoted(&site.device),
+             device={} data={} image={} project={PROJECT}\n{}{}",
+            quoted(site.device()),
             quoted(&site.data_path),
             quoted(&site.image),
-            VOLUME.as_millis(),
-            parameters.collect::<String>(),
+            match &site.system {
+                System::Aws(aws) => by_agent(aws),
+                System::Lan(lan) => format!(
+                    "resource={}\n{}",
+                    quoted(&lan.drbd.name),
+                    include_str!("storage_drbd.sh")
+                ),
+            },
             include_str!("storage.sh")
         ),
         limit: LIMIT,
         once: true,
     }
+}
+
+/// The volume by the agent that the cluster will use, with the same parameters.
+fn by_agent(aws: &Aws) -> String {
+    let parameters = aws
+        .volume
+        .iter()
+        .map(|(name, value)| format!(" OCF_RESKEY_{name}={}", quoted(value)));
+    format!(
+        "# The agent that the cluster will use, with the same parameters. It takes the volume from no instance that runs.\n\
+         volume() {{\n    \
+             env OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=ebs OCF_RESKEY_CRM_meta_timeout={}{} \\\n        \
+                 /usr/lib/ocf/resource.d/portsip/awsebs \"$1\"\n\
+         }}\n\
+         is_whole() {{ :; }}\n",
+        VOLUME.as_millis(),
+        parameters.collect::<String>(),
+    )
 }
 
 #[cfg(test)]

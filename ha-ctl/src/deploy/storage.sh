@@ -1,8 +1,9 @@
 # The volume: a file system where there is none, and the PBX's data, once. Everything that may hold data is kept.
-# $device, $data, $image and $project are set, and the function `volume` attaches and detaches the volume.
+# $device, $data, $image and $project are set, the function `volume` attaches and detaches the volume (on a LAN it
+# promotes and demotes DRBD), and `is_whole` says whether what is seen on it is all that there is.
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
-# Whatever happens, the volume must be free afterwards: Pacemaker attaches it, or the next run.
+# Whatever happens, the volume must be free afterwards: Pacemaker takes it, or the next run.
 leave() {
     docker compose --project-directory "$project" stop >/dev/null 2>&1
     if mountpoint -q "$data"; then umount "$data" || return; fi
@@ -10,8 +11,8 @@ leave() {
 }
 trap 'status=$?; trap - EXIT; [ $status = 0 ] || leave; exit $status' EXIT
 
-volume start || fail "the volume could not be attached to this node"
-[ -b "$device" ] || fail "the volume is attached, and $device does not appear"
+volume start || fail "$device could not be had on this node"
+[ -b "$device" ] || fail "$device does not appear on this node"
 
 if ! mountpoint -q "$data"; then
     # What cannot be read may hold data.
@@ -26,6 +27,7 @@ if ! mountpoint -q "$data"; then
     2)
         signatures=$(wipefs --no-act --noheadings "$device") || fail "wipefs cannot look at $device"
         [ -z "$signatures" ] || fail "$device has a signature, and is left as it is: $signatures"
+        is_whole || fail "$device is empty as far as this node can see, and its copy of the data is not whole"
         echo "$device is empty: making an XFS file system"
         mkfs.xfs "$device"
         ;;

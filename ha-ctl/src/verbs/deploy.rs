@@ -13,7 +13,7 @@ use answers::{answers, can_fence};
 
 use super::signals::Signals;
 use crate::cli::DeployArgs;
-use crate::deploy::{Deployment, Facts, Package, Site, look, pending};
+use crate::deploy::{Deployment, Facts, Package, Site, System, look, pending};
 use crate::exit::{Exit, Failure};
 use crate::inventory::{self, Here, Inventory};
 use crate::lock::lock;
@@ -59,21 +59,15 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     }
     answers(fleet, &mut signals).await?;
     tokio::select! {
-        fences = can_fence(&deployment.nodes[0]) => fences?,
+        fences = can_fence(&deployment) => fences?,
         () = signals.received() => {
             let text = "interrupted. The PBX answers. Whether a node could be fenced was not waited for\n  help: ha-ctl show";
             return Err(Failure::incomplete(text));
         }
     }
     let took = begun.elapsed().as_secs();
-    let Site {
-        elastic_ip,
-        web_port,
-        ..
-    } = &deployment.site;
-    print(&format!(
-        "the PBX answers ({took} s): https://{elastic_ip}:{web_port}\n"
-    ))?;
+    let portal = deployment.site.portal();
+    print(&format!("the PBX answers ({took} s): {portal}\n"))?;
     if !deployment.is_configured() {
         print(&next_steps(&deployment.site))?;
     }
@@ -240,19 +234,29 @@ fn left(run: &Run) -> Failure {
 }
 
 fn next_steps(site: &Site) -> String {
-    let Site {
-        elastic_ip,
-        virtual_address,
-        ..
-    } = site;
+    let (public, fenced) = match &site.system {
+        System::Aws(aws) => (
+            aws.elastic_ip.clone(),
+            "on one standby after the other: EC2 has to stop it. Then start it again".to_owned(),
+        ),
+        System::Lan(lan) => (
+            "the address that the router maps to it".to_owned(),
+            format!(
+                "on one node after the other. Before the next one, all copies of the data have\n    to be up to date \
+                 again: {}",
+                lan.drbd.status_command()
+            ),
+        ),
+    };
     format!(
         "next, in the portal:\n\
-         \x20 - in the wizard, Private IPv4 is {virtual_address} and Public IPv4 is {elastic_ip}\n\
+         \x20 - in the wizard, Private IPv4 is {} and Public IPv4 is {public}\n\
          \x20 - Advanced > Settings > Advanced: turn on Enable Call Recovery, or calls do not survive a failover\n\
          and before it is in use:\n\
          \x20 - compare /etc/portsip/pbx/docker-compose.yml with your PBX's own, if deploy has written it\n\
-         \x20 - sudo pcs stonith fence NODE   on one standby after the other: EC2 has to stop it. Then start it again\n\
-         \x20 - ha-ctl show   and ha-ctl check\n"
+         \x20 - sudo pcs stonith fence NODE   {fenced}\n\
+         \x20 - ha-ctl show   and ha-ctl check\n",
+        site.virtual_address
     )
 }
 
@@ -269,7 +273,7 @@ mod tests {
 
     fn deployment(nodes: &[&str]) -> Deployment {
         Deployment {
-            site: Site::default(),
+            site: crate::deploy::samples::aws(),
             vars: String::new(),
             package: None,
             nodes: nodes
@@ -297,12 +301,8 @@ mod tests {
 
     #[test]
     fn the_last_words_say_where_the_portal_is_and_what_to_enter() {
-        let site = Site {
-            elastic_ip: "54.151.30.9".to_owned(),
-            virtual_address: "172.31.16.130".to_owned(),
-            ..Site::default()
-        };
-        insta::assert_snapshot!(next_steps(&site));
+        insta::assert_snapshot!(next_steps(&crate::deploy::samples::aws()));
+        insta::assert_snapshot!(next_steps(&crate::deploy::samples::lan()));
     }
 
     #[test]
