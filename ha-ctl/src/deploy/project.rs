@@ -11,6 +11,8 @@ use crate::run::Run;
 
 /// Where the project is on every node.
 pub(super) const PROJECT: &str = "/etc/portsip/pbx";
+/// The password of the database's superuser.
+pub(super) const PASSWORD: &str = "/etc/portsip/pbx/database_password";
 /// The example of the package. A compose file that is there already is kept.
 const EXAMPLE: &str = include_str!("../../../tests/pbx/docker-compose.yml");
 
@@ -121,7 +123,7 @@ fn env(site: &Site) -> Command {
 /// Root alone reads it.
 pub(super) fn write_password(password: &SecretString) -> Command {
     write(
-        format!("write {PROJECT}/database_password"),
+        format!("write {PASSWORD}"),
         "database_password",
         0o600,
         password,

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::project::{self, PROJECT};
+use secrecy::SecretString;
+
+use super::project::{self, PASSWORD, PROJECT};
 use super::{Deployment, Site, all};
 use crate::commands::quoted;
 use crate::exit::Failure;
@@ -31,11 +33,24 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     } else {
         deployment.node_where(|it| it.has_succeeded(name))
     };
+    let password = &write_password(&SecretString::default());
+    if run.is_dry() {
+        // Whether the volume has data is known only when it is attached. The step writes it on its own node.
+        let writing = deployment.nodes.iter();
+        all(writing.map(|node| async move { run.change(node, password).await.map(drop) })).await?;
+    }
     run.step(node, &prepare).await?;
     match run.is_dry() {
         true => Ok(()),
         false => same_password(deployment, run, &node.name).await,
     }
+}
+
+/// On a node that has another one than the data of the volume.
+fn write_password(password: &SecretString) -> Command {
+    let mut command = project::write_password(password);
+    command.what = format!("write {PASSWORD}, where the volume has data with another password");
+    command
 }
 
 /// An existing volume has the password of its database: then that one counts on all nodes.
@@ -44,7 +59,7 @@ async fn same_password(deployment: &Deployment, run: &Run, from: &str) -> Result
         return Ok(());
     };
     let password = project::read(node, "database_password").await?;
-    let (compare, write) = (&is_password(&password), &project::write_password(&password));
+    let (compare, write) = (&is_password(&password), &write_password(&password));
     let others = deployment.nodes.iter().filter(|node| node.name != from);
     all(others.map(|node| async move {
         match node.run(compare).await {
@@ -55,10 +70,10 @@ async fn same_password(deployment: &Deployment, run: &Run, from: &str) -> Result
     .await
 }
 
-fn is_password(password: &secrecy::SecretString) -> Command {
+fn is_password(password: &SecretString) -> Command {
     Command::look(
         "comparing the database's password",
-        format!("cmp -s - {PROJECT}/database_password"),
+        format!("cmp -s - {PASSWORD}"),
     )
     .reading(password.clone())
 }

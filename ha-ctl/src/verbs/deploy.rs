@@ -55,7 +55,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     }
     let mut signals = Signals::new();
     if !planned.is_empty() {
-        act(&deployment, &mut signals).await?;
+        act(&deployment, &Run::of(&plan), &mut signals).await?;
     }
     answers(fleet, &mut signals).await?;
     tokio::select! {
@@ -166,11 +166,12 @@ fn text(planned: &[Planned], deployment: &Deployment) -> String {
     if planned.is_empty() {
         return "nothing to change: everything that deploy does is done\n".to_owned();
     }
-    let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for it in planned {
-        match lines.iter_mut().find(|(what, _)| *what == it.what) {
+        let text = it.text();
+        match lines.iter_mut().find(|(what, _)| *what == text) {
             Some((_, nodes)) => nodes.push(&it.node),
-            None => lines.push((&it.what, vec![&it.node])),
+            None => lines.push((text, vec![&it.node])),
         }
     }
     let mut text = "to do, in this order:\n".to_owned();
@@ -208,11 +209,10 @@ fn confirmed() -> Result<bool, Failure> {
 }
 
 /// Does it. Whoever interrupts this ends the watching, and not what the nodes do.
-async fn act(deployment: &Deployment, signals: &mut Signals) -> Result<(), Failure> {
-    let run = Run::new(false);
+async fn act(deployment: &Deployment, run: &Run, signals: &mut Signals) -> Result<(), Failure> {
     let done = tokio::select! {
-        done = deployment.run(&run) => done,
-        () = signals.received() => return Err(left(&run)),
+        done = deployment.run(run) => done,
+        () = signals.received() => return Err(left(run)),
     };
     done.map_err(|failure| match failure.exit {
         Exit::Failed if run.has_changed() => Failure::incomplete(format!(
@@ -264,6 +264,7 @@ mod tests {
         Planned {
             node: node.to_owned(),
             what: what.to_owned(),
+            goes_on: false,
         }
     }
 
