@@ -23,7 +23,7 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
         // The cluster has the volume, and the PBX may be using it.
         return Ok(());
     }
-    let prepare = prepare(&deployment.site);
+    let prepare = prepare(&deployment.site, deployment.certificate_manager);
     let name = prepare.name;
     let facts = || deployment.facts.iter();
     let node = if facts().any(|it| it.runs(name)) {
@@ -78,7 +78,7 @@ fn is_password(password: &SecretString) -> Command {
     .reading(password.clone())
 }
 
-fn prepare(site: &Site) -> Step {
+fn prepare(site: &Site, certificate_manager: bool) -> Step {
     let parameters = site
         .volume
         .iter()
@@ -88,7 +88,7 @@ fn prepare(site: &Site) -> Step {
         what: "prepare the volume (XFS only if it is empty, then the PBX's first data)".to_owned(),
         script: format!(
             "set -eu\n\
-             device={} data={} image={} project={PROJECT}\n\
+             device={} data={} image={} project={PROJECT} certificates={}\n\
              # The agent that the cluster will use, with the same parameters. It takes the volume from no instance that runs.\n\
              volume() {{\n    \
                  env OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=ebs OCF_RESKEY_CRM_meta_timeout={}{} \\\n        \
@@ -97,6 +97,7 @@ fn prepare(site: &Site) -> Step {
             quoted(&site.device),
             quoted(&site.data_path),
             quoted(&site.image),
+            if certificate_manager { "yes" } else { "" },
             VOLUME.as_millis(),
             parameters.collect::<String>(),
             include_str!("storage.sh")

@@ -1,5 +1,5 @@
 # The volume: a file system where there is none, and the PBX's data, once. Everything that may hold data is kept.
-# $device, $data, $image and $project are set, and the function `volume` attaches and detaches the volume.
+# $device, $data, $image, $project and $certificates (empty: no certificate manager) are set, and the function `volume` attaches and detaches the volume.
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
 # Whatever happens, the volume must be free afterwards: Pacemaker attaches it, or the next run.
@@ -53,6 +53,7 @@ if [ "$password" ]; then
     mv "$project/database_password.new" "$project/database_password"
 fi
 
+[ -z "$certificates" ] || install -d -o 888 -g 888 "$data/certmanager" "$data/certmanager/log"
 if [ "$have" ] && [ "$have" = "$version" ]; then
     echo "the data is of version $have: nothing to initialise"
 else

@@ -33,7 +33,7 @@ fn called(volume: &Volume) -> (Vec<String>, bool, String) {
     for path in [&data, &project] {
         std::fs::create_dir(path).unwrap();
     }
-    let script = prepare(&site()).script;
+    let script = prepare(&site(), false).script;
     let script = script
         .replace("set -eu\n", &stubs(volume))
         .replace("/var/lib/portsip", &data.display().to_string())
@@ -184,7 +184,7 @@ fn nothing_is_made_where_anything_may_be() {
 
 #[test]
 fn the_volume_is_attached_by_the_agent_of_the_cluster() {
-    let script = prepare(&site()).script;
+    let script = prepare(&site(), false).script;
     let (head, _) = script.split_once("# The volume:").unwrap();
     insta::assert_snapshot!(head);
 }

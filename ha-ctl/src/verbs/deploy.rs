@@ -39,7 +39,8 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         true => None,
         false => Some(lock(&nodes, "deploy").await?),
     };
-    let deployment = found(nodes, site, vars, package).await?;
+    let mut deployment = found(nodes, site, vars, package).await?;
+    deployment.certificate_manager = args.certificate_manager;
     let plan = Run::new(true);
     deployment.run(&plan).await?;
     let planned = plan.planned();
@@ -75,7 +76,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         "the PBX answers ({took} s): https://{elastic_ip}:{web_port}\n"
     ))?;
     if !deployment.is_configured() {
-        print(&next_steps(&deployment.site))?;
+        print(&next_steps(&deployment.site, args.certificate_manager))?;
     }
     Ok(Exit::Done)
 }
@@ -155,6 +156,7 @@ async fn found(
         site,
         vars,
         package,
+        certificate_manager: false,
         nodes,
         facts,
         pending,
@@ -239,20 +241,24 @@ fn left(run: &Run) -> Failure {
     ))
 }
 
-fn next_steps(site: &Site) -> String {
+fn next_steps(site: &Site, certificate_manager: bool) -> String {
     let Site {
         elastic_ip,
         virtual_address,
         ..
     } = site;
     format!(
-        "next, in the portal:\n\
+        "{}next, in the portal:\n\
          \x20 - in the wizard, Private IPv4 is {virtual_address} and Public IPv4 is {elastic_ip}\n\
          \x20 - Advanced > Settings > Advanced: turn on Enable Call Recovery, or calls do not survive a failover\n\
          and before it is in use:\n\
          \x20 - compare /etc/portsip/pbx/docker-compose.yml with your PBX's own, if deploy has written it\n\
          \x20 - sudo pcs stonith fence NODE   on one standby after the other: EC2 has to stop it. Then start it again\n\
-         \x20 - ha-ctl show   and ha-ctl check\n"
+         \x20 - ha-ctl show   and ha-ctl check\n",
+        match certificate_manager {
+            true => "port 443/tcp has to be open to the Internet: the certificate manager is called there\n",
+            false => "",
+        }
     )
 }
 
@@ -273,6 +279,7 @@ mod tests {
             site: Site::default(),
             vars: String::new(),
             package: None,
+            certificate_manager: false,
             nodes: nodes
                 .iter()
                 .map(|name| crate::reach::test_node(name))
@@ -303,7 +310,8 @@ mod tests {
             virtual_address: "172.31.16.130".to_owned(),
             ..Site::default()
         };
-        insta::assert_snapshot!(next_steps(&site));
+        insta::assert_snapshot!(next_steps(&site, false));
+        assert!(next_steps(&site, true).contains("443/tcp"));
     }
 
     #[test]
