@@ -187,6 +187,13 @@ pub struct DeployArgs {
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
 
+    /// With the vendor's certificate manager, which gets certificates from Let's Encrypt
+    ///
+    /// A container more, portsip.certmanager, with its data on the volume. It needs port 443/tcp from the Internet.
+    /// A compose file of yours has to have the service; the example of the package has it.
+    #[arg(long, short = 'c')]
+    pub certificate_manager: bool,
+
     /// Does not ask before it changes something
     #[arg(long, short, conflicts_with = "dry_run")]
     pub yes: bool,
@@ -263,6 +270,8 @@ mod tests {
     fn the_vendors_words_are_understood() {
         let cli = Cli::try_parse_from(["ha-ctl", "restart", "-s", "pbx"]).unwrap();
         assert!(matches!(cli.verb, Verb::Restart(args) if args.resource == "pbx"));
+        let cli = Cli::try_parse_from(["ha-ctl", "deploy", "-c"]).unwrap();
+        assert!(matches!(cli.verb, Verb::Deploy(args) if args.certificate_manager));
         assert!(Cli::try_parse_from(["ha-ctl", "restart"]).is_err());
         assert!(Cli::try_parse_from(["ha-ctl", "stop", "-s", "pbx", "--timeout", "0"]).is_err());
     }

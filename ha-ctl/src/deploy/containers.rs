@@ -1,5 +1,5 @@
-//! The containers of the PBX on every node that can run it: created, not started. Pacemaker decides which node starts them; Docker must
-//! start none after a reboot.
+//! The containers of the PBX on every node that can run it: created, not started. Pacemaker decides which node starts
+//! them; Docker must start none after a reboot.
 
 use std::time::Duration;
 

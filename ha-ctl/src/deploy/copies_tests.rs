@@ -239,6 +239,7 @@ fn a_kernel_with_another_drbd_is_refused_before_anything_is_changed() {
         site: lan(),
         vars: String::new(),
         package: None,
+        certificate_manager: false,
         nodes: ["pbx01", "pbx02", "pbx03"].map(crate::reach::test_node).into(),
         facts: vec![Facts::parse(printed); 3],
         pending: None,

@@ -178,6 +178,11 @@ impl Facts {
             .last()
     }
 
+    /// Whether the compose file has the service of the certificate manager.
+    pub fn has_certificate_manager(&self) -> bool {
+        self.has("certmanager", "yes")
+    }
+
     /// The digest of the database's password, if there is one.
     pub fn password(&self) -> Option<&str> {
         self.all("password").next()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::project::PROJECT;
+use super::project::{self, PROJECT};
 use super::{Deployment, all};
 use crate::commands::quoted;
 use crate::exit::Failure;
@@ -16,7 +16,7 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     let image = &deployment.site.image;
     let lacking = deployment
         .each_with_data()
-        .filter(|(_, facts)| !facts.has_images(image));
+        .filter(|(_, facts)| !facts.has_images(image) || project::is_new(facts, deployment));
     let fetch = &fetch(image);
     all(lacking.map(|(node, _)| run.step(node, fetch))).await
 }

@@ -35,6 +35,7 @@ case $cib in
 esac
 
 [ -e $project/docker-compose.yml ] && say compose yes
+grep -qE 'container_name: *"?portsip\.certmanager' $project/docker-compose.yml 2>/dev/null && say certmanager yes
 sed 's/^/env /' $project/.env 2>/dev/null
 [ -s $project/database_password ] && say password "$(sha256sum <$project/database_password | cut -c1-64)"
 if [ "$(systemctl is-active docker)" = active ]; then

@@ -96,6 +96,8 @@ pub struct Deployment {
     pub vars: String,
     /// The package to install, if one was given.
     pub package: Option<Package>,
+    /// Whether the PBX has the vendor's certificate manager too.
+    pub certificate_manager: bool,
     /// The nodes, pbx01 first.
     pub nodes: Vec<Node>,
     /// What was found on each, in the same order.

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::project::{self, PROJECT};
+use secrecy::SecretString;
+
+use super::project::{self, PASSWORD, PROJECT};
 use super::site::{Aws, Site, System};
 use super::{Deployment, Facts, all, copies};
 use crate::commands::quoted;
@@ -24,7 +26,14 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     }
     let node = node(deployment);
     let is_needed = is_needed(deployment, run).await?;
-    run.step(node, &prepare(&deployment.site)).await?;
+    if run.is_dry() && is_needed {
+        // Whether the volume has data is known only when it is attached. The step writes it on its own node.
+        let password = &write_password(&SecretString::default());
+        let writing = deployment.each_with_data();
+        all(writing.map(|(node, _)| async move { run.change(node, password).await.map(drop) }))
+            .await?;
+    }
+    run.step(node, &step(deployment)).await?;
     if !run.is_dry() {
         same_password(deployment, run, &node.name).await?;
     }
@@ -36,14 +45,14 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
 /// # Errors
 /// The node does not answer.
 pub(super) async fn is_needed(deployment: &Deployment, run: &Run) -> Result<bool, Failure> {
-    run.needs(node(deployment), &prepare(&deployment.site))
+    run.needs(node(deployment), &step(deployment))
         .await
 }
 
 /// Where the volume is prepared: where that has begun, where the volume is, or where it was done.
 fn node(deployment: &Deployment) -> &Node {
     let is_volume = deployment.site.drbd().is_none();
-    let name = prepare(&deployment.site).name;
+    let name = step(deployment).name;
     let first_with = |holds: &dyn Fn(&Facts) -> bool| {
         let mut nodes = deployment.each_with_data();
         nodes.find(|(_, facts)| holds(facts)).map(|(node, _)| node)
@@ -56,13 +65,20 @@ fn node(deployment: &Deployment) -> &Node {
         .unwrap_or(&deployment.nodes[0])
 }
 
+/// On a node that has another one than the data of the volume.
+fn write_password(password: &SecretString) -> Command {
+    let mut command = project::write_password(password);
+    command.what = format!("write {PASSWORD}, where the volume has data with another password");
+    command
+}
+
 /// An existing volume has the password of its database: then that one counts on all nodes.
 async fn same_password(deployment: &Deployment, run: &Run, from: &str) -> Result<(), Failure> {
     let Some(node) = deployment.nodes.iter().find(|node| node.name == from) else {
         return Ok(());
     };
     let password = project::read(node, "database_password").await?;
-    let (compare, write) = (&is_password(&password), &project::write_password(&password));
+    let (compare, write) = (&is_password(&password), &write_password(&password));
     let others = deployment.each_with_data();
     let others = others.filter(|(node, _)| node.name != from);
     all(others.map(|(node, _)| async move {
@@ -74,24 +90,29 @@ async fn same_password(deployment: &Deployment, run: &Run, from: &str) -> Result
     .await
 }
 
-fn is_password(password: &secrecy::SecretString) -> Command {
+fn is_password(password: &SecretString) -> Command {
     Command::look(
         "comparing the database's password",
-        format!("cmp -s - {PROJECT}/database_password"),
+        format!("cmp -s - {PASSWORD}"),
     )
     .reading(password.clone())
 }
 
-fn prepare(site: &Site) -> Step {
+fn step(deployment: &Deployment) -> Step {
+    prepare(&deployment.site, deployment.certificate_manager)
+}
+
+fn prepare(site: &Site, certificate_manager: bool) -> Step {
     Step {
         name: "storage",
         what: "prepare the data (XFS only where there is nothing, then the PBX's first data)".to_owned(),
         script: format!(
             "set -eu\n\
-             device={} data={} image={} project={PROJECT}\n{}{}",
+             device={} data={} image={} project={PROJECT} certificates={}\n{}{}",
             quoted(site.device()),
             quoted(&site.data_path),
             quoted(&site.image),
+            if certificate_manager { "yes" } else { "" },
             match &site.system {
                 System::Aws(aws) => by_agent(aws),
                 System::Lan(lan) => format!(

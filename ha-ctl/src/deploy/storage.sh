@@ -1,6 +1,7 @@
 # The volume: a file system where there is none, and the PBX's data, once. Everything that may hold data is kept.
-# $device, $data, $image and $project are set, the function `volume` attaches and detaches the volume (on a LAN it
-# promotes and demotes DRBD), and `is_whole` says whether what is seen on it is all that there is.
+# $device, $data, $image, $project and $certificates (empty: no certificate manager) are set, the function `volume`
+# attaches and detaches the volume (on a LAN it promotes and demotes DRBD), and `is_whole` says whether what is seen on
+# it is all that there is.
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
 # Whatever happens, the volume must be free afterwards: Pacemaker takes it, or the next run.
@@ -55,6 +56,7 @@ if [ "$password" ]; then
     mv "$project/database_password.new" "$project/database_password"
 fi
 
+[ -z "$certificates" ] || install -d -o 888 -g 888 "$data/certmanager" "$data/certmanager/log"
 if [ "$have" ] && [ "$have" = "$version" ]; then
     echo "the data is of version $have: nothing to initialise"
 else

@@ -34,12 +34,12 @@ fn called(volume: &Volume) -> (Vec<String>, bool, String) {
     for path in [&data, &project] {
         std::fs::create_dir(path).unwrap();
     }
-    let script = prepare(&site()).script;
+    let script = prepare(&site(), false).script;
     let script = script
         .replace("set -eu\n", &stubs(volume))
         .replace("/var/lib/portsip", &data.display().to_string())
         .replace(PROJECT, &project.display().to_string())
-        .replace(&site().device, "/dev/null")
+        .replace(site().device(), "/dev/null")
         .replace("[ -b \"$device\" ]", "[ -e \"$device\" ]")
         // A function of sh cannot have a dot in its name.
         .replace("mkfs.xfs", "make_xfs");
@@ -185,7 +185,7 @@ fn nothing_is_made_where_anything_may_be() {
 
 #[test]
 fn the_volume_is_attached_by_the_agent_of_the_cluster() {
-    let script = prepare(&site()).script;
+    let script = prepare(&site(), false).script;
     let (head, _) = script.split_once("# The volume:").unwrap();
     insta::assert_snapshot!(head);
 }
@@ -265,7 +265,7 @@ fn a_file_system_is_made_only_by_a_copy_that_is_whole() {
     for (disks, whole) in [("UpToDate/Inconsistent", true), ("Inconsistent/UpToDate", false)] {
         assert_eq!(on_drbd(&["Connected"], disks, "is_whole").succeeded, whole, "{disks}");
     }
-    let script = prepare(&lan()).script;
+    let script = prepare(&lan(), false).script;
     assert!(script.contains("is_whole || fail"), "{script}");
     for line in script.lines().filter(|line| !line.trim().starts_with('#')) {
         assert!(!line.contains("force ") || line.contains("docker rm"), "{line}");

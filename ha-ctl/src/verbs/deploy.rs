@@ -39,7 +39,8 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         true => None,
         false => Some(lock(&nodes, "deploy").await?),
     };
-    let deployment = found(nodes, site, vars, package).await?;
+    let mut deployment = found(nodes, site, vars, package).await?;
+    deployment.certificate_manager = args.certificate_manager;
     let plan = Run::new(true);
     deployment.run(&plan).await?;
     let planned = plan.planned();
@@ -55,7 +56,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     }
     let mut signals = Signals::new();
     if !planned.is_empty() {
-        act(&deployment, &mut signals).await?;
+        act(&deployment, &Run::of(&plan), &mut signals).await?;
     }
     answers(fleet, &mut signals).await?;
     tokio::select! {
@@ -69,7 +70,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     let portal = deployment.site.portal();
     print(&format!("the PBX answers ({took} s): {portal}\n"))?;
     if !deployment.is_configured() {
-        print(&next_steps(&deployment.site))?;
+        print(&next_steps(&deployment.site, args.certificate_manager))?;
     }
     Ok(Exit::Done)
 }
@@ -149,6 +150,7 @@ async fn found(
         site,
         vars,
         package,
+        certificate_manager: false,
         nodes,
         facts,
         pending,
@@ -160,11 +162,12 @@ fn text(planned: &[Planned], deployment: &Deployment) -> String {
     if planned.is_empty() {
         return "nothing to change: everything that deploy does is done\n".to_owned();
     }
-    let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for it in planned {
-        match lines.iter_mut().find(|(what, _)| *what == it.what) {
+        let text = it.text();
+        match lines.iter_mut().find(|(what, _)| *what == text) {
             Some((_, nodes)) => nodes.push(&it.node),
-            None => lines.push((&it.what, vec![&it.node])),
+            None => lines.push((text, vec![&it.node])),
         }
     }
     let mut text = "to do, in this order:\n".to_owned();
@@ -202,11 +205,10 @@ fn confirmed() -> Result<bool, Failure> {
 }
 
 /// Does it. Whoever interrupts this ends the watching, and not what the nodes do.
-async fn act(deployment: &Deployment, signals: &mut Signals) -> Result<(), Failure> {
-    let run = Run::new(false);
+async fn act(deployment: &Deployment, run: &Run, signals: &mut Signals) -> Result<(), Failure> {
     let done = tokio::select! {
-        done = deployment.run(&run) => done,
-        () = signals.received() => return Err(left(&run)),
+        done = deployment.run(run) => done,
+        () = signals.received() => return Err(left(run)),
     };
     done.map_err(|failure| match failure.exit {
         Exit::Failed if run.has_changed() => Failure::incomplete(format!(
@@ -233,7 +235,7 @@ fn left(run: &Run) -> Failure {
     ))
 }
 
-fn next_steps(site: &Site) -> String {
+fn next_steps(site: &Site, certificate_manager: bool) -> String {
     let (public, fenced) = match &site.system {
         System::Aws(aws) => (
             aws.elastic_ip.clone(),
@@ -249,13 +251,18 @@ fn next_steps(site: &Site) -> String {
         ),
     };
     format!(
-        "next, in the portal:\n\
+        "{}next, in the portal:\n\
          \x20 - in the wizard, Private IPv4 is {} and Public IPv4 is {public}\n\
          \x20 - Advanced > Settings > Advanced: turn on Enable Call Recovery, or calls do not survive a failover\n\
          and before it is in use:\n\
          \x20 - compare /etc/portsip/pbx/docker-compose.yml with your PBX's own, if deploy has written it\n\
          \x20 - sudo pcs stonith fence NODE   {fenced}\n\
          \x20 - ha-ctl show   and ha-ctl check\n",
+        match certificate_manager {
+            true =>
+                "port 443/tcp has to be open to the Internet: the certificate manager is called there\n",
+            false => "",
+        },
         site.virtual_address
     )
 }
@@ -268,6 +275,7 @@ mod tests {
         Planned {
             node: node.to_owned(),
             what: what.to_owned(),
+            goes_on: false,
         }
     }
 
@@ -276,6 +284,7 @@ mod tests {
             site: crate::deploy::samples::aws(),
             vars: String::new(),
             package: None,
+            certificate_manager: false,
             nodes: nodes
                 .iter()
                 .map(|name| crate::reach::test_node(name))
@@ -301,8 +310,13 @@ mod tests {
 
     #[test]
     fn the_last_words_say_where_the_portal_is_and_what_to_enter() {
-        insta::assert_snapshot!(next_steps(&crate::deploy::samples::aws()));
-        insta::assert_snapshot!(next_steps(&crate::deploy::samples::lan()));
+        let (aws, lan) = (
+            crate::deploy::samples::aws(),
+            crate::deploy::samples::lan(),
+        );
+        insta::assert_snapshot!(next_steps(&aws, false));
+        insta::assert_snapshot!(next_steps(&lan, false));
+        assert!(next_steps(&aws, true).contains("443/tcp"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The PBX stand-in: two Docker images with the names, programs, ports and data directories of the
+//! The PBX stand-in: three Docker images with the names, programs, ports and data directories of the
 //! vendor's, the compose project that makes the containers, and a Docker data directory for nodes
-//! that has both images loaded. What is real in it and what is not: `tests/pbx/README.md`.
+//! that has the images loaded. What is real in it and what is not: `tests/pbx/README.md`.
 //! [`Behaviour`] makes it misbehave as a real PBX does.
 
 mod archive;
@@ -19,6 +19,10 @@ pub use host::Host;
 pub const PBX_IMAGE: &str = "portsip/pbx:22";
 /// The database's image. The vendor's name; inside is Debian's PostgreSQL 15, as its labels say.
 pub const DATABASE_IMAGE: &str = "portsip/postgresql:14.12";
+/// The certificate manager's image, whose container only `ha-ctl deploy -c` makes.
+pub const CERTIFICATE_MANAGER_IMAGE: &str = "portsip/certmanager:22";
+/// Its container.
+pub const CERTIFICATE_MANAGER: &str = "portsip.certmanager";
 /// The release of the vendor's PBX whose shape the stand-in has: the label `version`.
 pub const VERSION: &str = "22.4.0";
 
@@ -65,7 +69,8 @@ pub const INITIALISE_DATA: [&str; 3] = [
     "docker compose --project-directory /etc/portsip/pbx stop",
 ];
 
-/// The containers of the project, as `docker ps` names them, without the one-off `portsip.initdt`.
+/// The containers of the project, as `docker ps` names them, without the one-off `portsip.initdt` and the
+/// certificate manager.
 pub const CONTAINERS: [&str; 17] = [
     "portsip.database",
     "portsip.nats",
@@ -95,7 +100,7 @@ mod tests {
         let mut named: Vec<_> = compose_yaml()
             .lines()
             .filter_map(|line| line.trim().strip_prefix("container_name: "))
-            .filter(|name| *name != "portsip.initdt")
+            .filter(|name| !["portsip.initdt", CERTIFICATE_MANAGER].contains(name))
             .collect();
         named.sort_unstable();
         let mut expected = CONTAINERS;
@@ -105,12 +110,16 @@ mod tests {
 
     #[test]
     fn the_image_has_a_program_for_every_command_of_the_compose_file() {
-        let programs = image::pbx_layer();
+        let mut programs = image::pbx_layer();
+        programs.extend(image::certificate_manager_layer());
         for line in compose_yaml().lines() {
             let Some(command) = line.trim().strip_prefix("command: [/") else {
                 continue;
             };
-            let program = command.split(',').next().expect("split gives one item");
+            let program = command
+                .split([',', ']'])
+                .next()
+                .expect("split gives one item");
             assert!(
                 programs.iter().any(|file| file.path == program),
                 "no /{program} in the image"

@@ -10,6 +10,7 @@ use crate::cluster::State;
 use crate::commands;
 use crate::deploy::{Deployment, System};
 use crate::exit::Failure;
+use crate::output::say;
 use crate::reach::{Fleet, Node};
 
 /// How long a fencing device may take to start, which asks EC2.
@@ -26,6 +27,7 @@ pub(super) async fn answers(fleet: Fleet, signals: &mut Signals) -> Result<(), F
             "the cluster is deployed, and pbx is disabled, so it does not start\n  help: ha-ctl start -s pbx",
         ));
     }
+    say("waiting until the PBX answers");
     let wait = Wait {
         contact: &Contact::new(fleet, gathered.node),
         resources: &["pbx".to_owned()],
