@@ -164,9 +164,8 @@ impl Run {
     /// The node does not answer.
     pub async fn needs(&self, node: &Node, step: &Step) -> Result<bool, Failure> {
         let seen = look(node, step, 1, 0).await;
-        let seen = seen.map_err(|why| {
-            Failure::failed(format!("{}: {} {why}", step.what, node.name))
-        })?;
+        let seen =
+            seen.map_err(|why| Failure::failed(format!("{}: {} {why}", step.what, node.name)))?;
         Ok(!(step.once && seen.state == State::Done))
     }
 

@@ -28,7 +28,10 @@ fn stock() -> Sandbox {
     }
     node.tool("pvs", "cat \"$fake/layout\"");
     node.tool("lvs", "cat \"$fake/volumes\"");
-    node.tool("vgcreate", "note vgcreate; echo \"  $2:$1\" >\"$fake/layout\"");
+    node.tool(
+        "vgcreate",
+        "note vgcreate; echo \"  $2:$1\" >\"$fake/layout\"",
+    );
     node.tool("lvcreate", "note lvcreate; : >\"$fake/backing\"");
     node.tool("modprobe", ":");
     node.tool("systemctl", "exit 1");
@@ -59,7 +62,10 @@ fn ran(node: &Sandbox) -> Ran {
     let path = |name: &str| node.path(name).display().to_string();
     let script = make(&lan(), &drbd).script;
     let script = script
-        .replace("backing=/dev/$group/$volume", &format!("backing={}", path("backing")))
+        .replace(
+            "backing=/dev/$group/$volume",
+            &format!("backing={}", path("backing")),
+        )
         .replace("/var/lib/portsip-ha", &path("."))
         .replace("/etc/drbd.d", &path("."))
         .replace("/dev/sdb", &path("disk"))
@@ -74,7 +80,10 @@ fn an_empty_disk_becomes_a_copy_and_a_second_run_makes_nothing() {
     let node = stock();
     let first = ran(&node);
     assert!(first.succeeded, "{first:?}");
-    assert_eq!(first.called, ["vgcreate", "lvcreate", "create-md", "adjust"]);
+    assert_eq!(
+        first.called,
+        ["vgcreate", "lvcreate", "create-md", "adjust"]
+    );
     // After a reboot.
     node.write("states", "");
     for _ in 0..2 {
@@ -122,7 +131,10 @@ fn what_an_earlier_run_has_begun_is_continued() {
     node.write("layout", &format!("  {disk}:\n"));
     node.write("disk.signatures", "LVM2_member\n");
     node.write("pbxdata.disk", &format!("{disk}\n"));
-    assert_eq!(ran(&node).called, ["vgcreate", "lvcreate", "create-md", "adjust"]);
+    assert_eq!(
+        ran(&node).called,
+        ["vgcreate", "lvcreate", "create-md", "adjust"]
+    );
     let node = stock();
     let disk = node.path("disk").display().to_string();
     node.write("layout", &format!("  {disk}:pbxvg\n"));
@@ -166,7 +178,10 @@ fn metadata_is_never_made_where_anything_is() {
 
 #[test]
 fn metadata_that_is_there_is_kept() {
-    for metadata in ["there", "Found meta data is \"unclean\", please apply-al first"] {
+    for metadata in [
+        "there",
+        "Found meta data is \"unclean\", please apply-al first",
+    ] {
         let node = stock();
         node.write("backing", "");
         node.write("backing.signatures", "xfs\ndrbd\n");
@@ -221,7 +236,15 @@ fn nothing_is_forced() {
     let script = make(&lan(), &drbd).script;
     let commands = script.lines().map(str::trim);
     for line in commands.filter(|line| !line.starts_with('#')) {
-        for word in ["--force", "--yes", " -y", "mkfs", "primary", "invalidate", "discard"] {
+        for word in [
+            "--force",
+            "--yes",
+            " -y",
+            "mkfs",
+            "primary",
+            "invalidate",
+            "discard",
+        ] {
             assert!(!line.contains(word), "{line}");
         }
     }
@@ -229,7 +252,11 @@ fn nothing_is_forced() {
         version: DrbdVersion::Nine,
         ..drbd
     };
-    assert!(make(&lan(), &nine).script.contains("create-md --max-peers=8'"));
+    assert!(
+        make(&lan(), &nine)
+            .script
+            .contains("create-md --max-peers=8'")
+    );
     insta::assert_snapshot!(script.split("# One copy").next().unwrap());
 }
 
@@ -240,7 +267,9 @@ fn a_kernel_with_another_drbd_is_refused_before_anything_is_changed() {
         vars: String::new(),
         package: None,
         certificate_manager: false,
-        nodes: ["pbx01", "pbx02", "pbx03"].map(crate::reach::test_node).into(),
+        nodes: ["pbx01", "pbx02", "pbx03"]
+            .map(crate::reach::test_node)
+            .into(),
         facts: vec![Facts::parse(printed); 3],
         pending: None,
     };
@@ -248,7 +277,10 @@ fn a_kernel_with_another_drbd_is_refused_before_anything_is_changed() {
     let drbd = site.drbd().unwrap();
     assert!(refuse(&deployment("drbd 8.4.11\n"), drbd).is_ok());
     let refused = refuse(&deployment("drbd \n"), drbd).unwrap_err();
-    assert!(refused.text.contains("pbx01: the kernel has no DRBD"), "{refused}");
+    assert!(
+        refused.text.contains("pbx01: the kernel has no DRBD"),
+        "{refused}"
+    );
     assert!(!refused.text.contains("pbx03"), "it only votes: {refused}");
     assert!(refuse(&deployment("drbd 9.2.18\n"), drbd).is_err());
 }

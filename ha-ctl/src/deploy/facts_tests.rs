@@ -72,12 +72,16 @@ fn a_node_that_has_everything_lacks_nothing() {
 
 #[test]
 fn a_package_that_is_half_installed_is_not_installed() {
-    assert_eq!(Facts::parse("package portsip-ha iU  0.1.0-1\n").package(), None);
+    assert_eq!(
+        Facts::parse("package portsip-ha iU  0.1.0-1\n").package(),
+        None
+    );
 }
 
 #[test]
 fn on_a_lan_sbd_runs_with_the_cluster() {
-    let mut facts = "service corosync active enabled\nservice pacemaker active enabled\n".to_owned();
+    let mut facts =
+        "service corosync active enabled\nservice pacemaker active enabled\n".to_owned();
     assert!(!Facts::parse(&facts).cluster_runs(&lan()));
     facts += "service sbd active enabled\n";
     assert!(Facts::parse(&facts).cluster_runs(&lan()));
@@ -105,9 +109,15 @@ fn services_are_asked_for_in_one_process() {
     let awk = script.split_once("awk -F= '").unwrap().1;
     let awk = awk.split_once("'\n").unwrap().0;
     let mut process = std::process::Command::new("awk");
-    process.args(["-F=", awk]).stdin(std::process::Stdio::piped());
-    let mut child = process.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let shown = b"Id=corosync.service\nActiveState=active\nUnitFileState=enabled\n\nId=sbd.service\n\
+    process
+        .args(["-F=", awk])
+        .stdin(std::process::Stdio::piped());
+    let mut child = process
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let shown =
+        b"Id=corosync.service\nActiveState=active\nUnitFileState=enabled\n\nId=sbd.service\n\
                   ActiveState=inactive\nUnitFileState=\n";
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), shown).unwrap();
     let output = child.wait_with_output().unwrap();

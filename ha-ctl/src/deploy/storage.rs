@@ -45,8 +45,7 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
 /// # Errors
 /// The node does not answer.
 pub(super) async fn is_needed(deployment: &Deployment, run: &Run) -> Result<bool, Failure> {
-    run.needs(node(deployment), &step(deployment))
-        .await
+    run.needs(node(deployment), &step(deployment)).await
 }
 
 /// Where the volume is prepared: where that has begun, where the volume is, or where it was done.
@@ -105,7 +104,8 @@ fn step(deployment: &Deployment) -> Step {
 fn prepare(site: &Site, certificate_manager: bool) -> Step {
     Step {
         name: "storage",
-        what: "prepare the data (XFS only where there is nothing, then the PBX's first data)".to_owned(),
+        what: "prepare the data (XFS only where there is nothing, then the PBX's first data)"
+            .to_owned(),
         script: format!(
             "set -eu\n\
              device={} data={} image={} project={PROJECT} certificates={}\n{}{}",

@@ -217,7 +217,10 @@ const NEW: &str = "new-current-uuid --clear-bitmap pbxdata/0";
 
 #[test]
 fn copies_that_are_all_new_are_not_copied() {
-    for disks in ["Inconsistent/Inconsistent", "Inconsistent/Inconsistent/Inconsistent"] {
+    for disks in [
+        "Inconsistent/Inconsistent",
+        "Inconsistent/Inconsistent/Inconsistent",
+    ] {
         let ran = on_drbd(&["Connected"], disks, "volume start");
         assert!(ran.succeeded, "{ran:?}");
         assert_eq!(ran.called, [NEW, "primary pbxdata"]);
@@ -247,7 +250,11 @@ fn copies_that_have_not_met_are_waited_for() {
     );
     assert!(ran.succeeded, "{ran:?}");
     assert_eq!(ran.called, ["waits", "waits", "primary pbxdata"]);
-    let ran = on_drbd(&["Connected Connecting"], "UpToDate/DUnknown/UpToDate", "volume start");
+    let ran = on_drbd(
+        &["Connected Connecting"],
+        "UpToDate/DUnknown/UpToDate",
+        "volume start",
+    );
     assert!(!ran.succeeded, "{ran:?}");
     assert!(ran.called.iter().all(|call| call == "waits"), "{ran:?}");
     assert!(ran.said.contains("within two minutes"), "{ran:?}");
@@ -262,12 +269,22 @@ fn copies_that_do_not_belong_together_are_left_alone() {
 
 #[test]
 fn a_file_system_is_made_only_by_a_copy_that_is_whole() {
-    for (disks, whole) in [("UpToDate/Inconsistent", true), ("Inconsistent/UpToDate", false)] {
-        assert_eq!(on_drbd(&["Connected"], disks, "is_whole").succeeded, whole, "{disks}");
+    for (disks, whole) in [
+        ("UpToDate/Inconsistent", true),
+        ("Inconsistent/UpToDate", false),
+    ] {
+        assert_eq!(
+            on_drbd(&["Connected"], disks, "is_whole").succeeded,
+            whole,
+            "{disks}"
+        );
     }
     let script = prepare(&lan(), false).script;
     assert!(script.contains("is_whole || fail"), "{script}");
     for line in script.lines().filter(|line| !line.trim().starts_with('#')) {
-        assert!(!line.contains("force ") || line.contains("docker rm"), "{line}");
+        assert!(
+            !line.contains("force ") || line.contains("docker rm"),
+            "{line}"
+        );
     }
 }

@@ -36,7 +36,12 @@ mod tests {
     fn the_watchdog_is_never_opened() {
         let script = load("/dev/watchdog").script;
         assert!(script.contains("[ -e \"$1\" ]"), "{script}");
-        for opening in ["wdctl", "query-watchdog", ">/dev/watchdog", "</dev/watchdog"] {
+        for opening in [
+            "wdctl",
+            "query-watchdog",
+            ">/dev/watchdog",
+            "</dev/watchdog",
+        ] {
             assert!(!script.contains(opening), "{script}");
         }
     }

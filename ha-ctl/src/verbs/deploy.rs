@@ -310,10 +310,7 @@ mod tests {
 
     #[test]
     fn the_last_words_say_where_the_portal_is_and_what_to_enter() {
-        let (aws, lan) = (
-            crate::deploy::samples::aws(),
-            crate::deploy::samples::lan(),
-        );
+        let (aws, lan) = (crate::deploy::samples::aws(), crate::deploy::samples::lan());
         insta::assert_snapshot!(next_steps(&aws, false));
         insta::assert_snapshot!(next_steps(&lan, false));
         assert!(next_steps(&aws, true).contains("443/tcp"));

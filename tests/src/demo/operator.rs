@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::cluster::{self, SECONDS};
+use super::cluster::{self, MINUTES, SECONDS};
 use crate::lab::Lab;
 use crate::progress::Progress;
 use crate::site::{Host, Site};
@@ -15,8 +15,17 @@ use crate::world::Error;
 /// How ha-ctl is run from the package, before that is installed anywhere: always the same command.
 pub const DEPLOY: &str =
     "p/usr/bin/ha-ctl deploy vars.yml --package portsip-ha.deb --accept-new-host-keys";
+/// Where the password of sudo is for as long as ha-ctl may read it, in the user's home directory.
+const PASSWORD: &str = "sudo-password";
+
 /// Longer than a deployment that works, on a machine that has other things to do.
-const DEPLOYED_WITHIN: Duration = Duration::from_secs(900);
+fn deployed_within(site: Site) -> Duration {
+    match site {
+        Site::Ec2 => Duration::from_secs(900),
+        // A process costs a kernel node 25 to 70 ms.
+        Site::Lan => Duration::from_secs(2700),
+    }
+}
 
 /// Where the key is to log in on the other nodes: on EC2 the one of vars.yml, on a LAN the user's own.
 pub fn key(site: Site) -> String {
@@ -78,8 +87,19 @@ pub fn deploy(
     options: &str,
     progress: &dyn Progress,
 ) -> Result<String, Error> {
-    let limit = DEPLOYED_WITHIN.as_secs();
-    let line = format!("timeout {limit} {DEPLOY} --yes {options} </dev/null 2>&1");
+    with_sudo_password(lab, node, |password| {
+        let limit = deployed_within(lab.site()).as_secs();
+        let line = format!("timeout {limit} {DEPLOY} --yes {password} {options} </dev/null 2>&1");
+        deploy_by(lab, node, line, progress)
+    })
+}
+
+fn deploy_by(
+    lab: &Lab,
+    node: &Host,
+    line: String,
+    progress: &dyn Progress,
+) -> Result<String, Error> {
     let mut ssh = lab.session(node, &[line]);
     ssh.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = ssh.spawn()?;
@@ -107,6 +127,36 @@ pub fn deploy(
 /// # Errors
 /// It failed, or a node could not be asked.
 pub fn show(lab: &Lab, node: &Host) -> Result<String, Error> {
-    let show = "ha-ctl show --accept-new-host-keys </dev/null";
-    cluster::run_as_user(lab, node, show, show, SECONDS)
+    with_sudo_password(lab, node, |password| {
+        let show = format!("ha-ctl show --accept-new-host-keys {password} </dev/null");
+        cluster::run_as_user(lab, node, &show, &show, MINUTES)
+    })
+}
+
+/// Does something with the option of ha-ctl that names a file with the password of sudo, where sudo asks for one. The
+/// file is gone afterwards.
+///
+/// # Errors
+/// Those of the work, or the node refuses the file.
+pub fn with_sudo_password<T>(
+    lab: &Lab,
+    node: &Host,
+    work: impl FnOnce(&str) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let Some(password) = node.site.sudo_password() else {
+        return work("");
+    };
+    let (user, what) = (node.site.user(), "the file with the password of sudo");
+    let file = format!("/home/{user}/{PASSWORD}");
+    // Not in a command: sudo writes those into the journal.
+    let local = tempfile::NamedTempFile::new()?;
+    std::fs::write(local.path(), format!("{password}\n"))?;
+    lab.copy_to(node, local.path(), Path::new(&file))?;
+    let own = format!("chown {user}: {file} && chmod 600 {file}");
+    cluster::run(lab, node, what, &own, SECONDS)?;
+    let done = work(&format!("--sudo-password-file {file}"));
+    // A node that was lost meanwhile is the work's failure.
+    let removed = cluster::run(lab, node, what, &format!("rm -f {file}"), SECONDS);
+    let done = done?;
+    removed.map(|_| done)
 }

@@ -57,9 +57,32 @@ pub fn compose_env(pbx_image: &str, vip: std::net::Ipv4Addr) -> String {
 pub const CREATE_CONTAINERS: &str =
     "docker compose --project-directory /etc/portsip/pbx create --no-recreate";
 
-/// The services of a node with a kernel of its own, where each costs seconds at every start: those that the agent
-/// and a telephone ask, and what they need. Appended to [`CREATE_CONTAINERS`].
-pub const KERNEL_NODE_SERVICES: &str = "database nats callmanager webserver";
+/// The services of a node with a kernel of its own, where each costs seconds at every start: those that the agent and a
+/// telephone ask, what they need, and what lays down the first data.
+const KERNEL_NODE_SERVICES: [&str; 5] = ["database", "nats", "callmanager", "webserver", "initdt"];
+
+/// The compose project with the services of a node with a kernel of its own alone. An operator puts it on a node before
+/// a deployment, as the file of a PBX that has no others.
+pub fn kernel_node_compose_yaml() -> String {
+    let mut kept = String::new();
+    let (mut in_services, mut is_kept) = (false, true);
+    for line in compose_yaml().lines() {
+        let indented = line.strip_prefix("  ");
+        let name = indented.filter(|rest| !rest.starts_with([' ', '#']));
+        match name.and_then(|rest| rest.strip_suffix(':')) {
+            Some(name) if in_services => is_kept = KERNEL_NODE_SERVICES.contains(&name),
+            _ if indented.is_none() && !line.is_empty() => {
+                in_services = line == "services:";
+                is_kept = true;
+            }
+            _ => {}
+        }
+        if is_kept {
+            kept += &format!("{line}\n");
+        }
+    }
+    kept
+}
 
 /// What an operator types once, on the node where the new volume is mounted at [`DATA_DIR`] and the
 /// virtual address may still be missing. Run again it changes nothing. Leaves no container running.
@@ -93,6 +116,8 @@ pub const CONTAINERS: [&str; 17] = [
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -106,6 +131,22 @@ mod tests {
         let mut expected = CONTAINERS;
         expected.sort_unstable();
         assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn a_kernel_node_has_the_services_that_somebody_asks() {
+        let compose = kernel_node_compose_yaml();
+        let named = compose
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("container_name: portsip."));
+        let named: Vec<&str> = named.collect();
+        assert_eq!(named, KERNEL_NODE_SERVICES);
+        let (head, _) = compose_yaml().split_once("services:").unwrap();
+        let (_, tail) = compose_yaml().split_once("\nvolumes:").unwrap();
+        assert!(
+            compose.starts_with(head) && compose.ends_with(tail),
+            "{compose}"
+        );
     }
 
     #[test]

@@ -64,7 +64,9 @@ pub(super) async fn can_fence(deployment: &Deployment) -> Result<(), Failure> {
     let begun = Instant::now();
     let help = match deployment.site.system {
         System::Aws(_) => "docs/aws.md, \"The instance role\" and \"A way to EC2\"",
-        System::Lan(_) => "docs/lan.md, \"Install\": the fence agent's package, the board's address and password",
+        System::Lan(_) => {
+            "docs/lan.md, \"Install\": the fence agent's package, the board's address and password"
+        }
     };
     loop {
         let state = state(&deployment.nodes[0]).await?;

@@ -49,7 +49,8 @@ impl Cluster {
         Self::of(own)
     }
 
-    fn of(own: OwnLab) -> Self {
+    /// One that was made otherwise.
+    pub(super) fn of(own: OwnLab) -> Self {
         let drbd = storage::version(&own.lab, Site::Lan.hosts()[0]).unwrap();
         Self {
             own,
