@@ -256,7 +256,8 @@ fn next_steps(site: &Site, certificate_manager: bool) -> String {
          \x20 - sudo pcs stonith fence NODE   on one standby after the other: EC2 has to stop it. Then start it again\n\
          \x20 - ha-ctl show   and ha-ctl check\n",
         match certificate_manager {
-            true => "port 443/tcp has to be open to the Internet: the certificate manager is called there\n",
+            true =>
+                "port 443/tcp has to be open to the Internet: the certificate manager is called there\n",
             false => "",
         }
     )
