@@ -17,11 +17,11 @@ const KILLS: usize = 3;
 /// The kills are spread over them, and a part that has ended already gives its place to the next.
 const PARTS: [(&str, u64); 7] = [
     ("to do, in this order", 2),
-    ("install the package", 20),
-    ("make the nodes the cluster", 25),
-    ("prepare the volume", 12),
+    ("install the package", 5),
+    ("make the nodes the cluster", 40),
+    ("prepare the volume", 15),
     ("create the PBX.s containers", 4),
-    ("configure the cluster.s resources", 4),
+    ("configure the cluster.s resources", 15),
     ("waiting until the PBX answers", 3),
 ];
 
