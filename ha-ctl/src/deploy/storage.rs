@@ -33,17 +33,14 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     } else {
         deployment.node_where(|it| it.has_succeeded(name))
     };
-    let password = &write_password(&SecretString::default());
-    if run.is_dry() {
-        // Whether the volume has data is known only when it is attached. The step writes it on its own node.
-        let writing = deployment.nodes.iter();
-        all(writing.map(|node| async move { run.change(node, password).await.map(drop) })).await?;
-    }
     run.step(node, &prepare).await?;
-    match run.is_dry() {
-        true => Ok(()),
-        false => same_password(deployment, run, &node.name).await,
+    if !run.is_dry() {
+        return same_password(deployment, run, &node.name).await;
     }
+    // Whether the volume has data is known only when it is attached. The step writes it on its own node.
+    let write = &write_password(&SecretString::default());
+    let writing = deployment.nodes.iter();
+    all(writing.map(|node| async move { run.change(node, write).await.map(drop) })).await
 }
 
 /// On a node that has another one than the data of the volume.
