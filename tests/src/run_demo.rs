@@ -61,7 +61,12 @@ fn main_job(
         Site::Ec2 => aws::install(lab, deb, progress)?,
         Site::Lan => lan::install(lab, deb, progress)?,
     };
-    *report += &format!("$ {}\n{printed}\n", operator::DEPLOY);
+    // What it said before was said while it went on.
+    let lines = printed
+        .lines()
+        .skip_while(|line| !line.starts_with("the PBX answers"));
+    let end: Vec<&str> = lines.collect();
+    *report += &format!("$ {} --yes\n{}\n\n", operator::DEPLOY, end.join("\n"));
     progress.step("the cluster, before the power cut");
     *report += &format!("$ ha-ctl show\n{}\n", operator::show(lab, first)?);
     let outcome = fail_over(lab, Fault::PowerCut, progress)?;

@@ -73,6 +73,17 @@ impl Site<'_> {
         }
     }
 
+    /// A command that has cib-gen render vars.yml. Below /etc the file is root's: `deploy` puts it there for root alone.
+    pub fn rendering(&self, format: &str) -> String {
+        let vars = self.vars_file.unwrap_or("vars.yml");
+        let sudo = if vars.starts_with("/etc/") {
+            "sudo "
+        } else {
+            ""
+        };
+        format!("{sudo}cib-gen --format {format} {vars}")
+    }
+
     fn has(&self, name: &str) -> bool {
         self.machines.iter().any(|machine| machine.name == name)
     }

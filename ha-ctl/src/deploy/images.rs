@@ -27,17 +27,9 @@ fn fetch(image: &str) -> Step {
         what: format!("fetch the images that are missing ({image} and the database's)"),
         script: format!(
             "set -eu\n\
-             images=$(docker compose --project-directory {PROJECT} config --images)\n\
-             for image in $(printf '%s\\n' {image} $images | sort -u); do\n    \
-                 docker image inspect \"$image\" >/dev/null 2>&1 && continue\n    \
-                 for pause in 5 20 0; do\n        \
-                     docker pull --quiet \"$image\" && continue 2\n        \
-                     sleep $pause\n    \
-                 done\n    \
-                 echo \"$image cannot be fetched. A private registry: docker login, on this node\" >&2\n    \
-                 exit 1\n\
-             done\n",
-            image = quoted(image)
+             project={PROJECT} image={}\n{}",
+            quoted(image),
+            include_str!("images.sh")
         ),
         limit: LIMIT,
         once: false,
@@ -46,7 +38,48 @@ fn fetch(image: &str) -> Step {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::process::Command;
+
     use super::*;
+
+    /// What is said where `docker pull` says something.
+    fn said(pull: &str) -> String {
+        let script = fetch("portsip/pbx:22").script;
+        let docker = format!(
+            "set -eu\nsleep() {{ :; }}\n\
+             docker() {{ case $1 in compose) ;; image) return 1 ;; *) echo '{pull}' >&2; return 1 ;; esac; }}\n"
+        );
+        let script = script.replacen("set -eu\n", &docker, 1);
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    #[test]
+    fn a_registry_that_refuses_is_answered_with_what_to_do() {
+        for (pull, help) in [
+            (
+                "toomanyrequests: You have reached your unauthenticated pull rate limit.",
+                "the registry limits how often",
+            ),
+            (
+                "denied: requested access to the resource is denied",
+                "sudo docker login",
+            ),
+            ("no basic auth credentials", "sudo docker login"),
+            ("manifest unknown", "pbx_image"),
+            (
+                "dial tcp: lookup registry-1.docker.io: no such host",
+                "proxy",
+            ),
+        ] {
+            let said = said(pull);
+            assert!(said.contains(pull) && said.contains(help), "{said}");
+            assert!(said.contains("docker load"), "{said}");
+        }
+    }
 
     #[test]
     fn an_image_that_is_there_is_not_fetched() {

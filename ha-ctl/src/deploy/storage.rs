@@ -26,16 +26,15 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     }
     let node = node(deployment);
     let is_needed = is_needed(deployment, run).await?;
-    if run.is_dry() && is_needed {
-        // Whether the volume has data is known only when it is attached. The step writes it on its own node.
-        let password = &write_password(&SecretString::default());
-        let writing = deployment.each_with_data();
-        all(writing.map(|(node, _)| async move { run.change(node, password).await.map(drop) }))
-            .await?;
-    }
     run.step(node, &step(deployment)).await?;
     if !run.is_dry() {
         same_password(deployment, run, &node.name).await?;
+    } else if is_needed {
+        // Whether the volume has data is known only when it is attached. The step writes it on its own node.
+        let write = &write_password(&SecretString::default());
+        let writing = deployment.each_with_data();
+        all(writing.map(|(node, _)| async move { run.change(node, write).await.map(drop) }))
+            .await?;
     }
     copies::hand_over(deployment, run, is_needed).await
 }

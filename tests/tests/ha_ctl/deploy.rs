@@ -7,7 +7,7 @@ use lab::demo::operator::DEPLOY;
 use lab::lab::turn;
 
 use crate::operator::{Operator, Ran};
-use crate::stock::{Stock, deploy, random, was_announced};
+use crate::stock::{CERTIFICATE_MANAGER, Stock, deploy, random, was_announced};
 
 /// The environment variable that says how often it is killed, instead of [`KILLS`].
 const KILLS_VARIABLE: &str = "PORTSIP_HA_KILLS";
@@ -17,11 +17,11 @@ const KILLS: usize = 3;
 /// The kills are spread over them, and a part that has ended already gives its place to the next.
 const PARTS: [(&str, u64); 7] = [
     ("to do, in this order", 2),
-    ("install the package", 20),
-    ("make the nodes the cluster", 25),
-    ("prepare the volume", 12),
+    ("install the package", 5),
+    ("make the nodes the cluster", 40),
+    ("prepare the volume", 15),
     ("create the PBX.s containers", 4),
-    ("configure the cluster.s resources", 4),
+    ("configure the cluster.s resources", 15),
     ("waiting until the PBX answers", 3),
 ];
 
@@ -51,7 +51,7 @@ fn a_deployment_that_is_killed_at_random_moments_ends_in_the_same_cluster() {
         "of {kills} runs only {killed} were killed"
     );
     eprintln!("{killed} of {kills} runs were killed");
-    stock.ends_in_the_same_cluster();
+    stock.ends_in_the_same_cluster(CERTIFICATE_MANAGER);
 }
 
 /// Kills ha-ctl at a random moment of a part of the deployment, or of a later one if that part is over.
@@ -66,7 +66,7 @@ fn kill_in(operator: &Operator, part: usize) -> (Ran, bool) {
         PARTS[part].0
     );
     let ran = operator.as_user(&format!(
-        "{DEPLOY} --yes </dev/null >run 2>&1 & pid=$!
+        "{DEPLOY} --yes {CERTIFICATE_MANAGER} </dev/null >run 2>&1 & pid=$!
          until grep -qE '^(ip-[^ ]*: )?({})' run || ! kill -0 $pid 2>/dev/null; do sleep 0.1; done
          sleep {:.3}
          kill -KILL $pid 2>/dev/null
@@ -107,7 +107,7 @@ const LOOK: &str = "dpkg-query -W portsip-ha 2>&1; ls -R /etc/portsip /var/lib/p
 
 fn two_do_not_change_a_cluster_at_once(first: &Operator, second: &Operator) {
     let ran = first.as_user(&format!(
-        "{DEPLOY} --yes </dev/null >one 2>&1 & echo $! >one.pid
+        "{DEPLOY} --yes {CERTIFICATE_MANAGER} </dev/null >one 2>&1 & echo $! >one.pid
          timeout 60 sh -c 'until grep -q \"to do\" one; do sleep 0.2; done'"
     ));
     ran.succeeded();

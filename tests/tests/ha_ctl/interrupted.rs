@@ -40,7 +40,7 @@ fn a_deployment_survives_cuts_of_the_network_and_of_the_power() {
         loses_its_power(&stock, 0, &data);
     }
     data.ends();
-    stock.ends_in_the_same_cluster();
+    stock.ends_in_the_same_cluster("");
 }
 
 /// The person is logged in from another machine, on a terminal, and that connection ends. So does ha-ctl, and the nodes

@@ -51,16 +51,20 @@ impl Stock {
     }
 
     /// Deploys to the end, from the second node, and looks at everything.
-    pub(crate) fn ends_in_the_same_cluster(&self) {
+    pub(crate) fn ends_in_the_same_cluster(&self, options: &str) {
         let operators = self.operators();
         let [first, second] = &operators;
-        let ran = deploy(second, "--yes");
+        let ran = deploy(second, &format!("--yes {options}"));
         eprintln!("{ran}");
         let printed = ran.succeeded();
         assert!(printed.contains("the PBX answers"), "{ran}");
         assert!(printed.contains("https://54.151.30.9:8887"), "{ran}");
         was_announced(&ran);
-        the_cluster_is_as_it_has_to_be(&self.lab, first);
+        let active = the_cluster_is_as_it_has_to_be(&self.lab, first);
+        match options.contains(CERTIFICATE_MANAGER) {
+            true => the_certificate_manager_runs(&self.lab, &active),
+            false => assert!(!ran.stdout.contains("443/tcp"), "{ran}"),
+        }
         no_secret_is_anywhere_but_where_it_is_needed(&operators);
         let again = deploy(first, "--yes");
         assert!(
@@ -70,6 +74,18 @@ impl Stock {
         let dry = deploy(second, "--dry-run");
         assert_eq!(dry.status, 0, "{dry}");
     }
+}
+
+/// With the vendor's certificate manager.
+pub(crate) const CERTIFICATE_MANAGER: &str = "-c";
+
+fn the_certificate_manager_runs(lab: &Lab, active: &str) {
+    let node = lab::site::instance(active).unwrap();
+    let ran = Operator { lab, node }.as_root(
+        "docker inspect --format '{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}' portsip.certmanager
+         stat -c '%u:%g' /var/lib/portsip/certmanager; grep -c started /var/lib/portsip/certmanager/log/certmanager.log",
+    );
+    assert_eq!(ran.succeeded(), "true no\n888:888\n1\n", "{ran}");
 }
 
 pub(crate) fn deploy(operator: &Operator, arguments: &str) -> Ran {
@@ -83,7 +99,7 @@ pub(crate) fn was_announced(ran: &Ran) {
     assert!(!all.contains("this was not in the plan"), "{ran}");
 }
 
-fn the_cluster_is_as_it_has_to_be(lab: &Lab, operator: &Operator) {
+fn the_cluster_is_as_it_has_to_be(lab: &Lab, operator: &Operator) -> String {
     let limit = Duration::from_secs(120);
     let active = cluster::wait_until_active(lab, operator.node, limit, |_| true).unwrap();
     let shown = operator.json("show --json");
@@ -100,7 +116,8 @@ fn the_cluster_is_as_it_has_to_be(lab: &Lab, operator: &Operator) {
         let node = Operator { lab, node };
         let policies = node.as_root(
             "docker ps --all --quiet --filter label=com.docker.compose.project=portsip | \
-             xargs docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' | sort | uniq --count",
+             xargs docker inspect --format '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' | grep -v /portsip.certmanager | \
+             cut -d' ' -f1 | sort | uniq --count",
         );
         assert_eq!(policies.succeeded().trim(), "17 no", "{policies}");
         let modes = node.as_root(
@@ -122,6 +139,7 @@ fn the_cluster_is_as_it_has_to_be(lab: &Lab, operator: &Operator) {
     operator
         .ha_ctl("check --only apt.unattended,apt.needrestart,os.unprivileged-ports")
         .succeeded();
+    active
 }
 
 /// The database's password is in one file, and hacluster's is nowhere any more.
