@@ -10,6 +10,8 @@ use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::steps::Step;
 
+/// What both ways are called.
+pub(super) const STEP: &str = "resources";
 const LIMIT: Duration = Duration::from_secs(900);
 /// `cib-gen apply --dry-run` ends with this where something would change, or where it refuses.
 const DIFFERENT: i32 = 3;
@@ -66,13 +68,17 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
 
 fn configure(site: &Site) -> Step {
     Step {
-        name: "resources",
+        name: STEP,
         what: "configure the cluster's resources (cib-gen)".to_owned(),
         script: format!(
             "set -eu\n\
-             cib-gen {} {FILE} >/var/lib/portsip-ha/resources.sh\n\
+             # An earlier run may have done it since this one has looked.\n\
+             case $(cibadmin --query --scope resources 2>/dev/null) in\n\
+             *'<primitive '*' id=\"pbx\"'* | *'<primitive id=\"pbx\"'*) exec cib-gen apply --yes {options} {FILE} ;;\n\
+             esac\n\
+             cib-gen {options} {FILE} >/var/lib/portsip-ha/resources.sh\n\
              sh /var/lib/portsip-ha/resources.sh\n",
-            site.options()
+            options = site.options()
         ),
         limit: LIMIT,
         once: false,
@@ -81,7 +87,7 @@ fn configure(site: &Site) -> Step {
 
 fn apply(site: &Site) -> Step {
     Step {
-        name: "resources",
+        name: STEP,
         what: "bring the running cluster to vars.yml (cib-gen apply)".to_owned(),
         script: format!("cib-gen apply --yes {} {FILE}\n", site.options()),
         limit: LIMIT,
