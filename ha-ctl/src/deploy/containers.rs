@@ -12,7 +12,7 @@ use crate::steps::Step;
 const LIMIT: Duration = Duration::from_secs(1800);
 
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
-    let in_use = deployment.is_configured();
+    let in_use = deployment.is_in_use();
     let lacking = deployment
         .each_with_data()
         .filter(|(_, facts)| !in_use || !Facts::has_containers(facts));

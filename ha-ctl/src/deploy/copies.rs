@@ -22,8 +22,8 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     let Some(drbd) = deployment.site.drbd() else {
         return Ok(());
     };
-    // Afterwards Pacemaker has them.
-    if deployment.is_configured() {
+    // Then Pacemaker has them.
+    if deployment.is_in_use() {
         return Ok(());
     }
     refuse(deployment, drbd)?;

@@ -4,6 +4,14 @@
 say() { printf '%s %s\n' "$1" "$2"; }
 project=/etc/portsip/pbx
 
+# First: what a step has done that ends while this looks is seen below.
+for step in cluster storage resources; do
+    case $(systemctl is-active portsip-ha-step-$step.service) in
+    active | activating | deactivating) say running $step ;;
+    esac
+    read -r status digest 2>/dev/null </var/lib/portsip-ha/steps/$step.result && say "ended-$step" "$status"
+done
+
 dpkg-query -W -f='package ${Package} ${db:Status-Abbrev} ${Version}\n' portsip-ha lvm2 drbd-utils sbd 2>/dev/null
 for file in $settings; do
     [ -e "$file" ] && say file "$file"
@@ -49,10 +57,4 @@ fi
 
 [ -b "$device" ] && say device yes
 mountpoint -q "$data" 2>/dev/null && say mounted yes
-for step in cluster storage resources; do
-    case $(systemctl is-active portsip-ha-step-$step.service) in
-    active | activating | deactivating) say running $step ;;
-    esac
-    read -r status digest 2>/dev/null </var/lib/portsip-ha/steps/$step.result && say "ended-$step" "$status"
-done
 exit 0

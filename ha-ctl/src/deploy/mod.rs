@@ -123,6 +123,12 @@ impl Deployment {
         self.facts.iter().any(Facts::is_configured)
     }
 
+    /// Whether the cluster has the volume, or may have it at any moment: an earlier run configures it just now.
+    fn is_in_use(&self) -> bool {
+        let mut facts = self.facts.iter();
+        self.is_configured() || facts.any(|it| it.runs(resources::STEP))
+    }
+
     /// The nodes with what was found on them.
     fn each(&self) -> impl Iterator<Item = (&Node, &Facts)> {
         self.nodes.iter().zip(&self.facts)

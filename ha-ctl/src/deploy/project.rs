@@ -61,7 +61,7 @@ fn refuse(deployment: &Deployment) -> Result<(), Failure> {
             node.name
         )));
     }
-    if !deployment.is_configured() {
+    if !deployment.is_in_use() {
         return Ok(());
     }
     let each = deployment.each_with_data().filter_map(|(node, facts)| {
@@ -269,9 +269,11 @@ mod tests {
         assert!(refuse(&deployment(true, facts(""))).is_ok());
         assert!(refuse(&deployment(false, facts("compose yes\n"))).is_ok());
         // The containers of a PBX that is in use are not made anew.
-        let in_use = facts("compose yes\ncertmanager yes\nconfigured yes\n");
-        let refused = refuse(&deployment(true, in_use)).unwrap_err();
-        assert!(refused.text.contains("COMPOSE_PROFILES"), "{refused}");
+        for in_use in ["configured yes", "running resources"] {
+            let in_use = facts(&format!("compose yes\ncertmanager yes\n{in_use}\n"));
+            let refused = refuse(&deployment(true, in_use)).unwrap_err();
+            assert!(refused.text.contains("COMPOSE_PROFILES"), "{refused}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::steps::Step;
 
+/// The step that configures them.
+pub(super) const STEP: &str = "resources";
 const LIMIT: Duration = Duration::from_secs(900);
 /// `cib-gen apply --dry-run` ends with this where something would change, or where it refuses.
 const DIFFERENT: i32 = 3;
@@ -73,7 +75,7 @@ fn apply(site: &Site, is_configured: bool) -> Step {
         false => "configure the cluster's resources (cib-gen apply)",
     };
     Step {
-        name: "resources",
+        name: STEP,
         what: what.to_owned(),
         script: format!("cib-gen apply --yes {} {FILE}\n", site.options()),
         limit: LIMIT,

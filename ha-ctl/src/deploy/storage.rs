@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(2 * 3600);
 const VOLUME: Duration = Duration::from_secs(180);
 
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
-    if deployment.is_configured() {
+    if deployment.is_in_use() {
         // The cluster has the volume, and the PBX may be using it.
         return Ok(());
     }

@@ -22,11 +22,11 @@ fn a_deployment_survives_cuts_of_the_network_and_of_the_power() {
     let operators = stock.operators();
     let [first, second] = &operators;
 
-    the_persons_connection_is_cut(first, second);
     let package = Going::begin(first);
     if package.says("install the package") {
         loses_its_power(&stock, 2, &package);
     }
+    the_persons_connection_is_cut(first, second);
     let cluster = Going::begin(second);
     if cluster.says("make the nodes the cluster") {
         cluster.after_a_moment();
@@ -52,14 +52,15 @@ fn the_persons_connection_is_cut(first: &Operator, second: &Operator) {
         "ssh -tt -i {key} -o StrictHostKeyChecking=accept-new {user}@{address} \"{DEPLOY} --yes\""
     );
     let going = Going::begin_with(second, &ssh);
-    assert!(going.says("install the package"), "{}", going.run());
-    let cut = first.as_root("pkill --signal KILL --full 'sshd.*: ubuntu@pts'");
+    assert!(going.says("make the nodes the cluster"), "{}", going.run());
+    // The brackets keep the shell that has this in its arguments alive.
+    let cut = first.as_root("pkill --signal KILL --full 'sshd.*: ubuntu@[p]ts'");
     cut.succeeded();
     assert_ne!(going.ends().status, 0, "{}", going.run());
     first
         .as_root(
             "timeout 20 sh -c 'while systemctl is-active --quiet portsip-ha-lock.scope; do sleep 0.1; done'
-             systemctl is-active portsip-ha-step-package.service",
+             systemctl is-active portsip-ha-step-cluster.service",
         )
         .succeeded();
 }
