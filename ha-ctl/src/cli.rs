@@ -31,25 +31,26 @@ pub enum Verb {
     /// On EC2, each node asks EC2 with its own credentials (`cib-gen ec2-facts`). Where no cluster runs, the nodes
     /// listen to each other for a moment on ports of Corosync, pcsd and DRBD that are free.
     Check(CheckArgs),
-    /// Makes a cluster that runs the PBX from three machines with a stock system
+    /// Makes a cluster that runs the PBX from three machines with a stock system, on AWS or in a LAN
     ///
     /// First it looks at all nodes and at EC2, and says what it will do; then it asks. Without a terminal it changes
     /// nothing and ends with 3, unless --yes is given. Then, in this order, and only what is missing: the package and
-    /// everything that it depends on; files that keep unattended-upgrades, needrestart, Docker and systemd-networkd
-    /// from stopping the PBX; vars.yml, for root alone; the cluster; the PBX as a Docker Compose project in
-    /// /etc/portsip/pbx; its images; the volume; the containers; the resources, fencing among them. It ends when
-    /// the PBX answers.
+    /// everything that it depends on; on a LAN, the watchdog, LVM, DRBD's tools and SBD; files that keep
+    /// unattended-upgrades, needrestart, Docker and systemd-networkd from stopping the PBX; vars.yml, for root alone;
+    /// the cluster; the PBX as a Docker Compose project in /etc/portsip/pbx; its images; on a LAN, the copies of the
+    /// data; the volume, or DRBD in its place; the containers; the resources, fencing among them. It ends when the PBX
+    /// answers.
     ///
-    /// A file system is made only on a volume without any signature. One that is there is kept, with its data and the
-    /// password of its database; an image that is older than the data is refused.
+    /// A file system is made only on a volume or a DRBD device without any signature. One that is there is kept, with
+    /// its data and the password of its database; an image that is older than the data is refused. On a LAN, a disk is
+    /// taken only if nothing is on it, and DRBD's metadata that is there is kept. No copy is ever forced to become the
+    /// one that counts.
     ///
     /// Long steps are units of systemd on the nodes, portsip-ha-step-NAME.service: they go on when the connection is
     /// cut or ha-ctl is ended. The same command, on the same or another machine, then watches what goes on, does again
     /// what has failed, and ends in the same cluster. Run on a cluster that is deployed, it changes nothing, or
     /// brings the cluster to a changed vars.yml as `cib-gen apply` does. Two cannot change a cluster at a time: the
     /// second one says who does.
-    ///
-    /// The system on AWS alone. For a LAN, docs/lan.md has the steps.
     Deploy(DeployArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///
@@ -186,6 +187,13 @@ pub struct DeployArgs {
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
 
+    /// With the vendor's certificate manager, which gets certificates from Let's Encrypt
+    ///
+    /// A container more, portsip.certmanager, with its data on the volume. It needs port 443/tcp from the Internet.
+    /// A compose file of yours has to have the service; the example of the package has it.
+    #[arg(long, short = 'c')]
+    pub certificate_manager: bool,
+
     /// Does not ask before it changes something
     #[arg(long, short, conflicts_with = "dry_run")]
     pub yes: bool,
@@ -262,6 +270,8 @@ mod tests {
     fn the_vendors_words_are_understood() {
         let cli = Cli::try_parse_from(["ha-ctl", "restart", "-s", "pbx"]).unwrap();
         assert!(matches!(cli.verb, Verb::Restart(args) if args.resource == "pbx"));
+        let cli = Cli::try_parse_from(["ha-ctl", "deploy", "-c"]).unwrap();
+        assert!(matches!(cli.verb, Verb::Deploy(args) if args.certificate_manager));
         assert!(Cli::try_parse_from(["ha-ctl", "restart"]).is_err());
         assert!(Cli::try_parse_from(["ha-ctl", "stop", "-s", "pbx", "--timeout", "0"]).is_err());
     }

@@ -1,5 +1,5 @@
 //! One run of a verb that changes something. Every change goes through [`Run::change`]; a dry run collects there
-//! what it would do, so that plan and act cannot differ.
+//! what it would do, so that plan and act cannot differ. A run that follows a plan says so if they do.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,6 +13,8 @@ use crate::steps::{State, Step, look, watch};
 pub struct Run {
     dry: bool,
     planned: RefCell<Vec<Planned>>,
+    /// What was announced before, if anything was.
+    announced: Option<Vec<Planned>>,
     changed: Cell<bool>,
     /// A change was sent to a node.
     tried: Cell<bool>,
@@ -26,6 +28,18 @@ pub struct Planned {
     pub node: String,
     /// What: `write /etc/sysctl.d/60-portsip-ha.conf`.
     pub what: String,
+    /// It goes on already, and is waited for.
+    pub goes_on: bool,
+}
+
+impl Planned {
+    /// For people.
+    pub fn text(&self) -> String {
+        match self.goes_on {
+            true => format!("{} (it is going on, and is waited for)", self.what),
+            false => self.what.clone(),
+        }
+    }
 }
 
 impl Run {
@@ -33,6 +47,14 @@ impl Run {
     pub fn new(dry: bool) -> Run {
         Run {
             dry,
+            ..Run::default()
+        }
+    }
+
+    /// Does what a dry run has announced. What was not among it is said when it is done.
+    pub fn of(plan: &Run) -> Run {
+        Run {
+            announced: Some(plan.planned()),
             ..Run::default()
         }
     }
@@ -48,9 +70,10 @@ impl Run {
     /// The command failed or was lost. Whether it was carried out then is not known in the second case.
     pub async fn change(&self, node: &Node, command: &Command) -> Result<Answer, Failure> {
         if self.dry {
-            self.note(node, &command.what);
+            self.note(node, &command.what, false);
             return Ok(Answer::default());
         }
+        self.compare(node, &command.what);
         let unknown = |found: String| {
             self.changed.set(true);
             Failure::incomplete(format!(
@@ -102,8 +125,11 @@ impl Run {
         let seen = seen.map_err(|why| Failure::failed(format!("{what}: {name} {why}")))?;
         match seen.state {
             State::Done if step.once => return Ok(()),
-            State::Running { .. } if self.dry => {
-                self.note(node, &format!("{what} (it is going on, and is waited for)"));
+            State::Running { same } if self.dry => {
+                self.note(node, what, true);
+                if !same {
+                    self.note(node, what, false);
+                }
                 return Ok(());
             }
             State::Running { same } => {
@@ -125,8 +151,22 @@ impl Run {
         self.change(node, &step.start()).await?;
         match self.dry {
             true => Ok(()),
-            false => self.watch(node, step).await,
+            false => {
+                say(&format!("{name}: {what}: begun"));
+                self.watch(node, step).await
+            }
         }
+    }
+
+    /// Whether [`Run::step`] would begin a step, or watch it.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn needs(&self, node: &Node, step: &Step) -> Result<bool, Failure> {
+        let seen = look(node, step, 1, 0).await;
+        let seen =
+            seen.map_err(|why| Failure::failed(format!("{}: {} {why}", step.what, node.name)))?;
+        Ok(!(step.once && seen.state == State::Done))
     }
 
     async fn watch(&self, node: &Node, step: &Step) -> Result<(), Failure> {
@@ -139,11 +179,25 @@ impl Run {
         ended
     }
 
-    fn note(&self, node: &Node, what: &str) {
+    fn note(&self, node: &Node, what: &str, goes_on: bool) {
         self.planned.borrow_mut().push(Planned {
             node: node.name.clone(),
             what: what.to_owned(),
+            goes_on,
         });
+    }
+
+    /// A change that the plan does not have is no reason to stop in the middle, and is not hidden.
+    fn compare(&self, node: &Node, what: &str) {
+        if !self.is_announced(node, what) {
+            say(&format!("{}: {what}: this was not in the plan", node.name));
+        }
+    }
+
+    fn is_announced(&self, node: &Node, what: &str) -> bool {
+        let is_it = |it: &Planned| it.node == node.name && it.what == what;
+        let announced = self.announced.as_ref();
+        announced.is_none_or(|announced| announced.iter().any(is_it))
     }
 
     /// Whether anything was changed, or may have been: a command that fails can have done half of it.
@@ -169,7 +223,7 @@ impl Run {
             false => {
                 let lines = planned
                     .iter()
-                    .map(|it| format!("  {}: {}\n", it.node, it.what));
+                    .map(|it| format!("  {}: {}\n", it.node, it.text()));
                 (
                     format!("would be done:\n{}", lines.collect::<String>()),
                     Exit::Problems,
@@ -258,5 +312,18 @@ mod tests {
         let failed = run.change(&test_node("n1"), &command("exit 1")).await;
         assert_eq!(failed.unwrap_err().exit, Exit::Incomplete);
         assert_eq!(judged().exit, Exit::Incomplete);
+    }
+
+    #[tokio::test]
+    async fn what_was_announced_for_one_node_is_not_announced_for_another() {
+        let mut command = Command::look("make a file", ":");
+        command.sudo = false;
+        let plan = Run::new(true);
+        plan.change(&test_node("n1"), &command).await.unwrap();
+        let run = Run::of(&plan);
+        assert!(run.is_announced(&test_node("n1"), "make a file"));
+        assert!(!run.is_announced(&test_node("n2"), "make a file"));
+        assert!(!run.is_announced(&test_node("n1"), "make another"));
+        assert!(Run::new(false).is_announced(&test_node("n1"), "anything"));
     }
 }

@@ -166,6 +166,11 @@ impl Lab {
         ssh::copy_to(&self.image, node, local, remote, COPY_WITHIN)
     }
 
+    /// The private key that the nodes' user logs in with.
+    pub fn ssh_key(&self) -> PathBuf {
+        self.image.ssh_key()
+    }
+
     /// A command that opens a shell on a node, or runs `command` there with this process's stdin
     /// and stdout.
     pub fn session(&self, node: &Host, command: &[String]) -> Command {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use lab::demo::{Fault, aws, cluster, fail_over, lan};
+use lab::demo::{Fault, aws, fail_over, lan, operator};
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress, Stderr};
 use lab::site::Site;
@@ -52,21 +52,32 @@ fn main_job(
     progress: &dyn Progress,
     report: &mut String,
 ) -> Result<bool, Error> {
-    match lab.site() {
+    let node = |name: &str| {
+        let known = lab.site().host(name);
+        known.ok_or_else(|| format!("there is no node {name}"))
+    };
+    let first = lab.site().hosts()[0];
+    let printed = match lab.site() {
         Site::Ec2 => aws::install(lab, deb, progress)?,
         Site::Lan => lan::install(lab, deb, progress)?,
-    }
-    progress.step("the cluster's status");
-    let status = cluster::pcs_status(lab, lab.site().hosts()[0])?;
-    *report += &format!("pcs status, before the power cut:\n\n{status}\n");
+    };
+    // What it said before was said while it went on.
+    let lines = printed
+        .lines()
+        .skip_while(|line| !line.starts_with("the PBX answers"));
+    let end: Vec<&str> = lines.collect();
+    *report += &format!("$ {} --yes\n{}\n\n", operator::DEPLOY, end.join("\n"));
+    progress.step("the cluster, before the power cut");
+    *report += &format!("$ ha-ctl show\n{}\n", operator::show(lab, first)?);
     let outcome = fail_over(lab, Fault::PowerCut, progress)?;
     *report += &outcome.report();
     let mut passed = outcome.faults().is_empty();
+    if lab.site() == Site::Ec2 {
+        progress.step("the cluster, after the power cut");
+        let shown = operator::show(lab, node(&outcome.active)?)?;
+        *report += &format!("\n$ ha-ctl show\n{shown}");
+    }
     if lab.site() == Site::Lan {
-        let node = |name: &str| {
-            let known = lab.site().host(name);
-            known.ok_or_else(|| format!("there is no node {name}"))
-        };
         let comeback = lan::come_back(lab, node(&outcome.lost)?, node(&outcome.active)?, progress)?;
         *report += &format!("\n{}", comeback.report());
         passed &= comeback.faults().is_empty();

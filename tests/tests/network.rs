@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lab::demo::{addresses, aws, cluster};
+use lab::demo::{addresses, by_hand, cluster};
 use lab::dhcp::Lease;
 use lab::lab::{Lab, Options, Turn, turn};
 use lab::progress::Stderr;
@@ -38,7 +38,7 @@ impl Node {
         };
         let lab = Lab::up(&options, &Stderr::new()).unwrap();
         let node = Self { lab, _turn: turn };
-        aws::prepare(&node.lab, N1, &deb).unwrap();
+        by_hand::prepare(&node.lab, N1, &deb).unwrap();
         for agent in [PRIVIP, ADDRESS, SOURCE] {
             node.agent(agent, "start", 0);
         }

@@ -195,7 +195,11 @@ fn a_first_start_that_was_cut_short_is_done_again(place: &Host) {
 }
 
 fn the_images_say_what_they_are_and_show_no_password(place: &Host) {
-    for image in [pbx::PBX_IMAGE, pbx::DATABASE_IMAGE] {
+    for image in [
+        pbx::PBX_IMAGE,
+        pbx::DATABASE_IMAGE,
+        pbx::CERTIFICATE_MANAGER_IMAGE,
+    ] {
         let labels = place.sh(&format!(
             "docker image inspect --format '{{{{json .Config.Labels}}}}' {image}"
         ));

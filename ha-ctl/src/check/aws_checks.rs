@@ -94,8 +94,8 @@ pub(super) fn permissions(it: &Inspection, site: &Site) -> Vec<Said> {
     };
     let policy = || {
         Some(format!(
-            "give the nodes the policy that `cib-gen --format iam-policy {}` prints (docs/aws.md, \"The policy anew\")",
-            site.vars_file.unwrap_or("vars.yml")
+            "give the nodes the policy that `{}` prints (docs/aws.md, \"The policy anew\")",
+            site.rendering("iam-policy")
         ))
     };
     let denied = |it: &&Refusal| it.denied;

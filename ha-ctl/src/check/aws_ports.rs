@@ -41,11 +41,7 @@ pub(super) fn ports(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
         };
         let each: Vec<String> = missing.iter().map(|rule| text(rule)).collect();
         let found = format!("{} does not let in {}", groups.join(", "), each.join("; "));
-        let vars = site.vars_file.unwrap_or("vars.yml");
-        let command = format!(
-            "cib-gen --format security-group {vars} | sh -s {}",
-            groups[0]
-        );
+        let command = format!("{} | sh -s {}", site.rendering("security-group"), groups[0]);
         let node = (nodes.len() < instances.len()).then(|| nodes[0].clone());
         said.push((node, (level, found, Some(command))));
     }

@@ -22,39 +22,43 @@ pub(super) fn version(it: &Inspection, site: &Site) -> Vec<Said> {
         ));
     }
     // What is loaded counts, until a reboot.
-    let Some(found) = it.one("drbd-loaded").or_else(|| it.one("drbd-module")) else {
+    let found = it.one("drbd-loaded").or_else(|| it.one("drbd-module"));
+    let fault = module_fault(found, wanted);
+    said.extend(fault.map(|(found, command)| (Level::Error, found, Some(command.to_owned()))));
+    said
+}
+
+/// What is wrong with the DRBD of a kernel, and what mends it; nothing, if it is the one that vars.yml says.
+pub(crate) fn module_fault(
+    found: Option<&str>,
+    wanted: DrbdVersion,
+) -> Option<(String, &'static str)> {
+    let other = match wanted {
+        DrbdVersion::Nine => {
+            "install the module of DRBD 9 (docs/lan.md), or write `drbd: 8.4` into vars.yml"
+        }
+        DrbdVersion::EightFour => "delete `drbd: 8.4` from vars.yml, for a copy on every node",
+    };
+    let Some(found) = found else {
         let command = match wanted {
-            DrbdVersion::Nine => {
-                "install the module of DRBD 9 (docs/lan.md), or write `drbd: 8.4` into vars.yml"
-            }
+            DrbdVersion::Nine => other,
             DrbdVersion::EightFour => {
                 "sudo apt install linux-modules-extra-$(uname -r)   (there, on Ubuntu)"
             }
         };
-        let found = "the kernel has no DRBD".to_owned();
-        said.push((Level::Error, found, Some(command.to_owned())));
-        return said;
+        return Some(("the kernel has no DRBD".to_owned(), command));
     };
     let numbers = found.split(|c: char| !c.is_ascii_digit());
     let numbers: Vec<u64> = numbers
         .map_while(|part| part.parse().ok())
         .take(3)
         .collect();
-    let (is_good, command) = match wanted {
-        DrbdVersion::Nine => (
-            numbers.as_slice() >= &OLDEST_NINE[..],
-            "install the module of DRBD 9 (docs/lan.md), or write `drbd: 8.4` into vars.yml",
-        ),
-        DrbdVersion::EightFour => (
-            numbers.starts_with(&[8, 4]),
-            "delete `drbd: 8.4` from vars.yml, for a copy on every node",
-        ),
+    let is_good = match wanted {
+        DrbdVersion::Nine => numbers.as_slice() >= &OLDEST_NINE[..],
+        DrbdVersion::EightFour => numbers.starts_with(&[8, 4]),
     };
-    if !is_good {
-        let found = format!("the kernel has DRBD {found}, and vars.yml says {wanted}");
-        said.push((Level::Error, found, Some(command.to_owned())));
-    }
-    said
+    let text = || format!("the kernel has DRBD {found}, and vars.yml says {wanted}");
+    (!is_good).then(|| (text(), other))
 }
 
 /// As drbdadm names the states (drbd.conf(5)). A resync is on its way to the good state.

@@ -30,6 +30,7 @@ use crate::reach::Missing;
 
 use table::Look;
 
+pub(crate) use drbd_checks::module_fault;
 pub use inspection::{Inspection, NoFacts, ask_ec2, inspect};
 pub use network_checks::{Passage, passages};
 pub use probe::probe;
@@ -70,6 +71,17 @@ impl Site<'_> {
             Some(("lan", _) | ("network", "drbd")) => self.data_disk.is_some(),
             _ => true,
         }
+    }
+
+    /// A command that has cib-gen render vars.yml. Below /etc the file is root's: `deploy` puts it there for root alone.
+    pub fn rendering(&self, format: &str) -> String {
+        let vars = self.vars_file.unwrap_or("vars.yml");
+        let sudo = if vars.starts_with("/etc/") {
+            "sudo "
+        } else {
+            ""
+        };
+        format!("{sudo}cib-gen --format {format} {vars}")
     }
 
     fn has(&self, name: &str) -> bool {

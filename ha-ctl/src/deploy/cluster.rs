@@ -15,8 +15,9 @@ use crate::steps::Step;
 
 /// Where the password is for as long as the step needs it.
 const PASSWORD: &str = "/var/lib/portsip-ha/hacluster";
-/// Starting the cluster is waited for by the script, for two minutes.
-const LIMIT: Duration = Duration::from_secs(900);
+/// Starting the cluster is waited for by the script, for two minutes. pcs starts hundreds of processes, and on a slow
+/// machine takes ten.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
     let site = &deployment.site;
@@ -27,7 +28,8 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     refuse(&memberships, site)?;
     let is_member = |membership: &Membership| *membership == Membership::This;
     let all_are_members = memberships.iter().all(|(_, it)| is_member(it));
-    if all_are_members && deployment.facts.iter().all(super::Facts::cluster_runs) {
+    let mut facts = deployment.facts.iter();
+    if all_are_members && facts.all(|facts| facts.cluster_runs(site)) {
         return Ok(());
     }
     let make = make(site);
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_node_of_another_cluster_is_refused_by_name() {
-        let site = super::super::tests::site();
+        let site = super::super::samples::aws();
         let node = test_node("n1");
         let other = Membership::Other("ha_cluster with the nodes pbx01, pbx02".to_owned());
         let refused = refuse(&[(&node, other)], &site).unwrap_err();
@@ -143,6 +145,6 @@ mod tests {
                     .ends_with("hunter2\n")
             );
         }
-        insta::assert_snapshot!(make(&super::super::tests::site()).script);
+        insta::assert_snapshot!(make(&super::super::samples::aws()).script);
     }
 }

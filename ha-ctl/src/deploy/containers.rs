@@ -1,5 +1,5 @@
-//! The containers of the PBX on every node: created, not started. Pacemaker decides which node starts them; Docker must
-//! start none after a reboot.
+//! The containers of the PBX on every node that can run it: created, not started. Pacemaker decides which node starts
+//! them; Docker must start none after a reboot.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::steps::Step;
 const LIMIT: Duration = Duration::from_secs(1800);
 
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
-    let in_use = deployment.is_configured();
+    let in_use = deployment.is_in_use();
     let lacking = deployment
-        .each()
+        .each_with_data()
         .filter(|(_, facts)| !in_use || !Facts::has_containers(facts));
     let create = &create(in_use);
     all(lacking.map(|(node, _)| run.step(node, create))).await

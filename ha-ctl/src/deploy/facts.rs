@@ -41,9 +41,10 @@ const SAMPLE: &str = "debian";
 pub fn look(site: &Site) -> Command {
     let settings: Vec<&str> = SETTINGS.iter().map(|setting| setting.path).collect();
     let script = format!(
-        "device={} data={} settings={}\n{}",
-        quoted(&site.device),
+        "device={} data={} drbd={} settings={}\n{}",
+        quoted(site.device()),
         quoted(&site.data_path),
+        quoted(site.drbd().map_or("", |drbd| &drbd.name)),
         quoted(&settings.join(" ")),
         include_str!("look.sh")
     );
@@ -75,8 +76,16 @@ impl Facts {
 
     /// The version of our package, if it is installed.
     pub fn package(&self) -> Option<&str> {
-        let installed = self.all("package").find_map(|it| it.strip_prefix("ii"));
-        installed.map(str::trim)
+        self.version_of("portsip-ha")
+    }
+
+    /// The version of a package, if it is installed.
+    pub fn version_of(&self, package: &str) -> Option<&str> {
+        self.all("package").find_map(|line| {
+            let (name, rest) = line.split_once(' ')?;
+            let version = rest.strip_prefix("ii")?;
+            (name == package).then(|| version.trim())
+        })
     }
 
     /// Whether a file is there.
@@ -127,11 +136,27 @@ impl Facts {
         }
     }
 
-    /// Whether the cluster runs, and starts with the machine.
-    pub fn cluster_runs(&self) -> bool {
-        ["corosync", "pacemaker"]
-            .iter()
-            .all(|service| self.has("service", &format!("{service} active enabled")))
+    /// Whether a service runs, and starts with the machine.
+    pub fn runs_at_boot(&self, service: &str) -> bool {
+        self.has("service", &format!("{service} active enabled"))
+    }
+
+    /// Whether the cluster runs, and starts with the machine; and SBD with it, where SBD fences.
+    pub fn cluster_runs(&self, site: &Site) -> bool {
+        let sbd = site.watchdog().map(|_| "sbd");
+        let mut services = ["corosync", "pacemaker"].into_iter().chain(sbd);
+        services.all(|service| self.runs_at_boot(service))
+    }
+
+    /// Whether there is a watchdog, also after the next boot. The kernel's own is there only where somebody loads it.
+    pub fn has_watchdog(&self) -> bool {
+        let is_soft = self.has("softdog", "loaded");
+        self.has("watchdog", "yes") && (!is_soft || self.runs_at_boot("portsip-ha-softdog"))
+    }
+
+    /// The version of the kernel's DRBD. What is loaded counts, until a reboot.
+    pub fn drbd(&self) -> Option<&str> {
+        self.all("drbd").find(|version| !version.is_empty())
     }
 
     /// Whether the PBX's resources are configured in the node's cluster.
@@ -151,6 +176,11 @@ impl Facts {
             .filter(|(known, _)| *known == name)
             .map(|(_, value)| value)
             .last()
+    }
+
+    /// Whether the compose file has the service of the certificate manager.
+    pub fn has_certificate_manager(&self) -> bool {
+        self.has("certmanager", "yes")
     }
 
     /// The digest of the database's password, if there is one.
@@ -177,9 +207,14 @@ impl Facts {
         services > 0 && self.all("container").count() >= services
     }
 
-    /// Whether the volume is attached here, mounted, or just being prepared.
-    pub fn has_volume(&self) -> bool {
-        self.has("device", "yes") || self.has("mounted", "yes")
+    /// Whether the device of the data is here: the volume is attached, or DRBD is up.
+    pub fn has_device(&self) -> bool {
+        self.has("device", "yes")
+    }
+
+    /// Whether the data is mounted here.
+    pub fn is_mounted(&self) -> bool {
+        self.has("mounted", "yes")
     }
 
     /// Whether a step runs.

@@ -1,8 +1,8 @@
-//! The images of the PBX on every node, before anything needs them.
+//! The images of the PBX on every node that can run it, before anything needs them.
 
 use std::time::Duration;
 
-use super::project::PROJECT;
+use super::project::{self, PROJECT};
 use super::{Deployment, all};
 use crate::commands::quoted;
 use crate::exit::Failure;
@@ -15,8 +15,8 @@ const LIMIT: Duration = Duration::from_secs(2 * 3600);
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
     let image = &deployment.site.image;
     let lacking = deployment
-        .each()
-        .filter(|(_, facts)| !facts.has_images(image));
+        .each_with_data()
+        .filter(|(_, facts)| !facts.has_images(image) || project::is_new(facts, deployment));
     let fetch = &fetch(image);
     all(lacking.map(|(node, _)| run.step(node, fetch))).await
 }
@@ -27,17 +27,9 @@ fn fetch(image: &str) -> Step {
         what: format!("fetch the images that are missing ({image} and the database's)"),
         script: format!(
             "set -eu\n\
-             images=$(docker compose --project-directory {PROJECT} config --images)\n\
-             for image in $(printf '%s\\n' {image} $images | sort -u); do\n    \
-                 docker image inspect \"$image\" >/dev/null 2>&1 && continue\n    \
-                 for pause in 5 20 0; do\n        \
-                     docker pull --quiet \"$image\" && continue 2\n        \
-                     sleep $pause\n    \
-                 done\n    \
-                 echo \"$image cannot be fetched. A private registry: docker login, on this node\" >&2\n    \
-                 exit 1\n\
-             done\n",
-            image = quoted(image)
+             project={PROJECT} image={}\n{}",
+            quoted(image),
+            include_str!("images.sh")
         ),
         limit: LIMIT,
         once: false,
@@ -46,7 +38,48 @@ fn fetch(image: &str) -> Step {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::process::Command;
+
     use super::*;
+
+    /// What is said where `docker pull` says something.
+    fn said(pull: &str) -> String {
+        let script = fetch("portsip/pbx:22").script;
+        let docker = format!(
+            "set -eu\nsleep() {{ :; }}\n\
+             docker() {{ case $1 in compose) ;; image) return 1 ;; *) echo '{pull}' >&2; return 1 ;; esac; }}\n"
+        );
+        let script = script.replacen("set -eu\n", &docker, 1);
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    #[test]
+    fn a_registry_that_refuses_is_answered_with_what_to_do() {
+        for (pull, help) in [
+            (
+                "toomanyrequests: You have reached your unauthenticated pull rate limit.",
+                "the registry limits how often",
+            ),
+            (
+                "denied: requested access to the resource is denied",
+                "sudo docker login",
+            ),
+            ("no basic auth credentials", "sudo docker login"),
+            ("manifest unknown", "pbx_image"),
+            (
+                "dial tcp: lookup registry-1.docker.io: no such host",
+                "proxy",
+            ),
+        ] {
+            let said = said(pull);
+            assert!(said.contains(pull) && said.contains(help), "{said}");
+            assert!(said.contains("docker load"), "{said}");
+        }
+    }
 
     #[test]
     fn an_image_that_is_there_is_not_fetched() {

@@ -1,9 +1,18 @@
 # Looks at one node for a deployment and changes nothing. Each line is a word and what was found. $device is the
-# volume's device, $data where it is mounted, $settings files that deploy writes.
+# device with the file system of the data, $data where it is mounted, $settings files that deploy writes, and $drbd is
+# not empty where the data is on DRBD.
 say() { printf '%s %s\n' "$1" "$2"; }
 project=/etc/portsip/pbx
 
-dpkg-query -W -f='package ${db:Status-Abbrev} ${Version}\n' portsip-ha 2>/dev/null
+# First: what a step has done that ends while this looks is seen below.
+for step in cluster storage resources; do
+    case $(systemctl is-active portsip-ha-step-$step.service) in
+    active | activating | deactivating) say running $step ;;
+    esac
+    read -r status digest 2>/dev/null </var/lib/portsip-ha/steps/$step.result && say "ended-$step" "$status"
+done
+
+dpkg-query -W -f='package ${Package} ${db:Status-Abbrev} ${Version}\n' portsip-ha lvm2 drbd-utils sbd 2>/dev/null
 for file in $settings; do
     [ -e "$file" ] && say file "$file"
 done
@@ -17,9 +26,16 @@ case $network in
 esac
 
 sed 's/^/corosync /' /etc/corosync/corosync.conf 2>/dev/null
-for service in corosync pacemaker pcsd; do
-    say service "$service $(systemctl is-active $service) $(systemctl is-enabled $service 2>/dev/null)"
-done
+# One process for all of them: starting one takes long on a slow machine.
+systemctl show --property=Id,ActiveState,UnitFileState corosync.service pacemaker.service pcsd.service docker.service \
+    sbd.service portsip-ha-softdog.service |
+    awk -F= 'function one() { if (is["Id"]) print "service", is["Id"], is["ActiveState"], is["UnitFileState"]; delete is }
+        { sub(/\.service$/, "", $2); is[$1] = $2 } /^$/ { one() } END { one() }'
+[ -e /dev/watchdog ] && say watchdog yes
+[ -e /sys/module/softdog/initstate ] && say softdog loaded
+if [ "$drbd" ]; then
+    say drbd "$(cat /sys/module/drbd/version 2>/dev/null || modinfo --field version drbd 2>/dev/null)"
+fi
 # Where Pacemaker does not run, what it has written down.
 cib=$(cibadmin --query --local --scope resources 2>/dev/null || cat /var/lib/pacemaker/cib/cib.xml 2>/dev/null)
 case $cib in
@@ -27,6 +43,7 @@ case $cib in
 esac
 
 [ -e $project/docker-compose.yml ] && say compose yes
+grep -qE 'container_name: *"?portsip\.certmanager' $project/docker-compose.yml 2>/dev/null && say certmanager yes
 sed 's/^/env /' $project/.env 2>/dev/null
 [ -s $project/database_password ] && say password "$(sha256sum <$project/database_password | cut -c1-64)"
 if [ "$(systemctl is-active docker)" = active ]; then
@@ -40,10 +57,4 @@ fi
 
 [ -b "$device" ] && say device yes
 mountpoint -q "$data" 2>/dev/null && say mounted yes
-for step in cluster storage resources; do
-    case $(systemctl is-active portsip-ha-step-$step.service) in
-    active | activating | deactivating) say running $step ;;
-    esac
-    read -r status digest 2>/dev/null </var/lib/portsip-ha/steps/$step.result && say "ended-$step" "$status"
-done
 exit 0

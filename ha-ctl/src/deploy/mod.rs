@@ -4,23 +4,30 @@
 
 mod cluster;
 mod containers;
+mod copies;
 mod facts;
 mod images;
 mod package;
 mod project;
 mod resources;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod sandbox;
 mod secret;
 mod settings;
 mod site;
 mod storage;
+mod tools;
 mod vars_file;
+mod watchdog;
 
 use futures_util::future::join_all;
 
 pub use facts::{Facts, look};
 pub use package::Package;
 pub use resources::{Pending, pending};
-pub use site::Site;
+pub use site::{Site, System};
 
 use crate::exit::{Exit, Failure};
 use crate::output::say;
@@ -31,24 +38,31 @@ use crate::run::Run;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Package,
+    Watchdog,
+    Tools,
     Settings,
     VarsFile,
     Cluster,
     Project,
     Images,
+    Copies,
     Storage,
     Containers,
     Resources,
 }
 
-/// Everything that a deployment does, in this order. Fencing is one of the resources.
-const PHASES: [Phase; 9] = [
+/// Everything that a deployment does, in this order. Fencing is one of the resources. Watchdog, tools and copies are
+/// of a LAN: the facts of a site on AWS ask for none.
+const PHASES: [Phase; 12] = [
     Phase::Package,
+    Phase::Watchdog,
+    Phase::Tools,
     Phase::Settings,
     Phase::VarsFile,
     Phase::Cluster,
     Phase::Project,
     Phase::Images,
+    Phase::Copies,
     Phase::Storage,
     Phase::Containers,
     Phase::Resources,
@@ -58,11 +72,14 @@ impl Phase {
     async fn run(self, deployment: &Deployment, run: &Run) -> Result<(), Failure> {
         match self {
             Phase::Package => package::run(deployment, run).await,
+            Phase::Watchdog => watchdog::run(deployment, run).await,
+            Phase::Tools => tools::run(deployment, run).await,
             Phase::Settings => settings::run(deployment, run).await,
             Phase::VarsFile => vars_file::run(deployment, run).await,
             Phase::Cluster => cluster::run(deployment, run).await,
             Phase::Project => project::run(deployment, run).await,
             Phase::Images => images::run(deployment, run).await,
+            Phase::Copies => copies::run(deployment, run).await,
             Phase::Storage => storage::run(deployment, run).await,
             Phase::Containers => containers::run(deployment, run).await,
             Phase::Resources => resources::run(deployment, run).await,
@@ -79,6 +96,8 @@ pub struct Deployment {
     pub vars: String,
     /// The package to install, if one was given.
     pub package: Option<Package>,
+    /// Whether the PBX has the vendor's certificate manager too.
+    pub certificate_manager: bool,
     /// The nodes, pbx01 first.
     pub nodes: Vec<Node>,
     /// What was found on each, in the same order.
@@ -104,9 +123,21 @@ impl Deployment {
         self.facts.iter().any(Facts::is_configured)
     }
 
+    /// Whether the cluster has the volume, or may have it at any moment: an earlier run configures it just now.
+    fn is_in_use(&self) -> bool {
+        let mut facts = self.facts.iter();
+        self.is_configured() || facts.any(|it| it.runs(resources::STEP))
+    }
+
     /// The nodes with what was found on them.
     fn each(&self) -> impl Iterator<Item = (&Node, &Facts)> {
         self.nodes.iter().zip(&self.facts)
+    }
+
+    /// Those that can have the data, and so run the PBX.
+    fn each_with_data(&self) -> impl Iterator<Item = (&Node, &Facts)> {
+        self.each()
+            .filter(|(node, _)| self.site.can_run_pbx(&node.name))
     }
 
     /// The first node for which something holds, or else pbx01.
@@ -146,28 +177,6 @@ mod tests {
     use super::*;
     use crate::reach::{Command, test_node};
 
-    /// The vendor's site.
-    pub(super) fn site() -> Site {
-        Site {
-            nodes: ["133", "134", "135"]
-                .map(|last| (format!("ip-172-31-16-{last}"), format!("172.31.16.{last}")))
-                .to_vec(),
-            cluster: "ha_cluster".to_owned(),
-            image: "portsip/pbx:22".to_owned(),
-            data_path: "/var/lib/portsip".to_owned(),
-            virtual_address: "172.31.16.130".to_owned(),
-            elastic_ip: "54.151.30.9".to_owned(),
-            web_port: 8887,
-            region: "us-west-1".to_owned(),
-            device: "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67"
-                .to_owned(),
-            volume: vec![
-                ("volume_id".to_owned(), "vol-0e06e1e9da3c49b67".to_owned()),
-                ("region".to_owned(), "us-west-1".to_owned()),
-            ],
-        }
-    }
-
     #[tokio::test]
     async fn what_has_failed_on_one_node_does_not_hide_another() {
         let (run, node) = (Run::new(false), test_node("n1"));
@@ -188,6 +197,10 @@ mod tests {
         for phase in PHASES {
             assert_eq!(PHASES.iter().filter(|it| **it == phase).count(), 1);
         }
+        // Corosync does not start on a machine with SBD and without a watchdog.
+        assert!(place(Phase::Watchdog) < place(Phase::Tools));
+        assert!(place(Phase::Tools) < place(Phase::Cluster));
+        assert!(place(Phase::Copies) < place(Phase::Storage));
         assert!(place(Phase::Storage) < place(Phase::Resources));
         assert!(place(Phase::Containers) < place(Phase::Resources));
     }

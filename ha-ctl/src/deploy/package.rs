@@ -25,7 +25,7 @@ pub struct Package {
 /// Where the package lies on a node while it is installed.
 const FILE: &str = "/var/lib/portsip-ha/portsip-ha.deb";
 /// Mirrors are slow, and a lock of dpkg is waited for.
-const LIMIT: Duration = Duration::from_secs(3600);
+pub(super) const LIMIT: Duration = Duration::from_secs(3600);
 /// A slow line to a far site.
 const UPLOAD: Duration = Duration::from_secs(900);
 
@@ -120,21 +120,27 @@ fn install(version: &str) -> Step {
         name: "package",
         what: format!("install the package portsip-ha {version} and what it depends on"),
         script: format!(
-            "# portsip-ha {}\n\
-             set -eu\n\
-             export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1\n\
-             # The first boot installs too.\n\
-             if command -v cloud-init >/dev/null; then timeout 900 cloud-init status --wait >/dev/null 2>&1 || :; fi\n\
-             # An installation that was interrupted comes first.\n\
-             [ -z \"$(dpkg --audit)\" ] || dpkg --configure -a\n\
-             apt-get -o DPkg::Lock::Timeout=900 update || echo 'apt-get update failed; the lists that are here are used'\n\
-             apt-get -o DPkg::Lock::Timeout=900 install -y {FILE}\n\
-             rm -f {FILE}\n",
-            quoted(version)
+            "# portsip-ha {}\n{}rm -f {FILE}\n",
+            quoted(version),
+            apt(FILE)
         ),
         limit: LIMIT,
         once: false,
     }
+}
+
+/// A script that has apt install something, without a question.
+pub(super) fn apt(what: &str) -> String {
+    format!(
+        "set -eu\n\
+         export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1\n\
+         # The first boot installs too.\n\
+         if command -v cloud-init >/dev/null; then timeout 900 cloud-init status --wait >/dev/null 2>&1 || :; fi\n\
+         # An installation that was interrupted comes first.\n\
+         [ -z \"$(dpkg --audit)\" ] || dpkg --configure -a\n\
+         apt-get -o DPkg::Lock::Timeout=900 update || echo 'apt-get update failed; the lists that are here are used'\n\
+         apt-get -o DPkg::Lock::Timeout=900 install -y {what}\n"
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The cluster's resources, fencing among them: cib-gen's script for a new cluster, and `cib-gen apply` for one that is
+//! The cluster's resources, fencing among them, by `cib-gen apply`: one push, into a new cluster as into one that is
 //! configured.
 
 use std::time::Duration;
@@ -10,6 +10,8 @@ use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::steps::Step;
 
+/// The step that configures them.
+pub(super) const STEP: &str = "resources";
 const LIMIT: Duration = Duration::from_secs(900);
 /// `cib-gen apply --dry-run` ends with this where something would change, or where it refuses.
 const DIFFERENT: i32 = 3;
@@ -54,35 +56,27 @@ fn ask(site: &Site, vars: &str) -> Command {
 }
 
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
-    let site = &deployment.site;
-    let step = match (deployment.is_configured(), &deployment.pending) {
-        (false, _) => configure(site),
-        (true, Some(_)) => apply(site),
-        (true, None) => return Ok(()),
+    if deployment.is_configured() && deployment.pending.is_none() {
+        return Ok(());
+    }
+    let step = apply(&deployment.site, deployment.is_configured());
+    // Where the PBX could run, its agents can say whether they could run so.
+    let mut nodes = deployment.each_with_data();
+    let node = match nodes.find(|(_, facts)| facts.runs(step.name)) {
+        Some((node, _)) => node,
+        None => &deployment.nodes[0],
     };
-    let node = deployment.node_where(|facts| facts.runs(step.name));
     run.step(node, &step).await
 }
 
-fn configure(site: &Site) -> Step {
+fn apply(site: &Site, is_configured: bool) -> Step {
+    let what = match is_configured {
+        true => "bring the running cluster to vars.yml (cib-gen apply)",
+        false => "configure the cluster's resources (cib-gen apply)",
+    };
     Step {
-        name: "resources",
-        what: "configure the cluster's resources (cib-gen)".to_owned(),
-        script: format!(
-            "set -eu\n\
-             cib-gen {} {FILE} >/var/lib/portsip-ha/resources.sh\n\
-             sh /var/lib/portsip-ha/resources.sh\n",
-            site.options()
-        ),
-        limit: LIMIT,
-        once: false,
-    }
-}
-
-fn apply(site: &Site) -> Step {
-    Step {
-        name: "resources",
-        what: "bring the running cluster to vars.yml (cib-gen apply)".to_owned(),
+        name: STEP,
+        what: what.to_owned(),
         script: format!("cib-gen apply --yes {} {FILE}\n", site.options()),
         limit: LIMIT,
         once: false,
@@ -94,10 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_that_is_configured_is_changed_by_apply_alone() {
-        let site = super::super::tests::site();
-        insta::assert_snapshot!(configure(&site).script);
-        insta::assert_snapshot!(apply(&site).script);
+    fn what_would_change_is_only_asked_for() {
+        let site = super::super::samples::aws();
+        insta::assert_snapshot!(apply(&site, true).script);
+        assert_eq!(apply(&site, true).script, apply(&site, false).script);
         assert!(ask(&site, "").script.contains("--dry-run"));
     }
 }

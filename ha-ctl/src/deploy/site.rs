@@ -1,10 +1,11 @@
-//! What cib-gen knows of the site: the nodes, the addresses, the volume, with what the agents are called. cib-gen runs
-//! on this machine and asks EC2 for what vars.yml does not say.
+//! What cib-gen knows of the site: the nodes, the addresses, what the data is on, with what the agents are called.
+//! cib-gen runs on this machine and asks EC2 for what vars.yml does not say.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use cib_gen::vars::DrbdVersion;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command as Process;
@@ -14,7 +15,7 @@ use crate::exit::Failure;
 use crate::output::say;
 
 /// The site.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     /// Name and address of each node, pbx01 first.
     pub nodes: Vec<(String, String)>,
@@ -22,20 +23,66 @@ pub struct Site {
     pub cluster: String,
     /// The image of the PBX.
     pub image: String,
-    /// Where the volume is mounted.
+    /// Where the data is mounted.
     pub data_path: String,
     /// The virtual address.
     pub virtual_address: String,
-    /// The address of the PBX outside.
-    pub elastic_ip: String,
     /// The port of the web portal.
     pub web_port: u16,
+    /// What only one of the two systems has.
+    pub system: System,
+}
+
+/// Which of the two systems it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum System {
+    /// EC2 instances with a volume and an Elastic IP.
+    Aws(Aws),
+    /// Machines of a LAN with DRBD.
+    Lan(Lan),
+}
+
+/// What only the system on AWS has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aws {
+    /// The address of the PBX outside.
+    pub elastic_ip: String,
     /// The region, which fence_aws has to be told.
     pub region: String,
     /// The device of the volume.
     pub device: String,
     /// Parameters of the agent that attaches the volume.
     pub volume: Vec<(String, String)>,
+}
+
+/// What only the system on a LAN has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lan {
+    /// The device of the watchdog that SBD feeds; nothing where another way of fencing is configured.
+    pub watchdog: Option<String>,
+    /// Where the data is.
+    pub drbd: Drbd,
+}
+
+/// The DRBD resource with the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drbd {
+    /// Which DRBD the kernels have.
+    pub version: DrbdVersion,
+    /// The resource.
+    pub name: String,
+    /// The device that DRBD makes of it.
+    pub device: String,
+    /// The disk of each holder, whole.
+    pub disk: String,
+    /// The volume group on it.
+    pub volume_group: String,
+    /// The logical volume in that, which DRBD stores on.
+    pub logical_volume: String,
+    /// Its size, as lvcreate(8) takes it.
+    pub size: String,
+    /// The nodes that have a copy of the data. The others vote.
+    pub holders: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -75,14 +122,34 @@ struct PbxFacts {
 #[derive(Deserialize)]
 struct ClusterFacts {
     corosync: CorosyncFacts,
+    drbd: Option<DrbdFacts>,
     resources: Vec<ResourceFacts>,
 }
 
 #[derive(Deserialize)]
 struct CorosyncFacts {
     name: String,
+    watchdog: Option<WatchdogFacts>,
 }
 
+#[derive(Deserialize)]
+struct WatchdogFacts {
+    device: String,
+}
+
+#[derive(Deserialize)]
+struct DrbdFacts {
+    version: String,
+    name: String,
+    device: String,
+    disk: String,
+    volume_group: String,
+    logical_volume: String,
+    size: String,
+    peers: Vec<NodeFacts>,
+}
+
+/// A resource. Those of a clone are none of what is asked for here.
 #[derive(Deserialize)]
 struct ResourceFacts {
     id: String,
@@ -103,43 +170,34 @@ impl Site {
     /// From what `cib-gen --format json` printed.
     ///
     /// # Errors
-    /// It is not that, or the site is none on AWS.
+    /// It is not that, or the region of a site on AWS is not known.
     pub fn parse(json: &str) -> Result<Site, Failure> {
-        let document: Document = serde_json::from_str(json).map_err(|error| {
+        let unusable = |why: String| {
             Failure::failed(format!(
-                "what cib-gen printed cannot be used: {error}. Nothing was changed\n  help: use the cib-gen of the \
+                "what cib-gen printed cannot be used: {why}. Nothing was changed\n  help: use the cib-gen of the \
                  package that has this ha-ctl"
             ))
-        })?;
-        let Some(aws) = document.site.aws else {
-            return Err(Failure::usage(
-                "deploy builds the AWS system alone, and vars.yml is of a LAN. Nothing was changed\n  help: \
-                 docs/lan.md has the steps for a LAN",
-            ));
         };
-        let Some(region) = aws.region else {
-            return Err(Failure::usage(
-                "the region is not known: it is not in vars.yml, and EC2 was not asked. Without it nothing can fence. \
-                 Nothing was changed\n  help: write the region of the instances into vars.yml, such as `region: \
-                 us-west-1`",
-            ));
+        let document: Document =
+            serde_json::from_str(json).map_err(|error| unusable(error.to_string()))?;
+        let (corosync, resources) = (document.cluster.corosync, document.cluster.resources);
+        let system = match (document.site.aws, document.cluster.drbd) {
+            (Some(aws), _) => System::Aws(Aws::of(aws, resources)?),
+            (None, Some(drbd)) => System::Lan(Lan {
+                watchdog: corosync.watchdog.map(|it| it.device),
+                drbd: Drbd::of(drbd).map_err(unusable)?,
+            }),
+            (None, None) => return Err(unusable("it has neither a volume nor DRBD".to_owned())),
         };
-        let resources = document.cluster.resources;
-        let volume = resources.into_iter().find(|it| it.id == "ebs");
-        let volume = volume.into_iter().flat_map(|it| it.parameters);
-        let volume = volume.filter(|it| it.name != NOT_BY_HAND);
         let nodes = document.site.nodes.into_iter();
         Ok(Site {
             nodes: nodes.map(|node| (node.name, node.address)).collect(),
-            cluster: document.cluster.corosync.name,
+            cluster: corosync.name,
             image: document.site.pbx.image,
             data_path: document.site.pbx.data_path,
             virtual_address: document.site.virtual_address,
-            elastic_ip: aws.elastic_ip,
             web_port: document.site.pbx.web_port,
-            region,
-            device: aws.device,
-            volume: volume.map(|it| (it.name, it.value)).collect(),
+            system,
         })
     }
 
@@ -149,8 +207,50 @@ impl Site {
         let nodes: Vec<String> = nodes
             .map(|(name, address)| format!("{name}={address}"))
             .collect();
-        let (nodes, region) = (quoted(&nodes.join(",")), quoted(&self.region));
-        format!("--region {region} --nodes {nodes}")
+        let nodes = format!("--nodes {}", quoted(&nodes.join(",")));
+        match &self.system {
+            System::Aws(aws) => format!("--region {} {nodes}", quoted(&aws.region)),
+            System::Lan(_) => nodes,
+        }
+    }
+
+    /// The device with the file system of the data.
+    pub fn device(&self) -> &str {
+        match &self.system {
+            System::Aws(aws) => &aws.device,
+            System::Lan(lan) => &lan.drbd.device,
+        }
+    }
+
+    /// Whether a node can have the data, and so run the PBX. On a LAN with DRBD 8.4 one node only votes.
+    pub fn can_run_pbx(&self, node: &str) -> bool {
+        let has_copy = |drbd: &Drbd| drbd.holders.iter().any(|holder| holder == node);
+        self.drbd().is_none_or(has_copy)
+    }
+
+    /// The DRBD resource, on a LAN.
+    pub fn drbd(&self) -> Option<&Drbd> {
+        match &self.system {
+            System::Aws(_) => None,
+            System::Lan(lan) => Some(&lan.drbd),
+        }
+    }
+
+    /// The device of the watchdog that SBD feeds, if SBD fences.
+    pub fn watchdog(&self) -> Option<&str> {
+        match &self.system {
+            System::Aws(_) => None,
+            System::Lan(lan) => lan.watchdog.as_deref(),
+        }
+    }
+
+    /// Where a browser finds the portal.
+    pub fn portal(&self) -> String {
+        let address = match &self.system {
+            System::Aws(aws) => &aws.elastic_ip,
+            System::Lan(_) => &self.virtual_address,
+        };
+        format!("https://{address}:{}", self.web_port)
     }
 
     /// Has cib-gen say it, on this machine.
@@ -188,6 +288,55 @@ impl Site {
     }
 }
 
+impl Aws {
+    fn of(facts: AwsFacts, resources: Vec<ResourceFacts>) -> Result<Aws, Failure> {
+        let Some(region) = facts.region else {
+            return Err(Failure::usage(
+                "the region is not known: it is not in vars.yml, and EC2 was not asked. Without it nothing can fence. \
+                 Nothing was changed\n  help: write the region of the instances into vars.yml, such as `region: \
+                 us-west-1`",
+            ));
+        };
+        let volume = resources.into_iter().find(|it| it.id == "ebs");
+        let volume = volume.into_iter().flat_map(|it| it.parameters);
+        let volume = volume.filter(|it| it.name != NOT_BY_HAND);
+        Ok(Aws {
+            elastic_ip: facts.elastic_ip,
+            region,
+            device: facts.device,
+            volume: volume.map(|it| (it.name, it.value)).collect(),
+        })
+    }
+}
+
+impl Drbd {
+    /// The command that shows whether the copies are connected and up to date.
+    pub fn status_command(&self) -> String {
+        match self.version {
+            DrbdVersion::Nine => format!("sudo drbdadm status {}", self.name),
+            DrbdVersion::EightFour => "cat /proc/drbd".to_owned(),
+        }
+    }
+
+    fn of(facts: DrbdFacts) -> Result<Drbd, String> {
+        let versions = [DrbdVersion::Nine, DrbdVersion::EightFour];
+        let version = versions
+            .into_iter()
+            .find(|it| it.to_string() == facts.version);
+        let unknown = || format!("DRBD {} is not known here", facts.version);
+        Ok(Drbd {
+            version: version.ok_or_else(unknown)?,
+            name: facts.name,
+            device: facts.device,
+            disk: facts.disk,
+            volume_group: facts.volume_group,
+            logical_volume: facts.logical_volume,
+            size: facts.size,
+            holders: facts.peers.into_iter().map(|peer| peer.name).collect(),
+        })
+    }
+}
+
 async fn run(program: &mut Process, input: &str) -> io::Result<Output> {
     program
         .stdin(Stdio::piped())
@@ -219,6 +368,7 @@ mod tests {
     use cib_gen::nodes::Known;
     use cib_gen::render::{Format, render};
 
+    use super::super::samples;
     use super::*;
 
     /// The vendor's file, as cib-gen renders it.
@@ -247,32 +397,28 @@ mod tests {
         );
         let bytes = [&bytes[..], b"region: us-west-1\n"].concat();
         let site = Site::parse(&json("vars-aws.yml", &bytes, &nodes)).unwrap();
+        assert_eq!(site, samples::aws());
         let nodes = nodes.join(",");
         assert_eq!(
             site.options(),
             format!("--region 'us-west-1' --nodes '{nodes}'")
         );
-        assert_eq!(site.cluster, "ha_cluster");
-        assert_eq!(site.image, "portsip/pbx:22");
-        assert_eq!(site.virtual_address, "172.31.16.130");
-        assert_eq!(
-            (site.elastic_ip.as_str(), site.web_port),
-            ("54.151.30.9", 8887)
-        );
-        assert_eq!(
-            site.volume,
-            [
-                ("volume_id", "vol-0e06e1e9da3c49b67"),
-                ("region", "us-west-1")
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
     }
 
     #[test]
-    fn a_lan_is_refused_in_words() {
+    fn what_cib_gen_says_of_a_lan() {
         let bytes = include_bytes!("../../../packaging/examples/vars-lan.yml");
-        let refused = Site::parse(&json("vars-lan.yml", bytes, &[])).unwrap_err();
-        assert!(refused.text.contains("docs/lan.md"), "{refused}");
+        let of = |more: &str| {
+            let bytes = [&bytes[..], more.as_bytes()].concat();
+            Site::parse(&json("vars-lan.yml", &bytes, &[])).unwrap()
+        };
+        let site = of("drbd: 8.4\n");
+        assert_eq!(site, samples::lan());
+        assert!(site.can_run_pbx("pbx02") && !site.can_run_pbx("pbx03"));
+        assert!(!site.options().contains("--region"));
+        let nine = of("fencing: none\n");
+        assert!(nine.can_run_pbx("pbx03"));
+        assert_eq!(nine.watchdog(), None);
+        assert_eq!(nine.portal(), "https://192.168.1.130:8887");
     }
 }

@@ -1,8 +1,10 @@
 # The volume: a file system where there is none, and the PBX's data, once. Everything that may hold data is kept.
-# $device, $data, $image and $project are set, and the function `volume` attaches and detaches the volume.
+# $device, $data, $image, $project and $certificates (empty: no certificate manager) are set, the function `volume`
+# attaches and detaches the volume (on a LAN it promotes and demotes DRBD), and `is_whole` says whether what is seen on
+# it is all that there is.
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
-# Whatever happens, the volume must be free afterwards: Pacemaker attaches it, or the next run.
+# Whatever happens, the volume must be free afterwards: Pacemaker takes it, or the next run.
 leave() {
     docker compose --project-directory "$project" stop >/dev/null 2>&1
     if mountpoint -q "$data"; then umount "$data" || return; fi
@@ -10,8 +12,8 @@ leave() {
 }
 trap 'status=$?; trap - EXIT; [ $status = 0 ] || leave; exit $status' EXIT
 
-volume start || fail "the volume could not be attached to this node"
-[ -b "$device" ] || fail "the volume is attached, and $device does not appear"
+volume start || fail "$device could not be had on this node"
+[ -b "$device" ] || fail "$device does not appear on this node"
 
 if ! mountpoint -q "$data"; then
     # What cannot be read may hold data.
@@ -26,6 +28,7 @@ if ! mountpoint -q "$data"; then
     2)
         signatures=$(wipefs --no-act --noheadings "$device") || fail "wipefs cannot look at $device"
         [ -z "$signatures" ] || fail "$device has a signature, and is left as it is: $signatures"
+        is_whole || fail "$device is empty as far as this node can see, and its copy of the data is not whole"
         echo "$device is empty: making an XFS file system"
         mkfs.xfs "$device"
         ;;
@@ -53,6 +56,7 @@ if [ "$password" ]; then
     mv "$project/database_password.new" "$project/database_password"
 fi
 
+[ -z "$certificates" ] || install -d -o 888 -g 888 "$data/certmanager" "$data/certmanager/log"
 if [ "$have" ] && [ "$have" = "$version" ]; then
     echo "the data is of version $have: nothing to initialise"
 else

@@ -3,7 +3,8 @@
 
 use std::process::Command as Process;
 
-use super::super::tests::site;
+use super::super::samples::{aws as site, lan};
+use super::super::sandbox::{Ran, Sandbox};
 use super::*;
 
 /// What is on the volume, and how the commands answer.
@@ -33,12 +34,12 @@ fn called(volume: &Volume) -> (Vec<String>, bool, String) {
     for path in [&data, &project] {
         std::fs::create_dir(path).unwrap();
     }
-    let script = prepare(&site()).script;
+    let script = prepare(&site(), false).script;
     let script = script
         .replace("set -eu\n", &stubs(volume))
         .replace("/var/lib/portsip", &data.display().to_string())
         .replace(PROJECT, &project.display().to_string())
-        .replace(&site().device, "/dev/null")
+        .replace(site().device(), "/dev/null")
         .replace("[ -b \"$device\" ]", "[ -e \"$device\" ]")
         // A function of sh cannot have a dot in its name.
         .replace("mkfs.xfs", "make_xfs");
@@ -184,7 +185,106 @@ fn nothing_is_made_where_anything_may_be() {
 
 #[test]
 fn the_volume_is_attached_by_the_agent_of_the_cluster() {
-    let script = prepare(&site()).script;
+    let script = prepare(&site(), false).script;
     let (head, _) = script.split_once("# The volume:").unwrap();
     insta::assert_snapshot!(head);
+}
+
+/// The functions of a LAN, with a DRBD that says these states, and a call of one.
+fn on_drbd(connections: &[&str], disks: &str, call: &str) -> Ran {
+    let node = Sandbox::new();
+    node.write("connections", &connections.join("\n"));
+    node.write("disks", disks);
+    node.tool("sleep", "note waits");
+    // Each answer comes once, and the last one stays.
+    node.tool(
+        "drbdadm",
+        r#"case $1 in
+        cstate) head -n 1 "$fake/connections" | tr ' ' '\n'
+            [ "$(wc -l <"$fake/connections")" = 0 ] || sed -i 1d "$fake/connections" ;;
+        dstate) cat "$fake/disks" ;;
+        new-current-uuid) note "$*"; echo UpToDate/UpToDate >"$fake/disks" ;;
+        *) note "$*" ;;
+        esac"#,
+    );
+    node.run(&format!(
+        "set -eu\nresource=pbxdata\n{}\n{call}",
+        include_str!("storage_drbd.sh")
+    ))
+}
+
+const NEW: &str = "new-current-uuid --clear-bitmap pbxdata/0";
+
+#[test]
+fn copies_that_are_all_new_are_not_copied() {
+    for disks in [
+        "Inconsistent/Inconsistent",
+        "Inconsistent/Inconsistent/Inconsistent",
+    ] {
+        let ran = on_drbd(&["Connected"], disks, "volume start");
+        assert!(ran.succeeded, "{ran:?}");
+        assert_eq!(ran.called, [NEW, "primary pbxdata"]);
+    }
+}
+
+#[test]
+fn a_copy_with_data_is_promoted_as_it_is() {
+    for (connections, disks) in [
+        ("Connected", "UpToDate/UpToDate"),
+        ("SyncSource", "UpToDate/Inconsistent"),
+        ("SyncTarget", "Inconsistent/UpToDate"),
+        ("Connected Connected", "UpToDate/UpToDate/Inconsistent"),
+    ] {
+        let ran = on_drbd(&[connections], disks, "volume start");
+        assert!(ran.succeeded, "{ran:?}");
+        assert_eq!(ran.called, ["primary pbxdata"], "{disks}");
+    }
+}
+
+#[test]
+fn copies_that_have_not_met_are_waited_for() {
+    let ran = on_drbd(
+        &["WFConnection", "WFReportParams", "Connected"],
+        "UpToDate/UpToDate",
+        "volume start",
+    );
+    assert!(ran.succeeded, "{ran:?}");
+    assert_eq!(ran.called, ["waits", "waits", "primary pbxdata"]);
+    let ran = on_drbd(
+        &["Connected Connecting"],
+        "UpToDate/DUnknown/UpToDate",
+        "volume start",
+    );
+    assert!(!ran.succeeded, "{ran:?}");
+    assert!(ran.called.iter().all(|call| call == "waits"), "{ran:?}");
+    assert!(ran.said.contains("within two minutes"), "{ran:?}");
+}
+
+#[test]
+fn copies_that_do_not_belong_together_are_left_alone() {
+    let ran = on_drbd(&["StandAlone"], "UpToDate/DUnknown", "volume start");
+    assert!(!ran.succeeded && ran.called.is_empty(), "{ran:?}");
+    assert!(ran.said.contains("journalctl -k --grep drbd"), "{ran:?}");
+}
+
+#[test]
+fn a_file_system_is_made_only_by_a_copy_that_is_whole() {
+    for (disks, whole) in [
+        ("UpToDate/Inconsistent", true),
+        ("Inconsistent/UpToDate", false),
+    ] {
+        assert_eq!(
+            on_drbd(&["Connected"], disks, "is_whole").succeeded,
+            whole,
+            "{disks}"
+        );
+    }
+    let script = prepare(&lan(), false).script;
+    assert!(script.contains("is_whole || fail"), "{script}");
+    for line in script.lines().filter(|line| !line.trim().starts_with('#')) {
+        assert!(
+            !line.contains("force ") || line.contains("docker rm"),
+            "{line}"
+        );
+    }
 }

@@ -13,7 +13,7 @@ use answers::{answers, can_fence};
 
 use super::signals::Signals;
 use crate::cli::DeployArgs;
-use crate::deploy::{Deployment, Facts, Package, Site, look, pending};
+use crate::deploy::{Deployment, Facts, Package, Site, System, look, pending};
 use crate::exit::{Exit, Failure};
 use crate::inventory::{self, Here, Inventory};
 use crate::lock::lock;
@@ -39,7 +39,8 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         true => None,
         false => Some(lock(&nodes, "deploy").await?),
     };
-    let deployment = found(nodes, site, vars, package).await?;
+    let mut deployment = found(nodes, site, vars, package).await?;
+    deployment.certificate_manager = args.certificate_manager;
     let plan = Run::new(true);
     deployment.run(&plan).await?;
     let planned = plan.planned();
@@ -55,27 +56,21 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     }
     let mut signals = Signals::new();
     if !planned.is_empty() {
-        act(&deployment, &mut signals).await?;
+        act(&deployment, &Run::of(&plan), &mut signals).await?;
     }
     answers(fleet, &mut signals).await?;
     tokio::select! {
-        fences = can_fence(&deployment.nodes[0]) => fences?,
+        fences = can_fence(&deployment) => fences?,
         () = signals.received() => {
             let text = "interrupted. The PBX answers. Whether a node could be fenced was not waited for\n  help: ha-ctl show";
             return Err(Failure::incomplete(text));
         }
     }
     let took = begun.elapsed().as_secs();
-    let Site {
-        elastic_ip,
-        web_port,
-        ..
-    } = &deployment.site;
-    print(&format!(
-        "the PBX answers ({took} s): https://{elastic_ip}:{web_port}\n"
-    ))?;
+    let portal = deployment.site.portal();
+    print(&format!("the PBX answers ({took} s): {portal}\n"))?;
     if !deployment.is_configured() {
-        print(&next_steps(&deployment.site))?;
+        print(&next_steps(&deployment.site, args.certificate_manager))?;
     }
     Ok(Exit::Done)
 }
@@ -155,6 +150,7 @@ async fn found(
         site,
         vars,
         package,
+        certificate_manager: false,
         nodes,
         facts,
         pending,
@@ -166,11 +162,12 @@ fn text(planned: &[Planned], deployment: &Deployment) -> String {
     if planned.is_empty() {
         return "nothing to change: everything that deploy does is done\n".to_owned();
     }
-    let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for it in planned {
-        match lines.iter_mut().find(|(what, _)| *what == it.what) {
+        let text = it.text();
+        match lines.iter_mut().find(|(what, _)| *what == text) {
             Some((_, nodes)) => nodes.push(&it.node),
-            None => lines.push((&it.what, vec![&it.node])),
+            None => lines.push((text, vec![&it.node])),
         }
     }
     let mut text = "to do, in this order:\n".to_owned();
@@ -208,11 +205,10 @@ fn confirmed() -> Result<bool, Failure> {
 }
 
 /// Does it. Whoever interrupts this ends the watching, and not what the nodes do.
-async fn act(deployment: &Deployment, signals: &mut Signals) -> Result<(), Failure> {
-    let run = Run::new(false);
+async fn act(deployment: &Deployment, run: &Run, signals: &mut Signals) -> Result<(), Failure> {
     let done = tokio::select! {
-        done = deployment.run(&run) => done,
-        () = signals.received() => return Err(left(&run)),
+        done = deployment.run(run) => done,
+        () = signals.received() => return Err(left(run)),
     };
     done.map_err(|failure| match failure.exit {
         Exit::Failed if run.has_changed() => Failure::incomplete(format!(
@@ -239,20 +235,35 @@ fn left(run: &Run) -> Failure {
     ))
 }
 
-fn next_steps(site: &Site) -> String {
-    let Site {
-        elastic_ip,
-        virtual_address,
-        ..
-    } = site;
+fn next_steps(site: &Site, certificate_manager: bool) -> String {
+    let (public, fenced) = match &site.system {
+        System::Aws(aws) => (
+            aws.elastic_ip.clone(),
+            "on one standby after the other: EC2 has to stop it. Then start it again".to_owned(),
+        ),
+        System::Lan(lan) => (
+            "the address that the router maps to it".to_owned(),
+            format!(
+                "on one node after the other. Before the next one, all copies of the data have\n    to be up to date \
+                 again: {}",
+                lan.drbd.status_command()
+            ),
+        ),
+    };
     format!(
-        "next, in the portal:\n\
-         \x20 - in the wizard, Private IPv4 is {virtual_address} and Public IPv4 is {elastic_ip}\n\
+        "{}next, in the portal:\n\
+         \x20 - in the wizard, Private IPv4 is {} and Public IPv4 is {public}\n\
          \x20 - Advanced > Settings > Advanced: turn on Enable Call Recovery, or calls do not survive a failover\n\
          and before it is in use:\n\
          \x20 - compare /etc/portsip/pbx/docker-compose.yml with your PBX's own, if deploy has written it\n\
-         \x20 - sudo pcs stonith fence NODE   on one standby after the other: EC2 has to stop it. Then start it again\n\
-         \x20 - ha-ctl show   and ha-ctl check\n"
+         \x20 - sudo pcs stonith fence NODE   {fenced}\n\
+         \x20 - ha-ctl show   and ha-ctl check\n",
+        match certificate_manager {
+            true =>
+                "port 443/tcp has to be open to the Internet: the certificate manager is called there\n",
+            false => "",
+        },
+        site.virtual_address
     )
 }
 
@@ -264,14 +275,16 @@ mod tests {
         Planned {
             node: node.to_owned(),
             what: what.to_owned(),
+            goes_on: false,
         }
     }
 
     fn deployment(nodes: &[&str]) -> Deployment {
         Deployment {
-            site: Site::default(),
+            site: crate::deploy::samples::aws(),
             vars: String::new(),
             package: None,
+            certificate_manager: false,
             nodes: nodes
                 .iter()
                 .map(|name| crate::reach::test_node(name))
@@ -297,12 +310,10 @@ mod tests {
 
     #[test]
     fn the_last_words_say_where_the_portal_is_and_what_to_enter() {
-        let site = Site {
-            elastic_ip: "54.151.30.9".to_owned(),
-            virtual_address: "172.31.16.130".to_owned(),
-            ..Site::default()
-        };
-        insta::assert_snapshot!(next_steps(&site));
+        let (aws, lan) = (crate::deploy::samples::aws(), crate::deploy::samples::lan());
+        insta::assert_snapshot!(next_steps(&aws, false));
+        insta::assert_snapshot!(next_steps(&lan, false));
+        assert!(next_steps(&aws, true).contains("443/tcp"));
     }
 
     #[test]

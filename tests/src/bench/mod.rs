@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::demo::aws;
+use crate::demo::{aws, by_hand};
 use crate::lab::{Lab, Options};
 use crate::pbx;
 use crate::progress::Progress;
@@ -105,7 +105,7 @@ fn operations(
     let instance = &INSTANCES[0];
     let node = Node::prepare(lab, instance, deb)?;
     progress.step("the volume: XFS and the PBX's first data, once");
-    aws::initialise_volume(lab, instance)?;
+    by_hand::initialise_volume(lab)?;
 
     progress.step("the floor");
     let floor = floor(&node, runs)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cost::{Cost, Measured};
 use super::pair::{Agent, Operation};
-use crate::demo::aws;
+use crate::demo::by_hand;
 use crate::demo::cluster::{self, MINUTES};
 use crate::ec2::Happening;
 use crate::lab::Lab;
@@ -42,7 +42,7 @@ impl<'a> Node<'a> {
         deb: &Path,
     ) -> Result<Self, Error> {
         let node = Self { lab, instance };
-        aws::prepare(lab, instance, deb)?;
+        by_hand::prepare(lab, instance, deb)?;
         node.run("making a directory", &format!("mkdir {PROGRAMS}"))?;
         for name in ["measure", "bare-request"] {
             let to = format!("{PROGRAMS}/{name}");

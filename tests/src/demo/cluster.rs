@@ -1,13 +1,11 @@
 //! What a user does by hand on both systems, and how a cluster is asked how it is. The steps of each system are in
 //! `aws` and `lan`. Nothing here is known only to the lab but how to reach a node and the vendor's images.
 
-use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use super::status::Status;
 use crate::lab::Lab;
-use crate::pbx;
 use crate::site::{Host, Site};
 use crate::world::Error;
 
@@ -102,14 +100,6 @@ pub fn status(lab: &Lab, node: &Host) -> Result<Status, Error> {
     )?)
 }
 
-/// The status as an operator sees it.
-///
-/// # Errors
-/// The node does not answer, or there is no cluster.
-pub fn pcs_status(lab: &Lab, node: &Host) -> Result<String, Error> {
-    run(lab, node, "pcs status", "pcs status", MINUTES)
-}
-
 /// Runs a script on a node and returns what it printed.
 ///
 /// # Errors
@@ -153,77 +143,10 @@ fn printed(step: &str, node: &Host, output: Result<Output, Error>) -> Result<Str
     .into())
 }
 
-/// The interface keeps addresses that systemd-networkd has not set; the README's words for it.
-const NETWORK: &str = r#"
-interface=$(ip -o -4 route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
-file=$(networkctl status "$interface" | sed -n 's/^ *Network File: *//p')
-case $file in
-/*) install -d "/etc/systemd/network/${file##*/}.d"
-    printf '[Network]\nKeepConfiguration=static\n' >"/etc/systemd/network/${file##*/}.d/portsip-ha.conf"
-    systemctl restart systemd-networkd ;;
-*)  echo "systemd-networkd does not manage $interface" >&2
-    exit 1 ;;
-esac
-"#;
-
-/// Containers outlive a restart of the Docker daemon.
-const LIVE_RESTORE: &str = r#"
-install -d /etc/docker
-echo '{ "live-restore": true }' >/etc/docker/daemon.json
-systemctl reload docker
-"#;
-
 /// For a command that has to do something.
 pub const MINUTES: Duration = Duration::from_secs(300);
 /// For a command that only has to look.
 pub const SECONDS: Duration = Duration::from_secs(20);
-
-/// Puts there what the PBX's containers are made from and installs the package: what is the same on both systems.
-///
-/// # Errors
-/// A step failed: which, and what it printed.
-pub fn prepare(lab: &Lab, node: &Host, deb: &Path, vars: &str) -> Result<(), Error> {
-    let files = tempfile::tempdir()?;
-    let put = |name: &str, content: &str, remote: &str| -> Result<(), Error> {
-        let local = files.path().join(name);
-        std::fs::write(&local, content)?;
-        lab.copy_to(node, &local, Path::new(remote))
-    };
-    let project = pbx::PROJECT_DIR;
-    run(
-        lab,
-        node,
-        "making directories",
-        &format!("install -d -m 0755 /etc/portsip {project}"),
-        SECONDS,
-    )?;
-    lab.copy_to(node, deb, Path::new("/root/portsip-ha.deb"))?;
-    put("vars.yml", vars, VARS)?;
-    put(
-        "compose",
-        pbx::compose_yaml(),
-        &format!("{project}/docker-compose.yml"),
-    )?;
-    let env = pbx::compose_env(pbx::PBX_IMAGE, lab.site().vip());
-    put("env", &env, &format!("{project}/.env"))?;
-    put("password", DATABASE_PASSWORD, pbx::DATABASE_PASSWORD_FILE)?;
-    run(
-        lab,
-        node,
-        "installing the package",
-        &format!(
-            "set -e
-             chmod 600 {}
-             DEBIAN_FRONTEND=noninteractive apt-get install -y /root/portsip-ha.deb
-             echo hacluster:{HACLUSTER} | chpasswd
-             {NETWORK}
-             {LIVE_RESTORE}",
-            pbx::DATABASE_PASSWORD_FILE,
-        ),
-        MINUTES,
-    )
-    .map(drop)
-}
 
 /// Does the same on several nodes at once.
 ///

@@ -107,7 +107,7 @@ pub fn fail_over(lab: &Lab, fault: Fault, progress: &dyn Progress) -> Result<Out
         "clients: rows through the virtual address, OPTIONS to {}",
         public_name(site)
     ));
-    let access = Access::through_the_vip(site);
+    let access = Access::through_the_vip(lab)?;
     let writer = Writer::start(&access)?;
     let phone = Phone::start(&netns::internet(), site.telephone(), site.public_address())?;
     let started = SystemTime::now();

@@ -1,5 +1,5 @@
-//! The cluster on three machines of a LAN: the steps of `docs/lan.md`, in its order, as the machines' user, whose sudo
-//! asks for a password.
+//! The cluster on three machines of a LAN, made with `ha-ctl deploy` as the machines' user, whose sudo asks for a
+//! password.
 
 mod comeback;
 pub mod storage;
@@ -10,10 +10,12 @@ pub use storage::Drbd;
 use std::path::Path;
 use std::time::Duration;
 
-use super::cluster::{self, HACLUSTER, SECONDS, VARS, on_all, run, run_as_user, wait_until_active};
+use super::cluster::{self, SECONDS, wait_until_active};
+use super::operator;
 use crate::lab::Lab;
 use crate::pbx;
 use crate::progress::Progress;
+use crate::site::Host;
 use crate::site::lan::{DATA_DISK, HOSTS, VIP};
 use crate::world::Error;
 
@@ -42,71 +44,35 @@ pub fn vars_yml(drbd: Drbd) -> String {
     vars
 }
 
-/// Makes the cluster, from nodes that have nothing of ours to resources that are started.
+/// Makes the cluster, from nodes that have nothing of ours to resources that are started; returns what ha-ctl printed.
 ///
 /// # Errors
-/// A step failed: which, on which node, and what it printed.
-pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Error> {
-    let nodes = lab.site().hosts();
-    let first = nodes[0];
+/// What ha-ctl printed.
+pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<String, Error> {
+    let [first, _, third] = lab.site().hosts();
     let drbd = storage::version(lab, first)?;
-
     progress.step(&format!(
-        "the package, Docker and the watchdog on the three nodes; {drbd}"
+        "the key, vars.yml, the PBX's compose file and the package, unpacked, on one node; {drbd}"
     ));
-    let vars = vars_yml(drbd);
-    on_all(&nodes, |node| {
-        // On a stock machine it runs already; here it would take a minute of each boot that needs none.
-        let docker = "sudo systemctl enable --now docker";
-        run_as_user(lab, node, docker, docker, SLOW)?;
-        cluster::prepare(lab, node, deb, &vars)?;
-        let watchdog = "sudo systemctl enable --now portsip-ha-softdog";
-        run_as_user(lab, node, watchdog, watchdog, SLOW).map(drop)
-    })?;
-
-    progress.step("cib-gen --format corosync vars.yml | sudo sh");
-    run(
-        lab,
-        first,
-        "hacluster's password",
-        &format!("umask 077; echo {HACLUSTER} >/root/hacluster"),
-        SECONDS,
-    )?;
-    run_as_user(
-        lab,
-        first,
-        "making the nodes a cluster",
-        &format!(
-            "set -eo pipefail
-             cib-gen --format corosync {VARS} | sudo HACLUSTER_PASSWORD_FILE=/root/hacluster sh
-             sudo rm /root/hacluster"
-        ),
-        SLOW,
-    )?;
-
-    progress.step("cib-gen --format drbd vars.yml, and the steps in its comments");
-    let holders = storage::make(lab, &nodes)?;
-
-    progress.step("the PBX's containers, created and not started");
-    on_all(&holders, |node| {
-        let create = format!(
-            "sudo {} {}",
-            pbx::CREATE_CONTAINERS,
-            pbx::KERNEL_NODE_SERVICES
-        );
-        run_as_user(lab, node, "docker compose create", &create, SLOW).map(drop)
-    })?;
-
-    progress.step("cib-gen vars.yml | sudo sh");
-    run_as_user(
-        lab,
-        first,
-        "cib-gen",
-        &format!("set -o pipefail; cib-gen {VARS} | sudo sh"),
-        SLOW,
-    )?;
-
-    progress.step("waiting for the resources");
+    operator::equip(lab, first, deb, &vars_yml(drbd))?;
+    put_compose_file(lab, first)?;
+    let printed = operator::deploy(lab, first, "", progress)?;
     // The node that has least to do is asked.
-    wait_until_active(lab, nodes[2], SLOW, |_| true).map(drop)
+    wait_until_active(lab, third, SLOW, |_| true)?;
+    Ok(printed)
+}
+
+/// Puts the PBX's compose file where the README says, before a deployment: here one with few services.
+///
+/// # Errors
+/// The node refuses it.
+pub fn put_compose_file(lab: &Lab, node: &Host) -> Result<(), Error> {
+    let directory = tempfile::tempdir()?;
+    let local = directory.path().join("docker-compose.yml");
+    std::fs::write(&local, pbx::kernel_node_compose_yaml())?;
+    let project = pbx::PROJECT_DIR;
+    let make = format!("install -d -m 0755 /etc/portsip {project}");
+    cluster::run(lab, node, "making directories", &make, SECONDS)?;
+    let file = format!("{project}/docker-compose.yml");
+    lab.copy_to(node, &local, Path::new(&file))
 }

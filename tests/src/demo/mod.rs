@@ -3,12 +3,15 @@
 
 pub mod addresses;
 pub mod aws;
+pub mod by_hand;
 pub mod cluster;
 pub mod failover;
 pub mod gap;
 pub mod journals;
 pub mod lan;
+pub mod operator;
 pub mod outcome;
+pub mod readme;
 pub mod sip;
 pub mod status;
 pub mod timeline;
@@ -19,7 +22,9 @@ pub use outcome::Outcome;
 
 use std::net::Ipv4Addr;
 
-use crate::site::Site;
+use crate::lab::Lab;
+use crate::pbx;
+use crate::world::Error;
 
 /// How a client reaches the database.
 #[derive(Debug, Clone)]
@@ -33,12 +38,27 @@ pub struct Access {
 }
 
 impl Access {
-    /// A client beside the nodes, in the VPC or in the LAN, that uses the virtual address.
-    pub fn through_the_vip(site: Site) -> Self {
-        Self {
-            database: site.vip(),
-            password: cluster::DATABASE_PASSWORD.to_owned(),
-            namespace: site.namespace(),
+    /// A client beside the nodes, in the VPC or in the LAN, that uses the virtual address. The password is the nodes':
+    /// the first one that answers says it.
+    ///
+    /// # Errors
+    /// No node says it.
+    pub fn through_the_vip(lab: &Lab) -> Result<Self, Error> {
+        let site = lab.site();
+        let read = format!("cat {}", pbx::DATABASE_PASSWORD_FILE);
+        let mut why = String::new();
+        for node in site.hosts() {
+            match cluster::run(lab, node, &read, &read, cluster::SECONDS) {
+                Ok(password) => {
+                    return Ok(Self {
+                        database: site.vip(),
+                        password: password.trim_end().to_owned(),
+                        namespace: site.namespace(),
+                    });
+                }
+                Err(error) => why += &format!("\n{error}"),
+            }
         }
+        Err(format!("no node says the database's password:{why}").into())
     }
 }

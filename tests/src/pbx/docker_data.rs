@@ -1,4 +1,4 @@
-//! A Docker data directory with both images loaded, made once and copied to every node.
+//! A Docker data directory with the images loaded, made once and copied to every node.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::progress::{Progress as _, Stderr};
 use crate::run::run;
 use crate::world::Error;
 
-/// The template of the `/var/lib/docker` of the nodes made from `node`: both images, no container. Built if
+/// The template of the `/var/lib/docker` of the nodes made from `node`: the images, no container. Built if
 /// the cache does not have it.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
-//! Builds the two images: one layer of Debian packages that both share, and for each a small layer
+//! Builds the images: one layer of Debian packages that all share, and for each a small layer
 //! of our own files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, File, Image};
-use super::{DATABASE_IMAGE, PBX_IMAGE, VERSION};
+use super::{CERTIFICATE_MANAGER_IMAGE, DATABASE_IMAGE, PBX_IMAGE, VERSION};
 use crate::run::run;
 use crate::world::Error;
 
@@ -124,11 +124,23 @@ fn database_layer() -> Vec<File> {
     ]
 }
 
+/// Our files of the certificate manager's image.
+pub(super) fn certificate_manager_layer() -> Vec<File> {
+    vec![
+        image_file!(
+            "usr/local/bin/certmanager",
+            0o755,
+            "certmanager/certmanager"
+        ),
+        image_file!("usr/local/share/portsip/README.md", 0o644, "../README.md"),
+    ]
+}
+
 const PATH: &str =
     "PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What `docker inspect` says about the two images.
-fn configurations() -> [Image; 2] {
+/// What `docker inspect` says about the images.
+fn configurations() -> [Image; 3] {
     let labels = |program: &str| {
         serde_json::json!({
             "version": VERSION,
@@ -161,6 +173,16 @@ fn configurations() -> [Image; 2] {
                 "Labels": labels("Debian's Kamailio, NATS and lighttpd, and processes that do nothing"),
             }),
         },
+        Image {
+            name: CERTIFICATE_MANAGER_IMAGE,
+            files: certificate_manager_layer(),
+            config: serde_json::json!({
+                "Env": [PATH, "LANG=C.UTF-8"],
+                "User": "888:888",
+                "WorkingDir": "/",
+                "Labels": labels("a process that does nothing"),
+            }),
+        },
     ]
 }
 
@@ -169,12 +191,12 @@ fn base_recipe() -> String {
     format!("{SUITE}\n{PACKAGES}\n{EXCLUDED_PATHS:?}\n{BEFORE_PACKAGES}\n{AFTER_PACKAGES}")
 }
 
-/// The key of both images in the cache.
+/// The key of the images in the cache.
 pub(super) fn key() -> Result<String, Error> {
     archive::key_of(&configurations(), &base_recipe())
 }
 
-/// Writes the archive for `docker load` with both images to `target`, by way of the empty directory
+/// Writes the archive for `docker load` with the images to `target`, by way of the empty directory
 /// `work`. The Debian layer, which takes a minute, is kept in `cache`.
 pub(super) fn write_archive(cache: &Path, work: &Path, target: &Path) -> Result<(), Error> {
     let base = cache.join(format!("pbx-rootfs-{}.tar", archive::key(&base_recipe())?));

@@ -1,6 +1,6 @@
-//! The PBX stand-in: two Docker images with the names, programs, ports and data directories of the
+//! The PBX stand-in: three Docker images with the names, programs, ports and data directories of the
 //! vendor's, the compose project that makes the containers, and a Docker data directory for nodes
-//! that has both images loaded. What is real in it and what is not: `tests/pbx/README.md`.
+//! that has the images loaded. What is real in it and what is not: `tests/pbx/README.md`.
 //! [`Behaviour`] makes it misbehave as a real PBX does.
 
 mod archive;
@@ -19,6 +19,10 @@ pub use host::Host;
 pub const PBX_IMAGE: &str = "portsip/pbx:22";
 /// The database's image. The vendor's name; inside is Debian's PostgreSQL 15, as its labels say.
 pub const DATABASE_IMAGE: &str = "portsip/postgresql:14.12";
+/// The certificate manager's image, whose container only `ha-ctl deploy -c` makes.
+pub const CERTIFICATE_MANAGER_IMAGE: &str = "portsip/certmanager:22";
+/// Its container.
+pub const CERTIFICATE_MANAGER: &str = "portsip.certmanager";
 /// The release of the vendor's PBX whose shape the stand-in has: the label `version`.
 pub const VERSION: &str = "22.4.0";
 
@@ -53,9 +57,32 @@ pub fn compose_env(pbx_image: &str, vip: std::net::Ipv4Addr) -> String {
 pub const CREATE_CONTAINERS: &str =
     "docker compose --project-directory /etc/portsip/pbx create --no-recreate";
 
-/// The services of a node with a kernel of its own, where each costs seconds at every start: those that the agent
-/// and a telephone ask, and what they need. Appended to [`CREATE_CONTAINERS`].
-pub const KERNEL_NODE_SERVICES: &str = "database nats callmanager webserver";
+/// The services of a node with a kernel of its own, where each costs seconds at every start: those that the agent and a
+/// telephone ask, what they need, and what lays down the first data.
+const KERNEL_NODE_SERVICES: [&str; 5] = ["database", "nats", "callmanager", "webserver", "initdt"];
+
+/// The compose project with the services of a node with a kernel of its own alone. An operator puts it on a node before
+/// a deployment, as the file of a PBX that has no others.
+pub fn kernel_node_compose_yaml() -> String {
+    let mut kept = String::new();
+    let (mut in_services, mut is_kept) = (false, true);
+    for line in compose_yaml().lines() {
+        let indented = line.strip_prefix("  ");
+        let name = indented.filter(|rest| !rest.starts_with([' ', '#']));
+        match name.and_then(|rest| rest.strip_suffix(':')) {
+            Some(name) if in_services => is_kept = KERNEL_NODE_SERVICES.contains(&name),
+            _ if indented.is_none() && !line.is_empty() => {
+                in_services = line == "services:";
+                is_kept = true;
+            }
+            _ => {}
+        }
+        if is_kept {
+            kept += &format!("{line}\n");
+        }
+    }
+    kept
+}
 
 /// What an operator types once, on the node where the new volume is mounted at [`DATA_DIR`] and the
 /// virtual address may still be missing. Run again it changes nothing. Leaves no container running.
@@ -65,7 +92,8 @@ pub const INITIALISE_DATA: [&str; 3] = [
     "docker compose --project-directory /etc/portsip/pbx stop",
 ];
 
-/// The containers of the project, as `docker ps` names them, without the one-off `portsip.initdt`.
+/// The containers of the project, as `docker ps` names them, without the one-off `portsip.initdt` and the
+/// certificate manager.
 pub const CONTAINERS: [&str; 17] = [
     "portsip.database",
     "portsip.nats",
@@ -88,6 +116,8 @@ pub const CONTAINERS: [&str; 17] = [
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -95,7 +125,7 @@ mod tests {
         let mut named: Vec<_> = compose_yaml()
             .lines()
             .filter_map(|line| line.trim().strip_prefix("container_name: "))
-            .filter(|name| *name != "portsip.initdt")
+            .filter(|name| !["portsip.initdt", CERTIFICATE_MANAGER].contains(name))
             .collect();
         named.sort_unstable();
         let mut expected = CONTAINERS;
@@ -104,13 +134,33 @@ mod tests {
     }
 
     #[test]
+    fn a_kernel_node_has_the_services_that_somebody_asks() {
+        let compose = kernel_node_compose_yaml();
+        let named = compose
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("container_name: portsip."));
+        let named: Vec<&str> = named.collect();
+        assert_eq!(named, KERNEL_NODE_SERVICES);
+        let (head, _) = compose_yaml().split_once("services:").unwrap();
+        let (_, tail) = compose_yaml().split_once("\nvolumes:").unwrap();
+        assert!(
+            compose.starts_with(head) && compose.ends_with(tail),
+            "{compose}"
+        );
+    }
+
+    #[test]
     fn the_image_has_a_program_for_every_command_of_the_compose_file() {
-        let programs = image::pbx_layer();
+        let mut programs = image::pbx_layer();
+        programs.extend(image::certificate_manager_layer());
         for line in compose_yaml().lines() {
             let Some(command) = line.trim().strip_prefix("command: [/") else {
                 continue;
             };
-            let program = command.split(',').next().expect("split gives one item");
+            let program = command
+                .split([',', ']'])
+                .next()
+                .expect("split gives one item");
             assert!(
                 programs.iter().any(|file| file.path == program),
                 "no /{program} in the image"

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use lab::demo::{aws, cluster};
+use lab::demo::{by_hand, cluster};
 use lab::lab::{Lab, Options, Turn, turn};
-use lab::pbx;
 use lab::progress::Stderr;
 use lab::site::{INSTANCES, Instance};
 
@@ -49,9 +48,9 @@ impl Node {
         };
         let lab = Lab::up(&options, &progress).unwrap();
         let node = Self { lab, _turn: turn };
-        aws::prepare(&node.lab, Self::SELF, &deb).unwrap();
-        aws::initialise_volume(&node.lab, Self::SELF).unwrap();
-        node.sh(pbx::CREATE_CONTAINERS);
+        by_hand::prepare(&node.lab, Self::SELF, &deb).unwrap();
+        by_hand::initialise_volume(&node.lab).unwrap();
+        by_hand::create_containers(&node.lab, Self::SELF).unwrap();
         node
     }
 

@@ -9,7 +9,7 @@ use lab::demo::status::Status;
 use lab::demo::writer::Writer;
 use lab::demo::{Access, cluster};
 use lab::netns;
-use lab::site::{self, INSTANCES, Site};
+use lab::site::{self, INSTANCES};
 
 use crate::{Cluster, instance};
 
@@ -46,7 +46,7 @@ impl<'a> Steady<'a> {
         let containers = containers(cluster, &active);
         assert!(!containers.is_empty(), "no container on {active}");
         let phone = Phone::start(&netns::internet(), site::CLIENT, site::EIP).unwrap();
-        let writer = Writer::start(&Access::through_the_vip(Site::Ec2)).unwrap();
+        let writer = Writer::start(&Access::through_the_vip(&cluster.lab).unwrap()).unwrap();
         Self {
             cluster,
             what: what.to_owned(),

@@ -1,105 +1,85 @@
 //! `ha-ctl deploy` from nothing, on stock nodes: killed at random moments, on one node and on another, and run again.
 //! It ends in the same cluster, and run once more it changes nothing.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use lab::demo::{aws, cluster};
-use lab::lab::{Lab, Options, turn};
-use lab::progress::Stderr;
-use lab::site::INSTANCES;
+use lab::demo::operator::DEPLOY;
+use lab::lab::turn;
 
 use crate::operator::{Operator, Ran};
-use crate::{RESOURCES, reaching};
+use crate::stock::{CERTIFICATE_MANAGER, Stock, deploy, random, was_announced};
 
-/// The command that is always the same: ha-ctl as it comes out of the package, before that is installed.
-const DEPLOY: &str =
-    "p/usr/bin/ha-ctl deploy vars.yml --package portsip-ha.deb --accept-new-host-keys";
+/// The environment variable that says how often it is killed, instead of [`KILLS`].
+const KILLS_VARIABLE: &str = "PORTSIP_HA_KILLS";
+const KILLS: usize = 3;
 
-/// Removed at the end, whatever happens.
-struct Stock {
-    lab: Lab,
-}
-
-impl Drop for Stock {
-    fn drop(&mut self) {
-        if std::env::var_os("PORTSIP_HA_KEEP").is_some() {
-            return;
-        }
-        if let Err(error) = Lab::down() {
-            eprintln!("lab down: {error}");
-        }
-    }
-}
+/// A part of a deployment: what ha-ctl says when it begins, and for how many seconds from then on it may be killed.
+/// The kills are spread over them, and a part that has ended already gives its place to the next.
+const PARTS: [(&str, u64); 7] = [
+    ("to do, in this order", 2),
+    ("install the package", 5),
+    ("make the nodes the cluster", 40),
+    ("prepare the volume", 15),
+    ("create the PBX.s containers", 4),
+    ("configure the cluster.s resources", 15),
+    ("waiting until the PBX answers", 3),
+];
 
 #[test]
-fn a_deployment_that_is_killed_three_times_ends_in_the_same_cluster() {
+fn a_deployment_that_is_killed_at_random_moments_ends_in_the_same_cluster() {
     let _turn = turn().unwrap();
-    let progress = Stderr::new();
-    let stock = Stock {
-        lab: Lab::up(&Options::default(), &progress).unwrap(),
-    };
-    let operators = [0, 1].map(|node| Operator {
-        lab: &stock.lab,
-        node: &INSTANCES[node],
-    });
-    for operator in &operators {
-        has_what_an_operator_has(operator);
-    }
+    let stock = Stock::up();
+    let operators = stock.operators();
     let [first, second] = &operators;
     nothing_is_changed_without_a_yes(first);
     two_do_not_change_a_cluster_at_once(first, second);
 
-    for (operator, within) in [(first, 4..30), (second, 10..60), (first, 5..45)] {
-        let after = random(within);
-        eprintln!(
-            "killing ha-ctl on {} after {after} s",
-            operator.node.hostname
-        );
-        let ran = operator.as_user(&format!(
-            "timeout --signal KILL {after} {DEPLOY} --yes </dev/null"
-        ));
+    let kills = std::env::var(KILLS_VARIABLE).map_or(KILLS, |number| number.parse().unwrap());
+    let mut killed = 0;
+    for kill in 0..kills {
+        let operator = &operators[kill % 2];
+        // The first kill is in the first part, the last one in the last.
+        let part = kill * PARTS.len() / kills;
+        let (ran, was_killed) = kill_in(operator, part);
         eprintln!("{ran}");
+        was_announced(&ran);
+        killed += usize::from(was_killed);
     }
-    let ran = deploy(second, "--yes");
-    eprintln!("{ran}");
-    let printed = ran.succeeded();
-    assert!(printed.contains("the PBX answers"), "{ran}");
-    assert!(printed.contains("https://54.151.30.9:8887"), "{ran}");
-    eprintln!("{}", first.ha_ctl("show").succeeded());
-
-    the_cluster_is_as_it_has_to_be(&stock.lab, first);
-    no_secret_is_anywhere_but_where_it_is_needed(&operators);
-    let again = deploy(first, "--yes");
+    // Once the PBX answers, a run has ended before it can be killed in its last part.
     assert!(
-        again.succeeded().starts_with("nothing to change"),
-        "{again}"
+        killed * PARTS.len() >= kills * (PARTS.len() - 1),
+        "of {kills} runs only {killed} were killed"
     );
-    let dry = deploy(second, "--dry-run");
-    assert_eq!(dry.status, 0, "{dry}");
+    eprintln!("{killed} of {kills} runs were killed");
+    stock.ends_in_the_same_cluster(CERTIFICATE_MANAGER);
 }
 
-fn deploy(operator: &Operator, arguments: &str) -> Ran {
-    operator.as_user(&format!("{DEPLOY} {arguments} </dev/null"))
-}
-
-/// The key of vars.yml, the package and vars.yml, in the home directory.
-fn has_what_an_operator_has(operator: &Operator) {
-    reaching::the_key_of_vars_yml_is_on(operator);
-    let deb =
-        PathBuf::from(std::env::var_os("PORTSIP_HA_DEB").expect("PORTSIP_HA_DEB names a package"));
-    let (lab, node) = (operator.lab, operator.node);
-    let home = Path::new("/home/ubuntu");
-    lab.copy_to(node, &deb, &home.join("portsip-ha.deb"))
-        .unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let vars = directory.path().join("vars.yml");
-    std::fs::write(&vars, aws::vars_yml()).unwrap();
-    lab.copy_to(node, &vars, &home.join("vars.yml")).unwrap();
-    operator
-        .as_root("chmod 644 /home/ubuntu/portsip-ha.deb /home/ubuntu/vars.yml")
-        .succeeded();
-    operator.as_user("dpkg-deb -x portsip-ha.deb p").succeeded();
+/// Kills ha-ctl at a random moment of a part of the deployment, or of a later one if that part is over.
+fn kill_in(operator: &Operator, part: usize) -> (Ran, bool) {
+    let wait = random(Duration::from_secs(PARTS[part].1));
+    // What is only planned is indented.
+    let begun: Vec<&str> = PARTS[part..].iter().map(|(said, _)| *said).collect();
+    eprintln!(
+        "killing ha-ctl on {} {} ms after `{}`",
+        operator.node.hostname,
+        wait.as_millis(),
+        PARTS[part].0
+    );
+    let ran = operator.as_user(&format!(
+        "{DEPLOY} --yes {CERTIFICATE_MANAGER} </dev/null >run 2>&1 & pid=$!
+         until grep -qE '^(ip-[^ ]*: )?({})' run || ! kill -0 $pid 2>/dev/null; do sleep 0.1; done
+         sleep {:.3}
+         kill -KILL $pid 2>/dev/null
+         wait $pid 2>/dev/null; echo \"ended with $?\"; cat run",
+        begun.join("|"),
+        wait.as_secs_f64()
+    ));
+    let was_killed = ran.succeeded().starts_with("ended with 137");
+    assert!(
+        was_killed || ran.stdout.starts_with("ended with 0"),
+        "it ended by itself: {ran}"
+    );
+    (ran, was_killed)
 }
 
 fn nothing_is_changed_without_a_yes(operator: &Operator) {
@@ -110,6 +90,7 @@ fn nothing_is_changed_without_a_yes(operator: &Operator) {
         for planned in [
             "install the package portsip-ha",
             "make the nodes the cluster ha_cluster",
+            "write /etc/portsip/pbx/database_password, where the volume has data with another password: all nodes",
             "prepare the volume",
             "configure the cluster's resources",
         ] {
@@ -126,7 +107,7 @@ const LOOK: &str = "dpkg-query -W portsip-ha 2>&1; ls -R /etc/portsip /var/lib/p
 
 fn two_do_not_change_a_cluster_at_once(first: &Operator, second: &Operator) {
     let ran = first.as_user(&format!(
-        "{DEPLOY} --yes </dev/null >one 2>&1 & echo $! >one.pid
+        "{DEPLOY} --yes {CERTIFICATE_MANAGER} </dev/null >one 2>&1 & echo $! >one.pid
          timeout 60 sh -c 'until grep -q \"to do\" one; do sleep 0.2; done'"
     ));
     ran.succeeded();
@@ -138,75 +119,8 @@ fn two_do_not_change_a_cluster_at_once(first: &Operator, second: &Operator) {
     );
     assert!(refused.stderr.contains(&holder), "{refused}");
     // It goes with its process.
+    first.as_user("kill -KILL $(cat one.pid)").succeeded();
     first
-        .as_user("kill -KILL $(cat one.pid); sleep 2")
+        .as_root("timeout 20 sh -c 'while systemctl is-active --quiet portsip-ha-lock.scope; do sleep 0.1; done'")
         .succeeded();
-    let units = first.as_root("systemctl is-active portsip-ha-lock.scope");
-    assert_eq!(units.stdout.trim(), "inactive", "{units}");
-}
-
-fn the_cluster_is_as_it_has_to_be(lab: &Lab, operator: &Operator) {
-    let limit = Duration::from_secs(120);
-    let active = cluster::wait_until_active(lab, operator.node, limit, |_| true).unwrap();
-    let shown = operator.json("show --json");
-    assert_eq!(shown["notices"], serde_json::json!([]), "{shown:#}");
-    let names: Vec<&str> = shown["resources"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|it| !it["agent"].as_str().unwrap().starts_with("stonith:"))
-        .map(|it| it["id"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, RESOURCES, "on {active}");
-    for node in INSTANCES.iter() {
-        let node = Operator { lab, node };
-        let policies = node.as_root(
-            "docker ps --all --quiet --filter label=com.docker.compose.project=portsip | \
-             xargs docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' | sort | uniq --count",
-        );
-        assert_eq!(policies.succeeded().trim(), "17 no", "{policies}");
-        let modes = node.as_root(
-            "stat -c '%a %U %n' /etc/portsip/vars.yml /etc/portsip/pbx/.env /etc/portsip/pbx/database_password",
-        );
-        let modes = modes.succeeded();
-        assert!(
-            modes.lines().all(|line| line.starts_with("600 root")),
-            "{modes}"
-        );
-        let passwords = node.as_root("sha256sum </etc/portsip/pbx/database_password");
-        let of_first = operator.as_root("sha256sum </etc/portsip/pbx/database_password");
-        assert_eq!(passwords.succeeded(), of_first.succeeded());
-    }
-    // One file system, made once.
-    operator
-        .as_user("sudo cib-gen apply --dry-run /etc/portsip/vars.yml")
-        .succeeded();
-    operator
-        .ha_ctl("check --only apt.unattended,apt.needrestart,os.unprivileged-ports")
-        .succeeded();
-}
-
-/// The database's password is in one file, and hacluster's is nowhere any more.
-fn no_secret_is_anywhere_but_where_it_is_needed(operators: &[Operator; 2]) {
-    for operator in operators {
-        let found = operator.as_root(
-            "password=$(cat /etc/portsip/pbx/database_password)
-             [ ${#password} = 32 ] || echo 'it is short'
-             journalctl --since -1h | grep -cF -- \"$password\"
-             grep -rlF -- \"$password\" /var/lib/portsip-ha /etc/portsip /home /tmp 2>/dev/null
-             ls /var/lib/portsip-ha/hacluster 2>/dev/null
-             exit 0",
-        );
-        assert_eq!(
-            found.succeeded(),
-            "0\n/etc/portsip/pbx/database_password\n",
-            "{found}"
-        );
-    }
-}
-
-/// A number of seconds, another one in each run.
-fn random(within: std::ops::Range<u64>) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    within.start + u64::from(now.subsec_micros()) % (within.end - within.start)
 }

@@ -1,35 +1,12 @@
 //! Logging in and becoming root: whatever is wrong has an answer of its own, and none is a time-out.
 
-use std::path::Path;
-
-use lab::image;
-use lab::progress::Stderr;
-use lab::site::Site;
-
 use crate::operator::Operator;
-
-/// The name of the key in vars.yml, below the home directory of the user.
-pub(crate) const KEY: &str = "aws-portsip-pbx-ha.pem";
 
 /// A user whose sudo asks for a password, as on the vendor's LAN.
 const ASKED: &str = "pbx";
 const PASSWORD: &str = "asked-for-by-sudo";
 /// The same as useradd takes it, because sudo writes what this test runs into the journal.
 const HASH: &str = "$6$labsalt$HoYyP0SPvEvTmCQByaNRnkPL/nCC48R99aNePJSk6MBswuk2COXh6uEDZzw48g/HKLil4I/HAlCLohTJ7RNFA/";
-
-/// Puts the key there, as the vendor's guide says.
-pub(crate) fn the_key_of_vars_yml_is_on(operator: &Operator) {
-    let image = image::node_image(Site::Ec2, &Stderr::new()).unwrap();
-    operator
-        .lab
-        .copy_to(operator.node, &image.ssh_key(), Path::new("/root/key"))
-        .unwrap();
-    operator
-        .as_root(&format!(
-            "install -m 400 -o ubuntu -g ubuntu /root/key /home/ubuntu/.ssh/{KEY} && rm /root/key"
-        ))
-        .succeeded();
-}
 
 /// Ends with everything as it should be.
 pub(crate) fn each_cause_has_its_own_answer(first: &Operator, second: &Operator) {

@@ -229,7 +229,7 @@ fn what_the_nodes_may_not_do_is_named_with_whose_credentials() {
     assert_eq!(found.len(), 3, "one for each node: {found:#?}");
     let text = "EC2 does not allow AttachVolume (vol-0e06e1e9da3c49b67), DetachVolume (vol-0e06e1e9da3c49b67): EC2 \
                 says UnauthorizedOperation to role/pbx";
-    let policy = "cib-gen --format iam-policy /etc/portsip/vars.yml";
+    let policy = "sudo cib-gen --format iam-policy /etc/portsip/vars.yml";
     only(&found, "aws.permissions", Level::Error, text, policy);
     let found = told(|it| it.answers.rules = Err(refused("EC2 says no")));
     only(

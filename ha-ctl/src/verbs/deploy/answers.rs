@@ -8,7 +8,9 @@ use super::super::signals::Signals;
 use super::super::wait::{Ended, Goal, Wait};
 use crate::cluster::State;
 use crate::commands;
+use crate::deploy::{Deployment, System};
 use crate::exit::Failure;
+use crate::output::say;
 use crate::reach::{Fleet, Node};
 
 /// How long a fencing device may take to start, which asks EC2.
@@ -25,6 +27,7 @@ pub(super) async fn answers(fleet: Fleet, signals: &mut Signals) -> Result<(), F
             "the cluster is deployed, and pbx is disabled, so it does not start\n  help: ha-ctl start -s pbx",
         ));
     }
+    say("waiting until the PBX answers");
     let wait = Wait {
         contact: &Contact::new(fleet, gathered.node),
         resources: &["pbx".to_owned()],
@@ -56,10 +59,17 @@ async fn state(node: &Node) -> Result<State, Failure> {
 }
 
 /// Waits until the fencing devices run. A PBX that answers and that nothing can take over is no success.
-pub(super) async fn can_fence(node: &Node) -> Result<(), Failure> {
+/// A watchdog is no device: the resources were not configured without it.
+pub(super) async fn can_fence(deployment: &Deployment) -> Result<(), Failure> {
     let begun = Instant::now();
+    let help = match deployment.site.system {
+        System::Aws(_) => "docs/aws.md, \"The instance role\" and \"A way to EC2\"",
+        System::Lan(_) => {
+            "docs/lan.md, \"Install\": the fence agent's package, the board's address and password"
+        }
+    };
     loop {
-        let state = state(node).await?;
+        let state = state(&deployment.nodes[0]).await?;
         let mut devices = state.resources.iter().filter(|it| it.is_fencing());
         let Some(device) = devices.find(|it| !it.is_started()) else {
             return Ok(());
@@ -75,8 +85,8 @@ pub(super) async fn can_fence(node: &Node) -> Result<(), Failure> {
         let is_over = failed.len() >= state.online().len() || begun.elapsed() > FENCES_WITHIN;
         if is_over {
             return Err(Failure::incomplete(format!(
-                "the PBX answers, and {} does not run, so nothing could take over{}\n  help: docs/aws.md, \"The \
-                 instance role\" and \"A way to EC2\". Then: sudo pcs resource cleanup {}",
+                "the PBX answers, and {} does not run, so nothing could take over{}\n  help: {help}. Then: \
+                 sudo pcs resource cleanup {}",
                 device.id,
                 failed.concat(),
                 device.id

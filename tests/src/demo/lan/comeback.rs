@@ -44,7 +44,7 @@ pub fn come_back(
     progress: &dyn Progress,
 ) -> Result<Comeback, Error> {
     progress.step(&format!("{} comes back", node.hostname));
-    let access = Access::through_the_vip(lab.site());
+    let access = Access::through_the_vip(lab)?;
     let writer = Writer::start(&access)?;
     let began = SystemTime::now();
     lab.heal()?;

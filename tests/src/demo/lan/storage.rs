@@ -1,12 +1,10 @@
-//! DRBD on the nodes: the file that cib-gen writes, the commands of its comments, and what DRBD says of its copies.
+//! DRBD on the nodes: which one the kernels have, who has a copy, and what DRBD says of the copies.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::SLOW;
-use crate::demo::cluster::{self, SECONDS, VARS, on_all, run, run_as_user};
+use crate::demo::cluster::{self, SECONDS, run, run_as_user};
 use crate::lab::Lab;
-use crate::pbx;
 use crate::site::{Host, Site};
 use crate::world::Error;
 
@@ -51,49 +49,6 @@ pub fn version(lab: &Lab, node: &Host) -> Result<Drbd, Error> {
     }
 }
 
-/// Writes DRBD's file on every node with a copy, does what its comments say, and has the PBX lay down its first data. Returns the
-/// nodes that have a copy.
-///
-/// # Errors
-/// A step failed: which, on which node, and what it printed.
-pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Host>, Error> {
-    let first = nodes[0];
-    let print = format!("cib-gen --format drbd {VARS}");
-    let file = run_as_user(lab, first, "DRBD's file", &print, SECONDS)?;
-    let holders = holders(lab.site(), &file);
-    on_all(&holders, |node| {
-        let write = format!("set -o pipefail; {print} | sudo tee {FILE} >/dev/null");
-        run_as_user(lab, node, "DRBD's file", &write, SLOW).map(drop)
-    })?;
-    let [everywhere, once, afterwards] =
-        <[String; 3]>::try_from(commands(&file)).map_err(|found| {
-            format!(
-                "the comments of {FILE} should have three groups of commands, and have {found:#?}"
-            )
-        })?;
-    on_all(&holders, |node| {
-        run(
-            lab,
-            node,
-            "the storage",
-            &format!("set -ex\n{everywhere}"),
-            SLOW,
-        )
-        .map(drop)
-    })?;
-    wait_until(lab, first, "all copies are connected", |state| {
-        !state.connections.is_empty() && state.connections.iter().all(|one| one == "Connected")
-    })?;
-    let initialise = pbx::INITIALISE_DATA.join("\n");
-    let script = format!("set -ex\n{once}{initialise}\n{afterwards}");
-    run(lab, first, "the first data", &script, SLOW)?;
-    on_all(&holders, |node| {
-        let down = format!("drbdadm down {RESOURCE}");
-        run(lab, node, &down, &down, SLOW).map(drop)
-    })?;
-    Ok(holders)
-}
-
 /// The nodes that have a copy, by DRBD's file on a node.
 ///
 /// # Errors
@@ -101,25 +56,6 @@ pub(super) fn make(lab: &Lab, nodes: &[&'static Host]) -> Result<Vec<&'static Ho
 pub fn copies(lab: &Lab, node: &Host) -> Result<Vec<&'static Host>, Error> {
     let file = run(lab, node, FILE, &format!("cat {FILE}"), SECONDS)?;
     Ok(holders(lab.site(), &file))
-}
-
-/// The commands in the file's comments, in groups: each belongs to the sentence above it.
-fn commands(file: &str) -> Vec<String> {
-    let mut groups: Vec<String> = Vec::new();
-    let mut inside = false;
-    for line in file.lines() {
-        let command = line.strip_prefix("#     ");
-        if let Some(command) = command {
-            if !inside {
-                groups.push(String::new());
-            }
-            if let Some(group) = groups.last_mut() {
-                *group += &format!("{command}\n");
-            }
-        }
-        inside = command.is_some();
-    }
-    groups
 }
 
 /// The nodes that have a copy: those of the file's `on` sections.
@@ -236,13 +172,7 @@ const WITHIN: Duration = Duration::from_secs(300);
 mod tests {
     use super::*;
 
-    const FILE: &str = "# Once, on every node:\n#     a\n#     b\n# Then on the first node:\n#     c\n# and then:\n\
-        #     d\n\nresource pbxdata {\n    on pbx01 {\n    }\n    on pbx02 {\n    }\n}\n";
-
-    #[test]
-    fn the_commands_are_those_of_the_comments() {
-        assert_eq!(commands(FILE), ["a\nb\n", "c\n", "d\n"]);
-    }
+    const FILE: &str = "resource pbxdata {\n    on pbx01 {\n    }\n    on pbx02 {\n    }\n}\n";
 
     #[test]
     fn a_constraint_of_the_handler_is_found() {

@@ -49,7 +49,8 @@ impl Cluster {
         Self::of(own)
     }
 
-    fn of(own: OwnLab) -> Self {
+    /// One that was made otherwise.
+    pub(super) fn of(own: OwnLab) -> Self {
         let drbd = storage::version(&own.lab, Site::Lan.hosts()[0]).unwrap();
         Self {
             own,
@@ -135,6 +136,7 @@ pub(super) fn host(name: &str) -> &'static Host {
 /// Clients of the cluster: rows through the virtual address, and a telephone.
 pub(super) struct Clients<'a> {
     cluster: &'a Cluster,
+    access: Access,
     writer: Writer,
     phone: Phone,
 }
@@ -143,11 +145,13 @@ impl<'a> Clients<'a> {
     pub(super) fn start(cluster: &'a Cluster) -> Self {
         let site = Site::Lan;
         let began = SystemTime::now();
-        let writer = Writer::start(&Access::through_the_vip(site)).unwrap();
+        let access = Access::through_the_vip(&cluster.own.lab).unwrap();
+        let writer = Writer::start(&access).unwrap();
         let internet = netns::internet();
         let phone = Phone::start(&internet, site.telephone(), site.public_address()).unwrap();
         let clients = Self {
             cluster,
+            access,
             writer,
             phone,
         };
@@ -169,13 +173,13 @@ impl<'a> Clients<'a> {
     pub(super) fn finish(self, what: &str, fault: SystemTime, lost: &Host) -> Seen {
         let Self {
             cluster,
+            access,
             writer,
             phone,
-            ..
         } = self;
         let answers = phone.answers();
         let rows = writer.finish();
-        let missing = writer::missing(&Access::through_the_vip(Site::Lan), &rows).unwrap();
+        let missing = writer::missing(&access, &rows).unwrap();
         assert_eq!(
             missing,
             Vec::<i64>::new(),

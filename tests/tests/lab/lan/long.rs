@@ -1,6 +1,7 @@
 //! What can happen to the three machines. Of each: no acknowledged record is lost, no two nodes
 //! write, and the virtual address is on one node.
 
+mod deploy;
 mod disks;
 mod splits;
 

@@ -140,7 +140,7 @@ fn what_the_security_group_lacks_is_named() {
         })
     };
     let command =
-        "cib-gen --format security-group /etc/portsip/vars.yml | sh -s sg-0e2bea9ea4033f893";
+        "sudo cib-gen --format security-group /etc/portsip/vars.yml | sh -s sg-0e2bea9ea4033f893";
     let found = without("udp", 5060);
     let text = "sg-0e2bea9ea4033f893 does not let in 5060/udp from 0.0.0.0/0 (pbx sip/udp)";
     only(&found, "aws.ports", Level::Warning, text, command);
