@@ -155,8 +155,12 @@ pub struct CheckArgs {
 
     /// Mends what is safe to mend, and checks again
     ///
-    /// That is: os.unprivileged-ports, apt.unattended and apt.needrestart, each with a file of its own on the node.
-    /// A file that is there already is left as it is, and nothing is restarted.
+    /// That is: os.unprivileged-ports, apt.unattended, apt.needrestart and lan.drbd-boot, each by a file of its own on
+    /// the node; one that is there already is left as it is. lan.watchdog, by the service portsip-ha-softdog of the
+    /// package. cluster.sample, where it is exactly the sample cluster of the distribution and has no resources.
+    /// cluster.pcsd-key, where pcsd does not run and no file with something in it is lost: the cluster does not need
+    /// pcsd, only `pcs` does. No disk, no route and no container is touched, and nothing that runs the PBX is
+    /// restarted. Meanwhile nobody else can change the cluster with ha-ctl.
     #[arg(long)]
     pub fix: bool,
 

@@ -83,6 +83,7 @@ pub fn disable(resource: &str) -> Command {
         format!("disable resource {resource}"),
         format!("pcs resource disable {}", quoted(resource)),
     )
+    .repeatable()
 }
 
 /// Asks that a resource runs.
@@ -91,6 +92,7 @@ pub fn enable(resource: &str) -> Command {
         format!("enable resource {resource}"),
         format!("pcs resource enable {}", quoted(resource)),
     )
+    .repeatable()
 }
 
 /// Which other resources the cluster would stop with this one, each on a line. pcs asks the scheduler, and changes
@@ -126,6 +128,7 @@ pub fn write_note(name: &str, text: &str) -> Command {
             quoted(text)
         ),
     )
+    .repeatable()
 }
 
 /// Removes a note.
@@ -168,6 +171,13 @@ pub const UNATTENDED: Setting = Setting {
 pub const NEEDRESTART: Setting = Setting {
     path: "/etc/needrestart/conf.d/portsip-ha.conf",
     content: "$nrconf{override_rc}{qr(^(corosync|pacemaker|pcsd|sbd|docker|containerd))} = 0;",
+    then: None,
+};
+
+/// So that a kernel without DRBD is noticed at boot, and not at a failover.
+pub const DRBD_AT_BOOT: Setting = Setting {
+    path: "/etc/modules-load.d/portsip-ha-drbd.conf",
+    content: "drbd",
     then: None,
 };
 
@@ -296,6 +306,7 @@ mod tests {
             UNPRIVILEGED_PORTS.write(),
             UNATTENDED.write(),
             NEEDRESTART.write(),
+            DRBD_AT_BOOT.write(),
         ];
         for command in commands {
             let mut sh = std::process::Command::new("sh");

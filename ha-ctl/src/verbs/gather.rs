@@ -45,7 +45,7 @@ pub(super) enum Ask {
 
 /// How long another node may take to answer a connection, asked from a node; from elsewhere the way is longer. And how
 /// long others are waited for after the first.
-const BETWEEN_NODES: Duration = Duration::from_secs(2);
+pub(super) const BETWEEN_NODES: Duration = Duration::from_secs(2);
 const OTHERS: Duration = Duration::from_millis(2500);
 
 /// Asks this machine how the cluster is, if it is a node, and all machines if it is not or cannot say it.
