@@ -78,7 +78,7 @@ echo 'failed systemd-run cannot start a unit'"#,
 /// Somebody else has it on one of them, or a node was lost.
 pub async fn lock(nodes: &[Node], what: &str) -> Result<Lock, Failure> {
     let nodes: Vec<&Node> = nodes.iter().collect();
-    let (lock, not_held) = lock_where_possible(&nodes, what).await?;
+    let (lock, not_held) = take_on(&nodes, what, true).await?;
     match not_held.first() {
         None => Ok(lock),
         Some((node, why)) => Err(Failure::failed(format!(
@@ -88,7 +88,8 @@ pub async fn lock(nodes: &[Node], what: &str) -> Result<Lock, Failure> {
     }
 }
 
-/// Takes the lock on as many nodes as possible.
+/// Takes the lock on as many nodes as possible. Where a connection is cut and the lock cannot be taken again, the node
+/// is used all the same: what was stopped has to be started again.
 ///
 /// # Errors
 /// Somebody else has it on one of them.
@@ -96,13 +97,21 @@ pub async fn lock_where_possible(
     nodes: &[&Node],
     what: &str,
 ) -> Result<(Lock, Vec<NotHeld>), Failure> {
+    take_on(nodes, what, false).await
+}
+
+async fn take_on(
+    nodes: &[&Node],
+    what: &str,
+    is_vital: bool,
+) -> Result<(Lock, Vec<NotHeld>), Failure> {
     let take = take(&holder(what));
     let mut by_name = nodes.to_vec();
     by_name.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut held, mut not_held) = (Vec::new(), Vec::new());
     for node in by_name {
         let name = node.name.clone();
-        match node.hold(&take).await {
+        match node.hold(&take, is_vital).await {
             Err(cause) => not_held.push((name, cause.found())),
             Ok((one, line)) => match line.split_once(' ') {
                 None => held.push((name, one)),

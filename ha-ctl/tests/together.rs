@@ -28,7 +28,7 @@ fn a_second_operator_is_told_who_was_first_and_changes_nothing() {
     assert_eq!(fake.log(), log);
     // Whoever only looks does not need it.
     assert_eq!(fake.run("master --json").status, Some(0));
-    assert_eq!(fake.run("stop -s pbx --dry-run").status, Some(3));
+    assert_eq!(fake.run("restart -s pbx --dry-run").status, Some(3));
     interrupt(&first, Signal::SIGTERM);
     ended(first).ended(5, &[AGAIN]);
     fake.until_it("end of the lock", || !fake.has("lock.127.0.0.1"));

@@ -30,14 +30,17 @@ pub(super) struct Hold {
     pub(super) command: Command,
     /// The first line that it has printed.
     pub(super) line: String,
+    /// Whether the node is not to be used any more where a new connection cannot begin it anew.
+    pub(super) is_vital: bool,
     process: Mutex<Process>,
 }
 
 impl Held {
-    pub(super) fn new(command: &Command, line: &str, process: Process) -> Held {
+    pub(super) fn new(command: &Command, line: &str, is_vital: bool, process: Process) -> Held {
         Held(Arc::new(Hold {
             command: command.clone(),
             line: line.to_owned(),
+            is_vital,
             process: Mutex::new(process),
         }))
     }
@@ -159,7 +162,7 @@ mod tests {
         let script = format!("echo held; cat >/dev/null; touch {}", ended.display());
         let mut command = Command::look("hold", script).reading(String::new());
         command.sudo = false;
-        let (held, line) = test_node("n1").hold(&command).await.unwrap();
+        let (held, line) = test_node("n1").hold(&command, true).await.unwrap();
         assert_eq!(line, "held");
         assert!(!ended.exists());
         drop(held);

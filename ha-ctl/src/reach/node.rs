@@ -17,6 +17,7 @@ use super::held::{Held, Hold, Process as HeldProcess};
 use super::link::{Link, Way};
 use super::ssh::NO_CONNECTION;
 use crate::log;
+use crate::output::say;
 
 /// sshd lets ten sessions share a connection (MaxSessions), and the master takes none of them.
 const CHANNELS: usize = 8;
@@ -158,13 +159,14 @@ impl Node {
     }
 
     /// Begins a command that goes on for as long as its standard input is open, and reads its first line. If the
-    /// connection is cut, a new one begins the command anew.
+    /// connection is cut, a new one begins the command anew. Where that fails, it is said, and if the command is vital,
+    /// the node is not used any more.
     ///
     /// # Errors
     /// It was not run, or the connection was lost meanwhile.
-    pub async fn hold(&self, command: &Command) -> Result<(Held, String), Cause> {
+    pub async fn hold(&self, command: &Command, is_vital: bool) -> Result<(Held, String), Cause> {
         let (process, line) = self.begin(command, &self.link.way()).await?;
-        let held = Held::new(command, &line, process);
+        let held = Held::new(command, &line, is_vital, process);
         self.holds().push(held.hold());
         Ok((held, line))
     }
@@ -172,12 +174,22 @@ impl Node {
     async fn hold_again(&self, way: &Way) -> Result<(), Cause> {
         let live: Vec<_> = self.holds().iter().filter_map(|it| it.upgrade()).collect();
         for hold in live {
-            let (process, line) = self.begin(&hold.command, way).await?;
-            if line != hold.line {
-                let what = hold.command.what.clone();
-                return Err(Cause::Lost { what, said: line });
+            let what = &hold.command.what;
+            let lost = match self.begin(&hold.command, way).await {
+                Ok((process, line)) if line == hold.line => {
+                    hold.replace(process);
+                    continue;
+                }
+                Ok((_, said)) => Cause::Lost {
+                    what: what.clone(),
+                    said,
+                },
+                Err(cause) => cause,
+            };
+            if hold.is_vital {
+                return Err(lost);
             }
-            hold.replace(process);
+            say(&format!("{}: {what} again: {}", self.name, lost.found()));
         }
         Ok(())
     }
