@@ -11,6 +11,15 @@ use cib_gen::nodes::GivenNode;
 ///
 /// Runs on any node of the cluster, or on a machine that reaches the nodes by ssh. On a node, what concerns the
 /// cluster needs no ssh. sudo is called where it is needed, so ha-ctl runs as a normal user too.
+///
+/// One change at a time: start, stop, restart, check --fix and deploy hold a lock, the unit portsip-ha-lock.scope, on
+/// every node that is online and can be logged in to without a question. Whoever comes second is told who has it, and
+/// changes nothing. It is gone with its ha-ctl, and a minute after its connection. Where it could not be taken is said;
+/// only deploy needs it on every node.
+///
+/// A connection that is cut is made again, for up to 20 s for a change and up to two minutes for a long step. A change
+/// that may have been carried out is sent again only where doing it twice is doing it once; otherwise ha-ctl ends with 5
+/// and says how to look again.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "ha-ctl", version, after_long_help = AFTER_HELP)]
 pub struct Cli {
@@ -156,8 +165,12 @@ pub struct CheckArgs {
 
     /// Mends what is safe to mend, and checks again
     ///
-    /// That is: os.unprivileged-ports, apt.unattended and apt.needrestart, each with a file of its own on the node.
-    /// A file that is there already is left as it is, and nothing is restarted.
+    /// That is: os.unprivileged-ports, apt.unattended, apt.needrestart and lan.drbd-boot, each by a file of its own on
+    /// the node; one that is there already is left as it is. lan.watchdog, by the service portsip-ha-softdog of the
+    /// package. cluster.sample, where it is exactly the sample cluster of the distribution and has no resources.
+    /// cluster.pcsd-key, where pcsd does not run and no file with something in it is lost: the cluster does not need
+    /// pcsd, only `pcs` does. No disk, no route and no container is touched, and nothing that runs the PBX is
+    /// restarted. Meanwhile nobody else can change the cluster with ha-ctl.
     #[arg(long)]
     pub fix: bool,
 

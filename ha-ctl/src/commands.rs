@@ -23,12 +23,17 @@ sed -n 's/^[[:space:]]*cluster_name:[[:space:]]*/Cluster name: /p' /etc/corosync
 crm_mon --one-shot --inactive --include=none,summary,nodes,resources || exit
 echo
 echo 'Daemon Status:'
-for daemon in corosync pacemaker pcsd sbd; do
-    enabled=$(systemctl is-enabled $daemon 2>/dev/null)
-    active=$(systemctl is-active $daemon)
-    [ $daemon = sbd ] && [ $active = inactive ] && continue
-    echo "  $daemon: $active/${enabled:-unknown}"
-done
+systemctl show --property=Id,ActiveState,UnitFileState corosync pacemaker pcsd sbd | awk -F= '
+    function daemon() {
+        if (!("Id" in is)) return
+        sub(/\.service$/, "", is["Id"])
+        if (is["Id"] != "sbd" || is["ActiveState"] != "inactive")
+            print "  " is["Id"] ": " is["ActiveState"] "/" (is["UnitFileState"] ? is["UnitFileState"] : "unknown")
+        delete is
+    }
+    /^$/ { daemon() }
+    { is[$1] = $2 }
+    END { daemon() }'
 exit 0"#;
 
 /// The list of resources alone.
@@ -54,17 +59,28 @@ pub fn facts() -> Command {
     command
 }
 
+/// What starts a program that takes its time runs beside the rest, and prints what it has found in one piece.
 const FACTS: &str = r#"
-dpkg-query -W -f='package ${Package} ${db:Status-Abbrev} ${Version}\n' \
-    portsip-ha pacemaker corosync pcs docker.io docker-ce 2>/dev/null
-echo "docker $(systemctl is-active docker)"
-data=$(crm_resource --resource datapath_fs --get-parameter directory 2>/dev/null) || data=
-if [ "$data" ] && mountpoint -q "$data"; then
-    timeout 1 df -B1 --output=size,used,itotal,iused "$data" | sed -n "2s|^|data $data |p"
-fi
-timeout 2 docker ps --all --filter label=com.docker.compose.project=portsip \
-    --format 'container {{.Names}} {{.State}} {{.Image}}' 2>/dev/null ||
-    { [ "$(systemctl is-active docker)" = active ] && echo 'docker silent'; }
+docker=$(systemctl is-active docker)
+echo "docker $docker"
+(
+    if containers=$(timeout 2 docker ps --all --filter label=com.docker.compose.project=portsip \
+        --format 'container {{.Names}} {{.State}} {{.Image}}' 2>/dev/null); then
+        echo "$containers"
+    elif [ "$docker" = active ]; then
+        echo 'docker silent'
+    fi
+) &
+(
+    data=$(crm_resource --resource datapath_fs --get-parameter directory 2>/dev/null) || data=
+    if [ "$data" ] && mountpoint -q "$data"; then
+        echo "data $data $(timeout 1 df -B1 --output=size,used,itotal,iused "$data" | sed -n 2p)"
+    fi
+) &
+packages=$(dpkg-query -W -f='package ${Package} ${db:Status-Abbrev} ${Version}\n' \
+    portsip-ha pacemaker corosync pcs docker.io docker-ce 2>/dev/null)
+echo "$packages"
+wait
 # DRBD 8.4 says it in /proc/drbd, and DRBD 9 by its tool.
 if grep -q '^version: 8' /proc/drbd 2>/dev/null; then
     sed -n 's|^ *[0-9]*: cs:\([A-Za-z]*\) .* ds:\([A-Za-z]*\)/.*|drbd-disk \2\ndrbd-peer - \1|p
@@ -83,6 +99,7 @@ pub fn disable(resource: &str) -> Command {
         format!("disable resource {resource}"),
         format!("pcs resource disable {}", quoted(resource)),
     )
+    .repeatable()
 }
 
 /// Asks that a resource runs.
@@ -91,6 +108,7 @@ pub fn enable(resource: &str) -> Command {
         format!("enable resource {resource}"),
         format!("pcs resource enable {}", quoted(resource)),
     )
+    .repeatable()
 }
 
 /// Which other resources the cluster would stop with this one, each on a line. pcs asks the scheduler, and changes
@@ -126,6 +144,7 @@ pub fn write_note(name: &str, text: &str) -> Command {
             quoted(text)
         ),
     )
+    .repeatable()
 }
 
 /// Removes a note.
@@ -168,6 +187,13 @@ pub const UNATTENDED: Setting = Setting {
 pub const NEEDRESTART: Setting = Setting {
     path: "/etc/needrestart/conf.d/portsip-ha.conf",
     content: "$nrconf{override_rc}{qr(^(corosync|pacemaker|pcsd|sbd|docker|containerd))} = 0;",
+    then: None,
+};
+
+/// So that a kernel without DRBD is noticed at boot, and not at a failover.
+pub const DRBD_AT_BOOT: Setting = Setting {
+    path: "/etc/modules-load.d/portsip-ha-drbd.conf",
+    content: "drbd",
     then: None,
 };
 
@@ -296,6 +322,7 @@ mod tests {
             UNPRIVILEGED_PORTS.write(),
             UNATTENDED.write(),
             NEEDRESTART.write(),
+            DRBD_AT_BOOT.write(),
         ];
         for command in commands {
             let mut sh = std::process::Command::new("sh");

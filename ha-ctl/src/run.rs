@@ -2,11 +2,15 @@
 //! what it would do, so that plan and act cannot differ. A run that follows a plan says so if they do.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use crate::exit::{Exit, Failure};
 use crate::output::say;
-use crate::reach::{Answer, Command, Node, TIMED_OUT};
+use crate::reach::{Answer, Command, Node, TIMED_OUT, patient};
 use crate::steps::{State, Step, look, watch};
+
+/// For how long it is tried to reach a node again whose connection was cut.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A run, dry or not.
 #[derive(Debug, Default)]
@@ -82,7 +86,14 @@ impl Run {
             ))
         };
         self.tried.set(true);
-        match node.run(command).await {
+        match patient(node, command, PATIENCE).await {
+            Err(cause) if cause.was_not_sent() => self.judge(Err(Failure::failed(format!(
+                "{}: {} {}. It was not done there\n  help: {}",
+                command.what,
+                node.name,
+                cause.found(),
+                "the same command again, when the node can be reached: ha-ctl check --only ssh",
+            )))),
             Err(cause) => Err(unknown(cause.found())),
             Ok(answer) if answer.status == TIMED_OUT => {
                 let limit = command.limit.as_secs();

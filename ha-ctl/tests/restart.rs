@@ -3,134 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+mod fake_cluster;
+
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-const TOOLS: [&str; 7] = [
-    "ssh",
-    "sudo",
-    "pcs",
-    "crm_mon",
-    "crm_resource",
-    "crm_attribute",
-    "cibadmin",
-];
-
-struct Fake(tempfile::TempDir);
-
-impl Fake {
-    fn new() -> Fake {
-        let directory = tempfile::tempdir().unwrap();
-        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_cluster/tool");
-        fs::create_dir(directory.path().join("bin")).unwrap();
-        for name in TOOLS {
-            symlink(&tool, directory.path().join("bin").join(name)).unwrap();
-        }
-        Fake(directory)
-    }
-
-    fn set(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text).unwrap();
-    }
-
-    fn unset(&self, name: &str) {
-        fs::remove_file(self.0.path().join(name)).unwrap();
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.0.path().join(name).exists()
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.0.path().join("log")).unwrap_or_default()
-    }
-
-    /// Begins a run in a process group of its own, as a terminal has it.
-    fn begin(&self, arguments: &str) -> Child {
-        let path = std::env::var("PATH").unwrap();
-        Command::new(env!("CARGO_BIN_EXE_ha-ctl"))
-            .args(arguments.split(' '))
-            .args(["--nodes", "a=127.0.0.1,b=127.0.0.2"])
-            .env("PATH", format!("{}/bin:{path}", self.0.path().display()))
-            .env("FAKE", self.0.path())
-            .env_remove("SUDO_USER")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap()
-    }
-
-    fn run(&self, arguments: &str) -> Ran {
-        Ran::of(self.begin(arguments).wait_with_output().unwrap())
-    }
-
-    /// Waits until a line is in the log.
-    fn until(&self, line: &str) {
-        self.until_it(line, || self.log().lines().any(|it| it == line));
-    }
-
-    fn until_it(&self, what: &str, is_so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !is_so() {
-            let waited = begun.elapsed();
-            assert!(
-                waited < Duration::from_secs(60),
-                "no {what}: {}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Ran {
-    status: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Ran {
-        Ran {
-            status: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
-    #[track_caller]
-    fn ended(&self, status: i32, said: &[&str]) {
-        assert_eq!(self.status, Some(status), "{self:#?}");
-        for text in said {
-            assert!(
-                self.stderr.contains(text),
-                "`{text}` was not said: {self:#?}"
-            );
-        }
-    }
-}
-
-/// As Ctrl-C does: to everything that belongs to the terminal's process group.
-fn interrupt(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(-i32::try_from(child.id()).unwrap()), signal).unwrap();
-}
-
-fn ended(child: Child) -> Ran {
-    Ran::of(child.wait_with_output().unwrap())
-}
-
-const AGAIN: &str = "pbx was told to start again";
+use fake_cluster::{AGAIN, Fake, ended, interrupt, rest, until_said};
 
 #[test]
 fn a_restart_has_the_vendors_lines_and_leaves_no_note() {
@@ -243,20 +122,20 @@ fn another_node_is_asked_when_the_one_that_was_asked_is_lost() {
     fake.set("busy", "");
     // Only a answers at first.
     fake.set("lost.127.0.0.2", "");
-    let child = fake.begin("restart -s pbx");
+    let mut child = fake.begin("restart -s pbx");
     fake.until("disable pbx done");
     fake.unset("lost.127.0.0.2");
     fake.set("lost.127.0.0.1", "");
-    std::thread::sleep(Duration::from_secs(5));
-    fake.unset("stops-as");
-    let ran = ended(child);
-    ran.ended(
-        0,
-        &[
-            "a does not answer any more; b is asked now",
-            "pbx was restarted",
-        ],
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let said = until_said(&mut stderr, "a does not answer any more; b is asked now");
+    assert!(
+        said.contains("others are locked out on a alone; not on b, which does not answer: Connection timed out"),
+        "{said}"
     );
+    fake.unset("stops-as");
+    let rest = rest(&mut stderr);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}{rest}");
+    assert!(rest.contains("pbx was restarted"), "{said}{rest}");
 }
 
 #[test]
@@ -281,8 +160,7 @@ fn what_stops_too_is_named_before_and_waited_for_after() {
     // It stays down while vip runs again.
     fake.set("disabled.pbx", "");
     fake.set("busy", "");
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
+    let rest = rest(&mut stderr);
     assert_eq!(child.wait().unwrap().code(), Some(5), "{rest}");
     assert!(
         rest.contains("pbx has not started within 3 s: it is Stopped"),

@@ -9,10 +9,12 @@ mod addresses;
 mod apply_command;
 #[path = "cib/apply_on_node.rs"]
 mod apply_on_node;
+mod apply_on_node_sbd;
 #[path = "cib/apply_prompt.rs"]
 mod apply_prompt;
 #[path = "cib/apply_push.rs"]
 mod apply_push;
+mod apply_refused;
 #[path = "cib/apply_takeover.rs"]
 mod apply_takeover;
 #[path = "cib/asked_agents.rs"]

@@ -4,6 +4,10 @@ use super::shell::{comment, opening, quoted};
 use crate::cluster::{Cluster, Member, Watchdog};
 
 const OPENING: &str = include_str!("corosync.sh");
+/// Functions for sh(1) about the cluster that the distribution's package of Corosync brings: `sample` says whether the
+/// configuration on its input is that, `sample_is_used` whether resources are configured in it, and `leave_sample_here`
+/// takes this node out of it, or calls `fail WHAT HELP`. `$corosync_conf` is where the configuration is.
+pub const SAMPLE: &str = include_str!("corosync_sample.sh");
 /// What only the LAN system has.
 const LAN: &str = include_str!("corosync_lan.sh");
 
@@ -33,7 +37,7 @@ pub fn corosync(cluster: &Cluster) -> String {
     let reasons = settings().filter_map(|s| Some(comment(&format!("{}: {}.", s.name, s.why?))));
     let totem = settings().map(|s| format!(" {}", quoted(&format!("{}={}", s.name, s.value))));
     format!(
-        "#!/bin/sh\n{opening}{OPENING}{lan}main() {{\n    \
+        "#!/bin/sh\n{opening}{OPENING}{SAMPLE}{lan}main() {{\n    \
              command -v pcs >/dev/null || fail 'pcs is not installed here' 'run this on a node of the cluster'\n\
          {storage}{here}    \
              if ! member {name}{members}; then\n        \

@@ -12,7 +12,7 @@ mod shell;
 
 pub use cib::cib;
 pub(crate) use cib::{SCHEMA, cib_element};
-pub use corosync::corosync;
+pub use corosync::{SAMPLE, corosync};
 pub use drbd::drbd;
 pub use graph::graph;
 pub use iam_policy::iam_policy;

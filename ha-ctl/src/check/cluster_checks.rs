@@ -4,24 +4,28 @@ use super::{Inspection, Said, Site};
 use crate::cluster::Level;
 
 pub(super) fn other_cluster(it: &Inspection, site: &Site) -> Vec<Said> {
-    let names: Vec<&str> = it.all("cluster-node").collect();
-    let is_other = |name: &&str| !site.has(name);
-    let others: Vec<&str> = names.iter().copied().filter(is_other).collect();
+    let other = |name: &&str| !site.has(name);
+    let others: Vec<&str> = it.all("cluster-node").filter(other).collect();
     if others.is_empty() {
         return Vec::new();
     }
     let cluster = it.one("cluster-name").unwrap_or("without a name");
-    match (cluster, &names[..]) {
-        // What the distribution's package brings.
-        ("debian", ["node1"]) => vec![(
+    // The sample is what the distribution's package brings.
+    match it.one("sample") {
+        Some("empty") => vec![(
             Level::Warning,
-            "the distribution's sample cluster runs here".to_owned(),
+            "the distribution's sample cluster runs here, without resources".to_owned(),
+            Some("sudo pcs cluster destroy   (there)".to_owned()),
+        )],
+        Some(_) => vec![(
+            Level::Error,
+            "the distribution's sample cluster runs here, and somebody has configured resources in it".to_owned(),
             Some(
-                "sudo pcs cluster destroy   (there; only if `sudo pcs resource` lists nothing)"
+                "sudo pcs config   (there) shows them. If nothing of it is needed: sudo pcs cluster destroy   (there)"
                     .to_owned(),
             ),
         )],
-        _ => vec![(
+        None => vec![(
             Level::Error,
             format!(
                 "the cluster {cluster} is set up here, with {}",
@@ -30,6 +34,36 @@ pub(super) fn other_cluster(it: &Inspection, site: &Site) -> Vec<Said> {
             Some("sudo pcs status   (there) shows what it is".to_owned()),
         )],
     }
+}
+
+/// The machine lost its power right after pcs was installed: pcsd had made its files, and the disk did not have what is
+/// in them yet.
+pub(super) fn pcsd_key(it: &Inspection, _: &Site) -> Vec<Said> {
+    let empty = empty_files_of_pcsd(it);
+    if empty.is_empty() {
+        return Vec::new();
+    }
+    let (level, so) = match is_active(it, "pcsd") {
+        false => (Level::Error, "pcsd cannot start"),
+        true => (Level::Warning, "pcsd cannot start again"),
+    };
+    let found = format!("{so}, because of empty files: {}", empty.join(", "));
+    let command = "sudo systemctl kill -s KILL pcsd; sudo rm /var/lib/pcsd/pcsd.crt /var/lib/pcsd/pcsd.key; sudo \
+                   systemctl restart pcsd   (there; the cluster runs on meanwhile)";
+    vec![(level, found, Some(command.to_owned()))]
+}
+
+fn empty_files_of_pcsd(it: &Inspection) -> Vec<String> {
+    let files = it.words("pcsd-file").filter_map(|words| match words[..] {
+        [name, "empty"] => Some(format!("/var/lib/pcsd/pcsd.{name}")),
+        _ => None,
+    });
+    files.collect()
+}
+
+fn is_active(it: &Inspection, service: &str) -> bool {
+    it.service(service)
+        .is_some_and(|(active, _)| active == "active")
 }
 
 /// Only where a cluster is set up.
@@ -41,7 +75,11 @@ pub(super) fn services(it: &Inspection, site: &Site) -> Vec<Said> {
     let states = services
         .into_iter()
         .filter_map(|name| Some((name, it.service(name)?)));
-    let wrong = states.filter(|(_, state)| *state != ("active", "enabled"));
+    // That one has a reason of its own.
+    let has_no_key = !empty_files_of_pcsd(it).is_empty();
+    let wrong = states
+        .filter(|(_, state)| *state != ("active", "enabled"))
+        .filter(|(name, _)| *name != "pcsd" || !has_no_key);
     wrong
         .map(|(name, (active, enabled))| {
             let enabled = if enabled.is_empty() {

@@ -4,6 +4,7 @@ use cib_gen::vars::DrbdVersion;
 
 use super::{Inspection, Said, Site};
 use crate::cluster::Level;
+use crate::commands::DRBD_AT_BOOT;
 
 /// Before it, DRBD 9 does not have the quorum that cib-gen configures (docs/lan.md).
 const OLDEST_NINE: [u64; 3] = [9, 1, 7];
@@ -59,6 +60,17 @@ pub(crate) fn module_fault(
     };
     let text = || format!("the kernel has DRBD {found}, and vars.yml says {wanted}");
     (!is_good).then(|| (text(), other))
+}
+
+/// The cluster loads it as well, when it starts DRBD; a kernel that has none should be noticed before.
+pub(super) fn at_boot(it: &Inspection, site: &Site) -> Vec<Said> {
+    let is_wanted = site.drbd.is_some() && site.has_disk(&it.node);
+    let has_module = it.one("drbd-loaded").or_else(|| it.one("drbd-module"));
+    if !is_wanted || has_module.is_none() || it.one("drbd-at-boot").is_some() {
+        return Vec::new();
+    }
+    let found = "DRBD's module is loaded only when the cluster starts DRBD".to_owned();
+    vec![(Level::Note, found, Some(DRBD_AT_BOOT.by_hand()))]
 }
 
 /// As drbdadm names the states (drbd.conf(5)). A resync is on its way to the good state.

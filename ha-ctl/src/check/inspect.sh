@@ -1,6 +1,7 @@
 # Looks at one node and changes nothing. Each line is a word and what was found. $image is the PBX's image, $registry
 # host and port of where it comes from, $disk the disk of its data and $vip the virtual address on a LAN, $others has
-# the addresses of the other nodes; each may be empty.
+# the addresses of the other nodes; each may be empty. What it needs to know the distribution's sample cluster stands
+# before it (cib-gen's corosync_sample.sh).
 say() { printf '%s %s\n' "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 # Host and port of http://USER@HOST:PORT/.
@@ -42,6 +43,13 @@ sed -n 's/^[[:space:]]*cluster_name:[[:space:]]*/cluster-name /p' /etc/corosync/
 sed -n 's/^[[:space:]]*name:[[:space:]]*/cluster-node /p' /etc/corosync/corosync.conf 2>/dev/null
 awk '$1 == "node" { name = id = "" } $1 == "name:" { name = $2 } $1 == "nodeid:" { id = $2 }
     $1 == "}" && name && id { print "node-id", id, name; name = id = "" }' /etc/corosync/corosync.conf 2>/dev/null
+if [ -e "$corosync_conf" ] && sample <"$corosync_conf"; then
+    sample_is_used && say sample used || say sample empty
+fi
+for file in key crt; do
+    [ -s /var/lib/pcsd/pcsd.$file ] && say pcsd-file "$file full" && continue
+    [ -e /var/lib/pcsd/pcsd.$file ] && say pcsd-file "$file empty"
+done
 for service in corosync pacemaker pcsd docker firewalld sbd portsip-ha-softdog; do
     say service "$service $(systemctl is-active $service) $(systemctl is-enabled $service 2>/dev/null)"
 done
@@ -111,7 +119,10 @@ elif [ "$disk" ]; then
 fi
 ls /dev/watchdog* 2>/dev/null | sed 's/^/watchdog /'
 cat /sys/class/watchdog/*/identity 2>/dev/null | sed 's/^/watchdog-kind /'
-cat /etc/modules /etc/modules-load.d/*.conf 2>/dev/null | sed -n 's/^softdog$/softdog-at-boot &/p'
+at_boot=$(cat /etc/modules /etc/modules-load.d/*.conf 2>/dev/null | sed 's/[[:space:]]//g' | grep -Fx -e softdog -e drbd)
+case $at_boot in *drbd*) say drbd-at-boot . ;; esac
+# systemd-modules-load loads nothing that is blacklisted, as Ubuntu's kernels have softdog.
+case $at_boot in *softdog*) modprobe --showconfig 2>/dev/null | grep -Fxq 'blacklist softdog' || say softdog-at-boot . ;; esac
 say drbd-loaded "$(cat /sys/module/drbd/version 2>/dev/null)"
 say drbd-module "$(modinfo --field version drbd 2>/dev/null)"
 [ -e /sys/module/drbd ] && have drbdadm && timeout 3 drbdadm cstate all 2>/dev/null | sed 's/^/drbd-connection /'

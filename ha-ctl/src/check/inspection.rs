@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cib_gen::ec2_facts::Ec2Facts;
+use cib_gen::render::SAMPLE;
 
 use super::Site;
 use super::docker_checks::registry;
@@ -47,7 +48,7 @@ pub fn inspect(node: &str, site: &Site) -> Command {
         .filter_map(|machine| machine.address.as_deref())
         .collect();
     let script = format!(
-        "image={} registry={} disk={} vip={} others={}\n{}",
+        "image={} registry={} disk={} vip={} others={}\n{SAMPLE}\n{}",
         quoted(site.image.unwrap_or_default()),
         quoted(&site.image.map(registry).unwrap_or_default()),
         quoted(site.data_disk.unwrap_or_default()),

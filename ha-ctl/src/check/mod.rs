@@ -8,6 +8,7 @@ mod cluster_checks;
 mod docker_checks;
 mod drbd_checks;
 mod firewall_checks;
+mod fix;
 mod inspection;
 mod lan_checks;
 mod machine_checks;
@@ -31,6 +32,7 @@ use crate::reach::Missing;
 use table::Look;
 
 pub(crate) use drbd_checks::module_fault;
+pub use fix::Fix;
 pub use inspection::{Inspection, NoFacts, ask_ec2, inspect};
 pub use network_checks::{Passage, passages};
 pub use probe::probe;
@@ -220,7 +222,7 @@ fn found_by(
         found,
         wanted: check.wanted.to_owned(),
         command,
-        fixable: check.fix.is_some(),
+        fixable: false,
     };
     match check.look {
         Look::Reach => {
@@ -244,8 +246,10 @@ fn found_by(
         }
         Look::Node(look) => {
             let said = |it: &Inspection| -> Vec<Finding> {
+                let fixable = check.fix.is_some_and(|fix| (fix.mends)(it));
                 let said = look(it, site).into_iter();
                 said.map(|said| finding(Some(it.node.clone()), said))
+                    .map(|found| Finding { fixable, ..found })
                     .collect()
             };
             inspections.iter().flat_map(said).collect()

@@ -1,12 +1,11 @@
 //! The table of the checks: their names, which never change, what is wanted, and what looks.
 
-use super::{Inspection, Said, SaidOf, Site};
+use super::{Fix, Inspection, Said, SaidOf, Site, fix};
 use super::{
     aws_checks, aws_ports, aws_volume_checks, cluster_checks, docker_checks, drbd_checks,
     firewall_checks, lan_checks, machine_checks, member_checks, network_checks, package_checks,
     set_checks,
 };
-use crate::commands::{NEEDRESTART, Setting, UNATTENDED, UNPRIVILEGED_PORTS};
 
 /// How a check looks.
 pub(super) enum Look {
@@ -27,13 +26,13 @@ pub struct Check {
     /// What is wanted.
     pub wanted: &'static str,
     pub(super) look: Look,
-    /// What `--fix` writes on the node.
-    pub fix: Option<Setting>,
+    /// What `--fix` does on the node.
+    pub fix: Option<Fix>,
 }
 
 impl Check {
-    const fn fixed_by(mut self, setting: Setting) -> Check {
-        self.fix = Some(setting);
+    const fn fixed_by(mut self, fix: Fix) -> Check {
+        self.fix = Some(fix);
         self
     }
 
@@ -127,7 +126,7 @@ pub const CHECKS: &[Check] = &[
         "the PBX's user may listen on ports 80 and 443",
         machine_checks::unprivileged_ports,
     )
-    .fixed_by(UNPRIVILEGED_PORTS),
+    .fixed_by(fix::PORTS),
     node(
         "apt.consistent",
         "no package is half installed",
@@ -143,13 +142,13 @@ pub const CHECKS: &[Check] = &[
         "unattended upgrades leave out the cluster's packages and Docker's",
         package_checks::unattended,
     )
-    .fixed_by(UNATTENDED),
+    .fixed_by(fix::UPGRADES),
     node(
         "apt.needrestart",
         "needrestart does not restart the cluster's services and Docker",
         package_checks::needrestart,
     )
-    .fixed_by(NEEDRESTART),
+    .fixed_by(fix::RESTARTS),
     node(
         "apt.proxy",
         "the proxy that apt is told to use answers",
@@ -169,7 +168,14 @@ pub const CHECKS: &[Check] = &[
         "cluster.sample",
         "no other cluster is set up on the node",
         cluster_checks::other_cluster,
-    ),
+    )
+    .fixed_by(fix::SAMPLE_CLUSTER),
+    node(
+        "cluster.pcsd-key",
+        "a key and a certificate of pcsd",
+        cluster_checks::pcsd_key,
+    )
+    .fixed_by(fix::PCSD),
     nodes(
         "cluster.member",
         "every node belongs to the cluster",
@@ -297,7 +303,8 @@ pub const CHECKS: &[Check] = &[
         "lan.watchdog",
         "a watchdog, also after a reboot",
         lan_checks::watchdog,
-    ),
+    )
+    .fixed_by(fix::SOFTDOG),
     nodes(
         "lan.vip",
         "nothing but the cluster has the virtual address",
@@ -308,6 +315,12 @@ pub const CHECKS: &[Check] = &[
         "the DRBD that vars.yml names",
         drbd_checks::version,
     ),
+    node(
+        "lan.drbd-boot",
+        "DRBD's module is loaded at boot",
+        drbd_checks::at_boot,
+    )
+    .fixed_by(fix::DRBD),
     node(
         "lan.drbd-connected",
         "the copies of the data are connected",

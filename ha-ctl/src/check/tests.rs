@@ -124,13 +124,79 @@ fn a_docker_that_does_not_run_is_named_once() {
     );
 }
 
+/// What lost its power at its first boot. The other nodes find the port closed.
+#[test]
+fn a_pcsd_with_empty_files_is_named_once_and_mended_where_nothing_is_lost() {
+    let stuck = good().replace(
+        "service pcsd active enabled",
+        "service pcsd activating enabled",
+    );
+    for (files, fixable) in [
+        ("pcsd-file key empty\npcsd-file crt empty\n", true),
+        ("pcsd-file key empty\n", true),
+        ("pcsd-file key full\npcsd-file crt empty\n", false),
+    ] {
+        let found = found(&(stuck.clone() + files));
+        let [finding] = &found[..] else {
+            panic!("not one finding but {found:#?}")
+        };
+        assert_eq!(
+            (finding.name, finding.level, finding.fixable),
+            ("cluster.pcsd-key", Level::Error, fixable)
+        );
+        assert!(
+            finding
+                .command
+                .as_deref()
+                .unwrap()
+                .contains("kill -s KILL pcsd")
+        );
+    }
+    let full = "pcsd-file key full\npcsd-file crt full\n";
+    assert_eq!(found(&(good() + full)), []);
+    one(
+        &(good() + "pcsd-file key empty\npcsd-file crt empty\n"),
+        "cluster.pcsd-key",
+        Level::Warning,
+        "cannot start again",
+    );
+}
+
 #[test]
 fn a_sample_cluster_is_told_from_somebody_elses() {
     let without = good()
         .replace("cluster-node ip", "other ip")
         .replace("cluster-name ha_cluster", "");
-    let sample = found(&(without.clone() + "cluster-name debian\ncluster-node node1\n"));
-    says(&sample, "cluster.sample", Level::Warning, "sample");
+    let debian = without.clone() + "cluster-name debian\ncluster-node node1\n";
+    let is_mended = |found: &[Finding]| {
+        let mut of_sample = found.iter().filter(|it| it.name == "cluster.sample");
+        of_sample.next().unwrap().fixable
+    };
+    let empty = found(&(debian.clone() + "sample empty\n"));
+    says(
+        &empty,
+        "cluster.sample",
+        Level::Warning,
+        "without resources",
+    );
+    assert!(is_mended(&empty));
+    let used = found(&(debian.clone() + "sample used\n"));
+    says(
+        &used,
+        "cluster.sample",
+        Level::Error,
+        "has configured resources",
+    );
+    assert!(!is_mended(&used));
+    // Its name alone makes no sample.
+    let named_so = found(&debian);
+    says(
+        &named_so,
+        "cluster.sample",
+        Level::Error,
+        "the cluster debian is set up",
+    );
+    assert!(!is_mended(&named_so));
     let other = without + "cluster-name web\ncluster-node web1\ncluster-node web2\n";
     let of_other = found(&other);
     says(

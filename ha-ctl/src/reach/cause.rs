@@ -69,6 +69,15 @@ pub enum Cause {
         /// What came back.
         said: String,
     },
+    /// The connection was cut, and could not be made again.
+    Cut {
+        /// What was being done.
+        what: String,
+        /// Whether the command may have been carried out.
+        sent: bool,
+        /// What came back.
+        said: String,
+    },
     /// The ssh command cannot be run here.
     NoSsh {
         /// Why.
@@ -146,12 +155,23 @@ impl Cause {
         said.contains("kex_exchange_identification") || said.contains("Connection closed by")
     }
 
+    /// Whether the connection was cut, so that another one may do.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Cause::Cut { .. })
+    }
+
+    /// Whether it is certain that the command was not carried out.
+    pub(crate) fn was_not_sent(&self) -> bool {
+        !matches!(self, Cause::Lost { .. } | Cause::Cut { sent: true, .. })
+    }
+
     /// The stable name, as `check` has it.
     pub fn name(&self) -> &'static str {
         match self {
-            Cause::Unreachable { .. } | Cause::NoSuchName { .. } | Cause::Lost { .. } => {
-                "ssh.reach"
-            }
+            Cause::Unreachable { .. }
+            | Cause::NoSuchName { .. }
+            | Cause::Lost { .. }
+            | Cause::Cut { .. } => "ssh.reach",
             Cause::NoSsh { .. } => "ssh.client",
             Cause::NewHostKey | Cause::ChangedHostKey { .. } => "ssh.host-key",
             Cause::KeyRefused { .. }
@@ -208,7 +228,9 @@ impl Cause {
                 format!("does not allow the user to become root: {said}")
             }
             Cause::NoSudo => "has no sudo, and the user is not root".to_owned(),
-            Cause::Lost { what, said } => format!("was lost while {what}: {said}"),
+            Cause::Lost { what, said } | Cause::Cut { what, said, .. } => {
+                format!("was lost while {what}: {said}")
+            }
             Cause::NoSsh { said } => {
                 format!("cannot be reached, because ssh cannot be run here: {said}")
             }
@@ -218,7 +240,10 @@ impl Cause {
     /// What the operator can do, where `by_hand` is the ssh command that does the same as ha-ctl.
     pub fn help(&self, by_hand: &str) -> String {
         match self {
-            Cause::Unreachable { .. } | Cause::NoSuchName { .. } | Cause::Lost { .. } => {
+            Cause::Unreachable { .. }
+            | Cause::NoSuchName { .. }
+            | Cause::Lost { .. }
+            | Cause::Cut { .. } => {
                 format!("try by hand: {by_hand}")
             }
             Cause::NewHostKey => format!(

@@ -28,6 +28,8 @@ pub struct Command {
     pub sudo: bool,
     /// After how long it is ended.
     pub limit: Duration,
+    /// Whether it may be sent again where nobody knows whether it was carried out: doing it twice is doing it once.
+    pub is_repeatable: bool,
 }
 
 impl Command {
@@ -40,6 +42,7 @@ impl Command {
             upload: None,
             sudo: true,
             limit: LOOK,
+            is_repeatable: true,
         }
     }
 
@@ -47,8 +50,16 @@ impl Command {
     pub fn change(what: impl Into<String>, script: impl Into<String>) -> Self {
         Self {
             limit: CHANGE,
+            is_repeatable: false,
             ..Self::look(&what.into(), script)
         }
+    }
+
+    /// A change that may be sent again where nobody knows whether it was carried out.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
+        self
     }
 
     /// With something on its standard input.

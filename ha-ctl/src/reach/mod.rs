@@ -5,8 +5,10 @@ mod account;
 mod cause;
 mod command;
 mod held;
+mod link;
 mod node;
 mod password;
+mod patience;
 mod ssh;
 
 use std::io;
@@ -17,12 +19,15 @@ use crate::exit::{Exit, Failure};
 use crate::inventory::{Inventory, Machine};
 use crate::output::say;
 
+use link::Link;
+
 pub use account::{Account, Options};
 pub use cause::Cause;
 pub use command::{Answer, Command, LOOK, TIMED_OUT, Upload};
-pub use held::Held;
+pub use held::{Held, PULSE_LOST};
 pub use node::Node;
 pub use password::Password;
+pub use patience::patient;
 
 /// How long a machine may take to answer a connection.
 pub const CONNECT: Duration = Duration::from_secs(10);
@@ -95,15 +100,43 @@ impl Fleet {
         limit: Duration,
         first: &Command,
     ) -> Result<(Node, Answer), Missing> {
+        self.connect_asking(machine, limit, first, true).await
+    }
+
+    /// Connects to one machine as long as nobody has to be asked anything for it.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub async fn connect_quietly(
+        &self,
+        machine: &Machine,
+        limit: Duration,
+    ) -> Result<Node, Missing> {
+        let first = Command::look("logging in", ":");
+        let connected = self.connect_asking(machine, limit, &first, false).await;
+        connected.map(|(node, _)| node)
+    }
+
+    async fn connect_asking(
+        &self,
+        machine: &Machine,
+        limit: Duration,
+        first: &Command,
+        may_ask: bool,
+    ) -> Result<(Node, Answer), Missing> {
         let connected = async {
             let link = match machine.is_here {
-                true => node::Link::Local,
-                false => node::Link::Ssh(self.session(machine, limit).await?),
+                true => Link::Local,
+                false => self.session(machine, limit, may_ask).await?,
             };
             let mut node = Node::new(&machine.name, link);
             let answer = match node.run(first).await {
                 Err(Cause::SudoAsks) => {
-                    node.use_password(self.password.get().await?).await?;
+                    let password = match may_ask {
+                        true => self.password.get().await?,
+                        false => self.password.known().await?,
+                    };
+                    node.use_password(password).await?;
                     node.run(first).await?
                 }
                 ran => ran?,
@@ -131,10 +164,16 @@ impl Fleet {
         }
     }
 
-    async fn session(&self, machine: &Machine, limit: Duration) -> Result<ssh::Connection, Cause> {
+    async fn session(
+        &self,
+        machine: &Machine,
+        limit: Duration,
+        may_ask: bool,
+    ) -> Result<Link, Cause> {
         let host = machine.host();
-        let connected = self.client.connect(&host, limit).await;
-        if !matches!(connected, Err(Cause::NewHostKey)) || !self.password.may_ask() {
+        let connected = Link::connect(&self.client, &host, limit).await;
+        let is_new = matches!(connected, Err(Cause::NewHostKey));
+        if !is_new || !may_ask || !self.password.may_ask() {
             return connected;
         }
         let asking = || async { self.client.first_contact(&host).await };
@@ -142,7 +181,7 @@ impl Fleet {
         asked.map_err(|error| Cause::NoSsh {
             said: error.to_string(),
         })?;
-        self.client.connect(&host, limit).await
+        Link::connect(&self.client, &host, limit).await
     }
 }
 
@@ -162,5 +201,5 @@ pub fn none_usable(missing: &[Missing]) -> Failure {
 /// This machine as a node, for tests.
 #[cfg(test)]
 pub(crate) fn test_node(name: &str) -> Node {
-    Node::new(name, node::Link::Local)
+    Node::new(name, Link::Local)
 }

@@ -1,6 +1,9 @@
-//! A node that can be used: the connection to it, how to become root there, and at most eight commands at a time.
+//! A node that can be used: the way to it, how to become root there, and at most eight commands at a time. A command
+//! that was not carried out because the connection was cut is sent again by a new one; one that may have been carried
+//! out only if that does no harm ([`Command::is_repeatable`]).
 
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -10,35 +13,26 @@ use tokio::sync::Semaphore;
 
 use super::cause::Cause;
 use super::command::{Answer, Command, LOOK, Privilege, Upload, unframe, words};
-use super::held::Held;
-use super::ssh::Connection;
+use super::held::{Held, Hold, Process as HeldProcess};
+use super::link::{Link, Way};
+use super::ssh::NO_CONNECTION;
 use crate::log;
+use crate::output::say;
 
 /// sshd lets ten sessions share a connection (MaxSessions), and the master takes none of them.
 const CHANNELS: usize = 8;
 /// How long a command's answer may take beyond its own limit.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How commands reach the node.
-#[derive(Debug)]
-pub(crate) enum Link {
-    /// This machine is the node.
-    Local,
-    /// A connection of ssh.
-    Ssh(Connection),
-}
-
 /// What ssh(1) ends with where it fails itself.
 const SSH_FAILED: i32 = 255;
 
-impl Link {
-    /// The words that run a command on the node.
-    fn words(&self, command: Vec<String>) -> Vec<String> {
-        match self {
-            Link::Local => command,
-            Link::Ssh(connection) => connection.words(&command),
-        }
-    }
+/// Why a command has no answer.
+enum Failed {
+    /// There is no connection any more. It was sent, or not even that.
+    Cut { sent: bool },
+    /// Anything else.
+    Otherwise(Cause),
 }
 
 /// A node that answers.
@@ -50,6 +44,8 @@ pub struct Node {
     privilege: Privilege,
     password: Option<SecretString>,
     channels: Semaphore,
+    /// Commands that go on, which a new connection begins anew.
+    holds: Mutex<Vec<std::sync::Weak<Hold>>>,
 }
 
 impl Node {
@@ -61,6 +57,7 @@ impl Node {
             privilege: Privilege::Sudo,
             password: None,
             channels: Semaphore::new(CHANNELS),
+            holds: Mutex::default(),
         }
     }
 
@@ -98,13 +95,42 @@ impl Node {
     }
 
     async fn run_unlogged(&self, command: &Command) -> Result<Answer, Cause> {
-        let mark = format!("ha-ctl-{}", mark());
-        let words = self.link.words(words(command, self.privilege, &mark));
-        let input = self.input(command, &mark);
         let _channel = self.channels.acquire().await;
-        let lost = |said: String| Cause::Lost {
+        let way = self.link.way();
+        let sent = match self.send(command, &way).await {
+            Ok(answer) => return Ok(answer),
+            Err(Failed::Otherwise(cause)) => return Err(cause),
+            Err(Failed::Cut { sent }) => sent,
+        };
+        let cut = |sent, said| Cause::Cut {
             what: command.what.clone(),
+            sent,
             said,
+        };
+        let was_cut = || "the connection was cut".to_owned();
+        if sent && !command.is_repeatable {
+            return Err(cut(sent, was_cut()));
+        }
+        let way = self.connect_again(&way).await;
+        let way = way.map_err(|why| {
+            let why = format!("{}, and then it {}", was_cut(), why.found());
+            cut(sent, why)
+        })?;
+        self.send(command, &way)
+            .await
+            .map_err(|failed| match failed {
+                Failed::Otherwise(cause) => cause,
+                Failed::Cut { sent: again } => cut(sent || again, was_cut()),
+            })
+    }
+
+    async fn send(&self, command: &Command, way: &Way) -> Result<Answer, Failed> {
+        let mark = format!("ha-ctl-{}", mark());
+        let words = way.words(words(command, self.privilege, &mark));
+        let input = self.input(command, &mark);
+        let lost = |said: String| {
+            let what = command.what.clone();
+            Failed::Otherwise(Cause::Lost { what, said })
         };
         let output = match tokio::time::timeout(command.limit + GRACE, spawned(&words, input)).await
         {
@@ -116,31 +142,71 @@ impl Node {
         };
         let (stdout, stderr) = (&output.stdout, &output.stderr);
         unframe(stdout, stderr, &mark).ok_or_else(|| {
-            if !self.is_local() && output.status.code() == Some(SSH_FAILED) {
-                return lost("the connection was cut".to_owned());
-            }
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            Cause::of_sudo(&text(stdout), &text(stderr), &command.what)
+            if !self.is_local() && output.status.code() == Some(SSH_FAILED) {
+                let sent = !text(stderr).contains(NO_CONNECTION);
+                return Failed::Cut { sent };
+            }
+            let cause = Cause::of_sudo(&text(stdout), &text(stderr), &command.what);
+            Failed::Otherwise(cause)
         })
     }
 
-    /// Begins a command that goes on for as long as its standard input is open, and reads its first line.
+    /// Makes the connection again, and begins with it what goes on.
+    async fn connect_again(&self, cut: &Way) -> Result<Way, Cause> {
+        let hold_again = async |way: &Way| self.hold_again(way).await;
+        self.link.connect_again(&self.name, cut, hold_again).await
+    }
+
+    /// Begins a command that goes on for as long as its standard input is open, and reads its first line. If the
+    /// connection is cut, a new one begins the command anew. Where that fails, it is said, and if the command is vital,
+    /// the node is not used any more.
     ///
     /// # Errors
     /// It was not run, or the connection was lost meanwhile.
-    pub async fn hold(&self, command: &Command) -> Result<(Held, String), Cause> {
+    pub async fn hold(&self, command: &Command, is_vital: bool) -> Result<(Held, String), Cause> {
+        let (process, line) = self.begin(command, &self.link.way()).await?;
+        let held = Held::new(command, &line, is_vital, process);
+        self.holds().push(held.hold());
+        Ok((held, line))
+    }
+
+    async fn hold_again(&self, way: &Way) -> Result<(), Cause> {
+        let live: Vec<_> = self.holds().iter().filter_map(|it| it.upgrade()).collect();
+        for hold in live {
+            let what = &hold.command.what;
+            let lost = match self.begin(&hold.command, way).await {
+                Ok((process, line)) if line == hold.line => {
+                    hold.replace(process);
+                    continue;
+                }
+                Ok((_, said)) => Cause::Lost {
+                    what: what.clone(),
+                    said,
+                },
+                Err(cause) => cause,
+            };
+            if hold.is_vital {
+                return Err(lost);
+            }
+            say(&format!("{}: {what} again: {}", self.name, lost.found()));
+        }
+        Ok(())
+    }
+
+    fn holds(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Hold>>> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn begin(&self, command: &Command, way: &Way) -> Result<(HeldProcess, String), Cause> {
         let mark = format!("ha-ctl-{}", mark());
-        let words = self.link.words(words(command, self.privilege, &mark));
+        let words = way.words(words(command, self.privilege, &mark));
         let input = self.input(command, &mark).unwrap_or_default();
-        let begun = async {
-            let mut held = Held::begin(&words)?;
-            let line = held.first_line(&input.secret, &mark).await?;
-            Ok((held, line))
-        };
         let lost = |said: String| Cause::Lost {
             what: command.what.clone(),
             said,
         };
+        let begun = HeldProcess::begin(&words, &input.secret, &mark);
         match tokio::time::timeout(LOOK + GRACE, begun).await {
             Ok(begun) => begun.map_err(lost),
             Err(_) => Err(lost(format!("no answer within {} s", LOOK.as_secs()))),

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::cause::Cause;
 use crate::exit::Failure;
+use crate::output::Still;
 
 /// Where the password comes from, and the password once it is known.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ impl Password {
     /// Does something for which the operator's terminal is needed alone.
     pub(crate) async fn alone<T, F: Future<Output = T>>(&self, work: impl FnOnce() -> F) -> T {
         let _asking = self.known.lock().await;
+        let _still = Still::new();
         work().await
     }
 
@@ -68,6 +70,7 @@ impl Password {
             Source::Nobody => return Err(Cause::SudoAsks),
             Source::File(file) => read(file).map_err(|_| Cause::SudoAsks)?,
             Source::Terminal => {
+                let _still = Still::new();
                 let asking = tokio::task::spawn_blocking(|| {
                     rpassword::prompt_password("Password for sudo on the nodes: ")
                 });
@@ -77,6 +80,17 @@ impl Password {
         };
         *known = Some(password.clone());
         Ok(password)
+    }
+
+    /// The password, if nobody has to be asked for it.
+    ///
+    /// # Errors
+    /// Somebody would have to be asked, or the file cannot be used.
+    pub(crate) async fn known(&self) -> Result<SecretString, Cause> {
+        if matches!(self.source, Source::File(_)) {
+            return self.get().await;
+        }
+        self.known.lock().await.clone().ok_or(Cause::SudoAsks)
     }
 
     /// Looks at the file before anything is connected.

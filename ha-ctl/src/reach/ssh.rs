@@ -53,6 +53,8 @@ const CONNECTION: [&str; 3] = [
     "ServerAliveInterval=5",
     "ControlPersist=60s",
 ];
+/// What is said where a command was not sent, because its connection is gone.
+pub(crate) const NO_CONNECTION: &str = "ha-ctl-has-no-connection";
 /// How long a login may take after the keys were exchanged.
 const LOGIN: Duration = Duration::from_secs(10);
 /// How often a machine is asked again that had too many new connections at once (sshd's MaxStartups).
@@ -257,9 +259,11 @@ impl Client {
 
 impl Connection {
     /// The words that run a command on the machine. They read no configuration, and make no connection of their own
-    /// where this one is lost: port 9 answers nobody.
+    /// where this one is lost: then, nothing is sent, and [`NO_CONNECTION`] is said.
     pub(crate) fn words(&self, command: &[String]) -> Vec<String> {
         let socket = self.socket.display().to_string();
+        // A shell of its own: ssh ends a proxy whose standard output is closed before it has said anything.
+        let instead = format!("ProxyCommand=sh -c 'echo {NO_CONNECTION} >&2'");
         let ssh = [
             "ssh",
             "-F",
@@ -268,9 +272,9 @@ impl Connection {
             &socket,
             "-o",
             "BatchMode=yes",
+            "-o",
+            &instead,
             "-T",
-            "-p",
-            "9",
             "--",
             "none",
         ];
@@ -294,7 +298,7 @@ impl Drop for Connection {
 }
 
 /// Between 0.3 and 1.3 s, so that several do not come again at the same time.
-fn jitter() -> Duration {
+pub(crate) fn jitter() -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
     Duration::from_millis(300 + RandomState::new().hash_one(0) % 1000)
 }

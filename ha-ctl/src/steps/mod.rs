@@ -89,7 +89,7 @@ exit 0"#
         Command::look("looking at the step", script).reading(self.script.clone())
     }
 
-    /// Begins the step, unless it runs.
+    /// Begins the step, unless it runs. A step can be begun again at any time, so this can be sent again.
     pub fn start(&self) -> Command {
         let (unit, name) = (self.unit(), self.name);
         // What systemd runs has no character that means something to systemd: it reads its own unit again when it
@@ -115,7 +115,9 @@ systemd-run --quiet --unit={unit} --description={what} --property=Type=exec \
             what = quoted(&format!("PortSIP HA: {}", self.what)),
             limit = self.limit.as_secs(),
         );
-        Command::change(self.what.clone(), script).reading(self.script.clone())
+        Command::change(self.what.clone(), script)
+            .reading(self.script.clone())
+            .repeatable()
     }
 }
 

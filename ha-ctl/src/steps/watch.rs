@@ -6,15 +6,16 @@ use tokio::time::{Instant, sleep};
 
 use super::{Seen, State, Step};
 use crate::exit::Failure;
-use crate::output::say;
-use crate::reach::Node;
+use crate::output::{Progress, say};
+use crate::reach::{Answer, Cause, Node, patient};
 
-/// For how many seconds the node itself waits for the end, before it is said what is waited for.
+/// For how many seconds the node itself waits for the end, before it says how it goes; and where somebody sees that.
 const WAIT: u8 = 10;
-/// Between two looks when the node does not answer.
+const WAIT_SEEN: u8 = 2;
+/// For how long it is tried to reach a node again whose connection was cut, or that cannot say how the step is.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks when the node answers, and cannot say it.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often in a row the node may not answer.
-const MOST_ERRORS: u32 = 10;
 /// How much of a step's last line is shown.
 const WIDTH: usize = 60;
 /// How many lines of a step that has failed are shown.
@@ -26,19 +27,20 @@ const LINES: u8 = 15;
 /// It has failed, with its last lines; or the node does not answer any more, and the step goes on.
 pub async fn watch(node: &Node, step: &Step) -> Result<(), Failure> {
     let begun = Instant::now();
-    let mut errors = 0;
+    let mut answered = begun;
     let (name, what) = (&node.name, &step.what);
+    let mut progress = Progress::begin(&format!("{name}: {what}"));
+    let wait = if progress.is_seen() { WAIT_SEEN } else { WAIT };
     loop {
-        let seen = match look(node, step, 1, WAIT).await {
+        let seen = match look_patiently(node, step, wait).await {
             Ok(seen) => seen,
-            Err(why) if errors == MOST_ERRORS => return Err(lost(node, step, &why)),
+            Err(why) if answered.elapsed() >= PATIENCE => return Err(lost(node, step, &why)),
             Err(_) => {
-                errors += 1;
                 sleep(PAUSE).await;
                 continue;
             }
         };
-        errors = 0;
+        answered = Instant::now();
         let seconds = begun.elapsed().as_secs();
         match seen.state {
             State::Running { .. } => {
@@ -46,7 +48,7 @@ pub async fn watch(node: &Node, step: &Step) -> Result<(), Failure> {
                 let last = seen.lines.last().filter(|it| !it.starts_with("WARNING"));
                 let last = last.map(|line| format!(": {}", short(line)));
                 let last = last.unwrap_or_default();
-                say(&format!("{name}: {what}: {seconds} s{last}"));
+                progress.update(&format!("{name}: {what}: {seconds} s{last}"));
             }
             State::Done => {
                 say(&format!("{name}: {what}: done ({seconds} s)"));
@@ -76,7 +78,16 @@ fn short(line: &str) -> String {
 /// # Errors
 /// Why the node cannot say.
 pub(crate) async fn look(node: &Node, step: &Step, lines: u8, wait: u8) -> Result<Seen, String> {
-    match node.run(&step.look(lines, wait)).await {
+    seen(node.run(&step.look(lines, wait)).await)
+}
+
+/// The same, where it is worth waiting for a node that is away.
+async fn look_patiently(node: &Node, step: &Step, wait: u8) -> Result<Seen, String> {
+    seen(patient(node, &step.look(1, wait), PATIENCE).await)
+}
+
+fn seen(answer: Result<Answer, Cause>) -> Result<Seen, String> {
+    match answer {
         Err(cause) => Err(cause.found()),
         Ok(answer) if !answer.is_success() => Err(answer.said()),
         Ok(answer) => Ok(Seen::parse(&answer.stdout)),

@@ -15,15 +15,34 @@ use crate::inventory::Machine;
 use crate::reach::{Answer, CONNECT, Cause, Fleet, Missing, Node, none_usable};
 
 /// How the cluster is.
-#[derive(Debug)]
 pub(super) struct Gathered {
     pub(super) state: State,
     /// The node that said so.
     pub(super) node: Arc<Node>,
+    /// How the cluster is listed and configured there, if everything was asked for.
+    pub(super) details: Option<Details>,
     /// What is on the nodes that answered in time.
     pub(super) facts: Vec<Facts>,
     /// The nodes that are online and could not be asked.
     pub(super) missing: Vec<Missing>,
+}
+
+/// What a node that is asked how the cluster is says beside that: its list, and the configuration.
+pub(super) struct Details {
+    pub(super) listing: Result<Answer, Cause>,
+    pub(super) configuration: Result<Answer, Cause>,
+}
+
+impl Details {
+    /// Asks a node.
+    pub(super) async fn of(node: &Node) -> Details {
+        let (listing, configuration) = (commands::listing(), commands::configuration());
+        let (listing, configuration) = tokio::join!(node.run(&listing), node.run(&configuration));
+        Details {
+            listing,
+            configuration,
+        }
+    }
 }
 
 /// What one machine said.
@@ -31,6 +50,7 @@ struct Said {
     node: Arc<Node>,
     /// Nothing where it was not asked for.
     state: Option<Result<State, String>>,
+    details: Option<Details>,
     facts: Option<Facts>,
 }
 
@@ -45,7 +65,7 @@ pub(super) enum Ask {
 
 /// How long another node may take to answer a connection, asked from a node; from elsewhere the way is longer. And how
 /// long others are waited for after the first.
-const BETWEEN_NODES: Duration = Duration::from_secs(2);
+pub(super) const BETWEEN_NODES: Duration = Duration::from_secs(2);
 const OTHERS: Duration = Duration::from_millis(2500);
 
 /// Asks this machine how the cluster is, if it is a node, and all machines if it is not or cannot say it.
@@ -183,6 +203,9 @@ impl Round {
             return Err(no_cluster(&self.said, &self.missing));
         };
         let (node, state) = (Arc::clone(&said.node), state.clone());
+        let spoke = |it: &&mut Said| Arc::ptr_eq(&it.node, &node);
+        let details = self.said.iter_mut().find(spoke);
+        let details = details.and_then(|it| it.details.take());
         let online = state.online();
         let silent = online.iter().filter(|name| !self.has_answered(name));
         let silent: Vec<Missing> = silent.map(|name| late(name)).collect();
@@ -194,6 +217,7 @@ impl Round {
         Ok(Gathered {
             state,
             node,
+            details,
             facts,
             missing: self.missing,
         })
@@ -214,17 +238,19 @@ async fn one(
         &facts_command
     };
     let (node, answer) = fleet.connect(machine, connect_limit(fleet), first).await?;
-    let (state, facts) = match (for_state, ask) {
-        (true, Ask::State) => (Some(state(Ok(answer))), None),
+    let (state, details, facts) = match (for_state, ask) {
+        (true, Ask::State) => (Some(state(Ok(answer))), None, None),
+        // All of it at once: what is shown should not take longer than the slowest of it.
         (true, Ask::Everything) => {
-            let facts = node.run(&facts_command).await.ok();
-            (Some(state(Ok(answer))), facts)
+            let (details, facts) = tokio::join!(Details::of(&node), node.run(&facts_command));
+            (Some(state(Ok(answer))), Some(details), facts.ok())
         }
-        (false, _) => (None, Some(answer)),
+        (false, _) => (None, None, Some(answer)),
     };
     Ok(Said {
         node: Arc::new(node),
         state,
+        details,
         facts: facts.map(|answer| Facts::parse(&machine.name, &answer.stdout)),
     })
 }

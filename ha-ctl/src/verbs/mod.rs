@@ -4,6 +4,7 @@ mod check;
 mod contact;
 mod deploy;
 mod gather;
+mod guard;
 mod master;
 mod of_vars;
 mod resource;
@@ -21,6 +22,8 @@ use crate::exit::{Exit, Failure};
 use crate::inventory::{Here, Inventory};
 use crate::reach::{Account, Fleet, Options, Password};
 
+use signals::Signals;
+
 /// Runs a verb.
 ///
 /// # Errors
@@ -29,14 +32,19 @@ pub async fn run(verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Check(args) => check::check(&args).await,
         Verb::Deploy(args) => deploy::deploy(&args).await,
-        Verb::Show(args) => show::show(&args).await,
-        Verb::Status(args) => status::status(&args).await,
-        Verb::Master(args) => master::master(&args).await,
+        Verb::Show(args) => looking(show::show(&args)).await,
+        Verb::Status(args) => looking(status::status(&args)).await,
+        Verb::Master(args) => looking(master::master(&args)).await,
         Verb::Start(args) => resource::start(&args).await,
         Verb::Stop(args) => resource::stop(&args).await,
         Verb::Restart(args) => restart::restart(&args).await,
         Verb::VendorScripts(args) => vendor_scripts::vendor_scripts(&args),
     }
+}
+
+/// A verb that changes nothing is given up at once when somebody interrupts it, and leaves the terminal as it was.
+async fn looking(verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    Signals::new().end_what_looks(verb).await
 }
 
 /// The machines that the command line means, and how they are reached.

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 /// It was not started, or not to its end.
 pub(super) async fn start(args: &ResourceArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new();
-    let target = signals.end_what_looks(Target::find(args)).await?;
+    let target = signals.end_what_looks(Target::find(args, "start")).await?;
     let started = started(&target, &mut signals).await;
     target.run.judge(started)
 }
@@ -37,7 +37,9 @@ async fn started(target: &Target<'_>, signals: &mut Signals) -> Result<Exit, Fai
 /// It was not stopped, or not to its end.
 pub(super) async fn stop(args: &ResourceArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new();
-    let target = signals.end_what_looks(Target::find_to_stop(args)).await?;
+    let target = signals
+        .end_what_looks(Target::find_to_stop(args, "stop"))
+        .await?;
     let stopped = stopped(&target, &mut signals).await;
     target.run.judge(stopped)
 }

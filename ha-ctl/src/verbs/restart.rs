@@ -26,7 +26,9 @@ const TRIES: u32 = 3;
 /// It was not restarted, or not to its end.
 pub(super) async fn restart(args: &ResourceArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new();
-    let target = signals.end_what_looks(Target::find_to_stop(args)).await?;
+    let target = signals
+        .end_what_looks(Target::find_to_stop(args, "restart"))
+        .await?;
     let restarted = restarted(&target, &mut signals).await;
     target.run.judge(restarted)
 }

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::gather::{Ask, gather};
+use super::gather::{Ask, Details, gather};
 use crate::cli::ShowArgs;
 use crate::cluster::notices::{Seen, of};
 use crate::cluster::{Configuration, Facts, Notice, State};
 use crate::commands;
 use crate::exit::{Exit, Failure};
 use crate::output::{print, print_json};
-use crate::reach::{Answer, Command, Missing, Node};
+use crate::reach::{Answer, Cause, Command, Missing, Node};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -29,11 +29,13 @@ pub(super) async fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let fleet = super::fleet(&args.site)?;
     let gathered = gather(&fleet, Ask::Everything).await?;
     let node = &gathered.node;
-    let (listing, configuration) = tokio::join!(
-        answer(node, commands::listing()),
-        answer(node, commands::configuration())
-    );
-    let configuration = Configuration::parse(&configuration?.stdout).map_err(|error| {
+    let details = match gathered.details {
+        Some(details) => details,
+        None => Details::of(node).await,
+    };
+    let listing = succeeded(node, &commands::listing(), details.listing);
+    let configuration = succeeded(node, &commands::configuration(), details.configuration)?;
+    let configuration = Configuration::parse(&configuration.stdout).map_err(|error| {
         Failure::failed(format!(
             "what cibadmin printed on {} cannot be used: {error}",
             node.name
@@ -70,8 +72,18 @@ fn exit(missing: &[Missing]) -> Exit {
 /// # Errors
 /// It failed or was lost.
 pub(super) async fn answer(node: &Node, command: Command) -> Result<Answer, Failure> {
+    let ended = node.run(&command).await;
+    succeeded(node, &command, ended)
+}
+
+/// What came of a command that has to succeed.
+fn succeeded(
+    node: &Node,
+    command: &Command,
+    ended: Result<Answer, Cause>,
+) -> Result<Answer, Failure> {
     let (what, name) = (&command.what, &node.name);
-    match node.run(&command).await {
+    match ended {
         Ok(answer) if answer.is_success() => Ok(answer),
         Ok(answer) => Err(Failure::failed(format!(
             "{what} on {name} failed: {}",

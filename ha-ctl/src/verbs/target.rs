@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::contact::Contact;
 use super::gather::{Ask, gather};
+use super::guard::guard;
 use super::resource::refuse;
 use super::show::answer;
 use super::signals::Signals;
@@ -13,6 +14,7 @@ use crate::cli::ResourceArgs;
 use crate::cluster::{Begin, Configuration, State};
 use crate::commands;
 use crate::exit::{Exit, Failure};
+use crate::lock::Lock;
 use crate::output::{print, say, tell};
 use crate::run::Run;
 
@@ -25,6 +27,8 @@ pub(super) struct Target<'a> {
     configuration: Configuration,
     /// The resource, and what stops with it.
     stopped: Vec<String>,
+    /// Nobody else changes the cluster meanwhile. A dry run does not need that.
+    _lock: Option<Lock>,
 }
 
 /// What else a limit has in it: the cluster's own decisions.
@@ -32,11 +36,16 @@ const DECISIONS: Duration = Duration::from_secs(60);
 
 impl<'a> Target<'a> {
     /// Looks at the cluster, and refuses what could not be carried out.
-    pub(super) async fn find(args: &'a ResourceArgs) -> Result<Target<'a>, Failure> {
+    pub(super) async fn find(args: &'a ResourceArgs, verb: &str) -> Result<Target<'a>, Failure> {
         let fleet = super::fleet(&args.site)?;
         let gathered = gather(&fleet, Ask::State).await?;
         let (node, state) = (gathered.node, gathered.state);
         refuse(&state, &args.resource)?;
+        let what = format!("{verb} -s {}", args.resource);
+        let lock = match args.dry_run {
+            true => None,
+            false => Some(guard(&fleet, &node, &state, &what).await?),
+        };
         let configuration = answer(&node, commands::configuration()).await?;
         let configuration = Configuration::parse(&configuration.stdout).map_err(|error| {
             let name = &node.name;
@@ -51,12 +60,16 @@ impl<'a> Target<'a> {
             run: Run::new(args.dry_run),
             configuration,
             stopped: vec![args.resource.clone()],
+            _lock: lock,
         })
     }
 
     /// The same for one that will be stopped: what stops with it is said before anything is done.
-    pub(super) async fn find_to_stop(args: &'a ResourceArgs) -> Result<Target<'a>, Failure> {
-        let mut target = Target::find(args).await?;
+    pub(super) async fn find_to_stop(
+        args: &'a ResourceArgs,
+        verb: &str,
+    ) -> Result<Target<'a>, Failure> {
+        let mut target = Target::find(args, verb).await?;
         target.find_what_stops_too().await;
         Ok(target)
     }

@@ -10,7 +10,7 @@ use super::signals::Signals;
 use crate::cluster::State;
 use crate::commands;
 use crate::exit::Failure;
-use crate::output::say;
+use crate::output::Progress;
 use crate::reach::TIMED_OUT;
 
 /// What is waited for.
@@ -85,9 +85,8 @@ pub(super) struct Wait<'a> {
     pub(super) limit: Duration,
 }
 
-/// How often the cluster is looked at, and how often it is said what is waited for.
+/// How often the cluster is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const SAY_EVERY: Duration = Duration::from_secs(10);
 /// When the cluster is asked for the first time whether it has nothing left to do. It has to begin first.
 const SETTLED_EVERY: Duration = Duration::from_secs(4);
 /// How long one look may take.
@@ -111,7 +110,8 @@ impl Wait<'_> {
 
     async fn watch(&self) -> Result<Ended, Failure> {
         let begun = Instant::now();
-        let (mut said, mut asked, mut answered, mut errors) = (begun, begun, begun, 0);
+        let (mut asked, mut answered, mut errors) = (begun, begun, 0);
+        let mut progress = Progress::begin(&self.progress(Duration::ZERO, None));
         loop {
             let looked = self.look().await;
             match &looked {
@@ -140,10 +140,7 @@ impl Wait<'_> {
                     }
                 }
             }
-            if said.elapsed() > SAY_EVERY {
-                said = Instant::now();
-                self.say_progress(begun.elapsed(), looked.err());
-            }
+            progress.update(&self.progress(begun.elapsed(), looked.err()));
             sleep(LOOK_EVERY).await;
         }
     }
@@ -177,7 +174,7 @@ impl Wait<'_> {
         answer.is_ok_and(|answer| answer.is_success() && answer.status != TIMED_OUT)
     }
 
-    fn say_progress(&self, since: Duration, error: Option<String>) {
+    fn progress(&self, since: Duration, error: Option<String>) -> String {
         let text = format!(
             "waiting for {} to {}: {} s of at most {} s",
             self.resources.join(", "),
@@ -187,7 +184,7 @@ impl Wait<'_> {
         );
         let error =
             error.map(|why| format!(". {} cannot say it now: {why}", self.contact.node().name));
-        say(&(text + &error.unwrap_or_default()));
+        text + &error.unwrap_or_default()
     }
 
     fn lost(&self, why: &str) -> Failure {

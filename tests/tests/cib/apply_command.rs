@@ -1,13 +1,12 @@
-//! `cib-gen apply` as a user runs it, on CIB files with Pacemaker's own tools: what it makes of a CIB, what it
-//! refuses, and what it says would happen. The change itself is in apply_push.rs, takeovers are in
-//! apply_takeover.rs, and the question on a terminal is in apply_prompt.rs.
+//! `cib-gen apply` as a user runs it, on CIB files with Pacemaker's own tools: what it makes of a CIB, and
+//! what it says would happen. What it refuses is in apply_refused.rs, the change itself in apply_push.rs, takeovers
+//! are in apply_takeover.rs, and the question on a terminal is in apply_prompt.rs.
 
 use std::process::Output;
 
 use cib_gen::apply::Plan;
 use cib_gen::{Cluster, render};
 
-use crate::apply_takeover::{VENDORS_AWS, VENDORS_LAN};
 use crate::bench::{Bench, Suite, in_both_suites};
 use crate::simulate::{promotable_on, simulate};
 use crate::{BOARDS, HYPERVISOR, LAN, NODES, VENDOR, cluster, lan, whole_cib, xml};
@@ -21,14 +20,11 @@ in_both_suites!(
     a_longer_time_for_the_watchdog_stays_and_sbd_that_is_left_is_named,
     resource_defaults_with_a_rule_stay_and_ours_stand_beside_them,
     it_says_what_would_change_and_what_would_restart,
-    what_is_refused_is_said,
-    a_constraint_that_would_keep_the_pbx_down_is_named,
-    what_would_stop_the_pbx_is_refused,
     in_maintenance_it_says_what_happens_when_that_ends,
 );
 
 /// A dry run on a vars.yml and a CIB file.
-fn command(bench: &Bench, vars: &str, cib: &str) -> Output {
+pub(crate) fn command(bench: &Bench, vars: &str, cib: &str) -> Output {
     run(bench, vars, "", &["--dry-run", "--cib", cib])
 }
 
@@ -391,89 +387,6 @@ fn bench_with(bench: &Bench, vars: &str) -> Output {
     command(bench, vars, "up.xml")
 }
 
-fn what_is_refused_is_said(suite: Suite) {
-    let bench = Bench::of(suite);
-    bench.empty_cib("cib.xml");
-    bench.change("cib.xml", &["resource create vip ocf:heartbeat:Dummy"]);
-    prints(
-        &command(&bench, VENDOR, "cib.xml"),
-        3,
-        "refused: there is a 'vip' already. It is a ocf:heartbeat:Dummy, not a ocf:heartbeat:IPaddr2\n  help: \
-         rename it, or delete it: sudo pcs resource delete vip\n",
-    );
-    for (vendors, vars) in [(VENDORS_AWS, VENDOR), (VENDORS_LAN, LAN)] {
-        bench.write("cib.xml", vendors);
-        let said = ends(&command(&bench, vars, "cib.xml"), 3);
-        assert!(
-            said.contains("old schema pacemaker-") && said.contains("cibadmin --upgrade --force"),
-            "{said}"
-        );
-    }
-    bench.run(&[
-        "env",
-        "CIB_file=cib.xml",
-        "cibadmin",
-        "--upgrade",
-        "--force",
-    ]);
-    let said = ends(&command(&bench, LAN, "cib.xml"), 3);
-    assert!(
-        said.contains("SBD does not run") && said.contains("pcs stonith sbd enable"),
-        "{said}"
-    );
-    let other = format!("{LAN}fencing: none\ndata_path: /var/lib/pbx\n");
-    let said = ends(&command(&bench, &other, "cib.xml"), 3);
-    assert!(
-        said.contains(
-            "datapath_fs runs with directory /var/lib/portsip, and vars.yml makes that /var/lib/pbx"
-        ),
-        "{said}"
-    );
-}
-
-fn a_constraint_that_would_keep_the_pbx_down_is_named(suite: Suite) {
-    let bench = running(suite, &cluster(""));
-    bench.change(
-        "up.xml",
-        &[
-            "constraint order eip then privip",
-            "constraint location pbx avoids ip-172-31-16-135",
-        ],
-    );
-    bench.write("live.xml", &bench.read("up.xml"));
-    for options in [&["--dry-run"][..], &["--yes"]] {
-        let said = ends(&run(&bench, VENDOR, "", options), 3);
-        for words in [
-            "refused: constraint order-eip-privip-mandatory (order ",
-            "would never start",
-            "help: sudo pcs constraint delete order-eip-privip-mandatory",
-        ] {
-            assert!(said.contains(words), "no `{words}` in {said}");
-        }
-        assert!(!said.contains("location"), "{said}");
-        assert_eq!(bench.read("live.xml"), bench.read("up.xml"));
-    }
-}
-
-/// Three bans, each of which leaves the PBX a node.
-fn what_would_stop_the_pbx_is_refused(suite: Suite) {
-    let bench = running(suite, &cluster(""));
-    let nodes = NODES.split(',').map(|node| node.split('=').next().unwrap());
-    let bans: Vec<String> = nodes
-        .map(|node| format!("constraint location pbx avoids {node}"))
-        .collect();
-    let bans: Vec<&str> = bans.iter().map(String::as_str).collect();
-    bench.change("up.xml", &bans);
-    let said = ends(&command(&bench, VENDOR, "up.xml"), 3);
-    assert!(said.contains("together contradict"), "{said}");
-    for ban in ["133", "134", "135"] {
-        assert!(
-            said.contains(&format!("location-pbx-ip-172-31-16-{ban}--INFINITY")),
-            "{said}"
-        );
-    }
-}
-
 fn in_maintenance_it_says_what_happens_when_that_ends(suite: Suite) {
     let other = VENDOR.replace("54.151.30.9", "54.151.30.10");
     for (change, left_alone) in [
@@ -513,28 +426,5 @@ fn an_empty_cib_says_nothing_of_restarts() {
         "the CIB does not say what runs: nothing is known of restarts\n",
     ] {
         assert!(text.contains(line), "no `{line}` in:\n{text}");
-    }
-}
-
-#[test]
-fn where_no_cluster_runs_or_the_file_is_no_cib_it_says_so() {
-    let bench = Bench::of(Suite::Bookworm);
-    bench.put_cib_gen();
-    bench.write("vars.yml", LAN);
-    bench.write("cib.xml", "<html/>");
-    for (more, wanted) in [
-        (&[][..], "could not ask the cluster on this node"),
-        (
-            &["--cib", "cib.xml"][..],
-            "it has a <html> where a <cib> is expected",
-        ),
-        (&["--cib", "none.xml"][..], "could not read none.xml"),
-    ] {
-        let command = ["./cib-gen", "apply", "--offline", "--dry-run", "vars.yml"];
-        let output = bench.try_run(&[&command[..], more].concat());
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(wanted), "{said}");
-        assert!(output.stdout.is_empty());
     }
 }

@@ -21,8 +21,6 @@ in_both_suites!(
     an_adjustment_that_does_more_than_change_options_is_not_made,
     what_drbdadm_reads_as_the_same_is_left,
     options_of_the_operator_are_not_lost,
-    every_node_is_asked_of_sbd,
-    without_an_answer_of_the_nodes_the_time_of_the_watchdog_stays,
 );
 
 /// The node pbx01. The cluster's CIB is live.xml, what Corosync runs with is map, and what drbdsetup says of DRBD
@@ -97,7 +95,7 @@ const MAP: &str = "nodelist.node.0.name (str) = pbx01\nnodelist.node.0.nodeid (u
     joined\nruntime.members.3.status (str) = joined\ntotem.token (u32) = 2000\n";
 
 /// A node on which there is nothing to change, and DRBD is down.
-fn node(suite: Suite) -> Bench {
+pub(crate) fn node(suite: Suite) -> Bench {
     let bench = Bench::of(suite);
     bench.put_cib_gen();
     bench.write("vars.yml", LAN);
@@ -122,7 +120,7 @@ fn file() -> String {
 }
 
 /// What the nodes say of SBD, which runs on each of them. A node without a time does not answer.
-fn sbd(bench: &Bench, nodes: &[(&str, &str)]) {
+pub(crate) fn sbd(bench: &Bench, nodes: &[(&str, &str)]) {
     let nodes = nodes.iter().map(|(node, timeout)| {
         let (runs, config) = match *timeout {
             "" => ("null", "null".to_owned()),
@@ -177,13 +175,13 @@ fn drbd_runs(bench: &Bench, file: &str, peers: [&str; 2]) {
     );
 }
 
-fn apply(bench: &Bench, options: &[&str]) -> Output {
+pub(crate) fn apply(bench: &Bench, options: &[&str]) -> Output {
     bench.try_run(&[&["sh", "node.sh"], options].concat())
 }
 
 /// What a run printed and said, which has to end with a status.
 #[track_caller]
-fn ends(output: &Output, code: i32) -> String {
+pub(crate) fn ends(output: &Output, code: i32) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}{said}");
@@ -191,14 +189,14 @@ fn ends(output: &Output, code: i32) -> String {
 }
 
 #[track_caller]
-fn has(text: &str, words: &[&str]) {
+pub(crate) fn has(text: &str, words: &[&str]) {
     for words in words {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
 }
 
 #[track_caller]
-fn nothing_would_change(bench: &Bench) {
+pub(crate) fn nothing_would_change(bench: &Bench) {
     let said = ends(&apply(bench, &[]), 0);
     assert!(said.starts_with("nothing would change\n"), "{said}");
 }
@@ -420,45 +418,4 @@ fn options_of_the_operator_are_not_lost(suite: Suite) {
         (bench.read("pbxdata.res"), bench.read("called")),
         (own, String::new())
     );
-}
-
-fn every_node_is_asked_of_sbd(suite: Suite) {
-    let bench = node(suite);
-    sbd(&bench, &[("pbx01", "5"), ("pbx02", "15"), ("pbx03", "5")]);
-    let said = ends(&apply(&bench, &[]), 0);
-    has(&said, &["property stonith-watchdog-timeout: 10s -> 30s\n"]);
-    has(
-        &bench.read("live.xml"),
-        &["name=\"stonith-watchdog-timeout\" value=\"30s\""],
-    );
-    nothing_would_change(&bench);
-}
-
-fn without_an_answer_of_the_nodes_the_time_of_the_watchdog_stays(suite: Suite) {
-    let bench = node(suite);
-    let short = bench
-        .read("live.xml")
-        .replace("value=\"10s\"", "value=\"3s\"");
-    bench.write("live.xml", &short);
-    sbd(&bench, &[("pbx01", "5"), ("pbx02", "5"), ("pbx03", "")]);
-    let said = ends(&apply(&bench, &[]), 0);
-    has(
-        &said,
-        &[
-            "SBD runs on pbx03, and with",
-            "is 3s and stays so, and vars.yml asks for 10s\n",
-        ],
-    );
-    assert_eq!(bench.read("live.xml"), short);
-    // pcs itself fails.
-    sbd(&bench, &[]);
-    let said = ends(&apply(&bench, &[]), 0);
-    has(
-        &said,
-        &[
-            "SBD runs on pbx01, pbx02, pbx03,",
-            "\n  the nodes could not be asked: python3 failed",
-        ],
-    );
-    assert_eq!(bench.read("live.xml"), short);
 }

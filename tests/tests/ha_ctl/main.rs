@@ -82,10 +82,11 @@ fn an_operator_looks_at_the_cluster_and_restarts_the_pbx_before_and_after_a_fail
     a_healthy_cluster_is_shown_as_pcs_shows_it(&first);
     check_names_what_a_stock_node_lacks(&first);
     what_is_safe_to_mend_is_mended(&first);
-    wrong::fifteen_things_are_named_and_mended_by_what_check_says(&first);
+    wrong::the_things_are_named_and_mended_by_what_check_says(&first);
     let master = master(&first);
     assert_eq!(master, INSTANCES[0].hostname);
     the_pbx_is_restarted_with_the_vendors_lines(&second, &master);
+    two_operators_do_not_change_the_cluster_at_once(&first, &second);
     a_restart_that_is_interrupted_starts_the_pbx_again(&first, &master);
     a_restart_that_was_killed_is_shown_and_ended(&first, &master);
     what_stops_too_is_named(&first);
@@ -99,7 +100,9 @@ fn an_operator_looks_at_the_cluster_and_restarts_the_pbx_before_and_after_a_fail
     let limit = cluster::MINUTES;
     let active = cluster::wait_until_active(&cluster.lab, &INSTANCES[1], limit, others).unwrap();
     a_dead_node_is_told(&second, &active);
-    the_pbx_is_restarted_with_the_vendors_lines(&second, &active);
+    let ran = the_pbx_is_restarted_with_the_vendors_lines(&second, &active);
+    let said = format!("not on {}, which is offline", INSTANCES[0].hostname);
+    assert!(ran.stderr.contains(&said), "{ran}");
 }
 
 fn master(operator: &Operator) -> String {
@@ -142,6 +145,14 @@ fn without_ssh_what_needs_none_works(operator: &Operator) {
         let said = format!("{hostname} has a host key that nobody has accepted");
         assert!(shown.stdout.contains(&said), "{shown}");
     }
+    // It runs already. The lock is held where nothing has to be asked.
+    let started = operator.ha_ctl("start -s pbx");
+    started.succeeded();
+    let said = format!(
+        "others are locked out on {} alone; not on {}, which has a host key",
+        operator.node.hostname, INSTANCES[0].hostname
+    );
+    assert!(started.stderr.contains(&said), "{started}");
 }
 
 fn a_healthy_cluster_is_shown_as_pcs_shows_it(operator: &Operator) {
@@ -230,7 +241,7 @@ fn what_is_safe_to_mend_is_mended(operator: &Operator) {
     assert_eq!(again.succeeded(), "nothing would change\n");
 }
 
-fn the_pbx_is_restarted_with_the_vendors_lines(operator: &Operator, master: &str) {
+fn the_pbx_is_restarted_with_the_vendors_lines(operator: &Operator, master: &str) -> Ran {
     let active = Operator {
         lab: operator.lab,
         node: site::instance(master).unwrap(),
@@ -248,6 +259,35 @@ fn the_pbx_is_restarted_with_the_vendors_lines(operator: &Operator, master: &str
     assert_eq!(self::master(operator), master);
     let after = started();
     assert_ne!(before, after, "the containers were not restarted");
+    ran
+}
+
+/// The second has no ssh, and is told all the same, because the first has locked its node.
+fn two_operators_do_not_change_the_cluster_at_once(first: &Operator, second: &Operator) {
+    first
+        .as_user("ha-ctl restart -s pbx </dev/null >restarted 2>&1 & echo $! >restart.pid")
+        .succeeded();
+    second
+        .as_user("timeout 30 sh -c 'until systemctl is-active --quiet portsip-ha-lock.scope; do :; done'")
+        .succeeded();
+    let refused = second.ha_ctl("stop -s pbx");
+    assert_eq!(refused.status, 1, "{refused}");
+    let said = format!(
+        "somebody else changes the cluster: restart -s pbx by ubuntu on {}",
+        first.node.hostname
+    );
+    assert!(refused.stderr.contains(&said), "{refused}");
+    // Who only looks, and who only plans, waits for nobody.
+    second.ha_ctl("status").succeeded();
+    assert_eq!(second.ha_ctl("stop -s pbx --dry-run").status, 3);
+    let ended = first.as_user(
+        "tail --pid=$(cat restart.pid) --follow /dev/null; cat restarted; rm restart.pid
+         grep -q 'pbx was restarted' restarted",
+    );
+    ended.succeeded();
+    let gone =
+        "timeout 30 sh -c 'while systemctl is-active --quiet portsip-ha-lock.scope; do :; done'";
+    second.as_user(gone).succeeded();
 }
 
 /// As when a terminal is closed in the middle: nobody is there to start it again by hand.

@@ -1,4 +1,4 @@
-//! Fifteen things that are wrong at once: `check` names each, and what it says mends it. After that, the stock nodes
+//! Seventeen things that are wrong at once: `check` names each, and what it says mends it. After that, the stock nodes
 //! have nothing that it warns of.
 
 use std::time::Duration;
@@ -74,6 +74,15 @@ const WRONG: &[Wrong] = &[
         "systemctl disable --now --quiet pcsd",
         Command,
     ),
+    // As a power cut right after its installation leaves it.
+    Wrong(
+        "cluster.pcsd-key",
+        1,
+        "/var/lib/pcsd/pcsd.key, /var/lib/pcsd/pcsd.crt",
+        "systemctl stop pcsd; truncate --size 0 /var/lib/pcsd/pcsd.key /var/lib/pcsd/pcsd.crt
+         systemctl start --no-block pcsd",
+        Command,
+    ),
     Wrong("network.pcsd", 1, "port 2224/tcp", ":", Another),
     Wrong(
         "network.proxy",
@@ -132,7 +141,7 @@ const WRONG: &[Wrong] = &[
     Wrong("aws.permissions", 2, "AttachVolume", ":", Fault),
 ];
 
-pub(crate) fn fifteen_things_are_named_and_mended_by_what_check_says(first: &Operator) {
+pub(crate) fn the_things_are_named_and_mended_by_what_check_says(first: &Operator) {
     assert!(WRONG.iter().any(|wrong| wrong.3.contains(SECURITY_GROUP)));
     let at = |node: usize| Operator {
         lab: first.lab,

@@ -255,7 +255,8 @@ fn on_lan(drbd: DrbdVersion, lines: [&str; 3]) -> Vec<Finding> {
     let nodes: Vec<Inspection> = nodes
         .map(|(name, lines)| {
             let utils = "package drbd-utils ii 9.22";
-            let printed = good().replace("package drbd-utils un", utils) + lines;
+            let good = good() + "drbd-at-boot .\n";
+            let printed = good.replace("package drbd-utils un", utils) + lines;
             node(&name, &printed)
         })
         .collect();
@@ -286,6 +287,33 @@ fn the_drbd_of_the_kernel_is_the_one_of_vars_yml() {
         assert_eq!((found.len(), found[0].name), (1, "lan.drbd"), "{found:#?}");
         assert!(found[0].found.contains(text), "{found:#?}");
     }
+    // Not where there is no module to load.
+    let names = names();
+    let with =
+        |name: &String, lines: &str| node(name, &(good() + "package drbd-utils ii 9.22\n" + lines));
+    let site = Site {
+        machines: &machines(),
+        data_disk: Some("/dev/sdb"),
+        drbd: Some(EightFour),
+        ..Site::default()
+    };
+    let nodes = [
+        with(&names[0], old),
+        with(&names[1], ""),
+        with(&names[2], old),
+    ];
+    let found = found_in(&nodes, &site);
+    let at_boot: Vec<_> = found
+        .iter()
+        .filter(|it| it.name == "lan.drbd-boot")
+        .collect();
+    let [finding] = &at_boot[..] else {
+        panic!("{found:#?}")
+    };
+    assert_eq!(
+        (finding.node.as_deref(), finding.fixable),
+        (Some(names[0].as_str()), true)
+    );
     let found = on_lan(EightFour, [old, new, ""]);
     assert!(found[0].found.contains("vars.yml says 8.4"), "{found:#?}");
     let lost = format!("{new}drbd-connection Connecting\n");
@@ -340,6 +368,11 @@ fn a_disk_that_is_too_small_is_named() {
 fn a_watchdog_that_is_gone_after_a_reboot_is_named() {
     let soft = good() + "watchdog-kind Software Watchdog\n";
     one(&soft, "lan.watchdog", Level::Warning, "next boot");
+    let fixable = |printed: &str| found(printed)[0].fixable;
+    assert!(!fixable(&soft), "without the package there is no service");
+    assert!(fixable(
+        &(soft.clone() + "service portsip-ha-softdog inactive disabled\n")
+    ));
     let hardware = soft.replace("Software Watchdog", "iTCO_wdt");
     assert_eq!(found(&hardware), []);
     assert_eq!(found(&(soft + "softdog-at-boot softdog\n")), []);
