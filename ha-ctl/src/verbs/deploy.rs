@@ -191,7 +191,7 @@ fn text(planned: &[Planned], deployment: &Deployment) -> String {
 }
 
 /// Asks. Without a terminal there is nobody to ask.
-fn confirmed() -> Result<bool, Failure> {
+pub(super) fn confirmed() -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);
     }
@@ -224,7 +224,7 @@ async fn act(deployment: &Deployment, signals: &mut Signals) -> Result<(), Failu
 }
 
 /// What goes on without us.
-fn left(run: &Run) -> Failure {
+pub(super) fn left(run: &Run) -> Failure {
     let steps = run.watched();
     let each = steps.iter().map(|(node, unit)| {
         format!("\n  {unit} goes on on {node}: journalctl --follow --unit {unit}   (there)")
