@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod deploy;
+mod extend;
 mod operator;
 mod reaching;
 mod wrong;
@@ -41,11 +42,15 @@ struct Cluster {
 
 impl Cluster {
     fn up() -> Self {
+        Self::of(&Options::default())
+    }
+
+    fn of(options: &Options) -> Self {
         let deb = PathBuf::from(std::env::var_os("PORTSIP_HA_DEB").expect(
             "PORTSIP_HA_DEB does not name a package: run `make test`, or `make deb` and set it",
         ));
         let progress = Stderr::new();
-        let lab = Lab::up(&Options::default(), &progress).unwrap();
+        let lab = Lab::up(options, &progress).unwrap();
         let cluster = Self { lab };
         aws::install(&cluster.lab, &deb, &progress).unwrap();
         cluster
