@@ -39,6 +39,7 @@ fn extended_servers_are_made_managed_and_known_after_the_loss_of_a_node() {
     one_that_is_away_is_named_and_the_others_are_done(&cluster, &first);
     one_is_removed_with_its_data_and_one_without(&cluster, &first);
     a_server_of_the_vendors_script_is_taken_over(&cluster, &first);
+    an_upgrade_comes_after_the_pbx_and_one_after_the_other(&cluster, &first);
 
     power_off(&cluster, &INSTANCES[0]);
     reaching::the_key_of_vars_yml_is_on(&second);
@@ -464,6 +465,82 @@ END
             ("queue-server-1", "answers"),
         ],
     );
+}
+
+/// Gives the tag of the PBX's image another image, of a newer version.
+const NEWER_IMAGE: &str = "docker create --name newer portsip/pbx:22 true && \
+                           docker commit --change 'LABEL version=22.5.0' newer portsip/pbx:22 && docker rm newer";
+
+fn an_upgrade_comes_after_the_pbx_and_one_after_the_other(cluster: &Cluster, operator: &Operator) {
+    let other = IVR.private_ip;
+    let second = format!("-s media-server-only -n media-server-2 -a {other} --yes");
+    run(operator, &second).succeeded();
+    for machine in INSTANCES.iter().chain(&EXTENDED) {
+        on(cluster, machine).as_root(NEWER_IMAGE).succeeded();
+    }
+    let early = extend(operator, "upgrade --yes");
+    assert_eq!(early.status, 1, "{early}");
+    assert!(
+        early.stderr.contains("the PBX is not upgraded yet"),
+        "{early}"
+    );
+    // What an upgrade of the PBX does with the container that says which image it runs from.
+    operator
+        .as_root(
+            "pcs property set maintenance-mode=true &&
+             docker compose --project-directory /etc/portsip/pbx up --detach --no-deps callmanager &&
+             docker update --restart=no portsip.callmanager &&
+             pcs property set maintenance-mode=",
+        )
+        .succeeded();
+    let asked = extend(operator, "upgrade");
+    assert_eq!(asked.status, 3, "{asked}");
+    assert!(
+        asked
+            .stdout
+            .contains("queue-server-1 is the only queue-server-only that answers"),
+        "{asked}"
+    );
+    assert!(
+        !asked.stdout.contains("media-server-1 is the only"),
+        "{asked}"
+    );
+    operator
+        .as_root(&format!(
+            "rm -f /tmp/over /tmp/looked /tmp/none
+             (until [ -e /tmp/over ]; do
+                 answers=
+                 for ip in {} {other}; do timeout 1 bash -c \"</dev/tcp/$ip/8840\" && answers=yes; done
+                 [ \"$answers\" ] || echo none >>/tmp/none
+                 echo looked >>/tmp/looked
+             done) >/dev/null 2>&1 </dev/null &",
+            MEDIA.private_ip
+        ))
+        .succeeded();
+    let upgraded = extend(operator, "upgrade --yes").succeeded();
+    assert_eq!(
+        upgraded.matches(": upgraded: it answers\n").count(),
+        4,
+        "{upgraded}"
+    );
+    let looked =
+        operator.as_root("touch /tmp/over; wc -l </tmp/looked; cat /tmp/none 2>/dev/null; exit 0");
+    eprintln!("{looked}");
+    let looked = looked.succeeded();
+    let mut lines = looked.lines();
+    let count: u32 = lines.next().unwrap().trim().parse().unwrap();
+    assert!(count > 5, "{looked}");
+    assert_eq!(
+        lines.next(),
+        None,
+        "no media server answered at some moment"
+    );
+    let listed = operator.json("extend list --json");
+    assert_eq!(listed["pbx_version"], "22.5.0");
+    for server in listed["servers"].as_array().unwrap() {
+        assert_eq!(server["version"], "22.5.0", "{server}");
+    }
+    extend(operator, &format!("rm -a {other} --yes")).succeeded();
 }
 
 /// The first node has no power. What is changed now, it does not know.

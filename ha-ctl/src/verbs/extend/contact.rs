@@ -111,6 +111,16 @@ impl Contact {
         all(reaching).await
     }
 
+    /// The list with servers added, if there is something to write: also one that an interrupted run has not written
+    /// on all nodes.
+    pub(super) fn adding(&self, new: &[Entry]) -> Option<Register> {
+        match (new.is_empty(), self.outdated.is_empty()) {
+            (false, _) => Some(self.register.adding(new)),
+            (true, false) if !self.register.servers.is_empty() => Some(self.register.clone()),
+            (true, _) => None,
+        }
+    }
+
     /// Writes another list on all nodes that can be reached. True if there are others, which are named.
     ///
     /// # Errors

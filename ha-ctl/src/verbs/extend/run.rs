@@ -158,8 +158,8 @@ async fn plan(
     cluster: &Cluster,
 ) -> Result<Vec<Planned>, Failure> {
     let run = Run::new(true);
-    if !new.is_empty() {
-        contact.write(&contact.register.adding(new), &run).await?;
+    if let Some(register) = contact.adding(new) {
+        contact.write(&register, &run).await?;
     }
     for done in all(installations.iter().map(|it| it.run(cluster, &run))).await {
         done?;
@@ -206,9 +206,9 @@ async fn act(
     cluster: &Cluster,
     run: &Run,
 ) -> Result<(Vec<Outcome>, bool), Failure> {
-    let missed = match new.is_empty() {
-        true => false,
-        false => contact.write(&contact.register.adding(new), run).await?,
+    let missed = match contact.adding(new) {
+        Some(register) => contact.write(&register, run).await?,
+        None => false,
     };
     let working = installations.iter().map(|it| async move {
         let how = match it.run(cluster, run).await {
