@@ -1,11 +1,17 @@
 //! The command line. In the library, so that manual pages and completions can be made from it.
 
+mod extend;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use cib_gen::nodes::GivenNode;
+
+pub use extend::{
+    ExtendArgs, ExtendRmArgs, ExtendRunArgs, ExtendUpgradeArgs, ExtendVerb, SelectArgs, ServersArgs,
+};
 
 /// Deploys the cluster of a PortSIP PBX, looks at it, and starts, stops and restarts what runs there
 ///
@@ -83,8 +89,19 @@ pub enum Verb {
     /// has begun, the resource is told to start again. A note in the cluster says so while it lasts: if ha-ctl itself
     /// is killed, `show` displays it, and the next `start` or `restart` of the resource ends what was left.
     Restart(ResourceArgs),
+    /// Sets up extended servers, and starts, stops, upgrades and removes them: media, queue, meeting and IVR servers
+    ///
+    /// An extended server is a machine beside the cluster that runs one service of the PBX. It belongs to the PBX at the
+    /// virtual address, whichever node is active. The list of the servers is on every node, in
+    /// /etc/portsip/extended-servers.json, and the newest counts: any node can be lost. A command works on several
+    /// servers at once; one that cannot be reached does not stop the others, is named at the end, and the exit status is
+    /// 4 then.
+    ///
+    /// TYPE is media-server-only, queue-server-only, meeting-server-only or vr-server-only, for which ivr-server-only
+    /// may be written too.
+    Extend(ExtendArgs),
     /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
-    /// install_dependencies.sh
+    /// install_dependencies.sh, extend.sh
     ///
     /// For runbooks. A script of the vendor's that is there is kept, with .vendor after its name. The vendor's
     /// deploy_pbx.sh is `ha-ctl deploy` with res/vars.yml of the directory, and install_dependencies.sh is
@@ -256,6 +273,8 @@ Examples:
       makes the cluster, from machines with a stock system
   ha-ctl restart -s pbx
       restarts the PBX where it runs; its addresses and its data stay
+  ha-ctl extend run -s media-server-only -n media-server-1 -a 192.168.1.21
+      makes an extended server of a machine with a stock system
 
 Exit status:
   0  done, or nothing to do

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod commands;
 pub mod deploy;
 pub mod exit;
+pub mod extend;
 pub mod inventory;
 pub mod lock;
 pub mod log;

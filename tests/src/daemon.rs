@@ -68,6 +68,7 @@ pub fn serve(options: &Options) -> Result<(), Error> {
     let start = Arc::new(Start::default());
     let control = Arc::new(ControlServer {
         site: options.site,
+        hosts: options.hosts(),
         start: Arc::clone(&start),
         lab: OnceLock::new(),
         moments: Mutex::default(),
@@ -127,19 +128,21 @@ async fn begin(
         Site::Ec2 => Arc::new(Cloud::begin(options, image, group, disks, start)?),
         Site::Lan => Arc::new(lan::Machines::begin(options, image, group, disks, start)?),
     };
-    start.step("three nodes");
+    let hosts = options.hosts();
+    start.step(match hosts.len() {
+        3 => "three nodes",
+        _ => "three nodes, and machines beside them",
+    });
     let (booting, start) = (Arc::clone(&running), Arc::clone(start));
-    let site = options.site;
-    tokio::task::spawn_blocking(move || boot_all(site, &*booting, &start)).await??;
+    tokio::task::spawn_blocking(move || boot_all(&hosts, &*booting, &start)).await??;
     let _ = control.lab.set(running);
     Ok(())
 }
 
-fn boot_all(site: Site, running: &dyn Running, start: &Start) -> Result<(), Error> {
+fn boot_all(hosts: &[&'static Host], running: &dyn Running, start: &Start) -> Result<(), Error> {
     std::thread::scope(|scope| {
-        let boots: Vec<_> = site
-            .hosts()
-            .into_iter()
+        let boots: Vec<_> = hosts
+            .iter()
             .map(|host| scope.spawn(move || running.machine(host.id)?.power_on()))
             .collect();
         boots.into_iter().try_for_each(|boot| {
@@ -149,7 +152,7 @@ fn boot_all(site: Site, running: &dyn Running, start: &Start) -> Result<(), Erro
     })?;
     start.step("waiting for sshd and pcsd");
     let deadline = Instant::now() + UP_WITHIN;
-    for host in site.hosts() {
+    for host in hosts {
         for (port, what) in [(22, "sshd"), (2224, "pcsd")] {
             wait_for_port(host, port, what, deadline)?;
         }
@@ -201,6 +204,7 @@ fn keep_mounts_private(dir: &Path) -> Result<(), Error> {
 /// Answers the requests of clients.
 struct ControlServer {
     site: Site,
+    hosts: Vec<&'static Host>,
     start: Arc<Start>,
     lab: OnceLock<Arc<dyn Running>>,
     moments: Mutex<Vec<Moment>>,
@@ -290,9 +294,8 @@ impl ControlServer {
         let partitioned = lab.partitioned();
         let cloud = lab.cloud().ok();
         let nodes = self
-            .site
-            .hosts()
-            .into_iter()
+            .hosts
+            .iter()
             .map(|host| {
                 let machine = lab.machine(host.id)?;
                 Ok(NodeStatus {

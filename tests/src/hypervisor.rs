@@ -37,7 +37,7 @@ pub struct Hypervisor {
 }
 
 impl Hypervisor {
-    /// Three machines without power on an existing VPC, and an empty volume. `kernel` says which
+    /// Three machines and others `besides` without power on an existing VPC, and an empty volume. `kernel` says which
     /// get a kernel of their own.
     ///
     /// # Errors
@@ -47,6 +47,7 @@ impl Hypervisor {
         disks: &Path,
         cgroup: &Cgroup,
         kernel: &[&'static Instance],
+        besides: &'static [Instance],
         model: &Model,
     ) -> Result<Self, Error> {
         let volumes = disks.join("volumes");
@@ -54,7 +55,7 @@ impl Hypervisor {
             .map_err(|e| format!("cannot make {}: {e}", volumes.display()))?;
         volume::create(&volumes.join(site::VOLUME_ID), VOLUME_BYTES)?;
         let mut machines: BTreeMap<&'static str, Box<dyn Machine>> = BTreeMap::new();
-        for instance in &INSTANCES {
+        for instance in INSTANCES.iter().chain(besides) {
             let disk = disks.join(instance.short);
             fs::create_dir_all(&disk)
                 .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;

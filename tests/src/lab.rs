@@ -44,9 +44,19 @@ pub struct Options {
     /// The modules of a LAN's kernels, if not those of the package `user-mode-linux`, whose DRBD is 8.4: a whole
     /// directory of modules, on which depmod has run.
     pub drbd_modules: Option<PathBuf>,
+    /// How many machines there are beside the cluster's, for extended servers: at most four, and none on a LAN.
+    #[serde(default)]
+    pub extended: usize,
 }
 
 impl Options {
+    /// All machines of the lab: the cluster's, and then the others.
+    pub(crate) fn hosts(&self) -> Vec<&'static Host> {
+        let extended = self.site.extended();
+        let extended = extended.into_iter().take(self.extended);
+        self.site.hosts().into_iter().chain(extended).collect()
+    }
+
     /// With what the environment says; paths as the lab's process, which has another working directory, needs them.
     fn complete(mut self) -> Result<Self, Error> {
         if self.site == Site::Lan {

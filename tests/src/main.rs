@@ -44,6 +44,10 @@ enum Verb {
         /// EC2's transitions take moments instead of as long as on EC2
         #[arg(long)]
         fast: bool,
+        /// Machines beside the cluster's, for extended servers: x1 to x4
+        #[arg(long, value_name = "COUNT", default_value_t = 0, conflicts_with = "lan",
+              value_parser = clap::value_parser!(u8).range(0..=4))]
+        extended: u8,
     },
     /// The main job: a cluster from nothing, a power cut, a timeline and a verdict
     Demo {
@@ -154,12 +158,14 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
             drbd_modules,
             kernel,
             fast,
+            extended,
         } => {
             let options = Options {
                 kernel: kernel.iter().map(|i| i.short.to_owned()).collect(),
                 fast,
                 site: site(lan),
                 drbd_modules,
+                extended: extended.into(),
             };
             let _own = lab::lab::own()?;
             return interruptible(move || {

@@ -41,7 +41,7 @@ pub fn serve(site: Site) -> Result<(), Error> {
     if site == Site::Ec2 {
         command.arg(record(site::EC2_ENDPOINT, site::EC2_ADDRESS));
     }
-    for host in site.hosts() {
+    for host in site.hosts().into_iter().chain(site.extended()) {
         let name = format!("{}.{}", host.hostname, site.domain());
         command.arg(record(&name, host.private_ip));
     }

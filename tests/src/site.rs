@@ -30,10 +30,19 @@ impl Site {
         }
     }
 
+    /// Its machines beside the cluster's, of which a lab has as many as it was asked for.
+    pub fn extended(self) -> Vec<&'static Host> {
+        match self {
+            Self::Ec2 => EXTENDED.iter().map(|instance| &instance.host).collect(),
+            Self::Lan => Vec::new(),
+        }
+    }
+
     /// The machine that a person means by `n1`, its host name or its id.
     pub fn host(self, name: &str) -> Option<&'static Host> {
         self.hosts()
             .into_iter()
+            .chain(self.extended())
             .find(|host| [host.short, host.hostname, host.id].contains(&name))
     }
 
@@ -179,6 +188,64 @@ pub static INSTANCES: [Instance; 3] = [
     },
 ];
 
+const fn extended(
+    short: &'static str,
+    hostname: &'static str,
+    id: &'static str,
+    mac: &'static str,
+    eni: &'static str,
+    last_byte: u8,
+) -> Instance {
+    Instance {
+        host: Host {
+            site: Site::Ec2,
+            short,
+            hostname,
+            id,
+            mac,
+            private_ip: Ipv4Addr::new(172, 31, 16, last_byte),
+        },
+        eni,
+        public_ip: Ipv4Addr::new(54, 183, 20, last_byte),
+    }
+}
+
+/// Instances of the same subnet that are no nodes of the cluster, for its extended servers.
+pub static EXTENDED: [Instance; 4] = [
+    extended(
+        "x1",
+        "ip-172-31-16-141",
+        "i-0c41d7a6be35f9021",
+        "06:1f:3c:5e:7b:11",
+        "eni-0a1f3c5e7b9d2f411",
+        141,
+    ),
+    extended(
+        "x2",
+        "ip-172-31-16-142",
+        "i-0c41d7a6be35f9022",
+        "06:1f:3c:5e:7b:12",
+        "eni-0a1f3c5e7b9d2f412",
+        142,
+    ),
+    extended(
+        "x3",
+        "ip-172-31-16-143",
+        "i-0c41d7a6be35f9023",
+        "06:1f:3c:5e:7b:13",
+        "eni-0a1f3c5e7b9d2f413",
+        143,
+    ),
+    extended(
+        "x4",
+        "ip-172-31-16-144",
+        "i-0c41d7a6be35f9024",
+        "06:1f:3c:5e:7b:14",
+        "eni-0a1f3c5e7b9d2f414",
+        144,
+    ),
+];
+
 /// The region.
 pub const REGION: &str = "us-west-1";
 /// The availability zone of the subnet and of the volume.
@@ -227,5 +294,6 @@ pub fn subnet() -> ipnet::Ipv4Net {
 pub fn instance(name: &str) -> Option<&'static Instance> {
     INSTANCES
         .iter()
+        .chain(&EXTENDED)
         .find(|i| i.short == name || i.hostname == name || i.id == name)
 }

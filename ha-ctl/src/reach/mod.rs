@@ -143,9 +143,12 @@ impl Fleet {
             };
             Ok((node, answer))
         };
-        connected
-            .await
-            .map_err(|cause| self.missing(&machine.name, cause))
+        // The machine may be none of these.
+        connected.await.map_err(|cause| Missing {
+            name: machine.name.clone(),
+            cause,
+            by_hand: self.client.account().by_hand(&machine.host()),
+        })
     }
 
     /// Whether the operator is being asked something now, so that no time limit counts.

@@ -188,7 +188,7 @@ fn text(planned: &[Planned], deployment: &Deployment) -> String {
 }
 
 /// Asks. Without a terminal there is nobody to ask.
-fn confirmed() -> Result<bool, Failure> {
+pub(super) fn confirmed() -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);
     }
@@ -220,7 +220,7 @@ async fn act(deployment: &Deployment, run: &Run, signals: &mut Signals) -> Resul
 }
 
 /// What goes on without us.
-fn left(run: &Run) -> Failure {
+pub(super) fn left(run: &Run) -> Failure {
     let steps = run.watched();
     let each = steps.iter().map(|(node, unit)| {
         format!("\n  {unit} goes on on {node}: journalctl --follow --unit {unit}   (there)")

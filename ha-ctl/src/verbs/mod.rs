@@ -3,6 +3,7 @@
 mod check;
 mod contact;
 mod deploy;
+mod extend;
 mod gather;
 mod guard;
 mod master;
@@ -38,6 +39,7 @@ pub async fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Start(args) => resource::start(&args).await,
         Verb::Stop(args) => resource::stop(&args).await,
         Verb::Restart(args) => restart::restart(&args).await,
+        Verb::Extend(args) => extend::extend(&args).await,
         Verb::VendorScripts(args) => vendor_scripts::vendor_scripts(&args),
     }
 }

@@ -31,13 +31,19 @@ vars=$(dirname -- "$0")/res/vars.yml
 exec ha-ctl check "$vars" "$@"
 "#;
 
-const SCRIPTS: [(&str, &str); 3] = [
+const EXTEND: &str = r#"#!/bin/sh
+# Written by `ha-ctl vendor-scripts`. It may be interrupted, and run again.
+exec ha-ctl extend "$@"
+"#;
+
+const SCRIPTS: [(&str, &str); 4] = [
     ("ha_ctl.sh", HA_CTL),
     ("deploy_pbx.sh", DEPLOY),
     ("install_dependencies.sh", INSTALL),
+    ("extend.sh", EXTEND),
 ];
-/// The vendor's other scripts that change the cluster.
-const OTHERS: [&str; 2] = ["update.sh", "extend.sh"];
+/// The vendor's other script that changes the cluster.
+const OTHERS: [&str; 1] = ["update.sh"];
 
 /// Writes the scripts. One of the vendor's is kept beside, with `.vendor` after its name.
 ///
@@ -140,6 +146,11 @@ mod tests {
         assert_eq!(
             run("ha_ctl.sh", &["restart", "-s", "pbx"]),
             "restart -s pbx\n"
+        );
+        let stop = ["stop", "-s", "media-server-only"];
+        assert_eq!(
+            run("extend.sh", &stop),
+            "extend stop -s media-server-only\n"
         );
         assert_eq!(run("deploy_pbx.sh", &["-c"]), format!("deploy {vars} -c\n"));
         assert_eq!(

@@ -24,7 +24,7 @@ enum Arguments {
         #[arg(required = true)]
         agents: Vec<PathBuf>,
     },
-    /// The manual pages (1) of cib-gen, of ha-ctl, and of their subcommands.
+    /// The manual pages (1) of cib-gen, of ha-ctl, and of all their subcommands.
     Commands {
         /// The date on the pages, such as 2026-11-20.
         #[arg(long)]
@@ -88,8 +88,8 @@ fn command_pages(command: Command, date: &str) -> Result<Vec<(String, String)>, 
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let exit_status = format!("{}(1) has the exit status.", command.get_name());
-    let subcommands = command.get_subcommands().cloned();
-    let subcommands = subcommands.map(|c| c.after_long_help(exit_status.clone()));
+    let subcommands = below(&command).into_iter();
+    let subcommands = subcommands.map(|c| c.clone().after_long_help(exit_status.clone()));
     let mut pages = Vec::new();
     for command in std::iter::once(command.clone()).chain(subcommands) {
         let page = Man::new(command)
@@ -101,6 +101,13 @@ fn command_pages(command: Command, date: &str) -> Result<Vec<(String, String)>, 
         pages.push((page.get_filename(), unbroken(&String::from_utf8(text)?)));
     }
     Ok(pages)
+}
+
+/// The subcommands, each followed by its own.
+fn below(command: &Command) -> Vec<&Command> {
+    let each = command.get_subcommands();
+    each.flat_map(|it| std::iter::once(it).chain(below(it)))
+        .collect()
 }
 
 /// A page in which no word is broken: an option is searched for as it is typed. Lines then end where words do.
@@ -140,15 +147,18 @@ mod tests {
         }
     }
 
-    fn pages_have_every_option(mut command: Command) {
+    fn pages_have_every_option(command: Command) {
         let pages = command_pages(command.clone(), "2026-11-20").unwrap();
         let name = command.get_name().to_owned();
-        assert_eq!(pages.len(), 1 + command.get_subcommands().count(), "{name}");
+        assert_eq!(pages.len(), 1 + below(&command).len(), "{name}");
+        let mut command = command.disable_help_subcommand(true);
         command.build();
+        let commands = std::iter::once(&command).chain(below(&command));
         for (file, page) in pages {
             let page_of = file.strip_suffix(".1").unwrap();
-            let subcommand = page_of.strip_prefix(&format!("{name}-"));
-            let command = subcommand.map_or(&command, |s| command.find_subcommand(s).unwrap());
+            let mut commands = commands.clone();
+            let command = commands.find(|it| page_of == it.get_display_name().unwrap_or(&name));
+            let command = command.unwrap_or_else(|| panic!("{file} is of no command"));
             let page = page.replace('\\', "");
             for option in command.get_arguments().filter_map(|a| a.get_long()) {
                 assert!(page.contains(&format!("--{option}")), "{file}: {option}");
@@ -191,6 +201,10 @@ mod tests {
         assert_eq!(offered(&["cib-gen", "apply", "--ci"]), ["--cib"]);
         assert_eq!(offered(&["cib-gen", "simulate", "--ver"]), ["--verbose"]);
         assert_eq!(offered(&["ha-ctl", "ma"]), ["master"]);
+        assert_eq!(
+            offered(&["ha-ctl", "extend", "rm", "--ke"]),
+            ["--keep-data"]
+        );
         assert_eq!(offered(&["ha-ctl", "restart", "--dry"]), ["--dry-run"]);
     }
 

@@ -44,7 +44,9 @@ impl Cloud {
             .iter()
             .filter_map(|name| site::instance(name))
             .collect();
-        let world = Arc::new(Hypervisor::new(image, disks, group, &kernel, &model)?);
+        let besides = site::EXTENDED.get(..options.extended).unwrap_or(&[]);
+        let world = Hypervisor::new(image, disks, group, &kernel, besides, &model)?;
+        let world = Arc::new(world);
 
         start.step("EC2 and instance metadata");
         let timing = if options.fast {
@@ -52,11 +54,11 @@ impl Cloud {
         } else {
             Timing::ec2_like()
         };
-        let ec2 = Ec2::new(timing, Arc::clone(&world) as Arc<dyn World>);
+        let ec2 = Ec2::with(timing, Arc::clone(&world) as Arc<dyn World>, besides);
         let _ = model.set(Arc::downgrade(&ec2));
         endpoints::serve_ec2(&ec2, image)?;
         let dhcp = Dhcp::default();
-        for instance in &INSTANCES {
+        for instance in INSTANCES.iter().chain(besides) {
             endpoints::serve_metadata(&ec2, instance)?;
             dhcp.serve(instance)?;
         }

@@ -40,6 +40,7 @@ pub(crate) use snapshot::{Identity, OwnInterface};
 pub use states::{AttachmentState, InstanceState, VolumeState};
 pub use timing::Timing;
 
+use crate::site;
 use crate::world::{Network, World};
 use credentials::Keys;
 use error::ApiError;
@@ -85,7 +86,19 @@ impl Ec2 {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(timing: Timing, world: Arc<dyn World>) -> Arc<Self> {
-        let state = State::of_site();
+        Self::with(timing, world, &[])
+    }
+
+    /// The same with other instances besides, which run too.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn with(
+        timing: Timing,
+        world: Arc<dyn World>,
+        besides: &'static [site::Instance],
+    ) -> Arc<Self> {
+        let state = State::of_site(besides);
         let network_state = DeliveredNetwork {
             delivered: state.delivered.clone(),
             order: 0,

@@ -164,12 +164,12 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The site of `site`: three running instances, the volume available, the Elastic IP free.
-    pub(super) fn of_site() -> Self {
+    /// The site of `site`: three running instances and others besides, the volume available, the Elastic IP free.
+    pub(super) fn of_site(besides: &'static [site::Instance]) -> Self {
         let now = SystemTime::now();
         let mut instances = BTreeMap::new();
         let mut interfaces = BTreeMap::new();
-        for node in &site::INSTANCES {
+        for node in site::INSTANCES.iter().chain(besides) {
             let (id, eni) = (InstanceId::of_site(node.id), InterfaceId::of_site(node.eni));
             instances.insert(
                 id.clone(),

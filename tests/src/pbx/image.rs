@@ -38,7 +38,7 @@ echo 'postgres:x:999:999:PostgreSQL:/var/lib/postgresql:/bin/sh' >> "$1/etc/pass
 const AFTER_PACKAGES: &str = include_str!("../../pbx/image/rootfs.sh");
 
 /// Services that are one small process, which says so.
-const STAND_INS: [&str; 14] = [
+const STAND_INS: [&str; 15] = [
     "mediaserver",
     "gateway",
     "wsspublisher",
@@ -52,8 +52,9 @@ const STAND_INS: [&str; 14] = [
     "announcement",
     "loadbalancer",
     "ai",
-    // The conference role of an extended server has a name of its own.
+    // These roles of an extended server have names of their own.
     "conf",
+    "vr",
 ];
 
 macro_rules! image_file {

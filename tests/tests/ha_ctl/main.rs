@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod deploy;
+mod extend;
 mod interrupted;
 mod operator;
 mod reaching;
@@ -43,11 +44,15 @@ struct Cluster {
 
 impl Cluster {
     fn up() -> Self {
+        Self::of(&Options::default())
+    }
+
+    fn of(options: &Options) -> Self {
         let deb = PathBuf::from(std::env::var_os("PORTSIP_HA_DEB").expect(
             "PORTSIP_HA_DEB does not name a package: run `make test`, or `make deb` and set it",
         ));
         let progress = Stderr::new();
-        let lab = Lab::up(&Options::default(), &progress).unwrap();
+        let lab = Lab::up(options, &progress).unwrap();
         let cluster = Self { lab };
         // As the README says for who does it by hand: what `check --fix` mends is still to be mended.
         by_hand::install(&cluster.lab, &deb, &progress).unwrap();

@@ -1,0 +1,92 @@
+//! The image of the PBX on an extended server: the same that the PBX runs from, whatever its tag means by now.
+
+use std::time::Duration;
+
+use super::cluster::Cluster;
+use crate::commands::quoted;
+use crate::steps::Step;
+
+/// Gigabytes over a slow line.
+const LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+/// Fetches it.
+pub(super) fn fetch(cluster: &Cluster) -> Step {
+    let version = cluster.version.as_deref().unwrap_or_default();
+    let named = match version {
+        "" => cluster.image.clone(),
+        version => format!("{} ({version})", cluster.image),
+    };
+    Step {
+        name: "extend-image",
+        what: format!("fetch the PBX's image {named}"),
+        script: format!(
+            r#"set -eu
+image={image} digest={digest} wanted={version}
+version() {{ docker image inspect --format '{{{{index .Config.Labels "version"}}}}' "$image" 2>/dev/null; }}
+is_there() {{ found=$(version) && {{ [ -z "$wanted" ] || [ "$found" = "$wanted" ]; }}; }}
+is_there && exit 0
+for pause in 5 20 0; do
+    docker pull --quiet "${{digest:-$image}}" && break
+    sleep $pause
+done
+[ -z "$digest" ] || docker tag "$digest" "$image" || :
+is_there && exit 0
+echo "the registry does not give $image in the version $wanted that the PBX has, but: $(version || echo nothing)." \
+    "A private registry: docker login, on this machine. Or bring it from the node where the PBX runs:" \
+    "docker save $image | gzip >image.tar.gz there, then docker load <image.tar.gz here" >&2
+exit 1
+"#,
+            image = quoted(&cluster.image),
+            digest = quoted(cluster.digest.as_deref().unwrap_or_default()),
+            version = quoted(version),
+        ),
+        limit: LIMIT,
+        once: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cluster::tests::cluster;
+    use super::*;
+
+    /// With a registry whose tag means the version 22.5 by now: what was pulled, and how the step ended.
+    fn pulled(cluster: &Cluster) -> (String, bool) {
+        let directory = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        let fakes = format!(
+            "sleep() {{ :; }}\n\
+             docker() {{ case \"$*\" in\n\
+             'image inspect '*) cat {version} ;;\n\
+             pull*) echo \"$3\" >>{log}; case $3 in *@*) echo 22.4.0 ;; *) echo 22.5.0 ;; esac >{version} ;;\n\
+             tag*) : ;; esac; }}\n",
+            version = at("version"),
+            log = at("log"),
+        );
+        let mut bash = std::process::Command::new("bash");
+        let output = bash
+            .args(["-c", &(fakes + &fetch(cluster).script)])
+            .output();
+        let output = output.unwrap_or_else(|e| panic!("{e}"));
+        let log = std::fs::read_to_string(at("log")).unwrap_or_default();
+        (log, output.status.success())
+    }
+
+    #[test]
+    fn the_image_that_the_pbx_runs_from_is_fetched_and_not_what_its_tag_means_now() {
+        let by_digest = pulled(&cluster());
+        assert_eq!(by_digest, ("portsip/pbx@sha256:0123\n".to_owned(), true));
+        let without = Cluster {
+            digest: None,
+            ..cluster()
+        };
+        let (log, succeeded) = pulled(&without);
+        assert_eq!(log, "portsip/pbx:22\n");
+        assert!(!succeeded, "a newer image than the PBX's is accepted");
+        let unknown = Cluster {
+            version: None,
+            ..without
+        };
+        assert!(pulled(&unknown).1);
+    }
+}
