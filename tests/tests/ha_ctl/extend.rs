@@ -4,12 +4,13 @@
 
 use std::time::{Duration, Instant};
 
+use lab::demo::operator::put_key;
 use lab::lab::{Options, turn};
 use lab::pbx;
 use lab::site::{EXTENDED, INSTANCES, Instance, VIP};
 
+use crate::Cluster;
 use crate::operator::{Operator, Ran};
-use crate::{Cluster, reaching};
 
 static MEDIA: &Instance = &EXTENDED[0];
 static QUEUE: &Instance = &EXTENDED[1];
@@ -25,7 +26,7 @@ fn extended_servers_are_made_managed_and_known_after_the_loss_of_a_node() {
         ..Options::default()
     });
     let (first, second) = (cluster.operator(0), cluster.operator(1));
-    reaching::the_key_of_vars_yml_is_on(&first);
+    put_key(&cluster.lab, first.node).unwrap();
 
     power_off(&cluster, IVR);
     what_contradicts_itself_is_refused(&first);
@@ -42,7 +43,7 @@ fn extended_servers_are_made_managed_and_known_after_the_loss_of_a_node() {
     an_upgrade_comes_after_the_pbx_and_one_after_the_other(&cluster, &first);
 
     power_off(&cluster, &INSTANCES[0]);
-    reaching::the_key_of_vars_yml_is_on(&second);
+    put_key(&cluster.lab, second.node).unwrap();
     the_list_is_known_without_the_first_node(&second);
     power_on_after_fencing(&cluster, &INSTANCES[0]);
     an_older_list_does_not_count(&first);

@@ -229,6 +229,7 @@ mod tests {
         let planned = |node: &str, what: &str| Planned {
             node: node.to_owned(),
             what: what.to_owned(),
+            goes_on: false,
         };
         let cluster = Cluster {
             vip: "192.168.1.130".parse().unwrap_or_else(|e| panic!("{e}")),

@@ -37,7 +37,7 @@ impl fmt::Display for Drbd {
 /// The node does not answer, or has another.
 pub fn version(lab: &Lab, node: &Host) -> Result<Drbd, Error> {
     let script = "/usr/sbin/modinfo -F version drbd";
-    let version = run_as_user(lab, node, script, script, SLOW)?;
+    let version = run_as_user(lab, node, script, script, cluster::MINUTES)?;
     match version.trim() {
         eight if eight.starts_with("8.4.") => Ok(Drbd::Eight),
         nine if nine.starts_with("9.") => Ok(Drbd::Nine),
