@@ -110,8 +110,14 @@ drbdadm adjust "$resource"
 # A new copy is Inconsistent, and nothing is on it. One that has something is half of a copy, or somebody has made the
 # metadata beside other data: it may follow a copy that is whole, and nothing else.
 case $(disks) in Inconsistent/*) ;; *) exit 0 ;; esac
-look_for_signatures "$backing"
-case $found in '' | drbd) exit 0 ;; esac
+# DRBD writes past the cache of the device, which has what was there before; and where blkid(8) finds DRBD's metadata,
+# at the end, it looks for nothing else. So it gets the beginning, as it is on the disk.
+begin=$state/$resource.begin
+dd if="$backing" of="$begin" bs=64k count=16 iflag=direct status=none || fail "$backing cannot be read"
+found=$(blkid --probe --output export "$begin") && status=0 || status=$?
+rm -f "$begin"
+[ $status != 2 ] || exit 0
+found=$(echo $found)
 echo "$backing is no whole copy, and holds something ($found): waiting for another copy"
 for second in $(seq 60); do
     case $(disks) in

@@ -16,7 +16,12 @@ fn stock() -> Sandbox {
     node.write("volumes", "");
     node.write("states", "");
     node.write("states.up", "Inconsistent/DUnknown");
-    node.tool("dd", "[ ! -e \"$fake/unreadable\" ]");
+    // The beginning of a copy has no metadata of DRBD.
+    node.tool(
+        "dd",
+        r#"[ ! -e "$fake/unreadable" ] || exit 1
+        of=${2#of=}; [ "$of" = /dev/null ] || { grep -v drbd "$fake/backing.signatures" >"$of.signatures"; : >"$of"; }"#,
+    );
     for (tool, status) in [("blkid", "[ -s $file ] || exit 2"), ("wipefs", "cat $file")] {
         node.tool(
             tool,
