@@ -1,5 +1,7 @@
 //! For tests: runs a node's script with stand-ins for the commands that it calls, each of which notes its calls.
 
+#![allow(clippy::unwrap_used)]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command as Process;
