@@ -9,11 +9,13 @@ mod addresses;
 mod apply_command;
 #[path = "cib/apply_on_node.rs"]
 mod apply_on_node;
+#[path = "cib/apply_on_node_sbd.rs"]
 mod apply_on_node_sbd;
 #[path = "cib/apply_prompt.rs"]
 mod apply_prompt;
 #[path = "cib/apply_push.rs"]
 mod apply_push;
+#[path = "cib/apply_refused.rs"]
 mod apply_refused;
 #[path = "cib/apply_takeover.rs"]
 mod apply_takeover;

@@ -107,7 +107,7 @@ mod tests {
             )
         );
         assert_eq!(
-            said(&["n2", "n3"], &[dead.clone()]).as_deref(),
+            said(&["n2", "n3"], std::slice::from_ref(&dead)).as_deref(),
             Some("others are locked out on n2, n3; not on n1, which is offline")
         );
         assert!(
