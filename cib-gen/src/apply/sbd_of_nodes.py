@@ -5,7 +5,8 @@ import sys
 from pcs import utils
 from pcs.lib.errors import LibraryError
 
-utils.pcs_options["--request-timeout"] = 10
+# pcsd starts programs for the answer, and a node that has much to do takes its time. One without power is noticed sooner.
+utils.pcs_options["--request-timeout"] = 30
 try:
     sbd = utils.get_library_wrapper().sbd
     status = sbd.get_cluster_sbd_status()

@@ -77,7 +77,16 @@ fn apply(site: &Site, is_configured: bool) -> Step {
     Step {
         name: STEP,
         what: what.to_owned(),
-        script: format!("cib-gen apply --yes {} {FILE}\n", site.options()),
+        script: format!(
+            "for pause in 10 20 0; do\n    \
+                 cib-gen apply --yes {} {FILE} && exit || status=$?\n    \
+                 # It refuses a cluster that is so new that not every node answers yet.\n    \
+                 [ $status = {DIFFERENT} ] || exit $status\n    \
+                 sleep $pause\n\
+             done\n\
+             exit $status\n",
+            site.options()
+        ),
         limit: LIMIT,
         once: false,
     }
