@@ -1,7 +1,7 @@
 //! What `cib-gen apply` on a node of the LAN system asks all nodes of SBD.
 
 use crate::apply_on_node::{apply, ends, has, node, nothing_would_change, sbd};
-use crate::bench::{Bench, Suite, in_both_suites};
+use crate::bench::{Suite, in_both_suites};
 
 in_both_suites!(
     every_node_is_asked_of_sbd,
