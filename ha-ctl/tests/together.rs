@@ -77,7 +77,7 @@ fn a_connection_that_is_cut_in_the_middle_of_a_change_is_made_again() {
     );
 }
 
-/// Nobody knows whether the note is gone, and it is not tried again: that could remove one of somebody else.
+/// Whether the note is gone nobody knows, and that is what is said: removing it twice is not known to be harmless.
 #[test]
 fn a_change_that_may_have_been_done_is_not_sent_twice() {
     let fake = Fake::new();

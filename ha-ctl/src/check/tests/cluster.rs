@@ -139,3 +139,41 @@ fn what_show_says_of_a_running_cluster_is_found_too() {
         .collect();
     assert_eq!(names, ["fencing.done"]);
 }
+
+/// What lost its power at its first boot. The other nodes find the port closed.
+#[test]
+fn a_pcsd_with_empty_files_is_named_once_and_mended_where_nothing_is_lost() {
+    let stuck = good().replace(
+        "service pcsd active enabled",
+        "service pcsd activating enabled",
+    );
+    for (files, fixable) in [
+        ("pcsd-file key empty\npcsd-file crt empty\n", true),
+        ("pcsd-file key empty\n", true),
+        ("pcsd-file key full\npcsd-file crt empty\n", false),
+    ] {
+        let found = found(&(stuck.clone() + files));
+        let [finding] = &found[..] else {
+            panic!("not one finding but {found:#?}")
+        };
+        assert_eq!(
+            (finding.name, finding.level, finding.fixable),
+            ("cluster.pcsd-key", Level::Error, fixable)
+        );
+        assert!(
+            finding
+                .command
+                .as_deref()
+                .unwrap()
+                .contains("kill -s KILL pcsd")
+        );
+    }
+    let full = "pcsd-file key full\npcsd-file crt full\n";
+    assert_eq!(found(&(good() + full)), []);
+    one(
+        &(good() + "pcsd-file key empty\npcsd-file crt empty\n"),
+        "cluster.pcsd-key",
+        Level::Warning,
+        "cannot start again",
+    );
+}
