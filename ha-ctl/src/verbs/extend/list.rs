@@ -127,7 +127,9 @@ fn notices(found: &[Found], contact: &Contact, pbx_version: Option<&str>) -> Vec
             && running != pbx
         {
             notices.push(format!(
-                "{server} has the version {running}, and the PBX has {pbx}"
+                "{server} has the version {running}, and the PBX has {pbx}\n  help: ha-ctl extend upgrade -a {}   after \
+                 the PBX itself",
+                server.address
             ));
         }
     }

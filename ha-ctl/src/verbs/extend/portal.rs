@@ -52,8 +52,7 @@ pub(super) fn after(entries: &[&Entry]) -> String {
         if entries.iter().any(|it| it.server.kind == kind) {
             let _ = writeln!(
                 text,
-                "  Servers > {menu}: wait until they are Online; then disable the default server, so that the cluster's \
-                 node has the signalling alone",
+                "  Servers > {menu}: wait until each is Online, then disable the default server",
                 menu = kind.menu()
             );
         }
