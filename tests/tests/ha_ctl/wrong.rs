@@ -79,7 +79,7 @@ const WRONG: &[Wrong] = &[
         "cluster.pcsd-key",
         1,
         "/var/lib/pcsd/pcsd.key, /var/lib/pcsd/pcsd.crt",
-        "systemctl stop pcsd; truncate --size 0 /var/lib/pcsd/pcsd.key /var/lib/pcsd/pcsd.crt
+        "systemctl kill --signal KILL pcsd; truncate --size 0 /var/lib/pcsd/pcsd.key /var/lib/pcsd/pcsd.crt
          systemctl start --no-block pcsd",
         Command,
     ),
