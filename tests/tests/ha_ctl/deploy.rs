@@ -19,7 +19,7 @@ const PARTS: [(&str, u64); 7] = [
     ("to do, in this order", 2),
     ("install the package", 5),
     ("make the nodes the cluster", 40),
-    ("prepare the volume", 15),
+    ("prepare the data", 15),
     ("create the PBX.s containers", 4),
     ("configure the cluster.s resources", 15),
     ("waiting until the PBX answers", 3),
@@ -91,7 +91,7 @@ fn nothing_is_changed_without_a_yes(operator: &Operator) {
             "install the package portsip-ha",
             "make the nodes the cluster ha_cluster",
             "write /etc/portsip/pbx/database_password, where the volume has data with another password: all nodes",
-            "prepare the volume",
+            "prepare the data",
             "configure the cluster's resources",
         ] {
             assert!(ran.stdout.contains(planned), "{planned}: {ran}");

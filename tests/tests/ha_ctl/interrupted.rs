@@ -36,7 +36,7 @@ fn a_deployment_survives_cuts_of_the_network_and_of_the_power() {
     }
     cluster.ends();
     let data = Going::begin(second);
-    if data.says("prepare the volume") {
+    if data.says("prepare the data") {
         loses_its_power(&stock, 0, &data);
     }
     data.ends();
