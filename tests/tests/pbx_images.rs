@@ -358,6 +358,10 @@ fn a_stop_takes_its_time(place: &Host) {
     };
     stop_takes(0);
     place.sh("docker start portsip.voicemail");
+    // A container's first process hears no signal before it has a trap for it; then it starts `sleep`.
+    place.sh(
+        "timeout 60 sh -c 'until docker top portsip.voicemail | grep -q sleep; do sleep 0.1; done'",
+    );
     // While it runs.
     stop_takes(2);
     let (took, code) = stop(60);

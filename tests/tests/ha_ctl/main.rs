@@ -115,7 +115,7 @@ fn master(operator: &Operator) -> String {
 }
 
 /// A machine that has more to do than it can do is slow for everybody: there, `pcs status` says how slow. It asks
-/// one node alone. The fastest of five runs each counts.
+/// one node alone, and `show` all three. The fastest of five runs each counts.
 fn within(limit: Duration, operator: &Operator, arguments: &str) -> Ran {
     let fastest = |command: &str| -> (Duration, Ran) {
         let script = format!("TIMEFORMAT='took %R'; time {command} </dev/null");
@@ -124,10 +124,11 @@ fn within(limit: Duration, operator: &Operator, arguments: &str) -> Ran {
         runs.min_by_key(|(took, _)| *took).unwrap()
     };
     let (took, ran) = fastest(&format!("ha-ctl {arguments}"));
+    eprintln!("`ha-ctl {arguments}` took {took:?}");
     if took >= limit {
         let (pcs, _) = fastest("sudo pcs status");
         assert!(
-            took < limit.max(pcs),
+            took < limit.max(pcs * 4),
             "`ha-ctl {arguments}` took {took:?}, and `pcs status` {pcs:?}: {ran}"
         );
     }
