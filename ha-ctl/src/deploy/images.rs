@@ -9,6 +9,9 @@ use crate::exit::Failure;
 use crate::run::Run;
 use crate::steps::Step;
 
+/// A function for sh(1), `pull`: fetches an image, and says what to do if it cannot.
+pub(crate) const PULL: &str = include_str!("pull.sh");
+
 /// Gigabytes over a slow line.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
@@ -27,7 +30,7 @@ fn fetch(image: &str) -> Step {
         what: format!("fetch the images that are missing ({image} and the database's)"),
         script: format!(
             "set -eu\n\
-             project={PROJECT} image={}\n{}",
+             project={PROJECT} image={}\n{PULL}{}",
             quoted(image),
             include_str!("images.sh")
         ),

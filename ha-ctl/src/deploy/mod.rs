@@ -25,6 +25,7 @@ mod watchdog;
 use futures_util::future::join_all;
 
 pub use facts::{Facts, look};
+pub(crate) use images::PULL;
 pub use package::Package;
 pub use resources::{Pending, pending};
 pub use site::{Site, System};

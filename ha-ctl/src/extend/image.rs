@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use crate::commands::quoted;
+use crate::deploy::PULL;
 use crate::steps::Step;
 
 /// Gigabytes over a slow line.
@@ -25,14 +26,11 @@ image={image} digest={digest} wanted={version}
 version() {{ docker image inspect --format '{{{{index .Config.Labels "version"}}}}' "$image" 2>/dev/null; }}
 is_there() {{ found=$(version) && {{ [ -z "$wanted" ] || [ "$found" = "$wanted" ]; }}; }}
 is_there && exit 0
-for pause in 5 20 0; do
-    docker pull --quiet "${{digest:-$image}}" && break
-    sleep $pause
-done
+{PULL}pull "${{digest:-$image}}" || exit 1
 [ -z "$digest" ] || docker tag "$digest" "$image" || :
 is_there && exit 0
 echo "the registry does not give $image in the version $wanted that the PBX has, but: $(version || echo nothing)." \
-    "A private registry: docker login, on this machine. Or bring it from the node where the PBX runs:" \
+    "Bring it from the node where the PBX runs:" \
     "docker save $image | gzip >image.tar.gz there, then docker load <image.tar.gz here" >&2
 exit 1
 "#,

@@ -114,21 +114,29 @@ fn master(operator: &Operator) -> String {
     operator.ha_ctl("master").succeeded().trim().to_owned()
 }
 
-/// A machine that has more to do than it can do is slow for everybody: there, `pcs status` says how slow. It asks
-/// one node alone, and `show` all three. The fastest of five runs each counts.
+/// What the others of this machine do makes some runs slow: of at most thirty, the fastest counts. A machine that has
+/// more to do than it can do is slow for everybody: there, `pcs status` says how slow. It asks one node alone.
 fn within(limit: Duration, operator: &Operator, arguments: &str) -> Ran {
-    let fastest = |command: &str| -> (Duration, Ran) {
+    let fastest = |command: &str, limit: Duration| -> (Duration, Ran) {
         let script = format!("TIMEFORMAT='took %R'; time {command} </dev/null");
-        let runs = (0..5).map(|_| operator.as_user(&script));
-        let runs = runs.map(|ran| (took(&ran), ran));
-        runs.min_by_key(|(took, _)| *took).unwrap()
+        let mut fastest = (Duration::MAX, None);
+        for _ in 0..30 {
+            let ran = operator.as_user(&script);
+            if took(&ran) < fastest.0 {
+                fastest = (took(&ran), Some(ran));
+            }
+            if fastest.0 < limit {
+                break;
+            }
+        }
+        (fastest.0, fastest.1.unwrap())
     };
-    let (took, ran) = fastest(&format!("ha-ctl {arguments}"));
+    let (took, ran) = fastest(&format!("ha-ctl {arguments}"), limit);
     eprintln!("`ha-ctl {arguments}` took {took:?}");
     if took >= limit {
-        let (pcs, _) = fastest("sudo pcs status");
+        let (pcs, _) = fastest("sudo pcs status", took);
         assert!(
-            took < limit.max(pcs * 4),
+            took < limit.max(pcs),
             "`ha-ctl {arguments}` took {took:?}, and `pcs status` {pcs:?}: {ran}"
         );
     }
