@@ -111,6 +111,28 @@ pub enum Command {
     /// first address of the subnet, which EC2 never assigns.
     #[command(name = "ec2-facts")]
     Ec2Facts(SiteArgs),
+    /// Prints as JSON what EC2 says of instances that are to be extended servers
+    ///
+    /// For `ha-ctl extend run`, which runs it on a node and judges. Nothing is changed.
+    #[command(name = "ec2-servers")]
+    Ec2Servers(Ec2ServersArgs),
+}
+
+/// Arguments of `ec2-servers`.
+#[derive(Debug, Clone, Args)]
+pub struct Ec2ServersArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Instance ids, or private addresses in the VPC of the nodes, with commas
+    #[arg(
+        long,
+        value_name = "ID|ADDRESS",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub servers: Vec<String>,
 }
 
 /// Arguments of `apply`.

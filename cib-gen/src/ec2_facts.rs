@@ -1,11 +1,11 @@
-//! `cib-gen ec2-facts`: what EC2 says of the site, as JSON. Asked on a node, with the node's credentials; ha-ctl,
-//! which does not link the AWS SDK, reads it and judges.
+//! `cib-gen ec2-facts` and `cib-gen ec2-servers`: what EC2 says of the site and of its extended servers, as JSON. Asked
+//! on a node, with the node's credentials; ha-ctl, which does not link the AWS SDK, reads it and judges.
 
 use std::net::Ipv4Addr;
 
 pub use ec2::{
     AddressHolder, Asked, CallAnswer, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
-    SiteAnswers, VolumeAnswer,
+    ServerAnswer, ServerAnswers, SiteAnswers, VolumeAnswer,
 };
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ use cib_gen::nodes::{FoundAddress, FoundVolume, Known, NotInRegion};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
 use ec2::{Attachable, AwsError, ErrorKind, SiteFacts, SiteIds, describe_site};
 
-pub(crate) use ec2_facts::ec2_facts;
+pub(crate) use ec2_facts::{ec2_facts, ec2_servers};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -38,6 +38,8 @@ pub(crate) enum Error {
          EC2 is not asked"
     )]
     Gone { region: String, nodes: String },
+    #[error("`{0}` is neither the id of an instance nor an IPv4 address")]
+    Server(String),
     #[error("EC2's answer about {about} cannot be used: {reason}")]
     Answer { about: String, reason: String },
     #[error("could not start the runtime for the request to EC2: {0}")]

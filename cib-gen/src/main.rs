@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use cib_gen::apply::Plan;
-use cib_gen::cli::{Cli, Command, Format, SimulateArgs, SiteArgs};
+use cib_gen::cli::{Cli, Command, Ec2ServersArgs, Format, SimulateArgs, SiteArgs};
 use cib_gen::nodes::Known;
 use cib_gen::simulate;
 use cib_gen::vars::MOST_BYTES;
@@ -72,6 +72,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         (Some(Command::Apply(args)), _) => run_apply::apply(&args),
         (Some(Command::Simulate(args)), _) => simulate(&args),
         (Some(Command::Ec2Facts(args)), _) => ec2_facts(&args),
+        (Some(Command::Ec2Servers(args)), _) => ec2_servers(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
             .error(ErrorKind::MissingRequiredArgument, "VARS_FILE is missing")
@@ -91,7 +92,17 @@ fn print(args: &SiteArgs, format: Format) -> Result<ExitCode, Failure> {
 fn ec2_facts(args: &SiteArgs) -> Result<ExitCode, Failure> {
     let (vars, mut known) = vars(args)?;
     let facts = lookup::ec2_facts(&mut known, &vars, args.profile.as_deref())?;
-    let text = serde_json::to_string_pretty(&facts);
+    print_json(&facts)
+}
+
+fn ec2_servers(args: &Ec2ServersArgs) -> Result<ExitCode, Failure> {
+    let (vars, known) = vars(&args.site)?;
+    let profile = args.site.profile.as_deref();
+    print_json(&lookup::ec2_servers(&known, &vars, profile, &args.servers)?)
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Failure> {
+    let text = serde_json::to_string_pretty(value);
     let text = text.map_err(|error| Failure::Write(error.into()))?;
     write(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -20,5 +20,5 @@ pub use ids::{
 pub use node_facts::{NodeFacts, PublicAddress};
 pub use site_answers::{
     AddressHolder, Asked, CallAnswer, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
-    SiteAnswers, VolumeAnswer,
+    ServerAnswer, ServerAnswers, SiteAnswers, VolumeAnswer,
 };

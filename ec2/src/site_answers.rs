@@ -109,3 +109,30 @@ pub struct NodeAnswer {
     pub subnet: String,
     pub subnet_cidr: Option<String>,
 }
+
+/// What EC2 says of instances that are to be extended servers of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAnswers {
+    pub region: String,
+    /// The instances of the cluster.
+    pub nodes: Vec<ServerAnswer>,
+    /// What each server was asked for by, and the instance, if EC2 has it.
+    pub servers: Vec<(String, Option<ServerAnswer>)>,
+    /// The inbound rules of the groups of the servers.
+    pub rules: Asked<Vec<InboundRule>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAnswer {
+    pub id: String,
+    pub state: String,
+    /// The first private address of its first interface.
+    pub address: Option<Ipv4Addr>,
+    /// The public address of that.
+    pub public: Option<Ipv4Addr>,
+    /// Whether that is an Elastic IP. Any other is EC2's own, and the instance loses it when it is stopped.
+    pub elastic: bool,
+    pub vpc: Option<String>,
+    /// The security groups of its first interface.
+    pub groups: Vec<String>,
+}

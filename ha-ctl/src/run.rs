@@ -2,10 +2,10 @@
 //! what it would do, so that plan and act cannot differ. A run that follows a plan says so if they do.
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::exit::{Exit, Failure};
-use crate::output::say;
+use crate::output::{Progress, say};
 use crate::reach::{Answer, Command, Node, TIMED_OUT, patient};
 use crate::steps::{State, Step, look, watch};
 
@@ -166,6 +166,36 @@ impl Run {
                 say(&format!("{name}: {what}: begun"));
                 self.watch(node, step).await
             }
+        }
+    }
+
+    /// Has a node read what another one prints: a part of a step that was announced.
+    ///
+    /// # Errors
+    /// It has failed on one of the two, or was lost.
+    pub async fn pipe(
+        &self,
+        from: &Node,
+        printing: &Command,
+        to: &Node,
+        reading: &Command,
+    ) -> Result<(), Failure> {
+        let doing = format!("{}: {} from {}", to.name, reading.what, from.name);
+        let mut progress = Progress::begin(&doing);
+        say(&format!("{doing}: begun"));
+        let begun = Instant::now();
+        self.tried.set(true);
+        let moved = |bytes: u64| progress.update(&format!("{doing}: {} MB", bytes / 1_000_000));
+        let ended = from.pipe(printing, to, reading, moved).await;
+        let failed = |why: String| Failure::failed(format!("{doing}: {why}"));
+        match ended {
+            Ok(answer) if answer.is_success() => {
+                self.changed.set(true);
+                say(&format!("{doing}: done ({} s)", begun.elapsed().as_secs()));
+                Ok(())
+            }
+            Ok(answer) => Err(failed(answer.said())),
+            Err(cause) => Err(failed(cause.found())),
         }
     }
 

@@ -73,7 +73,12 @@ impl Hypervisor {
                 continue;
             }
             vpc::add_cable(instance)?;
-            crate::pbx::copy_docker_data(image, &disk.join("docker"))?;
+            let docker = disk.join("docker");
+            match INSTANCES.contains(instance) {
+                true => crate::pbx::copy_docker_data(image, &docker)?,
+                // A stock machine has no image, and the lab has no registry.
+                false => fs::create_dir_all(&docker)?,
+            }
             let node = ContainerNode::new(Parts {
                 host: &instance.host,
                 image: image.clone(),

@@ -8,7 +8,9 @@ use cib_gen::render::wanted_rules;
 use cib_gen::site::Place;
 use cib_gen::vars::{AwsVars, FencingAction, Topology};
 use cib_gen::{Site, Vars};
-use ec2::{Gone, SiteFacts, describe_site, question_site};
+use ec2::{
+    Gone, ServerAnswers, ServerName, SiteFacts, describe_site, question_servers, question_site,
+};
 
 use super::warnings::{Trouble, trouble_of};
 use super::{Error, ids, learn, runtime};
@@ -62,6 +64,29 @@ pub(crate) fn ec2_facts(
         answers,
         not_looked_at: facts.checks.errors.iter().map(Refusal::from).collect(),
     }))
+}
+
+/// What EC2 says of instances that are to be extended servers. None on a LAN.
+pub(crate) fn ec2_servers(
+    known: &Known,
+    vars: &Vars,
+    profile: Option<&str>,
+    servers: &[String],
+) -> Result<Option<ServerAnswers>, Error> {
+    let name = |text: &String| {
+        let id = text.parse().map(ServerName::Id).ok();
+        let address = || text.parse().map(ServerName::Address).ok();
+        id.or_else(address)
+            .ok_or_else(|| Error::Server(text.clone()))
+    };
+    let servers = servers.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+    let Topology::Aws(written) = &vars.topology else {
+        return Ok(None);
+    };
+    let region = vars.region().or(known.region.as_ref());
+    let nodes = ids(vars, written).instances;
+    let asking = question_servers(region, profile, &nodes, &servers, LIMIT);
+    runtime()?.block_on(asking).map(Some).map_err(Error::Facts)
 }
 
 /// None where the addresses of the VPC are not known.

@@ -130,7 +130,7 @@ impl Ec2 {
         }))
     }
 
-    async fn inbound_rules(
+    pub(super) async fn inbound_rules(
         &self,
         deadline: Deadline,
         groups: Vec<String>,

@@ -120,7 +120,7 @@ fn from_contains(rule: &InboundRule, source: Ipv4Net) -> bool {
 }
 
 /// Whether a rule is about all of these ports. ICMP has a type and a code in their place, of which -1 is any.
-fn covers(rule: &InboundRule, protocol: &str, (first, last): (i32, i32)) -> bool {
+pub(crate) fn covers(rule: &InboundRule, protocol: &str, (first, last): (i32, i32)) -> bool {
     let is_same = match rule.protocol.as_str() {
         "-1" => return true,
         "6" => protocol == "tcp",

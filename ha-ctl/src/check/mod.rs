@@ -31,6 +31,7 @@ use crate::reach::Missing;
 
 use table::Look;
 
+pub(crate) use aws_ports::covers;
 pub(crate) use drbd_checks::module_fault;
 pub use fix::Fix;
 pub use inspection::{Inspection, NoFacts, ask_ec2, inspect};

@@ -171,8 +171,9 @@ fn option(field: Field) -> (&'static str, char, &'static str, &'static str) {
         Field::Address => (
             "address",
             'a',
-            "ADDRESS",
-            "The server's own, private address. For several servers, -s, -n and -a are repeated",
+            "ADDRESS|INSTANCE_ID",
+            "The server's own, private address, or on AWS the id of its instance. For several servers, -s, -n and -a are \
+             repeated",
         ),
         Field::PublicAddress => (
             "public-address",
@@ -255,13 +256,13 @@ mod tests {
             panic!("another verb");
         };
         let wanted = of_options(&args.servers.options).unwrap();
-        let names: Vec<String> = wanted.iter().map(|it| it.server.to_string()).collect();
+        let names: Vec<String> = wanted
+            .iter()
+            .map(|it| format!("{} {}", it.name, it.at))
+            .collect();
         assert_eq!(
             names,
-            [
-                "media-server-1 (192.168.1.21)",
-                "vr-server-1 (192.168.1.24)"
-            ]
+            ["media-server-1 192.168.1.21", "vr-server-1 192.168.1.24"]
         );
         let ExtendVerb::Stop(args) = parsed("stop -s ivr-server-only -a 192.168.1.24").unwrap()
         else {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::project::{self, PROJECT};
 use super::{Deployment, all};
 use crate::commands::quoted;
 use crate::exit::Failure;
+use crate::hand_on::{Images, Sources};
 use crate::run::Run;
 use crate::steps::Step;
 
@@ -15,13 +18,42 @@ pub(crate) const PULL: &str = include_str!("pull.sh");
 /// Gigabytes over a slow line.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
+/// Every node asks the registry. One that it gives nothing gets the images from one that has them.
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
     let image = &deployment.site.image;
-    let lacking = deployment
+    let (have, lack): (Vec<_>, Vec<_>) = deployment
         .each_with_data()
-        .filter(|(_, facts)| !facts.has_images(image) || project::is_new(facts, deployment));
-    let fetch = &fetch(image);
-    all(lacking.map(|(node, _)| run.step(node, fetch))).await
+        .partition(|(_, facts)| facts.has_images(image) && !project::is_new(facts, deployment));
+    let step = &fetch(image);
+    let fetching = lack
+        .into_iter()
+        .map(|(node, _)| async move { (node, run.step(node, step).await) });
+    let mut have: Vec<_> = have.into_iter().map(|(node, _)| node).collect();
+    let mut refused = Vec::new();
+    for (node, fetched) in join_all(fetching).await {
+        match fetched {
+            Ok(()) => have.push(node),
+            Err(failure) => refused.push((node, failure)),
+        }
+    }
+    let (images, sources) = (&handed_on(image), &Sources::new(have));
+    let handing = refused.into_iter();
+    all(handing.map(|(node, failure)| sources.hand_on(images, node, failure, run))).await
+}
+
+/// All of them, by their names.
+fn handed_on(image: &str) -> Images {
+    let named = format!(
+        "printf '%s ' {} $(docker compose --project-directory {PROJECT} config --images)",
+        quoted(image)
+    );
+    Images {
+        what: "fetch the images that are missing".to_owned(),
+        then: format!(
+            "for image in $({named}); do docker image inspect \"$image\" >/dev/null || exit 1; done\n"
+        ),
+        named,
+    }
 }
 
 fn fetch(image: &str) -> Step {

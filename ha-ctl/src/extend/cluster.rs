@@ -37,6 +37,8 @@ pub struct Cluster {
     pub version: Option<String>,
     /// Its digest in the registry, by which the same image is fetched, whatever the tag means by now.
     pub digest: Option<String>,
+    /// Its ID.
+    pub image_id: Option<String>,
     /// Whether its tag means another image by now, which the PBX does not run from yet.
     pub is_not_upgraded: bool,
     /// The distribution and its version: `ubuntu 24.04`.
@@ -69,6 +71,17 @@ impl Said {
         }
     }
 
+    /// Whether the node has the image that the PBX runs from.
+    pub fn has_image_of(&self, cluster: &Cluster) -> bool {
+        let id = cluster.image_id.as_deref();
+        id.is_some_and(|id| self.lines.has("image-id", id))
+    }
+
+    /// Whether the PBX runs there.
+    pub fn runs_the_pbx(&self) -> bool {
+        self.lines.has("active", "yes")
+    }
+
     /// The list of the extended servers that is there.
     ///
     /// # Errors
@@ -96,12 +109,8 @@ impl Cluster {
         let vip = one("vip").and_then(|it| it.parse().ok());
         // Digest and version have to be of the same image: of the active node's, if there is one.
         let with_image = said.iter().filter(|it| it.lines.one("image").is_some());
-        let image = with_image.max_by_key(|it| {
-            (
-                it.lines.has("active", "yes"),
-                it.lines.one("version").is_some(),
-            )
-        });
+        let image =
+            with_image.max_by_key(|it| (it.runs_the_pbx(), it.lines.one("version").is_some()));
         let image = image.ok_or_else(|| missing("from which image the PBX runs"))?;
         let of_image = |word: &str| image.lines.one(word).map(str::to_owned);
         Ok(Cluster {
@@ -115,6 +124,7 @@ impl Cluster {
             image: of_image("image").unwrap_or_default(),
             version: of_image("version"),
             digest: of_image("digest"),
+            image_id: of_image("image-id"),
             is_not_upgraded: image.lines.has("not-upgraded", "yes"),
             os: one("os").unwrap_or_default().to_owned(),
             ahead: said.iter().find_map(|it| it.ahead),
@@ -133,7 +143,7 @@ pub(crate) mod tests {
     }
 
     const ALL: &str = "clock 1795930000.5\nos ubuntu 24.04\nvip 192.168.1.130\ndata /var/lib/portsip\nweb-port \nversion \
-                       22.4.0\ndigest portsip/pbx@sha256:0123\nimage portsip/pbx:22\nend .\n";
+                       22.4.0\ndigest portsip/pbx@sha256:0123\nimage-id sha256:4567\nimage portsip/pbx:22\nend .\n";
 
     #[test]
     fn what_one_node_does_not_know_another_says() {

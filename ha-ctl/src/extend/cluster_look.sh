@@ -22,7 +22,8 @@ if [ "$(systemctl is-active docker)" = active ]; then
     [ "$made" ] && [ "$tagged" ] && [ "$made" != "$tagged" ] && say not-upgraded yes
     [ "$image" ] && timeout 5 docker image inspect \
         --format '{{with index .Config.Labels "version"}}version {{.}}{{end}}{{range .RepoDigests}}
-digest {{.}}{{end}}' "${made:-$image}" 2>/dev/null
+digest {{.}}{{end}}
+image-id {{.Id}}' "${made:-$image}" 2>/dev/null
 fi
 say image "$image"
 say end .

@@ -5,21 +5,47 @@ use std::time::Duration;
 use super::cluster::Cluster;
 use crate::commands::quoted;
 use crate::deploy::PULL;
+use crate::hand_on::Images;
 use crate::steps::Step;
 
 /// Gigabytes over a slow line.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
+/// What it does.
+fn what(cluster: &Cluster) -> String {
+    let image = &cluster.image;
+    match &cluster.version {
+        None => format!("fetch the PBX's image {image}"),
+        Some(version) => format!("fetch the PBX's image {image} ({version})"),
+    }
+}
+
+/// The image where the registry does not give it: from the node where the PBX runs, or a server that has it.
+pub(super) fn handed_on(cluster: &Cluster) -> Images {
+    let (image, version) = (quoted(&cluster.image), cluster.version.as_deref());
+    Images {
+        what: what(cluster),
+        // The name may mean another image by now than the one that the PBX runs from.
+        named: format!(
+            "docker inspect --format '{{{{.Image}}}}' portsip.callmanager 2>/dev/null || docker image inspect --format \
+             '{{{{.Id}}}}' {image}"
+        ),
+        then: format!(
+            "docker tag \"$loaded\" {image}\n\
+             found=$(docker image inspect --format '{{{{index .Config.Labels \"version\"}}}}' {image})\n\
+             wanted={wanted}\n\
+             [ -z \"$wanted\" ] || [ \"$found\" = \"$wanted\" ] || {{ echo \"what came has the version $found\" >&2; exit 1; }}\n",
+            wanted = quoted(version.unwrap_or_default()),
+        ),
+    }
+}
+
 /// Fetches it.
 pub(super) fn fetch(cluster: &Cluster) -> Step {
     let version = cluster.version.as_deref().unwrap_or_default();
-    let named = match version {
-        "" => cluster.image.clone(),
-        version => format!("{} ({version})", cluster.image),
-    };
     Step {
         name: "extend-image",
-        what: format!("fetch the PBX's image {named}"),
+        what: what(cluster),
         script: format!(
             r#"set -eu
 image={image} digest={digest} wanted={version}
@@ -29,9 +55,7 @@ is_there && exit 0
 {PULL}pull "${{digest:-$image}}" || exit 1
 [ -z "$digest" ] || docker tag "$digest" "$image" || :
 is_there && exit 0
-echo "the registry does not give $image in the version $wanted that the PBX has, but: $(version || echo nothing)." \
-    "Bring it from the node where the PBX runs:" \
-    "docker save $image | gzip >image.tar.gz there, then docker load <image.tar.gz here" >&2
+echo "the registry does not give $image in the version $wanted that the PBX has, but: $(version || echo nothing)" >&2
 exit 1
 "#,
             image = quoted(&cluster.image),

@@ -10,7 +10,8 @@ use super::facts::{Facts, SETTINGS, State};
 use super::image;
 use super::project;
 use super::register::Entry;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::hand_on::Sources;
 use crate::reach::Node;
 use crate::run::Run;
 
@@ -59,9 +60,14 @@ impl Installation {
     ///
     /// # Errors
     /// What failed. What was done until then stays.
-    pub async fn run(&self, cluster: &Cluster, run: &Run) -> Result<(), Failure> {
+    pub async fn run<'a>(
+        &'a self,
+        cluster: &Cluster,
+        sources: &Sources<'a>,
+        run: &Run,
+    ) -> Result<(), Failure> {
         for phase in PHASES {
-            phase.run(self, cluster, run).await?;
+            phase.run(self, cluster, sources, run).await?;
         }
         Ok(())
     }
@@ -70,10 +76,22 @@ impl Installation {
     ///
     /// # Errors
     /// What failed.
-    pub async fn fetch(&self, cluster: &Cluster, run: &Run) -> Result<(), Failure> {
-        match self.facts.has_image(cluster.version.as_deref()) {
-            true => Ok(()),
-            false => run.step(&self.node, &image::fetch(cluster)).await,
+    pub async fn fetch<'a>(
+        &'a self,
+        cluster: &Cluster,
+        sources: &Sources<'a>,
+        run: &Run,
+    ) -> Result<(), Failure> {
+        if self.facts.has_image(cluster.version.as_deref()) {
+            return Ok(());
+        }
+        match run.step(&self.node, &image::fetch(cluster)).await {
+            // Somebody may have to look at the machine before.
+            Err(failure) if failure.exit == Exit::Failed => {
+                let images = image::handed_on(cluster);
+                sources.hand_on(&images, &self.node, failure, run).await
+            }
+            fetched => fetched,
         }
     }
 
@@ -111,7 +129,13 @@ impl Installation {
 }
 
 impl Phase {
-    async fn run(self, this: &Installation, cluster: &Cluster, run: &Run) -> Result<(), Failure> {
+    async fn run<'a>(
+        self,
+        this: &'a Installation,
+        cluster: &Cluster,
+        sources: &Sources<'a>,
+        run: &Run,
+    ) -> Result<(), Failure> {
         let Installation { entry, node, facts } = this;
         let has_container = this.has_container(cluster);
         match self {
@@ -128,9 +152,7 @@ impl Phase {
                 let make = project::make_data(&entry.data);
                 run.change(node, &make).await.map(drop)
             }
-            Phase::Image if !has_container && !facts.has_image(cluster.version.as_deref()) => {
-                run.step(node, &image::fetch(cluster)).await
-            }
+            Phase::Image if !has_container => this.fetch(cluster, sources, run).await,
             Phase::Project if !this.is_of_vendor(cluster) => {
                 let wanted = project::compose_file(entry, cluster, facts);
                 if facts.compose_file() == wanted {
@@ -168,7 +190,8 @@ mod tests {
         let installation = Installation::new(entry, test_node("media-1"), facts);
         let run = Run::new(true);
         // Steps look at the node: here, at this machine, as the user that runs the test.
-        installation.run(&cluster(), &run).await.unwrap();
+        let nobody = Sources::new(Vec::new());
+        installation.run(&cluster(), &nobody, &run).await.unwrap();
         run.planned().into_iter().map(|it| it.what).collect()
     }
 

@@ -2,13 +2,62 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::str::FromStr;
 
+use cib_gen::ids::InstanceId;
 use serde::Deserialize;
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::kind::Kind;
-use super::server::{Server, Wanted, address, distinct, refused};
+use super::server::{Name, address, refused};
 use crate::exit::Failure;
+
+/// A server that was asked for, and where: `server 2 on the command line`, `servers.yml, line 7`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Where it was asked for.
+    pub place: String,
+    /// What it does.
+    pub kind: Kind,
+    /// Its name.
+    pub name: Name,
+    /// Its machine.
+    pub at: At,
+    /// The address that telephones on the Internet reach it at.
+    pub public_address: Option<Ipv4Addr>,
+}
+
+/// How a machine is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// By its own address.
+    Address(Ipv4Addr),
+    /// By the id of the EC2 instance that it is.
+    Instance(String),
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            At::Address(address) => address.fmt(f),
+            At::Instance(id) => f.write_str(id),
+        }
+    }
+}
+
+impl FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<At, String> {
+        if !text.starts_with("i-") {
+            return address(text).map(At::Address);
+        }
+        match text.parse::<InstanceId>() {
+            Ok(id) => Ok(At::Instance(id.to_string())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
 
 /// An option that says something about one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +117,11 @@ impl Given {
     }
 
     /// The server, or everything that is wrong with it. `word` says how a field is called where it was given.
-    fn server(&self, word: impl Fn(Field) -> &'static str) -> Result<Server, Vec<String>> {
+    fn request(
+        &self,
+        place: &str,
+        word: impl Fn(Field) -> &'static str,
+    ) -> Result<Request, Vec<String>> {
         let mut mistakes = Vec::new();
         let mut needed = |field| match self.get(field) {
             Some(value) => value,
@@ -81,14 +134,15 @@ impl Given {
         let own = needed(Field::Address);
         let kind = understood(kind, str::parse::<Kind>, &mut mistakes);
         let name = understood(name, str::parse, &mut mistakes);
-        let own = understood(own, address, &mut mistakes);
+        let at = understood(own, str::parse::<At>, &mut mistakes);
         let public = self.get(Field::PublicAddress).unwrap_or_default();
         let public: Option<Ipv4Addr> = understood(public, address, &mut mistakes);
-        match (kind, name, own) {
-            (Some(kind), Some(name), Some(own)) if mistakes.is_empty() => Ok(Server {
+        match (kind, name, at) {
+            (Some(kind), Some(name), Some(at)) if mistakes.is_empty() => Ok(Request {
+                place: place.to_owned(),
                 kind,
                 name,
-                address: own,
+                at,
                 public_address: public,
             }),
             _ => Err(mistakes),
@@ -112,7 +166,7 @@ fn understood<T>(
 ///
 /// # Errors
 /// What is missing or wrong, with the number of the server.
-pub fn of_options(options: &[(Field, String)]) -> Result<Vec<Wanted>, Failure> {
+pub fn of_options(options: &[(Field, String)]) -> Result<Vec<Request>, Failure> {
     let mut given: Vec<Given> = Vec::new();
     for (field, value) in options {
         match given.last_mut().filter(|last| last.get(*field).is_none()) {
@@ -150,7 +204,7 @@ struct Item {
 ///
 /// # Errors
 /// It cannot be read, or what is missing or wrong, with the line.
-pub fn of_file(file: &Path) -> Result<Vec<Wanted>, Failure> {
+pub fn of_file(file: &Path) -> Result<Vec<Request>, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::usage(format!(
             "could not read --from {}: {error}. Nothing was changed",
@@ -160,7 +214,7 @@ pub fn of_file(file: &Path) -> Result<Vec<Wanted>, Failure> {
     of_text(&file.display().to_string(), &text)
 }
 
-fn of_text(file: &str, text: &str) -> Result<Vec<Wanted>, Failure> {
+fn of_text(file: &str, text: &str) -> Result<Vec<Request>, Failure> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         // No file of servers has anchors, and a few lines of them can stand for gigabytes.
@@ -199,11 +253,11 @@ fn of_text(file: &str, text: &str) -> Result<Vec<Wanted>, Failure> {
 fn all(
     given: impl Iterator<Item = (String, Given)>,
     word: impl Fn(Field) -> &'static str,
-) -> Result<Vec<Wanted>, Failure> {
+) -> Result<Vec<Request>, Failure> {
     let (mut wanted, mut mistakes) = (Vec::new(), Vec::new());
     for (place, given) in given {
-        match given.server(&word) {
-            Ok(server) => wanted.push(Wanted { place, server }),
+        match given.request(&place, &word) {
+            Ok(request) => wanted.push(request),
             Err(wrong) => {
                 mistakes.extend(wrong.into_iter().map(|wrong| format!("{place}: {wrong}")));
             }
@@ -212,11 +266,10 @@ fn all(
     refused(mistakes)?;
     if wanted.is_empty() {
         return Err(Failure::usage(
-            "which server? Nothing was changed\n  help: ha-ctl extend run -s TYPE -n NAME -a ADDRESS, or --from \
+            "which server? Nothing was changed\n  help: ha-ctl extend run -s TYPE -n NAME -a ADDRESS (on AWS, an instance id will do), or --from \
              servers.yml",
         ));
     }
-    distinct(&wanted)?;
     Ok(wanted)
 }
 
@@ -226,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    fn options(words: &[&str]) -> Result<Vec<Wanted>, Failure> {
+    fn options(words: &[&str]) -> Result<Vec<Request>, Failure> {
         let field = |word: &str| FIELDS.into_iter().find(|it| it.option() == word);
         let pairs = words.chunks(2);
         let options: Vec<(Field, String)> = pairs
@@ -254,11 +307,11 @@ mod tests {
             "192.168.1.24",
         ])
         .unwrap();
-        let kinds: Vec<Kind> = wanted.iter().map(|it| it.server.kind).collect();
+        let kinds: Vec<Kind> = wanted.iter().map(|it| it.kind).collect();
         assert_eq!(kinds, [Kind::Media, Kind::Ivr]);
-        let public = wanted[0].server.public_address;
+        let public = wanted[0].public_address;
         assert_eq!(public, Some("104.101.137.60".parse().unwrap()));
-        assert_eq!(wanted[1].server.public_address, None);
+        assert_eq!(wanted[1].public_address, None);
         assert_eq!(wanted[1].place, "server 2 of the command line");
     }
 
@@ -300,7 +353,10 @@ mod tests {
         let right = format!("{text}    address: 192.168.1.24\n");
         let wanted = of_text("servers.yml", &right).unwrap();
         assert_eq!(wanted.len(), 2);
-        assert_eq!(wanted[1].server.kind, Kind::Ivr);
+        assert_eq!(wanted[1].kind, Kind::Ivr);
+        let instance = right.replace("192.168.1.24", "i-0c41d7a6be35f9021");
+        let wanted = of_text("servers.yml", &instance).unwrap();
+        assert_eq!(wanted[1].at, At::Instance("i-0c41d7a6be35f9021".to_owned()));
         let unknown = of_text("servers.yml", &format!("{right}    role: x\n"));
         assert!(
             unknown.unwrap_err().text.contains("role"),

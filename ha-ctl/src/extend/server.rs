@@ -93,7 +93,7 @@ pub(crate) fn address(text: &str) -> Result<Ipv4Addr, String> {
     }
 }
 
-/// A server that was asked for, and where: `server 2 on the command line`, `servers.yml, line 7`.
+/// A server that was asked for, with its addresses, and where: `server 2 on the command line`, `servers.yml, line 7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Where it was asked for.

@@ -2,6 +2,8 @@
 //! that was not carried out because the connection was cut is sent again by a new one; one that may have been carried
 //! out only if that does no harm ([`Command::is_repeatable`]).
 
+mod pipe;
+
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

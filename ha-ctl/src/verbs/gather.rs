@@ -63,10 +63,11 @@ pub(super) enum Ask {
     Everything,
 }
 
-/// How long another node may take to answer a connection, asked from a node; from elsewhere the way is longer. And how
-/// long others are waited for after the first.
+/// How long another node may take to answer a connection, asked from a node; from elsewhere the way is longer.
 pub(super) const BETWEEN_NODES: Duration = Duration::from_secs(2);
-const OTHERS: Duration = Duration::from_millis(2500);
+/// How long the others are waited for: from the beginning, and where the first answer was slow, after it.
+const OTHERS: Duration = Duration::from_millis(2600);
+const OTHERS_AFTER_THE_FIRST: Duration = Duration::from_millis(1500);
 
 /// Asks this machine how the cluster is, if it is a node, and all machines if it is not or cannot say it.
 ///
@@ -127,6 +128,7 @@ impl Round {
             .iter()
             .map(|machine| one(fleet, machine, ask, all_for_state));
         let mut asking: FuturesUnordered<_> = asking.collect();
+        let enough = Instant::now() + OTHERS;
         let mut deadline: Option<Instant> = None;
         loop {
             let next = match deadline {
@@ -147,7 +149,7 @@ impl Round {
                 Some(Err(why)) => self.missing.push(why),
             }
             if self.best().is_some() {
-                deadline.get_or_insert_with(|| Instant::now() + OTHERS);
+                deadline.get_or_insert_with(|| enough.max(Instant::now() + OTHERS_AFTER_THE_FIRST));
             }
             // A question on the terminal is not taken away from the person who answers it.
             if self.is_enough(ask) && !fleet.is_asking() {

@@ -9,7 +9,8 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::cli::SiteArgs;
 use crate::exit::Failure;
-use crate::extend::{Entry, FILE, Facts, Register, Said, look_at_cluster};
+use crate::extend::{Cluster, Entry, FILE, Facts, Register, Said, look_at_cluster};
+use crate::hand_on::Sources;
 use crate::inventory::Machine;
 use crate::lock::{Lock, lock};
 use crate::output::say;
@@ -109,6 +110,15 @@ impl Contact {
             }
         });
         all(reaching).await
+    }
+
+    /// The nodes that have the image that the PBX runs from; the one where it runs is asked for it last.
+    pub(super) fn sources(&self, cluster: &Cluster) -> Sources<'_> {
+        let have = self.said.iter().filter(|it| it.has_image_of(cluster));
+        let mut have: Vec<&Said> = have.collect();
+        have.sort_by_key(|it| !it.runs_the_pbx());
+        let node = |it: &Said| self.nodes.iter().find(|node| node.name == it.node);
+        Sources::new(have.into_iter().filter_map(node).collect())
     }
 
     /// The list with servers added, if there is something to write: also one that an interrupted run has not written

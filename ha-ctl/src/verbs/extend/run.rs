@@ -5,10 +5,13 @@ use std::time::Instant;
 use super::contact::{Contact, Found, all};
 use super::outcome::{How, Outcome, summary};
 use super::portal;
+use cib_gen::ec2_facts::ServerAnswers;
+
 use crate::cli::ExtendRunArgs;
 use crate::exit::{Exit, Failure};
 use crate::extend::{
-    Cluster, Entry, Finding, Installation, Wanted, findings, look, of_file, of_options, refused,
+    At, Cluster, Entry, Finding, Installation, Request, Wanted, ask_ec2, ec2_answers, ec2_warnings,
+    findings, look, of_file, of_options, refused, resolved,
 };
 use crate::output::{print, say};
 use crate::reach::Fleet;
@@ -22,13 +25,20 @@ use crate::verbs::signals::Signals;
 /// A mistake in what was asked for, or nothing could be done.
 pub(super) async fn run(args: &ExtendRunArgs) -> Result<Exit, Failure> {
     let begun = Instant::now();
-    let wanted = match &args.from {
+    let requests = match &args.from {
         Some(file) => of_file(file)?,
         None => of_options(&args.servers.options)?,
     };
     let change = (!args.dry_run).then_some("extend run");
     let contact = Contact::new(&args.site, change).await?;
     let cluster = Cluster::of(&contact.said)?;
+    let ec2 = ask(&contact, &requests).await?;
+    let asked: Vec<String> = requests.iter().map(|it| it.at.to_string()).collect();
+    let wanted = resolved(requests, ec2.as_ref())?;
+    for (Wanted { server, .. }, asked) in wanted.iter().zip(&asked) {
+        let said = ec2.iter().flat_map(|ec2| ec2_warnings(server, asked, ec2));
+        said.for_each(|text| say(&format!("warning: {server}: {text}")));
+    }
     refuse_nodes(&wanted, &contact.fleet, &cluster)?;
     contact.register.accepts(&wanted)?;
 
@@ -71,6 +81,39 @@ pub(super) async fn run(args: &ExtendRunArgs) -> Result<Exit, Failure> {
     print(&portal::after(&done))?;
     say(&format!("{} s", begun.elapsed().as_secs()));
     Ok(exit)
+}
+
+/// What EC2 says of the machines; nothing on a LAN. Where it cannot be asked, addresses will do.
+///
+/// # Errors
+/// It cannot be asked, and is needed for an address.
+async fn ask(contact: &Contact, requests: &[Request]) -> Result<Option<ServerAnswers>, Failure> {
+    let command = ask_ec2(requests);
+    let mut said = Vec::new();
+    for node in &contact.nodes {
+        let answer = node.run(&command).await;
+        match answer
+            .map_err(|cause| cause.found())
+            .and_then(|it| ec2_answers(&it))
+        {
+            Ok(answers) => return Ok(answers),
+            Err(why) => said.push(format!("{}: {why}", node.name)),
+        }
+    }
+    let said = said.join("\n");
+    let mut at = requests.iter().map(|it| &it.at);
+    match at.find(|at| matches!(at, At::Instance(_))) {
+        None => {
+            say(&format!(
+                "warning: security groups and public addresses were not looked at, because no node could ask EC2:\n{said}"
+            ));
+            Ok(None)
+        }
+        Some(id) => Err(Failure::failed(format!(
+            "the address of {id} is not known, because no node could ask EC2. Nothing was changed\n{said}\n  help: the \
+             nodes need /etc/portsip/vars.yml and the rights of cib-gen --format iam-policy; or -a ADDRESS"
+        ))),
+    }
 }
 
 /// An address that the cluster has is none of an extended server.
@@ -161,7 +204,9 @@ async fn plan(
     if let Some(register) = contact.adding(new) {
         contact.write(&register, &run).await?;
     }
-    for done in all(installations.iter().map(|it| it.run(cluster, &run))).await {
+    let sources = &contact.sources(cluster);
+    let run = &run;
+    for done in all(installations.iter().map(|it| it.run(cluster, sources, run))).await {
         done?;
     }
     Ok(run.planned())
@@ -210,8 +255,9 @@ async fn act(
         Some(register) => contact.write(&register, run).await?,
         None => false,
     };
+    let sources = &contact.sources(cluster);
     let working = installations.iter().map(|it| async move {
-        let how = match it.run(cluster, run).await {
+        let how = match it.run(cluster, sources, run).await {
             Ok(()) => How::Done("set up: it answers".to_owned()),
             Err(failure) => How::Failed(failure),
         };
@@ -238,6 +284,7 @@ mod tests {
             image: "portsip/pbx:22".to_owned(),
             version: None,
             digest: None,
+            image_id: None,
             is_not_upgraded: false,
             os: "ubuntu 24.04".to_owned(),
             ahead: None,

@@ -8,6 +8,7 @@ use super::outcome::{How, Outcome, summary};
 use crate::cli::ExtendUpgradeArgs;
 use crate::exit::{Exit, Failure};
 use crate::extend::{Cluster, Installation, KINDS, Kind, Server, State, look};
+use crate::hand_on::Sources;
 use crate::output::{print, say};
 use crate::run::Run;
 use crate::verbs::deploy::{confirmed, left};
@@ -48,7 +49,8 @@ pub(super) async fn upgrade(args: &ExtendUpgradeArgs) -> Result<Exit, Failure> {
     let run = Run::new(false);
     let drain = args.drain.unwrap_or_default();
     let mut signals = Signals::new();
-    let working = act(&to_do, &cluster, drain, &run);
+    let sources = contact.sources(&cluster);
+    let working = act(&to_do, &cluster, &sources, drain, &run);
     tokio::select! {
         done = working => outcomes.extend(done),
         () = signals.received() => return Err(left(&run)),
@@ -142,15 +144,16 @@ fn text(to_do: &[Installation], alone: &[Server], cluster: &Cluster) -> String {
     text
 }
 
-async fn act(
-    to_do: &[Installation],
+async fn act<'a>(
+    to_do: &'a [Installation],
     cluster: &Cluster,
+    sources: &Sources<'a>,
     drain: Duration,
     run: &Run,
 ) -> Vec<Outcome> {
     let fetching = to_do
         .iter()
-        .map(|it| async move { (it, it.fetch(cluster, run).await) });
+        .map(|it| async move { (it, it.fetch(cluster, sources, run).await) });
     let (mut outcomes, mut ready) = (Vec::new(), Vec::new());
     for (it, fetched) in all(fetching).await {
         match fetched {
