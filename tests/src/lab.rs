@@ -44,7 +44,7 @@ pub struct Options {
     /// The modules of a LAN's kernels, if not those of the package `user-mode-linux`, whose DRBD is 8.4: a whole
     /// directory of modules, on which depmod has run.
     pub drbd_modules: Option<PathBuf>,
-    /// How many machines there are beside the cluster's, for extended servers: at most four, and none on a LAN.
+    /// How many machines there are beside the cluster's, for extended servers: at most twenty, and none on a LAN.
     #[serde(default)]
     pub extended: usize,
 }

@@ -44,9 +44,9 @@ enum Verb {
         /// EC2's transitions take moments instead of as long as on EC2
         #[arg(long)]
         fast: bool,
-        /// Machines beside the cluster's, for extended servers: x1 to x4
+        /// Machines beside the cluster's, for extended servers: x1 to x20
         #[arg(long, value_name = "COUNT", default_value_t = 0, conflicts_with = "lan",
-              value_parser = clap::value_parser!(u8).range(0..=4))]
+              value_parser = clap::value_parser!(u8).range(0..=20))]
         extended: u8,
     },
     /// The main job: a cluster from nothing, a power cut, a timeline and a verdict

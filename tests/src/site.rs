@@ -210,40 +210,26 @@ const fn extended(
     }
 }
 
+/// Instances by their numbers, with a byte of the MAC address and the end of the address.
+macro_rules! extended {
+    ($($number:literal $mac:literal at $last_byte:literal),+) => {
+        [$(extended(
+            concat!("x", $number),
+            concat!("ip-172-31-16-", $last_byte),
+            concat!("i-0c41d7a6be35f9", $last_byte),
+            concat!("06:1f:3c:5e:", $mac, ":11"),
+            concat!("eni-0a1f3c5e7b9d2f", $last_byte),
+            $last_byte,
+        )),+]
+    };
+}
+
 /// Instances of the same subnet that are no nodes of the cluster, for its extended servers.
-pub static EXTENDED: [Instance; 4] = [
-    extended(
-        "x1",
-        "ip-172-31-16-141",
-        "i-0c41d7a6be35f9021",
-        "06:1f:3c:5e:7b:11",
-        "eni-0a1f3c5e7b9d2f411",
-        141,
-    ),
-    extended(
-        "x2",
-        "ip-172-31-16-142",
-        "i-0c41d7a6be35f9022",
-        "06:1f:3c:5e:7b:12",
-        "eni-0a1f3c5e7b9d2f412",
-        142,
-    ),
-    extended(
-        "x3",
-        "ip-172-31-16-143",
-        "i-0c41d7a6be35f9023",
-        "06:1f:3c:5e:7b:13",
-        "eni-0a1f3c5e7b9d2f413",
-        143,
-    ),
-    extended(
-        "x4",
-        "ip-172-31-16-144",
-        "i-0c41d7a6be35f9024",
-        "06:1f:3c:5e:7b:14",
-        "eni-0a1f3c5e7b9d2f414",
-        144,
-    ),
+pub static EXTENDED: [Instance; 20] = extended![
+    1 "01" at 141, 2 "02" at 142, 3 "03" at 143, 4 "04" at 144, 5 "05" at 145,
+    6 "06" at 146, 7 "07" at 147, 8 "08" at 148, 9 "09" at 149, 10 "10" at 150,
+    11 "11" at 151, 12 "12" at 152, 13 "13" at 153, 14 "14" at 154, 15 "15" at 155,
+    16 "16" at 156, 17 "17" at 157, 18 "18" at 158, 19 "19" at 159, 20 "20" at 160
 ];
 
 /// The region.

@@ -18,7 +18,7 @@ const DESCRIBE: &[&str] = &[
     "ec2:DescribeInstances",         // awsebs, fence_aws, cib-gen, the stock awsvip
     "ec2:DescribeNetworkInterfaces", // awsvip, awseip
     "ec2:DescribeRouteTables",       // cib-gen, to warn of a node without a route to EC2
-    "ec2:DescribeSecurityGroups",    // cib-gen, for ha-ctl check
+    "ec2:DescribeSecurityGroups",    // cib-gen, for ha-ctl check and extend
     "ec2:DescribeSubnets",           // cib-gen
     "ec2:DescribeVolumes",           // awsebs, cib-gen
     "ec2:DescribeVpcEndpoints",      // cib-gen, as the route tables

@@ -76,6 +76,7 @@ pub(super) fn pbx_layer() -> Vec<File> {
         image_file!("usr/local/bin/initdt.sh", 0o755, "pbx/initdt.sh"),
         image_file!("usr/local/bin/portsip-health", 0o755, "pbx/portsip-health"),
         image_file!("usr/local/lib/portsip/stand-in", 0o755, "pbx/stand-in"),
+        image_file!("usr/local/lib/portsip/extended", 0o644, "pbx/extended"),
         image_file!("usr/local/lib/portsip/arguments", 0o644, "pbx/arguments"),
         image_file!("usr/local/lib/portsip/behaviour", 0o644, "pbx/behaviour"),
         image_file!(

@@ -32,6 +32,7 @@ fn a_deployment_that_is_killed_at_random_moments_ends_in_the_same_cluster() {
     let operators = stock.operators();
     let [first, second] = &operators;
     nothing_is_changed_without_a_yes(first);
+    the_sample_cluster_is_mended_away(second);
     two_do_not_change_a_cluster_at_once(first, second);
 
     let kills = std::env::var(KILLS_VARIABLE).map_or(KILLS, |number| number.parse().unwrap());
@@ -80,6 +81,26 @@ fn kill_in(operator: &Operator, part: usize) -> (Ran, bool) {
         "it ended by itself: {ran}"
     );
     (ran, was_killed)
+}
+
+/// Corosync's package starts a cluster of its own on each machine. `check` says so, and takes it away.
+fn the_sample_cluster_is_mended_away(operator: &Operator) {
+    let check = |options: &str| {
+        let line = format!(
+            "p/usr/bin/ha-ctl check vars.yml --accept-new-host-keys --only cluster.sample {options}"
+        );
+        operator.as_user(&line)
+    };
+    let found = check("");
+    assert_eq!(found.stdout.matches("cluster.sample").count(), 3, "{found}");
+    check("--fix").succeeded();
+    check("").succeeded();
+    let left =
+        operator.as_root("cat /etc/corosync/corosync.conf; systemctl is-active corosync pacemaker");
+    assert!(
+        !left.stdout.contains("debian") && left.stdout.ends_with("inactive\ninactive\n"),
+        "{left}"
+    );
 }
 
 fn nothing_is_changed_without_a_yes(operator: &Operator) {

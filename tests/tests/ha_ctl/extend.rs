@@ -34,6 +34,15 @@ fn extended_servers_are_made_managed_and_known_after_the_loss_of_a_node() {
     a_server_that_cannot_be_reached_does_not_stop_the_others(&cluster, &first);
     the_same_command_again_makes_the_one_that_is_missing(&cluster, &first);
     each_is_as_the_vendor_has_it(&cluster);
+    are_registered(
+        &cluster,
+        &[
+            "media-server-1",
+            "queue-server-1",
+            "meeting-server-1",
+            "vr-server-1",
+        ],
+    );
     it_comes_back_after_a_reboot(&cluster, &first);
     servers_are_stopped_and_started_by_type_and_by_address(&first);
     only_the_ones_that_are_meant_are_restarted(&cluster, &first);
@@ -44,23 +53,28 @@ fn extended_servers_are_made_managed_and_known_after_the_loss_of_a_node() {
 
     power_off(&cluster, &INSTANCES[0]);
     put_key(&cluster.lab, second.node).unwrap();
+    are_registered(
+        &cluster,
+        &["media-server-1", "meeting-server-1", "queue-server-1"],
+    );
     the_list_is_known_without_the_first_node(&second);
     power_on_after_fencing(&cluster, &INSTANCES[0]);
     an_older_list_does_not_count(&first);
 }
 
-/// The four servers, as the vendor's guide has them.
+/// The four servers, as the vendor's guide has them; one by the id of its instance.
 fn servers() -> String {
     let line = |kind: &str, name: &str, server: &Instance| {
         format!("-s {kind} -n {name} -a {} ", server.private_ip)
     };
+    let ivr = format!("-s ivr-server-only -n vr-server-1 -a {}", IVR.id);
     let media = format!("-A {} ", MEDIA.public_ip);
     [
         line("media-server-only", "media-server-1", MEDIA),
         media,
         line("queue-server-only", "queue-server-1", QUEUE),
         line("meeting-server-only", "meeting-server-1", MEETING),
-        line("ivr-server-only", "vr-server-1", IVR),
+        ivr,
     ]
     .concat()
 }
@@ -186,6 +200,12 @@ fn a_server_that_cannot_be_reached_does_not_stop_the_others(
         begun.elapsed().as_secs_f64()
     );
     assert_eq!(ran.status, 4, "{ran}");
+    let lent = format!(
+        "{} is an address that EC2 lends {}",
+        MEDIA.public_ip, MEDIA.id
+    );
+    assert!(ran.stderr.contains(&lent), "{ran}");
+    assert!(!ran.stderr.contains("does not let"), "{ran}");
     // No registry gives it here, and the PBX has it.
     assert_eq!(
         ran.stderr.matches(") from ").count(),
@@ -238,6 +258,32 @@ fn the_same_command_again_makes_the_one_that_is_missing(cluster: &Cluster, opera
     );
     let listed = extend(operator, "list").succeeded();
     assert_eq!(listed.matches(pbx::VERSION).count(), 4, "{listed}");
+}
+
+/// Waits until the PBX, wherever it runs, knows each server by its name.
+fn are_registered(cluster: &Cluster, names: &[&str]) {
+    let until = Instant::now() + Duration::from_secs(180);
+    let ask = "python3 -c 'import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:8222/connz\").read().decode())'";
+    loop {
+        let answers = INSTANCES
+            .iter()
+            .map(|node| cluster.lab.ssh(node, ask, Duration::from_secs(10)));
+        let known = answers
+            .filter_map(Result::ok)
+            .map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+        let known: String = known.collect();
+        if names
+            .iter()
+            .all(|name| known.contains(&format!("\"name\": \"{name}\"")))
+        {
+            return;
+        }
+        assert!(
+            Instant::now() < until,
+            "not all of {names:?} are registered: {known}"
+        );
+        std::thread::sleep(Duration::from_secs(1));
+    }
 }
 
 fn each_is_as_the_vendor_has_it(cluster: &Cluster) {

@@ -7,6 +7,7 @@
 
 mod deploy;
 mod extend;
+mod extend_many;
 mod interrupted;
 mod operator;
 mod reaching;
