@@ -12,6 +12,7 @@ use crate::image::Image;
 use crate::node::Machine;
 use crate::node::container::{ContainerNode, Parts};
 use crate::node::kernel::disk::kernel_disk;
+use crate::node::kernel::program::Kernel;
 use crate::node::kernel::{self, KernelMachine};
 use crate::progress::Silent;
 use crate::site::{self, Host, INSTANCES, Instance};
@@ -60,11 +61,13 @@ impl Hypervisor {
             fs::create_dir_all(&disk)
                 .map_err(|e| format!("cannot make {}: {e}", disk.display()))?;
             if kernel.contains(&instance) {
+                let kernel = Kernel::of(None, &Silent)?;
                 let node = KernelMachine::new(kernel::Parts {
                     host: &instance.host,
                     tap: vpc::add_tap(instance)?,
                     data: None,
-                    base: kernel_disk(image, None, &Silent)?,
+                    base: kernel_disk(image, &kernel, &Silent)?,
+                    program: kernel.program,
                     disk,
                     group: cgroup.child(instance.short)?,
                     on_guest_off: tell(model),

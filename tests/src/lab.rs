@@ -19,6 +19,7 @@ use crate::dhcp::Lease;
 use crate::ec2::{ActiveFault, Event, Injection};
 use crate::image::{self, Image, check};
 use crate::node::kernel::disk::kernel_disk;
+use crate::node::kernel::program::Kernel;
 use crate::progress::Progress;
 use crate::site::{Host, Site};
 use crate::world::Error;
@@ -99,7 +100,8 @@ impl Lab {
         let image = image::node_image(options.site, progress)?;
         crate::pbx::docker_data(&image)?;
         if options.site == Site::Lan || !options.kernel.is_empty() {
-            kernel_disk(&image, options.drbd_modules.as_deref(), progress)?;
+            let kernel = Kernel::of(options.drbd_modules.as_deref(), progress)?;
+            kernel_disk(&image, &kernel, progress)?;
         }
         if remains::exist() {
             progress.step("removing what an earlier lab left");

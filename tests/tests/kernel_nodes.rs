@@ -24,7 +24,7 @@ use lab::{paths, ssh, volume};
 const LINK: &str = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67";
 const N1: &Instance = &INSTANCES[0];
 const SOON: Duration = Duration::from_secs(60);
-/// Every process costs a kernel node 25 ms, and this machine may have two processors for all.
+/// Every process costs a kernel node 3 ms, and this machine may have two processors for all.
 const A_WHILE: Duration = Duration::from_secs(300);
 
 /// One kernel node in a VPC, without the EC2 model; gone at the end.

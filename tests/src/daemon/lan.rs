@@ -11,6 +11,7 @@ use crate::lab::Options;
 use crate::lan::{self, Lan};
 use crate::node::Machine;
 use crate::node::kernel::disk::kernel_disk;
+use crate::node::kernel::program::Kernel;
 use crate::node::kernel::{KernelMachine, Parts};
 use crate::progress::Silent;
 use crate::site::Site;
@@ -36,7 +37,8 @@ impl Machines {
         start: &Start,
     ) -> Result<Self, Error> {
         start.step("disks");
-        let base = kernel_disk(image, options.drbd_modules.as_deref(), &Silent)?;
+        let kernel = Kernel::of(options.drbd_modules.as_deref(), &Silent)?;
+        let base = kernel_disk(image, &kernel, &Silent)?;
         let mut machines = BTreeMap::new();
         for host in Site::Lan.hosts() {
             let disk = disks.join(host.short);
@@ -48,6 +50,7 @@ impl Machines {
                 host,
                 tap: lan::add_tap(host)?,
                 data: Some(data),
+                program: kernel.program.clone(),
                 base: base.clone(),
                 disk,
                 group: group.child(host.short)?,

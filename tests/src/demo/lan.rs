@@ -21,7 +21,7 @@ use crate::world::Error;
 
 /// How much of the disk for the data is used, which has 2 GiB.
 const DATA_SIZE: &str = "1900M";
-/// For a step with many processes, which cost a kernel node 25 ms each, and more where this machine is busy.
+/// For a step with many processes, which cost a kernel node 3 ms each, and more where this machine is busy.
 const SLOW: Duration = Duration::from_secs(900);
 
 /// The vars.yml of the vendor's guide, for the lab's site.

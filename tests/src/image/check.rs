@@ -11,6 +11,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("nft", "nftables"),
     ("nsenter", "util-linux"),
+    ("patchelf", "patchelf"),
     ("ssh", "openssh-client"),
     ("systemd-nspawn", "systemd-container"),
     ("xmllint", "libxml2-utils"),

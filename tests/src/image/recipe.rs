@@ -301,7 +301,7 @@ pub(crate) fn keyed(name: &str, texts: &[&str]) -> String {
 }
 
 /// The mirror that this machine uses for Debian, or the one that works everywhere.
-fn debian_mirror() -> String {
+pub(crate) fn debian_mirror() -> String {
     run::run("apt-get", &["indextargets", "--format", "$(REPO_URI)"])
         .unwrap_or_default()
         .lines()

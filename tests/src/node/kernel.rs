@@ -1,10 +1,11 @@
 //! A node with a kernel of its own: user-mode Linux, which is a kernel as a process. It loses what
 //! it had not synced when its power is cut, it can panic, it loads modules (DRBD, softdog), and its
-//! volumes are hot-plugged. What is slow about it is starting processes (about 25 ms each).
+//! volumes are hot-plugged. What is slow about it is starting processes (about 3 ms each).
 
 mod config;
 pub mod disk;
 mod mconsole;
+pub mod program;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub tap: Tap,
     /// The file behind its second disk, for a machine that has one.
     pub data: Option<PathBuf>,
+    /// The program that is its kernel.
+    pub program: PathBuf,
     /// The disk below its own, from [`disk::kernel_disk`].
     pub base: PathBuf,
     /// A directory for its own disk and what belongs to it.
@@ -89,7 +92,7 @@ impl KernelMachine {
     /// # Errors
     /// The directory's name is too long for a socket in it.
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let directory = Directory::furnish(&parts.disk, &parts.base, parts.host)?;
+        let directory = Directory::furnish(&parts)?;
         let data = parts.data.clone().map(|file| Volume {
             id: "data".to_owned(),
             file,

@@ -18,7 +18,7 @@ use lab::{cgroup, lab as the_lab, netns, paths, volume};
 
 const SECONDS: Duration = Duration::from_secs(30);
 /// For what happens in seconds unless this machine's two processors boot other nodes and build programs too. A kernel
-/// node pays 25 ms for every process.
+/// node pays 3 ms for every process.
 const A_WHILE: Duration = Duration::from_secs(300);
 const LINK: &str = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0e06e1e9da3c49b67";
 const N1: &Instance = &INSTANCES[0];

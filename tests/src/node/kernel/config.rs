@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Parts, disk};
 use crate::node::personal;
-use crate::site::Host;
 use crate::world::Error;
 
 const LAUNCH: &str = include_str!("launch.sh");
@@ -49,9 +48,10 @@ pub(super) struct Volume {
 pub(super) struct Directory(PathBuf);
 
 impl Directory {
-    /// Fills the directory `path` for `machine`; `base` is the disk under its own copy-on-write file.
-    pub(super) fn furnish(path: &Path, base: &Path, machine: &Host) -> Result<Self, Error> {
-        check_names(path, base)?;
+    /// Fills the directory of a machine.
+    pub(super) fn furnish(parts: &Parts) -> Result<Self, Error> {
+        let (path, machine) = (&parts.disk, parts.host);
+        check_names(path, &parts.base)?;
         let directory = Self(path.to_owned());
         let host = path.join("host");
         let volumes = host.join("volumes");
@@ -63,6 +63,9 @@ impl Directory {
             &format!("{}\n", machine.site.interface()),
         )?;
         write(&directory.launch(), LAUNCH)?;
+        let program = path.join("linux.uml");
+        symlink(&parts.program, &program)
+            .map_err(|e| format!("cannot make {}: {e}", program.display()))?;
         let rebooted = path.join("rebooted");
         write(&rebooted, REBOOTED)?;
         fs::set_permissions(&rebooted, fs::Permissions::from_mode(0o755))?;

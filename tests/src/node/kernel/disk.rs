@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use super::program::Kernel;
 use crate::image::Image;
 use crate::image::recipe::keyed;
 use crate::progress::Progress;
 use crate::world::Error;
 use crate::{paths, pbx, run};
-
-/// Where Debian's package `user-mode-linux` has the modules.
-const MODULES: &str = "/usr/lib/uml/modules";
 
 /// Where the lab's own files are inside a guest.
 pub(super) const GUEST_DIR: &str = "usr/lib/portsip-ha-lab";
@@ -52,19 +50,21 @@ const ADDITIONS: &[(&str, u32, &str)] = &[
         0o644,
         include_str!("guest/modprobe.conf"),
     ),
+    (
+        "etc/systemd/system/docker.service.d/portsip-ha-lab.conf",
+        0o644,
+        include_str!("guest/docker.conf"),
+    ),
 ];
 
 /// Links, and what they point to. Ctrl-Alt-Del is the only key of a kernel node: it is the power
-/// button, which EC2 presses to stop an instance. Docker's iptables is the legacy one, because Debian's
-/// user-mode kernel has no nf_tables for IPv4. The rest are programs that systemd runs, to find nothing,
+/// button, which EC2 presses to stop an instance. The rest are programs that systemd runs, to find nothing,
 /// whenever it reads its units: 4 s on a kernel node, and pcs makes it do so many times.
 const LINKS: &[(&str, &str)] = &[
     (
         "etc/systemd/system/ctrl-alt-del.target",
         "/lib/systemd/system/poweroff.target",
     ),
-    ("etc/alternatives/iptables", "/usr/sbin/iptables-legacy"),
-    ("etc/alternatives/ip6tables", "/usr/sbin/ip6tables-legacy"),
     generator!("systemd-cryptsetup-generator"),
     generator!("systemd-debug-generator"),
     generator!("systemd-getty-generator"),
@@ -78,24 +78,21 @@ const LINKS: &[(&str, &str)] = &[
     generator!("systemd-veritysetup-generator"),
 ];
 
-/// The disk made from `image`; builds it if it is missing, which takes some seconds. `modules` are the
-/// kernel's modules if they are not those of the package.
+/// The disk made from `image`, with the modules of a kernel; builds it if it is missing, which takes some seconds.
 ///
 /// # Errors
-/// The package `user-mode-linux` is missing, `modules` are not a kernel's modules, or the disk is full.
+/// depmod has not run on the modules, or the disk is full.
 pub fn kernel_disk(
     image: &Image,
-    modules: Option<&Path>,
+    kernel: &Kernel,
     progress: &dyn Progress,
 ) -> Result<PathBuf, Error> {
-    let release = kernel_release()?;
-    let modules = match modules {
-        Some(given) => given.to_owned(),
-        None => Path::new(MODULES).join(&release),
-    };
+    let Kernel {
+        modules, release, ..
+    } = kernel;
     let docker = pbx::docker_data(image)?;
     let cache = paths::cache();
-    let name = format!("{}.img", key(image, &docker, &release, &modules)?);
+    let name = format!("{}.img", key(image, &docker, release, modules)?);
     let disk = cache.join(&name);
     if disk.exists() {
         return Ok(disk);
@@ -112,7 +109,7 @@ pub fn kernel_disk(
             fs::remove_dir_all(&work)
                 .map_err(|e| format!("cannot remove {}: {e}", work.display()))?;
         }
-        build(&image.rootfs(), &docker, &modules, &release, &work).map_err(|e| {
+        build(&image.rootfs(), &docker, modules, release, &work).map_err(|e| {
             format!(
                 "cannot build the kernel nodes' disk {}: {e}",
                 disk.display()
@@ -122,22 +119,6 @@ pub fn kernel_disk(
         fs::remove_dir_all(&work)?;
     }
     Ok(disk)
-}
-
-/// The release of the installed user-mode kernel, for example `6.1.176`.
-fn kernel_release() -> Result<String, Error> {
-    let release = run::run("linux.uml", &["--version"])
-        .map_err(|e| format!("no user-mode kernel: {e} (apt-get install -y user-mode-linux)"))?;
-    let release = release.trim().to_owned();
-    let modules = Path::new(MODULES).join(&release);
-    if modules.is_dir() {
-        return Ok(release);
-    }
-    Err(format!(
-        "linux.uml is {release}, but {} is missing: reinstall the package user-mode-linux",
-        modules.display()
-    )
-    .into())
 }
 
 /// What the disk is called in the cache. The directories of the image and of Docker's data are named for
@@ -150,10 +131,9 @@ fn key(image: &Image, docker: &Path, release: &str, modules: &Path) -> Result<St
     let dependencies = modules.join("modules.dep");
     if !dependencies.is_file() {
         return Err(format!(
-            "{} is not a directory of a kernel's modules: there is no {}\nhelp: give a copy of {MODULES}/{release} with \
-             the other module in updates/, and run depmod on it",
-            modules.display(),
-            dependencies.display()
+            "there is no {}\nhelp: run depmod on {}",
+            dependencies.display(),
+            modules.display()
         )
         .into());
     }

@@ -15,7 +15,7 @@ while :; do
     # For a reboot the kernel executes its argument 0 again, with all of its files still open, the
     # tap among them, and with the arguments of its first start. DIR/rebooted only says that this
     # happened, and the next round starts afresh, with the volumes that are attached now.
-    (exec -a "$dir/rebooted" linux.uml "${arguments[@]}") || code=$?
+    (exec -a "$dir/rebooted" "$dir/linux.uml" "${arguments[@]}") || code=$?
     [ "$code" = 42 ] && continue
     echo "The kernel ended with status $code."
     exit "$code"
