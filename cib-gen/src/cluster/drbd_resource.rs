@@ -26,10 +26,11 @@ pub(super) fn resource(site: &Site, place: &LanSite) -> Drbd {
     let sections = |fenced| match place.drbd {
         DrbdVersion::Nine => vec![
             section("options", quorum(fenced)),
+            section("disk", vec![resync()]),
             section("net", net(fenced, place.drbd)),
         ],
         DrbdVersion::EightFour => vec![
-            section("disk", vec![fencing()]),
+            section("disk", vec![fencing(), resync()]),
             section("handlers", handlers()),
             section("net", net(fenced, place.drbd)),
         ],
@@ -91,6 +92,14 @@ fn fencing() -> Setting {
         "a node that writes and has lost its peer freezes its writes and calls fence-peer. They go on when \
          the cluster has fenced the peer; on a node that is cut off they stay frozen until it is reset. So no \
          write is confirmed that the other node's takeover would lose",
+    )
+}
+
+/// How fast a copy catches up, on a link of 1 Gbit/s and more, while the PBX goes on.
+fn resync() -> Setting {
+    setting("c-min-rate", "20M").because(
+        "a second that a copy may catch up by while the PBX writes. A PBX always writes, and the default is 250K: 20 GB \
+         would take a day, in which the copy is of no use",
     )
 }
 

@@ -20,6 +20,9 @@ use super::super::{A_WHILE, OwnLab};
 /// How long after its watchdog was fed last a node is reset, in seconds: cib-gen's.
 pub(super) const WATCHDOG: Duration = Duration::from_secs(5);
 
+/// How long a node that is up may take to say when it was started.
+const ANSWERS: Duration = Duration::from_secs(20);
+
 /// The cluster.
 pub(super) struct Cluster {
     pub(super) own: OwnLab,
@@ -102,13 +105,20 @@ impl Cluster {
         self.own.sh(node, script)
     }
 
-    /// When the node's kernel was started last.
-    pub(super) fn booted_at(&self, node: &Host) -> SystemTime {
-        let printed = self.sh(node, "cat /proc/uptime; date +%s.%N");
+    /// When the node's kernel was started last, if it answers: it may be reset just now.
+    pub(super) fn booted_at(&self, node: &Host) -> Option<SystemTime> {
+        let ask = "cat /proc/uptime; date +%s.%N";
+        let answer = self.own.lab.ssh(node, ask, ANSWERS).ok()?;
+        let printed = String::from_utf8_lossy(&answer.stdout).into_owned();
         let mut numbers = printed.split_whitespace();
-        let mut next = || -> f64 { numbers.next().unwrap().parse().unwrap() };
-        let (up, _idle, now) = (next(), next(), next());
-        SystemTime::UNIX_EPOCH + Duration::from_secs_f64(now - up)
+        let mut next = || -> Option<f64> { numbers.next()?.parse().ok() };
+        let (up, _idle, now) = (next()?, next()?, next()?);
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(now - up))
+    }
+
+    /// Whether the node has booted after a moment, and answers.
+    pub(super) fn is_reset_since(&self, node: &Host, moment: SystemTime) -> bool {
+        self.booted_at(node).is_some_and(|booted| booted > moment)
     }
 
     /// Waits until the cluster, as `ask` sees it, has lost a node.

@@ -55,11 +55,9 @@ fn a_kernel_that_stands_still_and_goes_on() {
         thawed.is_some()
     });
     let thawed = thawed.unwrap();
-    super::until("it was reset", || {
-        let alive = cluster.own.answers(lost);
-        alive && cluster.booted_at(lost) > thawed
-    });
-    let on_two = cluster.booted_at(lost).duration_since(thawed).unwrap();
+    super::until("it was reset", || cluster.is_reset_since(lost, thawed));
+    let booted = cluster.booted_at(lost).unwrap();
+    let on_two = booted.duration_since(thawed).unwrap();
     println!(
         "{} was reset {:.2} s after it went on; the virtual address was on two nodes for as long at most",
         lost.hostname,
@@ -130,7 +128,7 @@ fn all_others_are_lost_and_come_back() {
         cluster.own.lab.power_off(other).unwrap();
     }
     super::until("its watchdog has reset it", || {
-        cluster.own.answers(active) && cluster.booted_at(active) > cut
+        cluster.is_reset_since(active, cut)
     });
     for other in others {
         cluster.own.lab.power_on(other).unwrap();

@@ -17,7 +17,12 @@ fn a_node_that_is_cut_off() {
     let cluster = Cluster::up();
     let outcome = cluster.strike(Fault::Partition);
     let lost = host(&outcome.lost);
-    let reset = cluster.booted_at(lost);
+    let mut reset = None;
+    until("it answers", || {
+        reset = cluster.booted_at(lost);
+        reset.is_some()
+    });
+    let reset = reset.unwrap();
     let moved = outcome.timeline.iter();
     let moved = moved
         .filter(|moment| moment.what.starts_with("start of vip on"))
@@ -98,6 +103,6 @@ fn all_three_are_cut_off_from_each_other() {
 /// Its watchdog resets it. The router still reaches it.
 fn is_reset(cluster: &Cluster, node: &Host, cut: SystemTime) {
     until(&format!("{} is reset", node.hostname), || {
-        cluster.own.answers(node) && cluster.booted_at(node) > cut
+        cluster.is_reset_since(node, cut)
     });
 }
