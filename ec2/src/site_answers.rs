@@ -126,13 +126,13 @@ pub struct ServerAnswers {
 pub struct ServerAnswer {
     pub id: String,
     pub state: String,
-    /// The first private address of its first interface.
+    /// The address that was asked for, or the first one of its first interface.
     pub address: Option<Ipv4Addr>,
     /// The public address of that.
     pub public: Option<Ipv4Addr>,
     /// Whether that is an Elastic IP. Any other is EC2's own, and the instance loses it when it is stopped.
     pub elastic: bool,
     pub vpc: Option<String>,
-    /// The security groups of its first interface.
+    /// The security groups of the interface that has the address.
     pub groups: Vec<String>,
 }

@@ -11,8 +11,10 @@ use crate::output::say;
 use crate::reach::{Command, Node};
 use crate::run::Run;
 
-/// Gigabytes over a slow line.
-const LIMIT: Duration = Duration::from_secs(3600);
+/// Gigabytes over a slow line. What does not move ends long before.
+const LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// How many KB stay free on a disk that others write to as well.
+const LEFT: u64 = 1024 * 1024;
 
 /// The machines that have the images. Each hands them on to one other at a time, which has them then too.
 #[derive(Debug)]
@@ -76,7 +78,10 @@ impl<'a> Sources<'a> {
             return Err(failed);
         };
         permit.forget();
-        say(&format!("warning: {failed}"));
+        say(&format!(
+            "warning: {failed}\n{} hands it on, through this machine",
+            from.name
+        ));
         let brought = run.pipe(from, &images.print(), to, &images.read()).await;
         self.add(from);
         match brought {
@@ -93,23 +98,49 @@ impl<'a> Sources<'a> {
 }
 
 impl Images {
-    /// What is printed: as small as that is cheap, and behind everything else that the machine does.
+    /// What is printed: how many KB the images have, and then the images, as small as that is cheap, and behind
+    /// everything else that the machine does. Docker writes the layers to its disk before it prints them.
     fn print(&self) -> Command {
         let script = format!(
-            "set -eu\nimages=$({})\n[ \"$images\" ]\ndocker save $images | nice -n 19 gzip -1\n",
-            self.named
+            r#"set -eu
+images=$({named})
+[ "$images" ] || {{ echo 'it has no image to hand on' >&2; exit 1; }}
+size=$(docker image inspect --format '{{{{.Size}}}}' $images | awk '{{ all += $1 }} END {{ printf "%d", all / 1024 }}')
+root=$(docker info --format '{{{{.DockerRootDir}}}}')
+free=$(df -Pk "$root" | awk 'NR == 2 {{ print $4 }}')
+[ "$free" -gt $((size + size / 4 + {LEFT})) ] || {{
+    echo "to print its images, Docker needs $((size / 1024)) MB in $root, and $((free / 1024)) MB are free" >&2
+    exit 1
+}}
+echo "$size"
+exec 4>&1
+status=$({{ {{ docker save $images; echo $? >&3; }} | nice -n 19 gzip -1 >&4; }} 3>&1)
+exit "$status"
+"#,
+            named = self.named
         );
-        let mut command = Command::look(&format!("printing {}", self.what), script);
+        let mut command =
+            Command::look(&format!("printing what is wanted to {}", self.what), script);
         command.limit = LIMIT;
         command
     }
 
     fn read(&self) -> Command {
         let script = format!(
-            "set -eu\nloaded=$(gzip -dc | docker load --quiet)\nloaded=$(echo \"$loaded\" | sed 's/^Loaded image[^:]*: //')\n{}",
-            self.then
+            r#"set -eu
+read -r size
+root=$(docker info --format '{{{{.DockerRootDir}}}}')
+free=$(df -Pk "$root" | awk 'NR == 2 {{ print $4 }}')
+[ "$free" -gt $((2 * size + {LEFT})) ] || {{
+    echo "the images need $((2 * size / 1024)) MB in $root, and $((free / 1024)) MB are free" >&2
+    exit 1
+}}
+loaded=$(gzip -dc | docker load --quiet)
+loaded=$(echo "$loaded" | sed 's/^Loaded image[^:]*: //')
+{then}"#,
+            then = self.then
         );
-        let mut command = Command::change(format!("{}, handed on", self.what), script);
+        let mut command = Command::change(self.what.clone(), script);
         command.limit = LIMIT;
         command.reading(String::new())
     }
@@ -122,15 +153,12 @@ mod tests {
     use super::*;
     use crate::reach::test_node;
 
-    /// Machines whose images are lines of a file, each beside it.
+    /// Some images.
     fn images(directory: &std::path::Path) -> Images {
         let directory = directory.display();
         Images {
             what: "fetch the image".to_owned(),
-            named: format!(
-                "docker() {{ case $1 in save) cat {directory}/image ;; load) cat >>{directory}/loaded; echo 'Loaded \
-                 image ID: sha256:1' ;; esac; }}\necho pbx"
-            ),
+            named: format!("echo pbx {directory}"),
             then: format!("echo \"$loaded\" >>{directory}/named"),
         }
     }

@@ -3,9 +3,12 @@
 //! session, so nothing is left when ha-ctl is killed or a machine loses its power. Of a connection that is cut without
 //! a word, a node learns nothing: there, it ends when no line has come for a minute.
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::caller::{caller, now};
 use crate::commands::quoted;
 use crate::exit::Failure;
+use crate::output::say;
 use crate::reach::{Command, Held, Node, PULSE_LOST};
 
 /// The unit. A scope, not a service with `--pipe`: a service that is started while systemd reloads its configuration,
@@ -72,11 +75,28 @@ echo 'failed systemd-run cannot start a unit'"#,
     command
 }
 
+/// A process that is suspended shows no sign of life, and would lose its lock without a word: Ctrl-Z suspends it no more.
+fn stay_awake() {
+    let Ok(mut suspend) = signal(SignalKind::from_raw(
+        nix::sys::signal::Signal::SIGTSTP as i32,
+    )) else {
+        return;
+    };
+    tokio::spawn(async move {
+        while suspend.recv().await.is_some() {
+            say(
+                "Ctrl-Z: not suspended, because the lock would be lost. Ctrl-C leaves; what the nodes do goes on",
+            );
+        }
+    });
+}
+
 /// Takes the lock on all nodes.
 ///
 /// # Errors
 /// Somebody else has it on one of them, or a node was lost.
 pub async fn lock(nodes: &[Node], what: &str) -> Result<Lock, Failure> {
+    stay_awake();
     let nodes: Vec<&Node> = nodes.iter().collect();
     let (lock, not_held) = take_on(&nodes, what, true).await?;
     match not_held.first() {

@@ -81,7 +81,7 @@ impl Run {
         let unknown = |found: String| {
             self.changed.set(true);
             Failure::incomplete(format!(
-                "{}: {} {found}. It may have been done all the same\n  help: look again: ha-ctl show",
+                "{}: {} {found}. It may have been done all the same\n  help: look again: ha-ctl show, or ha-ctl extend list for an extended server",
                 command.what, node.name,
             ))
         };

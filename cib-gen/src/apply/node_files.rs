@@ -145,7 +145,8 @@ pub enum DrbdFile {
 
 /// The options of a connection that each node decides for itself. When two nodes connect, DRBD compares most
 /// others, and ends the connection if they differ (receive_protocol and receive_SyncParam in drbd_receiver.c).
-const LOCAL: [&str; 6] = [
+const LOCAL: [&str; 7] = [
+    "disk c-min-rate",
     "disk fencing",
     "net connect-int",
     "net ko-count",
@@ -361,7 +362,12 @@ pub fn more_than_options(commands: &str) -> Vec<String> {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    let options = ["resource-options ", "net-options ", "disk-options "];
+    let options = [
+        "resource-options ",
+        "net-options ",
+        "disk-options ",
+        "peer-device-options ",
+    ];
     let of_options = |line: &str| {
         let command = line.strip_prefix("drbdsetup ");
         let command = command.or_else(|| line.strip_prefix("drbdsetup-84 "));

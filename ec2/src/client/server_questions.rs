@@ -39,7 +39,7 @@ pub async fn question_servers(
     let deadline = Deadline::after(Instant::now(), limit);
     let found = retry_transient(deadline, async || ec2.reservations(nodes).await).await?;
     let nodes = found.iter().flat_map(|it| it.instances());
-    let nodes: Vec<ServerAnswer> = nodes.filter_map(server).collect();
+    let nodes: Vec<ServerAnswer> = nodes.filter_map(|it| server(it, None)).collect();
     let vpc = nodes.iter().find_map(|it| it.vpc.clone());
     let found = retry_transient(deadline, async || {
         ec2.servers(servers, vpc.as_deref()).await
@@ -82,41 +82,63 @@ impl Ec2 {
             .iter()
             .partition(|name| matches!(name, ServerName::Id(_)));
         let mut found = Vec::new();
-        for (kind, names) in [("instance-id", ids), ("private-ip-address", addresses)] {
+        let by_address = "network-interface.addresses.private-ip-address";
+        for (kind, names) in [("instance-id", ids), (by_address, addresses)] {
             if names.is_empty() {
                 continue;
             }
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             let operation = format!("look up {} in {}", names.join(", "), self.region);
-            let call = self.sdk.describe_instances().filters(filter(kind, names));
+            let filter_names = filter(kind, names.clone());
+            let call = self.sdk.describe_instances().filters(filter_names);
             // Another VPC of the account may have the same addresses.
-            let vpc = vpc.filter(|_| kind == "private-ip-address");
+            let vpc = vpc.filter(|_| kind == by_address);
             let call = match vpc {
                 Some(vpc) => call.filters(filter("vpc-id", vec![vpc.to_owned()])),
                 None => call,
             };
             let answer = self.call(call.send(), &operation).await?;
             let instances = answer.reservations().iter().flat_map(|it| it.instances());
-            found.extend(instances.filter_map(server));
+            for instance in instances {
+                match kind == by_address {
+                    false => found.extend(server(instance, None)),
+                    true => {
+                        let at = names.iter().filter_map(|name| name.parse().ok());
+                        found.extend(at.filter_map(|at| server(instance, Some(at))));
+                    }
+                }
+            }
         }
         Ok(found)
     }
 }
 
-fn server(instance: &Instance) -> Option<ServerAnswer> {
-    let interface = instance.network_interfaces().iter().find(|it| {
-        let attachment = it.attachment();
-        attachment.and_then(|it| it.device_index()) == Some(0)
+/// An instance as a server: by its first interface, or by the one that has an address.
+fn server(instance: &Instance, at: Option<Ipv4Addr>) -> Option<ServerAnswer> {
+    let mut addresses = instance.network_interfaces().iter().flat_map(|interface| {
+        let addresses = interface.private_ip_addresses().iter();
+        addresses.map(move |address| (interface, address))
     });
-    let addresses = interface.map_or(&[][..], |it| it.private_ip_addresses());
-    let primary = addresses.iter().find(|it| it.primary() == Some(true));
-    let public = primary.and_then(|it| PublicAddress::new(it.association()?));
+    let found = addresses.find(|(interface, address)| match at {
+        Some(at) => address.private_ip_address() == Some(at.to_string().as_str()),
+        None => {
+            let attachment = interface.attachment();
+            address.primary() == Some(true)
+                && attachment.and_then(|it| it.device_index()) == Some(0)
+        }
+    });
+    if at.is_some() && found.is_none() {
+        return None;
+    }
+    let public = found.and_then(|(_, address)| PublicAddress::new(address.association()?));
+    let interface = found.map(|(interface, _)| interface);
+    let address = found.and_then(|(_, address)| address.private_ip_address()?.parse().ok());
     let groups = interface.map_or(&[][..], |it| it.groups());
     let state = instance.state().and_then(|it| it.name());
     Some(ServerAnswer {
         id: instance.instance_id()?.to_owned(),
         state: state.map_or("", |it| it.as_str()).to_owned(),
-        address: instance.private_ip_address().and_then(|it| it.parse().ok()),
+        address,
         public: public.map(|it| it.address),
         elastic: public.is_some_and(|it| it.elastic),
         vpc: instance.vpc_id.clone(),

@@ -70,7 +70,8 @@ pub(super) fn images(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
     let found = difference(image, ids);
     let command = || {
         Some(format!(
-            "sudo docker pull {image}   (on the nodes with the older one)"
+            "docker save {image} | ssh USER@OTHER_NODE sudo docker load   (as root, on the node where the PBX runs: its image \
+             counts)"
         ))
     };
     found

@@ -41,9 +41,11 @@ const SAMPLE: &str = "debian";
 pub fn look(site: &Site) -> Command {
     let settings: Vec<&str> = SETTINGS.iter().map(|setting| setting.path).collect();
     let script = format!(
-        "device={} data={} drbd={} settings={}\n{}",
+        "device={} data={} image={} vip={} drbd={} settings={}\n{}",
         quoted(site.device()),
         quoted(&site.data_path),
+        quoted(&site.image),
+        quoted(&site.virtual_address),
         quoted(site.drbd().map_or("", |drbd| &drbd.name)),
         quoted(&settings.join(" ")),
         include_str!("look.sh")
@@ -199,6 +201,36 @@ impl Facts {
             && wanted
                 .chain([image])
                 .all(|wanted| self.has("image", &tagged(wanted)))
+    }
+
+    /// Whether the PBX runs here.
+    pub fn runs_the_pbx(&self) -> bool {
+        self.has("pbx", "running")
+    }
+
+    /// The version of the image that the PBX's container was made from.
+    pub fn pbx_version(&self) -> Option<&str> {
+        self.all("pbx-version").find(|version| !version.is_empty())
+    }
+
+    /// Its digest in the registry.
+    pub fn pbx_digest(&self) -> Option<&str> {
+        self.all("pbx-digest").next()
+    }
+
+    /// The version of the image that has the PBX's tag now.
+    pub fn tagged_version(&self) -> Option<&str> {
+        self.all("tagged-version").next()
+    }
+
+    /// A PBX that runs here and is no part of the cluster: a container, and the directory of its project.
+    pub fn other_pbx(&self) -> Option<&str> {
+        self.all("other-pbx").next()
+    }
+
+    /// Whether Docker is a snap.
+    pub fn has_snap(&self) -> bool {
+        self.has("snap-docker", "yes")
     }
 
     /// Whether every service of the PBX has a container.

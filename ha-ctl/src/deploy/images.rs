@@ -5,26 +5,44 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::project::{self, PROJECT};
-use super::{Deployment, all};
+use super::{Deployment, Facts, all};
 use crate::commands::quoted;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::hand_on::{Images, Sources};
 use crate::run::Run;
 use crate::steps::Step;
 
 /// A function for sh(1), `pull`: fetches an image, and says what to do if it cannot.
-pub(crate) const PULL: &str = include_str!("pull.sh");
+const PULL: &str = include_str!("pull.sh");
+
+/// A script that fetches the image that the PBX runs from, by its digest if that is known, and accepts no other version.
+pub(crate) fn same_image(image: &str, version: Option<&str>, digest: Option<&str>) -> String {
+    format!(
+        "set -eu\nimage={} digest={} wanted={}\n{PULL}{}same_image || exit 1\n",
+        quoted(image),
+        quoted(digest.unwrap_or_default()),
+        quoted(version.unwrap_or_default()),
+        include_str!("same.sh")
+    )
+}
 
 /// Gigabytes over a slow line.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
-/// Every node asks the registry. One that it gives nothing gets the images from one that has them.
+/// Every node asks the registry. One that it gives nothing gets the images from one that has them. Where the PBX is
+/// in use, the others get what it runs from, and not what its tag means by now.
 pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failure> {
     let image = &deployment.site.image;
-    let (have, lack): (Vec<_>, Vec<_>) = deployment
-        .each_with_data()
-        .partition(|(_, facts)| facts.has_images(image) && !project::is_new(facts, deployment));
-    let step = &fetch(image);
+    let running = deployment.facts.iter().find(|facts| facts.runs_the_pbx());
+    let version = running.and_then(Facts::pbx_version);
+    let is_as_running = |facts: &Facts| {
+        let is_same = version.is_none() || facts.tagged_version() == version;
+        is_same || facts.has_containers()
+    };
+    let (have, lack): (Vec<_>, Vec<_>) = deployment.each_with_data().partition(|(_, facts)| {
+        facts.has_images(image) && is_as_running(facts) && !project::is_new(facts, deployment)
+    });
+    let step = &fetch(image, version, running.and_then(Facts::pbx_digest));
     let fetching = lack
         .into_iter()
         .map(|(node, _)| async move { (node, run.step(node, step).await) });
@@ -33,6 +51,8 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     for (node, fetched) in join_all(fetching).await {
         match fetched {
             Ok(()) => have.push(node),
+            // It may go on there.
+            Err(failure) if failure.exit != Exit::Failed => return Err(failure),
             Err(failure) => refused.push((node, failure)),
         }
     }
@@ -56,16 +76,15 @@ fn handed_on(image: &str) -> Images {
     }
 }
 
-fn fetch(image: &str) -> Step {
+fn fetch(image: &str, version: Option<&str>, digest: Option<&str>) -> Step {
+    let same = match version {
+        Some(_) => same_image(image, version, digest),
+        None => format!("set -eu\nimage={}\n{PULL}", quoted(image)),
+    };
     Step {
         name: "images",
         what: format!("fetch the images that are missing ({image} and the database's)"),
-        script: format!(
-            "set -eu\n\
-             project={PROJECT} image={}\n{PULL}{}",
-            quoted(image),
-            include_str!("images.sh")
-        ),
+        script: format!("{same}project={PROJECT}\n{}", include_str!("images.sh")),
         limit: LIMIT,
         once: false,
     }
@@ -81,7 +100,7 @@ mod tests {
 
     /// What is said where `docker pull` says something.
     fn said(pull: &str) -> String {
-        let script = fetch("portsip/pbx:22").script;
+        let script = fetch("portsip/pbx:22", None, None).script;
         let docker = format!(
             "set -eu\nsleep() {{ :; }}\n\
              docker() {{ case $1 in compose) ;; image) return 1 ;; *) echo '{pull}' >&2; return 1 ;; esac; }}\n"
@@ -118,6 +137,6 @@ mod tests {
 
     #[test]
     fn an_image_that_is_there_is_not_fetched() {
-        insta::assert_snapshot!(fetch("portsip/pbx:22").script);
+        insta::assert_snapshot!(fetch("portsip/pbx:22", None, None).script);
     }
 }

@@ -1,6 +1,6 @@
 # Looks at one node for a deployment and changes nothing. Each line is a word and what was found. $device is the
-# device with the file system of the data, $data where it is mounted, $settings files that deploy writes, and $drbd is
-# not empty where the data is on DRBD.
+# device with the file system of the data, $data where it is mounted, $settings files that deploy writes, $image that of
+# the PBX, $vip the virtual address, and $drbd is not empty where the data is on DRBD.
 say() { printf '%s %s\n' "$1" "$2"; }
 project=/etc/portsip/pbx
 
@@ -19,7 +19,9 @@ done
 sed 's/^/vars /' /etc/portsip/vars.yml 2>/dev/null
 say vars-mode "$(stat -c %a /etc/portsip/vars.yml 2>/dev/null)"
 
-interface=$(ip -o -4 route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
+# The interface that has the virtual address, or will have it.
+interface=$(ip -o -4 addr show to "$vip" | awk '{ print $2; exit }')
+[ "$interface" ] || interface=$(ip -o -4 route get "$vip" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p')
 network=$(networkctl status "$interface" 2>/dev/null | sed -n 's/^ *Network File: *//p')
 case $network in
 /*) [ -e "/etc/systemd/network/${network##*/}.d/portsip-ha.conf" ] || say network "${network##*/}" ;;
@@ -46,9 +48,19 @@ esac
 grep -qE 'container_name: *"?portsip\.certmanager' $project/docker-compose.yml 2>/dev/null && say certmanager yes
 sed 's/^/env /' $project/.env 2>/dev/null
 [ -s $project/database_password ] && say password "$(sha256sum <$project/database_password | cut -c1-64)"
+[ -x /snap/bin/docker ] && say snap-docker yes
 if [ "$(systemctl is-active docker)" = active ]; then
     timeout 5 docker ps --all --filter label=com.docker.compose.project=portsip --format 'container {{.Names}}'
     timeout 5 docker image ls --format 'image {{.Repository}}:{{.Tag}}'
+    # What the container was made from counts: its tag may mean another image by now.
+    timeout 5 docker image inspect --format 'tagged-version {{index .Config.Labels "version"}}' "$image" 2>/dev/null
+    made=$(timeout 5 docker inspect --format '{{.Image}} {{.State.Running}}' portsip.callmanager 2>/dev/null)
+    [ "${made##* }" != true ] || say pbx running
+    [ -z "$made" ] || timeout 5 docker image inspect --format 'pbx-version {{index .Config.Labels "version"}}{{range .RepoDigests}}
+pbx-digest {{.}}{{end}}' "${made%% *}" 2>/dev/null
+    # A PBX that is no part of a cluster: its project is elsewhere.
+    timeout 5 docker ps --format '{{.Names}} {{.Label "com.docker.compose.project.working_dir"}}' |
+        sed -n "/^portsip\.\(database\|callmanager\) /{ \\# $project\$#d; s/^/other-pbx /p; }"
     if [ -e $project/docker-compose.yml ]; then
         timeout 10 docker compose --project-directory $project config --services 2>/dev/null | sed 's/^/service-of-pbx /'
         timeout 10 docker compose --project-directory $project config --images 2>/dev/null | sort -u | sed 's/^/wanted-image /'

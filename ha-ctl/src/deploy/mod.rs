@@ -25,7 +25,7 @@ mod watchdog;
 use futures_util::future::join_all;
 
 pub use facts::{Facts, look};
-pub(crate) use images::PULL;
+pub(crate) use images::same_image;
 pub use package::Package;
 pub use resources::{Pending, pending};
 pub use site::{Site, System};
@@ -113,10 +113,40 @@ impl Deployment {
     /// # Errors
     /// What failed, on each node where something did. What was done until then stays.
     pub async fn run(&self, run: &Run) -> Result<(), Failure> {
+        self.refuse()?;
         for phase in PHASES {
             phase.run(self, run).await?;
         }
         Ok(())
+    }
+
+    /// What a deployment would break, or could not use.
+    fn refuse(&self) -> Result<(), Failure> {
+        let mut refused = Vec::new();
+        for (node, facts) in self.each() {
+            let name = &node.name;
+            if let Some(other) = facts.other_pbx() {
+                let (container, directory) = other.split_once(' ').unwrap_or((other, ""));
+                refused.push(format!(
+                    "a PBX runs on {name} already: {container}, whose project is in {directory}\n  help: a backup of its \
+                     data, then sudo docker compose --project-directory {directory} down   (there). Its data is not \
+                     brought to the cluster by deploy"
+                ));
+            }
+            if facts.has_snap() {
+                refused.push(format!(
+                    "Docker on {name} is a snap, which has its own files and unit, and is not used\n  help: sudo snap \
+                     remove docker   (there), after what it runs was moved away"
+                ));
+            }
+        }
+        match refused.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::failed(format!(
+                "{}\nNothing was changed",
+                refused.join("\nerror: ")
+            ))),
+        }
     }
 
     /// Whether the cluster has the PBX's resources.

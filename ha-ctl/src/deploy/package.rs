@@ -137,9 +137,11 @@ pub(super) fn apt(what: &str) -> String {
          # The first boot installs too.\n\
          if command -v cloud-init >/dev/null; then timeout 900 cloud-init status --wait >/dev/null 2>&1 || :; fi\n\
          # An installation that was interrupted comes first.\n\
-         [ -z \"$(dpkg --audit)\" ] || dpkg --configure -a\n\
+         [ -z \"$(dpkg --audit)\" ] || dpkg --force-confdef --force-confold --configure -a\n\
          apt-get -o DPkg::Lock::Timeout=900 update || echo 'apt-get update failed; the lists that are here are used'\n\
-         apt-get -o DPkg::Lock::Timeout=900 install -y {what}\n"
+         # A configuration file that somebody has changed stays, without a question.\n\
+         apt-get -o DPkg::Lock::Timeout=900 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install \
+         -y {what}\n"
     )
 }
 

@@ -153,8 +153,8 @@ fn env(values: &[(&str, String)]) -> Command {
         format!("write {file}"),
         format!(
             "umask 077; mkdir -p -m 0755 /etc/portsip {PROJECT} || exit\n\
-             {{ cat; grep -v -E '^({})=' {file} 2>/dev/null; }} >{file}.new\n\
-             mv {file}.new {file}",
+             [ -e {file} ] || : >{file} || exit\n\
+             {{ cat && {{ grep -v -E '^({})=' {file} || [ $? = 1 ]; }}; }} >{file}.new && sync {file}.new && mv {file}.new {file}",
             names.join("|")
         ),
     )

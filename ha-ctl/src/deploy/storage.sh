@@ -6,10 +6,11 @@ fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
 # Whatever happens, the volume must be free afterwards: Pacemaker takes it, or the next run.
 leave() {
-    docker compose --project-directory "$project" stop >/dev/null 2>&1
+    [ -z "$started" ] || docker compose --project-directory "$project" stop >/dev/null 2>&1
     if mountpoint -q "$data"; then umount "$data" || return; fi
     volume stop
 }
+started=
 trap 'status=$?; trap - EXIT; [ $status = 0 ] || leave; exit $status' EXIT
 
 volume start || fail "$device could not be had on this node"
@@ -63,6 +64,7 @@ else
     install -d -o 888 -g 888 "$data/pbx"
     [ -d "$data/postgresql" ] || install -d -o 999 -g 999 -m 0700 "$data/postgresql"
     docker rm --force portsip.initdt >/dev/null 2>&1 || :
+    started=yes
     docker compose --project-directory "$project" run --rm --name portsip.initdt initdt </dev/null
     [ -s "$data/pbx/VERSION" ] || echo "initdt has written no $data/pbx/VERSION"
 fi

@@ -29,7 +29,7 @@ fn copy(vars: &str) -> Command {
         format!("copy vars.yml to {FILE}"),
         format!(
             "umask 077; mkdir -p -m 0755 /etc/portsip && cat >{FILE}.new || exit\n\
-             if [ -e {FILE} ] && ! cmp -s {FILE} {FILE}.new; then cp -p {FILE} {FILE}.old || exit; fi\n\
+             if [ -e {FILE} ] && ! cmp -s {FILE} {FILE}.new; then install -m 600 {FILE} {FILE}.old || exit; fi\n\
              mv {FILE}.new {FILE}"
         ),
     )

@@ -180,10 +180,14 @@ fn ports(server: &Server, it: &ServerAnswer, answers: &ServerAnswers) -> Vec<Str
             )
         });
         said.push(format!(
-            "{groups} does not let the nodes in on {}-{}/{}\n  help: {}",
+            "{groups} does not let the nodes in on {}-{}/{} by one rule{}\n  help: {}",
             own.start(),
             own.end(),
             closed.join(" and "),
+            match rules.iter().any(|rule| rule.from_others) {
+                true => " (what is in a prefix list was not looked at)",
+                false => "",
+            },
             commands.collect::<Vec<_>>().join("\n        ")
         ));
     }
@@ -210,7 +214,7 @@ fn lets_in(
     rules.iter().any(|rule| {
         let of_group = rule.from_groups.iter().any(|it| node.groups.contains(it));
         let of_address = address.is_none_or(|address| is_from(rule, address));
-        covers(rule, protocol, ports) && (of_group || of_address || rule.from_others)
+        covers(rule, protocol, ports) && (of_group || of_address)
     })
 }
 

@@ -13,6 +13,13 @@ const GRACE: u32 = 300;
 /// How many seconds a server has until its ports are open.
 const ANSWERS: u32 = 120;
 const LIMIT: Duration = Duration::from_secs(900);
+/// Without Docker's answer a container that runs looks like one that is not there.
+const DOCKER_ANSWERS: &str = "\
+timeout 60 docker version >/dev/null || {
+    echo 'Docker does not answer, and nothing was changed: systemctl status docker   (there)' >&2
+    exit 1
+}
+";
 
 /// What is done with a server that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +71,7 @@ fn step(name: &'static str, what: String, script: String) -> Step {
     Step {
         name,
         what,
-        script: format!("set -u\n{script}"),
+        script: format!("set -u\n{DOCKER_ANSWERS}{script}"),
         limit: LIMIT,
         once: false,
     }

@@ -18,7 +18,7 @@ export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 # The first boot installs too.
 if command -v cloud-init >/dev/null; then timeout 900 cloud-init status --wait >/dev/null 2>&1 || :; fi
 # An installation that was interrupted comes first.
-[ -z "$(dpkg --audit)" ] || dpkg --configure -a
+[ -z "$(dpkg --audit)" ] || dpkg --force-confdef --force-confold --configure -a
 if ! docker compose version >/dev/null 2>&1; then
     apt-get -o DPkg::Lock::Timeout=900 update || echo 'apt-get update failed; the lists that are here are used'
     has() { [ "$(apt-cache policy "$1" | sed -n 's/^ *Candidate: *//p' | grep -v '(none)')" ]; }
@@ -33,7 +33,9 @@ if ! docker compose version >/dev/null 2>&1; then
             'docs/aws.md, "Docker on Debian 12"' >&2
         exit 1
     fi
-    apt-get -o DPkg::Lock::Timeout=900 install -y $packages
+    # A configuration file that somebody has changed stays, without a question.
+    apt-get -o DPkg::Lock::Timeout=900 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        install -y $packages
 fi
 systemctl enable --now docker
 docker compose version

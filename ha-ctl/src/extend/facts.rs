@@ -39,6 +39,8 @@ pub enum State {
     Stopped,
     /// It has no container.
     Missing,
+    /// Docker does not answer, so nobody knows.
+    Unknown,
 }
 
 /// A container that Docker has started again this often does not stay up by itself.
@@ -105,7 +107,10 @@ impl Facts {
     /// How the server is.
     pub fn state(&self) -> State {
         let Some(container) = self.lines.one("container") else {
-            return State::Missing;
+            return match self.lines.has("docker", "silent") {
+                true => State::Unknown,
+                false => State::Missing,
+            };
         };
         let mut words = container.split(' ');
         let status = words.next().unwrap_or_default();
@@ -206,6 +211,11 @@ impl Facts {
         self.lines.one("compose").is_some()
     }
 
+    /// Whether its Docker is a snap.
+    pub(super) fn has_snap(&self) -> bool {
+        self.lines.has("snap-docker", "yes")
+    }
+
     /// The containers of PortSIP that are there.
     pub(super) fn containers(&self) -> impl Iterator<Item = &str> {
         self.lines.all("portsip-container")
@@ -237,6 +247,7 @@ pub(crate) mod tests {
     fn how_a_server_is() {
         for (printed, state) in [
             ("", State::Missing),
+            ("docker silent", State::Unknown),
             ("container running 0 -\nlistens yes", State::Answers),
             ("container running 0 healthy\nlistens yes", State::Answers),
             ("container running 0 -", State::Silent),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use crate::commands::quoted;
-use crate::deploy::PULL;
+use crate::deploy::same_image;
 use crate::hand_on::Images;
 use crate::steps::Step;
 
@@ -46,22 +46,7 @@ pub(super) fn fetch(cluster: &Cluster) -> Step {
     Step {
         name: "extend-image",
         what: what(cluster),
-        script: format!(
-            r#"set -eu
-image={image} digest={digest} wanted={version}
-version() {{ docker image inspect --format '{{{{index .Config.Labels "version"}}}}' "$image" 2>/dev/null; }}
-is_there() {{ found=$(version) && {{ [ -z "$wanted" ] || [ "$found" = "$wanted" ]; }}; }}
-is_there && exit 0
-{PULL}pull "${{digest:-$image}}" || exit 1
-[ -z "$digest" ] || docker tag "$digest" "$image" || :
-is_there && exit 0
-echo "the registry does not give $image in the version $wanted that the PBX has, but: $(version || echo nothing)" >&2
-exit 1
-"#,
-            image = quoted(&cluster.image),
-            digest = quoted(cluster.digest.as_deref().unwrap_or_default()),
-            version = quoted(version),
-        ),
+        script: same_image(&cluster.image, Some(version), cluster.digest.as_deref()),
         limit: LIMIT,
         once: false,
     }

@@ -5,6 +5,13 @@ listens() {
         { count = split($5, parts, ":"); port = parts[count] + 0; if (port >= first && port <= last) found = 1 }
         END { exit !found }'
 }
+# A server goes on without its Docker (live-restore), so one that does not answer is not one that has no container.
+if ! timeout 10 docker version >/dev/null 2>&1; then
+    case $(systemctl is-active docker) in
+    active | activating | deactivating | reloading) say docker silent ;;
+    *) pgrep containerd-shim >/dev/null && say docker silent ;;
+    esac
+fi
 say load "$(cut -d' ' -f1 /proc/loadavg) $(nproc)"
 if [ "$(systemctl is-active docker)" = active ]; then
     timeout 10 docker inspect --format 'container {{.State.Status}} {{.RestartCount}} {{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}

@@ -30,6 +30,7 @@ done
 for service in firewalld ufw; do
     [ "$(systemctl is-active $service)" = active ] && say firewall $service
 done
+[ -x /snap/bin/docker ] && say snap-docker yes
 sed 's/^/compose-line /' "$project/docker-compose.yml" 2>/dev/null
 if [ "$(systemctl is-active docker)" = active ]; then
     say compose "$(timeout 10 docker compose version --short 2>/dev/null)"

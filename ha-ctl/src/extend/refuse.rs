@@ -2,7 +2,7 @@
 //! changed.
 
 use super::cluster::Cluster;
-use super::facts::Facts;
+use super::facts::{Facts, State};
 use super::register::Entry;
 
 /// Something that was found.
@@ -25,6 +25,15 @@ pub fn findings(entry: &Entry, facts: &Facts, cluster: &Cluster) -> Vec<Finding>
     if !facts.is_complete() {
         found.error("it could not be looked at to the end\n  help: the same command again");
         return found.0;
+    }
+    if facts.state() == State::Unknown {
+        found.error("Docker does not answer there\n  help: systemctl status docker   (there)");
+    }
+    if facts.has_snap() {
+        found.error(
+            "its Docker is a snap, which has its own files and unit, and is not used\n  help: sudo snap remove docker   \
+             (there), after what it runs was moved away",
+        );
     }
     machine(&mut found, entry, facts, cluster);
     network(&mut found, entry, facts, cluster);
@@ -197,6 +206,8 @@ mod tests {
                 "another role already: portsip.callqueue",
             ),
             ("end .\n", "", "could not be looked at to the end"),
+            ("end .", "docker silent\nend .", "Docker does not answer"),
+            ("end .", "snap-docker yes\nend .", "Docker is a snap"),
         ] {
             let found = found(&GOOD.replace(from, to));
             assert!(

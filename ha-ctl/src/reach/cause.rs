@@ -120,7 +120,12 @@ impl Cause {
             Cause::OtherUser {
                 said: one_line(stdout),
             }
-        } else if has(&["incorrect password attempt", "Sorry, try again"]) {
+        } else if has(&[
+            "incorrect password attempt",
+            "Sorry, try again",
+            // sudo-rs, Ubuntu's since 25.10.
+            "ncorrect authentication attempt",
+        ]) {
             Cause::SudoPasswordWrong
         } else if has(&["not in the sudoers", "not allowed to", "may not run sudo"]) {
             Cause::SudoNotAllowed { said: said() }
@@ -128,6 +133,8 @@ impl Cause {
             "a password is required",
             "no password was provided",
             "a terminal is required",
+            "nteractive authentication is required",
+            "nteraction is required",
         ]) {
             Cause::SudoAsks
         } else if has(&[

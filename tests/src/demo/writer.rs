@@ -16,6 +16,8 @@ use crate::world::Error;
 /// How long a statement may go without a sign of life from the server. Shorter than any
 /// failover, so that the client notices the loss and tries the next connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1000);
+/// Linux asks an idle connection every 75 s whether it is still there.
+const PROBES: Duration = Duration::from_secs(1);
 /// Between two attempts while the service is away.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -145,7 +147,9 @@ fn connect(access: &Access) -> Result<Client, Error> {
         .application_name("lab demo")
         .connect_timeout(ANSWER_TIMEOUT)
         .tcp_user_timeout(ANSWER_TIMEOUT)
-        .keepalives_idle(ANSWER_TIMEOUT);
+        .keepalives_idle(ANSWER_TIMEOUT)
+        .keepalives_interval(PROBES)
+        .keepalives_retries(3);
     // The socket stays in the namespace in which it was opened, whoever uses it later.
     netns::in_namespace(&access.namespace, || Ok(config.connect(NoTls)?))
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
@@ -15,6 +16,8 @@ use crate::reach::command::{Answer, Command, one_line, unframe, words};
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
+/// After how long without a byte the two are given up. Docker says nothing while it prepares an image.
+const STANDS_STILL: Duration = Duration::from_secs(900);
 /// A status of three digits, and the end of its line.
 const STATUS: usize = 4;
 
@@ -134,6 +137,17 @@ async fn piped(
     }
 }
 
+/// As long as something moves, it may take as long as it takes.
+async fn moving<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let ended = tokio::time::timeout(STANDS_STILL, work).await;
+    ended.unwrap_or_else(|_| {
+        let minutes = STANDS_STILL.as_secs() / 60;
+        Err(io::Error::other(format!(
+            "nothing has come for {minutes} minutes"
+        )))
+    })
+}
+
 /// Copies what is printed after the mark, without the status at its end, which is returned; nothing where it was lost
 /// before.
 async fn copy(
@@ -154,14 +168,14 @@ async fn copy(
     let end = format!("\n{mark} ");
     let (mut chunk, mut held, mut bytes) = (vec![0; CHUNK], Vec::new(), 0);
     loop {
-        let count = output.read(&mut chunk).await?;
+        let count = moving(output.read(&mut chunk)).await?;
         if count == 0 {
             break;
         }
         held.extend_from_slice(&chunk[..count]);
         // What may be the end is not passed on before it is known that it is not.
         let ready = held.len().saturating_sub(end.len() + STATUS);
-        input.write_all(&held[..ready]).await?;
+        moving(input.write_all(&held[..ready])).await?;
         held.drain(..ready);
         bytes += ready as u64;
         moved(bytes);

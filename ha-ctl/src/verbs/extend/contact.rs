@@ -70,6 +70,14 @@ impl Contact {
         if nodes.is_empty() {
             return Err(none_usable(&missing));
         }
+        if change.is_some() && nodes.len() * 2 <= fleet.machines().len() {
+            let away: Vec<String> = missing.iter().map(Missing::text).collect();
+            return Err(Failure::failed(format!(
+                "fewer than half of the nodes can be reached, and the others may have a newer list of the extended \
+                 servers. Nothing was changed\n{}",
+                away.join("\n")
+            )));
+        }
         let lock = match change {
             Some(what) => Some(lock(&nodes, what).await?),
             None => None,
@@ -112,11 +120,13 @@ impl Contact {
         all(reaching).await
     }
 
-    /// The nodes that have the image that the PBX runs from; the one where it runs is asked for it last.
+    /// The nodes that have the image that the PBX runs from. The one where it runs is left alone, if another has it.
     pub(super) fn sources(&self, cluster: &Cluster) -> Sources<'_> {
         let have = self.said.iter().filter(|it| it.has_image_of(cluster));
         let mut have: Vec<&Said> = have.collect();
-        have.sort_by_key(|it| !it.runs_the_pbx());
+        if have.iter().any(|it| !it.runs_the_pbx()) {
+            have.retain(|it| !it.runs_the_pbx());
+        }
         let node = |it: &Said| self.nodes.iter().find(|node| node.name == it.node);
         Sources::new(have.into_iter().filter_map(node).collect())
     }

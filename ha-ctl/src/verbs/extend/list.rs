@@ -75,6 +75,7 @@ fn state(facts: &Facts) -> &'static str {
         State::Unhealthy => "unhealthy",
         State::Stopped => "stopped",
         State::Missing => "not set up",
+        State::Unknown => "unknown",
     }
 }
 
@@ -117,6 +118,10 @@ fn notices(found: &[Found], contact: &Contact, pbx_version: Option<&str>) -> Vec
             )),
             State::Unhealthy => notices.push(format!(
                 "{server} does not stay up\n  help: sudo docker logs {container}   (there)"
+            )),
+            State::Unknown => notices.push(format!(
+                "Docker on the machine of {server} does not answer, and the server may go on without it\n  help: systemctl \
+                 status docker   (there)"
             )),
             State::Missing => notices.push(format!(
                 "{server} is not set up to its end\n  help: ha-ctl extend run -s {} -n {} -a {}",

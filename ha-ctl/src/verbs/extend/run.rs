@@ -48,7 +48,8 @@ pub(super) async fn run(args: &ExtendRunArgs) -> Result<Exit, Failure> {
         .await;
     let (installations, left_out) = sorted(found, &cluster);
     let new: Vec<Entry> = changed(&installations, &contact);
-    let planned = plan(&installations, &new, &contact, &cluster).await?;
+    let plan = plan(&installations, &new, &contact, &cluster).await?;
+    let planned = plan.planned();
     print(&text(&planned, &installations, &cluster))?;
     print(&portal::before(&new.iter().collect::<Vec<_>>(), &cluster))?;
     if args.dry_run {
@@ -62,7 +63,7 @@ pub(super) async fn run(args: &ExtendRunArgs) -> Result<Exit, Failure> {
         say("nothing was changed. With --yes, ha-ctl extend run does not ask");
         return Ok(Exit::Problems);
     }
-    let run = Run::new(false);
+    let run = Run::of(&plan);
     let mut signals = Signals::new();
     let working = act(&installations, &new, &contact, &cluster, &run);
     let (mut outcomes, missed) = tokio::select! {
@@ -199,17 +200,19 @@ async fn plan(
     new: &[Entry],
     contact: &Contact,
     cluster: &Cluster,
-) -> Result<Vec<Planned>, Failure> {
+) -> Result<Run, Failure> {
     let run = Run::new(true);
     if let Some(register) = contact.adding(new) {
         contact.write(&register, &run).await?;
     }
     let sources = &contact.sources(cluster);
-    let run = &run;
-    for done in all(installations.iter().map(|it| it.run(cluster, sources, run))).await {
+    let planning = installations
+        .iter()
+        .map(|it| it.run(cluster, sources, &run));
+    for done in all(planning).await {
         done?;
     }
-    Ok(run.planned())
+    Ok(run)
 }
 
 /// What will be done, each line once, with the machines that it concerns.
@@ -229,11 +232,12 @@ fn text(planned: &[Planned], installations: &[Installation], cluster: &Cluster) 
         }
         return text;
     }
-    let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for it in planned {
-        match lines.iter_mut().find(|(what, _)| *what == it.what) {
+        let text = it.text();
+        match lines.iter_mut().find(|(what, _)| *what == text) {
             Some((_, machines)) => machines.push(&it.node),
-            None => lines.push((&it.what, vec![&it.node])),
+            None => lines.push((text, vec![&it.node])),
         }
     }
     text += "to do, in this order:\n";

@@ -97,6 +97,12 @@ fn sorted(found: impl Iterator<Item = Found>, version: &str) -> (Vec<Installatio
     for (entry, found) in found {
         let how = match found {
             Err(missing) => How::Unreachable(missing),
+            Ok((_, facts)) if facts.state() == State::Unknown => {
+                How::Failed(Failure::failed(format!(
+                    "{}: Docker does not answer there\n  help: systemctl status docker   (there)",
+                    entry.server
+                )))
+            }
             Ok((_, facts)) if facts.state() == State::Missing => How::Failed(Failure::failed(
                 format!("{} is not set up\n  help: ha-ctl extend run", entry.server),
             )),

@@ -72,6 +72,12 @@ impl Cluster {
         host(&name)
     }
 
+    /// The active node, once it is another one and every resource is started there.
+    pub(super) fn active_instead_of(&self, before: &Host, ask: &Host) -> &'static Host {
+        let other = |name: &str| name != before.hostname;
+        host(&cluster::wait_until_active(&self.own.lab, ask, A_WHILE, other).unwrap())
+    }
+
     /// A node with a copy of the data that is not the active one.
     pub(super) fn standby(&self, active: &Host) -> &'static Host {
         let copies = storage::copies(&self.own.lab, active).unwrap();

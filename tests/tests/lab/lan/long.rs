@@ -17,6 +17,8 @@ use super::cluster::{Clients, Cluster, WATCHDOG, host};
 const RESET: Duration = Duration::from_secs(1);
 /// What DRBD's fence-peer handler may take when the peer was fenced: it looks every two seconds, and starts processes.
 const HANDLER: Duration = Duration::from_secs(20);
+/// What a move that was asked for may take the clients.
+const MOVE: Duration = Duration::from_secs(20);
 /// For how long a kernel stands still.
 const HANGS: Duration = Duration::from_secs(30);
 
@@ -65,6 +67,25 @@ fn a_kernel_that_stands_still_and_goes_on() {
     );
     assert!(on_two <= WATCHDOG + RESET, "on two nodes for {on_two:?}");
     cluster.comes_back(lost, host(&outcome.active));
+}
+
+/// For maintenance: nobody is fenced, and nothing is waited for.
+#[test]
+fn a_planned_move() {
+    let cluster = Cluster::up();
+    let (active, standby) = cluster.active_and_standby();
+    let clients = Clients::start(&cluster);
+    let asked = SystemTime::now();
+    cluster.sh(active, &format!("pcs node standby {}", active.hostname));
+    assert_eq!(cluster.active_instead_of(active, standby), standby);
+    clients.are_served_after(SystemTime::now());
+    cluster.sh(standby, &format!("pcs node unstandby {}", active.hostname));
+    cluster.copies_are_whole(standby);
+    let seen = clients.finish("planned move", asked, active);
+    assert_eq!(seen.fenced, None);
+    for (what, gap) in [("rows", seen.without_rows), ("SIP", seen.without_sip)] {
+        assert!(gap.length() < MOVE, "{what}: {:?}", gap.length());
+    }
 }
 
 #[test]
