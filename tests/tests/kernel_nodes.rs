@@ -14,6 +14,7 @@ use lab::image::{self, Image, check};
 use lab::lab::{self as the_lab, Lab, Options};
 use lab::netns;
 use lab::node::Machine as _;
+use lab::node::kernel::program::Kernel;
 use lab::node::kernel::{KernelMachine, Parts, disk};
 use lab::progress::Silent;
 use lab::site::{self, INSTANCES, Instance, Site, VOLUME_ID};
@@ -47,7 +48,8 @@ impl OneNode {
         // What a test that was killed has left.
         Lab::down().unwrap();
         let image = image::node_image(Site::Ec2, &Silent).unwrap();
-        let base = disk::kernel_disk(&image, None, &Silent).unwrap();
+        let kernel = Kernel::of(None, &Silent).unwrap();
+        let base = disk::kernel_disk(&image, &kernel, &Silent).unwrap();
         // Where `lab down` looks, should this process not come to its end.
         let group = Cgroup::of_the_lab().unwrap();
         let disk = paths::disks().join(N1.short);
@@ -56,6 +58,7 @@ impl OneNode {
         volume::create(&volume, 1 << 30).unwrap();
         vpc::build().unwrap();
         let machine = KernelMachine::new(Parts {
+            program: kernel.program,
             host: &N1.host,
             tap: vpc::add_tap(N1).unwrap(),
             data: None,

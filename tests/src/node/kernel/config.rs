@@ -177,23 +177,27 @@ mod tests {
     use crate::site::{INSTANCES, VOLUME_ID};
     use crate::tap::Tap;
 
-    #[test]
-    fn a_kernel_finds_its_volumes_on_its_command_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let base = Path::new("/cache/base.img");
-        let directory = Directory::furnish(dir.path(), base, &INSTANCES[0]).unwrap();
-        let parts = Parts {
+    fn parts(disk: &Path) -> Parts {
+        Parts {
             host: &INSTANCES[0],
             tap: Tap {
                 namespace: "nowhere".to_owned(),
                 device: "vpc-n1".to_owned(),
             },
             data: None,
-            base: base.to_owned(),
-            disk: dir.path().to_owned(),
+            program: "/cache/linux.uml".into(),
+            base: "/cache/base.img".into(),
+            disk: disk.to_owned(),
             group: Cgroup::existing("/nowhere".into()),
             on_guest_off: Box::new(|_| ()),
-        };
+        }
+    }
+
+    #[test]
+    fn a_kernel_finds_its_volumes_on_its_command_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let parts = parts(dir.path());
+        let directory = Directory::furnish(&parts).unwrap();
         let slots: Vec<Slot> = Slot::all().take(2).collect();
         let volume = Volume {
             id: VOLUME_ID.to_owned(),
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn a_label_is_the_serial_that_ebs_gives_to_the_device() {
         let dir = tempfile::tempdir().unwrap();
-        let directory = Directory::furnish(dir.path(), Path::new("/b"), &INSTANCES[0]).unwrap();
+        let directory = Directory::furnish(&parts(dir.path())).unwrap();
         let slot = Slot::all().next().unwrap();
         directory.label(slot, VOLUME_ID).unwrap();
         let label = fs::read_to_string(dir.path().join("host/volumes/ubdb")).unwrap();
@@ -225,9 +229,9 @@ mod tests {
     #[test]
     fn a_directory_whose_sockets_would_have_no_name_is_refused_with_the_limit() {
         let long = PathBuf::from(format!("/{}", "x".repeat(LONGEST_DIRECTORY)));
-        let error = Directory::furnish(&long, Path::new("/b"), &INSTANCES[0]).unwrap_err();
+        let error = Directory::furnish(&parts(&long)).unwrap_err();
         assert!(error.to_string().contains("may have 69 bytes"), "{error}");
-        let colon = Directory::furnish(Path::new("/tmp/a:b"), Path::new("/b"), &INSTANCES[0]);
+        let colon = Directory::furnish(&parts(Path::new("/tmp/a:b")));
         assert!(
             colon.is_err(),
             "a colon separates files on the command line"

@@ -17,8 +17,9 @@ use super::cluster::{Clients, Cluster, WATCHDOG, host};
 const RESET: Duration = Duration::from_secs(1);
 /// What DRBD's fence-peer handler may take when the peer was fenced: it looks every two seconds, and starts processes.
 const HANDLER: Duration = Duration::from_secs(20);
-/// What a move that was asked for may take the clients.
-const MOVE: Duration = Duration::from_secs(20);
+/// What a move that was asked for may take the clients: no fencing is waited for. On these kernels DRBD's agent and
+/// Docker take most of it.
+const MOVE: Duration = Duration::from_secs(60);
 /// For how long a kernel stands still.
 const HANGS: Duration = Duration::from_secs(30);
 
