@@ -56,12 +56,9 @@ fn a_disk_that_returns_errors() {
     };
     super::super::until("DRBD lets go of the disk", || copy("Diskless"));
     let standby = cluster.standby(active);
-    let now = cluster.active_as_seen_by(standby);
+    let now = cluster.active_instead_of(active, standby);
+    assert_eq!(now, standby);
     clients.are_served_after(SystemTime::now());
-    println!(
-        "the disk of {} broke; {} is active",
-        active.hostname, now.hostname
-    );
     cluster.sh(
         active,
         "set -e
