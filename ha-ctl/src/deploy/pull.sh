@@ -7,7 +7,10 @@ failed() {
     *unauthorized* | *denied* | *'authentication required'* | *'no basic auth'*)
         echo '  the registry wants to know who asks, or there is no such image: sudo docker login   (here)' ;;
     *'manifest unknown'* | *'not found'*)
-        echo '  the registry has no such image: is pbx_image of vars.yml right, and the compose file?' ;;
+        case $1 in
+        *@sha256:*) echo '  the registry has not what the PBX runs from: another image has its tag by now, or it came by docker load' ;;
+        *) echo '  the registry has no such image: is pbx_image of vars.yml right, and the compose file?' ;;
+        esac ;;
     *'no such host'* | *timeout* | *'connection refused'* | *unreachable*)
         echo '  the registry is not reached from here: name server, route, or the proxy of Docker (systemctl show --property=Environment docker)' ;;
     esac
