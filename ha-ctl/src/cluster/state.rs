@@ -180,6 +180,12 @@ impl State {
         self.resources.iter().filter(named)
     }
 
+    /// Whether a node is away. What the cluster says of resources there is what it knew last.
+    pub fn is_away(&self, name: &str) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.any(|node| node.name == name && (node.unclean || !node.online))
+    }
+
     /// The nodes that are online, by name.
     pub fn online(&self) -> Vec<&str> {
         let online = self.nodes.iter().filter(|node| node.online);

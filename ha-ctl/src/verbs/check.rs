@@ -40,7 +40,16 @@ struct Checked<'a> {
 /// A name that no check has, or a mistake in vars.yml.
 pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let selection = Selection::new(&args.only, &args.ignore)?;
-    let inventory = super::inventory(&args.site)?;
+    let inventory = match super::inventory(&args.site) {
+        Ok(inventory) => inventory,
+        // Before the deployment, EC2 alone knows how the nodes are called.
+        Err(failure) => {
+            let asked = super::deploy::site(&args.site).await;
+            asked
+                .map(|(inventory, ..)| inventory)
+                .map_err(|_| failure)?
+        }
+    };
     let fleet = super::fleet_of(&inventory, &args.site)?;
     let of_vars = OfVars::of(&inventory)?;
     let names = inventory.machines.iter().map(|it| it.name.clone());

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use answers::{answers, can_fence};
 
 use super::signals::Signals;
-use crate::cli::DeployArgs;
+use crate::cli::{DeployArgs, SiteArgs};
 use crate::deploy::{Deployment, Facts, Package, Site, System, look, pending};
 use crate::exit::{Exit, Failure};
 use crate::inventory::{self, Here, Inventory};
@@ -31,7 +31,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         Some(file) => Some(Package::read(file).await?),
         None => None,
     };
-    let (inventory, vars, site) = site(args).await?;
+    let (inventory, vars, site) = site(&args.site).await?;
     let fleet = super::fleet_of(&inventory, &args.site)?;
     let nodes = connect(&fleet).await?;
     // A plan is only true for as long as nobody else changes something.
@@ -75,9 +75,9 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// vars.yml, and what cib-gen makes of it.
-async fn site(args: &DeployArgs) -> Result<(Inventory, String, Site), Failure> {
-    let file: PathBuf = match &args.site.vars_file {
+/// vars.yml, and what cib-gen makes of it, which asks EC2 for what the file does not say.
+pub(super) async fn site(args: &SiteArgs) -> Result<(Inventory, String, Site), Failure> {
+    let file: PathBuf = match &args.vars_file {
         Some(file) => file.clone(),
         None => inventory::default_file().ok_or_else(|| {
             Failure::usage("which cluster? There is no vars.yml\n  help: ha-ctl deploy vars.yml")
@@ -86,7 +86,7 @@ async fn site(args: &DeployArgs) -> Result<(Inventory, String, Site), Failure> {
     let bytes = inventory::text(&file)?;
     let parsed = inventory::parse(&file.display().to_string(), &bytes)?;
     let vars = String::from_utf8_lossy(&bytes).into_owned();
-    let given = args.site.nodes.iter();
+    let given = args.nodes.iter();
     let given: Vec<String> = given
         .map(|node| format!("{}={}", node.name, node.address))
         .collect();

@@ -4,7 +4,7 @@ use super::gather::{Ask, gather};
 use crate::cli::ShowArgs;
 use crate::cluster::State;
 use crate::exit::{Exit, Failure};
-use crate::output::{print, print_json};
+use crate::output::{print, print_json, say};
 
 /// Prints the node's name.
 ///
@@ -26,6 +26,13 @@ pub(super) async fn master(args: &ShowArgs) -> Result<Exit, Failure> {
         return Err(none(&gathered.state));
     };
     print(&format!("{master}\n"))?;
+    if gathered.state.is_away(master) {
+        say(&format!(
+            "warning: {master} is lost, and that is where the PBX ran last. Another node takes over when it is fenced\n  \
+             help: ha-ctl show"
+        ));
+        return Ok(Exit::Incomplete);
+    }
     Ok(Exit::Done)
 }
 

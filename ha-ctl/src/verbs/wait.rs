@@ -48,7 +48,9 @@ impl Goal {
             // A clone does not run on a node that is away.
             Goal::Started => {
                 let (active, rest): (Vec<_>, Vec<_>) = instances.partition(|it| it.is_active());
+                let is_away = |name: &String| state.is_away(name);
                 !active.is_empty()
+                    && !active.iter().any(|it| it.nodes.iter().any(is_away))
                     && active
                         .iter()
                         .all(|it| it.is_started() || is_unpromoted(&it.role))
@@ -231,6 +233,19 @@ mod tests {
             assert_eq!(Goal::Stopped.is_reached(&state, "pbx"), stopped, "{role}");
         }
         assert!(!Goal::Stopped.is_reached(&state("Stopped", ""), "other"));
+    }
+
+    #[test]
+    fn what_ran_on_a_node_that_is_lost_is_not_started() {
+        let mut state = state("Started", "n1");
+        assert!(Goal::Started.is_reached(&state, "pbx"));
+        let recorded = include_str!("../../tests/recorded/one-node-dead.xml");
+        let mut dead = State::parse(recorded).unwrap().nodes;
+        dead.retain(|node| !node.online);
+        "n1".clone_into(&mut dead[0].name);
+        state.nodes = dead;
+        assert!(!Goal::Started.is_reached(&state, "pbx"));
+        assert!(!Goal::Stopped.is_reached(&state, "pbx"));
     }
 
     #[test]
