@@ -287,7 +287,8 @@ pub(super) fn way(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
         });
         let command = format!(
             "aws ec2 create-vpc-endpoint --region {region} --vpc-id {vpc} --vpc-endpoint-type Interface --service-name \
-             com.amazonaws.{region}.ec2 --subnet-ids {subnet}   (other ways: docs/aws.md, \"A way to EC2\")",
+             com.amazonaws.{region}.ec2 --subnet-ids {subnet} --private-dns-enabled --security-group-ids GROUP   (GROUP has \
+             to let the nodes in on port 443, or none of them reaches EC2 any more. Other ways: step 1 of the README)",
             region = facts.region
         );
         let node = node_of(all, site, facts, id);
