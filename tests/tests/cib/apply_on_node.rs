@@ -286,8 +286,10 @@ fn drbd_follows_a_file_in_which_only_options_of_this_node_differ(suite: Suite) {
         "resource-options pbxdata",
         "net-options pbxdata 1",
         "net-options pbxdata 2",
+        "peer-device-options pbxdata 1 0",
+        "peer-device-options pbxdata 2 0",
     ];
-    assert_eq!(called.lines().count(), 3, "{called}");
+    assert_eq!(called.lines().count(), commands.len(), "{called}");
     for (line, command) in called.lines().zip(commands) {
         assert!(
             line.starts_with(&format!("drbdsetup {command} ")),
@@ -399,10 +401,7 @@ fn options_of_the_operator_are_not_lost(suite: Suite) {
             "timeout 9;",
             "timeout 60; cram-hmac-alg sha1; shared-secret \"hush; # }\";",
         )
-        .replace(
-            "    meta-disk internal;",
-            "    meta-disk internal; disk { c-max-rate 100M; }",
-        );
+        .replace("c-min-rate 20M;", "c-min-rate 20M; c-max-rate 100M;");
     bench.write("pbxdata.res", &own);
     drbd_runs(&bench, &file(), CONNECTED);
     let said = ends(&apply(&bench, &["--yes"]), 0);
