@@ -63,9 +63,9 @@ pub enum Verb {
     ///
     /// Long steps are units of systemd on the nodes, portsip-ha-step-NAME.service: they go on when the connection is
     /// cut or ha-ctl is ended. The same command, on the same or another machine, then watches what goes on, does again
-    /// what has failed, and ends in the same cluster. Run on a cluster that is deployed, it does only
-    /// what is missing there, and brings the cluster to a changed vars.yml as `cib-gen apply` does. Two cannot change a cluster at a time: the
-    /// second one says who does.
+    /// what has failed, and ends in the same cluster. Run on a cluster that is deployed, it does only what is missing
+    /// there, and brings the cluster to a changed vars.yml as `cib-gen apply` does. Two cannot change a cluster at a
+    /// time: the second one says who does.
     Deploy(DeployArgs),
     /// Shows the cluster, and everything about it that needs somebody's attention
     ///

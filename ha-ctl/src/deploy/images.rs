@@ -51,14 +51,18 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     for (node, fetched) in join_all(fetching).await {
         match fetched {
             Ok(()) => have.push(node),
-            // It may go on there.
-            Err(failure) if failure.exit != Exit::Failed => return Err(failure),
             Err(failure) => refused.push((node, failure)),
         }
     }
     let (images, sources) = (&handed_on(image), &Sources::new(have));
-    let handing = refused.into_iter();
-    all(handing.map(|(node, failure)| sources.hand_on(images, node, failure, run))).await
+    let handing = refused.into_iter().map(|(node, failure)| async move {
+        match failure.exit {
+            Exit::Failed => sources.hand_on(images, node, failure, run).await,
+            // It may go on there.
+            _ => Err(failure),
+        }
+    });
+    all(handing).await
 }
 
 /// All of them, by their names.

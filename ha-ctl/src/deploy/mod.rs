@@ -125,7 +125,8 @@ impl Deployment {
         let mut refused = Vec::new();
         for (node, facts) in self.each() {
             let name = &node.name;
-            if let Some(other) = facts.other_pbx() {
+            // That of a cluster may have the vendor's project, and is Pacemaker's.
+            if let Some(other) = facts.other_pbx().filter(|_| !self.is_configured()) {
                 let (container, directory) = other.split_once(' ').unwrap_or((other, ""));
                 refused.push(format!(
                     "a PBX runs on {name} already: {container}, whose project is in {directory}\n  help: a backup of its \

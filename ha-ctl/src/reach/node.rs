@@ -261,21 +261,24 @@ impl Input {
     }
 }
 
-async fn spawned(words: &[String], input: Option<Input>) -> Result<std::process::Output, String> {
+/// A process that is not begun yet, and ends with what holds it.
+fn process(words: &[String], reads: bool) -> Process {
     let mut process = Process::new(&words[0]);
     process
         .args(&words[1..])
-        .stdin(if input.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
+        .stdin(if reads { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // Ctrl-C in a terminal is for ha-ctl alone. A change that is on its way is not cut off by it.
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = process.spawn().map_err(|error| error.to_string())?;
+    process
+}
+
+async fn spawned(words: &[String], input: Option<Input>) -> Result<std::process::Output, String> {
+    let mut child = process(words, input.is_some())
+        .spawn()
+        .map_err(|error| error.to_string())?;
     if let (Some(input), Some(stdin)) = (input, child.stdin.take()) {
         input.write_to(stdin).await;
     }

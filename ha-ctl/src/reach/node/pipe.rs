@@ -2,15 +2,14 @@
 //! gigabytes, and is never held here whole.
 
 use std::io;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
-use tokio::process::{Child, Command as Process};
+use tokio::process::Child;
 
-use super::{GRACE, Input, Node, mark};
+use super::{GRACE, Input, Node, mark, process};
 use crate::reach::Cause;
 use crate::reach::command::{Answer, Command, one_line, unframe, words};
 
@@ -21,8 +20,8 @@ const STANDS_STILL: Duration = Duration::from_secs(900);
 /// A status of three digits, and the end of its line.
 const STATUS: usize = 4;
 
-/// A command that was begun.
-struct Begun {
+/// A command that runs.
+struct Running {
     child: Child,
     input: Option<Input>,
     mark: String,
@@ -48,7 +47,7 @@ impl Node {
             node.run(&first).await?;
         }
         let _channels = (self.channels.acquire().await, to.channels.acquire().await);
-        let (source, target) = (self.begun(printing)?, to.begun(reading)?);
+        let (source, target) = (self.spawn(printing)?, to.spawn(reading)?);
         let limit = reading.limit + GRACE;
         let piping = piped(source, printing, target, reading, moved);
         tokio::time::timeout(limit, piping)
@@ -61,24 +60,13 @@ impl Node {
             })
     }
 
-    fn begun(&self, command: &Command) -> Result<Begun, Cause> {
+    fn spawn(&self, command: &Command) -> Result<Running, Cause> {
         let mark = format!("ha-ctl-{}", mark());
         let words = self.link.way().words(words(command, self.privilege, &mark));
         let input = self.input(command, &mark);
-        let child = Process::new(&words[0])
-            .args(&words[1..])
-            .stdin(if input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn();
+        let child = process(&words, input.is_some()).spawn();
         let child = child.map_err(|error| lost(command, error.to_string()))?;
-        Ok(Begun { child, input, mark })
+        Ok(Running { child, input, mark })
     }
 }
 
@@ -90,9 +78,9 @@ fn lost(command: &Command, said: String) -> Cause {
 }
 
 async fn piped(
-    mut source: Begun,
+    mut source: Running,
     printing: &Command,
-    mut target: Begun,
+    mut target: Running,
     reading: &Command,
     moved: impl FnMut(u64),
 ) -> Result<Answer, Cause> {
