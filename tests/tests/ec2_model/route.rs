@@ -50,7 +50,13 @@ fn an_endpoint_is_there_once_it_is_created() {
         ("ServiceName", service),
         ("VpcEndpointType", "Interface"),
     ];
-    site.ok("CreateVpcEndpoint", &create);
+    let none = [&create[..], &[("SecurityGroupId.1", "GROUP")]].concat();
+    assert_eq!(
+        site.refused("CreateVpcEndpoint", &none),
+        "InvalidGroup.NotFound"
+    );
+    let with_group = [&create[..], &[("SecurityGroupId.1", site::SECURITY_GROUP)]].concat();
+    site.ok("CreateVpcEndpoint", &with_group);
     assert_eq!(endpoints().all("serviceName"), [service]);
     assert_eq!(endpoints().one("privateDnsEnabled"), "true");
     assert_eq!(

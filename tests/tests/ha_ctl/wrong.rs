@@ -170,7 +170,7 @@ pub(crate) fn the_things_are_named_and_mended_by_what_check_says(first: &Operato
             Command => {
                 let command = finding["command"].as_str().unwrap();
                 let command = command.split("   (").next().unwrap_or(command);
-                commands.push((*node, command.to_owned()));
+                commands.push((*node, command.replace("GROUP", SECURITY_GROUP)));
             }
             InWords(script) => {
                 at(*node).as_root(script).succeeded();

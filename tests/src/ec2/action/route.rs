@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::Answer;
+use super::{Answer, security_group};
 use crate::ec2::error::ApiError;
 use crate::ec2::query::{Call, passes};
 use crate::ec2::state::{Endpoint, State};
@@ -131,6 +131,7 @@ pub(super) fn create_endpoint(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         "ServiceName",
         "VpcEndpointType",
         "SubnetId",
+        "SecurityGroupId",
         "PrivateDnsEnabled",
     ])?;
     if call.required("VpcId")? != site::VPC_ID {
@@ -143,6 +144,9 @@ pub(super) fn create_endpoint(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         return Err(ApiError::invalid_value(
             "This model has endpoints of the type Interface.".to_owned(),
         ));
+    }
+    for group in call.list("SecurityGroupId") {
+        security_group::known(group)?;
     }
     let service = call.required("ServiceName")?.to_owned();
     // "Default: true."

@@ -65,7 +65,7 @@ pub(super) fn revoke(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     Ok(done())
 }
 
-fn known(group: &str) -> Result<(), ApiError> {
+pub(super) fn known(group: &str) -> Result<(), ApiError> {
     match group == site::SECURITY_GROUP {
         true => Ok(()),
         false => Err(ApiError::client(
