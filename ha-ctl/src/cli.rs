@@ -101,11 +101,12 @@ pub enum Verb {
     /// may be written too.
     Extend(ExtendArgs),
     /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
-    /// install_dependencies.sh, extend.sh
+    /// install_dependencies.sh, extend.sh; and an update.sh that refuses
     ///
     /// For runbooks. A script of the vendor's that is there is kept, with .vendor after its name. The vendor's
     /// deploy_pbx.sh is `ha-ctl deploy` with res/vars.yml of the directory, and install_dependencies.sh is
-    /// `ha-ctl check`, because `ha-ctl deploy` installs what is needed.
+    /// `ha-ctl check`, because `ha-ctl deploy` installs what is needed. ha-ctl cannot upgrade the PBX yet: update.sh
+    /// says so, and ends with 1.
     VendorScripts(VendorScriptsArgs),
 }
 

@@ -52,6 +52,22 @@ pub fn configuration() -> Command {
     )
 }
 
+/// Since when nodes are lost, as this node's Pacemaker has written it into the journal: the time now, and a line for
+/// each node with the time of the latest loss.
+pub fn lost(nodes: &[&str]) -> Command {
+    let nodes: Vec<String> = nodes.iter().map(|node| quoted(node)).collect();
+    let script = format!(
+        r#"date +%s
+for node in {}; do
+    journalctl --quiet --unit=pacemaker --since=-1day --reverse --lines=1 --output=short-unix         --grep="Node $node state is now lost" | sed -n "s/ .*//; s/^/$node /p"
+done"#,
+        nodes.join(" ")
+    );
+    let mut command = Command::look("asking since when nodes are lost", script);
+    command.limit = Duration::from_secs(5);
+    command
+}
+
 /// What is on a node: versions, daemons, containers, how full the data is. Each line is a word and its values.
 pub fn facts() -> Command {
     let mut command = Command::look("looking at the node", FACTS);
@@ -63,6 +79,8 @@ pub fn facts() -> Command {
 const FACTS: &str = r#"
 docker=$(systemctl is-active docker)
 echo "docker $docker"
+lock=portsip-ha-lock.scope
+systemctl is-active --quiet $lock && echo "lock $(systemctl show --property=Description --value $lock)"
 (
     if containers=$(timeout 2 docker ps --all --filter label=com.docker.compose.project=portsip \
         --format 'container {{.Names}} {{.State}} {{.Image}}' 2>/dev/null); then

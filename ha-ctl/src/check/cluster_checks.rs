@@ -104,14 +104,14 @@ pub(super) fn services(it: &Inspection, site: &Site) -> Vec<Said> {
 }
 
 /// Only where Corosync runs: there, corosync-cfgtool has a line for this node at least.
-pub(super) fn links(it: &Inspection, _: &Site) -> Vec<Said> {
+pub(super) fn links(it: &Inspection, site: &Site) -> Vec<Said> {
     let mut lines = it.all("link").peekable();
     if lines.peek().is_none() {
         return Vec::new();
     }
     let states: Vec<Vec<&str>> = it.words("link").collect();
     let nodes = it.words("node-id").filter_map(|words| match words[..] {
-        [id, name] if name != it.node => Some((id, name)),
+        [id, name] if name != it.node && !site.is_away(name) => Some((id, name)),
         _ => None,
     });
     let wrong = nodes.filter_map(|(id, name)| {

@@ -64,6 +64,9 @@ pub struct Site<'a> {
     pub is_fenced_by_sbd: bool,
     /// What `show` says of the cluster, where it runs.
     pub notices: &'a [Notice],
+    /// The nodes that the cluster calls offline or lost, and that could not be reached either: that nobody gets through
+    /// to them is no finding of its own.
+    pub away: &'a [String],
 }
 
 impl Site<'_> {
@@ -85,6 +88,17 @@ impl Site<'_> {
             ""
         };
         format!("{sudo}cib-gen --format {format} {vars}")
+    }
+
+    fn is_away(&self, name: &str) -> bool {
+        self.away.iter().any(|it| it == name)
+    }
+
+    /// What brings a node back that is away.
+    fn brings_back(&self, name: &str) -> Option<&str> {
+        let mut notices = self.notices.iter().filter(|_| self.is_away(name));
+        let offline = notices.find(|it| it.name == "node.takeover" && it.about == name)?;
+        offline.command.as_deref()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -232,12 +246,12 @@ fn found_by(
                 .filter(|missing| missing.cause.name() == check.name);
             of_this
                 .map(|it| {
-                    let said = (
-                        Level::Error,
-                        it.cause.found(),
-                        Some(it.cause.help(&it.by_hand)),
-                    );
-                    finding(Some(it.name.clone()), said)
+                    let help = || it.cause.help(&it.by_hand);
+                    let command = site.brings_back(&it.name).map_or_else(help, str::to_owned);
+                    finding(
+                        Some(it.name.clone()),
+                        (Level::Error, it.cause.found(), Some(command)),
+                    )
                 })
                 .collect()
         }

@@ -159,10 +159,11 @@ pub(super) fn pcsd(all: &[Inspection], site: &Site) -> Vec<SaidOf> {
         for address in closed {
             let name = site.name_at(address);
             let other = all.iter().find(|other| other.node == name);
-            if other.is_some_and(|other| other.package("pcs").is_none()) {
+            let is_expected = other.is_some_and(|other| other.package("pcs").is_none());
+            if is_expected || site.is_away(name) {
                 continue;
             }
-            let found = format!("{name} does not let this node in on port 2224/tcp");
+            let found = format!("pcsd on {name} cannot be reached from here, on port 2224/tcp");
             let command = match other.and_then(|other| other.service("pcsd")) {
                 Some((active, _)) if active != "active" => {
                     format!("sudo systemctl enable --now pcsd   (on {name})")

@@ -193,6 +193,7 @@ pub const CHECKS: &[Check] = &[
     ),
     cluster("cluster.dc", "a node was elected to decide"),
     cluster("cluster.quorum", "a majority of the nodes is there"),
+    cluster("cluster.empty", "the PBX is deployed"),
     cluster(
         "cluster.maintenance",
         "a failure moves and restarts what it has to",
@@ -220,6 +221,7 @@ pub const CHECKS: &[Check] = &[
         "constraint.left",
         "no constraint that a move or a ban has left",
     ),
+    cluster("node.unclean", "a lost node is fenced at once"),
     cluster("fencing.failed", "whoever has to be fenced is fenced"),
     cluster("fencing.pending", "no node is being fenced"),
     cluster("data.full", "room on the file system of the data"),

@@ -23,6 +23,15 @@ pub struct Note {
     pub text: String,
 }
 
+/// An instance of EC2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// Its region, where the fencing device has it.
+    pub region: Option<String>,
+}
+
 /// How long an operation may take that names no time (Pacemaker's default-action-timeout).
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pacemaker's default for the property of this name.
@@ -81,6 +90,24 @@ impl Configuration {
                 && it.is("score", "-INFINITY")
                 && !id.starts_with("cli-")
                 && !is_fencing(it.get("rsc").unwrap_or_default())
+        })
+    }
+
+    /// The instance that a node is on EC2, as fence_aws knows it.
+    pub fn instance(&self, node: &str) -> Option<Instance> {
+        let all = self.root.all();
+        let mut devices = all.iter().filter(|it| it.is("type", "fence_aws"));
+        devices.find_map(|device| {
+            let pairs = device.all();
+            let pairs = pairs.iter().filter(|it| it.name == "nvpair");
+            let value = |name| pairs.clone().find(|it| it.is("name", name))?.get("value");
+            // `NODE:INSTANCE;NODE:INSTANCE`
+            let mut hosts = value("pcmk_host_map")?.split(';');
+            let id = hosts.find_map(|host| host.trim().strip_prefix(node)?.strip_prefix(':'))?;
+            Some(Instance {
+                id: id.to_owned(),
+                region: value("region").map(str::to_owned),
+            })
         })
     }
 
@@ -240,6 +267,21 @@ mod tests {
         let configuration = Configuration::parse(xml).unwrap();
         let votes = ["pbx01", "pbx02", "pbx03"].map(|node| configuration.runs_nothing_on(node));
         assert_eq!(votes, [false, false, true]);
+    }
+
+    #[test]
+    fn fence_aws_knows_the_instances() {
+        let xml = r#"<configuration><resources>
+            <primitive id="fencing" class="stonith" type="fence_aws"><instance_attributes id="i">
+            <nvpair id="a" name="region" value="us-west-1"/>
+            <nvpair id="b" name="pcmk_host_map" value="n1:i-1;n12:i-12"/></instance_attributes></primitive>
+            </resources></configuration>"#;
+        let configuration = Configuration::parse(xml).unwrap();
+        let instance = configuration.instance("n12").unwrap();
+        assert_eq!(instance.id, "i-12");
+        assert_eq!(instance.region.as_deref(), Some("us-west-1"));
+        assert_eq!(configuration.instance("n2"), None);
+        assert_eq!(Configuration::parse(XML).unwrap().instance("n1"), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Facts {
     pub containers: Vec<Container>,
     /// This node's copy of the data, where DRBD has it.
     pub drbd: Option<Copy>,
+    /// Who changes the cluster now and has the lock here: what, who, since when.
+    pub lock: Option<String>,
 }
 
 /// A copy of the data, as DRBD sees it.
@@ -110,6 +112,7 @@ impl Facts {
                 ["package", name, status, version] if is_installed(status) => {
                     facts.packages.push((name.to_owned(), version.to_owned()));
                 }
+                ["lock", _, ..] => facts.lock = line.strip_prefix("lock ").map(str::to_owned),
                 ["docker", state] => state.clone_into(&mut facts.docker),
                 ["data", path, bytes, bytes_used, inodes, inodes_used] => {
                     let number = |word: &str| word.parse().unwrap_or(0);
@@ -237,6 +240,16 @@ mod tests {
         assert_eq!(facts.containers[1].state, "created");
         let data = facts.data.unwrap();
         assert_eq!((data.bytes_percent(), data.inodes_percent()), (3, 1));
+    }
+
+    #[test]
+    fn who_has_the_lock_is_read_whole() {
+        let facts = Facts::parse(
+            "n1",
+            "lock deploy by ubuntu on n2 (process 7) since 09:00\n",
+        );
+        let holder = facts.lock.unwrap();
+        assert_eq!(holder, "deploy by ubuntu on n2 (process 7) since 09:00");
     }
 
     #[test]

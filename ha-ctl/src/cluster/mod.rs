@@ -3,6 +3,7 @@
 
 pub mod configuration;
 pub mod facts;
+mod lost;
 pub mod notices;
 pub mod quantities;
 pub mod state;
@@ -11,6 +12,7 @@ mod versions;
 
 pub use configuration::{Begin, Configuration};
 pub use facts::Facts;
+pub use lost::{LostSince, lost_since};
 pub use notices::{Level, Notice};
 pub use state::State;
 pub use versions::difference;

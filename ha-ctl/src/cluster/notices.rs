@@ -1,8 +1,12 @@
 //! What an operator has to be told of a cluster, beyond the list of what runs where. A healthy cluster has nothing.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
+use super::lost::{LostSince, majority, unclean};
 use super::quantities::size;
+use super::state::Resource;
 use super::takeover::take_over;
 use super::versions::versions;
 use super::{Configuration, Facts, State};
@@ -49,6 +53,8 @@ pub struct Seen<'a> {
     pub facts: &'a [Facts],
     /// The nodes that are online and could not be asked.
     pub missing: &'a [Missing],
+    /// Since when nodes are lost that are not fenced yet.
+    pub lost: &'a LostSince,
 }
 
 /// From how many percent on a file system is called full.
@@ -58,11 +64,12 @@ const FILLING: u64 = 80;
 /// Everything there is to say, the worst of each heading first.
 pub fn of(seen: &Seen) -> Vec<Notice> {
     let mut notices = Vec::new();
-    whole_cluster(seen.state, &mut notices);
+    whole_cluster(seen, &mut notices);
     failures(seen.state, &mut notices);
     resources(seen.state, &mut notices);
     notices.extend(take_over(seen));
-    temporary(seen.configuration, &mut notices);
+    temporary(seen, &mut notices);
+    notices.extend(unclean(seen));
     fenced(seen.state, &mut notices);
     fill(seen.facts, &mut notices);
     notices.extend(versions(seen.facts));
@@ -94,8 +101,10 @@ impl Notice {
     }
 }
 
-fn whole_cluster(state: &State, notices: &mut Vec<Notice>) {
+fn whole_cluster(seen: &Seen, notices: &mut Vec<Notice>) {
     const HEADING: &str = "Cluster";
+    let state = seen.state;
+    let majority = majority(seen);
     let mut say = |level, name, text: &str, command: Option<&str>| {
         let mut it = notice(level, name, HEADING, "cluster", text);
         it.command = command.map(str::to_owned);
@@ -113,7 +122,15 @@ fn whole_cluster(state: &State, notices: &mut Vec<Notice>) {
             Level::Error,
             "cluster.quorum",
             "this part of the cluster has no majority of the nodes: it stops the PBX, or does not start it",
-            None,
+            Some(&majority),
+        );
+    }
+    if state.resources.iter().all(Resource::is_fencing) {
+        say(
+            Level::Error,
+            "cluster.empty",
+            "the cluster has no PBX: its deployment has not ended",
+            Some("ha-ctl deploy   goes on with it"),
         );
     }
     if state.maintenance {
@@ -222,13 +239,24 @@ fn resources(state: &State, notices: &mut Vec<Notice>) {
     }
 }
 
-fn temporary(configuration: Option<&Configuration>, notices: &mut Vec<Notice>) {
+fn temporary(seen: &Seen, notices: &mut Vec<Notice>) {
     const HEADING: &str = "Temporary";
-    let Some(configuration) = configuration else {
+    let holders: BTreeSet<&str> = seen
+        .facts
+        .iter()
+        .filter_map(|it| it.lock.as_deref())
+        .collect();
+    for holder in &holders {
+        let text = format!("somebody changes the cluster now: {holder}");
+        notices.push(notice(Level::Note, "lock.held", HEADING, "cluster", text));
+    }
+    let Some(configuration) = seen.configuration else {
         return;
     };
     for note in configuration.notes() {
         let it = match note.name.split_once('.') {
+            // Who has the lock writes the note, and deletes it at the end.
+            Some(("restart", _)) if !holders.is_empty() => continue,
             Some(("restart", resource)) => {
                 let text = format!("a restart of {resource} has not ended: {}", note.text);
                 notice(Level::Warning, "note.restart", HEADING, resource, text)

@@ -15,6 +15,7 @@ fn notices(state: &State, facts: &[Facts]) -> Vec<Notice> {
         configuration: None,
         facts,
         missing: &[],
+        lost: &LostSince::new(),
     })
 }
 
@@ -195,6 +196,7 @@ fn a_node_that_only_votes_is_neither_blamed_nor_counted() {
             configuration: Some(&configuration),
             facts: &nodes()[..2],
             missing: &[],
+            lost: &LostSince::new(),
         })
     };
     assert_eq!(found(&state), []);
@@ -277,6 +279,7 @@ fn notes_and_leftovers_are_told_with_what_ends_them() {
         configuration: Some(&configuration),
         facts: &nodes(),
         missing: &[],
+        lost: &LostSince::new(),
     });
     says(
         &found,
@@ -299,6 +302,7 @@ fn a_node_that_was_not_asked_is_named_with_why() {
         configuration: None,
         facts: &nodes()[..2],
         missing: &missing,
+        lost: &LostSince::new(),
     });
     says(&found, "ssh.host-key", "ip-172-31-16-135 has a host key");
     assert_eq!(found.len(), 1, "{found:#?}");

@@ -186,6 +186,12 @@ impl State {
         nodes.any(|node| node.name == name && (node.unclean || !node.online))
     }
 
+    /// The nodes that are lost and not fenced yet. Until they are, the cluster starts nothing.
+    pub fn unclean(&self) -> Vec<&str> {
+        let unclean = self.nodes.iter().filter(|node| node.unclean);
+        unclean.map(|node| node.name.as_str()).collect()
+    }
+
     /// The nodes that are online, by name.
     pub fn online(&self) -> Vec<&str> {
         let online = self.nodes.iter().filter(|node| node.online);

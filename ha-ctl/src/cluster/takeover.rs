@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::lost::comes_back;
 use super::notices::{Level, Notice, Seen, notice};
 use super::{Facts, State};
 
@@ -64,7 +65,8 @@ fn obstacles(name: &str, seen: &Seen) -> Vec<(String, Option<String>)> {
     if node.unclean {
         against.push(("is lost and not fenced yet".to_owned(), None));
     } else if !node.online {
-        against.push(("is offline".to_owned(), None));
+        let command = comes_back(name, seen);
+        against.push(("is offline".to_owned(), Some(command)));
     } else if node.pending {
         against.push(("is joining, and not ready yet".to_owned(), None));
     }

@@ -155,9 +155,13 @@ impl Checking<'_> {
         if self.selection.has_any("network") {
             listen(&self.nodes, &mut self.inspections, &self.site).await;
         }
-        let notices = running::notices(&self.nodes, &self.names).await;
+        let mut running = running::running(&self.nodes, &self.names).await;
+        // Of a node that answers, its links say why the cluster does not see it.
+        let is_missing = |name: &String| self.missing.iter().any(|it| it.name == *name);
+        running.away.retain(is_missing);
         let site = Site {
-            notices: &notices,
+            notices: &running.notices,
+            away: &running.away,
             ..self.site
         };
         findings(&self.inspections, &self.missing, &site, &self.selection)

@@ -71,6 +71,7 @@ impl OfVars {
             vars_file: self.file.as_deref(),
             is_fenced_by_sbd: self.is_fenced_by_sbd,
             notices: &[],
+            away: &[],
         }
     }
 }

@@ -13,6 +13,7 @@ use super::target::{Target, in_the_way, not_running};
 use super::wait::{Ended, Goal};
 use crate::caller::{caller, now};
 use crate::cli::ResourceArgs;
+use crate::cluster::State;
 use crate::commands;
 use crate::exit::{Exit, Failure};
 use crate::output::say;
@@ -29,8 +30,21 @@ pub(super) async fn restart(args: &ResourceArgs) -> Result<Exit, Failure> {
     let target = signals
         .end_what_looks(Target::find_to_stop(args, "restart"))
         .await?;
+    refuse_while_unclean(&target.state, &args.resource)?;
     let restarted = restarted(&target, &mut signals).await;
     target.run.judge(restarted)
+}
+
+/// While a node is lost and not fenced, the cluster stops what it is told to stop, and starts nothing.
+fn refuse_while_unclean(state: &State, resource: &str) -> Result<(), Failure> {
+    match &state.unclean()[..] {
+        [] => Ok(()),
+        unclean => Err(Failure::failed(format!(
+            "{} is lost (UNCLEAN) and not fenced yet. Until it is, the cluster starts nothing, so that {resource} would \
+             stop and stay stopped. Nothing was changed\n  help: ha-ctl show   says since when, and what to look at",
+            unclean.join(", ")
+        ))),
+    }
 }
 
 async fn restarted(target: &Target<'_>, signals: &mut Signals) -> Result<Exit, Failure> {
@@ -123,4 +137,27 @@ async fn start_again(target: &Target<'_>, why: Option<&str>) -> Result<(), Failu
 fn without_help(text: &str) -> String {
     let found = text.split("\n  help:").next().unwrap_or(text);
     found.trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn with_a_node_that_is_not_fenced_yet_nothing_would_start_again() {
+        let recorded = include_str!("../../tests/recorded/one-node-dead.xml");
+        let mut state = State::parse(recorded).unwrap();
+        refuse_while_unclean(&state, "pbx").unwrap();
+        state.nodes[0].unclean = true;
+        let failure = refuse_while_unclean(&state, "pbx").unwrap_err();
+        assert_eq!(failure.exit, crate::exit::Exit::Failed);
+        assert!(
+            failure
+                .text
+                .starts_with("ip-172-31-16-133 is lost (UNCLEAN)"),
+            "{failure}"
+        );
+    }
 }

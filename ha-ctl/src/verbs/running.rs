@@ -4,17 +4,26 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::show::lost;
 use crate::cluster::notices::{Seen, of};
 use crate::cluster::{Configuration, Facts, Notice, State};
 use crate::commands;
 use crate::reach::{Command, Node};
+
+/// What a cluster says that runs.
+#[derive(Default)]
+pub(super) struct Running {
+    pub(super) notices: Vec<Notice>,
+    /// The nodes that it calls offline or lost.
+    pub(super) away: Vec<String>,
+}
 
 /// How long a node may take to say it.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks all nodes, and takes the word of one with a majority; of a cluster that has nothing to do with these nodes,
 /// such as the distribution's sample, there is nothing to say.
-pub(super) async fn notices(nodes: &[Node], names: &[String]) -> Vec<Notice> {
+pub(super) async fn running(nodes: &[Node], names: &[String]) -> Running {
     let asked = nodes.iter().map(|node| async move {
         let (state, facts) = tokio::join!(
             printed(node, commands::state()),
@@ -39,16 +48,22 @@ pub(super) async fn notices(nodes: &[Node], names: &[String]) -> Vec<Notice> {
     };
     let best = states().find(|(_, state)| state.quorum);
     let Some((node, state)) = best.or_else(|| states().next()) else {
-        return Vec::new();
+        return Running::default();
     };
     let configuration = printed(node, commands::configuration()).await;
     let configuration = configuration.and_then(|xml| Configuration::parse(&xml).ok());
-    of(&Seen {
+    let notices = of(&Seen {
         state,
         configuration: configuration.as_ref(),
         facts: &facts,
         missing: &[],
-    })
+        lost: &lost(node, state).await,
+    });
+    let away = names.iter().filter(|name| state.is_away(name));
+    Running {
+        notices,
+        away: away.cloned().collect(),
+    }
 }
 
 async fn printed(node: &Node, mut command: Command) -> Option<String> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::gather::{Ask, Details, gather};
 use crate::cli::ShowArgs;
 use crate::cluster::notices::{Seen, of};
-use crate::cluster::{Configuration, Facts, Notice, State};
+use crate::cluster::{Configuration, Facts, LostSince, Notice, State, lost_since};
 use crate::commands;
 use crate::exit::{Exit, Failure};
 use crate::output::{print, print_json};
@@ -46,6 +46,7 @@ pub(super) async fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         configuration: Some(&configuration),
         facts: &gathered.facts,
         missing: &gathered.missing,
+        lost: &lost(node, &gathered.state).await,
     });
     match args.json {
         true => print_json(&Shown {
@@ -57,6 +58,18 @@ pub(super) async fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         false => print(&(listing?.stdout + &sections(&notices)))?,
     }
     Ok(exit(&gathered.missing))
+}
+
+/// Since when the nodes are lost that are not fenced yet, as far as a node can say it.
+pub(super) async fn lost(node: &Node, state: &State) -> LostSince {
+    let unclean = state.unclean();
+    if unclean.is_empty() {
+        return LostSince::new();
+    }
+    match node.run(&commands::lost(&unclean)).await {
+        Ok(answer) => lost_since(&answer.stdout),
+        Err(_) => LostSince::new(),
+    }
 }
 
 /// What is said of nodes that are online and could not be asked is not complete.
@@ -123,6 +136,7 @@ mod tests {
             configuration: None,
             facts: &[],
             missing: &[],
+            lost: &LostSince::new(),
         }))
     }
 

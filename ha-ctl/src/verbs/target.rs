@@ -77,6 +77,10 @@ impl<'a> Target<'a> {
     /// Asks the cluster what stops with the resource, and says it.
     async fn find_what_stops_too(&mut self) {
         let resource = &self.args.resource;
+        // What the cluster would do now is above all the failover that it waits with.
+        if !self.state.unclean().is_empty() {
+            return;
+        }
         let listed = match answer(&self.contact.node(), commands::stops_too(resource)).await {
             Ok(answer) => answer.stdout,
             Err(failure) => {
@@ -105,6 +109,7 @@ impl<'a> Target<'a> {
 
     pub(super) async fn enable(&self) -> Result<(), Failure> {
         self.line(&format!("enable resource {}", self.args.resource));
+        self.say_what_is_waited_for("starts nothing");
         let enable = commands::enable(&self.args.resource);
         let node = self.contact.node();
         self.run.change(&node, &enable).await.map(drop)
@@ -112,9 +117,22 @@ impl<'a> Target<'a> {
 
     pub(super) async fn disable(&self) -> Result<(), Failure> {
         self.line(&format!("disable resource {}", self.args.resource));
+        self.say_what_is_waited_for("takes what ran there for running");
         let disable = commands::disable(&self.args.resource);
         let node = self.contact.node();
         self.run.change(&node, &disable).await.map(drop)
+    }
+
+    /// With a node that is lost and not fenced yet, most of what a person asks for waits for the fencing.
+    fn say_what_is_waited_for(&self, meanwhile: &str) {
+        let unclean = self.state.unclean();
+        if !unclean.is_empty() {
+            say(&format!(
+                "{} is lost (UNCLEAN) and not fenced yet: until it is, the cluster {meanwhile}. ha-ctl show   says since \
+                 when",
+                unclean.join(", ")
+            ));
+        }
     }
 
     pub(super) fn note_name(&self) -> String {

@@ -9,8 +9,8 @@ use crate::cli::VendorScriptsArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::{say, tell};
 
-/// The line by which a script of ours is known. `check` looks for it too.
-const CALLS: &str = "exec ha-ctl";
+/// By this a script of ours is known.
+const OURS: &str = "# Written by `ha-ctl vendor-scripts`.";
 
 const HA_CTL: &str = r#"#!/bin/sh
 # Written by `ha-ctl vendor-scripts`. ha-ctl has the vendor's words: show, status, master, start|stop|restart -s pbx.
@@ -36,14 +36,23 @@ const EXTEND: &str = r#"#!/bin/sh
 exec ha-ctl extend "$@"
 "#;
 
-const SCRIPTS: [(&str, &str); 4] = [
+const UPDATE: &str = r#"#!/bin/sh
+# Written by `ha-ctl vendor-scripts`. The vendor's update.sh changes what Pacemaker runs, and does not ask it.
+echo 'update.sh: ha-ctl cannot upgrade the PBX yet, and the vendor'\''s script is not made for this cluster.' >&2
+echo 'Nothing was changed' >&2
+exit 1
+"#;
+
+const SCRIPTS: [(&str, &str); 5] = [
     ("ha_ctl.sh", HA_CTL),
     ("deploy_pbx.sh", DEPLOY),
     ("install_dependencies.sh", INSTALL),
     ("extend.sh", EXTEND),
+    ("update.sh", UPDATE),
 ];
-/// The vendor's other script that changes the cluster.
-const OTHERS: [&str; 1] = ["update.sh"];
+
+/// The end of the name of what was the vendor's.
+const KEPT: &str = ".vendor";
 
 /// Writes the scripts. One of the vendor's is kept beside, with `.vendor` after its name.
 ///
@@ -53,7 +62,7 @@ pub(super) fn vendor_scripts(args: &VendorScriptsArgs) -> Result<Exit, Failure> 
     let directory = &args.directory;
     for (name, script) in SCRIPTS {
         let path = directory.join(name);
-        write(&path, script).map_err(|error| {
+        let kept = write(&path, script).map_err(|error| {
             let help = match error.kind() {
                 io::ErrorKind::PermissionDenied => "run ha-ctl with sudo",
                 io::ErrorKind::NotFound => "name a directory that exists",
@@ -65,13 +74,8 @@ pub(super) fn vendor_scripts(args: &VendorScriptsArgs) -> Result<Exit, Failure> 
             ))
         })?;
         tell(&path.display().to_string());
-    }
-    for name in OTHERS {
-        if is_of_vendor(&directory.join(name)) {
-            say(&format!(
-                "{name} in {} is still the vendor's: do not run it on this cluster",
-                directory.display()
-            ));
+        if kept {
+            say(&format!("the vendor's {name} is kept as {name}{KEPT}"));
         }
     }
     Ok(Exit::Done)
@@ -79,22 +83,25 @@ pub(super) fn vendor_scripts(args: &VendorScriptsArgs) -> Result<Exit, Failure> 
 
 fn is_of_vendor(path: &Path) -> bool {
     let text = fs::read(path);
-    text.is_ok_and(|text| !String::from_utf8_lossy(&text).contains(CALLS))
+    text.is_ok_and(|text| !String::from_utf8_lossy(&text).contains(OURS))
 }
 
-fn write(path: &Path, script: &str) -> io::Result<()> {
+/// Writes a script, and says whether one of the vendor's was kept.
+fn write(path: &Path, script: &str) -> io::Result<bool> {
     let beside = |end: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
         name
     };
-    if is_of_vendor(path) {
-        fs::rename(path, beside(".vendor"))?;
+    let is_of_vendor = is_of_vendor(path);
+    if is_of_vendor {
+        fs::rename(path, beside(KEPT))?;
     }
     let new = beside(".new");
     fs::write(&new, script)?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
-    fs::rename(&new, path)
+    fs::rename(&new, path)?;
+    Ok(is_of_vendor)
 }
 
 #[cfg(test)]
@@ -118,7 +125,8 @@ mod tests {
         let kept = fs::read_to_string(at("deploy_pbx.sh.vendor")).unwrap();
         assert!(kept.contains("ansible"), "{kept}");
         assert!(!at("ha_ctl.sh.vendor").exists());
-        assert!(is_of_vendor(&at("update.sh")) && !is_of_vendor(&at("deploy_pbx.sh")));
+        assert!(at("update.sh.vendor").exists());
+        assert!(!is_of_vendor(&at("update.sh")) && !is_of_vendor(&at("deploy_pbx.sh")));
     }
 
     #[test]
@@ -157,6 +165,7 @@ mod tests {
             run("install_dependencies.sh", &[]),
             format!("check {vars}\n")
         );
+        assert_eq!(run("update.sh", &["portsip/pbx:22"]), "");
     }
 
     #[test]

@@ -108,6 +108,7 @@ fn what_show_says_of_a_running_cluster_is_found_too() {
         configuration: None,
         facts: &[],
         missing: &[],
+        lost: &crate::cluster::LostSince::new(),
     };
     let notices = crate::cluster::notices::of(&seen);
     let site = Site {

@@ -186,7 +186,7 @@ fn each_thing_that_is_wrong_is_named() {
             "pcsd 172.31.16.134 closed",
             "network.pcsd",
             Warning,
-            "ip-172-31-16-134 does not let this node in",
+            "pcsd on ip-172-31-16-134 cannot be reached from here",
         ),
         (
             "live-restore true",
