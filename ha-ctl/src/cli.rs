@@ -52,9 +52,9 @@ pub enum Verb {
     /// nothing and ends with 3, unless --yes is given. Then, in this order, and only what is missing: the package and
     /// everything that it depends on; on a LAN, the watchdog, LVM, DRBD's tools and SBD; files that keep
     /// unattended-upgrades, needrestart, Docker and systemd-networkd from stopping the PBX; vars.yml, for root alone;
-    /// the cluster; the PBX as a Docker Compose project in /etc/portsip/pbx; its images; on a LAN, the copies of the
-    /// data; the volume, or DRBD in its place; the containers; the resources, fencing among them. It ends when the PBX
-    /// answers.
+    /// the nodes' host keys, for ha-ctl on each of them; the cluster; the PBX as a Docker Compose project in
+    /// /etc/portsip/pbx; its images; on a LAN, the copies of the data; the volume, or DRBD in its place; the containers;
+    /// the resources, fencing among them. It ends when the PBX answers.
     ///
     /// A file system is made only on a volume or a DRBD device without any signature. One that is there is kept, with
     /// its data and the password of its database; an image that is older than the data is refused. On a LAN, a disk is

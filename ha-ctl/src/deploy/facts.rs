@@ -101,6 +101,16 @@ impl Facts {
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
+    /// The node's own host keys, each as its file has it.
+    pub fn host_keys(&self) -> impl Iterator<Item = &str> {
+        self.all("host-key")
+    }
+
+    /// The lines of the file with the host keys of all nodes.
+    pub fn known_hosts(&self) -> impl Iterator<Item = &str> {
+        self.all("known-host")
+    }
+
     /// Whether root alone can read it.
     pub fn vars_is_private(&self) -> bool {
         self.has("vars-mode", "600")

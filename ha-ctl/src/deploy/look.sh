@@ -18,6 +18,8 @@ for file in $settings; do
 done
 sed 's/^/vars /' /etc/portsip/vars.yml 2>/dev/null
 say vars-mode "$(stat -c %a /etc/portsip/vars.yml 2>/dev/null)"
+cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null | awk '{ print "host-key", $1, $2 }'
+sed 's/^/known-host /' /etc/portsip/known_hosts 2>/dev/null
 
 # The interface that has the virtual address, or will have it.
 interface=$(ip -o -4 addr show to "$vip" | awk '{ print $2; exit }')

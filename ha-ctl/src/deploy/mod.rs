@@ -6,6 +6,7 @@ mod cluster;
 mod containers;
 mod copies;
 mod facts;
+mod host_keys;
 mod images;
 mod package;
 mod project;
@@ -43,6 +44,7 @@ enum Phase {
     Tools,
     Settings,
     VarsFile,
+    HostKeys,
     Cluster,
     Project,
     Images,
@@ -54,12 +56,13 @@ enum Phase {
 
 /// Everything that a deployment does, in this order. Fencing is one of the resources. Watchdog, tools and copies are
 /// of a LAN: the facts of a site on AWS ask for none.
-const PHASES: [Phase; 12] = [
+const PHASES: [Phase; 13] = [
     Phase::Package,
     Phase::Watchdog,
     Phase::Tools,
     Phase::Settings,
     Phase::VarsFile,
+    Phase::HostKeys,
     Phase::Cluster,
     Phase::Project,
     Phase::Images,
@@ -77,6 +80,7 @@ impl Phase {
             Phase::Tools => tools::run(deployment, run).await,
             Phase::Settings => settings::run(deployment, run).await,
             Phase::VarsFile => vars_file::run(deployment, run).await,
+            Phase::HostKeys => host_keys::run(deployment, run).await,
             Phase::Cluster => cluster::run(deployment, run).await,
             Phase::Project => project::run(deployment, run).await,
             Phase::Images => images::run(deployment, run).await,

@@ -9,6 +9,9 @@ use nix::unistd::{Uid, User, chown};
 
 use super::cause::Cause;
 
+/// Where deploy writes the host keys of all nodes, on each of them.
+pub const NODES_KNOWN_HOSTS: &str = "/etc/portsip/known_hosts";
+
 /// Which options of the command line say how to log in.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -114,6 +117,10 @@ impl Account {
             let known = operator.home.join(".ssh/known_hosts");
             text += &format!("  UserKnownHostsFile {}\n", known.display());
         }
+        // The first two are ssh's own.
+        text += &format!(
+            "  GlobalKnownHostsFile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 {NODES_KNOWN_HOSTS}\n"
+        );
         text
     }
 
@@ -220,7 +227,7 @@ pub(crate) mod tests {
     fn the_user_is_the_one_in_whose_home_the_key_of_vars_yml_is() {
         let account = account(vendors(), None);
         let text = account.configuration();
-        assert!(text.ends_with("Host *\n  User no-such-user\n"), "{text}");
+        assert!(text.contains("\nHost *\n  User no-such-user\n"), "{text}");
         assert_eq!(account.by_hand("pbx02"), "ssh no-such-user@pbx02");
         assert_eq!(user_of_home(Path::new("/root/.ssh/key")), None);
         assert_eq!(user_of_home(Path::new("/home/key.pem")), None);

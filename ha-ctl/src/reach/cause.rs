@@ -256,10 +256,13 @@ impl Cause {
             Cause::NewHostKey => format!(
                 "log in once and compare the fingerprint: {by_hand}. Or have ha-ctl accept it: --accept-new-host-keys"
             ),
-            Cause::ChangedHostKey { file, host, .. } => format!(
-                "if the machine was installed anew, remove the old key: ssh-keygen -f '{file}' -R '{host}'. If not, \
-                 another machine answers in its place: do not go on"
-            ),
+            Cause::ChangedHostKey { file, host, .. } => {
+                let sudo = if file.starts_with("/etc/") { "sudo " } else { "" };
+                format!(
+                    "if the machine was installed anew, remove the old key: {sudo}ssh-keygen -f '{file}' -R '{host}'. If \
+                     not, another machine answers in its place: do not go on"
+                )
+            }
             Cause::KeyRefused {
                 missing: Some(_), ..
             } => format!("give the key's file on this machine: --identity FILE. By hand: {by_hand}"),

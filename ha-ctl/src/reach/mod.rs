@@ -21,7 +21,7 @@ use crate::output::say;
 
 use link::Link;
 
-pub use account::{Account, Options};
+pub use account::{Account, NODES_KNOWN_HOSTS, Options};
 pub use cause::Cause;
 pub use command::{Answer, Command, LOOK, TIMED_OUT, Upload};
 pub use held::{Held, PULSE_LOST};

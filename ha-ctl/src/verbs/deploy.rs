@@ -257,6 +257,7 @@ fn next_steps(site: &Site, certificate_manager: bool) -> String {
          and before it is in use:\n\
          \x20 - compare /etc/portsip/pbx/docker-compose.yml with your PBX's own, if deploy has written it\n\
          \x20 - sudo pcs stonith fence NODE   {fenced}\n\
+         \x20 - the key that vars.yml names, in the same place on each node, mode 0600: ha-ctl then works from any node\n\
          \x20 - ha-ctl show   and ha-ctl check\n",
         match certificate_manager {
             true =>

@@ -50,8 +50,7 @@ pub(super) fn text(
     let fixable = found.iter().filter(|it| it.fixable).count();
     if fixable > 0 {
         text += &format!(
-            "ha-ctl check --fix mends {fixable} of them
-"
+            "ha-ctl check --fix mends {fixable} of them; where the PBX is not deployed yet, ha-ctl deploy does, too\n"
         );
     }
     text + &format!(
