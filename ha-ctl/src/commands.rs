@@ -223,17 +223,19 @@ pub const LIVE_RESTORE: Setting = Setting {
 };
 
 impl Setting {
-    /// Writes the file where there is none; what is there already is left to a person.
+    /// Writes the file where there is none; what is there already is left to a person. A file that cannot be made to
+    /// count is removed again, so that the next run does not take it for done; a connection that is cut does not come
+    /// in between.
     pub fn write(&self) -> Command {
         let (path, content) = (quoted(self.path), quoted(self.content));
         let then = self
             .then
-            .map(|then| format!(" && {then}"))
+            .map(|then| format!(" && {{ {then} || {{ rm -f {path}; exit 1; }}; }}"))
             .unwrap_or_default();
         Command::change(
             format!("write {}", self.path),
             format!(
-                "umask 022; set -C\n[ ! -e {path} ] || {{ echo {path} 'is there already' >&2; exit 1; }}\n\
+                "umask 022; set -C; trap '' HUP PIPE\n[ ! -e {path} ] || {{ echo {path} 'is there already' >&2; exit 1; }}\n\
                  mkdir -p \"$(dirname {path})\" && printf '%s\\n' {content} >{path}{then}"
             ),
         )
@@ -273,6 +275,29 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_could_not_be_applied_is_written_by_the_next_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("setting.conf");
+        for (then, is_there) in [("false", false), ("true", true)] {
+            let setting = Setting {
+                path: path.to_str().unwrap().to_owned().leak(),
+                content: "a = b",
+                then: Some(then),
+            };
+            let mut shell = std::process::Command::new("sh");
+            let status = shell.args(["-c", &setting.write().script]).status();
+            assert_eq!(status.unwrap().success(), is_there);
+            assert_eq!(path.exists(), is_there);
+        }
+    }
+
+    #[test]
+    fn who_has_the_lock_is_asked_of_its_unit() {
+        let lock = format!("lock={}\n", crate::lock::UNIT);
+        assert!(facts().script.contains(&lock));
+    }
+
+    #[test]
     fn what_stops_too_is_only_simulated() {
         assert!(stops_too("vip").script.ends_with("--simulate --brief"));
     }
@@ -293,6 +318,7 @@ mod tests {
             resources(),
             configuration(),
             facts(),
+            lost(&["n1"]),
             settled(),
         ] {
             for word in changing {

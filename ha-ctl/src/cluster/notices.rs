@@ -255,12 +255,14 @@ fn temporary(seen: &Seen, notices: &mut Vec<Notice>) {
     };
     for note in configuration.notes() {
         let it = match note.name.split_once('.') {
-            // Who has the lock writes the note, and deletes it at the end.
-            Some(("restart", _)) if !holders.is_empty() => continue,
             Some(("restart", resource)) => {
                 let text = format!("a restart of {resource} has not ended: {}", note.text);
-                notice(Level::Warning, "note.restart", HEADING, resource, text)
-                    .mended_by(format!("ha-ctl start -s {resource}"))
+                match holders.is_empty() {
+                    true => notice(Level::Warning, "note.restart", HEADING, resource, text)
+                        .mended_by(format!("ha-ctl start -s {resource}")),
+                    // It goes on, or somebody ends it just now.
+                    false => notice(Level::Note, "note.restart", HEADING, resource, text),
+                }
             }
             _ => {
                 let text = format!("{}: {}", note.name, note.text);

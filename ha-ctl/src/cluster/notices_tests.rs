@@ -291,6 +291,47 @@ fn notes_and_leftovers_are_told_with_what_ends_them() {
 }
 
 #[test]
+fn a_restart_that_somebody_carries_out_just_now_needs_no_help() {
+    let configuration = Configuration::parse(
+        r#"<configuration><crm_config><cluster_property_set id="portsip-ha-notes">
+           <nvpair id="a" name="restart.pbx" value="by ubuntu"/></cluster_property_set></crm_config></configuration>"#,
+    )
+    .unwrap();
+    let mut all = nodes();
+    all[0].lock = Some("restart -s pbx by ubuntu on n1 since 09:00".to_owned());
+    all[2].lock = all[0].lock.clone();
+    let found = of(&Seen {
+        state: &healthy(),
+        configuration: Some(&configuration),
+        facts: &all,
+        missing: &[],
+        lost: &LostSince::new(),
+    });
+    says(
+        &found,
+        "lock.held",
+        "somebody changes the cluster now: restart -s pbx by ubuntu",
+    );
+    says(&found, "note.restart", "a restart of pbx has not ended");
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .all(|it| it.level == Level::Note && it.command.is_none())
+    );
+}
+
+#[test]
+fn a_cluster_without_the_pbx_is_not_deployed_to_its_end() {
+    let mut state = healthy();
+    state
+        .resources
+        .retain(super::super::state::Resource::is_fencing);
+    let found = notices(&state, &nodes());
+    says(&found, "cluster.empty", "the cluster has no PBX");
+}
+
+#[test]
 fn a_node_that_was_not_asked_is_named_with_why() {
     let missing = [Missing {
         name: "ip-172-31-16-135".to_owned(),

@@ -287,7 +287,7 @@ fn no_cluster(said: &[Said], missing: &[Missing]) -> Failure {
     let each: Vec<String> = each.chain(missing.iter().map(Missing::text)).collect();
     Failure::failed(format!(
         "the cluster does not answer on any node\n{}\n  help: sudo pcs cluster start --all   starts it where it is \
-         stopped",
+         stopped; ha-ctl deploy   goes on with a deployment that has not ended",
         each.join("\n")
     ))
 }

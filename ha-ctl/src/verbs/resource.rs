@@ -22,13 +22,15 @@ async fn started(target: &Target<'_>, signals: &mut Signals) -> Result<Exit, Fai
     let resource = &target.args.resource;
     target.line(&format!("try to start resource {resource}"));
     let instances = || target.state.instances(resource);
-    if instances().any(|it| it.is_disabled()) || !instances().any(|it| it.is_started()) {
+    let is_down = instances().any(|it| it.is_disabled()) || !instances().any(|it| it.is_started());
+    if is_down {
         target.enable().await?;
     }
     if target.note().is_some() {
         target.forget_note().await?;
     }
-    target.ended(Goal::Started, "started", signals).await
+    let done = if is_down { "started" } else { "" };
+    target.ended(Goal::Started, done, signals).await
 }
 
 /// Stops a resource.

@@ -186,7 +186,7 @@ impl<'a> Target<'a> {
         times.sum::<Duration>() + self.configuration.fencing() + DECISIONS
     }
 
-    /// Waits for the last step, and says how it ended.
+    /// Waits for the last step, and says how it ended. Nothing was done where `done` is empty.
     pub(super) async fn ended(
         &self,
         goal: Goal,
@@ -202,7 +202,16 @@ impl<'a> Target<'a> {
                 let nodes = state.instances(resource).flat_map(|it| it.nodes.clone());
                 let nodes: Vec<String> = nodes.collect();
                 match goal {
-                    Goal::Stopped => self.line(&not_running(resource)),
+                    Goal::Stopped => {
+                        self.line(&not_running(resource));
+                        say(&format!(
+                            "it stays stopped until somebody starts it: ha-ctl start -s {resource}"
+                        ));
+                    }
+                    Goal::Started if done.is_empty() => say(&format!(
+                        "{resource} was not stopped: it runs on {}",
+                        nodes.join(", ")
+                    )),
                     Goal::Started => say(&format!(
                         "{resource} was {done}: it runs on {}",
                         nodes.join(", ")
