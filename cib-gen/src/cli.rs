@@ -116,6 +116,25 @@ pub enum Command {
     /// For `ha-ctl extend run`, which runs it on a node and judges. Nothing is changed.
     #[command(name = "ec2-servers")]
     Ec2Servers(Ec2ServersArgs),
+    /// Makes the volume larger, and prints as JSON from what size to what size
+    ///
+    /// For `ha-ctl grow`, with an operator's credentials: the nodes' may not do it (--format iam-policy-operator has the
+    /// rights). It ends when the new size counts, which takes seconds; EC2 goes on to optimize the volume for minutes to
+    /// hours. It can be run again at any time. A volume cannot be made smaller.
+    #[command(name = "ec2-enlarge")]
+    Ec2Enlarge(Ec2EnlargeArgs),
+}
+
+/// Arguments of `ec2-enlarge`.
+#[derive(Debug, Clone, Args)]
+pub struct Ec2EnlargeArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// How large, in GiB
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..))]
+    pub gib: i32,
 }
 
 /// Arguments of `ec2-servers`.

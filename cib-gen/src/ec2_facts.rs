@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 pub use ec2::{
-    AddressHolder, Asked, CallAnswer, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
+    AddressHolder, Asked, CallAnswer, Enlarged, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
     ServerAnswer, ServerAnswers, SiteAnswers, VolumeAnswer,
 };
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,7 @@
 //! knows that a person should be told.
 
 mod ec2_facts;
+mod enlarge;
 mod warnings;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
 use ec2::{Attachable, AwsError, ErrorKind, SiteFacts, SiteIds, describe_site};
 
 pub(crate) use ec2_facts::{ec2_facts, ec2_servers};
+pub(crate) use enlarge::enlarge_volume;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -29,6 +31,10 @@ pub(crate) enum Error {
     Ec2(#[from] AwsError),
     #[error("could not ask EC2 about the site: {0}")]
     Facts(AwsError),
+    #[error("this is a LAN site: its data is on DRBD, and not on a volume of EC2")]
+    NoVolume,
+    #[error("the volume was not made larger: {0}{help}", help = help_for_volume(.0))]
+    Volume(AwsError),
     #[error(
         "EC2 in {region} has no instance for {nodes}\n  \
          help: start another instance in place of a terminated one, which never comes back and cannot be \
@@ -44,6 +50,23 @@ pub(crate) enum Error {
     Answer { about: String, reason: String },
     #[error("could not start the runtime for the request to EC2: {0}")]
     Runtime(#[from] std::io::Error),
+}
+
+fn help_for_volume(error: &AwsError) -> &'static str {
+    match (error.kind, error.code.as_deref()) {
+        (ErrorKind::Forbidden, _) => {
+            "\n  help: it takes an operator's credentials, with the rights of `cib-gen --format iam-policy-operator`; the \
+             nodes' role does not have them. AWS_PROFILE or --profile chooses them"
+        }
+        (_, Some("IncorrectModificationState")) => {
+            "\n  help: EC2 still optimizes the volume after the last change of its size. The state is in: aws ec2 \
+             describe-volumes-modifications"
+        }
+        (_, Some("VolumeModificationRateExceeded")) => {
+            "\n  help: EC2 allows four modifications of a volume in 24 hours"
+        }
+        _ => "",
+    }
 }
 
 /// How long EC2 is asked: for what the rendering needs, and where it needs nothing.

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use cib_gen::apply::Plan;
-use cib_gen::cli::{Cli, Command, Ec2ServersArgs, Format, SimulateArgs, SiteArgs};
+use cib_gen::cli::{Cli, Command, Ec2EnlargeArgs, Ec2ServersArgs, Format, SimulateArgs, SiteArgs};
 use cib_gen::nodes::Known;
 use cib_gen::simulate;
 use cib_gen::vars::MOST_BYTES;
@@ -73,6 +73,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         (Some(Command::Simulate(args)), _) => simulate(&args),
         (Some(Command::Ec2Facts(args)), _) => ec2_facts(&args),
         (Some(Command::Ec2Servers(args)), _) => ec2_servers(&args),
+        (Some(Command::Ec2Enlarge(args)), _) => ec2_enlarge(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
             .error(ErrorKind::MissingRequiredArgument, "VARS_FILE is missing")
@@ -99,6 +100,12 @@ fn ec2_servers(args: &Ec2ServersArgs) -> Result<ExitCode, Failure> {
     let (vars, known) = vars(&args.site)?;
     let profile = args.site.profile.as_deref();
     print_json(&lookup::ec2_servers(&known, &vars, profile, &args.servers)?)
+}
+
+fn ec2_enlarge(args: &Ec2EnlargeArgs) -> Result<ExitCode, Failure> {
+    let (vars, known) = vars(&args.site)?;
+    let profile = args.site.profile.as_deref();
+    print_json(&lookup::enlarge_volume(&known, &vars, profile, args.gib)?)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Failure> {

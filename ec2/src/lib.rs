@@ -19,6 +19,6 @@ pub use ids::{
 };
 pub use node_facts::{NodeFacts, PublicAddress};
 pub use site_answers::{
-    AddressHolder, Asked, CallAnswer, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
+    AddressHolder, Asked, CallAnswer, Enlarged, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
     ServerAnswer, ServerAnswers, SiteAnswers, VolumeAnswer,
 };

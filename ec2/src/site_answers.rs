@@ -62,6 +62,14 @@ pub struct VolumeAnswer {
     pub attached_to: Vec<String>,
 }
 
+/// A volume that was made larger, or had the size already. Sizes are in GiB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enlarged {
+    pub region: String,
+    pub from: i32,
+    pub to: i32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressHolder {
     pub interface: String,

@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use cib_gen::nodes::GivenNode;
 
+use crate::grow::gib;
+
 pub use extend::{
     ExtendArgs, ExtendRmArgs, ExtendRunArgs, ExtendUpgradeArgs, ExtendVerb, SelectArgs, ServersArgs,
 };
@@ -100,6 +102,16 @@ pub enum Verb {
     /// TYPE is media-server-only, queue-server-only, meeting-server-only or vr-server-only, for which ivr-server-only
     /// may be written too.
     Extend(ExtendArgs),
+    /// Makes the data larger, while the PBX runs
+    ///
+    /// On AWS: with SIZE, EC2 makes the volume larger first, which takes the operator's own credentials on the machine
+    /// where ha-ctl runs (`cib-gen --format iam-policy-operator`); without it, what EC2 has made larger already counts. On
+    /// a LAN: LVM takes over what its disks have become larger by, the logical volume grows on every node that has a copy,
+    /// to SIZE or as far as the smallest of them can, and DRBD copies the new part. In the end the file system grows.
+    ///
+    /// Only what is missing is done, so that it can be interrupted and run again. It asks before, because nothing of this
+    /// can be made smaller again. Without a terminal it changes nothing and ends with 3, unless --yes is given.
+    Grow(GrowArgs),
     /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
     /// install_dependencies.sh, extend.sh; and an update.sh that refuses
     ///
@@ -234,6 +246,26 @@ pub struct DeployArgs {
     pub dry_run: bool,
 }
 
+/// Arguments of `grow`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GrowArgs {
+    /// How large, in GiB: 200 or 200G; 2T is 2048
+    #[arg(value_name = "SIZE", value_parser = gib)]
+    pub size: Option<u32>,
+
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Does not ask before it changes something
+    #[arg(long, short, conflicts_with = "dry_run")]
+    pub yes: bool,
+
+    /// Only says what would be done. Ends with 3 if something would change
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+}
+
 /// Arguments of the verbs that start and stop a resource.
 #[derive(Debug, Clone, Args)]
 pub struct ResourceArgs {
@@ -274,6 +306,8 @@ Examples:
       makes the cluster, from machines with a stock system
   ha-ctl restart -s pbx
       restarts the PBX where it runs; its addresses and its data stay
+  ha-ctl grow 200G
+      makes the data 200 GiB large, while the PBX runs
   ha-ctl extend run -s media-server-only -n media-server-1 -a 192.168.1.21
       makes an extended server of a machine with a stock system
 
@@ -305,6 +339,9 @@ mod tests {
         assert!(matches!(cli.verb, Verb::Restart(args) if args.resource == "pbx"));
         let cli = Cli::try_parse_from(["ha-ctl", "deploy", "-c"]).unwrap();
         assert!(matches!(cli.verb, Verb::Deploy(args) if args.certificate_manager));
+        let cli = Cli::try_parse_from(["ha-ctl", "grow", "200G", "vars.yml"]).unwrap();
+        assert!(matches!(cli.verb, Verb::Grow(args) if args.size == Some(200)));
+        assert!(Cli::try_parse_from(["ha-ctl", "grow", "vars.yml"]).is_err());
         assert!(Cli::try_parse_from(["ha-ctl", "restart"]).is_err());
         assert!(Cli::try_parse_from(["ha-ctl", "stop", "-s", "pbx", "--timeout", "0"]).is_err());
     }

@@ -12,6 +12,7 @@ pub mod commands;
 pub mod deploy;
 pub mod exit;
 pub mod extend;
+pub mod grow;
 pub mod hand_on;
 pub mod inventory;
 pub mod lock;

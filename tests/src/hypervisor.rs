@@ -22,7 +22,6 @@ use crate::watch::Watch;
 use crate::world::{Detach, Error, Network, World};
 
 /// Size of the EBS volume.
-const VOLUME_BYTES: u64 = 4 << 30;
 
 /// The model, once it exists: machines tell it when a guest powers itself off.
 pub type Model = Arc<OnceLock<Weak<Ec2>>>;
@@ -54,7 +53,10 @@ impl Hypervisor {
         let volumes = disks.join("volumes");
         fs::create_dir_all(&volumes)
             .map_err(|e| format!("cannot make {}: {e}", volumes.display()))?;
-        volume::create(&volumes.join(site::VOLUME_ID), VOLUME_BYTES)?;
+        volume::create(
+            &volumes.join(site::VOLUME_ID),
+            u64::from(site::VOLUME_GIB) << 30,
+        )?;
         let mut machines: BTreeMap<&'static str, Box<dyn Machine>> = BTreeMap::new();
         for instance in INSTANCES.iter().chain(besides) {
             let disk = disks.join(instance.short);
@@ -160,6 +162,14 @@ impl World for Hypervisor {
 
     fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error> {
         self.machine(instance)?.detach(volume, force)
+    }
+
+    fn enlarge(&self, volume: &str, bytes: u64) -> Result<(), Error> {
+        volume::enlarge(&self.volumes.join(volume), bytes)?;
+        for machine in self.machines.values() {
+            machine.enlarged(volume)?;
+        }
+        Ok(())
     }
 
     fn set_network(&self, network: &Network) -> Result<(), Error> {

@@ -242,6 +242,8 @@ pub const EC2_ENDPOINT: &str = "ec2.us-west-1.amazonaws.com";
 pub const EC2_ADDRESS: Ipv4Addr = Ipv4Addr::new(52, 94, 201, 26);
 /// The VPC.
 pub const VPC_ID: &str = "vpc-027ba466";
+/// The size of the volume, for EC2 and for the machines.
+pub const VOLUME_GIB: u32 = 4;
 /// The security group of the instances.
 pub const SECURITY_GROUP: &str = "sg-0e2bea9ea4033f893";
 /// The subnet.

@@ -25,6 +25,19 @@ pub fn create(file: &Path, bytes: u64) -> Result<(), Error> {
         .map_err(|e| format!("cannot make the volume {}: {e}", file.display()).into())
 }
 
+/// Makes the file of a volume larger.
+///
+/// # Errors
+/// It is larger already, or the disk refuses.
+pub fn enlarge(file: &Path, bytes: u64) -> Result<(), Error> {
+    let open = OpenOptions::new().write(true).open(file);
+    let enlarged = open.and_then(|file| match file.metadata()?.len() > bytes {
+        true => Err(std::io::Error::other("it is larger already")),
+        false => file.set_len(bytes),
+    });
+    enlarged.map_err(|e| format!("cannot make the volume {} larger: {e}", file.display()).into())
+}
+
 /// A loop device on a volume's file.
 #[derive(Debug, Clone)]
 pub struct Loop {
@@ -99,6 +112,18 @@ impl Loop {
         run::run("losetup", &["--detach".as_ref(), self.device.as_os_str()]).map(drop)
     }
 
+    /// Takes the size of its file, which has changed.
+    ///
+    /// # Errors
+    /// `losetup` fails.
+    pub fn take_size(&self) -> Result<(), Error> {
+        run::run(
+            "losetup",
+            &["--set-capacity".as_ref(), self.device.as_os_str()],
+        )
+        .map(drop)
+    }
+
     /// Detaches it although a file system is mounted from it. `file` keeps the volume's content as it is now; a file
     /// system that is still mounted from the device gets I/O errors from now on.
     ///
@@ -106,10 +131,7 @@ impl Loop {
     /// The content cannot be copied.
     pub fn tear_off(&self, file: &Path) -> Result<(), Error> {
         exchange_for_a_copy(file)?;
-        run::run(
-            "losetup",
-            &["--set-capacity".as_ref(), self.device.as_os_str()],
-        )?;
+        self.take_size()?;
         self.detach()
     }
 }

@@ -45,6 +45,11 @@ pub trait World: Send + Sync {
     /// Takes the device away; with `force`, also while it is mounted. Force is what a caller of EC2 may
     /// ask for, and what EC2 does to a mounted NVMe volume that vanishes from its guest.
     fn detach(&self, instance: &str, volume: &str, force: bool) -> Result<Detach, Error>;
+    /// Makes the volume larger, also under a machine that has it. A world whose volumes have no size has nothing to do.
+    fn enlarge(&self, volume: &str, bytes: u64) -> Result<(), Error> {
+        let _ = (volume, bytes);
+        Ok(())
+    }
     /// Delivers packets as `network` says, from now on.
     fn set_network(&self, network: &Network) -> Result<(), Error>;
 }

@@ -24,6 +24,13 @@ const DESCRIBE: &[&str] = &[
     "ec2:DescribeVpcEndpoints",      // cib-gen, as the route tables
 ];
 
+/// What ha-ctl looks at with the operator's credentials.
+const OPERATORS_DESCRIBE: &[&str] = &[
+    "ec2:DescribeInstances", // ha-ctl deploy, for the names of the nodes
+    "ec2:DescribeVolumes",   // ha-ctl grow
+    "ec2:DescribeVolumesModifications", // ha-ctl grow
+];
+
 /// The policy for `aws iam create-policy --policy-document`.
 ///
 /// Without an answer of EC2 (`--offline`) the ARNs have `*` for the account and the interfaces; without
@@ -31,6 +38,19 @@ const DESCRIBE: &[&str] = &[
 /// that is encrypted with a key of the customer needs more (such as `kms:CreateGrant` on that key); this
 /// belongs into the policy of the key.
 pub fn iam_policy(site: &Site) -> Result<String, Mistakes> {
+    policy(site, statements)
+}
+
+/// The policy of who operates the cluster: the rights that ha-ctl takes from the operator's own credentials, and that
+/// the nodes do not have.
+pub fn iam_policy_operator(site: &Site) -> Result<String, Mistakes> {
+    policy(site, operators_statements)
+}
+
+fn policy(
+    site: &Site,
+    statements: impl Fn(&AwsSite) -> Vec<Statement>,
+) -> Result<String, Mistakes> {
     let Place::Aws(aws) = &site.place else {
         return Err(super::not_here(
             "this is a LAN site, and a LAN site has no IAM policy: nothing on its nodes calls AWS",
@@ -67,12 +87,7 @@ struct Statement {
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>);
 /// `*` means required there.
 fn statements(aws: &AwsSite) -> Vec<Statement> {
-    let arn = |kind: &str, id: &dyn Display| {
-        let region = aws.region.as_ref().map_or("*".into(), Region::to_string);
-        let account = aws.account.as_ref().map_or("*".into(), ToString::to_string);
-        let partition = partition(aws.region.as_ref());
-        format!("arn:{partition}:ec2:{region}:{account}:{kind}/{id}")
-    };
+    let arn = |kind: &str, id: &dyn Display| arn(aws, kind, id);
     let instances: Vec<String> = (aws.instances.iter())
         .map(|id| arn("instance", id))
         .collect();
@@ -87,21 +102,8 @@ fn statements(aws: &AwsSite) -> Vec<Statement> {
     }
     let volume = vec![arn("volume", &aws.volume)];
     let elastic_ip = vec![arn("elastic-ip", &aws.allocation)];
-    let region = aws.region.as_ref().map(Region::to_string);
-
-    let allow = |sid, action, resources: &[&Vec<String>]| Statement {
-        sid,
-        effect: "Allow",
-        action,
-        resource: resources.iter().copied().flatten().cloned().collect(),
-        condition: None,
-    };
     let mut statements = vec![
-        // No resource types. The only condition key is ec2:Region.
-        Statement {
-            condition: region.map(|region| json!({ "StringEquals": { "ec2:Region": region } })),
-            ..allow("Look", DESCRIBE, &[&vec!["*".to_owned()]])
-        },
+        look(aws, DESCRIBE),
         // AttachVolume: instance*, volume*. DetachVolume: instance, volume*.
         allow(
             "MoveTheVolume",
@@ -141,6 +143,49 @@ fn statements(aws: &AwsSite) -> Vec<Statement> {
         statements.push(allow(sid, actions, &[&instances]));
     }
     statements
+}
+
+fn operators_statements(aws: &AwsSite) -> Vec<Statement> {
+    let volume = vec![arn(aws, "volume", &aws.volume)];
+    let instances = aws.instances.iter();
+    let instances: Vec<String> = instances.map(|id| arn(aws, "instance", id)).collect();
+    vec![
+        look(aws, OPERATORS_DESCRIBE),
+        // ModifyVolume: volume*.
+        allow("EnlargeTheVolume", &["ec2:ModifyVolume"], &[&volume]),
+        // StartInstances: instance*. A fenced node stays off until then.
+        allow("StartAFencedNode", &["ec2:StartInstances"], &[&instances]),
+    ]
+}
+
+/// No resource types. The only condition key is ec2:Region.
+fn look(aws: &AwsSite, calls: &'static [&'static str]) -> Statement {
+    let region = aws.region.as_ref().map(Region::to_string);
+    Statement {
+        condition: region.map(|region| json!({ "StringEquals": { "ec2:Region": region } })),
+        ..allow("Look", calls, &[&vec!["*".to_owned()]])
+    }
+}
+
+fn allow(
+    sid: &'static str,
+    action: &'static [&'static str],
+    resources: &[&Vec<String>],
+) -> Statement {
+    Statement {
+        sid,
+        effect: "Allow",
+        action,
+        resource: resources.iter().copied().flatten().cloned().collect(),
+        condition: None,
+    }
+}
+
+fn arn(aws: &AwsSite, kind: &str, id: &dyn Display) -> String {
+    let region = aws.region.as_ref().map_or("*".into(), Region::to_string);
+    let account = aws.account.as_ref().map_or("*".into(), ToString::to_string);
+    let partition = partition(aws.region.as_ref());
+    format!("arn:{partition}:ec2:{region}:{account}:{kind}/{id}")
 }
 
 /// The partition of a region (botocore, `data/partitions.json`). An ARN must not have `*` there, so an
@@ -196,6 +241,12 @@ mod tests {
     #[test]
     fn policy_of_the_vendors_file_when_ec2_was_asked() {
         assert_snapshot!(policy(&asked(&aws("region: us-west-1\n"))).0);
+    }
+
+    #[test]
+    fn policy_of_the_operator_of_the_vendors_file() {
+        let site = asked(&aws("region: us-west-1\n"));
+        assert_snapshot!(iam_policy_operator(&site).unwrap());
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) use cib::{SCHEMA, cib_element};
 pub use corosync::{SAMPLE, corosync};
 pub use drbd::drbd;
 pub use graph::graph;
-pub use iam_policy::iam_policy;
+pub use iam_policy::{iam_policy, iam_policy_operator};
 pub use json::json;
 pub use pcs::pcs;
 pub use security_group::{security_group, wanted_rules};
@@ -44,6 +44,8 @@ pub enum Format {
     Drbd,
     /// The IAM policy that the nodes need, and no more (AWS)
     IamPolicy,
+    /// The IAM policy of who operates the cluster with ha-ctl, beside that of the nodes (AWS)
+    IamPolicyOperator,
     /// A shell script that adds the inbound rules to the nodes' security group (AWS)
     SecurityGroup,
     /// A picture (SVG): the nodes, the resources, what starts after what, what moves together
@@ -69,6 +71,7 @@ pub fn render(site: &Site, cluster: &Cluster, format: Format) -> Result<String, 
             }
         },
         Format::IamPolicy => iam_policy(site)?,
+        Format::IamPolicyOperator => iam_policy_operator(site)?,
         Format::SecurityGroup => security_group(site)?,
         Format::Graph => graph(site, cluster),
         Format::Json => json(site, cluster)?,

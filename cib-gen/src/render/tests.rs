@@ -100,7 +100,10 @@ fn without_fencing_every_rendering_that_can_says_so() {
                 continue;
             };
             // A policy has no place for it, and the rules of a group have nothing to do with it.
-            let silent = matches!(format, Format::IamPolicy | Format::SecurityGroup);
+            let silent = matches!(
+                format,
+                Format::IamPolicy | Format::IamPolicyOperator | Format::SecurityGroup
+            );
             let said = text.contains("WARNING: fencing: none");
             assert_eq!(said, !silent, "{format:?}: {text}");
             assert!(!text.contains("fence_aws"), "{format:?}: {text}");

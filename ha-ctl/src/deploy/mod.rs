@@ -29,6 +29,7 @@ pub use facts::{Facts, look};
 pub(crate) use images::same_image;
 pub use package::Package;
 pub use resources::{Pending, pending};
+pub(crate) use site::cib_gen;
 pub use site::{Site, System};
 
 use crate::exit::{Exit, Failure};

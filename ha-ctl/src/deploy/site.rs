@@ -258,17 +258,12 @@ impl Site {
     /// # Errors
     /// A mistake in vars.yml, or EC2 could not be asked for what the file lacks.
     pub async fn ask(vars: &str, nodes: &[String]) -> Result<Site, Failure> {
-        let mut cib_gen = Process::new(beside_this("cib-gen"));
-        cib_gen.args(["--format", "json"]);
+        let nodes = nodes.join(",");
+        let mut arguments = vec!["--format", "json", "-"];
         if !nodes.is_empty() {
-            cib_gen.arg("--nodes").arg(nodes.join(","));
+            arguments.extend(["--nodes", &nodes]);
         }
-        let output = run(cib_gen.arg("-"), vars).await.map_err(|error| {
-            Failure::failed(format!(
-                "could not run cib-gen on this machine: {error}. Nothing was changed\n  help: it is in the same \
-                 package as ha-ctl; use both from there"
-            ))
-        })?;
+        let output = cib_gen(&arguments, vars).await?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() {
             // Warnings of what would make a failover fail.
@@ -352,6 +347,21 @@ async fn run(program: &mut Process, input: &str) -> io::Result<Output> {
 }
 
 /// A program of the same package: next to this one, or else the one on PATH.
+/// Runs cib-gen on this machine, with vars.yml on its standard input.
+///
+/// # Errors
+/// It cannot be run.
+pub(crate) async fn cib_gen(arguments: &[&str], vars: &str) -> Result<Output, Failure> {
+    let mut cib_gen = Process::new(beside_this("cib-gen"));
+    let ran = run(cib_gen.args(arguments), vars).await;
+    ran.map_err(|error| {
+        Failure::failed(format!(
+            "could not run cib-gen on this machine: {error}. Nothing was changed\n  help: it is in the same package as \
+             ha-ctl; use both from there"
+        ))
+    })
+}
+
 fn beside_this(name: &str) -> PathBuf {
     let own = std::env::current_exe().ok();
     let beside = own.map(|own| own.with_file_name(name));

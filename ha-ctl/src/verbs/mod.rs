@@ -5,6 +5,7 @@ mod contact;
 mod deploy;
 mod extend;
 mod gather;
+mod grow;
 mod guard;
 mod master;
 mod of_vars;
@@ -40,6 +41,7 @@ pub async fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Stop(args) => resource::stop(&args).await,
         Verb::Restart(args) => restart::restart(&args).await,
         Verb::Extend(args) => extend::extend(&args).await,
+        Verb::Grow(args) => grow::grow(&args).await,
         Verb::VendorScripts(args) => vendor_scripts::vendor_scripts(&args),
     }
 }

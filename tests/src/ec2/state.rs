@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 
 use super::error::ApiError;
 use super::ids::{AllocationId, AssociationId, InstanceId, InterfaceId, SubnetId, VolumeId};
-use super::states::{AttachmentState, InstanceState, VolumeState};
+use super::states::{AttachmentState, InstanceState, ModificationState, VolumeState};
 use crate::site;
 
 #[derive(Debug, Clone)]
@@ -60,6 +60,18 @@ pub(super) struct Volume {
     pub(super) size_gib: u32,
     pub(super) created: SystemTime,
     pub(super) attachment: Option<Attachment>,
+    /// The latest change of its size is the last.
+    pub(super) modifications: Vec<Modification>,
+}
+
+/// A change of a volume's size.
+#[derive(Debug, Clone)]
+pub(super) struct Modification {
+    pub(super) state: ModificationState,
+    pub(super) from_gib: u32,
+    pub(super) to_gib: u32,
+    pub(super) begun: SystemTime,
+    pub(super) ended: Option<SystemTime>,
 }
 
 impl Volume {
@@ -231,9 +243,10 @@ impl State {
     pub(super) fn add_volume(&mut self, id: VolumeId, zone: &'static str) {
         let volume = Volume {
             zone,
-            size_gib: 1000,
+            size_gib: site::VOLUME_GIB,
             created: SystemTime::now(),
             attachment: None,
+            modifications: Vec::new(),
         };
         self.volumes.insert(id, volume);
     }

@@ -109,3 +109,26 @@ impl AttachmentState {
         matches!(self, Self::Detaching | Self::Busy)
     }
 }
+
+/// States of a volume's modification (API reference, VolumeModification, `modificationState`), but for `failed`, which
+/// the model does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ModificationState {
+    /// The new size does not count yet.
+    Modifying,
+    /// It counts; the volume is slower than it will be.
+    Optimizing,
+    /// Done.
+    Completed,
+}
+
+impl ModificationState {
+    /// EC2's name of it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Modifying => "modifying",
+            Self::Optimizing => "optimizing",
+            Self::Completed => "completed",
+        }
+    }
+}

@@ -23,6 +23,12 @@ pub struct Timing {
     /// How often a `busy` volume is looked at again. Chosen; EBS User Guide, "Detach an Amazon EBS
     /// volume": detaching goes on once the volume is unmounted.
     pub busy_retry: Duration,
+    /// A modification's `modifying` until `optimizing`: seconds, for a change of the size (EBS User Guide, "Monitor the
+    /// progress of volume modifications").
+    pub modify: Duration,
+    /// `optimizing` until `completed`: minutes to a day on EC2, by the size (same page). Chosen, shorter than that: no
+    /// test waits for hours.
+    pub optimize: Duration,
     /// An address call's answer until packets and instance metadata follow. Chosen; API
     /// reference, AssignPrivateIpAddresses: the move is asynchronous, `local-ipv4s` confirms it.
     pub address: Duration,
@@ -58,6 +64,8 @@ impl Timing {
             detach: Duration::from_secs(8),
             detach_stopped: Duration::from_secs(8),
             busy_retry: Duration::from_millis(500),
+            modify: Duration::from_secs(4),
+            optimize: Duration::from_secs(60),
             address: Duration::from_millis(400),
             shutdown_grace: Duration::from_secs(90),
             forced_grace: Duration::from_secs(30),
@@ -77,6 +85,8 @@ impl Timing {
             detach: Duration::from_millis(20),
             detach_stopped: Duration::from_millis(20),
             busy_retry: Duration::from_millis(10),
+            modify: Duration::from_millis(30),
+            optimize: Duration::from_millis(60),
             address: Duration::from_millis(20),
             shutdown_grace: Duration::from_millis(200),
             forced_grace: Duration::from_millis(20),

@@ -152,6 +152,12 @@ impl Machine for ContainerNode {
         Ok(())
     }
 
+    fn enlarged(&self, volume: &str) -> Result<(), Error> {
+        let state = self.0.lock();
+        let plugged = state.volumes.get(volume);
+        plugged.map_or(Ok(()), |plugged| plugged.device.take_size())
+    }
+
     fn set_frozen(&self, frozen: bool) -> Result<(), Error> {
         self.0.existing_group().set_frozen(frozen)
     }

@@ -186,6 +186,16 @@ impl Machine for KernelMachine {
         plugged
     }
 
+    fn enlarged(&self, volume: &str) -> Result<(), Error> {
+        match self.0.lock().volumes.values().any(|v| v.id == volume) {
+            true => Err(format!(
+                "{volume} is plugged into a kernel node, which sees no new size before it is plugged in again"
+            )
+            .into()),
+            false => Ok(()),
+        }
+    }
+
     fn set_frozen(&self, frozen: bool) -> Result<(), Error> {
         self.0.parts.group.set_frozen(frozen)
     }

@@ -34,6 +34,8 @@ pub trait Machine: Send + Sync {
     /// Whether the volume in `file` is here, by what the machine itself has. Waits for nobody, so that
     /// it can be asked at any time. Nothing is at a machine without power.
     fn presence(&self, file: &Path) -> Result<Presence, Error>;
+    /// The file of a volume has become larger.
+    fn enlarged(&self, volume: &str) -> Result<(), Error>;
     /// Unplugs it.
     fn detach(&self, volume: &str, force: bool) -> Result<Detach, Error>;
 }

@@ -159,6 +159,10 @@ impl World for Record {
         })
     }
 
+    fn enlarge(&self, volume: &str, bytes: u64) -> Result<(), Error> {
+        self.act(format!("enlarge {volume} {bytes}"), |_| Ok(()))
+    }
+
     fn renumber(&self, instance: &str) -> Result<(), Error> {
         self.act(format!("renumber {instance}"), |_| Ok(()))
     }

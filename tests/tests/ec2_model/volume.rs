@@ -385,3 +385,45 @@ fn a_volume_that_is_forced_off_on_its_way_never_arrives() {
     assert_eq!(states, ["attaching", "detaching", "detached"]);
     assert!(!site.world.has_device(N1, VOLUME));
 }
+
+#[test]
+fn a_volume_is_larger_once_its_modification_optimizes_and_can_be_modified_again_when_that_is_completed()
+ {
+    let site = Site::new();
+    let size = || {
+        site.ok("DescribeVolumes", &[("VolumeId", VOLUME)])
+            .one("size")
+    };
+    let enlarge = |size| [("VolumeId", VOLUME), ("Size", size)];
+    let asked = [("VolumeId", VOLUME)];
+    assert_eq!(
+        site.refused("DescribeVolumesModifications", &asked),
+        "InvalidVolumeModification.NotFound"
+    );
+    let modification = || {
+        let answer = site.ok("DescribeVolumesModifications", &asked);
+        answer.one("modificationState")
+    };
+    assert_eq!(
+        site.refused("ModifyVolume", &enlarge("3")),
+        "InvalidParameterValue"
+    );
+    for target in ["5", "6", "7", "8"] {
+        let answer = site.ok("ModifyVolume", &enlarge(target));
+        assert_eq!(answer.one("modificationState"), "modifying");
+        assert_ne!(size(), target, "it counts before EC2 says so");
+        assert_eq!(
+            site.refused("ModifyVolume", &enlarge("9")),
+            "IncorrectModificationState"
+        );
+        wait("it optimizes", || modification() != "modifying");
+        assert_eq!(size(), target);
+        let enlarged = format!("enlarge {VOLUME} {}", target.parse::<u64>().unwrap() << 30);
+        assert!(site.world.calls().contains(&enlarged));
+        wait("it is completed", || modification() == "completed");
+    }
+    assert_eq!(
+        site.refused("ModifyVolume", &enlarge("9")),
+        "VolumeModificationRateExceeded"
+    );
+}

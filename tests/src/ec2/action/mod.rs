@@ -11,6 +11,7 @@ mod route;
 mod security_group;
 mod subnet;
 mod volume;
+mod volume_modification;
 
 pub(super) use describe_interface::{private_dns, public_of};
 
@@ -47,6 +48,8 @@ pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Ans
         "DescribeVolumes" => Describe(volume::describe),
         "AttachVolume" => Change(volume::attach),
         "DetachVolume" => Change(volume::detach),
+        "ModifyVolume" => Change(volume_modification::modify),
+        "DescribeVolumesModifications" => Describe(volume_modification::describe),
         "DescribeAddresses" => Describe(address::describe),
         "AssociateAddress" => Change(address::associate),
         "DisassociateAddress" => Change(address::disassociate),

@@ -1,13 +1,14 @@
 //! Transitions of a volume: attaching, appearing in the guest, detaching.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::time::sleep;
 
 use crate::ec2::fault::VolumeFault;
 use crate::ec2::ids::{InstanceId, VolumeId};
 use crate::ec2::state::Attachment;
-use crate::ec2::states::{AttachmentState, InstanceState};
+use crate::ec2::states::{AttachmentState, InstanceState, ModificationState};
 use crate::ec2::{Ec2, locked};
 use crate::world::Detach;
 
@@ -110,6 +111,39 @@ impl Ec2 {
                 },
             )
             .await;
+        }
+    }
+
+    /// A volume becomes larger: its size counts from `optimizing` on.
+    pub(in crate::ec2) fn modification_began(self: &Arc<Self>, volume: VolumeId, gib: u32) {
+        self.spawn(self.clone().modify(volume, gib));
+    }
+
+    async fn modify(self: Arc<Self>, volume: VolumeId, gib: u32) {
+        sleep(self.timing.modify).await;
+        let id = volume.to_string();
+        self.world(
+            || format!("make {volume} {gib} GiB large"),
+            move |world| world.enlarge(&id, u64::from(gib) << 30),
+        )
+        .await;
+        self.modification_is(&volume, ModificationState::Optimizing);
+        sleep(self.timing.optimize).await;
+        self.modification_is(&volume, ModificationState::Completed);
+    }
+
+    fn modification_is(&self, volume: &VolumeId, now: ModificationState) {
+        let mut state = locked(&self.state);
+        let Ok(volume) = state.volume_mut(volume) else {
+            return;
+        };
+        let Some(latest) = volume.modifications.last_mut() else {
+            return;
+        };
+        latest.state = now;
+        volume.size_gib = latest.to_gib;
+        if now == ModificationState::Completed {
+            latest.ended = Some(SystemTime::now());
         }
     }
 
