@@ -99,8 +99,7 @@ pub(crate) fn fit_watchdog(
     Ok(watchdog::fit(cluster, cib, &said)
         .map(|note| {
             let note = note.map(with_reason).into_iter();
-            note.chain(watchdog::without_delay(cluster, &said))
-                .collect()
+            note.chain(watchdog::with_delay(&said)).collect()
         })
         .map_err(with_reason))
 }

@@ -202,9 +202,12 @@ fn nothing_lies_where_the_operator_or_the_distribution_keeps_its_own() {
             "./usr/bin/ha-ctl",
             "./usr/lib/portsip-ha/docker-limit",
             "./usr/lib/portsip-ha/drbd-fence-peer",
+            "./usr/lib/portsip-ha/late-start",
             "./usr/lib/systemd/networkd.conf.d/portsip-ha.conf",
+            "./usr/lib/systemd/system/corosync.service.d/portsip-ha.conf",
             "./usr/lib/systemd/system/portsip-ha-",
             "./usr/lib/systemd/system/resource-agents-deps.target.d/portsip-ha.conf",
+            "./usr/lib/systemd/system/sbd.service.d/portsip-ha.conf",
             "./usr/share/doc/portsip-ha/",
             "./usr/share/man/man7/ocf_portsip_",
             "./usr/share/man/man1/cib-gen",
@@ -280,6 +283,32 @@ fn pacemaker_is_ordered_after_docker_and_does_not_depend_on_it() {
     let limit = settings(&unpacked, "system/portsip-ha-docker-limit.service");
     let waits = |line: &String| line.starts_with("After=") && line.contains("docker.service");
     assert!(!limit.iter().any(waits), "{limit:#?}");
+}
+
+/// A machine that was reset must not be a member of the cluster in the middle of the failover.
+#[test]
+fn corosync_and_sbd_wait_after_a_boot_and_only_then() {
+    let unpacked = unpacked();
+    for unit in ["corosync", "sbd"] {
+        let drop_in = settings(
+            &unpacked,
+            &format!("system/{unit}.service.d/portsip-ha.conf"),
+        );
+        let waits = "ExecStartPre=/usr/lib/portsip-ha/late-start 45";
+        assert_eq!(drop_in, ["[Service]", waits], "{unit}");
+    }
+    let late_start = unpacked.path().join("usr/lib/portsip-ha/late-start");
+    let up = std::fs::read_to_string("/proc/uptime").unwrap();
+    let up: f64 = up.split_whitespace().next().unwrap().parse().unwrap();
+    let waited = |seconds: f64| {
+        let begun = std::time::Instant::now();
+        let mut command = std::process::Command::new(&late_start);
+        let status = command.arg(format!("{seconds:.0}")).status();
+        assert!(status.unwrap().success());
+        begun.elapsed().as_secs_f64()
+    };
+    assert!(waited((up - 1.0).max(0.0)) < 1.0);
+    assert!(waited(up + 4.0) >= 2.0);
 }
 
 #[test]

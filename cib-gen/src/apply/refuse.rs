@@ -104,7 +104,7 @@ fn no_watchdog(cluster: &Cluster, configuration: &Element) -> Option<String> {
          3. on one node:    cib-gen --format corosync vars.yml | sudo sh\n    \
          4. on one node:    sudo cib-gen apply vars.yml\n  \
          help: in a cluster of another name than cib-gen's, the third step is: sudo pcs stonith sbd enable \
-         watchdog=/dev/watchdog SBD_WATCHDOG_TIMEOUT=5 SBD_DELAY_START=20; sudo pcs cluster start --all --wait=120\n  \
+         watchdog=/dev/watchdog SBD_WATCHDOG_TIMEOUT=5; sudo pcs cluster start --all --wait=120\n  \
          help: to do this later, write `fencing: none` into vars.yml for now"
             .to_owned()
     })

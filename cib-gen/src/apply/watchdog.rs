@@ -61,17 +61,20 @@ pub struct Sbd {
     pub delay: Option<String>,
 }
 
-/// The note on nodes that do not wait before they start the cluster.
-pub fn without_delay(cluster: &Cluster, said: &[Sbd]) -> Option<String> {
-    let delay = cluster.corosync.watchdog.as_ref()?.start_delay;
-    let waits_not = said.iter().filter(|sbd| sbd.delay.as_deref() == Some("no"));
-    let nodes: Vec<&str> = waits_not.map(|sbd| sbd.node.as_str()).collect();
+/// The note on nodes whose SBD waits while Corosync does not. An earlier version of this has set that.
+pub fn with_delay(said: &[Sbd]) -> Option<String> {
+    let waits = |sbd: &&Sbd| sbd.delay.as_deref().is_some_and(|delay| delay != "no");
+    let nodes: Vec<&str> = said
+        .iter()
+        .filter(waits)
+        .map(|sbd| sbd.node.as_str())
+        .collect();
     (!nodes.is_empty()).then(|| {
         format!(
-            "SBD_DELAY_START is not set on {}. Pacemaker starts nothing on any node before it knows what runs on one \
-             that Corosync sees: a machine that its watchdog has reset, and that is back before the failover has ended, \
-             holds the failover up\n  help: on each of these nodes, for its next start: sudo sed -i \
-             's/^SBD_DELAY_START=.*/SBD_DELAY_START={delay}/' /etc/default/sbd",
+            "SBD_DELAY_START is set on {}. Corosync does not wait for it, so that a node that boots is a member without \
+             Pacemaker for so long, and meanwhile Pacemaker starts nothing on any node. The package has Corosync and SBD \
+             wait together after a boot\n  help: on each of these nodes, for its next start: sudo sed -i \
+             's/^SBD_DELAY_START=.*/SBD_DELAY_START=no/' /etc/default/sbd",
             nodes.join(", ")
         )
     })

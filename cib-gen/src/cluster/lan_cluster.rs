@@ -17,9 +17,6 @@ const DATA_PRIMITIVE: &str = "drbd_devpath";
 const PROMOTED_MONITOR: u32 = 10;
 /// Seconds after which a node that feeds its watchdog no more is reset: SBD's own default.
 const WATCHDOG: u32 = 5;
-/// A virtual machine boots within ten seconds after its reset; with these it comes back half a minute after it, when
-/// the failover has ended.
-const START_DELAY: u32 = 20;
 
 pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
     let mut primitives = vec![
@@ -47,7 +44,6 @@ pub(super) fn cluster(site: &Site, place: &LanSite) -> Cluster {
     let watchdog = (place.fencing == LanFencing::Watchdog).then_some(Watchdog {
         device: "/dev/watchdog",
         timeout: WATCHDOG,
-        start_delay: START_DELAY,
     });
     Cluster {
         warnings: Vec::from_iter(warning),

@@ -65,9 +65,6 @@ pub struct Watchdog {
     pub device: &'static str,
     /// Seconds after which the watchdog resets a node that feeds it no more.
     pub timeout: u32,
-    /// Seconds for which the start of a node waits. A node that is back before a failover has ended holds it up: Pacemaker
-    /// starts nothing anywhere before it knows what runs on a node that Corosync sees.
-    pub start_delay: u32,
 }
 
 /// The DRBD resource: the same on every node that has a copy of the data.

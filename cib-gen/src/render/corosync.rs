@@ -64,21 +64,12 @@ pub fn corosync(cluster: &Cluster) -> String {
 
 /// SBD is enabled with a new cluster, and in one that does not run; where it is enabled, it is left alone.
 fn sbd(watchdog: &Watchdog) -> String {
-    let Watchdog {
-        device,
-        timeout,
-        start_delay,
-    } = watchdog;
+    let Watchdog { device, timeout } = watchdog;
     let why = comment(&format!(
         "SBD without a disk: a node that has lost the others, or whose Pacemaker or kernel hangs, \
-         feeds {device} no more and is reset {timeout} s later. It waits {start_delay} s before it starts \
-         the cluster: Pacemaker starts nothing on any node before it knows what runs on one that Corosync sees, so a \
-         machine that is back before the failover has ended would hold it up."
+         feeds {device} no more and is reset {timeout} s later."
     ));
-    let enable = format!(
-        "        enable_sbd {} {timeout} {start_delay}\n",
-        quoted(device)
-    );
+    let enable = format!("        enable_sbd {} {timeout}\n", quoted(device));
     let is_set_up = format!("    elif ! sbd_is_set_up {timeout} $(members); then\n");
     format!("{}{enable}{is_set_up}{enable}", indented(&why))
 }

@@ -89,11 +89,11 @@ sbd_is_set_up() {
     sudo cib-gen apply vars.yml"
 }
 
-# enable_sbd DEVICE TIMEOUT DELAY
+# enable_sbd DEVICE TIMEOUT
 # On every node. Where SBD is enabled already, it keeps its device; the longest timeout is for all.
 enable_sbd() {
     [ "$longest" -ge "$2" ] || longest=$2
     # Names and devices have no spaces.
-    pcs stonith sbd enable "watchdog=$1" $devices "SBD_WATCHDOG_TIMEOUT=$longest" "SBD_DELAY_START=$3"
+    pcs stonith sbd enable "watchdog=$1" $devices "SBD_WATCHDOG_TIMEOUT=$longest"
 }
 

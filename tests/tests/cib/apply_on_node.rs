@@ -124,7 +124,7 @@ pub(crate) fn sbd(bench: &Bench, nodes: &[(&str, &str)]) {
     let nodes = nodes.iter().map(|(node, timeout)| {
         let (runs, config) = match *timeout {
             "" => ("null", "null".to_owned()),
-            timeout => ("true", format!("{{\"SBD_WATCHDOG_TIMEOUT\":\"{timeout}\",\"SBD_DELAY_START\":\"20\"}}")),
+            timeout => ("true", format!("{{\"SBD_WATCHDOG_TIMEOUT\":\"{timeout}\",\"SBD_DELAY_START\":\"no\"}}")),
         };
         format!(
             "{{\"node\":\"{node}\",\"config\":{config},\"status\":{{\"installed\":{runs},\"enabled\":{runs},\

@@ -103,19 +103,19 @@ fn where_a_node_cannot_be_asked_of_sbd_it_stays_as_it_is_or_nothing_is_changed()
 }
 
 #[test]
-fn nodes_that_do_not_wait_before_they_start_are_named() {
+fn nodes_whose_sbd_waits_while_corosync_does_not_are_named() {
     let said = |delays: [Option<&str>; 3]| {
         let mut said = sbd([RUNS; 3]);
         for (sbd, delay) in said.iter_mut().zip(delays) {
             sbd.delay = delay.map(str::to_owned);
         }
-        watchdog::without_delay(&lan(), &said)
+        watchdog::with_delay(&said)
     };
-    assert_eq!(said([Some("yes"), Some("20"), None]), None);
-    let note = said([Some("20"), Some("no"), Some("no")]).unwrap();
+    assert_eq!(said([Some("no"), None, Some("no")]), None);
+    let note = said([Some("no"), Some("20"), Some("yes")]).unwrap();
     assert!(
-        note.starts_with("SBD_DELAY_START is not set on pbx02, pbx03. ")
-            && note.contains("SBD_DELAY_START=20/"),
+        note.starts_with("SBD_DELAY_START is set on pbx02, pbx03. ")
+            && note.contains("SBD_DELAY_START=no/"),
         "{note}"
     );
 }

@@ -121,7 +121,7 @@ fn where_sbd_is_enabled_on_some_nodes_those_keep_what_they_have() {
     let output = play.run(&Cluster::of(&sites::lan("")));
     assert!(output.status.success(), "{output:?}");
     let calls = fs::read_to_string(play.0.path().join("calls")).unwrap();
-    let wanted = "/watchdog watchdog=/dev/other@pbx02 SBD_WATCHDOG_TIMEOUT=9 SBD_DELAY_START=20\n";
+    let wanted = "/watchdog watchdog=/dev/other@pbx02 SBD_WATCHDOG_TIMEOUT=9\n";
     assert!(calls.contains(wanted), "{calls}");
 }
 
