@@ -21,8 +21,6 @@ use crate::vpc::{self, Vpc};
 use crate::watch::Watch;
 use crate::world::{Detach, Error, Network, World};
 
-/// Size of the EBS volume.
-
 /// The model, once it exists: machines tell it when a guest powers itself off.
 pub type Model = Arc<OnceLock<Weak<Ec2>>>;
 

@@ -26,6 +26,6 @@ pub(crate) fn enlarge_volume(
     };
     let region = vars.region().or(known.region.as_ref());
     let volume = ids(vars, written).volume;
-    let enlarging = enlarge(region, profile, &volume, gib, LIMIT);
+    let enlarging = enlarge(region, profile, volume, gib, LIMIT);
     runtime()?.block_on(enlarging).map_err(Error::Volume)
 }

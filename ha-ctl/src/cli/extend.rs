@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
-use super::{ShowArgs, SiteArgs, seconds};
+use super::{GrowArgs, ShowArgs, SiteArgs, seconds};
 use crate::extend::{FIELDS, Field, Kind, address};
 
 /// Arguments of `extend`.
@@ -35,6 +35,9 @@ pub enum ExtendVerb {
     ///
     /// It may be interrupted, and run again. A server that the vendor's extend.sh has set up, with the same type, name and
     /// address, is taken into the list as it is, and goes on running.
+    ///
+    /// The vendor's `-s disk-only`, without a name and an address, is `ha-ctl grow`: it makes no server, but has the file
+    /// system of the data take over what its disk has become larger by.
     Run(ExtendRunArgs),
     /// Lists the extended servers, how they are, and the version of their image
     List(ShowArgs),
@@ -158,6 +161,27 @@ pub struct Triples {
     pub options: Vec<(Field, String)>,
 }
 
+/// The vendor's word for the data itself.
+const DISK: &str = "disk-only";
+
+impl Triples {
+    /// Whether no server is meant, but the data.
+    pub fn is_disk(&self) -> bool {
+        matches!(&self.options[..], [(Field::Type, word)] if word == DISK)
+    }
+}
+
+impl From<&ExtendRunArgs> for GrowArgs {
+    fn from(args: &ExtendRunArgs) -> GrowArgs {
+        GrowArgs {
+            size: None,
+            site: args.site.clone(),
+            yes: args.yes,
+            dry_run: args.dry_run,
+        }
+    }
+}
+
 /// Name, letter, value and help of the option of a field.
 fn option(field: Field) -> (&'static str, char, &'static str, &'static str) {
     match field {
@@ -270,6 +294,16 @@ mod tests {
         };
         assert_eq!(args.select.kind, Some(Kind::Ivr));
         assert!(matches!(parsed("rm").unwrap(), ExtendVerb::Rm(_)));
+        for (line, is_disk) in [
+            ("run -s disk-only", true),
+            ("run -s media-server-only", false),
+            ("run -s disk-only -n a -a 192.168.1.24", false),
+        ] {
+            let ExtendVerb::Run(args) = parsed(line).unwrap() else {
+                panic!("another verb");
+            };
+            assert_eq!(args.servers.is_disk(), is_disk, "{line}");
+        }
     }
 
     #[test]

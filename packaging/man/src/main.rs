@@ -219,6 +219,7 @@ mod tests {
             "drbd",
             "graph",
             "iam-policy",
+            "iam-policy-operator",
             "security-group",
             "json",
         ] {

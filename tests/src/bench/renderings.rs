@@ -33,6 +33,7 @@ const AWS: &[&str] = &[
     "cib",
     "corosync",
     "iam-policy",
+    "iam-policy-operator",
     "security-group",
     "graph",
     "json",

@@ -65,7 +65,7 @@ impl Timing {
             detach_stopped: Duration::from_secs(8),
             busy_retry: Duration::from_millis(500),
             modify: Duration::from_secs(4),
-            optimize: Duration::from_secs(60),
+            optimize: Duration::from_secs(20),
             address: Duration::from_millis(400),
             shutdown_grace: Duration::from_secs(90),
             forced_grace: Duration::from_secs(30),

@@ -8,6 +8,7 @@
 mod deploy;
 mod extend;
 mod extend_many;
+mod grow;
 mod interrupted;
 mod operator;
 mod reaching;
@@ -97,6 +98,7 @@ fn an_operator_looks_at_the_cluster_and_restarts_the_pbx_before_and_after_a_fail
     a_restart_that_was_killed_is_shown_and_ended(&first, &master);
     what_stops_too_is_named(&first);
     what_was_stopped_stays_stopped_and_is_started(&first, &master);
+    grow::the_data_grows_while_the_pbx_runs(&first);
 
     cluster.lab.power_off(&INSTANCES[0]).unwrap();
     // Its membership is not lost yet: it does not answer, and the cluster calls it online.
