@@ -56,7 +56,7 @@ fn help_for_volume(error: &AwsError) -> &'static str {
     match (error.kind, error.code.as_deref()) {
         (ErrorKind::Forbidden, _) => {
             "\n  help: it takes an operator's credentials, with the rights of `cib-gen --format iam-policy-operator`; the \
-             nodes' role does not have them. AWS_PROFILE or --profile chooses them"
+             nodes' role does not have them. --profile chooses them"
         }
         (_, Some("IncorrectModificationState")) => {
             "\n  help: EC2 still optimizes the volume after the last change of its size. The state is in: aws ec2 \

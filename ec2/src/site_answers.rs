@@ -62,12 +62,14 @@ pub struct VolumeAnswer {
     pub attached_to: Vec<String>,
 }
 
-/// A volume that was made larger, or had the size already. Sizes are in GiB.
+/// A volume that becomes larger, or had the size already. Sizes are in GiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enlarged {
     pub region: String,
     pub from: i32,
     pub to: i32,
+    /// Whether the new size counts. If not, EC2 goes on.
+    pub counts: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -104,10 +104,9 @@ pub enum Verb {
     Extend(ExtendArgs),
     /// Makes the data larger, while the PBX runs
     ///
-    /// On AWS: with SIZE, EC2 makes the volume larger first, which takes the operator's own credentials on the machine
-    /// where ha-ctl runs (`cib-gen --format iam-policy-operator`); without it, what EC2 has made larger already counts. On
-    /// a LAN: LVM takes over what its disks have become larger by, the logical volume grows on every node that has a copy,
-    /// to SIZE or as far as the smallest of them can, and DRBD copies the new part. In the end the file system grows.
+    /// With SIZE, EC2 makes the volume larger first, which takes the operator's own credentials on the machine where
+    /// ha-ctl runs (`cib-gen --format iam-policy-operator`); without it, what EC2 has made larger already counts. Then the
+    /// file system grows. On a LAN it changes nothing: docs/lan.md says how the data grows there.
     ///
     /// Only what is missing is done, so that it can be interrupted and run again. It asks before, because nothing of this
     /// can be made smaller again. Without a terminal it changes nothing and ends with 3, unless --yes is given.
@@ -256,6 +255,10 @@ pub struct GrowArgs {
     /// The site.
     #[command(flatten)]
     pub site: SiteArgs,
+
+    /// The profile of the AWS configuration whose credentials EC2 is asked with for a larger volume
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
 
     /// Does not ask before it changes something
     #[arg(long, short, conflicts_with = "dry_run")]

@@ -59,7 +59,7 @@ pub fn lost(nodes: &[&str]) -> Command {
     let script = format!(
         r#"date +%s
 for node in {}; do
-    journalctl --quiet --unit=pacemaker --since=-1day --reverse --lines=1 --output=short-unix         --grep="Node $node state is now lost" | sed -n "s/ .*//; s/^/$node /p"
+    journalctl --quiet --unit=pacemaker --since=-1day --reverse --lines=1 --output=short-unix         --grep="Node $node state is now (lost|member)" | sed -n "/now lost/s/^\([0-9.]*\) .*/$node \1/p"
 done"#,
         nodes.join(" ")
     );
@@ -230,13 +230,15 @@ impl Setting {
         let (path, content) = (quoted(self.path), quoted(self.content));
         let then = self
             .then
-            .map(|then| format!(" && {{ {then} || {{ rm -f {path}; exit 1; }}; }}"))
+            .map(|then| format!("{then} || {{ rm -f {path}; exit 1; }}"))
             .unwrap_or_default();
         Command::change(
             format!("write {}", self.path),
             format!(
-                "umask 022; set -C; trap '' HUP PIPE\n[ ! -e {path} ] || {{ echo {path} 'is there already' >&2; exit 1; }}\n\
-                 mkdir -p \"$(dirname {path})\" && printf '%s\\n' {content} >{path}{then}"
+                "umask 022\n[ ! -e {path} ] || {{ echo {path} 'is there already' >&2; exit 1; }}\n\
+                 mkdir -p \"$(dirname {path})\" && printf '%s\\n' {content} >{path}.new || exit\n\
+                 trap '' HUP PIPE; trap 'rm -f {path}; exit 1' TERM\n\
+                 mv --no-clobber {path}.new {path} || exit\n{then}"
             ),
         )
     }

@@ -6,14 +6,15 @@ use aws_sdk_ec2::types::{VolumeModification, VolumeModificationState};
 
 use crate::{AwsError, Deadline, Ec2, Enlarged, ErrorKind, Region, VolumeId, retry_transient};
 
-/// How often EC2 is asked how far it is.
+/// For how long EC2 is asked how things are, and after how long it is asked again how far it is.
+const LOOK: Duration = Duration::from_secs(15);
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Makes a volume so large, if it is not yet, and waits until the new size counts: EC2 goes on to optimize it for
 /// hours. It can be called again at any time.
 ///
 /// # Errors
-/// EC2's; `InvalidValue` if the volume is larger already.
+/// EC2's, as long as it has not begun; `InvalidValue` if the volume is larger already.
 pub async fn enlarge(
     region: Option<&Region>,
     profile: Option<&str>,
@@ -22,31 +23,59 @@ pub async fn enlarge(
     limit: Duration,
 ) -> Result<Enlarged, AwsError> {
     let ec2 = Ec2::connect(region, profile).await?;
-    let deadline = Deadline::after(Instant::now(), limit);
-    let from = retry_transient(deadline, async || ec2.size(volume).await).await?;
-    let begun = retry_transient(deadline, async || ec2.latest_modification(volume).await).await?;
-    // An earlier call has begun it. EC2 shows the new size when it counts.
-    let goes_on = begun.is_some_and(|it| it.target_size() == Some(gib) && !has_failed(&it));
+    let look = Deadline::after(Instant::now(), LOOK);
+    let from = retry_transient(look, async || ec2.size(volume).await).await?;
     if from > gib {
         let cause = format!("{volume} has {from} GiB, and a volume cannot be made smaller");
         let operation = format!("make {volume} {gib} GiB large");
         return Err(AwsError::new(ErrorKind::InvalidValue, operation, cause));
     }
-    if from < gib && !goes_on {
-        ec2.modify(volume, gib).await?;
-    }
-    if from < gib {
-        ec2.wait_until_it_counts(volume, deadline).await?;
-    }
+    let counts = match from == gib {
+        true => true,
+        false => {
+            // An earlier call may have begun it. EC2 shows the new size when it counts.
+            let begun = retry_transient(look, async || ec2.progress(volume, gib).await).await?;
+            if begun == Progress::None {
+                ec2.modify(volume, gib).await?;
+            }
+            ec2.wait_until_it_counts(volume, gib, limit).await?
+        }
+    };
     Ok(Enlarged {
         region: ec2.region.clone(),
         from,
         to: gib,
+        counts,
     })
 }
 
-fn has_failed(modification: &VolumeModification) -> bool {
-    modification.modification_state() == Some(&VolumeModificationState::Failed)
+/// How far the modification to a size is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Progress {
+    /// There is none to this size, or EC2 does not show it yet.
+    None,
+    Modifying,
+    Counts,
+    Failed(String),
+}
+
+impl Progress {
+    /// A modification to another size is an earlier one.
+    fn of(modification: &VolumeModification, gib: i32) -> Progress {
+        if modification.target_size() != Some(gib) {
+            return Progress::None;
+        }
+        match modification.modification_state() {
+            Some(VolumeModificationState::Optimizing | VolumeModificationState::Completed) => {
+                Progress::Counts
+            }
+            Some(VolumeModificationState::Failed) => {
+                let why = modification.status_message();
+                Progress::Failed(why.unwrap_or("EC2 does not say why").to_owned())
+            }
+            _ => Progress::Modifying,
+        }
+    }
 }
 
 impl Ec2 {
@@ -59,63 +88,58 @@ impl Ec2 {
         size.ok_or_else(|| AwsError::not_found(&operation))
     }
 
-    /// None if the volume was never modified.
-    async fn latest_modification(
-        &self,
-        id: &VolumeId,
-    ) -> Result<Option<VolumeModification>, AwsError> {
+    async fn progress(&self, id: &VolumeId, gib: i32) -> Result<Progress, AwsError> {
         let call = self.sdk.describe_volumes_modifications();
         let call = call.volume_ids(id.as_str()).send();
         let operation = format!("look up how {id} is modified");
         match self.call(call, &operation).await {
-            Ok(answer) => Ok(answer.volumes_modifications().first().cloned()),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Ok(answer) => {
+                let latest = answer.volumes_modifications().first();
+                Ok(latest.map_or(Progress::None, |latest| Progress::of(latest, gib)))
+            }
+            // It was never modified.
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(Progress::None),
             Err(error) => Err(error),
         }
     }
 
-    /// Not repeated: an answer that is lost may stand for a modification that has begun.
+    /// Not repeated: an answer that is lost may stand for a modification that has begun, and whether it has is seen.
     async fn modify(&self, id: &VolumeId, gib: i32) -> Result<(), AwsError> {
         let call = self.sdk.modify_volume().volume_id(id.as_str()).size(gib);
         let operation = format!("make {id} {gib} GiB large");
-        self.call(call.send(), &operation).await.map(drop)
+        let Err(error) = self.call(call.send(), &operation).await else {
+            return Ok(());
+        };
+        if !error.is_unknown() {
+            return Err(error);
+        }
+        match self.progress(id, gib).await {
+            Ok(Progress::Modifying | Progress::Counts) => Ok(()),
+            _ => Err(error),
+        }
     }
 
+    /// Whether it counts in time. EC2 goes on in any case.
     async fn wait_until_it_counts(
         &self,
         id: &VolumeId,
-        deadline: Deadline,
-    ) -> Result<(), AwsError> {
+        gib: i32,
+        limit: Duration,
+    ) -> Result<bool, AwsError> {
+        let deadline = Deadline::after(Instant::now(), limit);
         loop {
-            let latest =
-                retry_transient(deadline, async || self.latest_modification(id).await).await?;
-            let error = |cause: &str| {
-                let operation = format!("wait until the new size of {id} counts");
-                AwsError::new(ErrorKind::WrongState, operation, cause)
-            };
-            match latest {
-                Some(it) if has_failed(&it) => {
-                    let why = it.status_message().unwrap_or("EC2 does not say why");
-                    return Err(error(&format!("the modification has failed: {why}")));
+            match self.progress(id, gib).await {
+                Ok(Progress::Counts) => return Ok(true),
+                Ok(Progress::Failed(why)) => {
+                    let operation = format!("make {id} {gib} GiB large");
+                    let cause = format!("the modification has failed: {why}");
+                    return Err(AwsError::new(ErrorKind::WrongState, operation, cause));
                 }
-                Some(it)
-                    if matches!(
-                        it.modification_state(),
-                        Some(
-                            VolumeModificationState::Optimizing
-                                | VolumeModificationState::Completed
-                        )
-                    ) =>
-                {
-                    return Ok(());
-                }
-                // EC2 may not show it yet.
+                // Not shown yet, on its way, or no answer this time.
                 _ => {}
             }
             if !deadline.sleep(POLL_INTERVAL).await {
-                return Err(error(
-                    "it does not yet. EC2 goes on; the same command again waits for it",
-                ));
+                return Ok(false);
             }
         }
     }

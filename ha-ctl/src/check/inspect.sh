@@ -127,7 +127,9 @@ say drbd-loaded "$(cat /sys/module/drbd/version 2>/dev/null)"
 say drbd-module "$(modinfo --field version drbd 2>/dev/null)"
 [ -e /sys/module/drbd ] && have drbdadm && timeout 3 drbdadm cstate all 2>/dev/null | sed 's/^/drbd-connection /'
 for kit in /opt/portsip-pbx-ha-guide; do
-    [ -e $kit/deploy_pbx.sh ] && ! grep -q '^exec ha-ctl' $kit/deploy_pbx.sh && say vendor-kit $kit
+    for script in deploy_pbx.sh update.sh; do
+        [ -e $kit/$script ] && ! grep -q 'Written by `ha-ctl vendor-scripts`' $kit/$script && say vendor-kit $kit && break
+    done
 done
 # Without this line, the inspection was cut short.
 say end .

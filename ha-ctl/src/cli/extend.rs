@@ -176,6 +176,7 @@ impl From<&ExtendRunArgs> for GrowArgs {
         GrowArgs {
             size: None,
             site: args.site.clone(),
+            profile: None,
             yes: args.yes,
             dry_run: args.dry_run,
         }

@@ -9,8 +9,7 @@ use super::quantities::time;
 /// Since when nodes are lost that are not fenced yet, as `commands::lost` printed it.
 pub type LostSince = BTreeMap<String, Duration>;
 
-/// Fencing that takes longer than this does not go on by itself in most cases. EC2 stops an instance by force within
-/// half a minute, SBD within its watchdog's time.
+/// After this a person may want to look: EC2 stops most instances within a minute, and SBD takes its watchdog's time.
 const FENCED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What `commands::lost` printed. What is not understood is left out.
@@ -32,26 +31,33 @@ pub fn lost_since(printed: &str) -> LostSince {
     each.collect()
 }
 
-/// Nodes that are lost and not fenced yet. Nothing starts on any node until they are.
+/// Nodes that have to be fenced. Nothing starts on any node until they are.
 pub(super) fn unclean(seen: &Seen) -> Vec<Notice> {
-    let lost = seen.state.nodes.iter().filter(|node| node.unclean);
-    let each = lost.map(|node| {
+    let unclean = seen.state.nodes.iter().filter(|node| node.unclean);
+    // What the configuration allows is for the slowest instance; after half of it hardly any is still on its way.
+    let limit = seen.configuration.map(|it| it.fencing() / 2);
+    let limit = limit.unwrap_or_default().max(FENCED_WITHIN);
+    let each = unclean.map(|node| {
         let name = &node.name;
-        let lost_for = seen.lost.get(name);
+        // One that is online has something that does not stop.
+        let lost_for = seen.lost.get(name).filter(|_| !node.online);
+        let state = match (node.online, lost_for) {
+            (true, _) => "is UNCLEAN, because something there did not stop".to_owned(),
+            (false, Some(so_long)) => format!("is lost (UNCLEAN) for {}", time(*so_long)),
+            (false, None) => "is lost (UNCLEAN)".to_owned(),
+        };
         let waits = match seen.state.quorum {
             true => "and not fenced yet: until it is, the cluster starts nothing",
             false => "and not fenced: a part of the cluster without a majority fences nobody",
         };
-        let so_long = lost_for.map_or_else(String::new, |it| format!(" for {}", time(*it)));
-        let text = format!("{name} is lost (UNCLEAN){so_long}, {waits}");
-        let is_late = seen.state.quorum && lost_for.is_none_or(|it| *it > FENCED_WITHIN);
-        let level = if is_late {
-            Level::Error
-        } else {
-            Level::Warning
+        let level = match lost_for {
+            Some(so_long) if seen.state.quorum && *so_long > limit => Level::Error,
+            _ => Level::Warning,
         };
+        let text = format!("{name} {state}, {waits}");
         let mut it = notice(level, "node.unclean", "Fencing", name, text);
-        it.command = is_late.then(|| why_not_fenced(name, seen));
+        let is_to_be_looked_at = lost_for.is_none_or(|so_long| *so_long > FENCED_WITHIN);
+        it.command = (seen.state.quorum && is_to_be_looked_at).then(|| why_not_fenced(name, seen));
         it
     });
     each.collect()

@@ -49,7 +49,11 @@ fn a_fencing_that_goes_on_is_no_error_until_it_takes_too_long() {
     let mut state = State::parse(DEAD).unwrap();
     state.nodes[0].unclean = true;
     let configuration = on_ec2();
-    for (seconds, level) in [(20, Level::Warning), (95, Level::Error)] {
+    for (seconds, level, help) in [
+        (20, Level::Warning, false),
+        (55, Level::Warning, false),
+        (95, Level::Error, true),
+    ] {
         let lost = LostSince::from([(NODE.to_owned(), Duration::from_secs(seconds))]);
         let found = notices(&state, Some(&configuration), &lost);
         let unclean = named(&found, "node.unclean", NODE);
@@ -59,7 +63,7 @@ fn a_fencing_that_goes_on_is_no_error_until_it_takes_too_long() {
                 .text
                 .contains(&format!("for {seconds} s, and not fenced yet"))
         );
-        assert_eq!(unclean.command.is_some(), level == Level::Error);
+        assert_eq!(unclean.command.is_some(), help);
     }
     let found = notices(&state, Some(&configuration), &LostSince::new());
     let command = named(&found, "node.unclean", NODE).command.clone().unwrap();
@@ -67,6 +71,17 @@ fn a_fencing_that_goes_on_is_no_error_until_it_takes_too_long() {
     let found = notices(&state, None, &LostSince::new());
     let command = named(&found, "node.unclean", NODE).command.clone().unwrap();
     assert!(command.contains("docs/lan.md"), "{command}");
+    // What the journal has of an earlier loss does not concern one that is online.
+    state.nodes[0].online = true;
+    let lost = LostSince::from([(NODE.to_owned(), Duration::from_secs(9000))]);
+    let found = notices(&state, Some(&configuration), &lost);
+    let unclean = named(&found, "node.unclean", NODE);
+    assert!(
+        unclean.text.contains("something there did not stop"),
+        "{}",
+        unclean.text
+    );
+    assert_eq!(unclean.level, Level::Warning);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-# Looks at the data of one node and changes nothing: the file system and its device where it is mounted, and on a LAN what
-# DRBD stores on. Each line is a word and what was found. Sizes are in bytes.
+# Looks at the data of one node and changes nothing: the file system and its device, where it is mounted, and whether it
+# is on DRBD. Each line is a word and what was found. Sizes are in bytes.
 parameter() { crm_resource --resource "$1" --get-parameter "$2" 2>/dev/null; }
 
 data=$(parameter datapath_fs directory)
@@ -15,15 +15,5 @@ if [ "$2" ]; then
 fi
 
 resource=$(parameter drbd_devpath drbd_resource)
-if [ "$resource" ]; then
-    echo "resource $resource"
-    drbdadm cstate "$resource" 2>/dev/null | sed 's/^/connection /'
-    drbdadm dstate "$resource" 2>/dev/null | tr / '\n' | sed 's/^/copy /'
-    backing=$(drbdadm sh-ll-dev "$resource" 2>/dev/null | head -1)
-    lvs --noheadings --nosuffix --units b --options vg_name,lv_name,lv_size,vg_free,vg_extent_size "$backing" 2>/dev/null |
-        sed 's/^ */volume /'
-    group=$(lvs --noheadings --options vg_name "$backing" 2>/dev/null | tr -d ' ')
-    [ -z "$group" ] || pvs --noheadings --nosuffix --units b --options pv_name,pv_size,dev_size \
-        --select "vg_name=$group" 2>/dev/null | sed 's/^ */disk /'
-fi
+[ -z "$resource" ] || echo "resource $resource"
 exit 0

@@ -1,5 +1,5 @@
-//! The data becomes larger, while it is in use: what has what size, and what is left to do. Pure; `verbs::grow` asks and
-//! does it. Nothing here makes anything smaller.
+//! The data on AWS becomes larger, while it is in use: what has what size, and what is left to do. Pure; `verbs::grow`
+//! asks and does it. Nothing here makes anything smaller.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub struct Seen {
     pub node: String,
     /// The file system, where it is mounted.
     pub mounted: Option<Mounted>,
-    /// This node's part of DRBD's resource, if there is one.
-    pub copy: Option<Copy>,
+    /// The data is on DRBD.
+    pub is_on_drbd: bool,
 }
 
 /// The file system with the data. Sizes are in bytes.
@@ -36,27 +36,6 @@ pub struct Mounted {
     pub used: u64,
 }
 
-/// A copy of the data below DRBD. Sizes are in bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Copy {
-    /// DRBD's resource.
-    pub resource: String,
-    /// The states of the connections, and of the disks on both sides.
-    pub connections: Vec<String>,
-    /// See above.
-    pub disks: Vec<String>,
-    /// The logical volume as LVM calls it: `pbxvg/pbxlv`.
-    pub volume: String,
-    /// How large it is.
-    pub size: u64,
-    /// What its group has free.
-    pub free: u64,
-    /// What its group divides its disks into.
-    pub extent: u64,
-    /// The disks of its group that have become larger, and by how much.
-    pub grown: Vec<(String, u64)>,
-}
-
 /// Something that is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Todo {
@@ -66,29 +45,6 @@ pub enum Todo {
         from: u32,
         /// To this size.
         to: u32,
-    },
-    /// LVM takes over the size of a disk that has become larger.
-    Disk {
-        /// On which node.
-        node: String,
-        /// The disk.
-        disk: String,
-    },
-    /// The logical volume becomes larger.
-    LogicalVolume {
-        /// On which node.
-        node: String,
-        /// Which.
-        volume: String,
-        /// To this size, in bytes.
-        to: u64,
-    },
-    /// DRBD takes over the size of its disks.
-    Drbd {
-        /// On which node.
-        node: String,
-        /// The resource.
-        resource: String,
     },
     /// The file system takes over the size of its device.
     FileSystem {
@@ -101,10 +57,8 @@ pub enum Todo {
     },
 }
 
-/// A file system leaves the end of its device alone where it is too small for it, and LVM and DRBD keep their own data
-/// there. DRBD's needs at most 8 bits for each 4 KiB and peer (`drbdmeta`), which is less than this part.
+/// A file system leaves the end of its device alone where it is too small for it.
 const SLACK: u64 = 16 << 20;
-const METADATA: u64 = 2048;
 /// One GiB.
 const GIB: u64 = 1 << 30;
 /// EC2's largest volume, in GiB.
@@ -169,57 +123,27 @@ impl Seen {
                         mounted.used = number(bytes) * number(count);
                     }
                 }
-                ["resource", name] => {
-                    seen.copy.get_or_insert_default().resource = name.to_owned();
-                }
-                ["connection", state] => seen.copy_mut().connections.push(state.to_owned()),
-                ["copy", state] => seen.copy_mut().disks.push(state.to_owned()),
-                ["volume", group, volume, bytes, free, extent] => {
-                    let copy = seen.copy_mut();
-                    copy.volume = format!("{group}/{volume}");
-                    (copy.size, copy.free) = (number(bytes), number(free));
-                    copy.extent = number(extent);
-                }
-                ["disk", disk, has, could] => {
-                    let copy = seen.copy_mut();
-                    // LVM keeps its label and what is left of an extent to itself.
-                    let more = number(could).saturating_sub(number(has));
-                    if more > SLACK {
-                        copy.grown.push((disk.to_owned(), more));
-                    }
-                }
+                ["resource", _] => seen.is_on_drbd = true,
                 _ => {}
             }
         }
         seen
     }
-
-    fn copy_mut(&mut self) -> &mut Copy {
-        self.copy.get_or_insert_default()
-    }
-}
-
-impl Copy {
-    /// How large the logical volume could be.
-    fn most(&self) -> u64 {
-        let extent = self.extent.max(1);
-        let more: u64 = self
-            .grown
-            .iter()
-            .map(|(_, more)| more / extent * extent)
-            .sum();
-        self.size + self.free + more
-    }
 }
 
 impl Mounted {
+    /// Whether the device is the volume, and not a part of it or something on it. The lab's volumes are loop devices.
+    pub fn is_whole_disk(&self) -> bool {
+        ["disk", "loop"].contains(&self.device_kind.as_str())
+    }
+
     fn todo(&self, node: &str) -> Result<Todo, Failure> {
         let script = match (self.kind.as_str(), self.device_kind.as_str()) {
-            (_, "part") => {
+            _ if !self.is_whole_disk() && self.device_size <= self.used + SLACK => {
                 return Err(Failure::failed(format!(
-                    "{} is a partition, and the rest of its disk is not taken for it. Nothing was changed\n  help: growpart \
-                     of the package cloud-guest-utils makes a partition larger; then ha-ctl grow again",
-                    self.device
+                    "{} is no whole disk, but {}, which does not follow its disk by itself. Nothing was changed\n  help: a \
+                     partition: growpart, of the package cloud-guest-utils; encryption: cryptsetup resize. Then: ha-ctl grow",
+                    self.device, self.device_kind
                 )));
             }
             ("xfs", _) => format!("xfs_growfs -d {}", quoted(&self.path)),
@@ -239,30 +163,32 @@ impl Mounted {
     }
 }
 
-/// What is left to do, in this order. `all` are the nodes that were reached, and `volume` is the size of the volume of
-/// EC2, in GiB, where that is known.
+/// What is left to do, in this order. `volume` is the size of the volume of EC2, in GiB, where that is known.
 ///
 /// # Errors
-/// It cannot be done now.
-pub fn todo(
-    active: &Seen,
-    all: &[Seen],
-    wanted: Option<u32>,
-    volume: Option<u32>,
-) -> Result<Vec<Todo>, Failure> {
+/// It cannot be done.
+pub fn todo(active: &Seen, wanted: Option<u32>, volume: Option<u32>) -> Result<Vec<Todo>, Failure> {
+    if active.is_on_drbd {
+        return Err(Failure::failed(
+            "the data is on DRBD, and ha-ctl cannot make that larger yet. Nothing was changed\n  help: docs/lan.md, More \
+             room for the data",
+        ));
+    }
     let Some(mounted) = &active.mounted else {
         return Err(Failure::failed(format!(
             "the data is not mounted on {}. Nothing was changed\n  help: ha-ctl show",
             active.node
         )));
     };
-    let mut todo = match &active.copy {
-        Some(_) => below_drbd(active, mounted, all, wanted)?,
-        None => volume_of_ec2(mounted, wanted, volume)?,
-    };
-    if !todo.is_empty() || mounted.device_size > mounted.used + SLACK {
-        todo.push(mounted.todo(&active.node)?);
+    let mut todo = volume_of_ec2(mounted, wanted, volume)?;
+    if todo.is_empty() && mounted.device_size <= mounted.used + SLACK {
+        // A partition does not follow its disk.
+        let on_disk = volume.map_or(0, |gib| u64::from(gib) * GIB);
+        if mounted.is_whole_disk() || on_disk <= mounted.device_size + GIB {
+            return Ok(todo);
+        }
     }
+    todo.push(mounted.todo(&active.node)?);
     Ok(todo)
 }
 
@@ -275,10 +201,14 @@ fn volume_of_ec2(
     let now = volume.unwrap_or(at_device);
     match wanted {
         Some(wanted) if wanted < now => Err(smaller(u64::from(now) * GIB)),
-        Some(wanted) if wanted > now => Ok(vec![Todo::Volume {
-            from: now,
-            to: wanted,
-        }]),
+        Some(wanted) if wanted > now => {
+            // What could not follow the volume is said before EC2 is asked.
+            mounted.todo("")?;
+            Ok(vec![Todo::Volume {
+                from: now,
+                to: wanted,
+            }])
+        }
         _ => Ok(Vec::new()),
     }
 }
@@ -290,97 +220,6 @@ fn smaller(now: u64) -> Failure {
     ))
 }
 
-fn below_drbd(
-    active: &Seen,
-    mounted: &Mounted,
-    all: &[Seen],
-    wanted: Option<u32>,
-) -> Result<Vec<Todo>, Failure> {
-    let holders: Vec<(&str, &Copy)> = all
-        .iter()
-        .filter_map(|it| Some((it.node.as_str(), it.copy.as_ref()?)))
-        .filter(|(_, copy)| !copy.volume.is_empty())
-        .collect();
-    let refused = |found: String, help: &str| {
-        Err(Failure::failed(format!(
-            "{found}. Nothing was changed\n  help: {help}"
-        )))
-    };
-    let status = "ha-ctl show; sudo drbdadm status   (or cat /proc/drbd)";
-    let copy = active.copy.clone().unwrap_or_default();
-    let (connections, disks) = (&copy.connections, &copy.disks);
-    // A peer without a disk has none to be up to date.
-    let is_whole = connections.iter().all(|it| it == "Connected")
-        && disks.iter().all(|it| it == "UpToDate" || it == "Diskless");
-    if !is_whole || connections.is_empty() {
-        return refused(
-            format!(
-                "not all copies of the data are connected and up to date ({}; {}), and DRBD grows only then",
-                connections.join(", "),
-                disks.join(", ")
-            ),
-            status,
-        );
-    }
-    let with_disk = 1 + connections.len() - disks.iter().filter(|it| *it == "Diskless").count();
-    if holders.len() < with_disk.min(2) || holders.is_empty() {
-        return refused(
-            "the other copy of the data could not be looked at".to_owned(),
-            "ha-ctl check --only ssh",
-        );
-    }
-    let now = holders.iter().map(|(_, copy)| copy.size).min().unwrap_or(0);
-    let target = match wanted {
-        Some(wanted) => u64::from(wanted) * GIB,
-        None => holders
-            .iter()
-            .map(|(_, copy)| copy.most())
-            .min()
-            .unwrap_or(0),
-    };
-    if wanted.is_some() && target < now {
-        return Err(smaller(now));
-    }
-    let short: Vec<String> = holders
-        .iter()
-        .filter(|(_, copy)| copy.most() < target)
-        .map(|(node, copy)| format!("{node} can have {}", size(copy.most())))
-        .collect();
-    if !short.is_empty() {
-        return refused(
-            format!(
-                "there is no room for {}: {}",
-                size(target),
-                short.join(", ")
-            ),
-            "make the disks larger, or add one to the volume group: vgextend",
-        );
-    }
-    let mut todo = Vec::new();
-    for (node, copy) in holders.iter().filter(|(_, copy)| copy.size < target) {
-        let node = (*node).to_owned();
-        if copy.size + copy.free < target {
-            todo.extend(copy.grown.iter().map(|(disk, _)| Todo::Disk {
-                node: node.clone(),
-                disk: disk.clone(),
-            }));
-        }
-        todo.push(Todo::LogicalVolume {
-            node,
-            volume: copy.volume.clone(),
-            to: target,
-        });
-    }
-    let of_drbd = now.max(target);
-    if !todo.is_empty() || mounted.device_size + of_drbd / METADATA + SLACK < of_drbd {
-        todo.push(Todo::Drbd {
-            node: active.node.clone(),
-            resource: copy.resource,
-        });
-    }
-    Ok(todo)
-}
-
 impl Todo {
     /// For people.
     pub fn text(&self) -> String {
@@ -388,33 +227,20 @@ impl Todo {
             Todo::Volume { from, to } => {
                 format!("make the volume {to} GiB large, from {from} GiB: EC2")
             }
-            Todo::Disk { node, disk } => format!("take over the new size of {disk}: {node}"),
-            Todo::LogicalVolume { node, volume, to } => {
-                format!("make {volume} {} large: {node}", size(*to))
-            }
-            Todo::Drbd { node, resource } => {
-                format!("have DRBD's {resource} take over the new size: {node}")
-            }
             Todo::FileSystem { node, path, .. } => {
                 format!("have the file system at {path} take over the new size: {node}")
             }
         }
     }
 
-    /// The node, and the command there. None for what EC2 does.
-    pub fn command(&self) -> Option<(&str, Command)> {
-        let (node, script) = match self {
-            Todo::Volume { .. } => return None,
-            Todo::Disk { node, disk } => (node, format!("pvresize {}", quoted(disk))),
-            Todo::LogicalVolume { node, volume, to } => {
-                (node, format!("lvextend --size {to}b {}", quoted(volume)))
-            }
-            Todo::Drbd { node, resource } => (node, format!("drbdadm resize {}", quoted(resource))),
-            Todo::FileSystem { node, script, .. } => (node, script.clone()),
+    /// The command on the node with the data. None for what EC2 does.
+    pub fn command(&self) -> Option<Command> {
+        let Todo::FileSystem { script, .. } = self else {
+            return None;
         };
-        let mut command = Command::change(self.text(), script);
+        let mut command = Command::change(self.text(), script.clone());
         command.limit = Duration::from_secs(120);
-        Some((node, command))
+        Some(command)
     }
 }
 

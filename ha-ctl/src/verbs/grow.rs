@@ -1,10 +1,9 @@
 //! `grow`: the data becomes larger, while the PBX runs. What is left to do is said, asked for, and done where it is
-//! missing: at EC2, in LVM, in DRBD, in the file system.
+//! missing: at EC2, and in the file system.
 
 use std::time::Duration;
 
 use cib_gen::ec2_facts::{Ec2Facts, Enlarged};
-use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::deploy::{confirmed, left};
@@ -20,6 +19,7 @@ use crate::cluster::quantities::size;
 use crate::deploy::cib_gen;
 use crate::exit::{Exit, Failure};
 use crate::grow::{Seen, Todo, look, todo};
+use crate::inventory::Machine;
 use crate::output::{Progress, print, say};
 use crate::reach::{CONNECT, Fleet, Node};
 use crate::run::Run;
@@ -62,20 +62,27 @@ pub(super) async fn grow(args: &GrowArgs) -> Result<Exit, Failure> {
     }
     let run = Run::new(false);
     let acted = tokio::select! {
-        acted = growing.act(&todo, &run) => acted,
+        acted = growing.act(&todo, args, &run) => acted,
         () = signals.received() => return Err(left(&run)),
     };
     run.judge(acted).map_err(|mut failure| {
+        if growing.has_enlarged {
+            failure.exit = Exit::Incomplete;
+        }
         if failure.exit == Exit::Incomplete {
             failure.text +=
                 "\nWhat was done before stays. The same command again goes on from there";
         }
         failure
     })?;
-    print(&growing.result(""))?;
-    if let Some(text) = growing.of_vars() {
-        say(&text);
+    if let Some(it) = growing.todo(args.size).await?.first() {
+        return Err(Failure::incomplete(format!(
+            "something is left to do: {}\n  help: the same command again; journalctl --dmesg --since -5min   (on {})",
+            it.text(),
+            growing.active.name
+        )));
     }
+    print(&growing.result(""))?;
     Ok(Exit::Done)
 }
 
@@ -84,12 +91,12 @@ struct Growing {
     state: State,
     /// The node with the data.
     active: Node,
-    /// The other nodes that were reached.
-    others: Vec<Node>,
-    /// What was found on them, the active one first.
-    seen: Vec<Seen>,
+    /// What was found there.
+    seen: Seen,
     /// vars.yml of a site on EC2.
     vars: Option<String>,
+    /// EC2 has begun to make the volume larger.
+    has_enlarged: bool,
 }
 
 async fn find(fleet: &Fleet, args: &GrowArgs, vars: Option<String>) -> Result<Growing, Failure> {
@@ -108,40 +115,19 @@ async fn find(fleet: &Fleet, args: &GrowArgs, vars: Option<String>) -> Result<Gr
     let Some(master) = state.master() else {
         return Err(refused("no node has the data"));
     };
-    let first = look();
-    let connecting = fleet
-        .machines()
-        .iter()
-        .map(|machine| fleet.connect(machine, CONNECT, &first));
-    let (mut active, mut others, mut seen) = (None, Vec::new(), Vec::new());
-    for connected in join_all(connecting).await {
-        match connected {
-            Err(missing) if missing.name == master => {
-                return Err(Failure::failed(format!(
-                    "the node with the data cannot be used. Nothing was changed\n{}",
-                    missing.text()
-                )));
-            }
-            // Where it is needed, it is missed below.
-            Err(missing) => say(&missing.text()),
-            Ok((node, answer)) => {
-                let found = Seen::parse(&node.name, &answer.stdout);
-                match node.name == master {
-                    true => {
-                        seen.insert(0, found);
-                        active = Some(node);
-                    }
-                    false => {
-                        seen.push(found);
-                        others.push(node);
-                    }
-                }
-            }
-        }
-    }
-    let active =
-        active.ok_or_else(|| refused(&format!("{master} has the data and is not known")))?;
-    if args.size.is_some() && vars.is_none() && seen[0].copy.is_none() {
+    let is_master = |machine: &&Machine| machine.name == master;
+    let Some(machine) = fleet.machines().iter().find(is_master) else {
+        return Err(refused(&format!("{master} has the data and is not known")));
+    };
+    let connected = fleet.connect(machine, CONNECT, &look()).await;
+    let (active, answer) = connected.map_err(|missing| {
+        Failure::failed(format!(
+            "the node with the data cannot be used. Nothing was changed\n{}",
+            missing.text()
+        ))
+    })?;
+    let seen = Seen::parse(&active.name, &answer.stdout);
+    if args.size.is_some() && vars.is_none() && !seen.is_on_drbd {
         return Err(Failure::usage(
             "EC2 can be asked for a larger volume only with vars.yml, which names it. Nothing was changed\n  help: ha-ctl \
              grow SIZE vars.yml; or make the volume larger at EC2 yourself, and then: ha-ctl grow",
@@ -150,9 +136,9 @@ async fn find(fleet: &Fleet, args: &GrowArgs, vars: Option<String>) -> Result<Gr
     Ok(Growing {
         state,
         active,
-        others,
         seen,
         vars,
+        has_enlarged: false,
     })
 }
 
@@ -163,7 +149,7 @@ impl Growing {
         if let Some(gib) = volume {
             self.wait_for_device(gib).await?;
         }
-        todo(&self.seen[0], &self.seen, wanted, volume)
+        todo(&self.seen, wanted, volume)
     }
 
     /// The size of the volume, as EC2 says it to the active node. Not known on a LAN, and without vars.yml.
@@ -174,17 +160,16 @@ impl Growing {
         u32::try_from(facts?.answers.volume.ok()?.gib).ok()
     }
 
-    async fn act(&mut self, todo: &[Todo], run: &Run) -> Result<(), Failure> {
+    async fn act(&mut self, todo: &[Todo], args: &GrowArgs, run: &Run) -> Result<(), Failure> {
         for it in todo {
             match (it, it.command()) {
                 (Todo::Volume { to, .. }, _) => {
-                    self.enlarge(*to).await?;
+                    self.enlarge(*to, args.profile.as_deref()).await?;
                     self.wait_for_device(*to).await?;
                 }
-                (_, Some((node, command))) => {
-                    let node = self.node(node);
+                (_, Some(command)) => {
                     say(&command.what);
-                    run.change(node, &command).await?;
+                    run.change(&self.active, &command).await?;
                 }
                 (_, None) => {}
             }
@@ -192,29 +177,39 @@ impl Growing {
         self.look_again().await
     }
 
-    fn node(&self, name: &str) -> &Node {
-        let mut others = self.others.iter();
-        others.find(|it| it.name == name).unwrap_or(&self.active)
-    }
-
     /// Has cib-gen on this machine ask EC2, with the operator's credentials.
-    async fn enlarge(&self, gib: u32) -> Result<(), Failure> {
+    async fn enlarge(&mut self, gib: u32, profile: Option<&str>) -> Result<(), Failure> {
         let vars = self.vars.as_deref().unwrap_or_default();
         let _progress = Progress::begin("EC2 makes the volume larger");
         let gib = gib.to_string();
-        let output = cib_gen(&["ec2-enlarge", "--gib", &gib, "-"], vars).await?;
+        let mut arguments = vec!["ec2-enlarge", "--gib", &gib, "-"];
+        arguments.extend(
+            profile
+                .into_iter()
+                .flat_map(|profile| ["--profile", profile]),
+        );
+        let output = cib_gen(&arguments, vars).await?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if !output.status.success() {
             let said = said.strip_prefix("error: ").unwrap_or(&said);
             return Err(Failure::failed(said.to_owned()));
         }
+        self.has_enlarged = true;
         let enlarged: Enlarged = serde_json::from_slice(&output.stdout).map_err(|error| {
             Failure::incomplete(format!("what cib-gen printed cannot be used: {error}"))
         })?;
-        say(&format!(
-            "the volume has {} GiB, from {} GiB",
-            enlarged.to, enlarged.from
-        ));
+        match enlarged.counts {
+            true => say(&format!(
+                "the volume has {} GiB, from {} GiB",
+                enlarged.to, enlarged.from
+            )),
+            false => {
+                return Err(Failure::incomplete(
+                    "EC2 makes the volume larger, and its new size does not count yet\n  help: aws ec2 \
+                     describe-volumes-modifications",
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -223,8 +218,9 @@ impl Growing {
         let wanted = u64::from(gib) << 30;
         let until = Instant::now() + DEVICE;
         loop {
-            let mounted = self.seen[0].mounted.as_ref();
-            if mounted.is_none_or(|it| it.device_size >= wanted) {
+            // What is on a part of the disk only does not follow it.
+            let disk = self.seen.mounted.as_ref().filter(|it| it.is_whole_disk());
+            if disk.is_none_or(|it| it.device_size >= wanted) {
                 return Ok(());
             }
             if Instant::now() > until {
@@ -240,31 +236,21 @@ impl Growing {
         }
     }
 
-    /// Looks at the active node again.
+    /// Looks again.
     async fn look_again(&mut self) -> Result<(), Failure> {
         let answer = answer(&self.active, look()).await?;
-        self.seen[0] = Seen::parse(&self.active.name, &answer.stdout);
+        self.seen = Seen::parse(&self.active.name, &answer.stdout);
         Ok(())
     }
 
     /// How large the file system is.
     fn result(&self, before: &str) -> String {
-        let mounted = self.seen[0].mounted.clone().unwrap_or_default();
+        let mounted = self.seen.mounted.clone().unwrap_or_default();
         format!(
             "{before}the file system at {} has {}, and its device {}\n",
             mounted.path,
             size(mounted.used),
             size(mounted.device_size)
         )
-    }
-
-    /// What a node that is replaced would make too small.
-    fn of_vars(&self) -> Option<String> {
-        let copy = self.seen[0].copy.as_ref()?;
-        Some(format!(
-            "{} is larger now than vars.yml says: write its size into pbx_datapath_size, and run ha-ctl deploy, which \
-             brings the file to all nodes. A node that is replaced would be too small otherwise",
-            copy.volume
-        ))
     }
 }

@@ -40,7 +40,7 @@ fn refuse_while_unclean(state: &State, resource: &str) -> Result<(), Failure> {
     match &state.unclean()[..] {
         [] => Ok(()),
         unclean => Err(Failure::failed(format!(
-            "{} is lost (UNCLEAN) and not fenced yet. Until it is, the cluster starts nothing, so that {resource} would \
+            "{} is UNCLEAN and not fenced yet. Until it is, the cluster starts nothing, so that {resource} would \
              stop and stay stopped. Nothing was changed\n  help: ha-ctl show   says since when, and what to look at",
             unclean.join(", ")
         ))),
@@ -154,9 +154,7 @@ mod tests {
         let failure = refuse_while_unclean(&state, "pbx").unwrap_err();
         assert_eq!(failure.exit, crate::exit::Exit::Failed);
         assert!(
-            failure
-                .text
-                .starts_with("ip-172-31-16-133 is lost (UNCLEAN)"),
+            failure.text.starts_with("ip-172-31-16-133 is UNCLEAN"),
             "{failure}"
         );
     }

@@ -128,7 +128,7 @@ impl<'a> Target<'a> {
         let unclean = self.state.unclean();
         if !unclean.is_empty() {
             say(&format!(
-                "{} is lost (UNCLEAN) and not fenced yet: until it is, the cluster {meanwhile}. ha-ctl show   says since \
+                "{} is UNCLEAN and not fenced yet: until it is, the cluster {meanwhile}. ha-ctl show   says since \
                  when",
                 unclean.join(", ")
             ));
