@@ -230,15 +230,15 @@ impl Setting {
         let (path, content) = (quoted(self.path), quoted(self.content));
         let then = self
             .then
-            .map(|then| format!("{then} || {{ rm -f {path}; exit 1; }}"))
+            .map(|then| format!("{then} || {{ rm -f \"$file\"; exit 1; }}"))
             .unwrap_or_default();
         Command::change(
             format!("write {}", self.path),
             format!(
-                "umask 022\n[ ! -e {path} ] || {{ echo {path} 'is there already' >&2; exit 1; }}\n\
-                 mkdir -p \"$(dirname {path})\" && printf '%s\\n' {content} >{path}.new || exit\n\
-                 trap '' HUP PIPE; trap 'rm -f {path}; exit 1' TERM\n\
-                 mv --no-clobber {path}.new {path} || exit\n{then}"
+                "umask 022; file={path}\n[ ! -e \"$file\" ] || {{ echo \"$file is there already\" >&2; exit 1; }}\n\
+                 mkdir -p \"$(dirname \"$file\")\" && printf '%s\\n' {content} >\"$file.new\" || exit\n\
+                 trap '' HUP PIPE; trap 'rm -f \"$file\"; exit 1' TERM\n\
+                 mv --no-clobber \"$file.new\" \"$file\" || exit\n{then}"
             ),
         )
     }
