@@ -80,7 +80,11 @@ const FACTS: &str = r#"
 docker=$(systemctl is-active docker)
 echo "docker $docker"
 lock=portsip-ha-lock.scope
-systemctl is-active --quiet $lock && echo "lock $(systemctl show --property=Description --value $lock)"
+(
+    # One that is given back just now is gone a moment later.
+    systemctl is-active --quiet $lock && sleep 0.3 && systemctl is-active --quiet $lock &&
+        echo "lock $(systemctl show --property=Description --value $lock)"
+) &
 (
     if containers=$(timeout 2 docker ps --all --filter label=com.docker.compose.project=portsip \
         --format 'container {{.Names}} {{.State}} {{.Image}}' 2>/dev/null); then

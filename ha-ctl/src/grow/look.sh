@@ -3,7 +3,8 @@
 parameter() { crm_resource --resource "$1" --get-parameter "$2" 2>/dev/null; }
 
 data=$(parameter datapath_fs directory)
-set -- $(findmnt --noheadings --raw --output SOURCE,FSTYPE --mountpoint "$data" 2>/dev/null)
+set --
+[ -z "$data" ] || set -- $(findmnt --noheadings --raw --output SOURCE,FSTYPE --mountpoint "$data" 2>/dev/null)
 if [ "$2" ]; then
     echo "mounted $data $1 $2 $(lsblk --nodeps --noheadings --output TYPE "$1" | head -1)"
     echo "device $(blockdev --getsize64 "$1")"

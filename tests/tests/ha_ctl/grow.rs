@@ -22,7 +22,7 @@ pub(crate) fn the_data_grows_while_the_pbx_runs(operator: &Operator) {
     let smaller = grow(&format!("{} {VARS} --yes", VOLUME_GIB - 1));
     assert_eq!(smaller.status, 1, "{smaller}");
     assert!(smaller.stderr.contains("is not made smaller"), "{smaller}");
-    let without_vars = grow("6 vars.yml --yes");
+    let without_vars = grow("6 no-such.yml --yes");
     assert_eq!(without_vars.status, 2, "{without_vars}");
     let planned = grow(&format!("{size}G {VARS}"));
     assert_eq!(planned.status, 3, "nobody was asked: {planned}");
