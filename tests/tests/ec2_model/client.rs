@@ -114,6 +114,8 @@ impl Site {
             forced_stop: moment,
             stop: moment,
             start: moment,
+            modify: moment,
+            optimize: moment,
             ..Timing::fast()
         }
     }

@@ -391,11 +391,11 @@ fn a_volume_is_larger_once_its_modification_optimizes_and_can_be_modified_again_
  {
     let site = Site::new();
     let size = || {
-        site.ok("DescribeVolumes", &[("VolumeId", VOLUME)])
+        site.ok("DescribeVolumes", &[("VolumeId.1", VOLUME)])
             .one("size")
     };
     let enlarge = |size| [("VolumeId", VOLUME), ("Size", size)];
-    let asked = [("VolumeId", VOLUME)];
+    let asked = [("VolumeId.1", VOLUME)];
     assert_eq!(
         site.refused("DescribeVolumesModifications", &asked),
         "InvalidVolumeModification.NotFound"
