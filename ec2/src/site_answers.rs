@@ -65,7 +65,6 @@ pub struct VolumeAnswer {
 /// A volume that becomes larger, or had the size already. Sizes are in GiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enlarged {
-    pub region: String,
     pub from: i32,
     pub to: i32,
     /// Whether the new size counts. If not, EC2 goes on.

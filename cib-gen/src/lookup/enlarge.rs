@@ -14,7 +14,7 @@ use super::{Error, ids, runtime};
 /// modifications").
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Makes the volume so large. Fails if EC2 refuses, or if the size does not count in time.
+/// Makes the volume so large. Fails if EC2 refuses, and not where it has begun and takes longer.
 pub(crate) fn enlarge_volume(
     known: &Known,
     vars: &Vars,

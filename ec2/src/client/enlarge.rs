@@ -35,14 +35,14 @@ pub async fn enlarge(
         false => {
             // An earlier call may have begun it. EC2 shows the new size when it counts.
             let begun = retry_transient(look, async || ec2.progress(volume, gib).await).await?;
-            if begun == Progress::None {
+            // One that has failed may be tried again.
+            if matches!(begun, Progress::None | Progress::Failed(_)) {
                 ec2.modify(volume, gib).await?;
             }
             ec2.wait_until_it_counts(volume, gib, limit).await?
         }
     };
     Ok(Enlarged {
-        region: ec2.region.clone(),
         from,
         to: gib,
         counts,
@@ -50,7 +50,6 @@ pub async fn enlarge(
 }
 
 /// How far the modification to a size is.
-#[derive(Debug, Clone, PartialEq, Eq)]
 enum Progress {
     /// There is none to this size, or EC2 does not show it yet.
     None,

@@ -186,7 +186,7 @@ impl State {
         nodes.any(|node| node.name == name && (node.unclean || !node.online))
     }
 
-    /// The nodes that are lost and not fenced yet. Until they are, the cluster starts nothing.
+    /// The nodes that have to be fenced. Until they are, the cluster starts nothing.
     pub fn unclean(&self) -> Vec<&str> {
         let unclean = self.nodes.iter().filter(|node| node.unclean);
         unclean.map(|node| node.name.as_str()).collect()

@@ -137,29 +137,23 @@ impl Mounted {
         ["disk", "loop"].contains(&self.device_kind.as_str())
     }
 
-    fn todo(&self, node: &str) -> Result<Todo, Failure> {
-        let script = match (self.kind.as_str(), self.device_kind.as_str()) {
+    /// What has the file system take over the size of its device.
+    fn script(&self) -> Result<String, Failure> {
+        match (self.kind.as_str(), self.device_kind.as_str()) {
             _ if !self.is_whole_disk() && self.device_size <= self.used + SLACK => {
-                return Err(Failure::failed(format!(
+                Err(Failure::failed(format!(
                     "{} is no whole disk, but {}, which does not follow its disk by itself. Nothing was changed\n  help: a \
                      partition: growpart, of the package cloud-guest-utils; encryption: cryptsetup resize. Then: ha-ctl grow",
                     self.device, self.device_kind
-                )));
+                )))
             }
-            ("xfs", _) => format!("xfs_growfs -d {}", quoted(&self.path)),
-            ("ext4", _) => format!("resize2fs {}", quoted(&self.device)),
-            (kind, _) => {
-                return Err(Failure::failed(format!(
-                    "{} has a file system {kind}, and ha-ctl knows how xfs and ext4 grow. Nothing was changed",
-                    self.path
-                )));
-            }
-        };
-        Ok(Todo::FileSystem {
-            node: node.to_owned(),
-            script,
-            path: self.path.clone(),
-        })
+            ("xfs", _) => Ok(format!("xfs_growfs -d {}", quoted(&self.path))),
+            ("ext4", _) => Ok(format!("resize2fs {}", quoted(&self.device))),
+            (kind, _) => Err(Failure::failed(format!(
+                "{} has a file system {kind}, and ha-ctl knows how xfs and ext4 grow. Nothing was changed",
+                self.path
+            ))),
+        }
     }
 }
 
@@ -188,7 +182,11 @@ pub fn todo(active: &Seen, wanted: Option<u32>, volume: Option<u32>) -> Result<V
             return Ok(todo);
         }
     }
-    todo.push(mounted.todo(&active.node)?);
+    todo.push(Todo::FileSystem {
+        node: active.node.clone(),
+        script: mounted.script()?,
+        path: mounted.path.clone(),
+    });
     Ok(todo)
 }
 
@@ -203,7 +201,7 @@ fn volume_of_ec2(
         Some(wanted) if wanted < now => Err(smaller(u64::from(now) * GIB)),
         Some(wanted) if wanted > now => {
             // What could not follow the volume is said before EC2 is asked.
-            mounted.todo("")?;
+            mounted.script()?;
             Ok(vec![Todo::Volume {
                 from: now,
                 to: wanted,

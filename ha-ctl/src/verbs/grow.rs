@@ -42,7 +42,7 @@ pub(super) async fn grow(args: &GrowArgs) -> Result<Exit, Failure> {
         true => None,
         false => Some(guard(&fleet, &growing.active, &growing.state, "grow").await?),
     };
-    let todo = growing.todo(args.size).await?;
+    let todo = signals.end_what_looks(growing.todo(args.size)).await?;
     let mut text = String::new();
     for it in &todo {
         text += &format!("  {}\n", it.text());

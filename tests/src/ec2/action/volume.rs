@@ -85,14 +85,7 @@ fn refused_while_stopping(ec2: &Ec2, state: &State, volume: &VolumeId) -> Result
 /// API reference, DescribeVolumes.
 pub(super) fn describe(state: &State, call: &Call) -> Answer {
     call.only(&["VolumeId", "Filter", "MaxResults", "NextToken"])?;
-    let asked = call
-        .list("VolumeId")
-        .into_iter()
-        .map(VolumeId::parse)
-        .collect::<Result<Vec<_>, _>>()?;
-    if let Some(missing) = asked.iter().find(|id| !state.volumes.contains_key(id)) {
-        return Err(no_volume(missing));
-    }
+    let asked = asked(state, call)?;
     let filters = call.filters();
     let mut volumes = Vec::new();
     for (id, volume) in &state.volumes {
@@ -103,6 +96,16 @@ pub(super) fn describe(state: &State, call: &Call) -> Answer {
         }
     }
     Ok(vec![list("volumeSet", volumes)])
+}
+
+/// The volumes that a call names, each of which exists.
+pub(super) fn asked(state: &State, call: &Call) -> Result<Vec<VolumeId>, ApiError> {
+    let ids = call.list("VolumeId").into_iter().map(VolumeId::parse);
+    let asked = ids.collect::<Result<Vec<_>, _>>()?;
+    match asked.iter().find(|id| !state.volumes.contains_key(id)) {
+        Some(missing) => Err(no_volume(missing)),
+        None => Ok(asked),
+    }
 }
 
 impl State {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Answer;
+use super::volume::asked;
 use crate::ec2::error::ApiError;
 use crate::ec2::ids::VolumeId;
 use crate::ec2::query::{Call, passes};
-use crate::ec2::state::{Modification, State, no_volume};
+use crate::ec2::state::{Modification, State};
 use crate::ec2::states::ModificationState;
 use crate::ec2::xml::{Element, group, list, moment, text};
 use crate::ec2::{Ec2, locked};
@@ -79,23 +80,15 @@ pub(super) fn modify(ec2: &Arc<Ec2>, call: &Call) -> Answer {
 /// API reference, DescribeVolumesModifications. It shows the latest modification of each volume.
 pub(super) fn describe(state: &State, call: &Call) -> Answer {
     call.only(&["VolumeId", "Filter", "MaxResults", "NextToken"])?;
-    let asked = call
-        .list("VolumeId")
-        .into_iter()
-        .map(VolumeId::parse)
-        .collect::<Result<Vec<_>, _>>()?;
+    let asked = asked(state, call)?;
     let mut found = Vec::new();
-    for id in &asked {
-        let Some(volume) = state.volumes.get(id) else {
-            return Err(no_volume(id));
-        };
-        // Error codes, InvalidVolumeModification.NotFound: it was never modified.
-        if volume.modifications.is_empty() {
-            return Err(ApiError::client(
-                "InvalidVolumeModification.NotFound",
-                format!("Modification for volume '{id}' does not exist."),
-            ));
-        }
+    // Error codes, InvalidVolumeModification.NotFound: it was never modified.
+    let is_unmodified = |id: &&VolumeId| state.volumes[*id].modifications.is_empty();
+    if let Some(id) = asked.iter().find(is_unmodified) {
+        return Err(ApiError::client(
+            "InvalidVolumeModification.NotFound",
+            format!("Modification for volume '{id}' does not exist."),
+        ));
     }
     for (id, volume) in &state.volumes {
         let Some(latest) = volume.modifications.last() else {
