@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::ids::Region;
+use crate::ids::{Region, SnapshotId};
 use crate::nodes::GivenNode;
 pub use crate::render::Format;
 
@@ -123,6 +123,54 @@ pub enum Command {
     /// hours. It can be run again at any time. A volume cannot be made smaller.
     #[command(name = "ec2-enlarge")]
     Ec2Enlarge(Ec2EnlargeArgs),
+    /// Begins a snapshot of the volume, unless there is one of that name, and prints as JSON how far it is
+    ///
+    /// For `ha-ctl update`, with an operator's credentials (--format iam-policy-operator has the rights). A snapshot has
+    /// what the volume had when it began, however long EC2 takes to complete it. Nothing deletes it.
+    #[command(name = "ec2-snapshot")]
+    Ec2Snapshot(Ec2SnapshotArgs),
+    /// Begins a volume from a snapshot, unless there is one of that name, and prints as JSON how it is
+    ///
+    /// For `ha-ctl update --rollback`, with an operator's credentials. It has the size, type, zone and key of the volume of
+    /// vars.yml, which is not touched. Nothing attaches it.
+    #[command(name = "ec2-restore")]
+    Ec2Restore(Ec2RestoreArgs),
+}
+
+/// Arguments of `ec2-snapshot`.
+#[derive(Debug, Clone, Args)]
+pub struct Ec2SnapshotArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// The value of the snapshot's tag `portsip-ha`, by which it is found again
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+
+    /// The snapshot's description
+    #[arg(long, value_name = "TEXT", default_value = "pbx-ha-volumes-backup")]
+    pub description: String,
+
+    /// Only looks at this snapshot
+    #[arg(long, value_name = "SNAPSHOT_ID")]
+    pub id: Option<SnapshotId>,
+}
+
+/// Arguments of `ec2-restore`.
+#[derive(Debug, Clone, Args)]
+pub struct Ec2RestoreArgs {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// The snapshot, which has to be completed
+    #[arg(long, value_name = "SNAPSHOT_ID")]
+    pub snapshot: SnapshotId,
+
+    /// The value of the volume's tag `portsip-ha`, by which it is found again
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
 }
 
 /// Arguments of `ec2-enlarge`.

@@ -4,8 +4,9 @@
 use std::net::Ipv4Addr;
 
 pub use ec2::{
-    AddressHolder, Asked, CallAnswer, Enlarged, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
-    ServerAnswer, ServerAnswers, SiteAnswers, VolumeAnswer,
+    AddressHolder, Asked, CallAnswer, Enlarged, InboundRule, InstanceAnswer, Kept, KeptState,
+    NodeAnswer, Refusal, Restored, RestoredState, ServerAnswer, ServerAnswers, SiteAnswers,
+    VolumeAnswer,
 };
 use serde::{Deserialize, Serialize};
 

@@ -34,7 +34,7 @@ use std::str::FromStr;
 use crate::mistake::Code;
 
 pub use ebs_device::EbsDevice;
-pub use ec2::{AccountId, AllocationId, InstanceId, InterfaceId, Region, VolumeId};
+pub use ec2::{AccountId, AllocationId, InstanceId, InterfaceId, Region, SnapshotId, VolumeId};
 pub use fence_agent::{FenceAgent, FencingOptions, Target};
 pub use storage::{DiskPath, Size};
 

@@ -1,8 +1,8 @@
 //! What EC2 knows of the site: names, addresses, interfaces, subnet, account, region; and what it
 //! knows that a person should be told.
 
+mod change_volume;
 mod ec2_facts;
-mod enlarge;
 mod warnings;
 
 use std::collections::BTreeSet;
@@ -16,8 +16,8 @@ use cib_gen::nodes::{FoundAddress, FoundVolume, Known, NotInRegion};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
 use ec2::{Attachable, AwsError, ErrorKind, SiteFacts, SiteIds, describe_site};
 
+pub(crate) use change_volume::{enlarge_volume, keep_volume, restore_volume};
 pub(crate) use ec2_facts::{ec2_facts, ec2_servers};
-pub(crate) use enlarge::enlarge_volume;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -35,6 +35,10 @@ pub(crate) enum Error {
     NoVolume,
     #[error("the volume was not made larger: {0}{help}", help = help_for_volume(.0))]
     Volume(AwsError),
+    #[error("the snapshot: {0}{help}", help = help_for_volume(.0))]
+    Snapshot(AwsError),
+    #[error("the volume from the snapshot: {0}{help}", help = help_for_volume(.0))]
+    Restore(AwsError),
     #[error(
         "EC2 in {region} has no instance for {nodes}\n  \
          help: start another instance in place of a terminated one, which never comes back and cannot be \
@@ -64,6 +68,10 @@ fn help_for_volume(error: &AwsError) -> &'static str {
         }
         (_, Some("VolumeModificationRateExceeded")) => {
             "\n  help: EC2 allows four modifications of a volume in 24 hours"
+        }
+        (_, Some("ConcurrentSnapshotLimitExceeded" | "SnapshotCreationPerVolumeRateExceeded")) => {
+            "\n  help: other snapshots of the volume are being made. Again when they are completed: aws ec2 \
+             describe-snapshots"
         }
         _ => "",
     }

@@ -14,7 +14,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use cib_gen::apply::Plan;
-use cib_gen::cli::{Cli, Command, Ec2EnlargeArgs, Ec2ServersArgs, Format, SimulateArgs, SiteArgs};
+use cib_gen::cli::{
+    Cli, Command, Ec2EnlargeArgs, Ec2RestoreArgs, Ec2ServersArgs, Ec2SnapshotArgs, Format,
+    SimulateArgs, SiteArgs,
+};
 use cib_gen::nodes::Known;
 use cib_gen::simulate;
 use cib_gen::vars::MOST_BYTES;
@@ -74,6 +77,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         (Some(Command::Ec2Facts(args)), _) => ec2_facts(&args),
         (Some(Command::Ec2Servers(args)), _) => ec2_servers(&args),
         (Some(Command::Ec2Enlarge(args)), _) => ec2_enlarge(&args),
+        (Some(Command::Ec2Snapshot(args)), _) => ec2_snapshot(&args),
+        (Some(Command::Ec2Restore(args)), _) => ec2_restore(&args),
         (None, Some(args)) => print(&args, cli.format),
         (None, None) => Cli::command()
             .error(ErrorKind::MissingRequiredArgument, "VARS_FILE is missing")
@@ -106,6 +111,16 @@ fn ec2_enlarge(args: &Ec2EnlargeArgs) -> Result<ExitCode, Failure> {
     let (vars, known) = vars(&args.site)?;
     let profile = args.site.profile.as_deref();
     print_json(&lookup::enlarge_volume(&known, &vars, profile, args.gib)?)
+}
+
+fn ec2_snapshot(args: &Ec2SnapshotArgs) -> Result<ExitCode, Failure> {
+    let (vars, known) = vars(&args.site)?;
+    print_json(&lookup::keep_volume(&known, &vars, args)?)
+}
+
+fn ec2_restore(args: &Ec2RestoreArgs) -> Result<ExitCode, Failure> {
+    let (vars, known) = vars(&args.site)?;
+    print_json(&lookup::restore_volume(&known, &vars, args)?)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Failure> {

@@ -139,6 +139,8 @@ ids! {
     InstanceId(|text| check_written(text, "i-"));
     /// An EBS volume: `vol-0e06e1e9da3c49b67`.
     VolumeId(|text| check_written(text, "vol-"));
+    /// A snapshot of a volume: `snap-0123456789abcdef0`.
+    SnapshotId(|text| check_written(text, "snap-"));
     /// The allocation of an Elastic IP: `eipalloc-02c7cf64a5cd449cf`.
     AllocationId(|text| check_written(text, "eipalloc-"));
     /// What ties an Elastic IP to a private address: `eipassoc-0123456789abcdef0`.

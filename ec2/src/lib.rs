@@ -15,10 +15,11 @@ mod site_answers;
 pub use client::*;
 pub use ids::{
     AccountId, AllocationId, AssociationId, InstanceId, InstanceIds, InterfaceId, Malformed,
-    Region, VolumeId,
+    Region, SnapshotId, VolumeId,
 };
 pub use node_facts::{NodeFacts, PublicAddress};
 pub use site_answers::{
-    AddressHolder, Asked, CallAnswer, Enlarged, InboundRule, InstanceAnswer, NodeAnswer, Refusal,
-    ServerAnswer, ServerAnswers, SiteAnswers, VolumeAnswer,
+    AddressHolder, Asked, CallAnswer, Enlarged, InboundRule, InstanceAnswer, Kept, KeptState,
+    NodeAnswer, Refusal, Restored, RestoredState, ServerAnswer, ServerAnswers, SiteAnswers,
+    VolumeAnswer,
 };

@@ -71,6 +71,40 @@ pub struct Enlarged {
     pub counts: bool,
 }
 
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub id: String,
+    pub state: KeptState,
+    /// `37%`.
+    pub progress: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeptState {
+    /// EC2 still copies what the volume had when the snapshot began.
+    Pending,
+    Completed,
+    Failed,
+}
+
+/// A volume that was made from a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    pub id: String,
+    pub state: RestoredState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoredState {
+    Creating,
+    /// It can be attached, or is.
+    Ready,
+    Failed,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressHolder {
     pub interface: String,

@@ -1,6 +1,7 @@
 //! The command line. In the library, so that manual pages and completions can be made from it.
 
 mod extend;
+mod update;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use cib_gen::nodes::GivenNode;
 
 use crate::grow::gib;
+
+pub use update::{UpdateArgs, Wanted};
 
 pub use extend::{
     ExtendArgs, ExtendRmArgs, ExtendRunArgs, ExtendUpgradeArgs, ExtendVerb, SelectArgs, ServersArgs,
@@ -111,13 +114,28 @@ pub enum Verb {
     /// Only what is missing is done, so that it can be interrupted and run again. It asks before, because nothing of this
     /// can be made smaller again. Without a terminal it changes nothing and ends with 3, unless --yes is given.
     Grow(GrowArgs),
+    /// Brings the PBX to a new version, and back
+    ///
+    /// The image is fetched on all nodes and a snapshot of the volume is made while the PBX runs. Then comes one gap: the
+    /// PBX stops, its addresses and its data stay where they are; a second snapshot, which has little left to copy; the
+    /// data is brought to the new version (initdt), the containers are made anew on all nodes, and the PBX starts. It may
+    /// run or be stopped before: it runs afterwards, unless --leave-stopped is given. EC2 makes the snapshots with the
+    /// operator's own credentials on the machine where ha-ctl runs (`cib-gen --format iam-policy-operator`).
+    ///
+    /// An image that is older than the data is refused before anything stops. As long as the data was not touched, every
+    /// failure starts the PBX again as it was. A note in the cluster says how far it has come: the same command goes on from
+    /// there, on any node, and brings along nodes that were away; --rollback goes back.
+    ///
+    /// The way back is there until the next update. Before the data was touched it is the containers of before. After it,
+    /// the data goes back to the snapshot, on another volume: what came since is lost to the PBX. It is said, and asked for.
+    /// The volume of now is kept.
+    Update(UpdateArgs),
     /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
-    /// install_dependencies.sh, extend.sh; and an update.sh that refuses
+    /// install_dependencies.sh, extend.sh, update.sh
     ///
     /// For runbooks. A script of the vendor's that is there is kept, with .vendor after its name. The vendor's
     /// deploy_pbx.sh is `ha-ctl deploy` with res/vars.yml of the directory, and install_dependencies.sh is
-    /// `ha-ctl check`, because `ha-ctl deploy` installs what is needed. ha-ctl cannot upgrade the PBX yet: update.sh
-    /// says so, and ends with 1.
+    /// `ha-ctl check`, because `ha-ctl deploy` installs what is needed.
     VendorScripts(VendorScriptsArgs),
 }
 
@@ -309,6 +327,8 @@ Examples:
       makes the cluster, from machines with a stock system
   ha-ctl restart -s pbx
       restarts the PBX where it runs; its addresses and its data stay
+  ha-ctl update portsip/pbx:22
+      brings the PBX to what this image is now; ha-ctl update --rollback goes back
   ha-ctl grow 200G
       makes the data 200 GiB large, while the PBX runs
   ha-ctl extend run -s media-server-only -n media-server-1 -a 192.168.1.21

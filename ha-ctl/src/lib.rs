@@ -21,4 +21,5 @@ pub mod output;
 pub mod reach;
 pub mod run;
 pub mod steps;
+pub mod update;
 pub mod verbs;

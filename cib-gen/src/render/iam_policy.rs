@@ -27,7 +27,8 @@ const DESCRIBE: &[&str] = &[
 /// What ha-ctl looks at with the operator's credentials.
 const OPERATORS_DESCRIBE: &[&str] = &[
     "ec2:DescribeInstances", // ha-ctl deploy, for the names of the nodes
-    "ec2:DescribeVolumes",   // ha-ctl grow
+    "ec2:DescribeSnapshots", // ha-ctl update
+    "ec2:DescribeVolumes",   // ha-ctl grow, update
     "ec2:DescribeVolumesModifications", // ha-ctl grow
 ];
 
@@ -149,10 +150,31 @@ fn operators_statements(aws: &AwsSite) -> Vec<Statement> {
     let volume = vec![arn(aws, "volume", &aws.volume)];
     let instances = aws.instances.iter();
     let instances: Vec<String> = instances.map(|id| arn(aws, "instance", id)).collect();
+    let volumes = vec![arn(aws, "volume", &"*")];
+    let snapshots = vec![arn_without_account(aws, "snapshot", &"*")];
     vec![
         look(aws, OPERATORS_DESCRIBE),
         // ModifyVolume: volume*.
         allow("EnlargeTheVolume", &["ec2:ModifyVolume"], &[&volume]),
+        // CreateSnapshot: snapshot*, volume*. The ARN of a snapshot has no account.
+        allow(
+            "KeepTheVolume",
+            &["ec2:CreateSnapshot"],
+            &[&volume, &snapshots],
+        ),
+        // CreateVolume: volume*, snapshot. A volume that does not exist yet has no id.
+        allow(
+            "MakeAVolumeFromASnapshot",
+            &["ec2:CreateVolume"],
+            &[&volumes, &snapshots],
+        ),
+        // CreateTags: snapshot, volume. With the call that makes them, and at no other time.
+        Statement {
+            condition: Some(json!({
+                "StringEquals": { "ec2:CreateAction": ["CreateSnapshot", "CreateVolume"] }
+            })),
+            ..allow("NameThem", &["ec2:CreateTags"], &[&volumes, &snapshots])
+        },
         // StartInstances: instance*. A fenced node stays off until then.
         allow("StartAFencedNode", &["ec2:StartInstances"], &[&instances]),
     ]
@@ -182,8 +204,16 @@ fn allow(
 }
 
 fn arn(aws: &AwsSite, kind: &str, id: &dyn Display) -> String {
-    let region = aws.region.as_ref().map_or("*".into(), Region::to_string);
     let account = aws.account.as_ref().map_or("*".into(), ToString::to_string);
+    arn_of(aws, &account, kind, id)
+}
+
+fn arn_without_account(aws: &AwsSite, kind: &str, id: &dyn Display) -> String {
+    arn_of(aws, "", kind, id)
+}
+
+fn arn_of(aws: &AwsSite, account: &str, kind: &str, id: &dyn Display) -> String {
+    let region = aws.region.as_ref().map_or("*".into(), Region::to_string);
     let partition = partition(aws.region.as_ref());
     format!("arn:{partition}:ec2:{region}:{account}:{kind}/{id}")
 }

@@ -14,6 +14,7 @@ mod sdk_client;
 mod server_questions;
 mod site_checks;
 mod site_questions;
+mod snapshot;
 mod source;
 mod volume;
 
@@ -29,4 +30,5 @@ pub use sdk_client::{Ec2, prepare_environment};
 pub use server_questions::{ServerName, question_servers};
 pub use site_checks::{SiteChecks, StopDenial};
 pub use site_questions::question_site;
+pub use snapshot::{Keep, Restore, keep, restore};
 pub use volume::{Attachable, Attachment, AttachmentState, Volume};

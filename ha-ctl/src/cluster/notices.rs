@@ -11,6 +11,7 @@ use super::takeover::take_over;
 use super::versions::versions;
 use super::{Configuration, Facts, State};
 use crate::reach::Missing;
+use crate::update::{NOTE, Record};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -264,6 +265,10 @@ fn temporary(seen: &Seen, notices: &mut Vec<Notice>) {
                     false => notice(Level::Note, "note.restart", HEADING, resource, text),
                 }
             }
+            None if note.name == NOTE => match update(&note.text, holders.is_empty()) {
+                Some(it) => it,
+                None => continue,
+            },
             _ => {
                 let text = format!("{}: {}", note.name, note.text);
                 notice(Level::Warning, "note.other", HEADING, note.name, text)
@@ -278,6 +283,39 @@ fn temporary(seen: &Seen, notices: &mut Vec<Notice>) {
             notice(Level::Warning, "constraint.left", HEADING, constraint, text).mended_by(command),
         );
     }
+}
+
+/// An update that has not ended. The note of one that has says the way back.
+fn update(note: &str, is_left: bool) -> Option<Notice> {
+    let Some(record) = Record::parse(note) else {
+        let text = format!("a note that a later ha-ctl has written: {note}");
+        return Some(notice(
+            Level::Warning,
+            "note.update",
+            "Temporary",
+            "pbx",
+            text,
+        ));
+    };
+    if !record.is_going_on() {
+        return None;
+    }
+    let text = format!(
+        "an update from {} to {} has not ended ({}), begun by {}",
+        record.from,
+        record.to,
+        record.stage.words(),
+        record.by
+    );
+    let level = if is_left { Level::Warning } else { Level::Note };
+    let it = notice(level, "note.update", "Temporary", "pbx", text);
+    Some(match is_left {
+        true => it.mended_by(format!(
+            "ha-ctl update {}   goes on with it; ha-ctl update --rollback   goes back",
+            record.image
+        )),
+        false => it,
+    })
 }
 
 fn fenced(state: &State, notices: &mut Vec<Notice>) {

@@ -13,7 +13,7 @@ use crate::run::Run;
 use crate::steps::Step;
 
 /// A function for sh(1), `pull`: fetches an image, and says what to do if it cannot.
-const PULL: &str = include_str!("pull.sh");
+pub(crate) const PULL: &str = include_str!("pull.sh");
 
 /// A script that fetches the image that the PBX runs from, by its digest if that is known, and accepts no other version.
 pub(crate) fn same_image(image: &str, version: Option<&str>, digest: Option<&str>) -> String {

@@ -26,11 +26,14 @@ mod watchdog;
 use futures_util::future::join_all;
 
 pub use facts::{Facts, look};
-pub(crate) use images::same_image;
+pub(crate) use images::{PULL, same_image};
 pub use package::Package;
+pub(crate) use project::{PROJECT, env as env_file};
+pub(crate) use resources::apply;
 pub use resources::{Pending, pending};
 pub(crate) use site::cib_gen;
 pub use site::{Site, System};
+pub(crate) use vars_file::copy as copy_vars;
 
 use crate::exit::{Exit, Failure};
 use crate::output::say;
@@ -188,7 +191,7 @@ impl Deployment {
 ///
 /// # Errors
 /// Those of all that have failed.
-async fn all(
+pub(crate) async fn all(
     works: impl IntoIterator<Item = impl Future<Output = Result<(), Failure>>>,
 ) -> Result<(), Failure> {
     let mut failed: Vec<Failure> = join_all(works)

@@ -10,7 +10,7 @@ use crate::reach::{Command, Node};
 use crate::run::Run;
 
 /// Where the project is on every node.
-pub(super) const PROJECT: &str = "/etc/portsip/pbx";
+pub(crate) const PROJECT: &str = "/etc/portsip/pbx";
 /// The password of the database's superuser.
 pub(super) const PASSWORD: &str = "/etc/portsip/pbx/database_password";
 /// The example of the package. A compose file that is there already is kept.
@@ -143,7 +143,7 @@ fn different(facts: &Facts, deployment: &Deployment) -> Vec<&'static str> {
 }
 
 /// Other values that somebody has written stay.
-fn env(values: &[(&str, String)]) -> Command {
+pub(crate) fn env(values: &[(&str, String)]) -> Command {
     let lines = values
         .iter()
         .map(|(name, value)| format!("{name}={value}\n"));

@@ -69,7 +69,7 @@ pub(super) async fn run(deployment: &Deployment, run: &Run) -> Result<(), Failur
     run.step(node, &step).await
 }
 
-fn apply(site: &Site, is_configured: bool) -> Step {
+pub(crate) fn apply(site: &Site, is_configured: bool) -> Step {
     let what = match is_configured {
         true => "bring the running cluster to vars.yml (cib-gen apply)",
         false => "configure the cluster's resources (cib-gen apply)",

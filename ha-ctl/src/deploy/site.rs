@@ -236,6 +236,18 @@ impl Site {
         }
     }
 
+    /// The volume with the data, on AWS.
+    pub fn volume(&self) -> Option<&str> {
+        match &self.system {
+            System::Aws(aws) => {
+                let mut parameters = aws.volume.iter();
+                let volume = parameters.find(|(name, _)| name == "volume_id");
+                volume.map(|(_, id)| id.as_str())
+            }
+            System::Lan(_) => None,
+        }
+    }
+
     /// The device of the watchdog that SBD feeds, if SBD fences.
     pub fn watchdog(&self) -> Option<&str> {
         match &self.system {

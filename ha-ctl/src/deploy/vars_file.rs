@@ -24,7 +24,7 @@ fn differs(facts: &Facts, vars: &str) -> bool {
     !same || !facts.vars_is_private()
 }
 
-fn copy(vars: &str) -> Command {
+pub(crate) fn copy(vars: &str) -> Command {
     Command::change(
         format!("copy vars.yml to {FILE}"),
         format!(

@@ -26,6 +26,10 @@ impl Contact {
         }
     }
 
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
     pub(super) fn node(&self) -> Arc<Node> {
         Arc::clone(&self.node.borrow())
     }

@@ -16,6 +16,7 @@ mod show;
 mod signals;
 mod status;
 mod target;
+mod update;
 mod vendor_scripts;
 mod wait;
 
@@ -42,6 +43,7 @@ pub async fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Restart(args) => restart::restart(&args).await,
         Verb::Extend(args) => extend::extend(&args).await,
         Verb::Grow(args) => grow::grow(&args).await,
+        Verb::Update(args) => update::update(&args).await,
         Verb::VendorScripts(args) => vendor_scripts::vendor_scripts(&args),
     }
 }

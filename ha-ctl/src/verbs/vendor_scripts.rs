@@ -37,10 +37,8 @@ exec ha-ctl extend "$@"
 "#;
 
 const UPDATE: &str = r#"#!/bin/sh
-# Written by `ha-ctl vendor-scripts`. The vendor's update.sh changes what Pacemaker runs, and does not ask it.
-echo 'update.sh: ha-ctl cannot upgrade the PBX yet, and the vendor'\''s script is not made for this cluster.' >&2
-echo 'Nothing was changed' >&2
-exit 1
+# Written by `ha-ctl vendor-scripts`. It may be interrupted, and run again.
+exec ha-ctl update "$@"
 "#;
 
 const SCRIPTS: [(&str, &str); 5] = [
@@ -165,7 +163,10 @@ mod tests {
             run("install_dependencies.sh", &[]),
             format!("check {vars}\n")
         );
-        assert_eq!(run("update.sh", &["portsip/pbx:22"]), "");
+        assert_eq!(
+            run("update.sh", &["portsip/pbx:22", "-c"]),
+            "update portsip/pbx:22 -c\n"
+        );
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::ocf::Failure;
 
 /// Where the version of the data is, below the directory. `initdt` writes it.
 const VERSION: &str = "pbx/VERSION";
+/// The file on the volume that is there while the data is brought to another version. `ha-ctl update` writes it and
+/// removes it.
+const MIGRATING: &str = "portsip-ha.migrating";
 /// How many containers of others are named.
 const SHOWN: usize = 3;
 
@@ -75,6 +78,24 @@ impl Data {
                 let reason = format!("read the version of the data, {shown}: {error}");
                 Err(Failure::generic(reason))
             }
+        }
+    }
+
+    /// Refuses data between two versions: an update was interrupted there.
+    pub(super) fn is_of_one_version(&self) -> Result<(), Failure> {
+        let path = self.path.join(MIGRATING);
+        match fs::read_to_string(&path) {
+            Ok(text) => Err(Failure::generic(format!(
+                "the data is between two versions ({}, {}): `ha-ctl update` goes on with it, `ha-ctl update --rollback` goes \
+                 back",
+                text.trim(),
+                path.display()
+            ))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Failure::generic(format!(
+                "whether the data is of one version, {}: {error}",
+                path.display()
+            ))),
         }
     }
 

@@ -80,6 +80,7 @@ impl Pbx {
         // Only this shows that Docker is back: a Docker that hangs may still tell its version.
         let plan = project.plan(deadline.end()).await?;
         outage.end();
+        data.is_of_one_version()?;
         plan.check_images(data.version()?.as_deref())?;
         // On other data the PBX would lose what it writes, or begin anew. With another address it may still work, so
         // that is told, and only counts if the start fails.

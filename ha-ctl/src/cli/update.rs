@@ -1,0 +1,122 @@
+//! The command line of `update`.
+
+use std::path::PathBuf;
+use std::str::FromStr as _;
+
+use cib_gen::ids::ImageName;
+use clap::Args;
+
+use super::SiteArgs;
+use crate::exit::Failure;
+
+/// Arguments of `update`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpdateArgs {
+    /// The new image, such as portsip/pbx:22. With --rollback, vars.yml
+    #[arg(value_name = "IMAGE", required_unless_present = "rollback")]
+    pub image: Option<String>,
+
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Goes back from the last update
+    #[arg(long, conflicts_with_all = ["certificate_manager", "compose_file", "leave_stopped", "shorter_gap"])]
+    pub rollback: bool,
+
+    /// With the vendor's certificate manager
+    #[arg(long, short = 'c')]
+    pub certificate_manager: bool,
+
+    /// The compose file of the new version, where it is another one. It goes to all nodes
+    #[arg(long, value_name = "FILE")]
+    pub compose_file: Option<PathBuf>,
+
+    /// The PBX is not started at the end
+    #[arg(long)]
+    pub leave_stopped: bool,
+
+    /// The data is brought to the new version before the snapshot at rest is completed
+    ///
+    /// If EC2 then cannot complete it, the way back is the snapshot that was made while the PBX ran.
+    #[arg(long)]
+    pub shorter_gap: bool,
+
+    /// The profile of the AWS configuration whose credentials EC2 is asked with for snapshots and a volume
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+
+    /// Does not ask before it changes something
+    #[arg(long, short, conflicts_with = "dry_run")]
+    pub yes: bool,
+
+    /// Only says what would be done, and ends with 3
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The image; nothing for the way back.
+    pub image: Option<String>,
+    /// The site.
+    pub site: SiteArgs,
+    /// With the certificate manager.
+    pub certificate_manager: bool,
+    /// A new compose file.
+    pub compose_file: Option<String>,
+    /// The PBX stays stopped.
+    pub leave_stopped: bool,
+    /// The snapshot at rest is not waited for.
+    pub shorter_gap: bool,
+    /// The profile for EC2.
+    pub profile: Option<String>,
+    /// Nobody is asked.
+    pub yes: bool,
+    /// Nothing is changed.
+    pub dry_run: bool,
+}
+
+impl UpdateArgs {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// The image is none, or the compose file cannot be read.
+    pub fn wanted(&self) -> Result<Wanted, Failure> {
+        let mut site = self.site.clone();
+        let image = match (self.rollback, &self.image) {
+            (true, Some(file)) if site.vars_file.is_some() => {
+                return Err(Failure::usage(format!(
+                    "--rollback takes no image, and {file} is one word too many\n  help: ha-ctl update --rollback [VARS_FILE]"
+                )));
+            }
+            (true, file) => {
+                site.vars_file = site.vars_file.or_else(|| file.as_ref().map(PathBuf::from));
+                None
+            }
+            (false, image) => {
+                let image = image.clone().unwrap_or_default();
+                ImageName::from_str(&image)
+                    .map_err(|error| Failure::usage(format!("IMAGE: {error}")))?;
+                Some(image)
+            }
+        };
+        let compose_file = self.compose_file.as_ref().map(|file| {
+            std::fs::read_to_string(file).map_err(|error| {
+                Failure::usage(format!("could not read {}: {error}", file.display()))
+            })
+        });
+        Ok(Wanted {
+            image,
+            site,
+            certificate_manager: self.certificate_manager,
+            compose_file: compose_file.transpose()?,
+            leave_stopped: self.leave_stopped,
+            shorter_gap: self.shorter_gap,
+            profile: self.profile.clone(),
+            yes: self.yes,
+            dry_run: self.dry_run,
+        })
+    }
+}

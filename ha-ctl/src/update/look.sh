@@ -1,0 +1,25 @@
+# Looks at one node for an update and changes nothing. Each line is a word and what was found. $image is the new image,
+# $data where the data is mounted, $old the tag of the image before.
+say() { printf '%s %s\n' "$1" "$2"; }
+project=/etc/portsip/pbx
+
+[ -e $project/docker-compose.yml ] && say project yes
+sed -n 's/^PBX_IMAGE=/env-image /p' $project/.env 2>/dev/null
+[ -e $project.before-update/.env ] && say kept yes
+grep -qE 'container_name: *"?portsip\.certmanager' $project/docker-compose.yml 2>/dev/null && say certmanager yes
+sed -n 's/^COMPOSE_PROFILES=/profiles /p' $project/.env 2>/dev/null
+mountpoint -q "$data" 2>/dev/null && say data "$(sed -n 1p "$data/pbx/VERSION" 2>/dev/null)"
+if [ "$(systemctl is-active docker)" = active ]; then
+    say docker active
+    label='{{index .Config.Labels "version"}}'
+    ids=$(timeout 5 docker ps --all --quiet --filter label=com.docker.compose.project=portsip)
+    # The image of the database has no version, or one of its own name.
+    [ -z "$ids" ] || timeout 10 docker inspect --format "container {{.Name}} {{.Image}} {{.State.Running}} $label" $ids 2>/dev/null
+    timeout 5 docker image inspect --format "tagged {{.Id}} {{.Size}} $label" "$image" 2>/dev/null
+    timeout 5 docker image inspect --format '{{range .RepoDigests}}digest {{.}}
+{{end}}' "$image" 2>/dev/null
+    timeout 5 docker image inspect --format "old {{.Id}} {{.Size}} $label" "$old" 2>/dev/null
+    root=$(timeout 5 docker info --format '{{.DockerRootDir}}' 2>/dev/null)
+    [ -z "$root" ] || say free "$(df -Pk "$root" | awk 'NR == 2 { print $4 }')"
+fi
+exit 0

@@ -1,0 +1,158 @@
+//! What is on record of an update, in a note in the cluster: so any node knows it, and it outlives each of them. It
+//! stays after the update, because it says the way back.
+
+use std::fmt;
+
+/// The note's name.
+pub const NOTE: &str = "update";
+
+/// An update.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// When it began, for the names of its snapshots: `20261130T014500Z`.
+    pub id: String,
+    /// The image, as it was asked for.
+    pub image: String,
+    /// The one that vars.yml named before.
+    pub image_before: String,
+    /// The version before.
+    pub from: String,
+    /// The version after.
+    pub to: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The snapshot that was begun while the PBX ran.
+    pub before: Option<String>,
+    /// The one that was begun when the PBX had stopped.
+    pub rest: Option<String>,
+    /// Who, from where, since when.
+    pub by: String,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Nothing of the PBX is changed.
+    #[default]
+    Begun,
+    /// The containers may be new ones, and the data is not touched.
+    Changing,
+    /// The data may be of the new version, or something between.
+    Migrating,
+    /// The data is of the new version.
+    Migrated,
+    /// The PBX answered in the new version.
+    Done,
+    /// A way back has begun, which needs a volume from a snapshot.
+    Back,
+}
+
+const STAGES: [(Stage, &str); 6] = [
+    (Stage::Begun, "begun"),
+    (Stage::Changing, "changing"),
+    (Stage::Migrating, "migrating"),
+    (Stage::Migrated, "migrated"),
+    (Stage::Done, "done"),
+    (Stage::Back, "back"),
+];
+
+impl Stage {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Stage::Begun => "nothing of the PBX was changed yet",
+            Stage::Changing => "the data was not touched yet",
+            Stage::Migrating => "the data may be half of the new version",
+            Stage::Migrated => "the data is of the new version",
+            Stage::Done => "it has ended",
+            Stage::Back => "it goes back to a snapshot",
+        }
+    }
+}
+
+impl Record {
+    /// From the note. What is not understood is left out.
+    pub fn parse(note: &str) -> Option<Record> {
+        let mut record = Record::default();
+        for part in note.split("; ") {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let value = value.to_owned();
+            match name {
+                "id" => record.id = value,
+                "image" => record.image = value,
+                "image-before" => record.image_before = value,
+                "from" => record.from = value,
+                "to" => record.to = value,
+                "stage" => record.stage = STAGES.iter().find(|(_, it)| *it == value)?.0,
+                "before" => record.before = Some(value),
+                "rest" => record.rest = Some(value),
+                "by" => record.by = value,
+                _ => {}
+            }
+        }
+        (!record.id.is_empty()).then_some(record)
+    }
+
+    /// Whether something is left to do, or to go back from.
+    pub fn is_going_on(&self) -> bool {
+        self.stage != Stage::Done
+    }
+
+    /// The name of one of its snapshots, or of the volume from one.
+    pub fn name_of(&self, what: &str) -> String {
+        format!("update-{}-{what}", self.id)
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = STAGES.iter().find(|(stage, _)| *stage == self.stage);
+        let stage = stage.map_or("", |(_, name)| name);
+        write!(
+            f,
+            "id={}; image={}; image-before={}; from={}; to={}; stage={stage}",
+            self.id, self.image, self.image_before, self.from, self.to
+        )?;
+        let snapshots = [("before", &self.before), ("rest", &self.rest)];
+        for (name, snapshot) in snapshots {
+            if let Some(snapshot) = snapshot {
+                write!(f, "; {name}={snapshot}")?;
+            }
+        }
+        write!(f, "; by={}", self.by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut record = Record {
+            id: "20261130T014500Z".to_owned(),
+            image: "portsip/pbx:22".to_owned(),
+            image_before: "portsip/pbx:22".to_owned(),
+            from: "22.4.0".to_owned(),
+            to: "22.5.0".to_owned(),
+            by: "ubuntu on pbx01 at 2026-11-30 01:45:00Z".to_owned(),
+            ..Record::default()
+        };
+        for (stage, _) in STAGES {
+            record.stage = stage;
+            assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
+        }
+        record.before = Some("snap-1".to_owned());
+        record.rest = Some("snap-2".to_owned());
+        assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
+        assert_eq!(record.name_of("rest"), "update-20261130T014500Z-rest");
+    }
+
+    #[test]
+    fn another_note_is_no_record() {
+        assert_eq!(Record::parse("ubuntu on pbx01 at 09:00"), None);
+        assert_eq!(Record::parse("id=1; stage=of a later ha-ctl"), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! `update`: a new version of the PBX. What takes long and does no harm comes first, while the PBX runs; then one short
+//! gap. What is on record in the cluster says how far an update has come, so that the same command goes on from there, on
+//! any node, and `--rollback` goes back.
+
+mod back;
+mod forward;
+mod found;
+mod gap;
+
+use crate::cli::UpdateArgs;
+use crate::exit::{Exit, Failure};
+use crate::verbs::signals::Signals;
+
+/// Updates, or goes back.
+///
+/// # Errors
+/// It cannot be done, or not to its end.
+pub(super) async fn update(args: &UpdateArgs) -> Result<Exit, Failure> {
+    let wanted = args.wanted()?;
+    let mut signals = Signals::new();
+    let looking = found::find(&wanted);
+    let found = signals.end_what_looks(looking).await?;
+    match wanted.image {
+        None => back::go_back(found, &wanted, &mut signals).await,
+        Some(_) => forward::update(found, &wanted, &mut signals).await,
+    }
+}
