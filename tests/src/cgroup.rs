@@ -151,6 +151,20 @@ impl Cgroup {
         self.write("cgroup.freeze", if frozen { "1" } else { "0" })
     }
 
+    /// Does something while its processes are stopped. If they were stopped before, they stay so.
+    ///
+    /// # Errors
+    /// Those of the work, or the kernel refuses.
+    pub fn while_frozen(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        if !self.populated() || self.frozen() {
+            return work();
+        }
+        self.set_frozen(true)?;
+        let done = work();
+        self.set_frozen(false)?;
+        done
+    }
+
     /// Whether its processes were stopped.
     pub fn frozen(&self) -> bool {
         fs::read_to_string(self.0.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use lab::ec2::{CallFault, Fault, Injection, Life, MetadataFault, VolumeFault};
+use lab::ec2::{CallFault, Fault, Injection, Life, MetadataFault, SnapshotFault, VolumeFault};
 use lab::lab::Lab;
 use lab::site::Instance;
 use lab::world::Error;
@@ -30,6 +30,13 @@ pub(crate) enum Verb {
         #[command(flatten)]
         scope: Scope,
     },
+    /// Snapshots of volumes go wrong
+    Snapshot {
+        #[arg(value_enum)]
+        fault: SnapshotFault,
+        #[command(flatten)]
+        extent: Extent,
+    },
     /// The instance metadata service goes wrong
     Metadata {
         #[arg(value_enum)]
@@ -54,23 +61,35 @@ pub(crate) struct Scope {
     /// Only at this node; may be given again
     #[arg(long, value_name = "NODE", value_parser = super::instance)]
     node: Vec<&'static Instance>,
+    #[command(flatten)]
+    extent: Extent,
+}
+
+#[derive(Args)]
+pub(crate) struct Extent {
     /// End by itself after a while: 500ms, 90s, 10m
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "times")]
     lasting: Option<Duration>,
-    /// End by itself after so many calls, volumes or requests
+    /// End by itself after so many calls, volumes, snapshots or requests
     #[arg(long)]
     times: Option<u32>,
+}
+
+impl Extent {
+    fn life(&self) -> Life {
+        match (self.lasting, self.times) {
+            (Some(duration), _) => Life::For(duration),
+            (None, Some(times)) => Life::Times(times),
+            (None, None) => Life::UntilCleared,
+        }
+    }
 }
 
 impl Scope {
     fn injection(&self, fault: impl Into<Fault>, by: Option<Duration>) -> Injection {
         Injection {
             instances: self.node.iter().map(|node| node.id.to_owned()).collect(),
-            life: match (self.lasting, self.times) {
-                (Some(duration), _) => Life::For(duration),
-                (None, Some(times)) => Life::Times(times),
-                (None, None) => Life::UntilCleared,
-            },
+            life: self.extent.life(),
             by: by.unwrap_or(Injection::DEFAULT_DELAY),
             ..Injection::of(fault)
         }
@@ -90,6 +109,10 @@ pub(crate) fn run(lab: &Lab, verb: Verb) -> Result<(), Error> {
             ..scope.injection(fault, by)
         },
         Verb::Volume { fault, scope } => scope.injection(fault, None),
+        Verb::Snapshot { fault, extent } => Injection {
+            life: extent.life(),
+            ..Injection::of(fault)
+        },
         Verb::Metadata { fault, scope, by } => scope.injection(fault, by),
         Verb::List => {
             for fault in lab.faults()? {

@@ -18,8 +18,16 @@ use crate::progress::Silent;
 use crate::site::{self, Host, INSTANCES, Instance};
 use crate::volume;
 use crate::vpc::{self, Vpc};
-use crate::watch::Watch;
+use crate::watch::{Presence, Watch};
 use crate::world::{Detach, Error, Network, World};
+
+/// How often a volume is copied again because its file was written to meanwhile: the kernel of this machine writes
+/// for a container that stands still.
+const COPIES: usize = 10;
+/// How long that kernel may take with what the container had begun.
+const SETTLING: Duration = Duration::from_millis(50);
+/// How long a machine runs between two copies, so that its cluster does not lose it.
+const RUNNING: Duration = Duration::from_millis(500);
 
 /// The model, once it exists: machines tell it when a guest powers itself off.
 pub type Model = Arc<OnceLock<Weak<Ec2>>>;
@@ -27,7 +35,9 @@ pub type Model = Arc<OnceLock<Weak<Ec2>>>;
 /// Everything that has power or carries packets.
 pub struct Hypervisor {
     machines: BTreeMap<&'static str, Box<dyn Machine>>,
+    /// A file for each volume, under its id; those of the snapshots are beside.
     volumes: PathBuf,
+    snapshots: PathBuf,
     /// What the VPC delivers.
     pub vpc: Vpc,
     /// That no volume is at two machines.
@@ -48,9 +58,10 @@ impl Hypervisor {
         besides: &'static [Instance],
         model: &Model,
     ) -> Result<Self, Error> {
-        let volumes = disks.join("volumes");
-        fs::create_dir_all(&volumes)
-            .map_err(|e| format!("cannot make {}: {e}", volumes.display()))?;
+        let (volumes, snapshots) = (disks.join("volumes"), disks.join("snapshots"));
+        for dir in [&volumes, &snapshots] {
+            fs::create_dir_all(dir).map_err(|e| format!("cannot make {}: {e}", dir.display()))?;
+        }
         volume::create(
             &volumes.join(site::VOLUME_ID),
             u64::from(site::VOLUME_GIB) << 30,
@@ -94,20 +105,34 @@ impl Hypervisor {
         Ok(Self {
             machines,
             volumes,
+            snapshots,
             vpc: Vpc::default(),
             watch: Watch::default(),
         })
     }
 
-    /// Looks once where the site's volume is, in the machines themselves.
-    pub fn look_for_the_volume(&self) {
-        let file = self.volumes.join(site::VOLUME_ID);
-        self.watch.look(|| {
-            INSTANCES
-                .iter()
-                .map(|node| Ok((node.short, self.machine(node.id)?.presence(&file)?)))
-                .collect()
-        });
+    /// Looks once where each volume is, in the machines themselves.
+    pub fn look_for_the_volumes(&self) {
+        let files = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
+        for file in files.map(|entry| entry.path()) {
+            self.watch.look(|| {
+                INSTANCES
+                    .iter()
+                    .map(|node| Ok((node.short, self.machine(node.id)?.presence(&file)?)))
+                    .collect()
+            });
+        }
+    }
+
+    /// The machines that have the volume in `file`.
+    fn holders(&self, file: &Path) -> Result<Vec<&dyn Machine>, Error> {
+        let mut holders = Vec::new();
+        for machine in self.machines.values() {
+            if machine.presence(file)? != Presence::Absent {
+                holders.push(machine.as_ref());
+            }
+        }
+        Ok(holders)
     }
 
     /// The machine behind an instance.
@@ -119,6 +144,17 @@ impl Hypervisor {
             .get(instance)
             .map(AsRef::as_ref)
             .ok_or_else(|| format!("no machine behind {instance}").into())
+    }
+}
+
+/// Does something while all of these machines stand still.
+fn while_still(
+    machines: &[&dyn Machine],
+    work: &mut dyn FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
+    match machines.split_first() {
+        None => work(),
+        Some((first, others)) => first.while_still(&mut || while_still(others, work)),
     }
 }
 
@@ -149,7 +185,7 @@ impl World for Hypervisor {
         let attached = self
             .machine(instance)?
             .attach(volume, &self.volumes.join(volume));
-        self.look_for_the_volume();
+        self.look_for_the_volumes();
         attached
     }
 
@@ -168,6 +204,31 @@ impl World for Hypervisor {
             machine.enlarged(volume)?;
         }
         Ok(())
+    }
+
+    fn snapshot(&self, volume: &str, snapshot: &str) -> Result<(), Error> {
+        let (file, copy) = (self.volumes.join(volume), self.snapshots.join(snapshot));
+        for _ in 0..COPIES {
+            let mut of_one_moment = false;
+            while_still(&self.holders(&file)?, &mut || {
+                std::thread::sleep(SETTLING);
+                of_one_moment = volume::copy(&file, &copy)?;
+                Ok(())
+            })?;
+            if of_one_moment {
+                return Ok(());
+            }
+            std::thread::sleep(RUNNING);
+        }
+        Err(format!("{volume} was written to each of the {COPIES} times that it was copied").into())
+    }
+
+    fn create_volume(&self, volume: &str, snapshot: &str, bytes: u64) -> Result<(), Error> {
+        volume::create_from(
+            &self.volumes.join(volume),
+            &self.snapshots.join(snapshot),
+            bytes,
+        )
     }
 
     fn set_network(&self, network: &Network) -> Result<(), Error> {

@@ -1,10 +1,10 @@
-//! The disks behind EBS volumes: a sparse file each, and the loop device through which a
-//! container node sees it.
+//! The disks behind EBS volumes and their snapshots: a sparse file each, and the loop device through which a
+//! container node sees a volume.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::fcntl::OFlag;
 
@@ -36,6 +36,44 @@ pub fn enlarge(file: &Path, bytes: u64) -> Result<(), Error> {
         false => file.set_len(bytes),
     });
     enlarged.map_err(|e| format!("cannot make the volume {} larger: {e}", file.display()).into())
+}
+
+/// Makes the file of a volume that begins with the content of a snapshot.
+///
+/// # Errors
+/// The snapshot cannot be copied.
+pub fn create_from(file: &Path, snapshot: &Path, bytes: u64) -> Result<(), Error> {
+    copy_file(snapshot, file)?;
+    let sized = OpenOptions::new().write(true).open(file);
+    sized
+        .and_then(|file| file.set_len(bytes))
+        .map_err(|e| format!("cannot make the volume {}: {e}", file.display()).into())
+}
+
+/// Copies the file of a volume. False if it was written to meanwhile: then the copy has what the volume had at no moment.
+///
+/// # Errors
+/// The content cannot be copied.
+pub fn copy(file: &Path, to: &Path) -> Result<bool, Error> {
+    let before = written(file)?;
+    copy_file(file, to)?;
+    Ok(written(file)? == before)
+}
+
+/// When a file was last written to, also through a loop device.
+fn written(file: &Path) -> Result<SystemTime, Error> {
+    let written = fs::metadata(file).and_then(|metadata| metadata.modified());
+    written.map_err(|e| format!("cannot look at {}: {e}", file.display()).into())
+}
+
+fn copy_file(file: &Path, to: &Path) -> Result<(), Error> {
+    let arguments = [
+        "--sparse=always".as_ref(),
+        "--reflink=auto".as_ref(),
+        file.as_os_str(),
+        to.as_os_str(),
+    ];
+    run::run("cp", &arguments).map(drop)
 }
 
 /// A loop device on a volume's file.
@@ -142,15 +180,7 @@ impl Loop {
 /// The content cannot be copied.
 pub fn exchange_for_a_copy(file: &Path) -> Result<(), Error> {
     let copy = file.with_extension("copy");
-    run::run(
-        "cp",
-        &[
-            "--sparse=always".as_ref(),
-            "--reflink=auto".as_ref(),
-            file.as_os_str(),
-            copy.as_os_str(),
-        ],
-    )?;
+    copy_file(file, &copy)?;
     let orphan = OpenOptions::new().write(true).open(file)?;
     fs::rename(&copy, file)?;
     orphan.set_len(0)?;
@@ -186,4 +216,57 @@ pub fn loops_below(dir: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_volume_from_a_snapshot_has_its_content_and_its_own_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        create(&path("volume"), 1 << 20).unwrap();
+        let write = |text: &[u8]| {
+            let file = OpenOptions::new().write(true).open(path("volume"));
+            file.unwrap().write_all_at(text, 4096).unwrap();
+        };
+        write(b"before");
+        assert!(copy(&path("volume"), &path("snapshot")).unwrap());
+        write(b"after!");
+        create_from(&path("new"), &path("snapshot"), 2 << 20).unwrap();
+        let new = fs::read(path("new")).unwrap();
+        assert_eq!(new.len(), 2 << 20);
+        assert_eq!(&new[4096..4102], b"before");
+        assert!(
+            fs::metadata(path("new")).unwrap().blocks() < 256,
+            "not sparse"
+        );
+    }
+
+    #[test]
+    fn a_copy_of_a_file_that_is_written_to_is_of_no_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, to) = (dir.path().join("volume"), dir.path().join("copy"));
+        create(&file, 1 << 20).unwrap();
+        let open = OpenOptions::new().write(true).open(&file).unwrap();
+        let ended = AtomicBool::new(false);
+        let of_one_moment = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut at = SystemTime::now();
+                while !ended.load(Ordering::Relaxed) {
+                    at += Duration::from_secs(1);
+                    open.set_modified(at).unwrap();
+                }
+            });
+            let copied = copy(&file, &to);
+            ended.store(true, Ordering::Relaxed);
+            copied.unwrap()
+        });
+        assert!(!of_one_moment);
+    }
 }

@@ -50,6 +50,17 @@ pub trait World: Send + Sync {
         let _ = (volume, bytes);
         Ok(())
     }
+    /// Keeps what the volume has at one moment, also under a machine that writes to it. A world whose volumes have no
+    /// content has nothing to do.
+    fn snapshot(&self, volume: &str, snapshot: &str) -> Result<(), Error> {
+        let _ = (volume, snapshot);
+        Ok(())
+    }
+    /// Makes a volume of this size that begins with what a snapshot has. The same worlds have nothing to do.
+    fn create_volume(&self, volume: &str, snapshot: &str, bytes: u64) -> Result<(), Error> {
+        let _ = (volume, snapshot, bytes);
+        Ok(())
+    }
     /// Delivers packets as `network` says, from now on.
     fn set_network(&self, network: &Network) -> Result<(), Error>;
 }

@@ -17,7 +17,7 @@ use crate::site::{self, INSTANCES, Instance, Site};
 use crate::world::{Error, World};
 use crate::{endpoints, resolver};
 
-/// How often the machines are searched for the volume: much shorter than a detach and an attach.
+/// How often the machines are searched for the volumes: much shorter than a detach and an attach.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The site.
@@ -56,6 +56,8 @@ impl Cloud {
         };
         let ec2 = Ec2::with(timing, Arc::clone(&world) as Arc<dyn World>, besides);
         let _ = model.set(Arc::downgrade(&ec2));
+        let (id, secret) = site::OPERATOR_KEY;
+        ec2.add_access_key(id, secret);
         endpoints::serve_ec2(&ec2, image)?;
         let dhcp = Dhcp::default();
         for instance in INSTANCES.iter().chain(besides) {
@@ -67,7 +69,7 @@ impl Cloud {
         let watched = Arc::clone(&world);
         std::thread::spawn(move || {
             loop {
-                watched.look_for_the_volume();
+                watched.look_for_the_volumes();
                 std::thread::sleep(POLL_INTERVAL);
             }
         });

@@ -80,9 +80,10 @@ async fn handle(ec2: &Arc<Ec2>, parts: &Parts, body: &[u8]) -> Result<Outcome, A
     let outcome = match (fault.and_then(CallFault::refusal), fault) {
         (Some(refusal), _) => Err(refusal),
         (None, Some(CallFault::Hanging | CallFault::Reset)) => Ok(Vec::new()),
-        (None, _) => caller
-            .clone()
-            .and_then(|_| action::handle(ec2, &call, as_of)),
+        (None, _) => match &caller {
+            Ok(caller) => action::handle(ec2, caller, &call, as_of).await,
+            Err(stranger) => Err(stranger.clone()),
+        },
     };
     ec2.events.add_at(
         began,

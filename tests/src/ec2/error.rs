@@ -49,6 +49,15 @@ impl ApiError {
         )
     }
 
+    /// What IAM does not allow: HTTP 403.
+    pub(super) fn unauthorized() -> Self {
+        Self::new(
+            403,
+            "UnauthorizedOperation",
+            "You are not authorized to perform this operation.",
+        )
+    }
+
     /// What a call with DryRun is answered when it would have been allowed: HTTP 412.
     pub(super) fn dry_run() -> Self {
         Self::new(

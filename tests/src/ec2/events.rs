@@ -70,6 +70,24 @@ pub enum Happening {
         /// `attaching`, `attached`, `detaching`, `busy`, `detached`.
         state: String,
     },
+    /// A snapshot changed state.
+    Snapshot {
+        /// The snapshot.
+        snapshot: String,
+        /// The volume that it is of.
+        volume: String,
+        /// `pending`, `completed`, `error`.
+        state: String,
+    },
+    /// A volume is made from a snapshot, or was.
+    NewVolume {
+        /// The volume.
+        volume: String,
+        /// The snapshot.
+        snapshot: String,
+        /// `creating`, `available`, `error`.
+        state: String,
+    },
     /// A secondary private address changed hands.
     Address {
         /// The address.
@@ -137,6 +155,16 @@ impl fmt::Display for Happening {
                 instance,
                 state,
             } => write!(f, "volume {volume} at {instance} is {state}"),
+            Self::Snapshot {
+                snapshot,
+                volume,
+                state,
+            } => write!(f, "snapshot {snapshot} of {volume} is {state}"),
+            Self::NewVolume {
+                volume,
+                snapshot,
+                state,
+            } => write!(f, "volume {volume} from {snapshot} is {state}"),
             Self::Address { address, from, to } => write!(
                 f,
                 "private address {address} moved from {} to {}",

@@ -30,9 +30,15 @@ macro_rules! id {
             }
 
             /// An id of the site, which is known to be well formed.
-            #[allow(dead_code, reason = "the site begins without associations")]
+            #[allow(dead_code, reason = "the site begins without associations and snapshots")]
             pub(crate) fn of_site(text: &'static str) -> Self {
                 Self(text.to_owned())
+            }
+
+            /// A new one; `number` is what tells it from the others of this model.
+            #[allow(dead_code, reason = "some exist from the beginning, and no others")]
+            pub(crate) fn numbered(number: u64) -> Self {
+                Self(format!("{}0{number:016x}", $prefix))
             }
 
             /// The id as EC2 writes it.
@@ -59,6 +65,10 @@ id!(
     VolumeId, "vol-", "InvalidParameterValue"
 );
 id!(
+    /// A snapshot of a volume: `snap-0e06e1e9da3c49b67`.
+    SnapshotId, "snap-", "InvalidSnapshotID.Malformed"
+);
+id!(
     /// A network interface: `eni-0a1f3c5e7b9d2f401`.
     InterfaceId, "eni-", "InvalidNetworkInterfaceId.Malformed"
 );
@@ -74,10 +84,3 @@ id!(
     /// A subnet: `subnet-8cadc4e8`.
     SubnetId, "subnet-", "InvalidSubnetId.Malformed"
 );
-
-impl AssociationId {
-    /// A new one; `number` is what tells it from the others of this model.
-    pub(crate) fn numbered(number: u64) -> Self {
-        Self(format!("eipassoc-0{number:016x}"))
-    }
-}

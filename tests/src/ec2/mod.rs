@@ -7,16 +7,20 @@
 //! - `detach` of a volume that is not there, or from a machine without power, is `Done`.
 //! - `detach` may be called again and again while it answers `Busy`.
 //! - A machine whose instance has been terminated holds no volume, and is not powered on by the model again.
+//! - `snapshot` is called while the volume may be at a machine; the answer of CreateSnapshot comes after it.
+//! - `create_volume` is called once for a volume, before any other call with it.
 //! - `set_network` always gets the whole network; calls never overlap.
 
 mod action;
 mod credentials;
+mod ebs;
 mod endpoint;
 pub mod error;
 pub mod events;
 pub mod fault;
 mod history;
 pub mod ids;
+mod permission;
 mod public_address;
 pub mod query;
 pub mod server;
@@ -25,6 +29,7 @@ mod state;
 mod states;
 pub mod timing;
 mod transition;
+mod volume_type;
 mod xml;
 
 use std::collections::BTreeMap;
@@ -34,7 +39,9 @@ use std::time::Instant;
 
 pub(crate) use credentials::{RoleCredentials, random};
 pub use events::{Event, Happening};
-pub use fault::{ActiveFault, CallFault, Fault, Injection, Life, MetadataFault, VolumeFault};
+pub use fault::{
+    ActiveFault, CallFault, Fault, Injection, Life, MetadataFault, SnapshotFault, VolumeFault,
+};
 pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
 pub(crate) use snapshot::{Identity, OwnInterface};
 pub use states::{AttachmentState, InstanceState, VolumeState};

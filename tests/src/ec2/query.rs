@@ -88,6 +88,18 @@ impl Call {
         }
     }
 
+    pub(super) fn number(&self, name: &str) -> Result<Option<u32>, ApiError> {
+        self.optional(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    ApiError::invalid_value(format!(
+                        "Value ({text}) for parameter {name} is invalid."
+                    ))
+                })
+            })
+            .transpose()
+    }
+
     /// `NAME.1`, `NAME.2`, ... in order.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
         let mut members: Vec<(u32, &str)> = self

@@ -47,7 +47,7 @@ pub struct InstanceSnapshot {
 pub struct VolumeSnapshot {
     /// Its id.
     pub id: String,
-    /// `available` or `in-use`.
+    /// `available`, `in-use`, or `creating`.
     pub state: String,
     /// Who holds it.
     pub holder: Option<HolderSnapshot>,

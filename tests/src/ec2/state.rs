@@ -7,9 +7,14 @@ use std::time::SystemTime;
 
 use ipnet::Ipv4Net;
 
+use super::OWNER;
+use super::ebs::{Attachment, EbsSnapshot, Tags, Volume};
 use super::error::ApiError;
-use super::ids::{AllocationId, AssociationId, InstanceId, InterfaceId, SubnetId, VolumeId};
-use super::states::{AttachmentState, InstanceState, ModificationState, VolumeState};
+use super::ids::{
+    AllocationId, AssociationId, InstanceId, InterfaceId, SnapshotId, SubnetId, VolumeId,
+};
+use super::states::{InstanceState, VolumeState};
+use super::volume_type::{Performance, VolumeType};
 use crate::site;
 
 #[derive(Debug, Clone)]
@@ -52,47 +57,6 @@ impl Interface {
     pub(super) fn private(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         std::iter::once(self.primary).chain(self.secondary.iter().copied())
     }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Volume {
-    pub(super) zone: &'static str,
-    pub(super) size_gib: u32,
-    pub(super) created: SystemTime,
-    pub(super) attachment: Option<Attachment>,
-    /// The latest change of its size is the last.
-    pub(super) modifications: Vec<Modification>,
-}
-
-/// A change of a volume's size.
-#[derive(Debug, Clone)]
-pub(super) struct Modification {
-    pub(super) state: ModificationState,
-    pub(super) from_gib: u32,
-    pub(super) to_gib: u32,
-    pub(super) begun: SystemTime,
-    pub(super) ended: Option<SystemTime>,
-}
-
-impl Volume {
-    pub(super) fn state(&self) -> VolumeState {
-        match self.attachment {
-            Some(_) => VolumeState::InUse,
-            None => VolumeState::Available,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Attachment {
-    /// Tells this attachment from an earlier one of the same volume, for work that was begun then.
-    pub(super) number: u64,
-    pub(super) instance: InstanceId,
-    pub(super) device: String,
-    pub(super) state: AttachmentState,
-    pub(super) since: SystemTime,
-    /// Detach even while it is mounted.
-    pub(super) force: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -170,6 +134,7 @@ pub(super) struct State {
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) interfaces: BTreeMap<InterfaceId, Interface>,
     pub(super) volumes: BTreeMap<VolumeId, Volume>,
+    pub(super) snapshots: BTreeMap<SnapshotId, EbsSnapshot>,
     pub(super) addresses: BTreeMap<AllocationId, Address>,
     pub(super) delivered: Delivered,
     next: u64,
@@ -231,6 +196,7 @@ impl State {
             instances,
             interfaces,
             volumes: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             addresses: BTreeMap::from([(AllocationId::of_site(site::EIP_ALLOCATION), address)]),
             delivered: Delivered::default(),
             next: 1,
@@ -244,7 +210,19 @@ impl State {
         let volume = Volume {
             zone,
             size_gib: site::VOLUME_GIB,
+            performance: Performance {
+                kind: VolumeType::Io2,
+                iops: Some(500),
+                throughput: None,
+            },
+            key: format!(
+                "arn:aws:kms:{}:{OWNER}:key/6e1f3c5e-7b9d-4f40-8a1f-3c5e7b9d2f40",
+                site::REGION
+            ),
             created: SystemTime::now(),
+            origin: None,
+            tags: Tags::new(),
+            unattached: VolumeState::Available,
             attachment: None,
             modifications: Vec::new(),
         };
@@ -270,7 +248,7 @@ impl State {
         self.delivered = self.deliverable();
     }
 
-    /// Numbers attachments, associations and auto-assigned addresses.
+    /// Numbers attachments, associations, auto-assigned addresses and whatever is created.
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -377,6 +355,13 @@ pub(super) fn no_volume(id: &VolumeId) -> ApiError {
     ApiError::client(
         "InvalidVolume.NotFound",
         format!("The volume '{id}' does not exist."),
+    )
+}
+
+pub(super) fn no_snapshot(id: &SnapshotId) -> ApiError {
+    ApiError::client(
+        "InvalidSnapshot.NotFound",
+        format!("The snapshot '{id}' does not exist."),
     )
 }
 

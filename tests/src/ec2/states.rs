@@ -132,3 +132,26 @@ impl ModificationState {
         }
     }
 }
+
+/// States of a snapshot (API reference, Snapshot, `status`), but for those of an archived or deleted one, which the model
+/// does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SnapshotState {
+    /// No volume can be made from it yet.
+    Pending,
+    /// Done.
+    Completed,
+    /// It has failed.
+    Error,
+}
+
+impl SnapshotState {
+    /// EC2's name of it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Completed => "completed",
+            Self::Error => "error",
+        }
+    }
+}

@@ -29,6 +29,17 @@ pub struct Timing {
     /// `optimizing` until `completed`: minutes to a day on EC2, by the size (same page). Chosen, shorter than that: no
     /// test waits for hours.
     pub optimize: Duration,
+    /// The first snapshot of a volume, `pending` until `completed`: up to hours on EC2, by what there is to transfer (EBS
+    /// User Guide, "Create Amazon EBS snapshots"). Chosen, shorter than that, as `optimize`.
+    pub snapshot: Duration,
+    /// The same of a volume of which another snapshot is `completed`: only what has changed since is transferred. Chosen.
+    pub later_snapshot: Duration,
+    /// For how long after a CreateSnapshot another one of the same volume is refused: "Wait at least 15 seconds between
+    /// concurrent volume snapshots" (API reference, "Error codes", SnapshotCreationPerVolumeRateExceeded).
+    pub snapshot_interval: Duration,
+    /// `creating` until `available`, of a volume that is made from a snapshot. Chosen: seconds, because it does not wait
+    /// for the blocks (EBS User Guide, "Initialize Amazon EBS volumes").
+    pub create_volume: Duration,
     /// An address call's answer until packets and instance metadata follow. Chosen; API
     /// reference, AssignPrivateIpAddresses: the move is asynchronous, `local-ipv4s` confirms it.
     pub address: Duration,
@@ -66,6 +77,10 @@ impl Timing {
             busy_retry: Duration::from_millis(500),
             modify: Duration::from_secs(4),
             optimize: Duration::from_secs(20),
+            snapshot: Duration::from_secs(12),
+            later_snapshot: Duration::from_secs(4),
+            snapshot_interval: Duration::from_secs(15),
+            create_volume: Duration::from_secs(3),
             address: Duration::from_millis(400),
             shutdown_grace: Duration::from_secs(90),
             forced_grace: Duration::from_secs(30),
@@ -87,6 +102,10 @@ impl Timing {
             busy_retry: Duration::from_millis(10),
             modify: Duration::from_millis(30),
             optimize: Duration::from_millis(60),
+            snapshot: Duration::from_millis(80),
+            later_snapshot: Duration::from_millis(40),
+            snapshot_interval: Duration::from_millis(100),
+            create_volume: Duration::from_millis(30),
             address: Duration::from_millis(20),
             shutdown_grace: Duration::from_millis(200),
             forced_grace: Duration::from_millis(20),

@@ -166,6 +166,11 @@ impl Machine for ContainerNode {
         self.0.existing_group().frozen()
     }
 
+    fn while_still(&self, work: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
+        let _state = self.0.lock();
+        self.0.existing_group().while_frozen(work)
+    }
+
     fn presence(&self, file: &Path) -> Result<Presence, Error> {
         witness::in_container(&self.0.existing_group(), file)
     }

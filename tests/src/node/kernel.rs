@@ -204,6 +204,11 @@ impl Machine for KernelMachine {
         self.0.parts.group.frozen()
     }
 
+    fn while_still(&self, work: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
+        let _state = self.0.lock();
+        self.0.parts.group.while_frozen(work)
+    }
+
     fn presence(&self, file: &Path) -> Result<Presence, Error> {
         witness::of_kernel(&self.0.parts.group, file)
     }

@@ -34,6 +34,8 @@ pub trait Machine: Send + Sync {
     /// Whether the volume in `file` is here, by what the machine itself has. Waits for nobody, so that
     /// it can be asked at any time. Nothing is at a machine without power.
     fn presence(&self, file: &Path) -> Result<Presence, Error>;
+    /// Does something while nothing runs on the machine, and nothing else happens to it.
+    fn while_still(&self, work: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error>;
     /// The file of a volume has become larger.
     fn enlarged(&self, volume: &str) -> Result<(), Error>;
     /// Unplugs it.

@@ -116,6 +116,9 @@ impl Site {
             start: moment,
             modify: moment,
             optimize: moment,
+            snapshot: 4 * moment,
+            later_snapshot: moment,
+            create_volume: moment,
             ..Timing::fast()
         }
     }
@@ -166,6 +169,23 @@ impl Site {
         parameters: &[(&str, &str)],
     ) -> Result<Xml, Refused> {
         answer_of(self.send(signer, action, parameters, LONG).unwrap())
+    }
+
+    /// A call with the credentials that the metadata service hands out on n1.
+    pub(crate) fn call_as_n1(
+        &self,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Xml, Refused> {
+        let path = format!("meta-data/iam/security-credentials/{}", site::ROLE);
+        let role: serde_json::Value = serde_json::from_str(&self.document(&path).unwrap()).unwrap();
+        let field = |name: &str| role[name].as_str().unwrap().to_owned();
+        let n1 = Signer {
+            id: field("AccessKeyId"),
+            secret: field("SecretAccessKey"),
+            token: Some(field("Token")),
+        };
+        self.call_as(Some(&n1), action, parameters)
     }
 
     /// What the connection itself came to, for a client that waits so long.
@@ -346,7 +366,7 @@ impl Drop for Site {
 }
 
 /// Waits for a condition; a test fails with what it waited for.
-pub(crate) fn wait(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lab::ec2::{CallFault, Happening, Injection, MetadataFault};
 use lab::site;
 
-use crate::client::{ENI1, ENI2, N1, N2, Signer, Site, VOLUME, wait};
+use crate::client::{ENI1, ENI2, N1, N2, Site, VOLUME, wait};
 
 const ATTACH: [(&str, &str); 3] = [
     ("VolumeId", VOLUME),
@@ -72,16 +72,8 @@ fn a_fault_ends_after_its_times_or_its_time() {
 #[test]
 fn a_fault_at_one_instance_leaves_the_others_alone() {
     let site = Site::new();
-    let path = format!("meta-data/iam/security-credentials/{}", site::ROLE);
-    let role: serde_json::Value = serde_json::from_str(&site.document(&path).unwrap()).unwrap();
-    let field = |name: &str| role[name].as_str().unwrap().to_owned();
-    let n1 = Signer {
-        id: field("AccessKeyId"),
-        secret: field("SecretAccessKey"),
-        token: Some(field("Token")),
-    };
     site.ec2.inject(Injection::of(CallFault::Denied).at(N1));
-    let refused = site.call_as(Some(&n1), "DescribeVolumes", &[]).unwrap_err();
+    let refused = site.call_as_n1("DescribeVolumes", &[]).unwrap_err();
     assert_eq!(refused.code, "UnauthorizedOperation");
     site.ok("DescribeVolumes", &[]);
     site.ec2
@@ -94,7 +86,8 @@ fn a_dry_run_of_any_call_tells_whether_it_is_allowed_and_does_nothing() {
     let site = Site::new();
     let address = site::VIP.to_string();
     let on_n1 = ("InstanceId.1", N1);
-    let calls: [(&str, &[(&str, &str)]); 22] = [
+    let snapshot = ("SnapshotId", "snap-0a0a0a0a0a0a0a0a0");
+    let calls: [(&str, &[(&str, &str)]); 27] = [
         ("DescribeInstances", &[]),
         ("DescribeInstanceStatus", &[]),
         ("DescribeVolumes", &[]),
@@ -119,6 +112,17 @@ fn a_dry_run_of_any_call_tells_whether_it_is_allowed_and_does_nothing() {
         ),
         ("AttachVolume", &ATTACH),
         ("DetachVolume", &DETACH),
+        ("CreateSnapshot", &[("VolumeId", VOLUME)]),
+        ("DescribeSnapshots", &[]),
+        (
+            "CreateVolume",
+            &[snapshot, ("AvailabilityZone", site::ZONE)],
+        ),
+        (
+            "CreateTags",
+            &[("ResourceId.1", VOLUME), ("Tag.1.Key", "a")],
+        ),
+        ("DeleteTags", &[("ResourceId.1", VOLUME)]),
         (
             "AssociateAddress",
             &[("AllocationId", site::EIP_ALLOCATION), ("InstanceId", N1)],

@@ -1,5 +1,5 @@
-//! A `World` that keeps a record: which machine has power, which devices, what is mounted. It
-//! notes when EC2's decisions would have done harm.
+//! A `World` that keeps a record: which machine has power, which devices, what is mounted, what is on a volume or in a
+//! snapshot. It notes when EC2's decisions would have done harm.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -23,9 +23,13 @@ pub(crate) struct Inner {
     pub(crate) machines: BTreeMap<String, Machine>,
     pub(crate) network: Option<Network>,
     pub(crate) calls: Vec<String>,
+    /// What was written to a volume, and what a snapshot has of it.
+    pub(crate) content: BTreeMap<String, String>,
     pub(crate) harm: Vec<String>,
     /// The switch is broken: no power can be cut.
     pub(crate) power_stuck: bool,
+    /// The disk is full: nothing can be copied.
+    pub(crate) disk_full: bool,
 }
 
 pub(crate) struct Record(pub(crate) Mutex<Inner>);
@@ -65,6 +69,15 @@ impl Record {
         self.machine(instance, |machine| machine.mounted.remove(volume));
     }
 
+    pub(crate) fn write(&self, volume: &str, text: &str) {
+        let content = &mut self.0.lock().unwrap().content;
+        content.insert(volume.to_owned(), text.to_owned());
+    }
+
+    pub(crate) fn read(&self, volume: &str) -> Option<String> {
+        self.0.lock().unwrap().content.get(volume).cloned()
+    }
+
     pub(crate) fn has_device(&self, instance: &str, volume: &str) -> bool {
         self.machine(instance, |machine| machine.devices.contains(volume))
     }
@@ -93,6 +106,15 @@ impl Inner {
         self.machines
             .get_mut(id)
             .ok_or_else(|| format!("no machine {id}").into())
+    }
+
+    fn copy(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        if self.disk_full {
+            return Err("the disk is full".into());
+        }
+        let content = self.content.get(from).cloned().unwrap_or_default();
+        self.content.insert(to.to_owned(), content);
+        Ok(())
     }
 }
 
@@ -161,6 +183,18 @@ impl World for Record {
 
     fn enlarge(&self, volume: &str, bytes: u64) -> Result<(), Error> {
         self.act(format!("enlarge {volume} {bytes}"), |_| Ok(()))
+    }
+
+    fn snapshot(&self, volume: &str, snapshot: &str) -> Result<(), Error> {
+        self.act(format!("snapshot {volume} {snapshot}"), |inner| {
+            inner.copy(volume, snapshot)
+        })
+    }
+
+    fn create_volume(&self, volume: &str, snapshot: &str, bytes: u64) -> Result<(), Error> {
+        self.act(format!("create_volume {volume} {bytes}"), |inner| {
+            inner.copy(snapshot, volume)
+        })
     }
 
     fn renumber(&self, instance: &str) -> Result<(), Error> {

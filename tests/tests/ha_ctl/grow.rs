@@ -88,7 +88,7 @@ pub(crate) fn the_data_grows_while_the_pbx_runs(operator: &Operator) {
 }
 
 /// The longest time without any, from one moment to another.
-fn longest_pause(seen: &[SystemTime], from: SystemTime, to: SystemTime) -> Duration {
+pub(crate) fn longest_pause(seen: &[SystemTime], from: SystemTime, to: SystemTime) -> Duration {
     let mut last = from;
     let mut longest = Duration::ZERO;
     for at in seen.iter().copied().filter(|at| *at > from).chain([to]) {

@@ -13,6 +13,7 @@ mod interrupted;
 mod operator;
 mod reaching;
 mod stock;
+mod update;
 mod wrong;
 
 use std::path::PathBuf;

@@ -9,12 +9,16 @@ mod instance_attribute;
 mod interface;
 mod route;
 mod security_group;
+mod snapshot;
 mod subnet;
+mod tag;
 mod volume;
+mod volume_creation;
 mod volume_modification;
 
 pub(super) use describe_interface::{private_dns, public_of};
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,20 +26,29 @@ use super::error::ApiError;
 use super::query::Call;
 use super::state::State;
 use super::xml::Element;
-use super::{Ec2, locked};
+use super::{Ec2, locked, permission};
 
 /// What a call answers, inside its response element.
 pub(super) type Answer = Result<Vec<Element>, ApiError>;
 
-/// A call that changes something, or one that only looks.
+/// An answer that waits for the world.
+type Waiting<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// A call that changes something, at once or not, or one that only looks.
 enum Action {
     Change(fn(&Arc<Ec2>, &Call) -> Answer),
+    Wait(for<'a> fn(&'a Arc<Ec2>, &'a Call) -> Waiting<'a>),
     Describe(fn(&State, &Call) -> Answer),
 }
 
-/// Runs a call's action. A describe call answers as of now, or of a moment.
-pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Answer {
-    use Action::{Change, Describe};
+/// Runs a call's action, if its caller may. A describe call answers as of now, or of a moment.
+pub(super) async fn handle(
+    ec2: &Arc<Ec2>,
+    caller: &str,
+    call: &Call,
+    as_of: Option<Instant>,
+) -> Answer {
+    use Action::{Change, Describe, Wait};
     let action = match call.action.as_str() {
         "DescribeInstances" => Describe(describe_instance::describe),
         "DescribeInstanceStatus" => Describe(describe_instance::describe_status),
@@ -50,6 +63,11 @@ pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Ans
         "DetachVolume" => Change(volume::detach),
         "ModifyVolume" => Change(volume_modification::modify),
         "DescribeVolumesModifications" => Describe(volume_modification::describe),
+        "CreateVolume" => Change(volume_creation::create),
+        "CreateSnapshot" => Wait(|ec2, call| Box::pin(snapshot::create(ec2, call))),
+        "DescribeSnapshots" => Describe(snapshot::describe),
+        "CreateTags" => Change(tag::create),
+        "DeleteTags" => Change(tag::delete),
         "DescribeAddresses" => Describe(address::describe),
         "AssociateAddress" => Change(address::associate),
         "DisassociateAddress" => Change(address::disassociate),
@@ -72,12 +90,14 @@ pub(super) fn handle(ec2: &Arc<Ec2>, call: &Call, as_of: Option<Instant>) -> Ans
             ));
         }
     };
+    permission::check(caller, &call.action)?;
     // API reference, every call: DryRun checks the permission and does nothing else.
     if call.flag("DryRun")? == Some(true) {
         return Err(ApiError::dry_run());
     }
     match action {
         Change(change) => change(ec2, call),
+        Wait(change) => change(ec2, call).await,
         Describe(describe) => {
             let state = locked(&ec2.state);
             describe(as_of.map_or(&**state, |moment| state.as_of(moment)), call)

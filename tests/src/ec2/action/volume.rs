@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Answer;
+use super::{Answer, tag};
+use crate::ec2::ebs::{Attachment, Volume};
 use crate::ec2::error::ApiError;
 use crate::ec2::fault::VolumeFault;
 use crate::ec2::ids::{InstanceId, VolumeId};
 use crate::ec2::query::{Call, passes};
-use crate::ec2::state::{Attachment, State, Volume, no_volume};
-use crate::ec2::states::{AttachmentState, InstanceState};
+use crate::ec2::state::{State, no_volume};
+use crate::ec2::states::{AttachmentState, InstanceState, VolumeState};
 use crate::ec2::xml::{Element, list, moment, text};
 use crate::ec2::{Ec2, locked};
 use crate::site;
@@ -134,9 +135,17 @@ impl State {
                 format!("Instance '{instance}' is not 'running'."),
             ));
         }
+        // "is not 'available'" as in <https://github.com/kubernetes/kops/issues/3235>.
+        let held = self.volume_mut(volume)?;
+        if held.attachment.is_none() && held.unattached != VolumeState::Available {
+            return Err(ApiError::client(
+                "IncorrectState",
+                format!("{volume} is not 'available'."),
+            ));
+        }
         // Without Multi-Attach a volume is at one instance. This holds from `attaching` until the
         // attachment is gone, so also while it is `detaching` or `busy`, and for the same instance.
-        if self.volume_mut(volume)?.attachment.is_some() {
+        if held.attachment.is_some() {
             return Err(ApiError::client(
                 "VolumeInUse",
                 format!("{volume} is already attached to an instance"),
@@ -196,15 +205,8 @@ impl State {
             self.instance(instance)?;
         }
         let volume = self.volume_mut(id)?;
-        let state = volume.state().name();
-        // Seen on EC2: <Code>IncorrectState</Code><Message>Volume 'vol-...' is in the 'available'
-        // state.</Message> (kubernetes-sigs/aws-ebs-csi-driver, issue 1801).
-        let attachment = volume.attachment.as_mut().ok_or_else(|| {
-            ApiError::client(
-                "IncorrectState",
-                format!("Volume '{id}' is in the '{state}' state."),
-            )
-        })?;
+        let unattached = incorrect_state(id, volume);
+        let attachment = volume.attachment.as_mut().ok_or(unattached)?;
         // API reference, error codes, InvalidAttachment.NotFound: an attachment that does not exist.
         if instance.is_some_and(|instance| instance != &attachment.instance)
             || device.is_some_and(|device| device != attachment.device)
@@ -239,6 +241,15 @@ impl State {
     }
 }
 
+/// Seen on EC2: <Code>IncorrectState</Code><Message>Volume 'vol-...' is in the 'available' state.</Message>
+/// (kubernetes-sigs/aws-ebs-csi-driver, issue 1801).
+pub(super) fn incorrect_state(id: &VolumeId, volume: &Volume) -> ApiError {
+    ApiError::client(
+        "IncorrectState",
+        format!("Volume '{id}' is in the '{}' state.", volume.state().name()),
+    )
+}
+
 fn attachment_elements(volume: &VolumeId, attachment: &Attachment) -> Vec<Element> {
     vec![
         text("volumeId", volume),
@@ -250,25 +261,38 @@ fn attachment_elements(volume: &VolumeId, attachment: &Attachment) -> Vec<Elemen
     ]
 }
 
-fn volume_elements(id: &VolumeId, volume: &Volume) -> Vec<Element> {
+pub(super) fn volume_elements(id: &VolumeId, volume: &Volume) -> Vec<Element> {
     let attachments = volume
         .attachment
         .iter()
         .map(|attachment| attachment_elements(id, attachment))
         .collect();
-    vec![
+    let performance = volume.performance;
+    let mut elements = vec![
         text("volumeId", id),
         text("size", volume.size_gib),
-        text("snapshotId", ""),
+        text("snapshotId", snapshot(volume)),
         text("availabilityZone", volume.zone),
         text("status", volume.state().name()),
         text("createTime", moment(volume.created)),
         list("attachmentSet", attachments),
-        text("volumeType", "io2"),
-        text("iops", 500),
+        text("volumeType", performance.kind.name()),
+    ];
+    elements.extend(performance.iops.map(|iops| text("iops", iops)));
+    elements.extend(performance.throughput.map(|rate| text("throughput", rate)));
+    elements.extend([
         text("encrypted", true),
+        text("kmsKeyId", &volume.key),
         text("multiAttachEnabled", false),
-    ]
+        tag::set(&volume.tags),
+    ]);
+    elements
+}
+
+/// The snapshot that a volume was made from; empty if from none.
+fn snapshot(volume: &Volume) -> &str {
+    let origin = volume.origin.as_ref();
+    origin.map_or("", |origin| origin.snapshot.as_str())
 }
 
 fn field(id: &VolumeId, volume: &Volume, name: &str) -> Option<Vec<String>> {
@@ -278,9 +302,10 @@ fn field(id: &VolumeId, volume: &Volume, name: &str) -> Option<Vec<String>> {
         "volume-id" => vec![id.to_string()],
         "status" => vec![volume.state().name().to_owned()],
         "availability-zone" => vec![volume.zone.to_owned()],
+        "snapshot-id" => vec![snapshot(volume).to_owned()],
         "attachment.instance-id" => of_attachment(|a| a.instance.to_string()),
         "attachment.status" => of_attachment(|a| a.state.name().to_owned()),
         "attachment.device" => of_attachment(|a| a.device.clone()),
-        _ => return None,
+        other => return tag::field(&volume.tags, other),
     })
 }

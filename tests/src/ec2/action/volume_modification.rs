@@ -4,32 +4,34 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Answer;
-use super::volume::asked;
+use super::volume::{asked, incorrect_state};
+use crate::ec2::ebs::Modification;
 use crate::ec2::error::ApiError;
 use crate::ec2::ids::VolumeId;
 use crate::ec2::query::{Call, passes};
-use crate::ec2::state::{Modification, State};
-use crate::ec2::states::ModificationState;
+use crate::ec2::state::State;
+use crate::ec2::states::{ModificationState, VolumeState};
+use crate::ec2::volume_type::VolumeType;
 use crate::ec2::xml::{Element, group, list, moment, text};
 use crate::ec2::{Ec2, locked};
 
 /// "You can modify a volume up to four times within a rolling 24-hour period" (API reference, ModifyVolume).
 const MODIFICATIONS: usize = 4;
 const PERIOD: Duration = Duration::from_secs(24 * 3600);
-/// The largest io2 volume: 64 TiB (EBS User Guide, "Provisioned IOPS SSD volumes").
-const MOST_GIB: u32 = 65536;
 
 /// API reference, ModifyVolume.
 pub(super) fn modify(ec2: &Arc<Ec2>, call: &Call) -> Answer {
     call.only(&["VolumeId", "Size"])?;
     let id = VolumeId::parse(call.required("VolumeId")?)?;
-    let size = call.required("Size")?;
-    let size: u32 = size.parse().map_err(|_| {
-        ApiError::invalid_value(format!("Value ({size}) for parameter size is invalid."))
-    })?;
+    let size = call.number("Size")?;
+    let size = size.ok_or_else(|| ApiError::missing("Size"))?;
     let mut state = locked(&ec2.state);
     let volume = state.volume_mut(&id)?;
     let now = SystemTime::now();
+    // Chosen, as for other calls of a volume that is not there yet.
+    if matches!(volume.state(), VolumeState::Creating | VolumeState::Error) {
+        return Err(incorrect_state(&id, volume));
+    }
     // "you must wait for that modification to reach the completed state before you can initiate another"; error codes,
     // IncorrectModificationState.
     let latest = volume.modifications.last();
@@ -56,7 +58,8 @@ pub(super) fn modify(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         ));
     }
     // That a change to the same size is refused is chosen.
-    if size == volume.size_gib || size > MOST_GIB {
+    let sizes = volume.performance.kind.sizes();
+    if size == volume.size_gib || !sizes.contains(&size) {
         return Err(ApiError::invalid_value(format!(
             "Value ({size}) for parameter size is invalid."
         )));
@@ -69,11 +72,12 @@ pub(super) fn modify(ec2: &Arc<Ec2>, call: &Call) -> Answer {
         ended: None,
     };
     volume.modifications.push(modification.clone());
+    let kind = volume.performance.kind;
     drop(state);
     ec2.modification_began(id.clone(), size);
     Ok(vec![group(
         "volumeModification",
-        elements(&id, &modification),
+        elements(&id, kind, &modification),
     )])
 }
 
@@ -104,13 +108,13 @@ pub(super) fn describe(state: &State, call: &Call) -> Answer {
                 }])
             })?
         {
-            found.push(elements(id, latest));
+            found.push(elements(id, volume.performance.kind, latest));
         }
     }
     Ok(vec![list("volumeModificationSet", found)])
 }
 
-fn elements(id: &VolumeId, modification: &Modification) -> Vec<Element> {
+fn elements(id: &VolumeId, kind: VolumeType, modification: &Modification) -> Vec<Element> {
     let progress = match modification.state {
         ModificationState::Modifying => 0,
         ModificationState::Optimizing => 50,
@@ -120,9 +124,9 @@ fn elements(id: &VolumeId, modification: &Modification) -> Vec<Element> {
         text("volumeId", id),
         text("modificationState", modification.state.name()),
         text("targetSize", modification.to_gib),
-        text("targetVolumeType", "io2"),
+        text("targetVolumeType", kind.name()),
         text("originalSize", modification.from_gib),
-        text("originalVolumeType", "io2"),
+        text("originalVolumeType", kind.name()),
         text("progress", progress),
         text("startTime", moment(modification.begun)),
     ];

@@ -13,6 +13,8 @@ pub enum Fault {
     Call(CallFault),
     /// Between EC2's state and the device.
     Volume(VolumeFault),
+    /// In snapshots of volumes.
+    Snapshot(SnapshotFault),
     /// In the metadata service.
     Metadata(MetadataFault),
 }
@@ -81,6 +83,17 @@ pub enum VolumeFault {
     RefusedWhileStopping,
 }
 
+/// What goes wrong with a snapshot, whoever makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotFault {
+    /// It ends in `error` (API reference, Snapshot, `status`), and counts as one that is incomplete from then on.
+    Fails,
+    /// It stays `pending` close to 100% until the fault ends
+    /// (<https://repost.aws/knowledge-center/ebs-snapshot-stuck>).
+    StaysPending,
+}
+
 /// Faults of the metadata service. Chosen, except the status codes: EC2's documents describe no outage of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -127,11 +140,7 @@ impl CallFault {
                 "The security token included in the request is expired",
             ),
             Self::AuthFailure => return Some(ApiError::auth_failure()),
-            Self::Denied => (
-                403,
-                "UnauthorizedOperation",
-                "You are not authorized to perform this operation.",
-            ),
+            Self::Denied => return Some(ApiError::unauthorized()),
             Self::Hanging | Self::Reset | Self::AnswerLost | Self::Stale => return None,
         };
         Some(ApiError::new(status, code, message))
@@ -147,6 +156,12 @@ impl From<CallFault> for Fault {
 impl From<VolumeFault> for Fault {
     fn from(fault: VolumeFault) -> Self {
         Self::Volume(fault)
+    }
+}
+
+impl From<SnapshotFault> for Fault {
+    fn from(fault: SnapshotFault) -> Self {
+        Self::Snapshot(fault)
     }
 }
 

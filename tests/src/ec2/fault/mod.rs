@@ -3,7 +3,7 @@
 
 mod kind;
 
-pub use kind::{CallFault, Fault, MetadataFault, VolumeFault};
+pub use kind::{CallFault, Fault, MetadataFault, SnapshotFault, VolumeFault};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,8 +23,8 @@ pub enum Life {
     UntilCleared,
     /// For a while.
     For(Duration),
-    /// For this number of calls, attachments, detachments or metadata requests. A volume that it has hit stays as it
-    /// is until the fault is cleared.
+    /// For this number of calls, attachments, detachments, snapshots or metadata requests. A volume or a snapshot that
+    /// it has hit stays as it is until the fault is cleared.
     Times(u32),
 }
 
@@ -106,6 +106,7 @@ impl fmt::Display for Injection {
         let (group, value) = match self.fault {
             Fault::Call(fault) => ("ec2", fault.to_possible_value()),
             Fault::Volume(fault) => ("volume", fault.to_possible_value()),
+            Fault::Snapshot(fault) => ("snapshot", fault.to_possible_value()),
             Fault::Metadata(fault) => ("metadata", fault.to_possible_value()),
         };
         let value = value.unwrap_or_default();
@@ -227,7 +228,7 @@ impl Faults {
         self.strike(Some(action), caller, |fault| match fault {
             Fault::Call(CallFault::Stale) if !action.starts_with("Describe") => None,
             Fault::Call(fault) => Some(fault),
-            Fault::Volume(_) | Fault::Metadata(_) => None,
+            Fault::Volume(_) | Fault::Snapshot(_) | Fault::Metadata(_) => None,
         })
     }
 
@@ -235,6 +236,14 @@ impl Faults {
     pub(super) fn of_volume(&self, wanted: VolumeFault, instance: &str) -> Option<u64> {
         let struck = self.strike(None, Some(instance), |fault| {
             (fault == Fault::Volume(wanted)).then_some(())
+        });
+        Some(struck?.number)
+    }
+
+    /// Whether a snapshot is struck by `wanted`; its number for `holds`.
+    pub(super) fn of_snapshot(&self, wanted: SnapshotFault) -> Option<u64> {
+        let struck = self.strike(None, None, |fault| {
+            (fault == Fault::Snapshot(wanted)).then_some(())
         });
         Some(struck?.number)
     }
@@ -248,7 +257,7 @@ impl Faults {
         self.strike(None, Some(instance), |fault| match fault {
             Fault::Metadata(MetadataFault::TokenVoid) if !reads => None,
             Fault::Metadata(fault) => Some(fault),
-            Fault::Call(_) | Fault::Volume(_) => None,
+            Fault::Call(_) | Fault::Volume(_) | Fault::Snapshot(_) => None,
         })
     }
 

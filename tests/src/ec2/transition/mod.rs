@@ -3,6 +3,7 @@
 
 mod address;
 mod instance;
+mod snapshot;
 mod volume;
 
 pub(super) use instance::StopMode;

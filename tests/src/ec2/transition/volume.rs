@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use tokio::time::sleep;
 
+use crate::ec2::ebs::Attachment;
 use crate::ec2::fault::VolumeFault;
 use crate::ec2::ids::{InstanceId, VolumeId};
-use crate::ec2::state::Attachment;
 use crate::ec2::states::{AttachmentState, InstanceState, ModificationState};
 use crate::ec2::{Ec2, locked};
 use crate::world::Detach;

@@ -1,0 +1,284 @@
+//! `ha-ctl update` on AWS: to a new version and back, with the rows of the database counted each time; an update that
+//! fails, one that is killed, and one from which a node was away.
+
+use std::time::{Duration, SystemTime};
+
+use lab::demo::Access;
+use lab::demo::cluster::{self, VARS};
+use lab::demo::operator as own;
+use lab::demo::sip::Phone;
+use lab::demo::writer::{Committed, Writer, missing};
+use lab::ec2::{Injection, SnapshotFault};
+use lab::lab::turn;
+use lab::netns;
+use lab::site::{self, INSTANCES};
+
+use crate::operator::{Operator, Ran};
+use crate::{Cluster, master};
+
+/// What the PBX runs from.
+const OLD: &str = "22.4.0";
+const NEW: &str = "22.5.0";
+
+#[test]
+fn an_update_goes_forwards_and_back() {
+    let _turn = turn().unwrap();
+    let cluster = Cluster::up();
+    let operator = cluster.operator(0);
+    own::put_key(&cluster.lab, operator.node).unwrap();
+    let update = Update {
+        cluster: &cluster,
+        operator: &operator,
+        access: Access::through_the_vip(&cluster.lab).unwrap(),
+    };
+    let active = master(&operator);
+    assert_eq!(active, operator.node.hostname);
+
+    update.an_older_image_is_refused_before_anything_stops();
+    update.a_snapshot_that_fails_leaves_the_pbx_as_it_is();
+    let before = update.rows();
+    update.to_the_new_version();
+    update.a_node_that_was_away_is_brought_along();
+    update.back_from_the_new_version(&before);
+    update.a_migration_that_fails_has_a_way_back();
+    update.what_was_killed_goes_on();
+}
+
+struct Update<'a> {
+    cluster: &'a Cluster,
+    operator: &'a Operator<'a>,
+    access: Access,
+}
+
+impl Update<'_> {
+    /// An image of another version under a name, on the node with the data alone. `initdt` is its program that migrates.
+    fn image(&self, name: &str, version: &str, initdt: Option<&str>) {
+        let replace = initdt.map_or_else(String::new, |script| {
+            format!(
+                "printf '%s\\n' '#!/bin/sh' '{script}' >/tmp/initdt.sh && chmod 755 /tmp/initdt.sh &&
+                 docker cp /tmp/initdt.sh newer:/usr/local/bin/initdt.sh &&"
+            )
+        });
+        let make = format!(
+            "docker create --name newer portsip/pbx:22 true && {replace}
+             docker commit --change 'LABEL version={version}' --change 'ENV PORTSIP_VERSION={version}' newer {name} &&
+             docker rm newer"
+        );
+        self.operator.as_root(&make).succeeded();
+    }
+
+    fn run(&self, arguments: &str) -> Ran {
+        let ran = self.operator.as_root(&format!(
+            "ha-ctl update {arguments} {VARS} --yes --accept-new-host-keys </dev/null"
+        ));
+        eprintln!("{ran}");
+        ran
+    }
+
+    /// Writes rows for a moment, all of which are there.
+    fn rows(&self) -> Vec<Committed> {
+        let writer = Writer::start(&self.access).unwrap();
+        let begun = SystemTime::now();
+        while writer.first_after(begun).is_none() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let rows = writer.finish();
+        self.has(&rows);
+        rows
+    }
+
+    #[track_caller]
+    fn has(&self, rows: &[Committed]) {
+        assert_eq!(missing(&self.access, rows).unwrap(), Vec::<i64>::new());
+    }
+
+    /// When the PBX was started.
+    fn started(&self) -> String {
+        let inspect =
+            "docker inspect --format '{{.State.StartedAt}} {{.Image}}' portsip.callmanager";
+        self.operator.as_root(inspect).succeeded()
+    }
+
+    /// The version of the PBX's containers on a node.
+    fn version_on(&self, node: usize) -> String {
+        let inspect = "docker inspect --format '{{index .Config.Labels \"version\"}}' portsip.callmanager portsip.nats | sort -u";
+        let version = self.cluster.operator(node).as_root(inspect).succeeded();
+        version.trim().to_owned()
+    }
+
+    #[track_caller]
+    fn is_of(&self, version: &str, nodes: &[usize]) {
+        for node in nodes {
+            assert_eq!(
+                self.version_on(*node),
+                version,
+                "{}",
+                INSTANCES[*node].hostname
+            );
+        }
+        let data = self.operator.as_root("cat /var/lib/portsip/pbx/VERSION");
+        assert_eq!(data.succeeded().trim(), version);
+        let shown = self.operator.ha_ctl("show").stdout;
+        assert!(!shown.contains("an update"), "{shown}");
+    }
+
+    fn an_older_image_is_refused_before_anything_stops(&self) {
+        self.image("portsip/pbx:22.3", "22.3.0", None);
+        let before = self.started();
+        let refused = self.run("portsip/pbx:22.3");
+        assert_eq!(refused.status, 1, "{refused}");
+        assert!(
+            refused.stderr.contains("the data is newer: 22.4.0"),
+            "{refused}"
+        );
+        assert_eq!(self.started(), before);
+        let none = self.run("--rollback");
+        assert_eq!(none.status, 1, "{none}");
+        assert!(none.stderr.contains("no update is on record"), "{none}");
+    }
+
+    fn a_snapshot_that_fails_leaves_the_pbx_as_it_is(&self) {
+        self.image("portsip/pbx:22.5", NEW, None);
+        let before = self.started();
+        let fault = Injection::of(SnapshotFault::Fails);
+        let fault = self.cluster.lab.inject(&fault).unwrap();
+        let failed = self.run("portsip/pbx:22.5");
+        self.cluster.lab.clear_faults(Some(fault)).unwrap();
+        assert_eq!(failed.status, 5, "{failed}");
+        assert_eq!(self.started(), before, "{failed}");
+        assert!(
+            self.operator
+                .ha_ctl("show")
+                .stdout
+                .contains("nothing of the PBX was changed yet")
+        );
+    }
+
+    /// Rows and SIP go on until it stops and from when it answers, and no row is lost.
+    fn to_the_new_version(&self) {
+        let writer = Writer::start(&self.access).unwrap();
+        let phone = Phone::start(&netns::internet(), site::CLIENT, site::EIP).unwrap();
+        let from = SystemTime::now();
+        let updated = self.run("portsip/pbx:22.5");
+        updated.succeeded();
+        let to = SystemTime::now();
+        std::thread::sleep(Duration::from_secs(2));
+        let pause = crate::grow::longest_pause(&phone.answers(), from, to);
+        eprintln!("without SIP while the PBX was updated: {pause:?}");
+        let rows = writer.finish();
+        assert!(
+            rows.last()
+                .is_some_and(|row| row.at > to - Duration::from_secs(10)),
+            "{updated}"
+        );
+        self.has(&rows);
+        self.is_of(NEW, &[0, 1, 2]);
+        assert!(
+            updated.stdout.contains("ha-ctl update --rollback"),
+            "{updated}"
+        );
+        for node in 0..3 {
+            let vars = self
+                .cluster
+                .operator(node)
+                .as_root(&format!("grep pbx_image {VARS}"));
+            assert_eq!(vars.succeeded().trim(), "pbx_image: portsip/pbx:22.5");
+        }
+        let again = self.run("portsip/pbx:22.5");
+        assert!(again.succeeded().contains("nothing to update"), "{again}");
+    }
+
+    /// It has the containers of before, and the same command brings it along.
+    fn a_node_that_was_away_is_brought_along(&self) {
+        let node = self.cluster.operator(2);
+        let older = "docker rm --force $(docker ps --all --quiet --filter label=com.docker.compose.project=portsip) &&
+                     sed -i s,^PBX_IMAGE=.*,PBX_IMAGE=portsip/pbx:22, /etc/portsip/pbx/.env &&
+                     docker compose --project-directory /etc/portsip/pbx create --no-recreate &&
+                     docker image rm --force portsip/pbx:22.5";
+        node.as_root(older).succeeded();
+        assert_eq!(self.version_on(2), OLD);
+        let before = self.started();
+        self.run("portsip/pbx:22.5").succeeded();
+        self.is_of(NEW, &[0, 1, 2]);
+        assert_eq!(self.started(), before, "the PBX was stopped for it");
+    }
+
+    /// What came after the update is on the old volume, and everything of before is there.
+    fn back_from_the_new_version(&self, before: &[Committed]) {
+        let since = self.rows();
+        let asked = self
+            .operator
+            .as_root(&format!("ha-ctl update --rollback {VARS} </dev/null"));
+        assert_eq!(asked.status, 3, "{asked}");
+        assert!(asked.stdout.contains("is LOST"), "{asked}");
+        let back = self.run("--rollback");
+        back.succeeded();
+        self.is_of(OLD, &[0, 1, 2]);
+        self.has(before);
+        assert_eq!(missing(&self.access, &since).unwrap().len(), since.len());
+        let old = self.operator.as_root(&format!(
+            "aws ec2 describe-volumes --volume-ids {}",
+            site::VOLUME_ID
+        ));
+        assert!(old.succeeded().contains("available"), "{old}");
+        for node in 0..3 {
+            let vars = self.cluster.operator(node).as_root(&format!("cat {VARS}"));
+            let vars = vars.succeeded();
+            assert!(
+                !vars.contains(site::VOLUME_ID) && vars.contains("portsip/pbx:22\n"),
+                "{vars}"
+            );
+        }
+    }
+
+    /// Nobody can start a PBX on what it has left.
+    fn a_migration_that_fails_has_a_way_back(&self) {
+        let rows = self.rows();
+        self.image(
+            "portsip/pbx:22.6",
+            "22.6.0",
+            Some("echo no room for the new index; exit 1"),
+        );
+        let failed = self.run("portsip/pbx:22.6");
+        assert_eq!(failed.status, 5, "{failed}");
+        assert!(
+            failed.stderr.contains("no room for the new index"),
+            "{failed}"
+        );
+        let shown = self.operator.ha_ctl("show").stdout;
+        assert!(shown.contains("half of the new version"), "{shown}");
+        self.operator
+            .as_root("pcs resource enable pbx --wait=60; exit 0")
+            .succeeded();
+        let pbx = self
+            .operator
+            .as_root("crm_resource --resource pbx --force-start 2>&1");
+        assert!(pbx.stdout.contains("between two versions"), "{pbx}");
+        self.run("--rollback").succeeded();
+        self.is_of(OLD, &[0, 1, 2]);
+        self.has(&rows);
+    }
+
+    /// Killed at moments that are as far apart as they can be, and run again.
+    fn what_was_killed_goes_on(&self) {
+        let kills: u32 =
+            std::env::var("PORTSIP_HA_KILLS").map_or(1, |kills| kills.parse().unwrap());
+        let rows = self.rows();
+        for (number, second) in (1..=kills).zip((0..).map(|n: u32| 2 + 7 * n % 29)) {
+            let version = format!("22.7.{number}");
+            let image = format!("portsip/pbx:{version}");
+            self.image(&image, &version, None);
+            let killed = self.operator.as_root(&format!(
+                "timeout --signal=KILL {second} ha-ctl update {image} {VARS} --yes </dev/null"
+            ));
+            eprintln!("killed after {second} s: {killed}");
+            let again = self.run(&image);
+            again.succeeded();
+            self.is_of(&version, &[0, 1, 2]);
+            self.has(&rows);
+        }
+        let limit = cluster::MINUTES;
+        let anywhere = |_: &str| true;
+        cluster::wait_until_active(&self.cluster.lab, self.operator.node, limit, anywhere).unwrap();
+    }
+}
