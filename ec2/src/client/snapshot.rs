@@ -16,6 +16,10 @@ use crate::{
 const TAG: &str = "portsip-ha";
 /// For how long EC2 is asked how things are.
 const LOOK: Duration = Duration::from_secs(15);
+/// EC2 begins one snapshot of a volume in 15 s (EC2's error codes), whoever asks.
+const RATE: &str = "SnapshotCreationPerVolumeRateExceeded";
+const TOO_SOON: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// A snapshot to look for, or to make.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +48,15 @@ pub async fn keep(
         return retry_transient(look, async || ec2.snapshot(id).await).await;
     }
     let found = retry_transient(look, async || ec2.snapshot_named(keep).await).await?;
-    match found {
-        Some(kept) => Ok(kept),
-        None => ec2.create_snapshot(keep).await,
+    if let Some(kept) = found {
+        return Ok(kept);
+    }
+    let soon = Deadline::after(Instant::now(), TOO_SOON);
+    loop {
+        match ec2.create_snapshot(keep).await {
+            Err(error) if error.code.as_deref() == Some(RATE) && soon.sleep(AGAIN).await => {}
+            answer => return answer,
+        }
     }
 }
 

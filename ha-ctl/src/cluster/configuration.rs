@@ -111,6 +111,17 @@ impl Configuration {
         })
     }
 
+    /// A parameter of a resource.
+    pub fn parameter(&self, resource: &str, name: &str) -> Option<String> {
+        let all = self.root.all();
+        let mut primitives = all.iter().filter(|it| it.name == "primitive");
+        let primitive = primitives.find(|it| it.is("id", resource))?;
+        let sets = primitive.children("instance_attributes");
+        let pairs = sets.flat_map(|set| set.children("nvpair"));
+        let mut pairs = pairs.filter(|pair| pair.is("name", name));
+        pairs.find_map(|pair| pair.get("value").map(str::to_owned))
+    }
+
     /// How long it may take to stop a resource, or to start it: a primitive, or the primitives of a group or a clone,
     /// one after the other, with what a promotable clone has to do before or after.
     pub fn time(&self, resource: &str, begin: Begin) -> Duration {

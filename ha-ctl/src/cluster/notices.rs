@@ -11,7 +11,7 @@ use super::takeover::take_over;
 use super::versions::versions;
 use super::{Configuration, Facts, State};
 use crate::reach::Missing;
-use crate::update::{NOTE, Record};
+use crate::update::{NOTE, NOTE_BEFORE, Record, Stage};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -265,6 +265,7 @@ fn temporary(seen: &Seen, notices: &mut Vec<Notice>) {
                     false => notice(Level::Note, "note.restart", HEADING, resource, text),
                 }
             }
+            None if note.name == NOTE_BEFORE => continue,
             None if note.name == NOTE => match update(&note.text, holders.is_empty()) {
                 Some(it) => it,
                 None => continue,
@@ -310,6 +311,7 @@ fn update(note: &str, is_left: bool) -> Option<Notice> {
     let level = if is_left { Level::Warning } else { Level::Note };
     let it = notice(level, "note.update", "Temporary", "pbx", text);
     Some(match is_left {
+        true if record.stage == Stage::Back => it.mended_by("ha-ctl update --rollback   goes on"),
         true => it.mended_by(format!(
             "ha-ctl update {}   goes on with it; ha-ctl update --rollback   goes back",
             record.image

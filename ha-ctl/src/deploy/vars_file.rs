@@ -34,6 +34,7 @@ pub(crate) fn copy(vars: &str) -> Command {
         ),
     )
     .reading(vars)
+    .repeatable()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ for file in docker-compose.yml .env; do
     mv "$project/$file.new" "$project/$file"
 done
 rm -f "$project/docker-compose.yml.update"
-image=$(sed -n 's/^PBX_IMAGE=//p' "$project/.env" | tail -n 1)
+image=$(sed -n 's/^PBX_IMAGE=//p' "$project/.env" | tail -n 1 | tr -d "\"'")
 [ "$image" ] || fail "$project/.env names no PBX_IMAGE"
-docker tag "$old" "$image"
+# A digest is no name that could mean another image.
+case $image in *@*) ;; *) docker tag "$old" "$image" ;; esac

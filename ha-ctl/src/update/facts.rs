@@ -9,7 +9,7 @@ use crate::reach::Command;
 /// One node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Whether the PBX's compose project is there. A node without it only votes.
+    /// Whether the PBX's compose project is there.
     pub has_project: bool,
     /// Whether Docker runs.
     pub has_docker: bool,
@@ -19,16 +19,15 @@ pub struct Facts {
     pub profiles: String,
     /// Whether the compose file has the certificate manager.
     pub has_certificate_manager: bool,
-    /// Whether the files of the version before are kept.
-    pub has_kept: bool,
+    /// The update before which the files were kept that are kept.
+    pub kept: Option<String>,
     /// The version of the data, where it is mounted; empty if it has none.
     pub data: Option<String>,
-    /// The containers whose image has a version: those of the PBX.
-    pub containers: Vec<Container>,
+    /// Whether the data is brought to another version just now.
+    pub is_migrating: bool,
+    containers: Vec<Container>,
     /// What the name of the new image means here.
     pub tagged: Option<Image>,
-    /// Its digest in the registry.
-    pub digest: Option<String>,
     /// The image of the version before, as it is kept.
     pub old: Option<Image>,
     /// How many KB Docker's disk has free.
@@ -40,6 +39,8 @@ pub struct Facts {
 pub struct Container {
     /// Its name.
     pub name: String,
+    /// The image's name when it was made.
+    pub of: String,
     /// Its image's id.
     pub image: String,
     /// Whether it runs.
@@ -51,13 +52,18 @@ pub struct Container {
 /// An image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
-    /// Its id.
+    /// Its id on this node. Another way of storing images may give the same one another id.
     pub id: String,
     /// Its size in bytes.
     pub bytes: u64,
     /// Its label `version`.
     pub version: String,
+    /// Its digest in the registry, if it came from there.
+    pub digest: Option<String>,
 }
+
+/// The container that every PBX has.
+const PBX: &str = "portsip.callmanager";
 
 /// Looks at one node.
 pub fn look(image: &str, data_path: &str) -> Command {
@@ -81,18 +87,21 @@ impl Facts {
             match words[..] {
                 ["project", _] => facts.has_project = true,
                 ["docker", _] => facts.has_docker = true,
+                ["migrating", _] => facts.is_migrating = true,
+                ["certmanager", _] => facts.has_certificate_manager = true,
                 ["env-image", image] => facts.env_image = Some(image.to_owned()),
                 ["profiles", profiles] => profiles.clone_into(&mut facts.profiles),
-                ["certmanager", _] => facts.has_certificate_manager = true,
-                ["kept", _] => facts.has_kept = true,
-                ["data"] => facts.data = Some(String::new()),
-                ["data", version] => facts.data = Some(version.to_owned()),
-                ["container", name, image, runs, version] => facts.containers.push(Container {
-                    name: name.trim_start_matches('/').to_owned(),
-                    image: image.to_owned(),
-                    runs: runs == "true",
-                    version: version.to_owned(),
-                }),
+                ["kept", ref id @ ..] => facts.kept = Some(id.concat()),
+                ["data", ref version @ ..] => facts.data = Some(version.concat()),
+                ["container", name, of, image, runs, ref version @ ..] => {
+                    facts.containers.push(Container {
+                        name: name.trim_start_matches('/').to_owned(),
+                        of: of.to_owned(),
+                        image: image.to_owned(),
+                        runs: runs == "true",
+                        version: version.concat(),
+                    });
+                }
                 ["tagged", id, bytes, ref version @ ..] => {
                     facts.tagged = Some(Image::of(id, bytes, version));
                 }
@@ -100,7 +109,9 @@ impl Facts {
                     facts.old = Some(Image::of(id, bytes, version));
                 }
                 ["digest", digest] => {
-                    facts.digest.get_or_insert_with(|| digest.to_owned());
+                    if let Some(tagged) = &mut facts.tagged {
+                        tagged.digest.get_or_insert_with(|| digest.to_owned());
+                    }
                 }
                 ["free", free] => facts.free = free.parse().ok(),
                 _ => {}
@@ -111,19 +122,30 @@ impl Facts {
 
     /// The container that every PBX has.
     pub fn pbx(&self) -> Option<&Container> {
-        let mut containers = self.containers.iter();
-        containers.find(|it| it.name == "portsip.callmanager")
+        self.containers.iter().find(|it| it.name == PBX)
     }
 
-    /// Whether what its containers are made from is kept.
-    pub fn is_kept(&self) -> bool {
-        let old = self.old.as_ref().map(|it| &it.id);
-        self.has_kept && old.is_some() && old == self.pbx().map(|it| &it.image)
+    /// Those of the PBX's own image: the database has another one.
+    fn of_pbx(&self) -> impl Iterator<Item = &Container> {
+        let of = self.pbx().map(|it| &it.of);
+        self.containers.iter().filter(move |it| Some(&it.of) == of)
     }
 
-    /// Whether all containers of the PBX are of this image.
-    pub fn is_made_from(&self, image: &str) -> bool {
-        self.pbx().is_some() && self.containers.iter().all(|it| it.image == image)
+    /// Whether the image has its name here.
+    pub fn has(&self, image: &Image) -> bool {
+        self.tagged.as_ref().is_some_and(|it| it.is_same(image))
+    }
+
+    /// Whether all containers of the PBX were made from the image.
+    pub fn is_of(&self, image: &Image) -> bool {
+        let id = self.tagged.as_ref().filter(|it| it.is_same(image));
+        let id = id.map(|it| &it.id);
+        self.pbx().is_some() && self.of_pbx().all(|it| Some(&it.image) == id)
+    }
+
+    /// Whether all containers of the PBX are of a version.
+    pub fn is_of_version(&self, version: &str) -> bool {
+        self.pbx().is_some() && self.of_pbx().all(|it| it.version == version)
     }
 }
 
@@ -132,37 +154,69 @@ impl Image {
         Image {
             id: id.to_owned(),
             bytes: bytes.parse().unwrap_or_default(),
-            version: version.first().copied().unwrap_or_default().to_owned(),
+            version: version.concat(),
+            digest: None,
         }
+    }
+
+    /// Whether it is the same image on another node. One that was handed on has no digest.
+    pub fn is_same(&self, other: &Image) -> bool {
+        let are_known = self.digest.is_some() && other.digest.is_some();
+        self.version == other.version && (!are_known || self.digest == other.digest)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    const OLD: &str = "docker active\n\
+        container /portsip.callmanager portsip/pbx:22 sha256:a true 22.4.0\n\
+        container /portsip.database portsip/postgresql:14.12 sha256:d true 14.12\n\
+        container /portsip.nats portsip/pbx:22 sha256:a true 22.4.0\n";
+    const NEW: &str = "tagged sha256:b 700 22.5.0\ndigest portsip/pbx@sha256:1\n";
 
     #[test]
     fn what_a_node_printed_is_read() {
-        let facts = Facts::parse(
-            "project yes\nenv-image portsip/pbx:22\ndata 22.4.0\ndocker active\n\
-             container /portsip.callmanager sha256:a true 22.4.0\ncontainer /portsip.database sha256:d true\n\
-             container /portsip.nats sha256:a true 22.4.0\ntagged sha256:b 700 22.5.0\ndigest portsip/pbx@sha256:1\n\
-             free 1000\n",
-        );
+        let facts = Facts::parse(&format!(
+            "project yes\nenv-image portsip/pbx:22\ndata 22.4.0\n{OLD}{NEW}free 1000\n"
+        ));
         assert_eq!(facts.data.as_deref(), Some("22.4.0"));
-        assert_eq!(facts.containers.len(), 2, "the database has no version");
-        assert!(facts.is_made_from("sha256:a") && !facts.is_made_from("sha256:b"));
-        assert_eq!(facts.tagged.map(|it| it.version).as_deref(), Some("22.5.0"));
-        assert!(facts.old.is_none() && !facts.has_kept);
+        assert!(
+            facts.is_of_version("22.4.0"),
+            "the database has a version of its own"
+        );
+        let new = facts.tagged.clone().unwrap();
+        assert_eq!(new.version, "22.5.0");
+        assert!(facts.has(&new) && !facts.is_of(&new));
+        assert!(facts.old.is_none() && facts.kept.is_none());
+        assert_eq!(Facts::parse("data\n").data.as_deref(), Some(""));
+        assert_eq!(Facts::parse("kept\n").kept.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn an_image_that_was_handed_on_is_the_same_with_another_id() {
+        let new = Facts::parse(NEW).tagged.unwrap();
+        let made = OLD.replace("sha256:a true 22.4.0", "sha256:c false 22.5.0");
+        let handed_on = Facts::parse(&format!("{made}tagged sha256:c 700 22.5.0\n"));
+        assert!(handed_on.has(&new) && handed_on.is_of(&new));
+        let other = Facts::parse(&format!(
+            "{made}tagged sha256:c 700 22.5.0\ndigest portsip/pbx@sha256:2\n"
+        ));
+        assert!(!other.has(&new) && !other.is_of(&new));
     }
 
     #[test]
     fn containers_of_two_images_are_made_from_neither() {
-        let facts = Facts::parse(
-            "container /portsip.callmanager b false 22.5.0\ncontainer /portsip.nats a false 22.4.0\n",
-        );
-        assert!(!facts.is_made_from("a") && !facts.is_made_from("b"));
-        assert!(!Facts::default().is_made_from("a"));
+        let facts = Facts::parse(&format!(
+            "{}{NEW}",
+            OLD.replacen("sha256:a true 22.4.0", "sha256:b true 22.5.0", 1)
+        ));
+        assert!(!facts.is_of(facts.tagged.as_ref().unwrap()));
+        assert!(!facts.is_of_version("22.4.0"));
+        assert!(!Facts::default().is_of_version(""));
     }
 
     #[test]

@@ -4,17 +4,21 @@ say() { printf '%s %s\n' "$1" "$2"; }
 project=/etc/portsip/pbx
 
 [ -e $project/docker-compose.yml ] && say project yes
-sed -n 's/^PBX_IMAGE=/env-image /p' $project/.env 2>/dev/null
-[ -e $project.before-update/.env ] && say kept yes
+sed -n 's/^PBX_IMAGE=//p' $project/.env 2>/dev/null | tr -d "\"'" | sed 's/^/env-image /'
+sed -n 's/^COMPOSE_PROFILES=//p' $project/.env 2>/dev/null | tr -d "\"'" | sed 's/^/profiles /'
+[ -e $project.before-update/.env ] && say kept "$(cat $project.before-update/id 2>/dev/null)"
 grep -qE 'container_name: *"?portsip\.certmanager' $project/docker-compose.yml 2>/dev/null && say certmanager yes
-sed -n 's/^COMPOSE_PROFILES=/profiles /p' $project/.env 2>/dev/null
 mountpoint -q "$data" 2>/dev/null && say data "$(sed -n 1p "$data/pbx/VERSION" 2>/dev/null)"
+case $(systemctl is-active portsip-ha-step-migrate.service) in
+active | activating | deactivating) say migrating yes ;;
+esac
 if [ "$(systemctl is-active docker)" = active ]; then
     say docker active
     label='{{index .Config.Labels "version"}}'
-    ids=$(timeout 5 docker ps --all --quiet --filter label=com.docker.compose.project=portsip)
-    # The image of the database has no version, or one of its own name.
-    [ -z "$ids" ] || timeout 10 docker inspect --format "container {{.Name}} {{.Image}} {{.State.Running}} $label" $ids 2>/dev/null
+    ids=$(timeout 5 docker ps --all --quiet --filter label=com.docker.compose.project=portsip \
+        --filter label=com.docker.compose.oneoff=False)
+    [ -z "$ids" ] || timeout 10 docker inspect \
+        --format "container {{.Name}} {{.Config.Image}} {{.Image}} {{.State.Running}} $label" $ids 2>/dev/null
     timeout 5 docker image inspect --format "tagged {{.Id}} {{.Size}} $label" "$image" 2>/dev/null
     timeout 5 docker image inspect --format '{{range .RepoDigests}}digest {{.}}
 {{end}}' "$image" 2>/dev/null

@@ -8,10 +8,7 @@ mod steps;
 mod version;
 
 pub use facts::{Facts, Image, look};
-pub use record::{NOTE, Record, Stage};
-pub use snapshot::Keeper;
-pub(crate) use steps::handed_on;
-pub use steps::{
-    back, bring_compose_file, containers, fetch, fetch_same, keep, migrate, project, with_image,
-};
+pub use record::{NOTE, NOTE_BEFORE, Record, Stage};
+pub use snapshot::{Keeper, Snapshot};
+pub use steps::{Project, bring_compose_file, keep, unwrite, with_image};
 pub use version::is_older;

@@ -5,6 +5,8 @@ use std::fmt;
 
 /// The note's name.
 pub const NOTE: &str = "update";
+/// The note with the update before, until nothing of a new one can be taken back without it.
+pub const NOTE_BEFORE: &str = "update-before";
 
 /// An update.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub struct Record {
     pub id: String,
     /// The image, as it was asked for.
     pub image: String,
-    /// The one that vars.yml named before.
+    /// The one that the PBX had before.
     pub image_before: String,
     /// The version before.
     pub from: String,
@@ -32,41 +34,49 @@ pub struct Record {
 /// How far it has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Nothing of the PBX is changed.
+    /// The PBX is stopped for it, and nothing of it or of its data is changed.
     #[default]
     Begun,
-    /// The containers may be new ones, and the data is not touched.
-    Changing,
     /// The data may be of the new version, or something between.
     Migrating,
     /// The data is of the new version.
     Migrated,
     /// The PBX answered in the new version.
     Done,
-    /// A way back has begun, which needs a volume from a snapshot.
+    /// A way back to a snapshot has begun.
     Back,
 }
 
-const STAGES: [(Stage, &str); 6] = [
-    (Stage::Begun, "begun"),
-    (Stage::Changing, "changing"),
-    (Stage::Migrating, "migrating"),
-    (Stage::Migrated, "migrated"),
-    (Stage::Done, "done"),
-    (Stage::Back, "back"),
+const STAGES: [(Stage, &str, &str); 5] = [
+    (
+        Stage::Begun,
+        "begun",
+        "the PBX was stopped for it, and nothing of it was changed",
+    ),
+    (
+        Stage::Migrating,
+        "migrating",
+        "the data may be half of the new version",
+    ),
+    (
+        Stage::Migrated,
+        "migrated",
+        "the data is of the new version",
+    ),
+    (Stage::Done, "done", "it has ended"),
+    (Stage::Back, "back", "it goes back to a snapshot"),
 ];
 
 impl Stage {
     /// For people.
     pub fn words(self) -> &'static str {
-        match self {
-            Stage::Begun => "nothing of the PBX was changed yet",
-            Stage::Changing => "the data was not touched yet",
-            Stage::Migrating => "the data may be half of the new version",
-            Stage::Migrated => "the data is of the new version",
-            Stage::Done => "it has ended",
-            Stage::Back => "it goes back to a snapshot",
-        }
+        let stage = STAGES.iter().find(|(stage, ..)| *stage == self);
+        stage.map_or("", |(_, _, words)| words)
+    }
+
+    fn name(self) -> &'static str {
+        let stage = STAGES.iter().find(|(stage, ..)| *stage == self);
+        stage.map_or("", |(_, name, _)| name)
     }
 }
 
@@ -83,7 +93,7 @@ impl Record {
                 "image-before" => record.image_before = value,
                 "from" => record.from = value,
                 "to" => record.to = value,
-                "stage" => record.stage = STAGES.iter().find(|(_, it)| *it == value)?.0,
+                "stage" => record.stage = STAGES.iter().find(|(_, it, _)| *it == value)?.0,
                 "before" => record.before = Some(value),
                 "rest" => record.rest = Some(value),
                 "by" => record.by = value,
@@ -106,12 +116,15 @@ impl Record {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = STAGES.iter().find(|(stage, _)| *stage == self.stage);
-        let stage = stage.map_or("", |(_, name)| name);
         write!(
             f,
-            "id={}; image={}; image-before={}; from={}; to={}; stage={stage}",
-            self.id, self.image, self.image_before, self.from, self.to
+            "id={}; image={}; image-before={}; from={}; to={}; stage={}",
+            self.id,
+            self.image,
+            self.image_before,
+            self.from,
+            self.to,
+            self.stage.name()
         )?;
         let snapshots = [("before", &self.before), ("rest", &self.rest)];
         for (name, snapshot) in snapshots {
@@ -140,7 +153,7 @@ mod tests {
             by: "ubuntu on pbx01 at 2026-11-30 01:45:00Z".to_owned(),
             ..Record::default()
         };
-        for (stage, _) in STAGES {
+        for (stage, ..) in STAGES {
             record.stage = stage;
             assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
         }

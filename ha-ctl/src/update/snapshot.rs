@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use cib_gen::ec2_facts::{Kept, KeptState, Restored, RestoredState};
 use serde::de::DeserializeOwned;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::deploy::cib_gen;
 use crate::exit::Failure;
 use crate::output::Progress;
 
-/// How often EC2 is asked how far a snapshot is, which takes seconds to hours.
+/// How often EC2 is asked how far it is: with a snapshot, seconds to hours.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// After how many errors in a row it is given up. cib-gen itself repeats what EC2 does not answer.
-const ERRORS: u32 = 20;
+/// For how long a request is repeated that fails. What it begins is found by its name, so that it begins once.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// For how long EC2 is asked again that does not answer any more. cib-gen repeats what EC2 does not answer, too.
+const LONG_PATIENCE: Duration = Duration::from_secs(600);
+/// How long a volume may be made.
+const CREATING: Duration = Duration::from_secs(600);
 
 /// Who asks EC2, and of which site.
 #[derive(Debug, Clone, Copy)]
@@ -25,43 +29,77 @@ pub struct Keeper<'a> {
     pub profile: Option<&'a str>,
 }
 
+/// A snapshot of which EC2 was told.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    name: String,
+    kept: Kept,
+}
+
+impl Snapshot {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.kept.id
+    }
+}
+
 impl Keeper<'_> {
     /// The snapshot of this name, which is begun where there is none.
     ///
     /// # Errors
     /// EC2 refuses, or does not answer.
-    pub async fn begin(&self, name: &str, description: &str) -> Result<Kept, Failure> {
+    pub async fn begin(&self, name: &str, description: &str) -> Result<Snapshot, Failure> {
         let arguments = ["ec2-snapshot", "--name", name, "--description", description];
-        self.ask(&arguments).await
+        let begun = Instant::now();
+        loop {
+            match self.ask(&arguments).await {
+                Ok(kept) => {
+                    let name = name.to_owned();
+                    return Ok(Snapshot { name, kept });
+                }
+                Err(failure) if is_final(&failure) || begun.elapsed() > PATIENCE => {
+                    return Err(failure);
+                }
+                Err(_) => sleep(LOOK_EVERY).await,
+            }
+        }
     }
 
-    /// Waits until a snapshot is completed.
+    /// A snapshot that was begun.
     ///
     /// # Errors
-    /// It failed, or EC2 does not answer any more.
-    pub async fn wait(&self, mut kept: Kept, name: &str, what: &str) -> Result<String, Failure> {
+    /// EC2 does not know it, or does not answer.
+    pub async fn look(&self, id: &str) -> Result<Snapshot, Failure> {
+        let kept = self
+            .ask(&["ec2-snapshot", "--name", "-", "--id", id])
+            .await?;
+        let name = "-".to_owned();
+        Ok(Snapshot { name, kept })
+    }
+
+    /// Waits until a snapshot is completed. Whether it is: EC2 may say that it has failed.
+    ///
+    /// # Errors
+    /// EC2 does not answer any more.
+    pub async fn is_completed(&self, snapshot: &Snapshot, what: &str) -> Result<bool, Failure> {
+        let mut kept = snapshot.kept.clone();
         let mut progress = Progress::begin(what);
-        let mut errors = 0;
+        let mut answered = Instant::now();
         loop {
             match kept.state {
-                KeptState::Completed => return Ok(kept.id),
-                KeptState::Failed => {
-                    return Err(Failure::failed(format!(
-                        "{what}: EC2 says that {} has failed\n  help: aws ec2 describe-snapshots --snapshot-ids {}",
-                        kept.id, kept.id
-                    )));
-                }
+                KeptState::Completed => return Ok(true),
+                KeptState::Failed => return Ok(false),
                 KeptState::Pending => {}
             }
             progress.update(&format!("{what}: {} {}", kept.id, kept.progress));
             sleep(LOOK_EVERY).await;
             let id = kept.id.clone();
-            let arguments = ["ec2-snapshot", "--name", name, "--id", &id];
+            let arguments = ["ec2-snapshot", "--name", &snapshot.name, "--id", &id];
             match self.ask(&arguments).await {
-                Ok(seen) => (kept, errors) = (seen, 0),
-                // Its description may come later.
-                Err(failure) if errors >= ERRORS => return Err(failure),
-                Err(_) => errors += 1,
+                Ok(seen) => (kept, answered) = (seen, Instant::now()),
+                // Its description may come later than it.
+                Err(failure) if answered.elapsed() > LONG_PATIENCE => return Err(failure),
+                Err(_) => {}
             }
         }
     }
@@ -69,24 +107,34 @@ impl Keeper<'_> {
     /// A volume from a snapshot, which can be attached.
     ///
     /// # Errors
-    /// EC2 refuses, or does not answer.
+    /// EC2 refuses, or does not answer, or does not make it.
     pub async fn restore(&self, snapshot: &str, name: &str) -> Result<String, Failure> {
         let what = "EC2 makes a volume from the snapshot";
         let mut progress = Progress::begin(what);
+        let arguments = ["ec2-restore", "--snapshot", snapshot, "--name", name];
+        let (begun, mut answered) = (Instant::now(), Instant::now());
         loop {
-            let arguments = ["ec2-restore", "--snapshot", snapshot, "--name", name];
-            let restored: Restored = self.ask(&arguments).await?;
-            match restored.state {
-                RestoredState::Ready => return Ok(restored.id),
-                RestoredState::Failed => {
+            let restored: Option<Restored> = match self.ask(&arguments).await {
+                Ok(restored) => Some(restored),
+                Err(failure) if is_final(&failure) || answered.elapsed() > PATIENCE => {
+                    return Err(failure);
+                }
+                Err(_) => None,
+            };
+            if let Some(restored) = restored {
+                answered = Instant::now();
+                if restored.state == RestoredState::Ready {
+                    return Ok(restored.id);
+                }
+                if restored.state == RestoredState::Failed || begun.elapsed() > CREATING {
                     return Err(Failure::failed(format!(
-                        "{what}: {} has failed\n  help: aws ec2 describe-volumes --volume-ids {}",
+                        "{what}: {} does not become available\n  help: aws ec2 describe-volumes --volume-ids {}; the key of an \
+                         encrypted volume may be one that these credentials may not use",
                         restored.id, restored.id
                     )));
                 }
-                RestoredState::Creating => {}
+                progress.update(&format!("{what}: {}", restored.id));
             }
-            progress.update(&format!("{what}: {}", restored.id));
             sleep(LOOK_EVERY).await;
         }
     }
@@ -98,11 +146,27 @@ impl Keeper<'_> {
         let output = cib_gen(&all, self.vars).await?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            let said = said.strip_prefix("error: ").unwrap_or(&said);
-            return Err(Failure::failed(said.to_owned()));
+            let said = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
+            return Err(match output.status.code() {
+                Some(2) => Failure::usage(said),
+                _ => Failure::failed(said),
+            });
         }
         serde_json::from_slice(&output.stdout).map_err(|error| {
-            Failure::failed(format!("what cib-gen printed cannot be used: {error}"))
+            Failure::usage(format!("what cib-gen printed cannot be used: {error}"))
         })
     }
+}
+
+/// What asking again makes no better: a mistake, and a permission.
+fn is_final(failure: &Failure) -> bool {
+    failure.exit == crate::exit::Exit::Usage
+        || [
+            "UnauthorizedOperation",
+            "AccessDenied",
+            ".NotFound",
+            ".Malformed",
+        ]
+        .iter()
+        .any(|word| failure.text.contains(word))
 }

@@ -31,6 +31,12 @@ fn an_update_goes_forwards_and_back() {
         operator: &operator,
         access: Access::through_the_vip(&cluster.lab).unwrap(),
     };
+    let (id, secret) = site::OPERATOR_KEY;
+    let credentials = format!(
+        "umask 077; mkdir -p ~/.aws; printf '[operator]\\naws_access_key_id=%s\\naws_secret_access_key=%s\\n' {id} {secret} \\
+         >>~/.aws/credentials"
+    );
+    operator.as_root(&credentials).succeeded();
     let active = master(&operator);
     assert_eq!(active, operator.node.hostname);
 
@@ -69,7 +75,7 @@ impl Update<'_> {
 
     fn run(&self, arguments: &str) -> Ran {
         let ran = self.operator.as_root(&format!(
-            "ha-ctl update {arguments} {VARS} --yes --accept-new-host-keys </dev/null"
+            "ha-ctl update {arguments} {VARS} --profile operator --yes --accept-new-host-keys </dev/null"
         ));
         eprintln!("{ran}");
         ran
@@ -269,7 +275,7 @@ impl Update<'_> {
             let image = format!("portsip/pbx:{version}");
             self.image(&image, &version, None);
             let killed = self.operator.as_root(&format!(
-                "timeout --signal=KILL {second} ha-ctl update {image} {VARS} --yes </dev/null"
+                "timeout --signal=KILL {second} ha-ctl update {image} {VARS} --profile operator --yes </dev/null"
             ));
             eprintln!("killed after {second} s: {killed}");
             let again = self.run(&image);

@@ -1,35 +1,40 @@
-//! The way back. Before the data was touched, the containers of the version before are enough. After it, the volume goes
-//! back to a snapshot: as another volume, and the old one is kept.
+//! The way back. As long as the data was not touched, there is nothing to go back from but a PBX that is stopped. After
+//! that, the volume goes back to a snapshot: as another volume, and the old one is kept.
 
 use cib_gen::ec2_facts::Ec2Facts;
 
-use super::found::{Found, is_default};
-use super::gap::{Gap, Switch};
+use super::found::{Found, find, is_default};
+use super::gap::Gap;
 use crate::check::ask_ec2;
 use crate::cli::Wanted;
-use crate::commands;
+use crate::commands::quoted;
 use crate::deploy::{Site, all, apply, copy_vars};
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
-use crate::reach::{Missing, Node};
+use crate::reach::{Command, Missing, Node};
 use crate::run::Run;
-use crate::update::{Facts, Keeper, NOTE, Record, Stage, back, with_image};
+use crate::update::{Facts, Keeper, Project, Record, Stage, unwrite, with_image};
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
 use crate::verbs::signals::Signals;
 
 /// Goes back.
 pub(super) async fn go_back(
-    mut found: Found,
+    seen: Found,
     wanted: &Wanted,
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
-    let record = refuse(&found)?;
-    let snapshot = match record.stage {
-        Stage::Begun | Stage::Changing => None,
-        _ => Some(snapshot(&record)?),
+    let (record, away) = refuse(&seen)?;
+    let vars = seen.vars.clone();
+    let keeper = Keeper {
+        vars: &vars,
+        profile: wanted.profile.as_deref(),
     };
-    print(&plan(&found, &record, snapshot.as_deref()))?;
+    let snapshot = match is_untouched(&seen, &record) {
+        true => None,
+        false => Some(signals.end_what_looks(snapshot(&keeper, &record)).await?),
+    };
+    print(&plan(&seen, &record, snapshot.as_deref(), &away))?;
     if wanted.dry_run {
         return Ok(Exit::Problems);
     }
@@ -38,28 +43,68 @@ pub(super) async fn go_back(
         return Ok(Exit::Problems);
     }
     let run = Run::new(false);
-    let ended = match snapshot {
-        None => to_the_containers_before(&found, &run, signals).await,
-        Some(snapshot) => {
-            to_a_snapshot(&mut found, wanted, record.clone(), &snapshot, &run, signals).await
-        }
+    let mut volume = None;
+    if let Some(snapshot) = &snapshot {
+        let restoring = new_volume(&seen, &keeper, &record, snapshot);
+        volume = Some(tokio::select! {
+            volume = restoring => volume?,
+            () = signals.received() => return Err(left(&run)),
+        });
+    }
+    let contact = &seen.contact;
+    let _lock = guard(
+        contact.fleet(),
+        &contact.node(),
+        &seen.state,
+        "update --rollback",
+    )
+    .await?;
+    let mut found = signals.end_what_looks(find(wanted)).await?;
+    if !found.is_as(&seen) {
+        return Err(Failure::incomplete(
+            "somebody has changed the cluster meanwhile, or it has changed by itself. The PBX was left as it is\n  help: the \
+             same command again",
+        ));
+    }
+    let ended = match volume {
+        None => to_the_pbx_before(&found, &record, &run, signals).await,
+        Some(volume) => to_a_snapshot(&mut found, &volume, &away, record, &run, signals).await,
     };
     run.judge(ended)?;
-    print(&format!("the PBX answers in the version {}\n", record.from))?;
-    Ok(Exit::Done)
+    Ok(match away.is_empty() {
+        true => Exit::Done,
+        false => Exit::NodesMissing,
+    })
 }
 
-/// A node that is away would come back with containers of the version that is left.
-fn refuse(found: &Found) -> Result<Record, Failure> {
-    let Some(record) = found.record.clone() else {
+/// What there is to go back from, and the nodes that are away and must not take over when they come back.
+fn refuse(found: &Found) -> Result<(Record, Vec<String>), Failure> {
+    let record = found.open().or_else(|| found.void());
+    let record = record.or_else(|| found.ended()).cloned();
+    let Some(record) = record else {
         return Err(Failure::failed(
             "no update is on record in the cluster, so there is none to go back from. Nothing was changed",
         ));
     };
-    if let [missing, ..] = &found.missing[..] {
-        let each: Vec<String> = found.missing.iter().map(Missing::text).collect();
+    if let Some((node, _)) = found.nodes.iter().find(|(_, facts)| facts.is_migrating) {
         return Err(Failure::failed(format!(
-            "{} cannot be used, and could take over later with the version {}. Nothing was changed\n{}",
+            "initdt goes on on {}. Nothing was changed\n  help: wait for its end: journalctl --follow --unit \
+             portsip-ha-step-migrate   (there); or end it: sudo systemctl stop portsip-ha-step-migrate",
+            node.name
+        )));
+    }
+    if is_untouched(found, &record) {
+        return Ok((record, Vec::new()));
+    }
+    let online = found.state.online();
+    let (online, offline): (Vec<&Missing>, Vec<&Missing>) = found
+        .missing
+        .iter()
+        .partition(|it| online.contains(&it.name.as_str()));
+    if let [missing, ..] = online[..] {
+        let each: Vec<String> = online.iter().map(|it| it.text()).collect();
+        return Err(Failure::failed(format!(
+            "{} is in the cluster, cannot be used, and could take over with the version {}. Nothing was changed\n{}",
             missing.name,
             record.to,
             each.join("\n")
@@ -67,196 +112,174 @@ fn refuse(found: &Found) -> Result<Record, Failure> {
     }
     let lacks = |facts: &&(Node, Facts)| {
         let (_, facts) = facts;
-        let is_before = facts.containers.iter().all(|it| it.version == record.from);
         let has_old = facts
             .old
             .as_ref()
             .is_some_and(|it| it.version == record.from);
-        !(is_before || has_old && facts.has_kept)
+        !(facts.is_of_version(&record.from) || has_old && facts.kept.is_some())
     };
     if let Some((node, _)) = found.nodes.iter().find(lacks) {
         return Err(Failure::failed(format!(
             "{} has neither containers of the version {} nor what was kept of it. Nothing was changed\n  help: sudo docker image \
-             ls   (there); /etc/portsip/pbx.before-update",
+             ls   (there), and /etc/portsip/pbx.before-update. Without this node: sudo pcs cluster stop   (there)",
             node.name, record.from
         )));
     }
-    Ok(record)
+    let away = offline.iter().map(|it| it.name.clone());
+    Ok((record, away.collect()))
 }
 
-/// The one at rest is the later one.
-fn snapshot(record: &Record) -> Result<String, Failure> {
-    let snapshot = record.rest.clone().or_else(|| record.before.clone());
-    snapshot.ok_or_else(|| {
-        Failure::failed(format!(
-            "the data may be of the version {} already, and no snapshot of it is on record. Nothing was changed\n  help: a \
+/// Whether neither the data nor the containers where it is are of another version than before.
+fn is_untouched(found: &Found, record: &Record) -> bool {
+    record.stage == Stage::Begun || found.void() == Some(record)
+}
+
+/// The one at rest is the later one. One that EC2 could not complete is none.
+async fn snapshot(keeper: &Keeper<'_>, record: &Record) -> Result<String, Failure> {
+    let mut why = String::new();
+    if let Some(rest) = &record.rest {
+        let snapshot = keeper.look(rest).await?;
+        let what = "EC2 completes the snapshot at rest";
+        if keeper.is_completed(&snapshot, what).await? {
+            return Ok(rest.clone());
+        }
+        why = format!("EC2 could not complete {rest}, which was begun at rest. ");
+    }
+    let Some(before) = &record.before else {
+        return Err(Failure::failed(format!(
+            "{why}The data may be of the version {} already, and there is no snapshot of it. Nothing was changed\n  help: a \
              backup of your own",
             record.to
-        ))
-    })
+        )));
+    };
+    if !why.is_empty() {
+        say(&format!(
+            "{why}{before} has what the volume had while the PBX still ran"
+        ));
+    }
+    Ok(before.clone())
 }
 
-fn plan(found: &Found, record: &Record, snapshot: Option<&str>) -> String {
+fn plan(found: &Found, record: &Record, snapshot: Option<&str>, away: &[String]) -> String {
     let mut text = format!(
-        "the update from {} to {} is on record, begun by {}\n",
-        record.from, record.to, record.by
+        "the update from {} to {} is on record, begun by {}: {}\n",
+        record.from,
+        record.to,
+        record.by,
+        record.stage.words()
     );
+    let Some(snapshot) = snapshot else {
+        return text
+            + "its data was not touched. To do:\n  start the PBX, if it is stopped, and take the update off the record\n";
+    };
     let names = found.nodes.iter().map(|(node, _)| node.name.as_str());
     let names: Vec<&str> = names.collect();
-    let names = names.join(", ");
-    match snapshot {
-        None => {
-            text += &format!(
-                "its data was not touched. To do, in this order:\n  stop the PBX, if it runs\n  make the containers of {} again: \
-                 {names}\n  start the PBX\n",
-                record.from
-            );
-        }
-        Some(snapshot) => {
-            text += &format!(
-                "THE DATA GOES BACK to {snapshot}: what came since is LOST to the PBX (calls, recordings, settings). It stays \
-                 on the volume of now, which is kept.\nThe new volume loads its blocks from the snapshot when they are first \
-                 read: for hours it is slower.\nto do, in this order:\n  a volume from {snapshot}, like the one of now\n  stop \
-                 the PBX, and detach the volume of now\n  make the containers of {} again: {names}\n  vars.yml and the cluster \
-                 with the new volume\n  start the PBX\n",
-                record.from
-            );
-        }
+    text += &format!(
+        "THE DATA GOES BACK to {snapshot}: what came since is LOST to the PBX (calls, recordings, settings). It stays \
+         on the volume of now, which is kept.\nThe new volume loads its blocks from the snapshot when they are first \
+         read: for hours it is slower.\nto do, in this order:\n  a volume from {snapshot}, like the one of now\n  stop \
+         the PBX, and detach the volume of now\n  make the containers of {} again: {}\n  vars.yml and the cluster \
+         with the new volume\n  start the PBX\n",
+        record.from,
+        names.join(", ")
+    );
+    for node in away {
+        text += &format!(
+            "  {node} is away and may have containers of {}: it is put in standby, so that it does not take over\n",
+            record.to
+        );
     }
     text
 }
 
-/// Where the containers are not those of before.
-async fn containers_before(found: &Found, record: &Record, run: &Run) -> Result<(), Failure> {
-    let step = &back();
-    let changed = found.nodes.iter().filter(|(_, facts)| {
-        let is_before = facts.containers.iter().all(|it| it.version == record.from);
-        // .env may name the new image already.
-        !is_before || facts.is_kept()
-    });
-    all(changed.map(|(node, _)| async move { run.step(node, step).await })).await
-}
-
-async fn to_the_containers_before(
+async fn to_the_pbx_before(
     found: &Found,
+    record: &Record,
     run: &Run,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let Some(record) = &found.record else {
-        return Ok(());
-    };
-    let _lock = lock(found).await?;
-    let mut gap = Gap::default();
-    let switch = Switch::new(found, run);
-    if record.stage == Stage::Changing || !found.runs() {
-        if found.runs() {
-            gap.begin();
-            switch.stop("pbx", signals).await.map_err(half_way)?;
-        }
-        let made = tokio::select! {
-            made = containers_before(found, record, run) => made,
-            () = signals.received() => Err(left(run)),
-        };
-        made.map_err(half_way)?;
-        switch.start(&["pbx"], signals).await.map_err(half_way)?;
-        gap.ended("all of it");
+    run.change(found.active_node()?, &unwrite(&record.id))
+        .await?;
+    if !found.runs() {
+        found.start(&["pbx"], run, signals).await?;
     }
-    forget(found, run).await?;
-    tell(&gap)
+    found.forget(run).await?;
+    print(&format!(
+        "the PBX answers in the version {}, and nothing is left of the update\n",
+        found.version()
+    ))
 }
 
-async fn to_a_snapshot(
-    found: &mut Found,
-    wanted: &Wanted,
-    mut record: Record,
+/// The volume that the data goes back to, and vars.yml with it.
+#[derive(Debug)]
+struct NewVolume {
+    old: String,
+    id: String,
+    vars: String,
+}
+
+/// Makes it, and finds out everything that could stand in its way while the PBX still runs.
+async fn new_volume(
+    found: &Found,
+    keeper: &Keeper<'_>,
+    record: &Record,
     snapshot: &str,
-    run: &Run,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
-    let vars = found.vars.clone();
-    let keeper = Keeper {
-        vars: &vars,
-        profile: wanted.profile.as_deref(),
-    };
-    let name = record.name_of("back");
-    let restoring = keeper.restore(snapshot, &name);
-    let volume = tokio::select! {
-        volume = restoring => volume?,
-        () = signals.received() => return Err(left(run)),
-    };
+) -> Result<NewVolume, Failure> {
+    let id = keeper.restore(snapshot, &record.name_of("back")).await?;
     let old = volume_of(&found.site)?;
-    let new_vars = with_image(&vars.replace(&old, &volume), &record.image_before);
-    if old != volume {
-        may_change(found, &new_vars, &old, &volume).await?;
+    // A device may be named by the volume, without its hyphen.
+    let vars = found.vars.replace(&old, &id);
+    let vars = vars.replace(&old.replacen('-', "", 1), &id.replacen('-', "", 1));
+    let vars = with_image(&vars, &record.image_before);
+    let volume = NewVolume { old, id, vars };
+    // In the middle of the way back, the old one is detached.
+    if volume.old != volume.id && record.stage != Stage::Back {
+        may_change(found, &volume).await?;
     }
-    let _lock = lock(found).await?;
-    record.stage = Stage::Back;
-    found.write(record.clone(), run).await?;
-    let mut gap = Gap::default();
-    gap.begin();
-    let switch = Switch::new(found, run);
-    switch.stop("pbx", signals).await.map_err(half_way)?;
-    switch.stop("ebs", signals).await.map_err(half_way)?;
-    gap.ended("stop");
-    let changed = tokio::select! {
-        changed = bring_over(found, &record, &new_vars, run) => changed,
-        () = signals.received() => Err(left(run)),
-    };
-    changed.map_err(half_way)?;
-    gap.ended("containers and cluster");
-    switch
-        .start(&["ebs", "pbx"], signals)
-        .await
-        .map_err(half_way)?;
-    gap.ended("start");
-    forget(found, run).await?;
-    tell(&gap)?;
-    let mut text =
-        format!("the volume is {volume} now. {old} is kept, with what came after the snapshot\n");
-    if !is_default(found.vars_file.as_ref()) {
-        text +=
-            &format!("write ebs_volume_id: {volume} into your vars.yml. The nodes' own have it\n");
-    }
-    print(&text)
+    Ok(volume)
 }
 
-async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Result<(), Failure> {
-    containers_before(found, record, run).await?;
-    let copy = &copy_vars(vars);
-    let nodes = found.nodes.iter();
-    all(nodes.map(|(node, _)| async move { run.change(node, copy).await.map(drop) })).await?;
-    run.step(found.active_node()?, &apply(&found.site, true))
-        .await
-}
-
-/// The nodes' role names the volume. This is asked before anything stops: a volume that may not be detached is a stop that
-/// fails, and the node is fenced for it.
-async fn may_change(found: &Found, new_vars: &str, old: &str, new: &str) -> Result<(), Failure> {
+/// The nodes' role names the volume. A volume that may not be detached is a stop that fails, and the node is fenced for it.
+async fn may_change(found: &Found, volume: &NewVolume) -> Result<(), Failure> {
+    let NewVolume { old, id, vars } = volume;
     let asked = [
-        (found.vars.as_str(), "DetachVolume", old),
-        (new_vars, "AttachVolume", new),
+        (found.vars.as_str(), old, &["DetachVolume"][..]),
+        (vars.as_str(), id, &["AttachVolume", "DetachVolume"]),
     ];
-    for (vars, call, volume) in asked {
+    for (vars, volume, calls) in asked {
         let answer = found.active_node()?.run(&ask_ec2(vars)).await;
-        let facts = answer
-            .ok()
-            .and_then(|it| serde_json::from_str::<Ec2Facts>(&it.stdout).ok());
-        let Some(facts) = facts else {
-            return Err(Failure::incomplete(format!(
-                "{new} is there, and whether the nodes may attach it could not be asked. The PBX was left as it is\n  help: the \
+        let facts = answer.ok();
+        let facts = facts.and_then(|it| serde_json::from_str::<Ec2Facts>(&it.stdout).ok());
+        let unknown = |why: &str| {
+            Failure::incomplete(format!(
+                "{id} is there, and whether the nodes may use it is not known: {why}. The PBX was left as it is\n  help: the \
                  same command again"
-            )));
+            ))
         };
-        let mut calls = facts.answers.calls.iter();
-        let is_denied = calls
-            .any(|it| it.call == call && it.refused.as_ref().is_some_and(|refused| refused.denied));
-        if is_denied {
-            return Err(Failure::incomplete(format!(
-                "the nodes' role may not do {call} with {volume}: its policy has to name both volumes now. The PBX was left as \
-                 it is\n  help: docs/aws.md, \"The policy anew\", with this in the place of its first line:\n    {}\n  Then the \
-                 same command again",
-                policy_of_both(old, new)
+        let Some(facts) = facts else {
+            return Err(unknown("cib-gen on the node with the data did not say it"));
+        };
+        if let Some(mistakes) = facts.mistakes {
+            return Err(unknown(&format!(
+                "vars.yml with the new volume is not right\n{}",
+                mistakes.trim_end()
             )));
+        }
+        for call in calls {
+            let said = facts.answers.calls.iter().find(|it| it.call == *call);
+            match said.map(|it| it.refused.as_ref()) {
+                None => return Err(unknown(&format!("EC2 did not say it of {call}"))),
+                Some(Some(refused)) if refused.denied => {
+                    return Err(Failure::incomplete(format!(
+                        "the nodes' role may not do {call} with {volume}: its policy has to name both volumes now. The PBX was \
+                         left as it is\n  help: docs/aws.md, \"The policy anew\", with this in the place of its first line:\n    \
+                         {}\n  Then the same command again",
+                        policy_of_both(old, id)
+                    )));
+                }
+                // What it cannot do now, such as attach what is attached, it may do.
+                Some(_) => {}
+            }
         }
     }
     Ok(())
@@ -274,27 +297,85 @@ fn volume_of(site: &Site) -> Result<String, Failure> {
     volume.ok_or_else(|| Failure::failed("this is no site with a volume of EC2"))
 }
 
-async fn lock(found: &Found) -> Result<crate::lock::Lock, Failure> {
-    let contact = &found.contact;
-    guard(
-        contact.fleet(),
-        &contact.node(),
-        &found.state,
-        "update --rollback",
-    )
-    .await
-}
-
-async fn forget(found: &Found, run: &Run) -> Result<(), Failure> {
-    let delete = commands::delete_note(NOTE);
-    run.change(&found.contact.node(), &delete).await.map(drop)
-}
-
-fn tell(gap: &Gap) -> Result<(), Failure> {
-    match gap.text() {
-        Some(text) => print(&format!("{text}\n")),
-        None => Ok(()),
+async fn to_a_snapshot(
+    found: &mut Found,
+    volume: &NewVolume,
+    away: &[String],
+    mut record: Record,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    record.stage = Stage::Back;
+    found.write(record.clone(), run).await?;
+    let mut gap = Gap::default();
+    gap.begin();
+    for node in away {
+        let standby = Command::change(
+            format!("put {node} in standby"),
+            format!("pcs node standby {}", quoted(node)),
+        );
+        found
+            .change(run, &standby.repeatable())
+            .await
+            .map_err(half_way)?;
     }
+    found.stop("pbx", run, signals).await.map_err(half_way)?;
+    found.stop("ebs", run, signals).await.map_err(half_way)?;
+    gap.ended("stop");
+    let changed = tokio::select! {
+        changed = bring_over(found, &record, &volume.vars, run) => changed,
+        () = signals.received() => Err(left(run)),
+    };
+    changed.map_err(half_way)?;
+    gap.ended("containers and cluster");
+    let started = found.start(&["ebs", "pbx"], run, signals).await;
+    started.map_err(half_way)?;
+    gap.ended("start");
+    found.forget_all(run).await?;
+    let mut text = format!(
+        "the PBX answers in the version {}\n{}the volume is {} now\n",
+        record.from,
+        gap.text().unwrap_or_default(),
+        volume.id
+    );
+    if volume.old != volume.id {
+        text += &format!(
+            "{} is kept, with what came after the snapshot\n",
+            volume.old
+        );
+        if !is_default(found.vars_file.as_ref()) {
+            text += &format!(
+                "write ebs_volume_id: {} into your vars.yml. The nodes' own have it\n",
+                volume.id
+            );
+        }
+    }
+    for node in away {
+        text += &format!(
+            "{node} is in standby. When it is there again: ha-ctl deploy vars.yml, sudo docker compose --project-directory \
+             /etc/portsip/pbx create --force-recreate   (there), then sudo pcs node unstandby {node}\n"
+        );
+    }
+    print(&text)
+}
+
+async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Result<(), Failure> {
+    let project = Project {
+        image: &record.image_before,
+        profiles: None,
+        data_path: &found.site.data_path,
+    };
+    let step = &project.back();
+    // Those that have nothing kept are of the version before.
+    let changed = found.nodes.iter().filter(|(_, facts)| {
+        !facts.is_of_version(&record.from) || facts.kept.as_ref() == Some(&record.id)
+    });
+    all(changed.map(|(node, _)| async move { run.step(node, step).await })).await?;
+    let copy = &copy_vars(vars);
+    let nodes = found.nodes.iter();
+    all(nodes.map(|(node, _)| async move { run.change(node, copy).await.map(drop) })).await?;
+    run.step(found.active_node()?, &apply(&found.site, true))
+        .await
 }
 
 fn half_way(mut failure: Failure) -> Failure {
@@ -311,10 +392,9 @@ mod tests {
 
     #[test]
     fn the_policy_of_both_volumes_is_one() {
-        let (_, sed) = policy_of_both("vol-1", "vol-2")
-            .split_once("| ")
-            .map(|(a, b)| (a.to_owned(), b.replace(" > policy.json", "")))
-            .unwrap();
+        let both = policy_of_both("vol-1", "vol-2");
+        let (_, sed) = both.split_once("| ").unwrap();
+        let sed = sed.replace(" > policy.json", "");
         let policy =
             r#"{ "Resource": [ "arn:aws:ec2:r:1:volume/vol-1", "arn:aws:ec2:r:1:instance/i-1" ] }"#;
         let script = format!("echo '{policy}' | {sed}");

@@ -5,21 +5,22 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use time::OffsetDateTime;
 use time::macros::format_description;
+use tokio::time::{Instant, sleep};
 
-use super::found::{Found, is_default};
-use super::gap::{Gap, Switch};
+use super::found::{Found, find, is_default};
+use super::gap::Gap;
 use crate::caller::{caller, now};
 use crate::cli::Wanted;
+use crate::cluster::State;
 use crate::commands;
 use crate::deploy::{System, all, copy_vars};
 use crate::exit::{Exit, Failure};
 use crate::hand_on::Sources;
 use crate::output::{print, say};
-use crate::reach::Command;
+use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::update::{
-    Facts, Image, Keeper, Record, Stage, bring_compose_file, containers, fetch, fetch_same,
-    handed_on, keep, migrate, project, with_image,
+    Facts, Image, Keeper, Project, Record, Stage, bring_compose_file, keep, unwrite, with_image,
 };
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
@@ -28,21 +29,22 @@ use crate::verbs::signals::Signals;
 
 /// What the vendor's guide calls the snapshot before an update.
 const DESCRIPTION: &str = "pbx-ha-volumes-backup";
-/// For how long a snapshot that was begun while the PBX ran still shortens the second one.
-const FRESH: Duration = Duration::from_secs(3600);
+/// EC2 begins no second snapshot of a volume before that, and the PBX is not to wait for it.
+const BETWEEN_SNAPSHOTS: Duration = Duration::from_secs(15);
 /// How many times as large as the image that is there a new one may be.
 const ROOM: u64 = 2;
+/// For how long the PBX may take to answer after its start.
+const ANSWERS: Duration = Duration::from_secs(60);
 
 /// Updates.
 pub(super) async fn update(
-    mut found: Found,
+    mut seen: Found,
     wanted: &Wanted,
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
-    let image = wanted.image.as_deref().unwrap_or_default();
-    refuse(&found, wanted)?;
-    print(&plan(&found, wanted))?;
-    found.say_missing();
+    refuse(&seen, wanted)?;
+    print(&plan(&seen, wanted))?;
+    seen.say_missing();
     if wanted.dry_run {
         return Ok(Exit::Problems);
     }
@@ -52,23 +54,52 @@ pub(super) async fn update(
     }
     let run = Run::new(false);
     let fetched = tokio::select! {
-        fetched = fetch_first(&mut found, image, wanted, &run) => fetched,
+        fetched = fetch_first(&mut seen, wanted, &run) => fetched,
         () = signals.received() => return Err(left(&run)),
     };
     run.judge(fetched)?;
     // Nothing of the PBX is changed by an image beside its own.
-    let new = found.new_image()?;
+    let new = seen.new_image()?;
     let fetched = tokio::select! {
-        fetched = fetch_on_others(&mut found, image, &new, &run) => fetched,
+        fetched = fetch_on_others(&mut seen, wanted, &new, &run) => fetched,
         () = signals.received() => return Err(left(&run)),
     };
     run.judge(fetched)?;
-    let done = updated(&mut found, wanted, &new, &run, signals).await;
-    run.judge(done)?;
-    Ok(match found.missing.is_empty() {
-        true => Exit::Done,
-        false => Exit::NodesMissing,
-    })
+    let mut before = None;
+    if !is_new(&seen, &new) && seen.runs() && seen.open().is_none_or(|it| it.stage == Stage::Begun)
+    {
+        let (vars, id) = (seen.vars.clone(), new_id());
+        let keeper = keeper(&vars, wanted);
+        let snapshot = tokio::select! {
+            snapshot = while_it_runs(&keeper, &id, &new) => run.judge(snapshot)?,
+            () = signals.received() => return Err(left(&run)),
+        };
+        before = Some((id, snapshot));
+    }
+    let contact = &seen.contact;
+    let _lock = guard(contact.fleet(), &contact.node(), &seen.state, "update").await?;
+    // What was seen so far may be hours old.
+    let mut found = signals.end_what_looks(find(wanted)).await?;
+    if !found.is_as(&seen) {
+        return Err(Failure::incomplete(
+            "somebody has changed the cluster meanwhile, or it has changed by itself. The PBX was left as it is\n  help: the \
+             same command again",
+        ));
+    }
+    let lagging = updated(&mut found, wanted, &new, before, &run, signals).await;
+    let lagging = run.judge(lagging)?;
+    let lagging = lagging
+        .into_iter()
+        .chain(found.missing.iter().map(|it| it.name.clone()));
+    let lagging: Vec<String> = lagging.collect();
+    if lagging.is_empty() {
+        return Ok(Exit::Done);
+    }
+    say(&format!(
+        "{} cannot take over until the same command is run again",
+        lagging.join(", ")
+    ));
+    Ok(Exit::NodesMissing)
 }
 
 /// What could not be carried out.
@@ -77,6 +108,11 @@ fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
         return Err(Failure::failed(
             "ha-ctl update is for AWS as yet: on a LAN there is no snapshot, and without one there is no way back. \
              Nothing was changed",
+        ));
+    }
+    if found.open().is_some_and(|it| it.stage == Stage::Back) {
+        return Err(Failure::failed(
+            "a way back has begun, and has to come to its end first. Nothing was changed\n  help: ha-ctl update --rollback",
         ));
     }
     let lacks = |facts: &Facts| !facts.has_certificate_manager && wanted.compose_file.is_none();
@@ -92,10 +128,10 @@ fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
     }
     for (node, facts) in &found.nodes {
         let now = facts.pbx().map(|it| it.image.clone());
-        let bytes = [&facts.tagged, &facts.old].into_iter().flatten();
-        let mut bytes = bytes.filter(|it| Some(&it.id) == now.as_ref());
+        let known = [&facts.tagged, &facts.old].into_iter().flatten();
+        let mut known = known.filter(|it| Some(&it.id) == now.as_ref());
         // What is not known is not refused.
-        let (Some(free), Some(image)) = (facts.free, bytes.next()) else {
+        let (Some(free), Some(image)) = (facts.free, known.next()) else {
             continue;
         };
         let needed = ROOM * image.bytes / 1024;
@@ -113,10 +149,16 @@ fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
 }
 
 fn plan(found: &Found, wanted: &Wanted) -> String {
-    let image = wanted.image.as_deref().unwrap_or_default();
+    let image = image(wanted);
     let mut text = String::new();
-    if let Some(record) = found.record.as_ref().filter(|it| it.is_going_on()) {
-        text += &format!("an update has begun, and is continued: {record}\n");
+    if let Some(record) = found.open() {
+        text += &format!(
+            "an update from {} to {} was begun by {}, and is continued: {}\n",
+            record.from,
+            record.to,
+            record.by,
+            record.stage.words()
+        );
     }
     let (version, data) = (found.version(), found.data());
     let runs = if found.runs() { "runs" } else { "is stopped" };
@@ -128,7 +170,7 @@ fn plan(found: &Found, wanted: &Wanted) -> String {
     let names: Vec<&str> = names.collect();
     let names = names.join(", ");
     text += &format!("to do, in this order:\n  fetch {image}: {names}\n");
-    text += "and if it is another version, or a node has not the PBX's:\n";
+    text += "and then, if it is another image than the PBX's:\n";
     if found.runs() {
         text += "  a snapshot of the volume, while the PBX runs\n  stop the PBX: its addresses and its data stay where they are\n";
     }
@@ -137,243 +179,35 @@ fn plan(found: &Found, wanted: &Wanted) -> String {
         true => "; it is NOT waited for, so that the way back may be the one before",
     };
     text += &format!(
-        "  a snapshot of the volume at rest{waits}\n  bring the data to the new version: {}\n  make the containers anew: {names}\n",
+        "  a snapshot of the volume at rest{waits}\n  bring the data to the new version: {}\n",
         found.active
     );
     text += match wanted.leave_stopped {
-        false => "  start the PBX, and wait until it answers\n",
-        true => "  the PBX stays stopped (--leave-stopped)\n",
+        false => "  make its containers anew, start the PBX, and wait until it answers\n",
+        true => "  make its containers anew. The PBX stays stopped (--leave-stopped)\n",
     };
+    text += "  make the containers of the other nodes anew\n";
     text
 }
 
-/// The image where the data is.
-async fn fetch_first(
-    found: &mut Found,
-    image: &str,
-    wanted: &Wanted,
-    run: &Run,
-) -> Result<(), Failure> {
-    if let Some(content) = &wanted.compose_file {
-        let bring = &bring_compose_file(content);
-        let bringing = found.nodes.iter();
-        all(bringing.map(|(node, _)| async move { run.change(node, bring).await.map(drop) }))
-            .await?;
-    }
-    run.step(found.active_node()?, &fetch(image)).await?;
-    found.look_again().await
+fn image(wanted: &Wanted) -> &str {
+    wanted.image.as_deref().unwrap_or_default()
 }
 
-/// The same image on the others.
-async fn fetch_on_others(
-    found: &mut Found,
-    image: &str,
-    new: &Image,
-    run: &Run,
-) -> Result<(), Failure> {
-    let digest = found.active().and_then(|(_, facts)| facts.digest.clone());
-    let step = &fetch_same(image, &new.version, digest.as_deref());
-    let others = found.nodes.iter().filter(|(node, facts)| {
-        let has_it = facts.tagged.as_ref().is_some_and(|it| it.id == new.id);
-        node.name != found.active && !has_it
-    });
-    let fetching = others.map(|(node, _)| async move { (node, run.step(node, step).await) });
-    let mut refused = Vec::new();
-    for (node, fetched) in join_all(fetching).await {
-        match fetched {
-            Err(failure) if failure.exit != Exit::Failed => return Err(failure),
-            Err(failure) => refused.push((node.name.clone(), failure)),
-            Ok(()) => {}
-        }
-    }
-    found.look_again().await?;
-    // The registry may have given another image of the same version.
-    let lacking = found.nodes.iter().filter(|(_, facts)| {
-        let tagged = facts.tagged.as_ref();
-        tagged.is_none_or(|it| it.id != new.id)
-    });
-    let (images, sources) = (
-        &handed_on(image, &new.version),
-        &Sources::new(vec![found.active_node()?]),
-    );
-    let handing = lacking.map(|(node, _)| {
-        let refusal = refused.iter().find(|(name, _)| *name == node.name);
-        let failure = match refusal {
-            Some((_, failure)) => failure.clone(),
-            None => Failure::failed(format!("the registry gave {} another image", node.name)),
-        };
-        async move { sources.hand_on(images, node, failure, run).await }
-    });
-    all(handing).await?;
-    found.look_again().await
-}
-
-/// Whether everything where the data is has the new version.
-fn is_new(found: &Found, new: &Image) -> bool {
-    let active = found.active().map(|(_, facts)| facts);
-    let has_containers = active.is_some_and(|it| it.is_made_from(&new.id));
-    let is_going_on = found.record.as_ref().is_some_and(Record::is_going_on);
-    has_containers && found.data() == new.version && !is_going_on
-}
-
-async fn updated(
-    found: &mut Found,
-    wanted: &Wanted,
-    new: &Image,
-    run: &Run,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
-    let begun = found.record.clone().filter(Record::is_going_on);
-    if let Some(record) = begun.filter(|it| it.stage > Stage::Begun && it.to != new.version) {
-        return Err(Failure::failed(format!(
-            "an update to {} has come half way, and {} is {}. The PBX and its data were left as they are\n  help: ha-ctl update \
-             {}   goes on with it; ha-ctl update --rollback goes back",
-            record.to,
-            wanted.image.as_deref().unwrap_or_default(),
-            new.version,
-            record.image
-        )));
-    }
-    if is_new(found, new) {
-        return bring_along(found, wanted, new, run, signals).await;
-    }
-    let mut record = new_record(found, wanted, new);
-    found.write(record.clone(), run).await?;
-    let keeper_vars = found.vars.clone();
-    let keeper = Keeper {
-        vars: &keeper_vars,
+fn keeper<'a>(vars: &'a str, wanted: &'a Wanted) -> Keeper<'a> {
+    Keeper {
+        vars,
         profile: wanted.profile.as_deref(),
-    };
-    if found.runs() && record.stage == Stage::Begun {
-        let snapshot = before(&keeper, &record, new);
-        let before = tokio::select! {
-            before = snapshot => before?,
-            () = signals.received() => return Err(left(run)),
-        };
-        say(&format!(
-            "{before} has what the volume had while the PBX ran"
-        ));
-        record.before = Some(before);
-        found.write(record.clone(), run).await?;
-    }
-    // Whoever has changed the cluster meanwhile has ended with it.
-    let _lock = guard(
-        found.contact.fleet(),
-        &found.contact.node(),
-        &found.state,
-        "update",
-    )
-    .await?;
-    let keep = &keep();
-    let keeping = found.nodes.iter().filter(|(_, facts)| {
-        let is_old = !facts.is_made_from(&new.id);
-        is_old && (record.stage == Stage::Begun || !facts.is_kept())
-    });
-    all(keeping.map(|(node, _)| async move { run.change(node, keep).await.map(drop) })).await?;
-    let mut gap = Gap::default();
-    let ran = found.runs();
-    if ran {
-        gap.begin();
-        let stopped = Switch::new(found, run).stop("pbx", signals).await;
-        if let Err(why) = stopped {
-            return Err(start_old(found, run, why).await);
-        }
-        gap.ended("stop");
-    }
-    let ready = tokio::select! {
-        ready = until_migration(found, &mut record, &keeper, wanted, run) => ready,
-        () = signals.received() => Err(Failure::incomplete("interrupted")),
-    };
-    if let Err(why) = ready {
-        return Err(match ran {
-            true => start_old(found, run, why).await,
-            false => why,
-        });
-    }
-    gap.ended("snapshot");
-    let migrated = tokio::select! {
-        migrated = migration(found, &mut record, wanted, &mut gap, run) => migrated,
-        () = signals.received() => Err(left(run)),
-    };
-    migrated.map_err(half_way)?;
-    if !wanted.leave_stopped {
-        let started = Switch::new(found, run).start(&["pbx"], signals).await;
-        started.map_err(half_way)?;
-        answers(found).await.map_err(half_way)?;
-        gap.ended("start");
-    }
-    record.stage = Stage::Done;
-    found.write(record.clone(), run).await?;
-    tell_end(found, wanted, &record, &gap)
-}
-
-/// The record of an update that goes on, or a new one. One in which nothing was changed yet is not older than its
-/// snapshots are of use.
-fn new_record(found: &Found, wanted: &Wanted, new: &Image) -> Record {
-    let begun = found.record.clone().filter(Record::is_going_on);
-    let at = OffsetDateTime::now_utc();
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    let id = |at: OffsetDateTime| at.format(&format).unwrap_or_default();
-    let is_fresh = |record: &Record| record.to == new.version && record.id > id(at - FRESH);
-    match begun {
-        Some(record) if record.stage > Stage::Begun || is_fresh(&record) => record,
-        _ => Record {
-            id: id(at),
-            image: wanted.image.clone().unwrap_or_default(),
-            image_before: found.site.image.clone(),
-            from: found.version().to_owned(),
-            to: new.version.clone(),
-            by: format!("{} at {}", caller(), now()),
-            ..Record::default()
-        },
     }
 }
 
-async fn before(keeper: &Keeper<'_>, record: &Record, new: &Image) -> Result<String, Failure> {
-    let name = record.name_of("before");
-    let description = format!("{DESCRIPTION} before the update to {}", new.version);
-    let kept = keeper.begin(&name, &description).await?;
-    let what = "EC2 makes a snapshot of the volume, while the PBX runs";
-    keeper.wait(kept, &name, what).await
-}
-
-/// What changes nothing of the data: the PBX of before can be started again after all of it.
-async fn until_migration(
-    found: &mut Found,
-    record: &mut Record,
-    keeper: &Keeper<'_>,
-    wanted: &Wanted,
-    run: &Run,
-) -> Result<(), Failure> {
-    if record.stage == Stage::Begun {
-        let node = found.active_node()?;
-        let data = commands::quoted(&found.site.data_path);
-        let flush = Command::change("flush the data to the volume", format!("sync -f {data}"));
-        run.change(node, &flush.repeatable()).await?;
-        // The PBX may have run since the last attempt: a name of its own.
-        let at = OffsetDateTime::now_utc().unix_timestamp();
-        let name = record.name_of(&format!("rest-{at}"));
-        let description = format!("{DESCRIPTION} at rest, before the update to {}", record.to);
-        let kept = keeper.begin(&name, &description).await?;
-        record.rest = Some(kept.id.clone());
-        if !wanted.shorter_gap {
-            let what = "EC2 makes a snapshot of the volume at rest";
-            keeper.wait(kept, &name, what).await?;
-        }
-        record.stage = Stage::Changing;
-        found.write(record.clone(), run).await?;
+/// What an update writes on a node.
+fn project<'a>(found: &'a Found, wanted: &'a Wanted, profiles: Option<&'a str>) -> Project<'a> {
+    Project {
+        image: image(wanted),
+        profiles,
+        data_path: &found.site.data_path,
     }
-    if record.stage == Stage::Changing {
-        let writing = found.nodes.iter().map(|(node, facts)| {
-            let profiles = profiles(facts, wanted);
-            let project = project(&record.image, profiles.as_deref());
-            async move { run.change(node, &project).await.map(drop) }
-        });
-        all(writing).await?;
-        record.stage = Stage::Migrating;
-        found.write(record.clone(), run).await?;
-    }
-    Ok(())
 }
 
 /// With the certificate manager, if it is asked for.
@@ -387,6 +221,258 @@ fn profiles(facts: &Facts, wanted: &Wanted) -> Option<String> {
     })
 }
 
+/// The image where the data is. In the middle of an update it is the one that is there, whatever its name means in the
+/// registry by now.
+async fn fetch_first(found: &mut Found, wanted: &Wanted, run: &Run) -> Result<(), Failure> {
+    if found.open().is_none_or(|it| it.stage == Stage::Begun) {
+        let bring = &bring_compose_file(wanted.compose_file.as_deref());
+        let nodes = found.nodes.iter();
+        all(nodes.map(|(node, _)| async move { run.change(node, bring).await.map(drop) })).await?;
+        let Some((node, facts)) = found.active() else {
+            return Ok(());
+        };
+        let profiles = profiles(facts, wanted);
+        let step = project(found, wanted, profiles.as_deref()).fetch();
+        run.step(node, &step).await?;
+    }
+    found.look_again().await
+}
+
+/// The same image on the others. What the registry does not give, the node with the data hands on.
+async fn fetch_on_others(
+    found: &mut Found,
+    wanted: &Wanted,
+    new: &Image,
+    run: &Run,
+) -> Result<(), Failure> {
+    let fetching = found.others().map(|(node, facts)| {
+        let profiles = profiles(facts, wanted);
+        let step = project(found, wanted, profiles.as_deref()).fetch_same(new);
+        async move { (node.name.clone(), run.step(node, &step).await) }
+    });
+    let mut refused = Vec::new();
+    for (name, fetched) in join_all(fetching).await {
+        match fetched {
+            Ok(()) => {}
+            Err(failure) if failure.exit != Exit::Failed => return Err(failure),
+            Err(failure) => refused.push((name, failure)),
+        }
+    }
+    found.look_again().await?;
+    let profiles = found
+        .active()
+        .and_then(|(_, facts)| profiles(facts, wanted));
+    let images = &project(found, wanted, profiles.as_deref()).handed_on(&new.version);
+    let sources = &Sources::new(vec![found.active_node()?]);
+    let handing = found.others().filter_map(|(node, facts)| {
+        let refusal = refused.iter().find(|(name, _)| *name == node.name);
+        let failure = match refusal {
+            Some((_, failure)) => failure.clone(),
+            None if facts.has(new) => return None,
+            None => Failure::failed(format!("the registry gave {} another image", node.name)),
+        };
+        Some(async move { sources.hand_on(images, node, failure, run).await })
+    });
+    all(handing).await?;
+    found.look_again().await
+}
+
+/// Whether everything where the data is has the new version.
+fn is_new(found: &Found, new: &Image) -> bool {
+    let has_containers = found.active().is_some_and(|(_, facts)| facts.is_of(new));
+    // The vendor's initdt writes the version; if it does not, what is on record counts.
+    let ended = found.ended().is_some_and(|it| it.to == new.version);
+    has_containers && found.open().is_none() && (found.data() == new.version || ended)
+}
+
+fn new_id() -> String {
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let now = OffsetDateTime::now_utc();
+    now.format(&format).unwrap_or_default()
+}
+
+async fn while_it_runs(keeper: &Keeper<'_>, id: &str, new: &Image) -> Result<String, Failure> {
+    let begun = Instant::now();
+    let name = format!("update-{id}-before");
+    let description = format!("{DESCRIPTION} before the update to {}", new.version);
+    let snapshot = keeper.begin(&name, &description).await?;
+    let what = "EC2 makes a snapshot of the volume, while the PBX runs";
+    completed(
+        keeper.is_completed(&snapshot, what).await?,
+        what,
+        snapshot.id(),
+    )?;
+    sleep(BETWEEN_SNAPSHOTS.saturating_sub(begun.elapsed())).await;
+    Ok(snapshot.id().to_owned())
+}
+
+fn completed(is_completed: bool, what: &str, id: &str) -> Result<(), Failure> {
+    match is_completed {
+        true => Ok(()),
+        false => Err(Failure::failed(format!(
+            "{what}: EC2 says that {id} has failed\n  help: aws ec2 describe-snapshots --snapshot-ids {id}"
+        ))),
+    }
+}
+
+/// All of it, and the nodes that are left behind. The lock is held.
+async fn updated(
+    found: &mut Found,
+    wanted: &Wanted,
+    new: &Image,
+    before: Option<(String, String)>,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<Vec<String>, Failure> {
+    if is_new(found, new) {
+        if found.others().all(|(_, facts)| facts.is_of(new)) {
+            let digest = new.digest.as_deref().unwrap_or("not from a registry");
+            print(&format!(
+                "nothing to update: {} is {} here ({digest}), and all nodes that were reached have it\n",
+                image(wanted),
+                new.version
+            ))?;
+        }
+        if !found.runs() && !wanted.leave_stopped {
+            found.start(&["pbx"], run, signals).await?;
+        }
+        let record = found.ended().cloned();
+        let id = record.map_or_else(new_id, |it| it.id);
+        return Ok(bring_others(found, wanted, new, &id, run).await);
+    }
+    let open = found.open().cloned();
+    let has_begun = open.is_some();
+    let mut record = match open {
+        Some(record) if record.stage > Stage::Begun => record,
+        _ => new_record(found, wanted, new, before),
+    };
+    let mut gap = Gap::default();
+    let is_ready = record.stage == Stage::Migrated
+        && found.runs()
+        && found.active().is_some_and(|(_, facts)| facts.is_of(new));
+    if !is_ready {
+        let ran = found.runs() || has_begun;
+        away(found, wanted, &mut record, ran, &mut gap, run, signals).await?;
+    }
+    if !wanted.leave_stopped {
+        answers(found, run).await.map_err(half_way)?;
+        gap.ended("start");
+    }
+    record.stage = Stage::Done;
+    found.write(record.clone(), run).await?;
+    tell_end(found, wanted, &record, &gap)?;
+    let lagging = bring_others(found, wanted, new, &record.id, run).await;
+    let vars = with_image(&found.vars, &record.image);
+    if found.site.image != record.image {
+        let copy = &copy_vars(&vars);
+        let nodes = found.nodes.iter();
+        all(nodes.map(|(node, _)| async move { run.change(node, copy).await.map(drop) })).await?;
+    }
+    Ok(lagging)
+}
+
+fn new_record(
+    found: &Found,
+    wanted: &Wanted,
+    new: &Image,
+    before: Option<(String, String)>,
+) -> Record {
+    let (id, before) = match before {
+        Some((id, snapshot)) => (id, Some(snapshot)),
+        None => (new_id(), None),
+    };
+    let env = found
+        .active()
+        .and_then(|(_, facts)| facts.env_image.clone());
+    Record {
+        id,
+        image: image(wanted).to_owned(),
+        image_before: env.unwrap_or_else(|| found.site.image.clone()),
+        from: found.version().to_owned(),
+        to: new.version.clone(),
+        before,
+        by: format!("{} at {}", caller(), now()),
+        ..Record::default()
+    }
+}
+
+/// From the PBX that stops to the one that starts. Until the data is touched, the PBX is started again as it was if
+/// anything fails.
+async fn away(
+    found: &mut Found,
+    wanted: &Wanted,
+    record: &mut Record,
+    ran: bool,
+    gap: &mut Gap,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    if record.stage == Stage::Begun {
+        found.write(record.clone(), run).await?;
+    }
+    if found.runs() {
+        gap.begin();
+        let stopped = found.stop("pbx", run, signals).await;
+        if let Err(why) = stopped {
+            return Err(start_old(found, record, run, why).await);
+        }
+        gap.ended("stop");
+    }
+    if record.stage == Stage::Begun {
+        let ready = tokio::select! {
+            ready = at_rest(found, record, wanted, run) => ready,
+            () = signals.received() => Err(Failure::incomplete("interrupted")),
+        };
+        if let Err(why) = ready {
+            return Err(match ran {
+                true => start_old(found, record, run, why).await,
+                false => stays_stopped(found, run, why).await,
+            });
+        }
+        gap.ended("snapshot");
+    }
+    let changed = tokio::select! {
+        changed = migration(found, record, wanted, gap, run) => changed,
+        () = signals.received() => Err(left(run)),
+    };
+    changed.map_err(half_way)?;
+    if !wanted.leave_stopped {
+        let started = found.start(&["pbx"], run, signals).await;
+        started.map_err(half_way)?;
+    }
+    Ok(())
+}
+
+/// What changes nothing of the PBX and of its data.
+async fn at_rest(
+    found: &mut Found,
+    record: &mut Record,
+    wanted: &Wanted,
+    run: &Run,
+) -> Result<(), Failure> {
+    let data = commands::quoted(&found.site.data_path);
+    let flush = Command::change("flush the data to the volume", format!("sync -f {data}"));
+    run.change(found.active_node()?, &flush.repeatable())
+        .await?;
+    let vars = found.vars.clone();
+    let keeper = keeper(&vars, wanted);
+    let description = format!("{DESCRIPTION} at rest, before the update to {}", record.to);
+    // An earlier attempt may have left one of the same update, and the PBX may have run since.
+    let name = record.name_of(&format!("rest-{}", new_id()));
+    let snapshot = keeper.begin(&name, &description).await?;
+    record.rest = Some(snapshot.id().to_owned());
+    if !wanted.shorter_gap {
+        let what = "EC2 makes a snapshot of the volume at rest";
+        completed(
+            keeper.is_completed(&snapshot, what).await?,
+            what,
+            snapshot.id(),
+        )?;
+    }
+    record.stage = Stage::Migrating;
+    found.write(record.clone(), run).await
+}
+
 async fn migration(
     found: &mut Found,
     record: &mut Record,
@@ -394,122 +480,167 @@ async fn migration(
     gap: &mut Gap,
     run: &Run,
 ) -> Result<(), Failure> {
+    let Some((node, facts)) = found.active() else {
+        return Ok(());
+    };
+    let profiles = profiles(facts, wanted);
+    let project = project(found, wanted, profiles.as_deref());
+    run.change(node, &keep(&record.id)).await?;
+    run.change(node, &project.write()).await?;
     if record.stage == Stage::Migrating {
-        let step = migrate(
-            &record.image,
-            &found.site.data_path,
-            wanted.certificate_manager,
-        );
-        run.step(found.active_node()?, &step).await?;
+        let step = project.migrate(wanted.certificate_manager);
+        run.step(node, &step).await?;
+    }
+    gap.ended("data");
+    let step = project.containers();
+    if record.stage == Stage::Migrating {
         record.stage = Stage::Migrated;
         found.write(record.clone(), run).await?;
-        gap.ended("data");
     }
-    let containers = &containers();
-    let making = found.nodes.iter();
-    all(making.map(|(node, _)| async move { run.step(node, containers).await })).await?;
-    if found.site.image != record.image {
-        let vars = with_image(&found.vars, &record.image);
-        let copy = &copy_vars(&vars);
-        let copying = found.nodes.iter();
-        all(copying.map(|(node, _)| async move { run.change(node, copy).await.map(drop) })).await?;
-    }
+    run.step(found.active_node()?, &step).await?;
     gap.ended("containers");
     Ok(())
 }
 
-/// The PBX answers, and not only its containers run: the monitor asks SIP and the portal.
-async fn answers(found: &Found) -> Result<(), Failure> {
-    let mut check = Command::look(
-        "asking the PBX",
-        "crm_resource --resource pbx --force-check=10 2>&1",
-    );
-    check.limit = Duration::from_secs(60);
-    answer(found.active_node()?, check).await.map(drop)
+/// The other nodes get the new containers while the PBX runs; one that cannot is named.
+async fn bring_others(
+    found: &Found,
+    wanted: &Wanted,
+    new: &Image,
+    id: &str,
+    run: &Run,
+) -> Vec<String> {
+    let lagging: Vec<&(Node, Facts)> = found
+        .others()
+        .filter(|(_, facts)| !facts.is_of(new))
+        .collect();
+    if lagging.is_empty() {
+        return Vec::new();
+    }
+    let compose = match compose_file(found).await {
+        Ok(compose) => compose,
+        Err(failure) => {
+            say(&format!("error: {failure}"));
+            return lagging.iter().map(|(node, _)| node.name.clone()).collect();
+        }
+    };
+    let active = found.active().map(|(_, facts)| facts.profiles.clone());
+    let active = active.unwrap_or_default();
+    let (compose, keep) = (&bring_compose_file(Some(&compose)), &keep(id));
+    let bringing = lagging.into_iter().map(|(node, facts)| {
+        let profiles =
+            profiles(facts, wanted).or_else(|| (!active.is_empty()).then(|| active.clone()));
+        async move {
+            let project = project(found, wanted, profiles.as_deref());
+            let brought = async {
+                run.change(node, keep).await?;
+                run.change(node, compose).await?;
+                run.change(node, &project.write()).await?;
+                run.step(node, &project.containers()).await
+            };
+            (node.name.clone(), brought.await)
+        }
+    });
+    let mut left = Vec::new();
+    for (name, brought) in join_all(bringing).await {
+        match brought {
+            Ok(()) => say(&format!("{name} has the version {} too", new.version)),
+            Err(failure) => {
+                say(&format!("error: {failure}"));
+                left.push(name);
+            }
+        }
+    }
+    left
 }
 
-/// What was changed so far can be started as it was.
-async fn start_old(found: &Found, run: &Run, why: Failure) -> Failure {
+/// The compose file that counts is that of the node with the data.
+async fn compose_file(found: &Found) -> Result<String, Failure> {
+    let read = Command::look(
+        "reading the compose file",
+        format!("cat {}/docker-compose.yml", crate::deploy::PROJECT),
+    );
+    let answer = answer(found.active_node()?, read).await?;
+    Ok(answer.stdout)
+}
+
+/// The PBX answers, and not only its containers run: the monitor asks SIP and the portal. What is degraded runs.
+async fn answers(found: &Found, run: &Run) -> Result<(), Failure> {
+    const DEGRADED: i32 = 190;
+    let begun = Instant::now();
+    loop {
+        let state = answer(&found.contact.node(), commands::state()).await;
+        let state = state.ok().and_then(|it| State::parse(&it.stdout).ok());
+        let master = state.as_ref().and_then(State::master);
+        let node = found
+            .nodes
+            .iter()
+            .find(|(node, _)| Some(node.name.as_str()) == master);
+        let mut why = "no node that was reached runs the PBX".to_owned();
+        if let Some((node, _)) = node {
+            let mut check = Command::look(
+                "asking the PBX",
+                "crm_resource --resource pbx --force-check=10 2>&1",
+            );
+            check.limit = ANSWERS;
+            match node.run(&check).await {
+                Ok(it) if it.is_success() => return Ok(()),
+                Ok(it) if it.status == DEGRADED => {
+                    say(&format!(
+                        "the PBX runs, and its monitor says: {}",
+                        it.said()
+                    ));
+                    return Ok(());
+                }
+                Ok(it) => why = it.said(),
+                Err(cause) => why = format!("{} {}", node.name, cause.found()),
+            }
+        }
+        if begun.elapsed() > ANSWERS {
+            let failed = Failure::incomplete(format!(
+                "the PBX was started and does not answer: {why}\n  help: ha-ctl show"
+            ));
+            return run.judge(Err(failed));
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// Nothing of the PBX was changed, and it is started again. The update leaves the record.
+async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> Failure {
     say(&format!("{why}\nthe PBX is started again as it was"));
-    let (switch, mut signals) = (Switch::new(found, run), Signals::new());
-    let help =
-        "help: the same command tries again; ha-ctl update --rollback takes it off the record";
-    match switch.start(&["pbx"], &mut signals).await {
-        Ok(()) => Failure::incomplete(format!("{why}\nThe PBX runs as before\n  {help}")),
+    let restored = async {
+        run.change(found.active_node()?, &unwrite(&record.id))
+            .await?;
+        found.forget(run).await?;
+        found.start(&["pbx"], run, &mut Signals::new()).await
+    };
+    match restored.await {
+        Ok(()) => Failure::incomplete(format!(
+            "{why}\nThe PBX runs as before\n  help: the same command tries again"
+        )),
         Err(failure) => Failure::incomplete(format!(
-            "{why}\nerror: {failure}\n  help: ha-ctl start -s pbx"
+            "{why}\nerror: {failure}\nThe PBX may be stopped. Nothing of it was changed\n  help: ha-ctl start -s pbx"
         )),
     }
 }
 
+/// The PBX was stopped before, by somebody.
+async fn stays_stopped(found: &Found, run: &Run, why: Failure) -> Failure {
+    if let Err(failure) = found.forget(run).await {
+        say(&format!("error: {failure}"));
+    }
+    Failure::incomplete(format!(
+        "{why}\nThe PBX is stopped, as it was before, and nothing of it was changed\n  help: the same command tries again; \
+         ha-ctl start -s pbx"
+    ))
+}
+
 fn half_way(mut failure: Failure) -> Failure {
     failure.exit = Exit::Incomplete;
-    failure.text += "\nThe PBX does not run in the new version yet. The same command goes on from there; \
+    failure.text += "\nThe update has not come to its end: ha-ctl show   says how far it is. The same command goes on from there; \
                      ha-ctl update --rollback goes back";
     failure
-}
-
-/// Nodes that were away during the update.
-async fn bring_along(
-    found: &Found,
-    wanted: &Wanted,
-    new: &Image,
-    run: &Run,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
-    let lagging = found
-        .nodes
-        .iter()
-        .filter(|(_, facts)| !facts.is_made_from(&new.id));
-    let names: Vec<String> = lagging.map(|(node, _)| node.name.clone()).collect();
-    if names.is_empty() {
-        print(&format!(
-            "nothing to update: all nodes have the version {}\n",
-            new.version
-        ))?;
-        return start_if_stopped(found, wanted, run, signals).await;
-    }
-    let _lock = guard(
-        found.contact.fleet(),
-        &found.contact.node(),
-        &found.state,
-        "update",
-    )
-    .await?;
-    let (keep, containers) = (&keep(), &containers());
-    let image = wanted.image.as_deref().unwrap_or_default();
-    let active = found.active().map(|(_, facts)| facts.profiles.clone());
-    let profiles = active.filter(|it| !it.is_empty());
-    let project = &project(image, profiles.as_deref());
-    let lagging = found
-        .nodes
-        .iter()
-        .filter(|(node, _)| names.contains(&node.name));
-    let working = lagging.map(|(node, _)| async move {
-        run.change(node, keep).await?;
-        run.change(node, project).await?;
-        run.step(node, containers).await
-    });
-    all(working).await?;
-    print(&format!(
-        "{} has the version {} too now\n",
-        names.join(", "),
-        new.version
-    ))?;
-    start_if_stopped(found, wanted, run, signals).await
-}
-
-/// An update ends with a PBX that runs.
-async fn start_if_stopped(
-    found: &Found,
-    wanted: &Wanted,
-    run: &Run,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
-    match found.runs() || wanted.leave_stopped {
-        true => Ok(()),
-        false => Switch::new(found, run).start(&["pbx"], signals).await,
-    }
 }
 
 fn tell_end(found: &Found, wanted: &Wanted, record: &Record, gap: &Gap) -> Result<(), Failure> {
@@ -520,9 +651,7 @@ fn tell_end(found: &Found, wanted: &Wanted, record: &Record, gap: &Gap) -> Resul
             record.to
         ),
     };
-    if let Some(gap) = gap.text() {
-        text += &format!("{gap}\n");
-    }
+    text += &gap.text().unwrap_or_default();
     if found.site.image != record.image && !is_default(found.vars_file.as_ref()) {
         text += &format!(
             "pbx_image in your vars.yml is another one: write {} there. The nodes' own have it\n",

@@ -11,9 +11,9 @@ use crate::deploy::Site;
 use crate::exit::Failure;
 use crate::inventory;
 use crate::output::say;
-use crate::reach::{CONNECT, Missing, Node};
+use crate::reach::{Answer, CONNECT, Command, Missing, Node};
 use crate::run::Run;
-use crate::update::{Facts, Image, NOTE, Record, is_older, look};
+use crate::update::{Facts, Image, NOTE, NOTE_BEFORE, Record, Stage, is_older, look};
 use crate::verbs::contact::Contact;
 use crate::verbs::gather::{Ask, gather};
 use crate::verbs::show::answer;
@@ -29,8 +29,10 @@ pub(super) struct Found {
     pub(super) state: State,
     pub(super) configuration: Configuration,
     /// What is on record of the last update.
-    pub(super) record: Option<Record>,
-    /// The node with the data.
+    record: Option<Record>,
+    /// And of the one before, while the last one can still be taken off the record.
+    record_before: Option<Record>,
+    /// The node with the data; while a way back goes on, any.
     pub(super) active: String,
     /// The nodes that can run the PBX and can be reached, and what is on them.
     pub(super) nodes: Vec<(Node, Facts)>,
@@ -53,8 +55,12 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
             "what cibadmin printed on {name} cannot be used: {error}"
         ))
     })?;
-    let record = record(&configuration);
-    let active = refuse(&state, record.as_ref())?;
+    let record = record(&configuration, NOTE);
+    let goes_back = record.as_ref().is_some_and(|it| it.stage == Stage::Back);
+    refuse(&state, record.as_ref())?;
+    if !goes_back {
+        refuse_other_volume(&site, &configuration)?;
+    }
     // What there is to go back from has an image too.
     let image = wanted.image.clone();
     let image = image.or_else(|| record.as_ref().map(|it| it.image.clone()));
@@ -70,13 +76,17 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
             Err(why) => missing.push(why),
         }
     }
-    let vars_file = inventory.vars.map(|(file, _)| file);
+    let active = state.master().map(str::to_owned);
+    let any = nodes.first().map(|(node, _)| node.name.clone());
+    let active = active.or(any.filter(|_| goes_back));
+    let active = active.ok_or_else(|| in_the_way("no node has the data"))?;
     let found = Found {
         contact: Contact::new(fleet, speaker),
         site,
         vars,
-        vars_file,
+        vars_file: inventory.vars.map(|(file, _)| file),
         state,
+        record_before: self::record(&configuration, NOTE_BEFORE),
         configuration,
         record,
         active,
@@ -88,44 +98,58 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
     Ok(found)
 }
 
-fn record(configuration: &Configuration) -> Option<Record> {
+fn record(configuration: &Configuration, name: &str) -> Option<Record> {
     let notes = configuration.notes();
-    let note = notes.iter().find(|note| note.name == NOTE)?;
+    let note = notes.iter().find(|note| note.name == name)?;
     Record::parse(&note.text)
 }
 
-/// The node with the data. While something else is wrong, nothing is updated.
-fn refuse(state: &State, record: Option<&Record>) -> Result<String, Failure> {
-    let refused = |why: &str| {
-        Failure::failed(format!(
-            "{why}. Nothing was changed\n  help: ha-ctl show   says what is in the way"
-        ))
-    };
+fn in_the_way(why: &str) -> Failure {
+    Failure::failed(format!(
+        "{why}. Nothing was changed\n  help: ha-ctl show   says what is in the way"
+    ))
+}
+
+/// While something else is wrong, nothing is updated.
+fn refuse(state: &State, record: Option<&Record>) -> Result<(), Failure> {
     if !state.quorum {
-        return Err(refused("the cluster has no majority"));
+        return Err(in_the_way("the cluster has no majority"));
     }
     if let [node, ..] = &state.unclean()[..] {
-        return Err(refused(&format!("{node} is lost and not fenced yet")));
+        return Err(in_the_way(&format!("{node} is lost and not fenced yet")));
     }
     if state.maintenance {
-        return Err(refused("the cluster is in maintenance mode"));
+        return Err(in_the_way("the cluster is in maintenance mode"));
     }
     let mut pbx = state.instances("pbx").peekable();
     if pbx.peek().is_none() {
-        return Err(refused("the cluster has no resource pbx"));
+        return Err(in_the_way("the cluster has no resource pbx"));
     }
     let is_settled = pbx.all(|it| it.is_started() || it.is_disabled());
     if !is_settled && record.is_none_or(|it| !it.is_going_on()) {
-        return Err(refused("pbx neither runs nor was it stopped by somebody"));
+        return Err(in_the_way(
+            "pbx neither runs nor was it stopped by somebody",
+        ));
     }
-    let master = state.master().map(str::to_owned);
-    master.ok_or_else(|| refused("no node has the data"))
+    Ok(())
+}
+
+/// Snapshots are made of the volume that vars.yml names.
+fn refuse_other_volume(site: &Site, configuration: &Configuration) -> Result<(), Failure> {
+    let configured = configuration.parameter("ebs", "volume_id");
+    match (site.volume(), configured) {
+        (Some(written), Some(configured)) if written != configured => Err(Failure::usage(format!(
+            "vars.yml names the volume {written}, and the cluster has {configured}. Nothing was changed\n  help: write \
+                 ebs_volume_id: {configured}; or use the nodes' own file, /etc/portsip/vars.yml"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 impl Found {
     fn refuse_nodes(&self) -> Result<(), Failure> {
-        let Some((node, facts)) = self.nodes.iter().find(|(node, _)| node.name == self.active)
-        else {
+        let active = self.nodes.iter().find(|(node, _)| node.name == self.active);
+        let Some((node, facts)) = active else {
             let missing = self.missing.iter().find(|it| it.name == self.active);
             let text = missing.map(Missing::text).unwrap_or_default();
             return Err(Failure::failed(format!(
@@ -133,18 +157,20 @@ impl Found {
                 self.active
             )));
         };
-        if facts.data.is_none() {
-            return Err(Failure::failed(format!(
-                "{} is not mounted on {}, although the cluster has the data there. Nothing was changed\n  help: ha-ctl show",
+        let goes_back = self.stage() == Some(Stage::Back);
+        if facts.data.is_none() && !goes_back {
+            return Err(in_the_way(&format!(
+                "{} is not mounted on {}, although the cluster has the data there",
                 self.site.data_path, node.name
             )));
         }
+        let is_going_on = self.record.as_ref().is_some_and(Record::is_going_on);
         for (node, facts) in &self.nodes {
             let lacks = match facts {
                 it if !it.has_docker => "Docker does not run",
                 it if !it.has_project => "there is no compose file in /etc/portsip/pbx",
                 it if it.env_image.is_none() => "/etc/portsip/pbx/.env names no PBX_IMAGE",
-                it if it.pbx().is_none() => "the PBX has no containers",
+                it if it.pbx().is_none() && !is_going_on => "the PBX has no containers",
                 _ => continue,
             };
             return Err(Failure::failed(format!(
@@ -167,6 +193,16 @@ impl Found {
         Ok(())
     }
 
+    /// Whether nobody has changed the cluster since another look.
+    pub(super) fn is_as(&self, before: &Found) -> bool {
+        let all = |it: &Found| {
+            let names = it.nodes.iter().map(|(node, _)| node.name.clone());
+            let names: Vec<String> = names.collect();
+            (it.record.clone(), it.active.clone(), it.runs(), names)
+        };
+        all(self) == all(before)
+    }
+
     /// The node with the data, and what is on it.
     pub(super) fn active(&self) -> Option<&(Node, Facts)> {
         self.nodes.iter().find(|(node, _)| node.name == self.active)
@@ -175,6 +211,12 @@ impl Found {
     pub(super) fn active_node(&self) -> Result<&Node, Failure> {
         let active = self.active().map(|(node, _)| node);
         active.ok_or_else(|| Failure::failed(format!("{} cannot be used", self.active)))
+    }
+
+    /// The others.
+    pub(super) fn others(&self) -> impl Iterator<Item = &(Node, Facts)> {
+        let others = self.nodes.iter();
+        others.filter(|(node, _)| node.name != self.active)
     }
 
     /// Whether the PBX runs.
@@ -192,6 +234,36 @@ impl Found {
     pub(super) fn data(&self) -> &str {
         let data = self.active().and_then(|(_, facts)| facts.data.as_deref());
         data.unwrap_or_default()
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        self.record.as_ref().map(|it| it.stage)
+    }
+
+    /// The update that goes on. One after which the PBX of before runs on the data of before is none: somebody has
+    /// started it again, and its snapshots grow old.
+    pub(super) fn open(&self) -> Option<&Record> {
+        let record = self.record.as_ref().filter(|it| it.is_going_on())?;
+        let is_as_before = self.runs()
+            && self.data() == record.from
+            && self
+                .active()
+                .is_some_and(|(_, facts)| facts.is_of_version(&record.from));
+        let is_void = is_as_before && record.stage <= Stage::Migrating;
+        (!is_void).then_some(record)
+    }
+
+    /// The last update that has ended.
+    pub(super) fn ended(&self) -> Option<&Record> {
+        let ended = |it: &&Record| !it.is_going_on();
+        let last = self.record.as_ref().filter(ended);
+        last.or_else(|| self.record_before.as_ref().filter(ended))
+    }
+
+    /// What was begun and is void.
+    pub(super) fn void(&self) -> Option<&Record> {
+        let record = self.record.as_ref().filter(|it| it.is_going_on());
+        record.filter(|_| self.open().is_none())
     }
 
     /// What the name of the image means on the node with the data, if the PBX and its data may get it.
@@ -229,15 +301,75 @@ impl Found {
                 ));
             }
         }
+        let half = self.open().filter(|it| it.stage > Stage::Begun);
+        if let Some(record) = half.filter(|it| it.to != new.version) {
+            return Err(refused(
+                format!(
+                    "an update to {} has come half way, and {image} is {} on {}",
+                    record.to, new.version, self.active
+                ),
+                "ha-ctl update --rollback   goes back",
+            ));
+        }
         Ok(new)
+    }
+
+    /// Changes something in the cluster, by another node where one is lost.
+    pub(super) async fn change(&self, run: &Run, command: &Command) -> Result<Answer, Failure> {
+        const TRIES: u32 = 3;
+        let mut tried = 1;
+        loop {
+            match run.change(&self.contact.node(), command).await {
+                Err(_) if command.is_repeatable && tried < TRIES => {
+                    self.contact.take_another().await;
+                    tried += 1;
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// Writes down how far the update is.
     pub(super) async fn write(&mut self, record: Record, run: &Run) -> Result<(), Failure> {
+        if record.stage == Stage::Begun
+            && let Some(ended) = self.ended()
+        {
+            let ended = ended.clone();
+            let note = commands::write_note(NOTE_BEFORE, &ended.to_string());
+            self.change(run, &note).await?;
+            self.record_before = Some(ended);
+        }
         let note = commands::write_note(NOTE, &record.to_string());
-        run.change(&self.contact.node(), &note).await?;
+        self.change(run, &note).await?;
+        if record.stage == Stage::Done && self.record_before.is_some() {
+            self.change(run, &commands::delete_note(NOTE_BEFORE))
+                .await?;
+            self.record_before = None;
+        }
         self.record = Some(record);
         Ok(())
+    }
+
+    /// Takes everything off the record.
+    pub(super) async fn forget_all(&self, run: &Run) -> Result<(), Failure> {
+        if self.record_before.is_some() {
+            self.change(run, &commands::delete_note(NOTE_BEFORE))
+                .await?;
+        }
+        self.change(run, &commands::delete_note(NOTE))
+            .await
+            .map(drop)
+    }
+
+    /// Takes what was begun off the record. What has ended before counts again.
+    pub(super) async fn forget(&self, run: &Run) -> Result<(), Failure> {
+        let note = match self.ended() {
+            Some(ended) if self.record.as_ref().is_some_and(Record::is_going_on) => {
+                commands::write_note(NOTE, &ended.to_string())
+            }
+            _ => commands::delete_note(NOTE),
+        };
+        self.change(run, &note).await.map(drop)
     }
 
     /// Says which nodes are left as they are.

@@ -1,15 +1,12 @@
 //! The time without the PBX: stopping it, starting it, and what took how long.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::found::Found;
-use crate::cluster::{Begin, Configuration};
+use crate::cluster::Begin;
 use crate::commands;
 use crate::exit::Failure;
-use crate::reach::Node;
 use crate::run::Run;
-use crate::verbs::contact::Contact;
 use crate::verbs::signals::Signals;
 use crate::verbs::target::in_the_way;
 use crate::verbs::wait::{Ended, Goal, Wait};
@@ -41,57 +38,41 @@ impl Gap {
 
     /// For people; nothing where the PBX was stopped already.
     pub(super) fn text(&self) -> Option<String> {
-        let begun = self.begun?;
+        self.begun?;
+        let all: Duration = self.parts.iter().map(|(_, took)| *took).sum();
         let parts = self.parts.iter();
         let parts: Vec<String> = parts
             .map(|(part, took)| format!("{part} {:.1}", took.as_secs_f32()))
             .collect();
         Some(format!(
-            "the PBX was away for {:.1} s: {}",
-            begun.elapsed().as_secs_f32(),
+            "the PBX was away for {:.1} s: {}\n",
+            all.as_secs_f32(),
             parts.join(", ")
         ))
     }
 }
 
-/// Starts and stops resources, and waits.
-pub(super) struct Switch<'a> {
-    contact: &'a Contact,
-    configuration: &'a Configuration,
-    run: &'a Run,
-}
-
-impl<'a> Switch<'a> {
-    /// Of this cluster.
-    pub(super) fn new(found: &'a Found, run: &'a Run) -> Switch<'a> {
-        Switch {
-            contact: &found.contact,
-            configuration: &found.configuration,
-            run,
-        }
-    }
-
-    fn node(&self) -> Arc<Node> {
-        self.contact.node()
-    }
-
-    /// Stops a resource.
-    pub(super) async fn stop(&self, resource: &str, signals: &mut Signals) -> Result<(), Failure> {
-        self.run
-            .change(&self.node(), &commands::disable(resource))
-            .await?;
+impl Found {
+    /// Stops a resource, and waits until it is.
+    pub(super) async fn stop(
+        &self,
+        resource: &str,
+        run: &Run,
+        signals: &mut Signals,
+    ) -> Result<(), Failure> {
+        self.change(run, &commands::disable(resource)).await?;
         self.wait(resource, Goal::Stopped, signals).await
     }
 
-    /// Starts resources: what needs others, last.
+    /// Starts resources, what needs others last, and waits until they run.
     pub(super) async fn start(
         &self,
         resources: &[&str],
+        run: &Run,
         signals: &mut Signals,
     ) -> Result<(), Failure> {
         for resource in resources {
-            let enable = commands::enable(resource);
-            self.run.change(&self.node(), &enable).await?;
+            self.change(run, &commands::enable(resource)).await?;
         }
         for resource in resources {
             self.wait(resource, Goal::Started, signals).await?;
@@ -105,7 +86,7 @@ impl<'a> Switch<'a> {
             Goal::Stopped => Begin::Stop,
         };
         let wait = Wait {
-            contact: self.contact,
+            contact: &self.contact,
             resources: &[resource.to_owned()],
             goal,
             limit: self.configuration.time(resource, begin)
