@@ -42,6 +42,7 @@ fn an_update_goes_forwards_and_back() {
 
     update.an_older_image_is_refused_before_anything_stops();
     update.a_snapshot_that_fails_leaves_the_pbx_as_it_is();
+    update.a_snapshot_at_rest_that_fails_starts_the_pbx_again();
     let before = update.rows();
     update.to_the_new_version();
     update.a_node_that_was_away_is_brought_along();
@@ -152,12 +153,30 @@ impl Update<'_> {
         self.cluster.lab.clear_faults(Some(fault)).unwrap();
         assert_eq!(failed.status, 5, "{failed}");
         assert_eq!(self.started(), before, "{failed}");
+        let shown = self.operator.ha_ctl("show").stdout;
+        assert!(!shown.contains("an update"), "{shown}");
+    }
+
+    /// The PBX is stopped for it then, and starts again as it was.
+    fn a_snapshot_at_rest_that_fails_starts_the_pbx_again(&self) {
+        let rows = self.rows();
+        let failed = std::thread::scope(|scope| {
+            let running = scope.spawn(|| self.run("portsip/pbx:22.5"));
+            let stopped = "timeout 200 sh -c 'until pcs resource config pbx | grep -q target-role=Stopped; do sleep 0.2; done'";
+            self.operator.as_root(stopped).succeeded();
+            let fault = Injection::of(SnapshotFault::Fails);
+            let fault = self.cluster.lab.inject(&fault).unwrap();
+            let failed = running.join().unwrap();
+            self.cluster.lab.clear_faults(Some(fault)).unwrap();
+            failed
+        });
+        assert_eq!(failed.status, 5, "{failed}");
         assert!(
-            self.operator
-                .ha_ctl("show")
-                .stdout
-                .contains("nothing of the PBX was changed yet")
+            failed.stderr.contains("The PBX runs as before"),
+            "{failed}"
         );
+        self.is_of(OLD, &[0, 1, 2]);
+        self.has(&rows);
     }
 
     /// Rows and SIP go on until it stops and from when it answers, and no row is lost.

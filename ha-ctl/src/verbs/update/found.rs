@@ -297,7 +297,10 @@ impl Found {
                         "{image} has the version {}, and {what} is newer: {version}",
                         new.version
                     ),
-                    "the way back from the last update is: ha-ctl update --rollback",
+                    match self.ended() {
+                        Some(_) => "the way back from the last update is: ha-ctl update --rollback",
+                        None => "restore a backup of the older version",
+                    },
                 ));
             }
         }
