@@ -233,7 +233,7 @@ impl Update<'_> {
         let since = self.rows();
         let asked = self
             .operator
-            .as_root(&format!("ha-ctl update --rollback {VARS} </dev/null"));
+            .as_root(&format!("ha-ctl update --rollback {VARS} --profile operator </dev/null"));
         assert_eq!(asked.status, 3, "{asked}");
         assert!(asked.stdout.contains("is LOST"), "{asked}");
         let back = self.run("--rollback");
