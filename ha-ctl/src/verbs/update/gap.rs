@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::found::Found;
 use crate::cluster::Begin;
-use crate::commands;
+use crate::commands::{self, quoted};
 use crate::exit::Failure;
+use crate::reach::Command;
 use crate::run::Run;
 use crate::verbs::signals::Signals;
 use crate::verbs::target::in_the_way;
@@ -72,6 +73,8 @@ impl Found {
         signals: &mut Signals,
     ) -> Result<(), Failure> {
         for resource in resources {
+            // A start that has failed forbids the node for a while, and its cause may be gone.
+            self.change(run, &forget_failures(resource)).await?;
             self.change(run, &commands::enable(resource)).await?;
         }
         for resource in resources {
@@ -109,4 +112,12 @@ impl Found {
         };
         Err(Failure::incomplete(why))
     }
+}
+
+fn forget_failures(resource: &str) -> Command {
+    Command::change(
+        format!("forget failures of {resource}"),
+        format!("pcs resource cleanup {}", quoted(resource)),
+    )
+    .repeatable()
 }
