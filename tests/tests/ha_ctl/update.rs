@@ -14,6 +14,7 @@ use lab::netns;
 use lab::site::{self, INSTANCES};
 
 use crate::operator::{Operator, Ran};
+use crate::stock::random;
 use crate::{Cluster, master};
 
 /// What the PBX runs from.
@@ -289,19 +290,24 @@ impl<'a> Update<'a> {
         self.has(&rows);
     }
 
-    /// Killed at moments that are as far apart as they can be, and run again.
+    /// Killed a moment after each stage was written down, and run again.
     fn what_was_killed_goes_on(&self) {
+        const STAGES: [&str; 4] = ["migrating", "begun", "migrated", "done"];
         let kills: u32 =
             std::env::var("PORTSIP_HA_KILLS").map_or(1, |kills| kills.parse().unwrap());
         let rows = self.rows();
-        for (number, second) in (1..=kills).zip((0..).map(|n: u32| 2 + 7 * n % 29)) {
+        for (number, stage) in (1..=kills).zip(STAGES.into_iter().cycle()) {
             let version = format!("22.7.{number}");
             let image = format!("portsip/pbx:{version}");
             self.image(&image, &version, None);
+            let later = random(Duration::from_secs(2)).as_secs_f32();
             let killed = self.operator.as_root(&format!(
-                "timeout --signal=KILL {second} ha-ctl update {image} {VARS} --profile operator --yes </dev/null"
+                "ha-ctl update {image} {VARS} --profile operator --yes </dev/null & ha_ctl=$!
+                 note() {{ crm_attribute --type crm_config --set-name portsip-ha-notes --name update --query 2>/dev/null; }}
+                 until note | grep -q 'to={version}; stage={stage}' || ! kill -0 $ha_ctl; do sleep 0.1; done
+                 sleep {later}; kill -KILL $ha_ctl; wait $ha_ctl; echo ended with $?"
             ));
-            eprintln!("killed after {second} s: {killed}");
+            eprintln!("killed {later} s after {stage}: {killed}");
             let again = self.run(&image);
             again.succeeded();
             self.is_of(&version, &[0, 1, 2]);
