@@ -55,7 +55,7 @@ test-suites: deb lab $(NEXTEST)
 	done
 
 # What takes longer than a change should wait for: outages of ten minutes, services restarted for as long on
-# both Debians, a deployment killed twenty times, scenarios five times, the lab's own life-cycle tests twenty times.
+# both Debians, a deployment and an update killed twenty times, scenarios five times, the lab's own life-cycle tests twenty times.
 test-long: deb $(NEXTEST) test-suites
 	PORTSIP_HA_OUTAGE_SECONDS=600 PORTSIP_HA_KILLS=20 $(NEXTEST) nextest run --locked --package lab --profile long
 	SUITE=trixie PORTSIP_HA_OUTAGE_SECONDS=600 $(NEXTEST) nextest run --locked --package lab --profile long \
