@@ -412,12 +412,16 @@ async fn away(
     }
     if found.runs() {
         gap.begin();
-        let stopped = found.stop("pbx", run, signals).await;
-        if let Err(why) = stopped {
-            return Err(start_old(found, record, run, why).await);
-        }
-        gap.ended("stop");
     }
+    // Also where an earlier run has told it to stop: it may be about to.
+    if let Err(why) = found.stop("pbx", run, signals).await {
+        return Err(match (record.stage, ran) {
+            (Stage::Begun, true) => start_old(found, record, run, why).await,
+            (Stage::Begun, false) => stays_stopped(found, run, why).await,
+            _ => half_way(why),
+        });
+    }
+    gap.ended("stop");
     if record.stage == Stage::Begun {
         let ready = tokio::select! {
             ready = at_rest(found, record, wanted, run) => ready,

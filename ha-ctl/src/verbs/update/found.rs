@@ -219,9 +219,10 @@ impl Found {
         others.filter(|(node, _)| node.name != self.active)
     }
 
-    /// Whether the PBX runs.
+    /// Whether the PBX runs, and was not told to stop.
     pub(super) fn runs(&self) -> bool {
-        self.state.instances("pbx").any(|it| it.is_active())
+        let mut instances = self.state.instances("pbx");
+        instances.any(|it| it.is_active() && !it.is_disabled())
     }
 
     /// The version that the containers are of, where the data is.
