@@ -36,7 +36,7 @@ pub struct Record {
 pub enum Stage {
     /// The PBX is stopped for it, and nothing of it or of its data is changed.
     #[default]
-    Begun,
+    Stopped,
     /// The data may be of the new version, or something between.
     Migrating,
     /// The data is of the new version.
@@ -49,8 +49,8 @@ pub enum Stage {
 
 const STAGES: [(Stage, &str, &str); 5] = [
     (
-        Stage::Begun,
-        "begun",
+        Stage::Stopped,
+        "stopped",
         "the PBX was stopped for it, and nothing of it was changed",
     ),
     (

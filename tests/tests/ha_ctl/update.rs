@@ -292,7 +292,7 @@ impl<'a> Update<'a> {
 
     /// Killed a moment after each stage was written down, and run again.
     fn what_was_killed_goes_on(&self) {
-        const STAGES: [&str; 4] = ["migrating", "begun", "migrated", "done"];
+        const STAGES: [&str; 4] = ["migrating", "stopped", "migrated", "done"];
         let kills: u32 =
             std::env::var("PORTSIP_HA_KILLS").map_or(1, |kills| kills.parse().unwrap());
         let rows = self.rows();

@@ -79,7 +79,7 @@ pub(super) async fn go_back(
 
 /// What there is to go back from, and the nodes that are away and must not take over when they come back.
 fn refuse(found: &Found) -> Result<(Record, Vec<String>), Failure> {
-    let record = found.open().or_else(|| found.void());
+    let record = found.unfinished().or_else(|| found.taken_back());
     let record = record.or_else(|| found.ended()).cloned();
     let Some(record) = record else {
         return Err(Failure::failed(
@@ -131,7 +131,7 @@ fn refuse(found: &Found) -> Result<(Record, Vec<String>), Failure> {
 
 /// Whether neither the data nor the containers where it is are of another version than before.
 fn is_untouched(found: &Found, record: &Record) -> bool {
-    record.stage == Stage::Begun || found.void() == Some(record)
+    record.stage == Stage::Stopped || found.taken_back() == Some(record)
 }
 
 /// The one at rest is the later one. One that EC2 could not complete is none.

@@ -7,20 +7,21 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::time::{Instant, sleep};
 
+use super::fetch::{fetch_first, fetch_on_others, image, profiles, project};
 use super::found::{Found, find, is_default};
 use super::gap::Gap;
+use super::plan::{plan, refuse};
 use crate::caller::{caller, now};
 use crate::cli::Wanted;
 use crate::cluster::State;
 use crate::commands;
-use crate::deploy::{System, all, copy_vars};
+use crate::deploy::{all, copy_vars};
 use crate::exit::{Exit, Failure};
-use crate::hand_on::Sources;
 use crate::output::{print, say};
 use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::update::{
-    Facts, Image, Keeper, Project, Record, Stage, bring_compose_file, keep, unwrite, with_image,
+    Facts, Image, Keeper, Record, Stage, bring_compose_file, keep, unwrite, with_image,
 };
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
@@ -31,8 +32,6 @@ use crate::verbs::signals::Signals;
 const DESCRIPTION: &str = "pbx-ha-volumes-backup";
 /// EC2 begins no second snapshot of a volume before that, and the PBX is not to wait for it.
 const BETWEEN_SNAPSHOTS: Duration = Duration::from_secs(15);
-/// How many times as large as the image that is there a new one may be.
-const ROOM: u64 = 2;
 /// For how long the PBX may take to answer after its start.
 const ANSWERS: Duration = Duration::from_secs(60);
 
@@ -66,7 +65,11 @@ pub(super) async fn update(
     };
     run.judge(fetched)?;
     let mut before = None;
-    if !is_new(&seen, &new) && seen.runs() && seen.open().is_none_or(|it| it.stage == Stage::Begun)
+    if !is_new(&seen, &new)
+        && seen.runs()
+        && seen
+            .unfinished()
+            .is_none_or(|it| it.stage == Stage::Stopped)
     {
         let (vars, id) = (seen.vars.clone(), new_id());
         let keeper = keeper(&vars, wanted);
@@ -102,98 +105,6 @@ pub(super) async fn update(
     Ok(Exit::NodesMissing)
 }
 
-/// What could not be carried out.
-fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
-    if let System::Lan(_) = found.site.system {
-        return Err(Failure::failed(
-            "ha-ctl update is for AWS as yet: on a LAN there is no snapshot, and without one there is no way back. \
-             Nothing was changed",
-        ));
-    }
-    if found.open().is_some_and(|it| it.stage == Stage::Back) {
-        return Err(Failure::failed(
-            "a way back has begun, and has to come to its end first. Nothing was changed\n  help: ha-ctl update --rollback",
-        ));
-    }
-    let lacks = |facts: &Facts| !facts.has_certificate_manager && wanted.compose_file.is_none();
-    let mut lacking = found.nodes.iter().filter(|(_, facts)| lacks(facts));
-    if wanted.certificate_manager
-        && let Some((node, _)) = lacking.next()
-    {
-        return Err(Failure::failed(format!(
-            "-c: the compose file on {} has no container portsip.certmanager. Nothing was changed\n  help: --compose-file \
-             FILE, with one that has it",
-            node.name
-        )));
-    }
-    for (node, facts) in &found.nodes {
-        let now = facts.pbx().map(|it| it.image.clone());
-        let known = [&facts.tagged, &facts.old].into_iter().flatten();
-        let mut known = known.filter(|it| Some(&it.id) == now.as_ref());
-        // What is not known is not refused.
-        let (Some(free), Some(image)) = (facts.free, known.next()) else {
-            continue;
-        };
-        let needed = ROOM * image.bytes / 1024;
-        if free < needed {
-            return Err(Failure::failed(format!(
-                "Docker on {} has {} MB free, and a new image needs {} MB while it is fetched. Nothing was changed\n  help: sudo \
-                 docker system df   (there)",
-                node.name,
-                free / 1024,
-                needed / 1024
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn plan(found: &Found, wanted: &Wanted) -> String {
-    let image = image(wanted);
-    let mut text = String::new();
-    if let Some(record) = found.open() {
-        text += &format!(
-            "an update from {} to {} was begun by {}, and is continued: {}\n",
-            record.from,
-            record.to,
-            record.by,
-            record.stage.words()
-        );
-    }
-    let (version, data) = (found.version(), found.data());
-    let runs = if found.runs() { "runs" } else { "is stopped" };
-    text += &format!(
-        "the PBX {runs}, in the version {version}, on {}; its data is of the version {data}\n",
-        found.active
-    );
-    let names = found.nodes.iter().map(|(node, _)| node.name.as_str());
-    let names: Vec<&str> = names.collect();
-    let names = names.join(", ");
-    text += &format!("to do, in this order:\n  fetch {image}: {names}\n");
-    text += "and then, if it is another image than the PBX's:\n";
-    if found.runs() {
-        text += "  a snapshot of the volume, while the PBX runs\n  stop the PBX: its addresses and its data stay where they are\n";
-    }
-    let waits = match wanted.shorter_gap {
-        false => "; it is waited for",
-        true => "; it is NOT waited for, so that the way back may be the one before",
-    };
-    text += &format!(
-        "  a snapshot of the volume at rest{waits}\n  bring the data to the new version: {}\n",
-        found.active
-    );
-    text += match wanted.leave_stopped {
-        false => "  make its containers anew, start the PBX, and wait until it answers\n",
-        true => "  make its containers anew. The PBX stays stopped (--leave-stopped)\n",
-    };
-    text += "  make the containers of the other nodes anew\n";
-    text
-}
-
-fn image(wanted: &Wanted) -> &str {
-    wanted.image.as_deref().unwrap_or_default()
-}
-
 fn keeper<'a>(vars: &'a str, wanted: &'a Wanted) -> Keeper<'a> {
     Keeper {
         vars,
@@ -201,88 +112,12 @@ fn keeper<'a>(vars: &'a str, wanted: &'a Wanted) -> Keeper<'a> {
     }
 }
 
-/// What an update writes on a node.
-fn project<'a>(found: &'a Found, wanted: &'a Wanted, profiles: Option<&'a str>) -> Project<'a> {
-    Project {
-        image: image(wanted),
-        profiles,
-        data_path: &found.site.data_path,
-    }
-}
-
-/// With the certificate manager, if it is asked for.
-fn profiles(facts: &Facts, wanted: &Wanted) -> Option<String> {
-    const CERTIFICATE_MANAGER: &str = "certmanager";
-    wanted.certificate_manager.then(|| {
-        let others = facts.profiles.split(',');
-        let others = others.filter(|it| !it.is_empty() && *it != CERTIFICATE_MANAGER);
-        let all: Vec<&str> = others.chain([CERTIFICATE_MANAGER]).collect();
-        all.join(",")
-    })
-}
-
-/// The image where the data is. In the middle of an update it is the one that is there, whatever its name means in the
-/// registry by now.
-async fn fetch_first(found: &mut Found, wanted: &Wanted, run: &Run) -> Result<(), Failure> {
-    if found.open().is_none_or(|it| it.stage == Stage::Begun) {
-        let bring = &bring_compose_file(wanted.compose_file.as_deref());
-        let nodes = found.nodes.iter();
-        all(nodes.map(|(node, _)| async move { run.change(node, bring).await.map(drop) })).await?;
-        let Some((node, facts)) = found.active() else {
-            return Ok(());
-        };
-        let profiles = profiles(facts, wanted);
-        let step = project(found, wanted, profiles.as_deref()).fetch();
-        run.step(node, &step).await?;
-    }
-    found.look_again().await
-}
-
-/// The same image on the others. What the registry does not give, the node with the data hands on.
-async fn fetch_on_others(
-    found: &mut Found,
-    wanted: &Wanted,
-    new: &Image,
-    run: &Run,
-) -> Result<(), Failure> {
-    let fetching = found.others().map(|(node, facts)| {
-        let profiles = profiles(facts, wanted);
-        let step = project(found, wanted, profiles.as_deref()).fetch_same(new);
-        async move { (node.name.clone(), run.step(node, &step).await) }
-    });
-    let mut refused = Vec::new();
-    for (name, fetched) in join_all(fetching).await {
-        match fetched {
-            Ok(()) => {}
-            Err(failure) if failure.exit != Exit::Failed => return Err(failure),
-            Err(failure) => refused.push((name, failure)),
-        }
-    }
-    found.look_again().await?;
-    let profiles = found
-        .active()
-        .and_then(|(_, facts)| profiles(facts, wanted));
-    let images = &project(found, wanted, profiles.as_deref()).handed_on(&new.version);
-    let sources = &Sources::new(vec![found.active_node()?]);
-    let handing = found.others().filter_map(|(node, facts)| {
-        let refusal = refused.iter().find(|(name, _)| *name == node.name);
-        let failure = match refusal {
-            Some((_, failure)) => failure.clone(),
-            None if facts.has(new) => return None,
-            None => Failure::failed(format!("the registry gave {} another image", node.name)),
-        };
-        Some(async move { sources.hand_on(images, node, failure, run).await })
-    });
-    all(handing).await?;
-    found.look_again().await
-}
-
 /// Whether everything where the data is has the new version.
 fn is_new(found: &Found, new: &Image) -> bool {
     let has_containers = found.active().is_some_and(|(_, facts)| facts.is_of(new));
     // The vendor's initdt writes the version; if it does not, what is on record counts.
     let ended = found.ended().is_some_and(|it| it.to == new.version);
-    has_containers && found.open().is_none() && (found.data() == new.version || ended)
+    has_containers && found.unfinished().is_none() && (found.data() == new.version || ended)
 }
 
 fn new_id() -> String {
@@ -340,10 +175,10 @@ async fn updated(
         let id = record.map_or_else(new_id, |it| it.id);
         return Ok(bring_others(found, wanted, new, &id, run).await);
     }
-    let open = found.open().cloned();
+    let open = found.unfinished().cloned();
     let has_begun = open.is_some();
     let mut record = match open {
-        Some(record) if record.stage > Stage::Begun => record,
+        Some(record) if record.stage > Stage::Stopped => record,
         _ => new_record(found, wanted, new, before),
     };
     let mut gap = Gap::default();
@@ -407,7 +242,7 @@ async fn away(
     run: &Run,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    if record.stage == Stage::Begun {
+    if record.stage == Stage::Stopped {
         found.write(record.clone(), run).await?;
     }
     if found.runs() {
@@ -416,13 +251,13 @@ async fn away(
     // Also where an earlier run has told it to stop: it may be about to.
     if let Err(why) = found.stop("pbx", run, signals).await {
         return Err(match (record.stage, ran) {
-            (Stage::Begun, true) => start_old(found, record, run, why).await,
-            (Stage::Begun, false) => stays_stopped(found, run, why).await,
+            (Stage::Stopped, true) => start_old(found, record, run, why).await,
+            (Stage::Stopped, false) => stays_stopped(found, run, why).await,
             _ => half_way(why),
         });
     }
     gap.ended("stop");
-    if record.stage == Stage::Begun {
+    if record.stage == Stage::Stopped {
         let ready = tokio::select! {
             ready = at_rest(found, record, wanted, run) => ready,
             () = signals.received() => Err(Failure::incomplete("interrupted")),

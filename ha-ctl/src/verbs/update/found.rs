@@ -243,15 +243,15 @@ impl Found {
 
     /// The update that goes on. One after which the PBX of before runs on the data of before is none: somebody has
     /// started it again, and its snapshots grow old.
-    pub(super) fn open(&self) -> Option<&Record> {
+    pub(super) fn unfinished(&self) -> Option<&Record> {
         let record = self.record.as_ref().filter(|it| it.is_going_on())?;
         let is_as_before = self.runs()
             && self.data() == record.from
             && self
                 .active()
                 .is_some_and(|(_, facts)| facts.is_of_version(&record.from));
-        let is_void = is_as_before && record.stage <= Stage::Migrating;
-        (!is_void).then_some(record)
+        let is_taken_back = is_as_before && record.stage <= Stage::Migrating;
+        (!is_taken_back).then_some(record)
     }
 
     /// The last update that has ended.
@@ -261,10 +261,10 @@ impl Found {
         last.or_else(|| self.record_before.as_ref().filter(ended))
     }
 
-    /// What was begun and is void.
-    pub(super) fn void(&self) -> Option<&Record> {
+    /// An update after which the PBX of before runs again.
+    pub(super) fn taken_back(&self) -> Option<&Record> {
         let record = self.record.as_ref().filter(|it| it.is_going_on());
-        record.filter(|_| self.open().is_none())
+        record.filter(|_| self.unfinished().is_none())
     }
 
     /// What the name of the image means on the node with the data, if the PBX and its data may get it.
@@ -305,7 +305,7 @@ impl Found {
                 ));
             }
         }
-        let half = self.open().filter(|it| it.stage > Stage::Begun);
+        let half = self.unfinished().filter(|it| it.stage > Stage::Stopped);
         if let Some(record) = half.filter(|it| it.to != new.version) {
             return Err(refused(
                 format!(
@@ -335,7 +335,7 @@ impl Found {
 
     /// Writes down how far the update is.
     pub(super) async fn write(&mut self, record: Record, run: &Run) -> Result<(), Failure> {
-        if record.stage == Stage::Begun
+        if record.stage == Stage::Stopped
             && let Some(ended) = self.ended()
         {
             let ended = ended.clone();

@@ -3,9 +3,11 @@
 //! any node, and `--rollback` goes back.
 
 mod back;
+mod fetch;
 mod forward;
 mod found;
 mod gap;
+mod plan;
 
 use crate::cli::UpdateArgs;
 use crate::exit::{Exit, Failure};

@@ -1,0 +1,98 @@
+//! What an update refuses, and what it says before it asks.
+
+use super::fetch::image;
+use super::found::Found;
+use crate::cli::Wanted;
+use crate::deploy::System;
+use crate::exit::Failure;
+use crate::update::{Facts, Stage};
+
+/// How many times as large as the image that is there a new one may be.
+const ROOM: u64 = 2;
+/// What could not be carried out.
+pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
+    if let System::Lan(_) = found.site.system {
+        return Err(Failure::failed(
+            "ha-ctl update is for AWS as yet: on a LAN there is no snapshot, and without one there is no way back. \
+             Nothing was changed",
+        ));
+    }
+    if found.unfinished().is_some_and(|it| it.stage == Stage::Back) {
+        return Err(Failure::failed(
+            "a way back has begun, and has to come to its end first. Nothing was changed\n  help: ha-ctl update --rollback",
+        ));
+    }
+    let lacks = |facts: &Facts| !facts.has_certificate_manager && wanted.compose_file.is_none();
+    let mut lacking = found.nodes.iter().filter(|(_, facts)| lacks(facts));
+    if wanted.certificate_manager
+        && let Some((node, _)) = lacking.next()
+    {
+        return Err(Failure::failed(format!(
+            "-c: the compose file on {} has no container portsip.certmanager. Nothing was changed\n  help: --compose-file \
+             FILE, with one that has it",
+            node.name
+        )));
+    }
+    for (node, facts) in &found.nodes {
+        let now = facts.pbx().map(|it| it.image.clone());
+        let known = [&facts.tagged, &facts.old].into_iter().flatten();
+        let mut known = known.filter(|it| Some(&it.id) == now.as_ref());
+        // What is not known is not refused.
+        let (Some(free), Some(image)) = (facts.free, known.next()) else {
+            continue;
+        };
+        let needed = ROOM * image.bytes / 1024;
+        if free < needed {
+            return Err(Failure::failed(format!(
+                "Docker on {} has {} MB free, and a new image needs {} MB while it is fetched. Nothing was changed\n  help: sudo \
+                 docker system df   (there)",
+                node.name,
+                free / 1024,
+                needed / 1024
+            )));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn plan(found: &Found, wanted: &Wanted) -> String {
+    let image = image(wanted);
+    let mut text = String::new();
+    if let Some(record) = found.unfinished() {
+        text += &format!(
+            "an update from {} to {} was begun by {}, and is continued: {}\n",
+            record.from,
+            record.to,
+            record.by,
+            record.stage.words()
+        );
+    }
+    let (version, data) = (found.version(), found.data());
+    let runs = if found.runs() { "runs" } else { "is stopped" };
+    text += &format!(
+        "the PBX {runs}, in the version {version}, on {}; its data is of the version {data}\n",
+        found.active
+    );
+    let names = found.nodes.iter().map(|(node, _)| node.name.as_str());
+    let names: Vec<&str> = names.collect();
+    let names = names.join(", ");
+    text += &format!("to do, in this order:\n  fetch {image}: {names}\n");
+    text += "and then, if it is another image than the PBX's:\n";
+    if found.runs() {
+        text += "  a snapshot of the volume, while the PBX runs\n  stop the PBX: its addresses and its data stay where they are\n";
+    }
+    let waits = match wanted.shorter_gap {
+        false => "; it is waited for",
+        true => "; it is NOT waited for, so that the way back may be the one before",
+    };
+    text += &format!(
+        "  a snapshot of the volume at rest{waits}\n  bring the data to the new version: {}\n",
+        found.active
+    );
+    text += match wanted.leave_stopped {
+        false => "  make its containers anew, start the PBX, and wait until it answers\n",
+        true => "  make its containers anew. The PBX stays stopped (--leave-stopped)\n",
+    };
+    text += "  make the containers of the other nodes anew\n";
+    text
+}
