@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::time::{Instant, sleep};
@@ -10,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::fetch::{fetch_first, fetch_on_others, image, profiles, project};
 use super::found::{Found, find, is_default};
 use super::gap::Gap;
+use super::others::bring_others;
 use super::plan::{plan, refuse};
 use crate::caller::{caller, now};
 use crate::cli::Wanted;
@@ -18,11 +18,9 @@ use crate::commands;
 use crate::deploy::{all, copy_vars};
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
-use crate::reach::{Command, Node};
+use crate::reach::Command;
 use crate::run::Run;
-use crate::update::{
-    Facts, Image, Keeper, Record, Stage, bring_compose_file, keep, unwrite, with_image,
-};
+use crate::update::{Image, Keeper, Record, Stage, keep, unwrite, with_image};
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
 use crate::verbs::show::answer;
@@ -339,68 +337,6 @@ async fn migration(
     run.step(found.active_node()?, &step).await?;
     gap.ended("containers");
     Ok(())
-}
-
-/// The other nodes get the new containers while the PBX runs; one that cannot is named.
-async fn bring_others(
-    found: &Found,
-    wanted: &Wanted,
-    new: &Image,
-    id: &str,
-    run: &Run,
-) -> Vec<String> {
-    let lagging: Vec<&(Node, Facts)> = found
-        .others()
-        .filter(|(_, facts)| !facts.is_of(new))
-        .collect();
-    if lagging.is_empty() {
-        return Vec::new();
-    }
-    let compose = match compose_file(found).await {
-        Ok(compose) => compose,
-        Err(failure) => {
-            say(&format!("error: {failure}"));
-            return lagging.iter().map(|(node, _)| node.name.clone()).collect();
-        }
-    };
-    let active = found.active().map(|(_, facts)| facts.profiles.clone());
-    let active = active.unwrap_or_default();
-    let (compose, keep) = (&bring_compose_file(Some(&compose)), &keep(id));
-    let bringing = lagging.into_iter().map(|(node, facts)| {
-        let profiles =
-            profiles(facts, wanted).or_else(|| (!active.is_empty()).then(|| active.clone()));
-        async move {
-            let project = project(found, wanted, profiles.as_deref());
-            let brought = async {
-                run.change(node, keep).await?;
-                run.change(node, compose).await?;
-                run.change(node, &project.write()).await?;
-                run.step(node, &project.containers()).await
-            };
-            (node.name.clone(), brought.await)
-        }
-    });
-    let mut left = Vec::new();
-    for (name, brought) in join_all(bringing).await {
-        match brought {
-            Ok(()) => say(&format!("{name} has the version {} too", new.version)),
-            Err(failure) => {
-                say(&format!("error: {failure}"));
-                left.push(name);
-            }
-        }
-    }
-    left
-}
-
-/// The compose file that counts is that of the node with the data.
-async fn compose_file(found: &Found) -> Result<String, Failure> {
-    let read = Command::look(
-        "reading the compose file",
-        format!("cat {}/docker-compose.yml", crate::deploy::PROJECT),
-    );
-    let answer = answer(found.active_node()?, read).await?;
-    Ok(answer.stdout)
 }
 
 /// The PBX answers, and not only its containers run: the monitor asks SIP and the portal. What is degraded runs.

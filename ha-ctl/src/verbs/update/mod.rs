@@ -7,6 +7,7 @@ mod fetch;
 mod forward;
 mod found;
 mod gap;
+mod others;
 mod plan;
 
 use crate::cli::UpdateArgs;
