@@ -109,7 +109,10 @@ pub enum Verb {
     ///
     /// With SIZE, EC2 makes the volume larger first, which takes the operator's own credentials on the machine where
     /// ha-ctl runs (`cib-gen --format iam-policy-operator`); without it, what EC2 has made larger already counts. Then the
-    /// file system grows. On a LAN it changes nothing: docs/lan.md says how the data grows there.
+    /// file system grows.
+    ///
+    /// On a LAN the logical volume grows on every node with the data, then DRBD, then the file system: to SIZE, or without
+    /// it as far as the smallest of the disks lets it. All copies have to be connected and up to date, and stay so.
     ///
     /// Only what is missing is done, so that it can be interrupted and run again. It asks before, because nothing of this
     /// can be made smaller again. Without a terminal it changes nothing and ends with 3, unless --yes is given.

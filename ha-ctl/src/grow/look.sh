@@ -1,5 +1,5 @@
-# Looks at the data of one node and changes nothing: the file system and its device, where it is mounted, and whether it
-# is on DRBD. Each line is a word and what was found. Sizes are in bytes.
+# Looks at the data of one node and changes nothing: the file system and its device, where it is mounted, and on a LAN
+# this node's copy of the data below DRBD. Each line is a word and what was found. Sizes are in bytes.
 parameter() { crm_resource --resource "$1" --get-parameter "$2" 2>/dev/null; }
 
 data=$(parameter datapath_fs directory)
@@ -16,5 +16,21 @@ if [ "$2" ]; then
 fi
 
 resource=$(parameter drbd_devpath drbd_resource)
-[ -z "$resource" ] || echo "resource $resource"
+[ "$resource" ] || exit 0
+echo "resource $resource"
+drbdadm dump "$resource" 2>/dev/null | awk '$1 == "on" { gsub(/"/, "", $2); print "holder", $2 }'
+drbdadm cstate "$resource" 2>/dev/null | sed 's/^/connection /'
+drbdadm dstate "$resource" 2>/dev/null | tr / '\n' | sed 's/^/copy /'
+backing=$(drbdadm sh-ll-dev "$resource" 2>/dev/null | head -1)
+group=$(lvs --noheadings --options vg_name "$backing" 2>/dev/null | tr -d ' ')
+[ "$group" ] || exit 0
+# A SCSI disk that has become larger says so only when it is asked.
+for disk in $(pvs --noheadings --options pv_name --select "vg_name=$group" 2>/dev/null); do
+    rescan=/sys/class/block/$(basename "$(readlink -f "$disk")")/device/rescan
+    [ ! -w "$rescan" ] || echo 1 >"$rescan"
+done
+lvs --noheadings --nosuffix --units b --options vg_name,lv_name,lv_size,vg_free,vg_extent_size "$backing" 2>/dev/null |
+    sed 's/^ */volume /'
+pvs --noheadings --nosuffix --units b --options pv_name,pv_pe_count,pe_start,dev_size --select "vg_name=$group" 2>/dev/null |
+    sed 's/^ */disk /'
 exit 0

@@ -1,5 +1,5 @@
-//! The data on AWS becomes larger, while it is in use: what has what size, and what is left to do. Pure; `verbs::grow`
-//! asks and does it. Nothing here makes anything smaller.
+//! The data becomes larger, while it is in use: what has what size, and what is left to do. Pure; `verbs::grow` asks and
+//! does it. Nothing here makes anything smaller.
 
 use std::time::Duration;
 
@@ -8,6 +8,10 @@ use crate::commands::quoted;
 use crate::exit::Failure;
 use crate::reach::Command;
 
+mod copy;
+
+pub use copy::Copy;
+
 /// What was found on one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -15,8 +19,8 @@ pub struct Seen {
     pub node: String,
     /// The file system, where it is mounted.
     pub mounted: Option<Mounted>,
-    /// The data is on DRBD.
-    pub is_on_drbd: bool,
+    /// This node's copy of the data, where that is on DRBD.
+    pub copy: Option<Copy>,
 }
 
 /// The file system with the data. Sizes are in bytes.
@@ -45,6 +49,29 @@ pub enum Todo {
         from: u32,
         /// To this size.
         to: u32,
+    },
+    /// LVM takes over the size of a disk that has become larger.
+    Disk {
+        /// On which node.
+        node: String,
+        /// The disk.
+        disk: String,
+    },
+    /// A copy's logical volume becomes larger.
+    LogicalVolume {
+        /// On which node.
+        node: String,
+        /// Which.
+        volume: String,
+        /// To this size, in bytes.
+        to: u64,
+    },
+    /// DRBD takes over the size of the logical volumes.
+    Drbd {
+        /// On which node.
+        node: String,
+        /// The resource.
+        resource: String,
     },
     /// The file system takes over the size of its device.
     FileSystem {
@@ -100,7 +127,6 @@ impl Seen {
             node: node.to_owned(),
             ..Seen::default()
         };
-        let number = |word: &str| word.parse::<u64>().unwrap_or_default();
         for line in printed.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
@@ -123,16 +149,20 @@ impl Seen {
                         mounted.used = number(bytes) * number(count);
                     }
                 }
-                ["resource", _] => seen.is_on_drbd = true,
-                _ => {}
+                _ => copy::read(&mut seen.copy, &words),
             }
         }
         seen
     }
 }
 
+fn number(word: &str) -> u64 {
+    word.parse().unwrap_or_default()
+}
+
 impl Mounted {
-    /// Whether the device is the volume, and not a part of it or something on it. The lab's volumes are loop devices.
+    /// Whether the device is the volume, and not a part of it or something on it. DRBD's device is a disk for lsblk, and
+    /// the lab's volumes are loop devices.
     pub fn is_whole_disk(&self) -> bool {
         ["disk", "loop"].contains(&self.device_kind.as_str())
     }
@@ -157,24 +187,27 @@ impl Mounted {
     }
 }
 
-/// What is left to do, in this order. `volume` is the size of the volume of EC2, in GiB, where that is known.
+/// What is left to do, in this order. `others` are the other nodes with a copy of the data, and `volume` is the size of
+/// the volume of EC2, in GiB, where that is known.
 ///
 /// # Errors
 /// It cannot be done.
-pub fn todo(active: &Seen, wanted: Option<u32>, volume: Option<u32>) -> Result<Vec<Todo>, Failure> {
-    if active.is_on_drbd {
-        return Err(Failure::failed(
-            "the data is on DRBD, and ha-ctl cannot make that larger yet. Nothing was changed\n  help: docs/lan.md, More \
-             room for the data",
-        ));
-    }
+pub fn todo(
+    active: &Seen,
+    others: &[&Seen],
+    wanted: Option<u32>,
+    volume: Option<u32>,
+) -> Result<Vec<Todo>, Failure> {
     let Some(mounted) = &active.mounted else {
         return Err(Failure::failed(format!(
             "the data is not mounted on {}. Nothing was changed\n  help: ha-ctl show",
             active.node
         )));
     };
-    let mut todo = volume_of_ec2(mounted, wanted, volume)?;
+    let mut todo = match &active.copy {
+        Some(copy) => copy::todo(active, copy, mounted, others, wanted)?,
+        None => volume_of_ec2(mounted, wanted, volume)?,
+    };
     if todo.is_empty() && mounted.device_size <= mounted.used + SLACK {
         // A partition does not follow its disk.
         let on_disk = volume.map_or(0, |gib| u64::from(gib) * GIB);
@@ -225,20 +258,40 @@ impl Todo {
             Todo::Volume { from, to } => {
                 format!("make the volume {to} GiB large, from {from} GiB: EC2")
             }
+            Todo::Disk { node, disk } => {
+                format!("have LVM take over the new size of {disk}: {node}")
+            }
+            Todo::LogicalVolume { node, volume, to } => {
+                format!("make {volume} {} large: {node}", size(*to))
+            }
+            Todo::Drbd { node, resource } => {
+                format!("have DRBD's {resource} take over the new size: {node}")
+            }
             Todo::FileSystem { node, path, .. } => {
                 format!("have the file system at {path} take over the new size: {node}")
             }
         }
     }
 
-    /// The command on the node with the data. None for what EC2 does.
-    pub fn command(&self) -> Option<Command> {
-        let Todo::FileSystem { script, .. } = self else {
-            return None;
+    /// The node, and the command there. None for what EC2 does.
+    pub fn command(&self) -> Option<(&str, Command)> {
+        let (node, script) = match self {
+            Todo::Volume { .. } => return None,
+            Todo::Disk { node, disk } => (node, format!("pvresize {}", quoted(disk))),
+            Todo::LogicalVolume { node, volume, to } => {
+                (node, format!("lvextend --size {to}b {}", quoted(volume)))
+            }
+            // The file system reads nothing of the new part before it has written it, so that the copies may differ
+            // there. While they were made alike, the standby could not take over.
+            Todo::Drbd { node, resource } => (
+                node,
+                format!("drbdadm resize --assume-clean {}", quoted(resource)),
+            ),
+            Todo::FileSystem { node, script, .. } => (node, script.clone()),
         };
-        let mut command = Command::change(self.text(), script.clone());
+        let mut command = Command::change(self.text(), script);
         command.limit = Duration::from_secs(120);
-        Some(command)
+        Some((node, command))
     }
 }
 

@@ -1,9 +1,10 @@
 //! `grow`: the data becomes larger, while the PBX runs. What is left to do is said, asked for, and done where it is
-//! missing: at EC2, and in the file system.
+//! missing: at EC2, or in LVM and DRBD, and in the file system.
 
 use std::time::Duration;
 
 use cib_gen::ec2_facts::{Ec2Facts, Enlarged};
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::deploy::{confirmed, left};
@@ -18,13 +19,14 @@ use crate::cluster::State;
 use crate::cluster::quantities::size;
 use crate::deploy::cib_gen;
 use crate::exit::{Exit, Failure};
-use crate::grow::{Seen, Todo, look, todo};
+use crate::grow::{Copy, Seen, Todo, look, todo};
 use crate::inventory::Machine;
 use crate::output::{Progress, print, say};
 use crate::reach::{CONNECT, Fleet, Node};
 use crate::run::Run;
 
-/// How long the device of a volume may take to show the size that counts for EC2, which is a moment.
+/// How long the device of a volume may take to show the size that counts for EC2, or DRBD's that of its copies. Both take
+/// a moment.
 const DEVICE: Duration = Duration::from_secs(120);
 
 /// Makes the data larger.
@@ -93,6 +95,8 @@ struct Growing {
     active: Node,
     /// What was found there.
     seen: Seen,
+    /// The other nodes with a copy of the data, on a LAN, and what was found there.
+    others: Vec<(Node, Seen)>,
     /// vars.yml of a site on EC2.
     vars: Option<String>,
     /// EC2 has begun to make the volume larger.
@@ -127,19 +131,49 @@ async fn find(fleet: &Fleet, args: &GrowArgs, vars: Option<String>) -> Result<Gr
         ))
     })?;
     let seen = Seen::parse(&active.name, &answer.stdout);
-    if args.size.is_some() && vars.is_none() && !seen.is_on_drbd {
+    if args.size.is_some() && vars.is_none() && seen.copy.is_none() {
         return Err(Failure::usage(
             "EC2 can be asked for a larger volume only with vars.yml, which names it. Nothing was changed\n  help: ha-ctl \
              grow SIZE vars.yml; or make the volume larger at EC2 yourself, and then: ha-ctl grow",
         ));
     }
+    let others = others(fleet, &seen).await?;
     Ok(Growing {
         state,
         active,
         seen,
+        others,
         vars,
         has_enlarged: false,
     })
+}
+
+/// The other nodes with a copy of the data. Without one of them, nothing can grow.
+async fn others(fleet: &Fleet, active: &Seen) -> Result<Vec<(Node, Seen)>, Failure> {
+    let holders = active.copy.iter().flat_map(|copy| &copy.holders);
+    let holders = holders.filter(|holder| **holder != active.node);
+    let look = look();
+    let connecting = holders.map(|holder| {
+        let machine = fleet.machines().iter().find(|it| it.name == *holder);
+        let look = &look;
+        async move {
+            let machine = machine.ok_or_else(|| {
+                Failure::failed(format!(
+                    "{holder} has a copy of the data and is not known. Nothing was changed"
+                ))
+            })?;
+            let connected = fleet.connect(machine, CONNECT, look).await;
+            let (node, answer) = connected.map_err(|missing| {
+                Failure::failed(format!(
+                    "every copy of the data has to grow, and {holder} cannot be used. Nothing was changed\n{}",
+                    missing.text()
+                ))
+            })?;
+            let seen = Seen::parse(&node.name, &answer.stdout);
+            Ok((node, seen))
+        }
+    });
+    join_all(connecting).await.into_iter().collect()
 }
 
 impl Growing {
@@ -149,7 +183,16 @@ impl Growing {
         if let Some(gib) = volume {
             self.wait_for_device(gib).await?;
         }
-        todo(&self.seen, wanted, volume)
+        let others: Vec<&Seen> = self.others.iter().map(|(_, seen)| seen).collect();
+        todo(&self.seen, &others, wanted, volume)
+    }
+
+    /// A node by its name.
+    fn node(&self, name: &str) -> &Node {
+        let mut others = self.others.iter().map(|(node, _)| node);
+        others
+            .find(|node| node.name == name)
+            .unwrap_or(&self.active)
     }
 
     /// The size of the volume, as EC2 says it to the active node. Not known on a LAN, and without vars.yml.
@@ -167,9 +210,12 @@ impl Growing {
                     self.enlarge(*to, args.profile.as_deref()).await?;
                     self.wait_for_device(*to).await?;
                 }
-                (_, Some(command)) => {
+                (it, Some((node, command))) => {
                     say(&command.what);
-                    run.change(&self.active, &command).await?;
+                    run.change(self.node(node), &command).await?;
+                    if matches!(it, Todo::Drbd { .. }) {
+                        self.wait_for_drbd().await?;
+                    }
                 }
                 (_, None) => {}
             }
@@ -236,21 +282,59 @@ impl Growing {
         }
     }
 
+    /// Until DRBD's device is as large as the copies let it be, and all of them are up to date.
+    async fn wait_for_drbd(&mut self) -> Result<(), Failure> {
+        let until = Instant::now() + DEVICE;
+        loop {
+            self.look_again().await?;
+            let own = self.seen.copy.iter();
+            let others = self
+                .others
+                .iter()
+                .filter_map(|(_, seen)| seen.copy.as_ref());
+            let device = self.seen.mounted.as_ref().map_or(0, |it| it.device_size);
+            let is_whole = self.seen.copy.as_ref().is_some_and(Copy::is_whole);
+            if is_whole && Copy::has_grown(device, own.chain(others)) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(Failure::incomplete(format!(
+                    "the logical volumes have grown, and DRBD's device on {} has not, or not every copy is up to date, \
+                     after {} s\n  help: ha-ctl show; journalctl --dmesg --grep drbd   (there); then the same command again",
+                    self.active.name,
+                    DEVICE.as_secs()
+                )));
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// Looks again.
     async fn look_again(&mut self) -> Result<(), Failure> {
-        let answer = answer(&self.active, look()).await?;
-        self.seen = Seen::parse(&self.active.name, &answer.stdout);
+        let found = answer(&self.active, look()).await?;
+        self.seen = Seen::parse(&self.active.name, &found.stdout);
+        for (node, seen) in &mut self.others {
+            let found = answer(node, look()).await?;
+            *seen = Seen::parse(&node.name, &found.stdout);
+        }
         Ok(())
     }
 
     /// How large the file system is.
     fn result(&self, before: &str) -> String {
         let mounted = self.seen.mounted.clone().unwrap_or_default();
-        format!(
+        let mut text = format!(
             "{before}the file system at {} has {}, and its device {}\n",
             mounted.path,
             size(mounted.used),
             size(mounted.device_size)
-        )
+        );
+        if let Some(copy) = &self.seen.copy {
+            text += &format!(
+                "in vars.yml it has to be pbx_datapath_size: {}, for a disk that is replaced. Then: ha-ctl deploy vars.yml\n",
+                copy.of_vars()
+            );
+        }
+        text
     }
 }

@@ -19,7 +19,7 @@ use crate::world::Error;
 use crate::{resolver, volume};
 
 /// Size of the disk for the data. DRBD's first synchronisation reads all of what is used of it.
-const DATA_BYTES: u64 = 2 << 30;
+const DATA_BYTES: u64 = 4 << 30;
 
 /// The site.
 pub(super) struct Machines {

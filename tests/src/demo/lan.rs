@@ -19,7 +19,7 @@ use crate::site::Host;
 use crate::site::lan::{DATA_DISK, HOSTS, VIP};
 use crate::world::Error;
 
-/// How much of the disk for the data is used, which has 2 GiB.
+/// How much of the disk for the data is used, which has 4 GiB.
 const DATA_SIZE: &str = "1900M";
 /// For a step with many processes, which cost a kernel node 3 ms each, and more where this machine is busy.
 const SLOW: Duration = Duration::from_secs(900);

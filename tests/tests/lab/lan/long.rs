@@ -3,6 +3,7 @@
 
 mod deploy;
 mod disks;
+mod growth;
 mod splits;
 
 use std::time::{Duration, SystemTime};
