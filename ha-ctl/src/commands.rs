@@ -133,6 +133,24 @@ pub fn enable(resource: &str) -> Command {
     .repeatable()
 }
 
+/// Has the cluster run nothing on a node, until it is told otherwise. The node still votes.
+pub fn standby(node: &str) -> Command {
+    Command::change(
+        format!("put {node} in standby"),
+        format!("pcs node standby {}", quoted(node)),
+    )
+    .repeatable()
+}
+
+/// Ends that.
+pub fn unstandby(node: &str) -> Command {
+    Command::change(
+        format!("take {node} out of standby"),
+        format!("pcs node unstandby {}", quoted(node)),
+    )
+    .repeatable()
+}
+
 /// Which other resources the cluster would stop with this one, each on a line. pcs asks the scheduler, and changes
 /// nothing (pcs(8), `--simulate --brief`).
 pub fn stops_too(resource: &str) -> Command {

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod commands;
 pub mod deploy;
+pub mod drbd;
 pub mod exit;
 pub mod extend;
 pub mod grow;

@@ -12,8 +12,8 @@ use crate::exit::Failure;
 /// Arguments of `update`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct UpdateArgs {
-    /// The new image, such as portsip/pbx:22. With --rollback, vars.yml
-    #[arg(value_name = "IMAGE", required_unless_present = "rollback")]
+    /// The new image, such as portsip/pbx:22. With --rollback and --accept, vars.yml
+    #[arg(value_name = "IMAGE", required_unless_present_any = ["rollback", "accept"])]
     pub image: Option<String>,
 
     /// The site.
@@ -23,6 +23,12 @@ pub struct UpdateArgs {
     /// Goes back from the last update
     #[arg(long, conflicts_with_all = ["certificate_manager", "compose_file", "leave_stopped", "shorter_gap"])]
     pub rollback: bool,
+
+    /// On a LAN: the last update is good, and the copy of the data of before is brought up to date
+    ///
+    /// Until then there is no second copy of the data, and --rollback goes back; after that it cannot.
+    #[arg(long, conflicts_with_all = ["rollback", "certificate_manager", "compose_file", "leave_stopped", "shorter_gap"])]
+    pub accept: bool,
 
     /// With the vendor's certificate manager
     #[arg(long, short = 'c')]
@@ -58,8 +64,10 @@ pub struct UpdateArgs {
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// The image; nothing for the way back.
+    /// The image; nothing for the way back, and where there is to be none any more.
     pub image: Option<String>,
+    /// There is to be no way back any more.
+    pub accept: bool,
     /// The site.
     pub site: SiteArgs,
     /// With the certificate manager.
@@ -85,10 +93,15 @@ impl UpdateArgs {
     /// The image is none, or the compose file cannot be read.
     pub fn wanted(&self) -> Result<Wanted, Failure> {
         let mut site = self.site.clone();
-        let image = match (self.rollback, &self.image) {
+        let image = match (self.rollback || self.accept, &self.image) {
             (true, Some(file)) if site.vars_file.is_some() => {
+                let option = if self.accept {
+                    "--accept"
+                } else {
+                    "--rollback"
+                };
                 return Err(Failure::usage(format!(
-                    "--rollback takes no image, and {file} is one word too many\n  help: ha-ctl update --rollback [VARS_FILE]"
+                    "{option} takes no image, and {file} is one word too many\n  help: ha-ctl update {option} [VARS_FILE]"
                 )));
             }
             (true, file) => {
@@ -109,6 +122,7 @@ impl UpdateArgs {
         });
         Ok(Wanted {
             image,
+            accept: self.accept,
             site,
             certificate_manager: self.certificate_manager,
             compose_file: compose_file.transpose()?,

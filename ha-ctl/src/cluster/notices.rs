@@ -299,7 +299,15 @@ fn update(note: &str, is_left: bool) -> Option<Notice> {
         ));
     };
     if !record.is_going_on() {
-        return None;
+        let copy = record.copy?;
+        let text = format!(
+            "{} has the data of before the update from {} to {}, and is no second copy of what is there now: it cannot take over",
+            copy.node, record.from, record.to
+        );
+        let it = notice(Level::Warning, "note.update", "Temporary", &copy.node, text);
+        return Some(it.mended_by(
+            "ha-ctl update --accept   brings it up to date; ha-ctl update --rollback   goes back",
+        ));
     }
     let text = format!(
         "an update from {} to {} has not ended ({}), begun by {}",

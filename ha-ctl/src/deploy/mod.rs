@@ -32,7 +32,7 @@ pub(crate) use project::{PROJECT, env as env_file};
 pub(crate) use resources::apply;
 pub use resources::{Pending, pending};
 pub(crate) use site::cib_gen;
-pub use site::{Site, System};
+pub use site::{Drbd, Site, System};
 pub(crate) use vars_file::copy as copy_vars;
 
 use crate::exit::{Exit, Failure};

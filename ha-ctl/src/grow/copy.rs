@@ -2,7 +2,7 @@
 //! grows only while all copies are connected and up to date.
 
 use super::{GIB, Mounted, Seen, Todo, number, smaller};
-use crate::cluster::quantities::size;
+use crate::drbd::States;
 use crate::exit::Failure;
 
 /// One node's copy. Sizes are in bytes.
@@ -12,10 +12,8 @@ pub struct Copy {
     pub resource: String,
     /// The nodes that have a copy, as DRBD's file names them.
     pub holders: Vec<String>,
-    /// The states of the connections to the others.
-    pub connections: Vec<String>,
-    /// The states of this copy and of the others.
-    pub disks: Vec<String>,
+    /// How DRBD sees it and the others.
+    pub states: States,
     /// The logical volume as LVM calls it: `pbxvg/pbxlv`. Empty, if LVM knows none.
     pub volume: String,
     /// How large it is.
@@ -44,8 +42,6 @@ pub(super) fn read(copy: &mut Option<Copy>, words: &[&str]) {
     };
     match words {
         ["holder", node] => copy.holders.push((*node).to_owned()),
-        ["connection", state] => copy.connections.push((*state).to_owned()),
-        ["copy", state] => copy.disks.push((*state).to_owned()),
         ["volume", group, volume, bytes, free, extent] => {
             copy.volume = format!("{group}/{volume}");
             (copy.size, copy.free) = (number(bytes), number(free));
@@ -59,32 +55,14 @@ pub(super) fn read(copy: &mut Option<Copy>, words: &[&str]) {
                 copy.grown.push(((*disk).to_owned(), more));
             }
         }
-        _ => {}
+        _ => copy.states.read(words),
     }
 }
 
 impl Copy {
     /// Whether every copy is connected and up to date, as this node sees it.
     pub fn is_whole(&self) -> bool {
-        let others = self.holders.len().saturating_sub(1);
-        self.connections.len() == others
-            && self.connections.iter().all(|it| it == "Connected")
-            && self.disks.len() == self.holders.len()
-            && self.disks.iter().all(|it| it == "UpToDate")
-    }
-
-    /// How DRBD sees the copies, for people.
-    fn states(&self) -> String {
-        let states: Vec<&str> = self
-            .connections
-            .iter()
-            .chain(&self.disks)
-            .map(String::as_str)
-            .collect();
-        match states.is_empty() {
-            true => "DRBD is down".to_owned(),
-            false => states.join(", "),
-        }
+        self.states.are_whole(self.holders.len())
     }
 
     /// How large the logical volume can be.
@@ -131,7 +109,7 @@ pub(super) fn todo(
         return refused(
             &format!(
                 "not all copies of the data are connected and up to date ({}), and DRBD grows only then",
-                copy.states()
+                copy.states
             ),
             "ha-ctl show",
         );

@@ -19,8 +19,7 @@ resource=$(parameter drbd_devpath drbd_resource)
 [ "$resource" ] || exit 0
 echo "resource $resource"
 drbdadm dump "$resource" 2>/dev/null | awk '$1 == "on" { gsub(/"/, "", $2); print "holder", $2 }'
-drbdadm cstate "$resource" 2>/dev/null | sed 's/^/connection /'
-drbdadm dstate "$resource" 2>/dev/null | tr / '\n' | sed 's/^/copy /'
+states
 backing=$(drbdadm sh-ll-dev "$resource" 2>/dev/null | head -1)
 group=$(lvs --noheadings --options vg_name "$backing" 2>/dev/null | tr -d ' ')
 [ "$group" ] || exit 0

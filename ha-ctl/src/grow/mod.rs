@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cluster::quantities::size;
 use crate::commands::quoted;
+use crate::drbd::STATES;
 use crate::exit::Failure;
 use crate::reach::Command;
 
@@ -115,7 +116,8 @@ pub fn gib(text: &str) -> Result<u32, String> {
 
 /// Looks at one node.
 pub fn look() -> Command {
-    let mut command = Command::look("looking at the size of the data", include_str!("look.sh"));
+    let script = format!("states() {{\n{STATES}}}\n{}", include_str!("look.sh"));
+    let mut command = Command::look("looking at the size of the data", script);
     command.limit = Duration::from_secs(20);
     command
 }
@@ -285,7 +287,7 @@ impl Todo {
             // there. While they were made alike, the standby could not take over.
             Todo::Drbd { node, resource } => (
                 node,
-                format!("drbdadm resize --assume-clean {}", quoted(resource)),
+                format!("drbdadm -- --assume-clean resize {}", quoted(resource)),
             ),
             Todo::FileSystem { node, script, .. } => (node, script.clone()),
         };

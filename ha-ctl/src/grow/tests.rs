@@ -154,7 +154,10 @@ fn on_a_lan_every_copy_grows_then_drbd_then_the_file_system() {
             ("n1", "lvextend --size 6442450944b 'pbxvg/pbxlv'".to_owned()),
             ("n2", "pvresize '/dev/sdb'".to_owned()),
             ("n2", "lvextend --size 6442450944b 'pbxvg/pbxlv'".to_owned()),
-            ("n1", "drbdadm resize --assume-clean 'pbxdata'".to_owned()),
+            (
+                "n1",
+                "drbdadm -- --assume-clean resize 'pbxdata'".to_owned()
+            ),
         ]
     );
     // Without a size: as large as the smaller of them can be.
@@ -204,10 +207,10 @@ fn copies_that_are_not_whole_or_not_all_known_do_not_grow() {
     let first = active(4096 * MIB, 4096 * MIB, 2048 * MIB, 0);
     let second = lan("n2", 4096 * MIB, 2048 * MIB, 0);
     let changes: [fn(&mut Copy); 4] = [
-        |copy| copy.connections[0] = "WFConnection".to_owned(),
-        |copy| copy.disks[1] = "Inconsistent".to_owned(),
-        |copy| copy.disks[0] = "Diskless".to_owned(),
-        |copy| copy.connections.clear(),
+        |copy| copy.states.connections[0] = "WFConnection".to_owned(),
+        |copy| copy.states.disks[1] = "Inconsistent".to_owned(),
+        |copy| copy.states.disks[0] = "Diskless".to_owned(),
+        |copy| copy.states.connections.clear(),
     ];
     for change in changes {
         let mut changed = first.clone();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::copy::{CopyFacts, look_script};
 use super::steps::OLD_TAG;
 use crate::commands::quoted;
 use crate::reach::Command;
@@ -32,6 +33,8 @@ pub struct Facts {
     pub old: Option<Image>,
     /// How many KB Docker's disk has free.
     pub free: Option<u64>,
+    /// On a LAN: the copy of the data.
+    pub copy: CopyFacts,
 }
 
 /// A container.
@@ -65,12 +68,13 @@ pub struct Image {
 /// The container that every PBX has.
 const PBX: &str = "portsip.callmanager";
 
-/// Looks at one node.
-pub fn look(image: &str, data_path: &str) -> Command {
+/// Looks at one node. `drbd` is the resource with the data, on a LAN.
+pub fn look(image: &str, data_path: &str, drbd: Option<&str>) -> Command {
     let script = format!(
-        "image={} data={} old={OLD_TAG}\n{}",
+        "image={} data={} old={OLD_TAG}\n{}{}",
         quoted(image),
         quoted(data_path),
+        drbd.map(look_script).unwrap_or_default(),
         include_str!("look.sh")
     );
     let mut command = Command::look("looking at the PBX's images and containers", script);
@@ -114,7 +118,7 @@ impl Facts {
                     }
                 }
                 ["free", free] => facts.free = free.parse().ok(),
-                _ => {}
+                _ => facts.copy.read(&words),
             }
         }
         facts
@@ -221,7 +225,7 @@ mod tests {
 
     #[test]
     fn its_script_is_one_that_sh_can_read() {
-        let script = look("portsip/pbx:22", "/var/lib/portsip").script;
+        let script = look("portsip/pbx:22", "/var/lib/portsip", Some("pbxdata")).script;
         let mut sh = std::process::Command::new("sh");
         let status = sh.args(["-n", "-c", &script]).status();
         assert!(status.is_ok_and(|status| status.success()));

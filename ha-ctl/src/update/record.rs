@@ -27,8 +27,20 @@ pub struct Record {
     pub before: Option<String>,
     /// The one that was begun when the PBX had stopped.
     pub rest: Option<String>,
+    /// On a LAN: the copy of the data that is left as it was before. On the way back nothing any more, once the other
+    /// copy follows it.
+    pub copy: Option<CopyAtRest>,
     /// Who, from where, since when.
     pub by: String,
+}
+
+/// A node whose copy of the data stays as it was: the node is in standby.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyAtRest {
+    /// The node.
+    pub node: String,
+    /// What DRBD calls the state of the data there (its current UUID); nothing until the copy is at rest.
+    pub generation: String,
 }
 
 /// How far it has come.
@@ -43,7 +55,7 @@ pub enum Stage {
     Migrated,
     /// The PBX answered in the new version.
     Done,
-    /// A way back to a snapshot has begun.
+    /// A way back to the data of before has begun.
     Back,
 }
 
@@ -64,7 +76,7 @@ const STAGES: [(Stage, &str, &str); 5] = [
         "the data is of the new version",
     ),
     (Stage::Done, "done", "it has ended"),
-    (Stage::Back, "back", "it goes back to a snapshot"),
+    (Stage::Back, "back", "it goes back to the data of before"),
 ];
 
 impl Stage {
@@ -96,6 +108,13 @@ impl Record {
                 "stage" => record.stage = STAGES.iter().find(|(_, it, _)| *it == value)?.0,
                 "before" => record.before = Some(value),
                 "rest" => record.rest = Some(value),
+                "copy" => {
+                    let (node, generation) = value.split_once(' ').unwrap_or((&value, ""));
+                    record.copy = Some(CopyAtRest {
+                        node: node.to_owned(),
+                        generation: generation.to_owned(),
+                    });
+                }
                 "by" => record.by = value,
                 _ => {}
             }
@@ -132,6 +151,10 @@ impl fmt::Display for Record {
                 write!(f, "; {name}={snapshot}")?;
             }
         }
+        if let Some(copy) = &self.copy {
+            let text = format!("{} {}", copy.node, copy.generation);
+            write!(f, "; copy={}", text.trim_end())?;
+        }
         write!(f, "; by={}", self.by)
     }
 }
@@ -161,6 +184,13 @@ mod tests {
         record.rest = Some("snap-2".to_owned());
         assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
         assert_eq!(record.name_of("rest"), "update-20261130T014500Z-rest");
+        for generation in ["", "2D1D77F2C52B7A0A"] {
+            record.copy = Some(CopyAtRest {
+                node: "pbx02".to_owned(),
+                generation: generation.to_owned(),
+            });
+            assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
+        }
     }
 
     #[test]

@@ -1,22 +1,33 @@
 //! The way back. As long as the data was not touched, there is nothing to go back from but a PBX that is stopped. After
-//! that, the volume goes back to a snapshot: as another volume, and the old one is kept.
+//! that, the volume goes back to a snapshot: as another volume, and the old one is kept. On a LAN: `back_lan`.
 
 use cib_gen::ec2_facts::Ec2Facts;
 
 use super::found::{Found, find, is_default};
 use super::gap::Gap;
+use super::{back_lan, copy};
 use crate::check::ask_ec2;
 use crate::cli::Wanted;
-use crate::commands::quoted;
-use crate::deploy::{Site, all, apply, copy_vars};
+use crate::commands;
+use crate::deploy::{Site, all, apply};
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
-use crate::reach::{Command, Missing, Node};
+use crate::reach::{Missing, Node};
 use crate::run::Run;
 use crate::update::{Facts, Keeper, Project, Record, Stage, unwrite, with_image};
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
 use crate::verbs::signals::Signals;
+
+/// To what it goes back.
+enum Way {
+    /// Nothing of the PBX and its data was touched.
+    Pbx,
+    /// On AWS.
+    Snapshot(String),
+    /// On a LAN.
+    Copy,
+}
 
 /// Goes back.
 pub(super) async fn go_back(
@@ -30,11 +41,15 @@ pub(super) async fn go_back(
         vars: &vars,
         profile: wanted.profile.as_deref(),
     };
-    let snapshot = match is_untouched(&seen, &record) {
-        true => None,
-        false => Some(signals.end_what_looks(snapshot(&keeper, &record)).await?),
+    let way = match (is_untouched(&seen, &record), seen.site.drbd()) {
+        (true, _) => Way::Pbx,
+        (false, Some(_)) => {
+            back_lan::refuse(&seen, &record)?;
+            Way::Copy
+        }
+        (false, None) => Way::Snapshot(signals.end_what_looks(snapshot(&keeper, &record)).await?),
     };
-    print(&plan(&seen, &record, snapshot.as_deref(), &away))?;
+    print(&plan(&seen, &record, &way, &away))?;
     if wanted.dry_run {
         return Ok(Exit::Problems);
     }
@@ -44,7 +59,7 @@ pub(super) async fn go_back(
     }
     let run = Run::new(false);
     let mut volume = None;
-    if let Some(snapshot) = &snapshot {
+    if let Way::Snapshot(snapshot) = &way {
         let restoring = new_volume(&seen, &keeper, &record, snapshot);
         volume = Some(tokio::select! {
             volume = restoring => volume?,
@@ -66,9 +81,10 @@ pub(super) async fn go_back(
              same command again",
         ));
     }
-    let ended = match volume {
-        None => to_the_pbx_before(&found, &record, &run, signals).await,
-        Some(volume) => to_a_snapshot(&mut found, &volume, &away, record, &run, signals).await,
+    let ended = match (way, volume) {
+        (Way::Copy, _) => back_lan::to_the_copy(&mut found, record, &run, signals).await,
+        (_, Some(volume)) => to_a_snapshot(&mut found, &volume, &away, record, &run, signals).await,
+        (_, None) => to_the_pbx_before(&found, &record, &run, signals).await,
     };
     run.judge(ended)?;
     Ok(match away.is_empty() {
@@ -160,7 +176,7 @@ async fn snapshot(keeper: &Keeper<'_>, record: &Record) -> Result<String, Failur
     Ok(before.clone())
 }
 
-fn plan(found: &Found, record: &Record, snapshot: Option<&str>, away: &[String]) -> String {
+fn plan(found: &Found, record: &Record, way: &Way, away: &[String]) -> String {
     let mut text = format!(
         "the update from {} to {} is on record, begun by {}: {}\n",
         record.from,
@@ -168,21 +184,24 @@ fn plan(found: &Found, record: &Record, snapshot: Option<&str>, away: &[String])
         record.by,
         record.stage.words()
     );
-    let Some(snapshot) = snapshot else {
-        return text
-            + "its data was not touched. To do:\n  start the PBX, if it is stopped, and take the update off the record\n";
-    };
     let names = found.nodes.iter().map(|(node, _)| node.name.as_str());
     let names: Vec<&str> = names.collect();
-    text += &format!(
-        "THE DATA GOES BACK to {snapshot}: what came since is LOST to the PBX (calls, recordings, settings). It stays \
-         on the volume of now, which is kept.\nThe new volume loads its blocks from the snapshot when they are first \
-         read: for hours it is slower.\nto do, in this order:\n  a volume from {snapshot}, like the one of now\n  stop \
-         the PBX, and detach the volume of now\n  make the containers of {} again: {}\n  vars.yml and the cluster \
-         with the new volume\n  start the PBX\n",
-        record.from,
-        names.join(", ")
-    );
+    let names = names.join(", ");
+    text += &match way {
+        Way::Pbx => {
+            "its data was not touched. To do:\n  start the PBX, if it is stopped, and take the update off the record\n"
+                .to_owned()
+        }
+        Way::Copy => back_lan::plan(record, &names),
+        Way::Snapshot(snapshot) => format!(
+            "THE DATA GOES BACK to {snapshot}: what came since is LOST to the PBX (calls, recordings, settings). It stays \
+             on the volume of now, which is kept.\nThe new volume loads its blocks from the snapshot when they are first \
+             read: for hours it is slower.\nto do, in this order:\n  a volume from {snapshot}, like the one of now\n  stop \
+             the PBX, and detach the volume of now\n  make the containers of {} again: {names}\n  vars.yml and the cluster \
+             with the new volume\n  start the PBX\n",
+            record.from
+        ),
+    };
     for node in away {
         text += &format!(
             "  {node} is away and may have containers of {}: it is put in standby, so that it does not take over\n",
@@ -200,6 +219,7 @@ async fn to_the_pbx_before(
 ) -> Result<(), Failure> {
     run.change(found.active_node()?, &unwrite(&record.id))
         .await?;
+    copy::bring_back(found, record, run).await?;
     if !found.runs() {
         found.start(&["pbx"], run, signals).await?;
     }
@@ -310,12 +330,8 @@ async fn to_a_snapshot(
     let mut gap = Gap::default();
     gap.begin();
     for node in away {
-        let standby = Command::change(
-            format!("put {node} in standby"),
-            format!("pcs node standby {}", quoted(node)),
-        );
         found
-            .change(run, &standby.repeatable())
+            .change(run, &commands::standby(node))
             .await
             .map_err(half_way)?;
     }
@@ -360,6 +376,18 @@ async fn to_a_snapshot(
 }
 
 async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Result<(), Failure> {
+    containers_of_before(found, record, run).await?;
+    found.bring_vars(vars, run).await?;
+    run.step(found.active_node()?, &apply(&found.site, true))
+        .await
+}
+
+/// The containers of the version before, on every node.
+pub(super) async fn containers_of_before(
+    found: &Found,
+    record: &Record,
+    run: &Run,
+) -> Result<(), Failure> {
     let project = Project {
         image: &record.image_before,
         profiles: None,
@@ -370,15 +398,10 @@ async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Re
     let changed = found.nodes.iter().filter(|(_, facts)| {
         !facts.is_of_version(&record.from) || facts.kept.as_ref() == Some(&record.id)
     });
-    all(changed.map(|(node, _)| async move { run.step(node, step).await })).await?;
-    let copy = &copy_vars(vars);
-    let nodes = found.nodes.iter();
-    all(nodes.map(|(node, _)| async move { run.change(node, copy).await.map(drop) })).await?;
-    run.step(found.active_node()?, &apply(&found.site, true))
-        .await
+    all(changed.map(|(node, _)| async move { run.step(node, step).await })).await
 }
 
-fn half_way(mut failure: Failure) -> Failure {
+pub(super) fn half_way(mut failure: Failure) -> Failure {
     failure.exit = Exit::Incomplete;
     failure.text += "\nThe way back has not come to its end. The same command goes on from there";
     failure

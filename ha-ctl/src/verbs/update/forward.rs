@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::time::{Instant, sleep};
 
+use super::copy;
 use super::fetch::{fetch_first, fetch_on_others, image, profiles, project};
 use super::found::{Found, find, is_default};
 use super::gap::Gap;
@@ -15,7 +16,6 @@ use crate::caller::{caller, now};
 use crate::cli::Wanted;
 use crate::cluster::State;
 use crate::commands;
-use crate::deploy::{all, copy_vars};
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
 use crate::reach::Command;
@@ -57,6 +57,9 @@ pub(super) async fn update(
     run.judge(fetched)?;
     // Nothing of the PBX is changed by an image beside its own.
     let new = seen.new_image()?;
+    if !is_new(&seen, &new) {
+        run.judge(copy::refuse(&seen))?;
+    }
     let fetched = tokio::select! {
         fetched = fetch_on_others(&mut seen, wanted, &new, &run) => fetched,
         () = signals.received() => return Err(left(&run)),
@@ -65,6 +68,7 @@ pub(super) async fn update(
     let mut before = None;
     if !is_new(&seen, &new)
         && seen.runs()
+        && seen.site.drbd().is_none()
         && seen
             .unfinished()
             .is_none_or(|it| it.stage == Stage::Stopped)
@@ -175,6 +179,9 @@ async fn updated(
     }
     let open = found.unfinished().cloned();
     let has_begun = open.is_some();
+    if !has_begun {
+        copy::refuse(found)?;
+    }
     let mut record = match open {
         Some(record) if record.stage > Stage::Stopped => record,
         _ => new_record(found, wanted, new, before),
@@ -197,9 +204,7 @@ async fn updated(
     let lagging = bring_others(found, wanted, new, &record.id, run).await;
     let vars = with_image(&found.vars, &record.image);
     if found.site.image != record.image {
-        let copy = &copy_vars(&vars);
-        let nodes = found.nodes.iter();
-        all(nodes.map(|(node, _)| async move { run.change(node, copy).await.map(drop) })).await?;
+        found.bring_vars(&vars, run).await?;
     }
     Ok(lagging)
 }
@@ -217,6 +222,7 @@ fn new_record(
     let env = found
         .active()
         .and_then(|(_, facts)| facts.env_image.clone());
+    let copy = found.unfinished().and_then(|it| it.copy.clone());
     Record {
         id,
         image: image(wanted).to_owned(),
@@ -224,6 +230,7 @@ fn new_record(
         from: found.version().to_owned(),
         to: new.version.clone(),
         before,
+        copy,
         by: format!("{} at {}", caller(), now()),
         ..Record::default()
     }
@@ -250,7 +257,7 @@ async fn away(
     if let Err(why) = found.stop("pbx", run, signals).await {
         return Err(match (record.stage, ran) {
             (Stage::Stopped, true) => start_old(found, record, run, why).await,
-            (Stage::Stopped, false) => stays_stopped(found, run, why).await,
+            (Stage::Stopped, false) => stays_stopped(found, record, run, why).await,
             _ => half_way(why),
         });
     }
@@ -263,10 +270,13 @@ async fn away(
         if let Err(why) = ready {
             return Err(match ran {
                 true => start_old(found, record, run, why).await,
-                false => stays_stopped(found, run, why).await,
+                false => stays_stopped(found, record, run, why).await,
             });
         }
-        gap.ended("snapshot");
+        gap.ended(match found.site.drbd() {
+            None => "snapshot",
+            Some(_) => "copy at rest",
+        });
     }
     let changed = tokio::select! {
         changed = migration(found, record, wanted, gap, run) => changed,
@@ -291,6 +301,11 @@ async fn at_rest(
     let flush = Command::change("flush the data to the volume", format!("sync -f {data}"));
     run.change(found.active_node()?, &flush.repeatable())
         .await?;
+    if let Some(drbd) = found.site.drbd().cloned() {
+        copy::leave_at_rest(found, record, &drbd, run).await?;
+        record.stage = Stage::Migrating;
+        return found.write(record.clone(), run).await;
+    }
     let vars = found.vars.clone();
     let keeper = keeper(&vars, wanted);
     let description = format!("{DESCRIPTION} at rest, before the update to {}", record.to);
@@ -387,6 +402,7 @@ async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> F
     let restored = async {
         run.change(found.active_node()?, &unwrite(&record.id))
             .await?;
+        copy::bring_back(found, record, run).await?;
         found.forget(run).await?;
         found.start(&["pbx"], run, &mut Signals::new()).await
     };
@@ -401,8 +417,12 @@ async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> F
 }
 
 /// The PBX was stopped before, by somebody.
-async fn stays_stopped(found: &Found, run: &Run, why: Failure) -> Failure {
-    if let Err(failure) = found.forget(run).await {
+async fn stays_stopped(found: &Found, record: &Record, run: &Run, why: Failure) -> Failure {
+    let restored = async {
+        copy::bring_back(found, record, run).await?;
+        found.forget(run).await
+    };
+    if let Err(failure) = restored.await {
         say(&format!("error: {failure}"));
     }
     Failure::incomplete(format!(
@@ -437,6 +457,13 @@ fn tell_end(found: &Found, wanted: &Wanted, record: &Record, gap: &Gap) -> Resul
         text += &format!(
             "the way back, until the next update: ha-ctl update --rollback   (snapshot {snapshot}, version {})\n",
             record.from
+        );
+    }
+    if let Some(copy) = &record.copy {
+        text += &format!(
+            "the way back: ha-ctl update --rollback   (the copy of the data on {}, version {})\nTHERE IS NO SECOND COPY of the \
+             data meanwhile, and {} cannot take over. When the new version is good: ha-ctl update --accept\n",
+            copy.node, record.from, copy.node
         );
     }
     text += "extended servers come after the PBX: ha-ctl extend upgrade\n";

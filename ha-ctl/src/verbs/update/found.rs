@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use crate::cli::Wanted;
 use crate::cluster::{Configuration, State};
 use crate::commands;
-use crate::deploy::Site;
+use crate::deploy::{Site, all, copy_vars};
 use crate::exit::Failure;
-use crate::inventory;
+use crate::inventory::{self, Machine};
 use crate::output::say;
 use crate::reach::{Answer, CONNECT, Command, Missing, Node};
 use crate::run::Run;
@@ -38,6 +38,8 @@ pub(super) struct Found {
     pub(super) nodes: Vec<(Node, Facts)>,
     /// Those that can run it and cannot be reached.
     pub(super) missing: Vec<Missing>,
+    /// The nodes that only vote, as far as they can be reached: they have vars.yml too.
+    pub(super) voters: Vec<Node>,
     /// The image that was looked for.
     image: String,
 }
@@ -65,9 +67,16 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
     let image = wanted.image.clone();
     let image = image.or_else(|| record.as_ref().map(|it| it.image.clone()));
     let image = image.unwrap_or_else(|| site.image.clone());
-    let look = look(&image, &site.data_path);
-    let machines = fleet.machines().iter();
-    let machines = machines.filter(|machine| site.can_run_pbx(&machine.name));
+    let look = look(&image, &site.data_path, resource(&site));
+    let all = fleet.machines().iter();
+    let (machines, voters): (Vec<&Machine>, Vec<&Machine>) =
+        all.partition(|machine| site.can_run_pbx(&machine.name));
+    let voters = voters
+        .into_iter()
+        .map(|machine| fleet.connect_quietly(machine, CONNECT));
+    let voters = join_all(voters).await.into_iter().filter_map(Result::ok);
+    let voters: Vec<Node> = voters.collect();
+    let machines = machines.into_iter();
     let connecting = machines.map(|machine| fleet.connect(machine, CONNECT, &look));
     let (mut nodes, mut missing) = (Vec::new(), Vec::new());
     for connected in join_all(connecting).await {
@@ -92,10 +101,15 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
         active,
         nodes,
         missing,
+        voters,
         image,
     };
     found.refuse_nodes()?;
     Ok(found)
+}
+
+fn resource(site: &Site) -> Option<&str> {
+    site.drbd().map(|it| it.name.as_str())
 }
 
 fn record(configuration: &Configuration, name: &str) -> Option<Record> {
@@ -183,7 +197,7 @@ impl Found {
 
     /// Looks at the nodes again.
     pub(super) async fn look_again(&mut self) -> Result<(), Failure> {
-        let look = look(&self.image, &self.site.data_path);
+        let look = look(&self.image, &self.site.data_path, resource(&self.site));
         let looking = self.nodes.iter();
         let looking = looking.map(|(node, _)| answer(node, look.clone()));
         let answers = join_all(looking).await;
@@ -333,6 +347,14 @@ impl Found {
         }
     }
 
+    /// Brings vars.yml to all nodes.
+    pub(super) async fn bring_vars(&self, vars: &str, run: &Run) -> Result<(), Failure> {
+        let copy = &copy_vars(vars);
+        let nodes = self.nodes.iter().map(|(node, _)| node);
+        let nodes = nodes.chain(&self.voters);
+        all(nodes.map(|node| async move { run.change(node, copy).await.map(drop) })).await
+    }
+
     /// Writes down how far the update is.
     pub(super) async fn write(&mut self, record: Record, run: &Run) -> Result<(), Failure> {
         if record.stage == Stage::Stopped
@@ -352,6 +374,14 @@ impl Found {
         }
         self.record = Some(record);
         Ok(())
+    }
+
+    /// Writes down something else of an update that has ended.
+    pub(super) async fn rewrite(&self, record: &Record, run: &Run) -> Result<(), Failure> {
+        let is_last = self.record.as_ref().is_some_and(|it| it.id == record.id);
+        let name = if is_last { NOTE } else { NOTE_BEFORE };
+        let note = commands::write_note(name, &record.to_string());
+        self.change(run, &note).await.map(drop)
     }
 
     /// Takes everything off the record.

@@ -3,6 +3,8 @@
 //! any node, and `--rollback` goes back.
 
 mod back;
+mod back_lan;
+mod copy;
 mod fetch;
 mod forward;
 mod found;
@@ -23,8 +25,9 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new();
     let looking = found::find(&wanted);
     let found = signals.end_what_looks(looking).await?;
-    match wanted.image {
-        None => back::go_back(found, &wanted, &mut signals).await,
-        Some(_) => forward::update(found, &wanted, &mut signals).await,
+    match (&wanted.image, wanted.accept) {
+        (_, true) => copy::accept(found, &wanted, &mut signals).await,
+        (None, _) => back::go_back(found, &wanted, &mut signals).await,
+        (Some(_), _) => forward::update(found, &wanted, &mut signals).await,
     }
 }

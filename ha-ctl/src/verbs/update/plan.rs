@@ -1,9 +1,9 @@
 //! What an update refuses, and what it says before it asks.
 
+use super::copy;
 use super::fetch::image;
 use super::found::Found;
 use crate::cli::Wanted;
-use crate::deploy::System;
 use crate::exit::Failure;
 use crate::update::{Facts, Stage};
 
@@ -11,12 +11,7 @@ use crate::update::{Facts, Stage};
 const ROOM: u64 = 2;
 /// What could not be carried out.
 pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
-    if let System::Lan(_) = found.site.system {
-        return Err(Failure::failed(
-            "ha-ctl update is for AWS as yet: on a LAN there is no snapshot, and without one there is no way back. \
-             Nothing was changed",
-        ));
-    }
+    copy::refuse_drbd(&found.site.system)?;
     if found.unfinished().is_some_and(|it| it.stage == Stage::Back) {
         return Err(Failure::failed(
             "a way back has begun, and has to come to its end first. Nothing was changed\n  help: ha-ctl update --rollback",
@@ -78,17 +73,28 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> String {
     let names = names.join(", ");
     text += &format!("to do, in this order:\n  fetch {image}: {names}\n");
     text += "and then, if it is another image than the PBX's:\n";
+    let is_on_lan = found.site.drbd().is_some();
     if found.runs() {
-        text += "  a snapshot of the volume, while the PBX runs\n  stop the PBX: its addresses and its data stay where they are\n";
+        if !is_on_lan {
+            text += "  a snapshot of the volume, while the PBX runs\n";
+        }
+        text += "  stop the PBX: its addresses and its data stay where they are\n";
     }
-    let waits = match wanted.shorter_gap {
-        false => "; it is waited for",
-        true => "; it is NOT waited for, so that the way back may be the one before",
-    };
-    text += &format!(
-        "  a snapshot of the volume at rest{waits}\n  bring the data to the new version: {}\n",
-        found.active
-    );
+    if is_on_lan {
+        let others: Vec<&str> = found.others().map(|(node, _)| node.name.as_str()).collect();
+        let others = others.join(", ");
+        text += &format!(
+            "  put {others} in standby: the copy of the data there stays as it is then, and is the way back. UNTIL `ha-ctl \
+             update --accept` THERE IS NO SECOND COPY of the data, and {others} cannot take over\n"
+        );
+    } else {
+        let waits = match wanted.shorter_gap {
+            false => "; it is waited for",
+            true => "; it is NOT waited for, so that the way back may be the one before",
+        };
+        text += &format!("  a snapshot of the volume at rest{waits}\n");
+    }
+    text += &format!("  bring the data to the new version: {}\n", found.active);
     text += match wanted.leave_stopped {
         false => "  make its containers anew, start the PBX, and wait until it answers\n",
         true => "  make its containers anew. The PBX stays stopped (--leave-stopped)\n",

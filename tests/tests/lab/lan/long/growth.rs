@@ -23,11 +23,18 @@ fn the_data_grows_under_load() {
     let size = |node: &Host| cluster.sh(node, "blockdev --getsize64 /dev/pbxvg/pbxlv");
     let (before, room) = (mib(&size(active)), mib(&room(&cluster, standby)));
     let wanted = before / 1024 + 1;
-    assert!(wanted * 1024 <= before + room, "no room: {before} MiB and {room} MiB");
+    assert!(
+        wanted * 1024 <= before + room,
+        "no room: {before} MiB and {room} MiB"
+    );
 
     let refused = grow(&cluster, active, &format!("{} --yes", wanted + 100));
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
-    assert!(text(&refused).contains("there is no room"), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("there is no room"),
+        "{}",
+        text(&refused)
+    );
     let planned = grow(&cluster, standby, &wanted.to_string());
     println!("{}", text(&planned));
     assert_eq!(planned.status.code(), Some(3), "{}", text(&planned));
@@ -54,7 +61,10 @@ fn the_data_grows_under_load() {
     assert_eq!(size(active), size(standby));
     let has = has(&cluster, active);
     // DRBD's metadata is a small part of it, and XFS has its log there.
-    assert!(has > wanted * 1024 * 9 / 10, "the file system has {has} MiB");
+    assert!(
+        has > wanted * 1024 * 9 / 10,
+        "the file system has {has} MiB"
+    );
     let again = grow(&cluster, active, "--dry-run");
     assert!(text(&again).contains("nothing to do"), "{}", text(&again));
 
