@@ -132,6 +132,10 @@ pub enum Verb {
     /// The way back is there until the next update. Before the data was touched it is the containers of before. After it,
     /// the data goes back to the snapshot, on another volume: what came since is lost to the PBX. It is said, and asked for.
     /// The volume of now is kept.
+    ///
+    /// On a LAN there is no snapshot: the other copy of the data stays as it is when the PBX has stopped, with its node in
+    /// standby, and there is no second copy until --accept. --rollback has that copy count, and the other one gives up what
+    /// it has. DRBD 9 is refused as yet.
     Update(UpdateArgs),
     /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
     /// install_dependencies.sh, extend.sh, update.sh

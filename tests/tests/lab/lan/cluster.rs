@@ -1,11 +1,13 @@
 //! The cluster of the LAN on a lab, with clients that note what they were told, and what may never happen to them.
 
 use std::path::PathBuf;
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use lab::demo::gap::Gap;
 use lab::demo::journals::{describe, journals};
 use lab::demo::lan::{self, Drbd, storage};
+use lab::demo::operator;
 use lab::demo::sip::Phone;
 use lab::demo::timeline::{self, Logged, Moment};
 use lab::demo::writer::{self, Committed, Writer};
@@ -22,6 +24,9 @@ pub(super) const WATCHDOG: Duration = Duration::from_secs(5);
 
 /// How long a node that is up may take to say when it was started.
 const ANSWERS: Duration = Duration::from_secs(20);
+
+/// Longer than ha-ctl works on three kernels beside other work.
+const HA_CTL: Duration = Duration::from_secs(900);
 
 /// The cluster.
 pub(super) struct Cluster {
@@ -111,6 +116,20 @@ impl Cluster {
         self.own.sh(node, script)
     }
 
+    /// Runs ha-ctl as the user, whose sudo asks for a password, without a terminal.
+    pub(super) fn ha_ctl(&self, node: &Host, arguments: &str) -> Output {
+        self.ha_ctl_by(node, "", arguments)
+    }
+
+    /// The same, by another program.
+    pub(super) fn ha_ctl_by(&self, node: &Host, by: &str, arguments: &str) -> Output {
+        let ran = operator::with_sudo_password(&self.own.lab, node, |password| {
+            let line = format!("{by} ha-ctl {arguments} {password} </dev/null");
+            self.own.lab.ssh_as_user(node, &line, HA_CTL)
+        });
+        ran.unwrap()
+    }
+
     /// When the node's kernel was started last, if it answers: it may be reset just now.
     pub(super) fn booted_at(&self, node: &Host) -> Option<SystemTime> {
         let ask = "cat /proc/uptime; date +%s.%N";
@@ -142,6 +161,16 @@ impl Cluster {
         })
         .unwrap();
     }
+}
+
+/// What a command has printed, and how it has ended.
+pub(super) fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// A node by its name.

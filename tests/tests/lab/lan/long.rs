@@ -5,8 +5,10 @@ mod deploy;
 mod disks;
 mod growth;
 mod splits;
+mod update;
 
-use std::time::{Duration, SystemTime};
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lab::demo::Fault;
 use lab::demo::lan::{Drbd, storage};
@@ -279,4 +281,10 @@ fn script(cluster: &Cluster, node: &Host, script: &str) -> String {
     let output = cluster.own.lab.ssh(node, script, super::A_WHILE).unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A number of seconds, another one in each run.
+fn random(within: Range<u64>) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    within.start + u64::from(now.subsec_micros()) % (within.end - within.start)
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Output;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use lab::demo::lan::{self, storage};
 use lab::demo::operator::{self, DEPLOY};
@@ -14,7 +14,8 @@ use lab::site::Site;
 use lab::site::lan::{HOSTS, PASSWORD};
 
 use super::super::super::OwnLab;
-use super::super::cluster::{Clients, Cluster};
+use super::super::cluster::{Clients, Cluster, text};
+use super::random;
 
 /// Longer than a deployment on three kernels, beside other work.
 const LIMIT: Duration = Duration::from_secs(2400);
@@ -36,7 +37,7 @@ fn a_deployment_that_is_killed_goes_on_from_another_node() {
     lan::put_compose_file(&own.lab, first).unwrap();
     nothing_is_changed_without_a_yes(&own, second);
 
-    let after = random();
+    let after = random(KILLED_WITHIN);
     println!("killing ha-ctl on {} after {after} s", first.hostname);
     let killed = ha_ctl(
         &own,
@@ -86,15 +87,6 @@ fn ha_ctl(own: &OwnLab, node: &Host, before: &str, options: &str) -> Output {
     ran.unwrap()
 }
 
-fn text(output: &Output) -> String {
-    format!(
-        "{}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
 fn nothing_is_changed_without_a_yes(own: &OwnLab, node: &Host) {
     let ran = ha_ctl(own, node, "", "");
     assert_eq!(ran.status.code(), Some(3), "{}", text(&ran));
@@ -136,11 +128,4 @@ fn no_password_is_left_on(cluster: &Cluster, node: &Host) {
         .filter(|line| *line != pbx::DATABASE_PASSWORD_FILE)
         .collect();
     assert_eq!(found, Vec::<&str>::new(), "on {}", node.hostname);
-}
-
-/// A number of seconds, another one in each run.
-fn random() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let length = KILLED_WITHIN.end - KILLED_WITHIN.start;
-    KILLED_WITHIN.start + u64::from(now.subsec_micros()) % length
 }

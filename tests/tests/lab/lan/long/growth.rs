@@ -1,15 +1,12 @@
 //! `ha-ctl grow`: the logical volumes, DRBD and the file system become larger while clients write and call.
 
-use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use lab::demo::operator;
 use lab::site::Host;
 
-use super::super::cluster::{Clients, Cluster};
+use super::super::cluster::{Clients, Cluster, text};
 
-/// Longer than it takes three kernels beside other work.
-const LIMIT: Duration = Duration::from_secs(600);
 /// Nothing is stopped. LVM and DRBD hold writes for a moment, and these kernels are slow.
 const UNNOTICED: Duration = Duration::from_secs(2);
 
@@ -28,14 +25,14 @@ fn the_data_grows_under_load() {
         "no room: {before} MiB and {room} MiB"
     );
 
-    let refused = grow(&cluster, active, &format!("{} --yes", wanted + 100));
+    let refused = cluster.ha_ctl(active, &format!("grow {} --yes", wanted + 100));
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
     assert!(
         text(&refused).contains("there is no room"),
         "{}",
         text(&refused)
     );
-    let planned = grow(&cluster, standby, &wanted.to_string());
+    let planned = cluster.ha_ctl(standby, &format!("grow {wanted}"));
     println!("{}", text(&planned));
     assert_eq!(planned.status.code(), Some(3), "{}", text(&planned));
 
@@ -49,7 +46,7 @@ fn the_data_grows_under_load() {
 
     let clients = Clients::start(&cluster);
     let asked = SystemTime::now();
-    let grown = grow(&cluster, standby, &format!("{wanted} --yes"));
+    let grown = cluster.ha_ctl(standby, &format!("grow {wanted} --yes"));
     println!("{}", text(&grown));
     assert!(grown.status.success(), "{}", text(&grown));
     cluster.copies_are_whole(active);
@@ -65,7 +62,7 @@ fn the_data_grows_under_load() {
         has > wanted * 1024 * 9 / 10,
         "the file system has {has} MiB"
     );
-    let again = grow(&cluster, active, "--dry-run");
+    let again = cluster.ha_ctl(active, "grow --dry-run");
     assert!(text(&again).contains("nothing to do"), "{}", text(&again));
 
     // The other copy has grown too.
@@ -90,22 +87,4 @@ fn has(cluster: &Cluster, node: &Host) -> u64 {
 
 fn mib(bytes: &str) -> u64 {
     bytes.trim().parse::<u64>().unwrap() >> 20
-}
-
-/// Runs ha-ctl as the user, without a terminal.
-fn grow(cluster: &Cluster, node: &Host, arguments: &str) -> Output {
-    let ran = operator::with_sudo_password(&cluster.own.lab, node, |password| {
-        let line = format!("ha-ctl grow {arguments} {password} </dev/null");
-        cluster.own.lab.ssh_as_user(node, &line, LIMIT)
-    });
-    ran.unwrap()
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
