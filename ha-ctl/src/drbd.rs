@@ -27,7 +27,7 @@ impl States {
 
     /// Whether DRBD is down here.
     pub fn is_down(&self) -> bool {
-        self.disks.is_empty()
+        self.connections.is_empty() && self.disks.is_empty()
     }
 
     /// Whether so many copies are there, connected and up to date.
@@ -81,5 +81,6 @@ mod tests {
             assert!(!states(connections, disks).are_whole(2), "{disks:?}");
         }
         assert!(States::default().is_down());
+        assert!(!states(&["unknown"], &[]).is_down());
     }
 }

@@ -11,7 +11,7 @@ use super::takeover::take_over;
 use super::versions::versions;
 use super::{Configuration, Facts, State};
 use crate::reach::Missing;
-use crate::update::{NOTE, NOTE_BEFORE, Record, Stage};
+use crate::update::{CLONE, NOTE, NOTE_BEFORE, Record};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,6 +58,13 @@ pub struct Seen<'a> {
     pub lost: &'a LostSince,
 }
 
+impl Seen<'_> {
+    /// What is on record of an update.
+    pub(super) fn update(&self) -> Option<Record> {
+        Record::in_note(self.configuration?, NOTE)
+    }
+}
+
 /// From how many percent on a file system is called full.
 const FULL: u64 = 90;
 const FILLING: u64 = 80;
@@ -67,7 +74,7 @@ pub fn of(seen: &Seen) -> Vec<Notice> {
     let mut notices = Vec::new();
     whole_cluster(seen, &mut notices);
     failures(seen.state, &mut notices);
-    resources(seen.state, &mut notices);
+    resources(seen, &mut notices);
     notices.extend(take_over(seen));
     temporary(seen, &mut notices);
     notices.extend(unclean(seen));
@@ -193,7 +200,9 @@ fn operation_words(operation: &str) -> String {
     }
 }
 
-fn resources(state: &State, notices: &mut Vec<Notice>) {
+fn resources(seen: &Seen, notices: &mut Vec<Notice>) {
+    let state = seen.state;
+    let update = seen.update().filter(Record::is_going_on);
     const HEADING: &str = "Resources";
     let mut say = |level, name, id: &str, text: &str, command: String| {
         // The instances of a clone have one name.
@@ -218,7 +227,10 @@ fn resources(state: &State, notices: &mut Vec<Notice>) {
             );
         }
         if it.is_disabled() {
-            let command = format!("ha-ctl start -s {id}");
+            // An update has stopped it, and starts it again.
+            let going_on = update.as_ref().filter(|_| ["pbx", CLONE].contains(&id));
+            let command =
+                going_on.map_or_else(|| format!("ha-ctl start -s {id}"), Record::commands);
             say(
                 Level::Warning,
                 "resource.disabled",
@@ -299,15 +311,13 @@ fn update(note: &str, is_left: bool) -> Option<Notice> {
         ));
     };
     if !record.is_going_on() {
-        let copy = record.copy?;
+        let copy = record.copy.as_ref()?;
         let text = format!(
             "{} has the data of before the update from {} to {}, and is no second copy of what is there now: it cannot take over",
             copy.node, record.from, record.to
         );
         let it = notice(Level::Warning, "note.update", "Temporary", &copy.node, text);
-        return Some(it.mended_by(
-            "ha-ctl update --accept   brings it up to date; ha-ctl update --rollback   goes back",
-        ));
+        return Some(it.mended_by(record.commands()));
     }
     let text = format!(
         "an update from {} to {} has not ended ({}), begun by {}",
@@ -319,11 +329,7 @@ fn update(note: &str, is_left: bool) -> Option<Notice> {
     let level = if is_left { Level::Warning } else { Level::Note };
     let it = notice(level, "note.update", "Temporary", "pbx", text);
     Some(match is_left {
-        true if record.stage == Stage::Back => it.mended_by("ha-ctl update --rollback   goes on"),
-        true => it.mended_by(format!(
-            "ha-ctl update {}   goes on with it; ha-ctl update --rollback   goes back",
-            record.image
-        )),
+        true => it.mended_by(record.commands()),
         false => it,
     })
 }

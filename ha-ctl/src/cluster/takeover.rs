@@ -71,10 +71,19 @@ fn obstacles(name: &str, seen: &Seen) -> Vec<(String, Option<String>)> {
         against.push(("is joining, and not ready yet".to_owned(), None));
     }
     if node.standby {
-        against.push((
-            "is in standby".to_owned(),
-            Some(format!("sudo pcs node unstandby {name}")),
-        ));
+        let update = seen.update();
+        let update = update.filter(|it| it.copy.as_ref().is_some_and(|copy| copy.node == name));
+        against.push(match update {
+            // Out of standby, its copy would follow the other one, and there would be no way back.
+            Some(update) => (
+                "is in standby, and its copy of the data is the way back from an update".to_owned(),
+                Some(update.commands()),
+            ),
+            None => (
+                "is in standby".to_owned(),
+                Some(format!("sudo pcs node unstandby {name}")),
+            ),
+        });
     }
     if node.maintenance {
         against.push((

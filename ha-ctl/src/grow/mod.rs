@@ -264,7 +264,7 @@ impl Todo {
                 format!("have LVM take over the new size of {disk}: {node}")
             }
             Todo::LogicalVolume { node, volume, to } => {
-                format!("make {volume} {} large: {node}", size(*to))
+                format!("make {volume} {} MiB large: {node}", to >> 20)
             }
             Todo::Drbd { node, resource } => {
                 format!("have DRBD's {resource} take over the new size: {node}")
@@ -295,6 +295,15 @@ impl Todo {
         command.limit = Duration::from_secs(120);
         Some((node, command))
     }
+}
+
+/// Has DRBD write down how large the logical volume of a copy is. After a power cut in the middle of the next growth, it
+/// looks for its metadata by that.
+pub fn note_size(resource: &str) -> Command {
+    Command::change(
+        "write down the size of this copy",
+        format!("drbdadm check-resize {}", quoted(resource)),
+    )
 }
 
 #[cfg(test)]

@@ -136,9 +136,9 @@ fn on_a_lan_every_copy_grows_then_drbd_then_the_file_system() {
     assert_eq!(
         texts(&found),
         [
-            "make pbxvg/pbxlv 6.0 GiB large: n1",
+            "make pbxvg/pbxlv 6144 MiB large: n1",
             "have LVM take over the new size of /dev/sdb: n2",
-            "make pbxvg/pbxlv 6.0 GiB large: n2",
+            "make pbxvg/pbxlv 6144 MiB large: n2",
             "have DRBD's pbxdata take over the new size: n1",
             "have the file system at /var/lib/portsip take over the new size: n1",
         ]
@@ -188,7 +188,7 @@ fn an_interrupted_growth_goes_on_where_it_was() {
     let first = active(old, 6144 * MIB, 0, 0);
     let second = lan("n2", 4096 * MIB, 2048 * MIB, 0);
     let found = todo(&first, &[&second], None, None).unwrap();
-    assert_eq!(texts(&found)[0], "make pbxvg/pbxlv 6.0 GiB large: n2");
+    assert_eq!(texts(&found)[0], "make pbxvg/pbxlv 6144 MiB large: n2");
     assert_eq!(found.len(), 3);
     let second = lan("n2", 6144 * MIB, 0, 0);
     let found = todo(&first, &[&second], None, None).unwrap();

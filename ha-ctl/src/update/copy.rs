@@ -11,6 +11,9 @@ use crate::steps::Step;
 /// The clone of the copies.
 pub const CLONE: &str = "drbd_devpath-clone";
 
+const FOLLOW: &str = "copy-follow";
+const FOLLOWED: &str = "copy-followed";
+
 /// DRBD's handler is asked for a promotion, and it asks the cluster.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -66,12 +69,15 @@ pub fn look_at_copy(resource: &str) -> Command {
     command
 }
 
-/// DRBD down, whatever it does here.
+/// DRBD down, whatever it does here. What an earlier run has left waiting for the other copy would interfere.
 pub fn down(resource: &str) -> Command {
     let resource = quoted(resource);
     Command::change(
         "take DRBD down",
-        format!("drbdadm secondary {resource} 2>/dev/null || :\ndrbdadm down {resource}"),
+        format!(
+            "systemctl stop portsip-ha-step-{FOLLOW}.service portsip-ha-step-{FOLLOWED}.service 2>/dev/null || :\n\
+             drbdadm secondary {resource} 2>/dev/null || :\ndrbdadm down {resource}"
+        ),
     )
 }
 
@@ -88,7 +94,7 @@ pub fn become_source(resource: &str) -> Step {
 /// The copy on this node waits for the other one, to give up what it has.
 pub fn follow(resource: &str) -> Step {
     step(
-        "copy-follow",
+        FOLLOW,
         "have this copy of the data wait for the one of before",
         resource,
         include_str!("copy_follow.sh"),
@@ -106,7 +112,7 @@ pub fn meet(resource: &str) -> Command {
 /// The copy on this node has given up what it had.
 pub fn followed(resource: &str) -> Step {
     step(
-        "copy-followed",
+        FOLLOWED,
         "have this copy of the data follow the one of before",
         resource,
         include_str!("copy_followed.sh"),

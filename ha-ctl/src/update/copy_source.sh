@@ -8,6 +8,14 @@ drbdadm down "$resource"
 drbdadm new-resource "$resource"
 drbdadm new-minor "$resource"
 drbdadm attach "$resource"
+# Half a copy is no data, and --force would take it all the same.
+disks=$(drbdadm dstate "$resource")
+case $disks in
+Inconsistent/*)
+    drbdadm down "$resource"
+    fail "DRBD calls the copy on this node $disks: half of it is of another time"
+    ;;
+esac
 drbdadm primary --force "$resource"
 disks=$(drbdadm dstate "$resource")
 case $disks in UpToDate/*) ;; *) fail "DRBD calls the copy on this node $disks" ;; esac

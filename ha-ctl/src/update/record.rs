@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::cluster::Configuration;
+
 /// The note's name.
 pub const NOTE: &str = "update";
 /// The note with the update before, until nothing of a new one can be taken back without it.
@@ -39,7 +41,8 @@ pub struct Record {
 pub struct CopyAtRest {
     /// The node.
     pub node: String,
-    /// What DRBD calls the state of the data there (its current UUID); nothing until the copy is at rest.
+    /// What DRBD calls the state of the data there (its current UUID); nothing until the copy is at rest, and on the way
+    /// back nothing any more from when it is to count.
     pub generation: String,
 }
 
@@ -93,6 +96,28 @@ impl Stage {
 }
 
 impl Record {
+    /// What a note in the cluster says, if it is there.
+    pub fn in_note(configuration: &Configuration, name: &str) -> Option<Record> {
+        let notes = configuration.notes();
+        let note = notes.iter().find(|note| note.name == name)?;
+        Record::parse(&note.text)
+    }
+
+    /// The commands that go on from here, for people.
+    pub fn commands(&self) -> String {
+        match self.stage {
+            Stage::Back => "ha-ctl update --rollback   goes on".to_owned(),
+            Stage::Done => {
+                "ha-ctl update --accept   brings it up to date; ha-ctl update --rollback   goes back"
+                    .to_owned()
+            }
+            _ => format!(
+                "ha-ctl update {}   goes on with it; ha-ctl update --rollback   goes back",
+                self.image
+            ),
+        }
+    }
+
     /// From the note. What is not understood is left out.
     pub fn parse(note: &str) -> Option<Record> {
         let mut record = Record::default();

@@ -17,9 +17,9 @@ use crate::check::ask_ec2;
 use crate::cli::GrowArgs;
 use crate::cluster::State;
 use crate::cluster::quantities::size;
-use crate::deploy::cib_gen;
+use crate::deploy::{all, cib_gen};
 use crate::exit::{Exit, Failure};
-use crate::grow::{Copy, Seen, Todo, look, todo};
+use crate::grow::{Copy, Seen, Todo, look, note_size, todo};
 use crate::inventory::Machine;
 use crate::output::{Progress, print, say};
 use crate::reach::{CONNECT, Fleet, Node};
@@ -213,8 +213,13 @@ impl Growing {
                 (it, Some((node, command))) => {
                     say(&command.what);
                     run.change(self.node(node), &command).await?;
-                    if matches!(it, Todo::Drbd { .. }) {
+                    if let Todo::Drbd { resource, .. } = it {
                         self.wait_for_drbd().await?;
+                        let note = note_size(resource);
+                        let others = self.others.iter();
+                        all(others
+                            .map(|(node, _)| async { run.change(node, &note).await.map(drop) }))
+                        .await?;
                     }
                 }
                 (_, None) => {}

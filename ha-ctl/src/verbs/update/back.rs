@@ -82,7 +82,7 @@ pub(super) async fn go_back(
         ));
     }
     let ended = match (way, volume) {
-        (Way::Copy, _) => back_lan::to_the_copy(&mut found, record, &run, signals).await,
+        (Way::Copy, _) => back_lan::to_the_copy(&mut found, record, &away, &run, signals).await,
         (_, Some(volume)) => to_a_snapshot(&mut found, &volume, &away, record, &run, signals).await,
         (_, None) => to_the_pbx_before(&found, &record, &run, signals).await,
     };
@@ -219,10 +219,10 @@ async fn to_the_pbx_before(
 ) -> Result<(), Failure> {
     run.change(found.active_node()?, &unwrite(&record.id))
         .await?;
-    copy::bring_back(found, record, run).await?;
     if !found.runs() {
         found.start(&["pbx"], run, signals).await?;
     }
+    copy::bring_back(found, record, run).await?;
     found.forget(run).await?;
     print(&format!(
         "the PBX answers in the version {}, and nothing is left of the update\n",
@@ -366,13 +366,19 @@ async fn to_a_snapshot(
             );
         }
     }
-    for node in away {
-        text += &format!(
+    text += &left_in_standby(away);
+    print(&text)
+}
+
+/// What is left to do on nodes that were away.
+pub(super) fn left_in_standby(away: &[String]) -> String {
+    let each = away.iter().map(|node| {
+        format!(
             "{node} is in standby. When it is there again: ha-ctl deploy vars.yml, sudo docker compose --project-directory \
              /etc/portsip/pbx create --force-recreate   (there), then sudo pcs node unstandby {node}\n"
-        );
-    }
-    print(&text)
+        )
+    });
+    each.collect()
 }
 
 async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Result<(), Failure> {

@@ -1,37 +1,30 @@
 //! The way back on a LAN: the copy of the data that stayed as it was before becomes the one that counts, and the other one
 //! gives up what it has and follows. Everything is stopped meanwhile, so that DRBD is in nobody's hands but these.
 
-use super::back::{containers_of_before, half_way};
-use super::copy::{at_rest, wait_for};
+use super::back::{containers_of_before, half_way, left_in_standby};
+use super::copy::{is_way_back, wait_for};
 use super::found::Found;
 use super::gap::Gap;
 use crate::commands;
 use crate::deploy::Drbd;
 use crate::exit::Failure;
 use crate::output::print;
-use crate::reach::{Missing, Node};
+use crate::reach::Node;
 use crate::run::Run;
 use crate::update::{
-    CLONE, CopyAtRest, Record, Stage, become_source, down, follow, followed, forget_constraint,
-    meet, with_image,
+    CLONE, CopyAtRest, CopyFacts, Facts, Record, Stage, become_source, down, follow, followed,
+    forget_constraint, look_at_copy, meet, with_image,
 };
 use crate::verbs::deploy::left;
+use crate::verbs::show::answer;
 use crate::verbs::signals::Signals;
 
-/// Whether there is a copy to go back to, and both copies can be used.
+/// Whether there is a copy to go back to. The other one may be lost with its node.
 pub(super) fn refuse(found: &Found, record: &Record) -> Result<(), Failure> {
-    if is_back(record) {
-        return Ok(());
+    match record.stage {
+        Stage::Back => Ok(()),
+        _ => is_way_back(found, record),
     }
-    at_rest(found, record)?;
-    if !found.missing.is_empty() {
-        let each: Vec<String> = found.missing.iter().map(Missing::text).collect();
-        return Err(Failure::failed(format!(
-            "both copies of the data are needed for the way back. Nothing was changed\n{}",
-            each.join("\n")
-        )));
-    }
-    Ok(())
 }
 
 /// Whether the data is back already.
@@ -57,19 +50,34 @@ pub(super) fn plan(record: &Record, nodes: &str) -> String {
 pub(super) async fn to_the_copy(
     found: &mut Found,
     mut record: Record,
+    away: &[String],
     run: &Run,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    record.stage = Stage::Back;
-    found.write(record.clone(), run).await?;
+    let is_of_before = |(_, facts): &(Node, Facts)| facts.is_of_version(&record.from);
+    if is_back(&record) && found.runs() && found.nodes.iter().all(is_of_before) {
+        // An earlier run has come to its end, and did not live to write that down.
+        found.forget_all(run).await?;
+        return print(&format!("the PBX runs in the version {}\n", record.from));
+    }
+    if record.stage != Stage::Back {
+        is_way_back(found, &record)?;
+        record.stage = Stage::Back;
+        found.write(record.clone(), run).await?;
+    }
     let mut gap = Gap::default();
     gap.begin();
+    for node in away {
+        let standby = commands::standby(node);
+        found.change(run, &standby).await.map_err(half_way)?;
+    }
     found.stop("pbx", run, signals).await.map_err(half_way)?;
-    if let (Some(copy), Some(drbd)) = (record.copy.clone(), found.site.drbd().cloned()) {
+    if let (Some(_), Some(drbd)) = (&record.copy, found.site.drbd().cloned()) {
         found.stop(CLONE, run, signals).await.map_err(half_way)?;
         gap.ended("stop");
+        check(found, &mut record, &drbd, run, signals).await?;
         let turned = tokio::select! {
-            turned = turn(found, &copy, &drbd, run) => turned,
+            turned = turn(found, &record, &drbd, run) => turned,
             () = signals.received() => Err(left(run)),
         };
         turned.map_err(half_way)?;
@@ -96,35 +104,89 @@ pub(super) async fn to_the_copy(
     gap.ended("start");
     found.forget_all(run).await?;
     print(&format!(
-        "the PBX answers in the version {}\n{}the copies of the data are brought up to date: ha-ctl show   says when the \
-         other node can take over\n",
+        "the PBX answers in the version {}\n{}the other copy of the data is brought up to date: ha-ctl show   says when it is\n{}",
         record.from,
-        gap.text().unwrap_or_default()
+        gap.text().unwrap_or_default(),
+        left_in_standby(away)
     ))
 }
 
-/// Pacemaker has DRBD down on both nodes. It can be done again from its beginning at any time.
-async fn turn(found: &Found, copy: &CopyAtRest, drbd: &Drbd, run: &Run) -> Result<(), Failure> {
-    let nodes = || found.nodes.iter().map(|(node, _)| node);
-    let source = nodes().find(|node| node.name == copy.node);
-    let other = nodes().find(|node| node.name != copy.node);
-    let (Some(source), Some(other)): (Option<&Node>, Option<&Node>) = (source, other) else {
-        return Err(Failure::failed("both copies of the data are needed"));
+/// Everything is stopped: whether the copy is still the one of before, and nobody has taken its node out of standby
+/// meanwhile. From then on it may be changed here. If it is not, the way is forwards again.
+async fn check(
+    found: &mut Found,
+    record: &mut Record,
+    drbd: &Drbd,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let Some(copy) = record.copy.clone() else {
+        return Ok(());
     };
+    if copy.generation.is_empty() {
+        // It was looked at by an earlier run, which has begun to have it count.
+        return Ok(());
+    }
+    let node = of(found, &copy.node).ok_or_else(|| lacks(&copy.node));
+    let answer = answer(node.map_err(half_way)?, look_at_copy(&drbd.name)).await;
+    let seen = CopyFacts::parse(&answer.map_err(half_way)?.stdout);
+    if seen.is_at_rest(&copy.generation) {
+        record.copy = Some(CopyAtRest {
+            generation: String::new(),
+            ..copy
+        });
+        return found.write(record.clone(), run).await.map_err(half_way);
+    }
+    record.stage = Stage::Migrating;
+    record.copy = None;
+    found.write(record.clone(), run).await.map_err(half_way)?;
+    found.start(&[CLONE], run, signals).await?;
+    Err(Failure::incomplete(format!(
+        "the copy of the data on {} is not the one of before any more ({}), so that there is no way back. The PBX is stopped\n  \
+         help: ha-ctl update {}   goes forwards again",
+        copy.node, seen.states, record.image
+    )))
+}
+
+fn of<'a>(found: &'a Found, name: &str) -> Option<&'a Node> {
+    let mut nodes = found.nodes.iter().map(|(node, _)| node);
+    nodes.find(|node| node.name == name)
+}
+
+fn lacks(node: &str) -> Failure {
+    Failure::failed(format!(
+        "{node} has the data of before, and cannot be used\n  help: ha-ctl check --only ssh"
+    ))
+}
+
+/// Pacemaker has DRBD down on both nodes. It can be done again from its beginning at any time. A copy on a node that is lost
+/// does not follow when it comes back: DRBD calls the two a split brain, and connects them only when a person has said
+/// which is kept.
+async fn turn(found: &Found, record: &Record, drbd: &Drbd, run: &Run) -> Result<(), Failure> {
+    let Some(copy) = &record.copy else {
+        return Ok(());
+    };
+    let source = of(found, &copy.node).ok_or_else(|| lacks(&copy.node))?;
+    let others = found.nodes.iter().map(|(node, _)| node);
+    let others: Vec<&Node> = others.filter(|node| node.name != copy.node).collect();
     let resource = drbd.name.as_str();
-    run.change(other, &down(resource)).await?;
-    wait_for(other, resource, "DRBD is down there", |it| {
-        it.states.is_down()
-    })
-    .await?;
+    for other in &others {
+        run.change(other, &down(resource)).await?;
+        wait_for(other, resource, "DRBD is down there", |it| {
+            it.states.is_down()
+        })
+        .await?;
+    }
     run.step(source, &become_source(resource)).await?;
-    run.step(other, &follow(resource)).await?;
-    run.change(source, &meet(resource)).await?;
-    run.step(other, &followed(resource)).await?;
+    for other in &others {
+        run.step(other, &follow(resource)).await?;
+        run.change(source, &meet(resource)).await?;
+        run.step(other, &followed(resource)).await?;
+    }
     run.change(source, &down(resource)).await?;
-    run.change(other, &down(resource)).await?;
-    found
-        .change(run, &commands::unstandby(&copy.node))
-        .await
-        .map(drop)
+    for other in &others {
+        run.change(other, &down(resource)).await?;
+    }
+    let unstandby = commands::unstandby(&copy.node);
+    found.change(run, &unstandby).await.map(drop)
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use cib_gen::vars::DrbdVersion;
 use tokio::time::{Instant, sleep};
 
-use super::found::Found;
+use super::found::{Found, find};
 use crate::cli::Wanted;
 use crate::commands;
 use crate::deploy::{Drbd, System};
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
-use crate::reach::Node;
+use crate::reach::{Missing, Node};
 use crate::run::Run;
-use crate::update::{CopyAtRest, CopyFacts, Facts, Record, Stage, look_at_copy};
+use crate::update::{CopyAtRest, CopyFacts, Facts, Record, look_at_copy};
 use crate::verbs::deploy::confirmed;
 use crate::verbs::guard::guard;
 use crate::verbs::show::answer;
@@ -136,6 +136,14 @@ pub(super) async fn leave_at_rest(
         copy.states.is_down() && !copy.generation.is_empty()
     });
     let generation = at_rest.await?.generation;
+    // What it was told last was complete.
+    wait_for(
+        found.active_node()?,
+        &resource,
+        "the other copy is away",
+        |copy| copy.states.connections == ["WFConnection"],
+    )
+    .await?;
     record.copy = Some(CopyAtRest { node, generation });
     Ok(())
 }
@@ -177,8 +185,11 @@ pub(super) async fn wait_for(
     }
 }
 
-/// The node whose copy is the way back, and what is found there; where it still is.
-pub(super) fn at_rest<'a>(found: &'a Found, record: &Record) -> Result<&'a Node, Failure> {
+/// Whether the copy that is on record is the one of before: DRBD is down there, and has been since.
+///
+/// # Errors
+/// Why it is not.
+pub(super) fn is_way_back(found: &Found, record: &Record) -> Result<(), Failure> {
     let refused = |why: String| {
         Err(Failure::failed(format!(
             "{why}. Nothing was changed\n  help: a backup of your own"
@@ -191,16 +202,16 @@ pub(super) fn at_rest<'a>(found: &'a Found, record: &Record) -> Result<&'a Node,
         ));
     };
     let holder = |(node, _): &&(Node, Facts)| node.name == copy.node;
-    let Some((node, facts)) = found.nodes.iter().find(holder) else {
+    let Some((_, facts)) = found.nodes.iter().find(holder) else {
         let missing = found.missing.iter().find(|it| it.name == copy.node);
         return Err(Failure::failed(format!(
             "{} has the data of before, and cannot be used. Nothing was changed\n{}",
             copy.node,
-            missing.map(|it| it.text()).unwrap_or_default()
+            missing.map(Missing::text).unwrap_or_default()
         )));
     };
-    match record.stage == Stage::Back || facts.copy.is_at_rest(&copy.generation) {
-        true => Ok(node),
+    match facts.copy.is_at_rest(&copy.generation) {
+        true => Ok(()),
         false => refused(format!(
             "the copy of the data on {} is not the one of before any more ({}, {}; on record is {})",
             copy.node, facts.copy.states, facts.copy.generation, copy.generation
@@ -208,20 +219,38 @@ pub(super) fn at_rest<'a>(found: &'a Found, record: &Record) -> Result<&'a Node,
     }
 }
 
+/// Whether somebody has taken the node of the copy out of standby meanwhile, so that there is no way back any more.
+pub(super) fn is_lost(found: &Found, record: &Record) -> bool {
+    let of_copy = |(node, _): &&(Node, Facts)| {
+        record
+            .copy
+            .as_ref()
+            .is_some_and(|copy| copy.node == node.name)
+    };
+    found.nodes.iter().any(|it| of_copy(&it)) && is_way_back(found, record).is_err()
+}
+
 /// `--accept`: the copy of before follows the other one again, and the way back is gone.
 pub(super) async fn accept(
-    found: Found,
+    seen: Found,
     wanted: &Wanted,
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     let with_copy = |record: Option<&Record>| record.filter(|it| it.copy.is_some()).cloned();
-    let Some(mut record) = with_copy(found.ended()) else {
-        return Err(Failure::failed(match found.unfinished() {
-            Some(_) => "the update has not ended. Nothing was changed\n  help: ha-ctl show",
+    let Some(mut record) = with_copy(seen.ended()) else {
+        let going_on = seen.unfinished().is_some();
+        return Err(Failure::failed(match with_copy(seen.taken_back()) {
+            Some(_) => {
+                "the update was not ended, and the PBX of before runs. Nothing was changed\n  help: ha-ctl update --rollback   \
+                 takes it off the record, and brings the other copy of the data up to date"
+            }
+            None if going_on => {
+                "the update has not ended. Nothing was changed\n  help: ha-ctl show"
+            }
             None => "no copy of the data of before an update is left. Nothing was changed",
         }));
     };
-    let (Some(drbd), Some(copy)) = (found.site.drbd(), record.copy.take()) else {
+    let (Some(drbd), Some(copy)) = (seen.site.drbd().cloned(), record.copy.take()) else {
         return Ok(Exit::Done);
     };
     print(&format!(
@@ -237,20 +266,28 @@ pub(super) async fn accept(
         return Ok(Exit::Problems);
     }
     let run = Run::new(false);
-    let contact = &found.contact;
+    let contact = &seen.contact;
     let _lock = guard(
         contact.fleet(),
         &contact.node(),
-        &found.state,
+        &seen.state,
         "update --accept",
     )
     .await?;
+    let found = signals.end_what_looks(find(wanted)).await?;
+    if !found.is_as(&seen) {
+        return Err(Failure::incomplete(
+            "somebody has changed the cluster meanwhile, or it has changed by itself. Nothing was changed\n  help: the same \
+             command again",
+        ));
+    }
     let node = found.active_node()?;
     let accepted = async {
         found.change(&run, &commands::unstandby(&copy.node)).await?;
         let is_connected = |copy: &CopyFacts| {
+            let catches_up = ["Connected", "SyncSource", "PausedSyncS", "WFBitMapS"];
             let mut states = copy.states.connections.iter();
-            states.all(|it| it != "StandAlone" && it != "WFConnection") && !copy.states.is_down()
+            !copy.states.is_down() && states.all(|it| catches_up.contains(&it.as_str()))
         };
         let what = format!("DRBD is connected with {}", copy.node);
         wait_for(node, &drbd.name, &what, is_connected).await?;

@@ -183,7 +183,15 @@ async fn updated(
         copy::refuse(found)?;
     }
     let mut record = match open {
-        Some(record) if record.stage > Stage::Stopped => record,
+        Some(mut record) if record.stage > Stage::Stopped => {
+            if copy::is_lost(found, &record) {
+                say(
+                    "the other copy of the data is not the one of before any more: THERE IS NO WAY BACK from this update",
+                );
+                record.copy = None;
+            }
+            record
+        }
         _ => new_record(found, wanted, new, before),
     };
     let mut gap = Gap::default();
@@ -402,9 +410,9 @@ async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> F
     let restored = async {
         run.change(found.active_node()?, &unwrite(&record.id))
             .await?;
-        copy::bring_back(found, record, run).await?;
         found.forget(run).await?;
-        found.start(&["pbx"], run, &mut Signals::new()).await
+        found.start(&["pbx"], run, &mut Signals::new()).await?;
+        copy::bring_back(found, record, run).await
     };
     match restored.await {
         Ok(()) => Failure::incomplete(format!(
@@ -419,8 +427,8 @@ async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> F
 /// The PBX was stopped before, by somebody.
 async fn stays_stopped(found: &Found, record: &Record, run: &Run, why: Failure) -> Failure {
     let restored = async {
-        copy::bring_back(found, record, run).await?;
-        found.forget(run).await
+        found.forget(run).await?;
+        copy::bring_back(found, record, run).await
     };
     if let Err(failure) = restored.await {
         say(&format!("error: {failure}"));

@@ -38,10 +38,12 @@ pub(super) struct Found {
     pub(super) nodes: Vec<(Node, Facts)>,
     /// Those that can run it and cannot be reached.
     pub(super) missing: Vec<Missing>,
-    /// The nodes that only vote, as far as they can be reached: they have vars.yml too.
-    pub(super) voters: Vec<Node>,
+    /// The nodes that only vote: they have vars.yml too.
+    voters: Vec<Result<Node, Missing>>,
     /// The image that was looked for.
     image: String,
+    /// A way back that begins or goes on, and does not need the node with the data.
+    goes_back: bool,
 }
 
 /// Looks, and changes nothing.
@@ -57,9 +59,13 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
             "what cibadmin printed on {name} cannot be used: {error}"
         ))
     })?;
-    let record = record(&configuration, NOTE);
-    let goes_back = record.as_ref().is_some_and(|it| it.stage == Stage::Back);
-    refuse(&state, record.as_ref())?;
+    let record = Record::in_note(&configuration, NOTE);
+    let wants_back = wanted.image.is_none() && !wanted.accept;
+    // The node with the data may be lost, and the copy that it goes back to is elsewhere.
+    let goes_back = record.as_ref().is_some_and(|it| {
+        it.stage == Stage::Back || wants_back && it.copy.is_some() && state.master().is_none()
+    });
+    refuse(&state, record.as_ref(), wants_back)?;
     if !goes_back {
         refuse_other_volume(&site, &configuration)?;
     }
@@ -74,8 +80,7 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
     let voters = voters
         .into_iter()
         .map(|machine| fleet.connect_quietly(machine, CONNECT));
-    let voters = join_all(voters).await.into_iter().filter_map(Result::ok);
-    let voters: Vec<Node> = voters.collect();
+    let voters = join_all(voters).await;
     let machines = machines.into_iter();
     let connecting = machines.map(|machine| fleet.connect(machine, CONNECT, &look));
     let (mut nodes, mut missing) = (Vec::new(), Vec::new());
@@ -95,7 +100,7 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
         vars,
         vars_file: inventory.vars.map(|(file, _)| file),
         state,
-        record_before: self::record(&configuration, NOTE_BEFORE),
+        record_before: Record::in_note(&configuration, NOTE_BEFORE),
         configuration,
         record,
         active,
@@ -103,6 +108,7 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
         missing,
         voters,
         image,
+        goes_back,
     };
     found.refuse_nodes()?;
     Ok(found)
@@ -112,12 +118,6 @@ fn resource(site: &Site) -> Option<&str> {
     site.drbd().map(|it| it.name.as_str())
 }
 
-fn record(configuration: &Configuration, name: &str) -> Option<Record> {
-    let notes = configuration.notes();
-    let note = notes.iter().find(|note| note.name == name)?;
-    Record::parse(&note.text)
-}
-
 fn in_the_way(why: &str) -> Failure {
     Failure::failed(format!(
         "{why}. Nothing was changed\n  help: ha-ctl show   says what is in the way"
@@ -125,7 +125,7 @@ fn in_the_way(why: &str) -> Failure {
 }
 
 /// While something else is wrong, nothing is updated.
-fn refuse(state: &State, record: Option<&Record>) -> Result<(), Failure> {
+fn refuse(state: &State, record: Option<&Record>, wants_back: bool) -> Result<(), Failure> {
     if !state.quorum {
         return Err(in_the_way("the cluster has no majority"));
     }
@@ -140,7 +140,9 @@ fn refuse(state: &State, record: Option<&Record>) -> Result<(), Failure> {
         return Err(in_the_way("the cluster has no resource pbx"));
     }
     let is_settled = pbx.all(|it| it.is_started() || it.is_disabled());
-    if !is_settled && record.is_none_or(|it| !it.is_going_on()) {
+    // A new version that does not start is what the way back is for.
+    let is_known = wants_back || record.is_some_and(Record::is_going_on);
+    if !is_settled && !is_known {
         return Err(in_the_way(
             "pbx neither runs nor was it stopped by somebody",
         ));
@@ -171,7 +173,7 @@ impl Found {
                 self.active
             )));
         };
-        let goes_back = self.stage() == Some(Stage::Back);
+        let goes_back = self.goes_back;
         if facts.data.is_none() && !goes_back {
             return Err(in_the_way(&format!(
                 "{} is not mounted on {}, although the cluster has the data there",
@@ -249,10 +251,6 @@ impl Found {
     pub(super) fn data(&self) -> &str {
         let data = self.active().and_then(|(_, facts)| facts.data.as_deref());
         data.unwrap_or_default()
-    }
-
-    fn stage(&self) -> Option<Stage> {
-        self.record.as_ref().map(|it| it.stage)
     }
 
     /// The update that goes on. One after which the PBX of before runs on the data of before is none: somebody has
@@ -350,8 +348,15 @@ impl Found {
     /// Brings vars.yml to all nodes.
     pub(super) async fn bring_vars(&self, vars: &str, run: &Run) -> Result<(), Failure> {
         let copy = &copy_vars(vars);
+        for missing in self.voters.iter().filter_map(|it| it.as_ref().err()) {
+            say(&format!(
+                "{}\n{} keeps its vars.yml with the image of before until: ha-ctl deploy vars.yml",
+                missing.text(),
+                missing.name
+            ));
+        }
         let nodes = self.nodes.iter().map(|(node, _)| node);
-        let nodes = nodes.chain(&self.voters);
+        let nodes = nodes.chain(self.voters.iter().filter_map(|it| it.as_ref().ok()));
         all(nodes.map(|node| async move { run.change(node, copy).await.map(drop) })).await
     }
 
