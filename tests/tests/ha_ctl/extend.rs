@@ -119,12 +119,12 @@ fn on<'a>(cluster: &'a Cluster, node: &'static Instance) -> Operator<'a> {
     }
 }
 
-fn power_off(cluster: &Cluster, node: &Instance) {
+pub(crate) fn power_off(cluster: &Cluster, node: &Instance) {
     cluster.lab.power_off(node).unwrap();
 }
 
 /// EC2 has to have stopped it before it starts it again.
-fn power_on_after_fencing(cluster: &Cluster, node: &Instance) {
+pub(crate) fn power_on_after_fencing(cluster: &Cluster, node: &Instance) {
     let until = Instant::now() + Duration::from_secs(180);
     while let Err(error) = cluster.lab.power_on(node) {
         assert!(Instant::now() < until, "{}: {error}", node.hostname);

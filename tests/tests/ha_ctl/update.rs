@@ -13,6 +13,7 @@ use lab::lab::turn;
 use lab::netns;
 use lab::site::{self, INSTANCES};
 
+use crate::extend::{power_off, power_on_after_fencing};
 use crate::operator::{Operator, Ran};
 use crate::stock::random;
 use crate::{Cluster, master};
@@ -44,6 +45,17 @@ fn an_update_that_fails_or_is_killed_goes_on_or_back() {
     let update = Update::by(&cluster, &operator);
     update.a_migration_that_fails_has_a_way_back();
     update.what_was_killed_goes_on();
+}
+
+#[test]
+fn an_update_without_a_node_and_in_the_vendors_order_with_every_option() {
+    let _turn = turn().unwrap();
+    let cluster = Cluster::up();
+    let operator = cluster.operator(0);
+    let update = Update::by(&cluster, &operator);
+    update.a_node_that_is_off_gets_its_containers_later();
+    update.stopped_by_hand_and_left_stopped_with_another_compose_file();
+    update.by_the_vendors_script();
 }
 
 struct Update<'a> {
@@ -316,5 +328,82 @@ impl<'a> Update<'a> {
         let limit = cluster::MINUTES;
         let anywhere = |_: &str| true;
         cluster::wait_until_active(&self.cluster.lab, self.operator.node, limit, anywhere).unwrap();
+    }
+
+    fn a_node_that_is_off_gets_its_containers_later(&self) {
+        let rows = self.rows();
+        self.image("portsip/pbx:22.5", NEW, None);
+        let off = &INSTANCES[2];
+        power_off(self.cluster, off);
+        let fenced = format!(
+            "timeout 200 sh -c 'until pcs status nodes | grep -q \"Offline.*{}\"; do sleep 1; done'",
+            off.hostname
+        );
+        self.operator.as_root(&fenced).succeeded();
+        let updated = self.run("portsip/pbx:22.5");
+        assert_eq!(updated.status, 4, "{updated}");
+        assert!(
+            updated
+                .stderr
+                .contains(&format!("{} cannot take over until", off.hostname)),
+            "{updated}"
+        );
+        self.is_of(NEW, &[0, 1]);
+        power_on_after_fencing(self.cluster, off);
+        let online = format!(
+            "timeout 200 sh -c 'until pcs status nodes | grep -q \"Online.*{}\"; do sleep 1; done'",
+            off.hostname
+        );
+        self.operator.as_root(&online).succeeded();
+        let shown = self.operator.ha_ctl("show").stdout;
+        assert!(
+            shown.contains(&format!("{} ", off.hostname)) && shown.contains(OLD),
+            "{shown}"
+        );
+        let before = self.started();
+        self.run("portsip/pbx:22.5").succeeded();
+        self.is_of(NEW, &[0, 1, 2]);
+        assert_eq!(self.started(), before, "the PBX was stopped for it");
+        self.has(&rows);
+    }
+
+    /// `stop -s pbx`, the update, and the PBX is not started.
+    fn stopped_by_hand_and_left_stopped_with_another_compose_file(&self) {
+        let rows = self.rows();
+        self.image("portsip/pbx:22.6", "22.6.0", None);
+        self.operator.ha_ctl("stop -s pbx").succeeded();
+        let compose = "sed '1i # the compose file of 22.6' /etc/portsip/pbx/docker-compose.yml >/root/new.yml";
+        self.operator.as_root(compose).succeeded();
+        self.run("portsip/pbx:22.6 -c --compose-file /root/new.yml --leave-stopped --shorter-gap")
+            .succeeded();
+        let status = self
+            .operator
+            .ha_ctl("status -s pbx 2>/dev/null; ha-ctl show");
+        assert!(status.stdout.contains("disabled"), "{status}");
+        for node in 0..3 {
+            let found = self.cluster.operator(node).as_root(
+                "head -n 1 /etc/portsip/pbx/docker-compose.yml; grep COMPOSE_PROFILES /etc/portsip/pbx/.env;
+                 docker inspect --format '{{.State.Running}}' portsip.certmanager portsip.callmanager",
+            );
+            assert_eq!(
+                found.succeeded(),
+                "# the compose file of 22.6\nCOMPOSE_PROFILES=certmanager\nfalse\nfalse\n"
+            );
+        }
+        self.operator.ha_ctl("start -s pbx").succeeded();
+        self.is_of("22.6.0", &[0, 1, 2]);
+        let runs = "docker inspect --format '{{.State.Running}}' portsip.certmanager";
+        assert_eq!(self.operator.as_root(runs).succeeded(), "true\n");
+        self.has(&rows);
+    }
+
+    fn by_the_vendors_script(&self) {
+        let rows = self.rows();
+        self.image("portsip/pbx:22.7", "22.7.0", None);
+        let script = "ha-ctl vendor-scripts /root/vendor && cd /root/vendor &&
+                      AWS_PROFILE=operator sh ./update.sh portsip/pbx:22.7 --yes --accept-new-host-keys </dev/null";
+        self.operator.as_root(script).succeeded();
+        self.is_of("22.7.0", &[0, 1, 2]);
+        self.has(&rows);
     }
 }
