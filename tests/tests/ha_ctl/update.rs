@@ -376,10 +376,8 @@ impl<'a> Update<'a> {
         self.operator.as_root(compose).succeeded();
         self.run("portsip/pbx:22.6 -c --compose-file /root/new.yml --leave-stopped --shorter-gap")
             .succeeded();
-        let status = self
-            .operator
-            .ha_ctl("status -s pbx 2>/dev/null; ha-ctl show");
-        assert!(status.stdout.contains("disabled"), "{status}");
+        let shown = self.operator.ha_ctl("show").stdout;
+        assert!(shown.contains("pbx is disabled"), "{shown}");
         for node in 0..3 {
             let found = self.cluster.operator(node).as_root(
                 "head -n 1 /etc/portsip/pbx/docker-compose.yml; grep COMPOSE_PROFILES /etc/portsip/pbx/.env;
