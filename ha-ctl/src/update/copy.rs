@@ -45,6 +45,11 @@ impl CopyFacts {
         facts
     }
 
+    /// Whether DRBD has said it.
+    pub fn is_known(&self) -> bool {
+        !self.generation.is_empty() && self.states.connections != ["unknown"]
+    }
+
     /// Whether DRBD is down and the data is that of this generation. The lowest bit says who was active.
     pub fn is_at_rest(&self, generation: &str) -> bool {
         let number = |text: &str| u64::from_str_radix(text, 16).ok().map(|it| it | 1);

@@ -336,7 +336,7 @@ impl<'a> Update<'a> {
         let off = &INSTANCES[2];
         power_off(self.cluster, off);
         let fenced = format!(
-            "timeout 200 sh -c 'until pcs status nodes | grep -q \"Offline.*{}\"; do sleep 1; done'",
+            "timeout 200 sh -c 'until crm_mon -1 | grep -q \"OFFLINE.*{}\"; do sleep 1; done'",
             off.hostname
         );
         self.operator.as_root(&fenced).succeeded();
@@ -351,15 +351,15 @@ impl<'a> Update<'a> {
         self.is_of(NEW, &[0, 1]);
         power_on_after_fencing(self.cluster, off);
         let online = format!(
-            "timeout 200 sh -c 'until pcs status nodes | grep -q \"Online.*{}\"; do sleep 1; done'",
+            "timeout 200 sh -c 'until crm_mon -1 | grep -q \"Online:.* {}\"; do sleep 1; done'",
             off.hostname
         );
         self.operator.as_root(&online).succeeded();
-        let shown = self.operator.ha_ctl("show").stdout;
-        assert!(
-            shown.contains(&format!("{} ", off.hostname)) && shown.contains(OLD),
-            "{shown}"
+        let lags = format!(
+            "timeout 100 sh -c 'until ha-ctl show | grep -q \"portsip/pbx:22 on .*{}\"; do sleep 1; done'",
+            off.hostname
         );
+        self.operator.as_root(&lags).succeeded();
         let before = self.started();
         self.run("portsip/pbx:22.5").succeeded();
         self.is_of(NEW, &[0, 1, 2]);
@@ -398,7 +398,7 @@ impl<'a> Update<'a> {
     fn by_the_vendors_script(&self) {
         let rows = self.rows();
         self.image("portsip/pbx:22.7", "22.7.0", None);
-        let script = "ha-ctl vendor-scripts /root/vendor && cd /root/vendor &&
+        let script = "mkdir /root/vendor && ha-ctl vendor-scripts /root/vendor && cd /root/vendor &&
                       AWS_PROFILE=operator sh ./update.sh portsip/pbx:22.7 --yes --accept-new-host-keys </dev/null";
         self.operator.as_root(script).succeeded();
         self.is_of("22.7.0", &[0, 1, 2]);

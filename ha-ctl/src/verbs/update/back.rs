@@ -41,6 +41,14 @@ pub(super) async fn go_back(
         vars: &vars,
         profile: wanted.profile.as_deref(),
     };
+    if let (Stage::Stopped, Some(copy), None) = (record.stage, &record.copy, seen.state.master()) {
+        return Err(Failure::failed(format!(
+            "the node with the data is lost, and the copy on {} was just being left at rest. Nothing was changed\n  help: bring \
+             that node back; if it is lost for good: sudo pcs node unstandby {}, then docs/lan.md, \"If one of the two is lost \
+             for good\"",
+            copy.node, copy.node
+        )));
+    }
     let way = match (is_untouched(&seen, &record), seen.site.drbd()) {
         (true, _) => Way::Pbx,
         (false, Some(_)) => {
@@ -366,16 +374,16 @@ async fn to_a_snapshot(
             );
         }
     }
-    text += &left_in_standby(away);
+    text += &left_in_standby(away, "");
     print(&text)
 }
 
-/// What is left to do on nodes that were away.
-pub(super) fn left_in_standby(away: &[String]) -> String {
+/// What is left to do on nodes that were away, and before anything else.
+pub(super) fn left_in_standby(away: &[String], first: &str) -> String {
     let each = away.iter().map(|node| {
         format!(
-            "{node} is in standby. When it is there again: ha-ctl deploy vars.yml, sudo docker compose --project-directory \
-             /etc/portsip/pbx create --force-recreate   (there), then sudo pcs node unstandby {node}\n"
+            "{node} is in standby. When it is there again: {first}ha-ctl deploy vars.yml, sudo docker compose \
+             --project-directory /etc/portsip/pbx create --force-recreate   (there), then sudo pcs node unstandby {node}\n"
         )
     });
     each.collect()

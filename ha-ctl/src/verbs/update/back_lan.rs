@@ -103,11 +103,19 @@ pub(super) async fn to_the_copy(
     started.map_err(half_way)?;
     gap.ended("start");
     found.forget_all(run).await?;
+    let others = match away {
+        [] => "the other copy of the data is brought up to date: ha-ctl show   says when it is\n"
+            .to_owned(),
+        _ => left_in_standby(
+            away,
+            "its copy of the data has what came after the update, and has to be dropped first (docs/lan.md, \"A copy that does \
+             not come back\"); then ",
+        ),
+    };
     print(&format!(
-        "the PBX answers in the version {}\n{}the other copy of the data is brought up to date: ha-ctl show   says when it is\n{}",
+        "the PBX answers in the version {}\n{}{others}",
         record.from,
         gap.text().unwrap_or_default(),
-        left_in_standby(away)
     ))
 }
 
@@ -130,6 +138,12 @@ async fn check(
     let node = of(found, &copy.node).ok_or_else(|| lacks(&copy.node));
     let answer = answer(node.map_err(half_way)?, look_at_copy(&drbd.name)).await;
     let seen = CopyFacts::parse(&answer.map_err(half_way)?.stdout);
+    if !seen.is_known() {
+        return Err(half_way(Failure::incomplete(format!(
+            "DRBD on {} does not say what its copy of the data is ({})",
+            copy.node, seen.states
+        ))));
+    }
     if seen.is_at_rest(&copy.generation) {
         record.copy = Some(CopyAtRest {
             generation: String::new(),
@@ -179,7 +193,14 @@ async fn turn(found: &Found, record: &Record, drbd: &Drbd, run: &Run) -> Result<
     }
     run.step(source, &become_source(resource)).await?;
     for other in &others {
-        run.step(other, &follow(resource)).await?;
+        let waits = run.step(other, &follow(resource)).await;
+        waits.map_err(|mut failure| {
+            failure.text += &format!(
+                "\n  help: if its disk is broken: take {}'s power, and when the cluster calls it offline, go on without it",
+                other.name
+            );
+            failure
+        })?;
         run.change(source, &meet(resource)).await?;
         run.step(other, &followed(resource)).await?;
     }

@@ -221,13 +221,13 @@ pub(super) fn is_way_back(found: &Found, record: &Record) -> Result<(), Failure>
 
 /// Whether somebody has taken the node of the copy out of standby meanwhile, so that there is no way back any more.
 pub(super) fn is_lost(found: &Found, record: &Record) -> bool {
-    let of_copy = |(node, _): &&(Node, Facts)| {
-        record
-            .copy
-            .as_ref()
-            .is_some_and(|copy| copy.node == node.name)
+    let Some(copy) = &record.copy else {
+        return false;
     };
-    found.nodes.iter().any(|it| of_copy(&it)) && is_way_back(found, record).is_err()
+    let mut holders = found.nodes.iter();
+    let holder = holders.find(|(node, _)| node.name == copy.node);
+    holder
+        .is_some_and(|(_, facts)| facts.copy.is_known() && !facts.copy.is_at_rest(&copy.generation))
 }
 
 /// `--accept`: the copy of before follows the other one again, and the way back is gone.

@@ -58,7 +58,7 @@ pub(super) async fn update(
     // Nothing of the PBX is changed by an image beside its own.
     let new = seen.new_image()?;
     if !is_new(&seen, &new) {
-        run.judge(copy::refuse(&seen))?;
+        copy::refuse(&seen)?;
     }
     let fetched = tokio::select! {
         fetched = fetch_on_others(&mut seen, wanted, &new, &run) => fetched,
@@ -410,9 +410,11 @@ async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> F
     let restored = async {
         run.change(found.active_node()?, &unwrite(&record.id))
             .await?;
+        let started = found.start(&["pbx"], run, &mut Signals::new()).await;
+        copy::bring_back(found, record, run).await?;
+        // As long as it is on record, --rollback ends what is left of it.
         found.forget(run).await?;
-        found.start(&["pbx"], run, &mut Signals::new()).await?;
-        copy::bring_back(found, record, run).await
+        started
     };
     match restored.await {
         Ok(()) => Failure::incomplete(format!(
@@ -427,8 +429,8 @@ async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> F
 /// The PBX was stopped before, by somebody.
 async fn stays_stopped(found: &Found, record: &Record, run: &Run, why: Failure) -> Failure {
     let restored = async {
-        found.forget(run).await?;
-        copy::bring_back(found, record, run).await
+        copy::bring_back(found, record, run).await?;
+        found.forget(run).await
     };
     if let Err(failure) = restored.await {
         say(&format!("error: {failure}"));

@@ -61,10 +61,10 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
     })?;
     let record = Record::in_note(&configuration, NOTE);
     let wants_back = wanted.image.is_none() && !wanted.accept;
-    // The node with the data may be lost, and the copy that it goes back to is elsewhere.
-    let goes_back = record.as_ref().is_some_and(|it| {
-        it.stage == Stage::Back || wants_back && it.copy.is_some() && state.master().is_none()
-    });
+    // The node with the data may be lost, or its disk, and the copy that it goes back to is elsewhere.
+    let goes_back = record
+        .as_ref()
+        .is_some_and(|it| it.stage == Stage::Back || wants_back && it.copy.is_some());
     refuse(&state, record.as_ref(), wants_back)?;
     if !goes_back {
         refuse_other_volume(&site, &configuration)?;

@@ -62,7 +62,7 @@ fn the_data_grows_under_load() {
         has > wanted * 1024 * 9 / 10,
         "the file system has {has} MiB"
     );
-    let again = cluster.ha_ctl(active, "grow --dry-run");
+    let again = cluster.ha_ctl(active, &format!("grow {wanted} --dry-run"));
     assert!(text(&again).contains("nothing to do"), "{}", text(&again));
 
     // The other copy has grown too.
