@@ -1,7 +1,7 @@
 //! `ha-ctl update` on AWS: to a new version and back, with the rows of the database counted each time; an update that
 //! fails, one that is killed, and one from which a node was away.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lab::demo::Access;
 use lab::demo::cluster::{self, VARS};
@@ -355,11 +355,16 @@ impl<'a> Update<'a> {
             off.hostname
         );
         self.operator.as_root(&online).succeeded();
-        let lags = format!(
-            "timeout 100 sh -c 'until ha-ctl show | grep -q \"portsip/pbx:22 on .*{}\"; do sleep 1; done'",
-            off.hostname
-        );
-        self.operator.as_root(&lags).succeeded();
+        // Docker there may not be up yet.
+        let until = Instant::now() + Duration::from_secs(100);
+        let lags = format!("portsip/pbx:22 on {}", off.hostname);
+        loop {
+            let shown = self.operator.as_root("ha-ctl show </dev/null");
+            if shown.stdout.contains(&lags) {
+                break;
+            }
+            assert!(Instant::now() < until, "no `{lags}`: {shown}");
+        }
         let before = self.started();
         self.run("portsip/pbx:22.5").succeeded();
         self.is_of(NEW, &[0, 1, 2]);
