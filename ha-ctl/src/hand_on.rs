@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::exit::Failure;
-use crate::output::say;
+use crate::log;
+use crate::output::{Progress, say};
 use crate::reach::{Command, Node};
 use crate::run::Run;
 
@@ -71,15 +72,23 @@ impl<'a> Sources<'a> {
         failed: Failure,
         run: &Run,
     ) -> Result<(), Failure> {
+        let waits = Progress::begin(&format!(
+            "{}: waiting for a machine that hands the image on",
+            to.name
+        ));
         let Ok(permit) = self.count.acquire().await else {
             return Err(failed);
         };
+        drop(waits);
         let Some(from) = self.idle().pop() else {
             return Err(failed);
         };
         permit.forget();
+        log::line(&failed.text);
         say(&format!(
-            "warning: {failed}\n{} hands it on, through this machine",
+            "{}: {}. {} hands it on, through this machine",
+            to.name,
+            in_short(&failed),
             from.name
         ));
         let brought = run.pipe(from, &images.print(), to, &images.read()).await;
@@ -94,6 +103,20 @@ impl<'a> Sources<'a> {
                 format!("{}\nerror: {}", failed.text, why.text),
             )),
         }
+    }
+}
+
+/// What was tried and why it failed, in one line; the log has all of it.
+fn in_short(failed: &Failure) -> String {
+    let mut lines = failed.text.lines();
+    let what = lines.next().unwrap_or_default();
+    let what = what.strip_suffix(". Its last lines:").unwrap_or(what);
+    match lines.next().map(str::trim) {
+        Some(why) if !why.is_empty() && !why.starts_with("help:") => {
+            let why = why.strip_prefix("error: ").unwrap_or(why);
+            format!("{what} ({why})")
+        }
+        _ => what.to_owned(),
     }
 }
 

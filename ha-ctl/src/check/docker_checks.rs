@@ -13,6 +13,11 @@ fn is_active(it: &Inspection) -> bool {
         .is_some_and(|(active, _)| active == "active")
 }
 
+/// Whether Docker has answered everything in its time: what is missing otherwise may be there.
+fn has_answered(it: &Inspection) -> bool {
+    is_active(it) && it.one("docker-looked").is_some()
+}
+
 pub(super) fn version(it: &Inspection, _: &Site) -> Vec<Said> {
     let start = || Some("sudo systemctl enable --now docker   (there)".to_owned());
     match it.service("docker") {
@@ -32,12 +37,17 @@ pub(super) fn version(it: &Inspection, _: &Site) -> Vec<Said> {
         .map_while(|part| part.parse().ok());
     match numbers.take(3).collect::<Vec<u64>>().as_slice() < &OLDEST[..] {
         true => vec![(Level::Warning, format!("Docker {version}"), None)],
+        false if !has_answered(it) => vec![(
+            Level::Warning,
+            "Docker answers slowly: not everything of it was looked at within 4 s".to_owned(),
+            Some("ha-ctl check --only docker.version,docker.image   looks again".to_owned()),
+        )],
         false => Vec::new(),
     }
 }
 
 pub(super) fn compose(it: &Inspection, _: &Site) -> Vec<Said> {
-    match is_active(it) && it.one("compose").is_none() {
+    match has_answered(it) && it.one("compose").is_none() {
         true => vec![(
             Level::Error,
             "`docker compose` is missing".to_owned(),
@@ -88,7 +98,7 @@ pub(super) fn foreign(it: &Inspection, _: &Site) -> Vec<Said> {
 }
 
 pub(super) fn image(it: &Inspection, site: &Site) -> Vec<Said> {
-    let Some(image) = site.image.filter(|_| is_active(it)) else {
+    let Some(image) = site.image.filter(|_| has_answered(it)) else {
         return Vec::new();
     };
     match it.one("image") {

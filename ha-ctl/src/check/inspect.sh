@@ -110,7 +110,8 @@ have ufw && say ufw "$(ufw status 2>/dev/null | sed -n 's/^Status: //p')"
     docker info --format "{{if .HTTPSProxy}}docker-proxy {{.HTTPSProxy}}{{end}}" 2>/dev/null
     docker info --format "{{if .NoProxy}}docker-no-proxy {{.NoProxy}}{{end}}" 2>/dev/null
     docker ps --all --format "container {{.Names}} {{.Label \"com.docker.compose.project\"}}" 2>/dev/null
-    [ "$image" ] && docker image inspect --format "image {{.Id}}" "$image" 2>/dev/null' | without_password
+    [ "$image" ] && docker image inspect --format "image {{.Id}}" "$image" 2>/dev/null
+    echo "docker-looked yes"' | without_password
 if [ "$disk" ] && [ -b "$disk" ]; then
     say data-disk "$(blockdev --getsize64 "$disk") $(wipefs --noheadings --output TYPE "$disk" | tr '\n' ' ')"
     pvs --noheadings --options vg_name "$disk" 2>/dev/null | sed 's/^/data-group /'

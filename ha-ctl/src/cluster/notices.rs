@@ -353,7 +353,8 @@ fn fenced(state: &State, notices: &mut Vec<Notice>) {
             "pending" => (
                 Level::Warning,
                 "fencing.pending",
-                format!("{} is being fenced by {}", event.node, event.by),
+                // Which node does it is decided later.
+                format!("{} is being fenced", event.node),
             ),
             _ => (
                 match is_answered {

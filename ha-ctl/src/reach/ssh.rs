@@ -47,11 +47,11 @@ const ONLY_COMMANDS: [&str; 7] = [
     "Tunnel=no",
 ];
 /// A connection shows every five seconds that it lives, and the third answer that is missing ends it. It stays for
-/// a minute where this process is killed.
+/// ten minutes where nothing is asked of it, such as while another machine works, and where this process is killed.
 const CONNECTION: [&str; 3] = [
     "BatchMode=yes",
     "ServerAliveInterval=5",
-    "ControlPersist=60s",
+    "ControlPersist=600s",
 ];
 /// What is said where a command was not sent, because its connection is gone.
 pub(crate) const NO_CONNECTION: &str = "ha-ctl-has-no-connection";

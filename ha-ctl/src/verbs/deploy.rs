@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use cib_gen::nodes::GivenNode;
 use futures_util::future::join_all;
+use nix::sys::termios::{FlushArg, tcflush};
 
 use answers::{answers, can_fence};
 
@@ -17,7 +18,7 @@ use crate::deploy::{Deployment, Facts, Package, Site, System, look, pending};
 use crate::exit::{Exit, Failure};
 use crate::inventory::{self, Here, Inventory};
 use crate::lock::lock;
-use crate::output::{print, say};
+use crate::output::{Progress, print, say};
 use crate::reach::{CONNECT, Command, Fleet, Missing, Node, none_usable};
 use crate::run::{Planned, Run};
 
@@ -68,7 +69,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
     }
     let took = begun.elapsed().as_secs();
     let portal = deployment.site.portal();
-    print(&format!("the PBX answers ({took} s): {portal}\n"))?;
+    print(&format!("the PBX answers: {portal} ({took} s in all)\n"))?;
     if !deployment.is_configured() {
         print(&next_steps(&deployment.site, args.certificate_manager))?;
     }
@@ -102,6 +103,7 @@ pub(super) async fn site(args: &SiteArgs) -> Result<(Inventory, String, Site), F
 
 /// All nodes: a cluster is not made of some of them.
 async fn connect(fleet: &Fleet) -> Result<Vec<Node>, Failure> {
+    let _progress = Progress::begin("logging in on the nodes");
     let first = Command::look("logging in", ":");
     let connecting = fleet
         .machines()
@@ -134,6 +136,7 @@ async fn found(
     vars: String,
     package: Option<Package>,
 ) -> Result<Deployment, Failure> {
+    let _progress = Progress::begin("looking at the nodes");
     let look = &look(&site);
     let looking = nodes
         .iter()
@@ -192,6 +195,8 @@ pub(super) fn confirmed() -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);
     }
+    // What was typed before the question is no answer to it.
+    let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
     let mut stderr = io::stderr();
     let _ = write!(stderr, "Do this? [y/N] ").and_then(|()| stderr.flush());
     let mut answer = String::new();

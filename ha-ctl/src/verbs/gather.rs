@@ -12,6 +12,7 @@ use crate::cluster::{Facts, State};
 use crate::commands;
 use crate::exit::Failure;
 use crate::inventory::Machine;
+use crate::output::Progress;
 use crate::reach::{Answer, CONNECT, Cause, Fleet, Missing, Node, none_usable};
 
 /// How the cluster is.
@@ -74,6 +75,7 @@ const OTHERS_AFTER_THE_FIRST: Duration = Duration::from_millis(1500);
 /// # Errors
 /// None could be reached, or the cluster runs on none of them.
 pub(super) async fn gather(fleet: &Fleet, ask: Ask) -> Result<Gathered, Failure> {
+    let _progress = Progress::begin("looking at the cluster");
     let (here, others): (Vec<&Machine>, Vec<&Machine>) =
         fleet.machines().iter().partition(|machine| machine.is_here);
     let mut round = Round::default();

@@ -58,12 +58,19 @@ const KEPT: &str = ".vendor";
 /// The directory cannot be written.
 pub(super) fn vendor_scripts(args: &VendorScriptsArgs) -> Result<Exit, Failure> {
     let directory = &args.directory;
+    if !directory.exists() {
+        fs::create_dir(directory).map_err(|error| {
+            Failure::failed(format!(
+                "could not make the directory {}: {error}",
+                directory.display()
+            ))
+        })?;
+    }
     for (name, script) in SCRIPTS {
         let path = directory.join(name);
         let kept = write(&path, script).map_err(|error| {
             let help = match error.kind() {
                 io::ErrorKind::PermissionDenied => "run ha-ctl with sudo",
-                io::ErrorKind::NotFound => "name a directory that exists",
                 _ => "look at the directory",
             };
             Failure::failed(format!(

@@ -403,7 +403,7 @@ impl<'a> Update<'a> {
     fn by_the_vendors_script(&self) {
         let rows = self.rows();
         self.image("portsip/pbx:22.7", "22.7.0", None);
-        let script = "mkdir /root/vendor && ha-ctl vendor-scripts /root/vendor && cd /root/vendor &&
+        let script = "ha-ctl vendor-scripts /root/vendor && cd /root/vendor &&
                       AWS_PROFILE=operator sh ./update.sh portsip/pbx:22.7 --yes --accept-new-host-keys </dev/null";
         self.operator.as_root(script).succeeded();
         self.is_of("22.7.0", &[0, 1, 2]);

@@ -13,7 +13,7 @@ use crate::extend::{Cluster, Entry, FILE, Facts, Register, Said, look_at_cluster
 use crate::hand_on::Sources;
 use crate::inventory::Machine;
 use crate::lock::{Lock, lock};
-use crate::output::say;
+use crate::output::{Progress, say};
 use crate::reach::{CONNECT, Command, Fleet, Missing, Node, none_usable};
 use crate::run::Run;
 
@@ -57,6 +57,7 @@ impl Contact {
             true => BETWEEN_NODES,
             false => CONNECT,
         };
+        let _progress = Progress::begin("looking at the nodes");
         let first = Command::look("logging in", ":");
         let connecting = fleet.machines().iter();
         let connecting = connecting.map(|machine| fleet.connect(machine, limit, &first));

@@ -80,7 +80,7 @@ pub(super) async fn run(args: &ExtendRunArgs) -> Result<Exit, Failure> {
     outcomes.extend(left_out);
     let exit = summary(&outcomes, &run, missed)?;
     print(&portal::after(&done))?;
-    say(&format!("{} s", begun.elapsed().as_secs()));
+    say(&format!("{} s in all", begun.elapsed().as_secs()));
     Ok(exit)
 }
 

@@ -10,7 +10,7 @@ use crate::commands;
 use crate::deploy::{Site, all, copy_vars};
 use crate::exit::Failure;
 use crate::inventory::{self, Machine};
-use crate::output::say;
+use crate::output::{Progress, say};
 use crate::reach::{Answer, CONNECT, Command, Missing, Node};
 use crate::run::Run;
 use crate::update::{Facts, Image, NOTE, NOTE_BEFORE, Record, Stage, is_older, look};
@@ -81,6 +81,7 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
         .into_iter()
         .map(|machine| fleet.connect_quietly(machine, CONNECT));
     let voters = join_all(voters).await;
+    let _progress = Progress::begin("looking at the nodes");
     let machines = machines.into_iter();
     let connecting = machines.map(|machine| fleet.connect(machine, CONNECT, &look));
     let (mut nodes, mut missing) = (Vec::new(), Vec::new());
