@@ -359,7 +359,9 @@ impl<'a> Update<'a> {
         let until = Instant::now() + Duration::from_secs(100);
         let lags = format!("portsip/pbx:22 on {}", off.hostname);
         loop {
-            let shown = self.operator.as_root("ha-ctl show --accept-new-host-keys </dev/null");
+            let shown = self
+                .operator
+                .as_root("ha-ctl show --accept-new-host-keys </dev/null");
             if shown.stdout.contains(&lags) {
                 break;
             }

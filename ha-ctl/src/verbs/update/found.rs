@@ -215,9 +215,15 @@ impl Found {
         let all = |it: &Found| {
             let names = it.nodes.iter().map(|(node, _)| node.name.clone());
             let names: Vec<String> = names.collect();
-            (it.record.clone(), it.active.clone(), it.runs(), names)
+            (it.record.clone(), it.active.clone(), names)
         };
-        all(self) == all(before)
+        // A run that was killed when it told the PBX to stop: what it said may have arrived after the first look.
+        let was_being_stopped = before
+            .record
+            .as_ref()
+            .is_some_and(|it| it.stage == Stage::Stopped);
+        let is_same = self.runs() == before.runs() || was_being_stopped && !self.runs();
+        is_same && all(self) == all(before)
     }
 
     /// The node with the data, and what is on it.

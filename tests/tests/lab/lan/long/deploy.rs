@@ -76,7 +76,6 @@ fn a_deployment_that_is_killed_goes_on_from_another_node() {
         text(&again)
     );
     clients.finish("deployed again", now, voter);
-    super::growth::grows(&cluster);
 }
 
 /// Runs ha-ctl as the user, without a terminal.

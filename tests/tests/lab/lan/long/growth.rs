@@ -12,16 +12,13 @@ const UNNOTICED: Duration = Duration::from_secs(2);
 
 #[test]
 fn the_data_grows_under_load() {
-    grows(&Cluster::up());
-}
-
-pub(super) fn grows(cluster: &Cluster) {
+    let cluster = Cluster::up();
     let (active, standby) = cluster.active_and_standby();
     for node in [active, standby] {
         operator::put_key(&cluster.own.lab, node).unwrap();
     }
     let size = |node: &Host| cluster.sh(node, "blockdev --getsize64 /dev/pbxvg/pbxlv");
-    let (before, room) = (mib(&size(active)), mib(&room(cluster, standby)));
+    let (before, room) = (mib(&size(active)), mib(&room(&cluster, standby)));
     let wanted = before / 1024 + 1;
     assert!(
         wanted * 1024 <= before + room,
@@ -47,7 +44,7 @@ pub(super) fn grows(cluster: &Cluster) {
     cluster.own.lab.power_on(standby).unwrap();
     cluster.comes_back(standby, active);
 
-    let clients = Clients::start(cluster);
+    let clients = Clients::start(&cluster);
     let asked = SystemTime::now();
     let grown = cluster.ha_ctl(standby, &format!("grow {wanted} --yes"));
     println!("{}", text(&grown));
@@ -59,7 +56,7 @@ pub(super) fn grows(cluster: &Cluster) {
         assert!(gap.length() < UNNOTICED, "{what}: {:?}", gap.length());
     }
     assert_eq!(size(active), size(standby));
-    let has = has(cluster, active);
+    let has = has(&cluster, active);
     // DRBD's metadata is a small part of it, and XFS has its log there.
     assert!(
         has > wanted * 1024 * 9 / 10,
@@ -73,7 +70,7 @@ pub(super) fn grows(cluster: &Cluster) {
     assert_eq!(cluster.active_instead_of(active, standby), standby);
     cluster.sh(standby, &format!("pcs node unstandby {}", active.hostname));
     cluster.copies_are_whole(standby);
-    assert_eq!(self::has(cluster, standby), has);
+    assert_eq!(self::has(&cluster, standby), has);
 }
 
 /// What the volume group has left, in bytes.
