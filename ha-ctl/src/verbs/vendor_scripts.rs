@@ -177,11 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_there_is_named() {
-        let args = VendorScriptsArgs {
-            directory: "/nonexistent".into(),
+    fn a_directory_is_made_where_its_own_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = |name: &str| {
+            vendor_scripts(&VendorScriptsArgs {
+                directory: directory.path().join(name),
+            })
         };
-        let failure = vendor_scripts(&args).unwrap_err();
-        assert!(failure.text.contains("/nonexistent/ha_ctl.sh"), "{failure}");
+        assert_eq!(run("guide").unwrap(), Exit::Done);
+        assert!(directory.path().join("guide/ha_ctl.sh").exists());
+        let failure = run("no/such").unwrap_err();
+        assert!(failure.text.contains("no/such"), "{failure}");
     }
 }
