@@ -23,7 +23,7 @@ use crate::node::kernel::program::Kernel;
 use crate::progress::Progress;
 use crate::site::{Host, Site};
 use crate::world::Error;
-use crate::{cgroup, name, paths, remains, run, ssh};
+use crate::{cgroup, name, netns, paths, remains, run, ssh};
 
 /// How long the background process may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
@@ -328,8 +328,24 @@ fn unexpected(reply: &Reply) -> Error {
     format!("the lab's process answered {reply:?}; is it of the same build as this command?").into()
 }
 
+/// systemd and its services watch files, about ten times a machine, and all machines are root's here: with the kernel's
+/// 128, of some twenty machines a few do not boot to their end.
+const WATCHES: u32 = 1024;
+
+fn allow_watches() -> Result<(), Error> {
+    const KEY: &str = "fs/inotify/max_user_instances";
+    let allowed = fs::read_to_string(Path::new("/proc/sys").join(KEY))?;
+    match allowed.trim().parse::<u32>() {
+        Ok(allowed) if allowed >= WATCHES => Ok(()),
+        _ => netns::set_parameter(KEY, &WATCHES.to_string()),
+    }
+}
+
 fn start(options: &Options, progress: &dyn Progress) -> Result<(), Error> {
     progress.step("background process");
+    if options.extended > 0 {
+        allow_watches()?;
+    }
     let state = paths::state_dir();
     fs::DirBuilder::new()
         .mode(0o700)
