@@ -83,12 +83,7 @@ pub(super) async fn go_back(
     )
     .await?;
     let mut found = signals.end_what_looks(find(wanted)).await?;
-    if !found.is_as(&seen) {
-        return Err(Failure::incomplete(
-            "somebody has changed the cluster meanwhile, or it has changed by itself. The PBX was left as it is\n  help: the \
-             same command again",
-        ));
-    }
+    found.expect_as(&seen)?;
     let ended = match (way, volume) {
         (Way::Copy, _) => back_lan::to_the_copy(&mut found, record, &away, &run, signals).await,
         (_, Some(volume)) => to_a_snapshot(&mut found, &volume, &away, record, &run, signals).await,

@@ -275,12 +275,7 @@ pub(super) async fn accept(
     )
     .await?;
     let found = signals.end_what_looks(find(wanted)).await?;
-    if !found.is_as(&seen) {
-        return Err(Failure::incomplete(
-            "somebody has changed the cluster meanwhile, or it has changed by itself. Nothing was changed\n  help: the same \
-             command again",
-        ));
-    }
+    found.expect_as(&seen)?;
     let node = found.active_node()?;
     let accepted = async {
         found.change(&run, &commands::unstandby(&copy.node)).await?;

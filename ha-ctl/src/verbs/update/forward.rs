@@ -85,12 +85,7 @@ pub(super) async fn update(
     let _lock = guard(contact.fleet(), &contact.node(), &seen.state, "update").await?;
     // What was seen so far may be hours old.
     let mut found = signals.end_what_looks(find(wanted)).await?;
-    if !found.is_as(&seen) {
-        return Err(Failure::incomplete(
-            "somebody has changed the cluster meanwhile, or it has changed by itself. The PBX was left as it is\n  help: the \
-             same command again",
-        ));
-    }
+    found.expect_as(&seen)?;
     let lagging = updated(&mut found, wanted, &new, before, &run, signals).await;
     let lagging = run.judge(lagging)?;
     let lagging = lagging

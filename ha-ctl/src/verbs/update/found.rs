@@ -210,8 +210,19 @@ impl Found {
         Ok(())
     }
 
+    /// Refuses to go on with a cluster that is another one than at an earlier look.
+    pub(super) fn expect_as(&self, before: &Found) -> Result<(), Failure> {
+        match self.is_as(before) {
+            true => Ok(()),
+            false => Err(Failure::incomplete(
+                "somebody has changed the cluster meanwhile, or it has changed by itself. The PBX was left as it is\n  help: \
+                 the same command again",
+            )),
+        }
+    }
+
     /// Whether nobody has changed the cluster since another look.
-    pub(super) fn is_as(&self, before: &Found) -> bool {
+    fn is_as(&self, before: &Found) -> bool {
         let all = |it: &Found| {
             let names = it.nodes.iter().map(|(node, _)| node.name.clone());
             let names: Vec<String> = names.collect();
