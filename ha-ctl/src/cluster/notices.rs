@@ -11,7 +11,7 @@ use super::takeover::take_over;
 use super::versions::versions;
 use super::{Configuration, Facts, State};
 use crate::reach::Missing;
-use crate::update::{CLONE, NOTE, NOTE_BEFORE, Record};
+use crate::update::{CLONE, NOTE, NOTE_BEFORE, Record, Stage};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -202,7 +202,8 @@ fn operation_words(operation: &str) -> String {
 
 fn resources(seen: &Seen, notices: &mut Vec<Notice>) {
     let state = seen.state;
-    let update = seen.update().filter(Record::is_going_on);
+    let stops_pbx = |it: &Record| it.is_going_on() && it.stage != Stage::Returned;
+    let update = seen.update().filter(stops_pbx);
     const HEADING: &str = "Resources";
     let mut say = |level, name, id: &str, text: &str, command: String| {
         // The instances of a clone have one name.

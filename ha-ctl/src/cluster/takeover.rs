@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::lost::comes_back;
 use super::notices::{Level, Notice, Seen, notice};
 use super::{Facts, State};
+use crate::update::Record;
 
 /// Whether any node could take over now; the nodes that could not, and why.
 pub(super) fn take_over(seen: &Seen) -> Vec<Notice> {
@@ -71,15 +72,18 @@ fn obstacles(name: &str, seen: &Seen) -> Vec<(String, Option<String>)> {
         against.push(("is joining, and not ready yet".to_owned(), None));
     }
     if node.standby {
-        let update = seen.update();
-        let update = update.filter(|it| it.copy.as_ref().is_some_and(|copy| copy.node == name));
-        against.push(match update {
+        let has_copy = |update: &Record| update.copy.as_ref().is_some_and(|copy| copy.node == name);
+        against.push(match seen.update() {
             // Out of standby, its copy would follow the other one, and there would be no way back.
-            Some(update) => (
+            Some(update) if has_copy(&update) => (
                 "is in standby, and its copy of the data is the way back from an update".to_owned(),
                 Some(update.commands()),
             ),
-            None => (
+            Some(update) if update.away.iter().any(|away| away == name) => (
+                "is in standby, because an update was taken back without it".to_owned(),
+                Some(update.commands()),
+            ),
+            _ => (
                 "is in standby".to_owned(),
                 Some(format!("sudo pcs node unstandby {name}")),
             ),

@@ -106,11 +106,14 @@ pub fn follow(resource: &str) -> Step {
     )
 }
 
-/// The copy that counts meets the one that waits for it.
+/// The copy that counts meets the one that waits for it. It may be waiting for it already.
 pub fn meet(resource: &str) -> Command {
+    let resource = quoted(resource);
     Command::change(
         "connect the copy of before",
-        format!("drbdadm connect {}", quoted(resource)),
+        format!(
+            "[ \"$(drbdadm cstate {resource})\" = WFConnection ] || drbdadm connect {resource}"
+        ),
     )
 }
 
@@ -167,6 +170,7 @@ mod tests {
             become_source("pbxdata").script,
             follow("pbxdata").script,
             followed("pbxdata").script,
+            meet("pbxdata").script,
             down("pbxdata").script,
             forget_constraint("pbxdata").script,
         ];

@@ -32,6 +32,8 @@ pub struct Record {
     /// On a LAN: the copy of the data that is left as it was before. On the way back nothing any more, once the other
     /// copy follows it.
     pub copy: Option<CopyAtRest>,
+    /// On the way back: nodes that were away, and are in standby until the same command brings them along.
+    pub away: Vec<String>,
     /// Who, from where, since when.
     pub by: String,
 }
@@ -60,9 +62,11 @@ pub enum Stage {
     Done,
     /// A way back to the data of before has begun.
     Back,
+    /// The PBX runs as before, and nodes that were away on the way back are left.
+    Returned,
 }
 
-const STAGES: [(Stage, &str, &str); 5] = [
+const STAGES: [(Stage, &str, &str); 6] = [
     (
         Stage::Stopped,
         "stopped",
@@ -80,6 +84,11 @@ const STAGES: [(Stage, &str, &str); 5] = [
     ),
     (Stage::Done, "done", "it has ended"),
     (Stage::Back, "back", "it goes back to the data of before"),
+    (
+        Stage::Returned,
+        "returned",
+        "it was taken back, without the nodes that were away",
+    ),
 ];
 
 impl Stage {
@@ -107,6 +116,10 @@ impl Record {
     pub fn commands(&self) -> String {
         match self.stage {
             Stage::Back => "ha-ctl update --rollback   goes on".to_owned(),
+            Stage::Returned => format!(
+                "ha-ctl update --rollback   brings {} along, as soon as it can be reached",
+                self.away.join(", ")
+            ),
             Stage::Done => {
                 "ha-ctl update --accept   brings it up to date; ha-ctl update --rollback   goes back"
                     .to_owned()
@@ -140,6 +153,7 @@ impl Record {
                         generation: generation.to_owned(),
                     });
                 }
+                "away" => record.away = value.split_whitespace().map(str::to_owned).collect(),
                 "by" => record.by = value,
                 _ => {}
             }
@@ -180,6 +194,9 @@ impl fmt::Display for Record {
             let text = format!("{} {}", copy.node, copy.generation);
             write!(f, "; copy={}", text.trim_end())?;
         }
+        if !self.away.is_empty() {
+            write!(f, "; away={}", self.away.join(" "))?;
+        }
         write!(f, "; by={}", self.by)
     }
 }
@@ -207,6 +224,8 @@ mod tests {
         }
         record.before = Some("snap-1".to_owned());
         record.rest = Some("snap-2".to_owned());
+        assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
+        record.away = vec!["pbx01".to_owned(), "pbx03".to_owned()];
         assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
         assert_eq!(record.name_of("rest"), "update-20261130T014500Z-rest");
         for generation in ["", "2D1D77F2C52B7A0A"] {

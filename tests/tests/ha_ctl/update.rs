@@ -11,7 +11,7 @@ use lab::demo::writer::{Committed, Writer, missing};
 use lab::ec2::{Injection, SnapshotFault};
 use lab::lab::turn;
 use lab::netns;
-use lab::site::{self, INSTANCES};
+use lab::site::{self, INSTANCES, Instance};
 
 use crate::extend::{power_off, power_on_after_fencing};
 use crate::operator::{Operator, Ran};
@@ -53,7 +53,8 @@ fn an_update_without_a_node_and_in_the_vendors_order_with_every_option() {
     let cluster = Cluster::up();
     let operator = cluster.operator(0);
     let update = Update::by(&cluster, &operator);
-    update.a_node_that_is_off_gets_its_containers_later();
+    let before = update.a_node_that_is_off_gets_its_containers_later();
+    update.back_without_a_node_that_comes_along_later(&before);
     update.stopped_by_hand_and_left_stopped_with_another_compose_file();
     update.by_the_vendors_script();
 }
@@ -330,16 +331,30 @@ impl<'a> Update<'a> {
         cluster::wait_until_active(&self.cluster.lab, self.operator.node, limit, anywhere).unwrap();
     }
 
-    fn a_node_that_is_off_gets_its_containers_later(&self) {
+    fn is_lost(&self, node: &Instance) {
+        power_off(self.cluster, node);
+        let fenced = format!(
+            "timeout 200 sh -c 'until crm_mon -1 | grep -q \"OFFLINE.*{}\"; do sleep 1; done'",
+            node.hostname
+        );
+        self.operator.as_root(&fenced).succeeded();
+    }
+
+    fn is_there_again(&self, node: &Instance) {
+        power_on_after_fencing(self.cluster, node);
+        let online = format!(
+            "timeout 200 sh -c 'until crm_mon --output-as=xml | grep -q \"<node name=.{}. .*online=.true\"; do sleep 1; done'",
+            node.hostname
+        );
+        self.operator.as_root(&online).succeeded();
+    }
+
+    /// Returns the rows of before.
+    fn a_node_that_is_off_gets_its_containers_later(&self) -> Vec<Committed> {
         let rows = self.rows();
         self.image("portsip/pbx:22.5", NEW, None);
         let off = &INSTANCES[2];
-        power_off(self.cluster, off);
-        let fenced = format!(
-            "timeout 200 sh -c 'until crm_mon -1 | grep -q \"OFFLINE.*{}\"; do sleep 1; done'",
-            off.hostname
-        );
-        self.operator.as_root(&fenced).succeeded();
+        self.is_lost(off);
         let updated = self.run("portsip/pbx:22.5");
         assert_eq!(updated.status, 4, "{updated}");
         assert!(
@@ -349,12 +364,7 @@ impl<'a> Update<'a> {
             "{updated}"
         );
         self.is_of(NEW, &[0, 1]);
-        power_on_after_fencing(self.cluster, off);
-        let online = format!(
-            "timeout 200 sh -c 'until crm_mon -1 | grep -q \"Online:.* {}\"; do sleep 1; done'",
-            off.hostname
-        );
-        self.operator.as_root(&online).succeeded();
+        self.is_there_again(off);
         // Docker there may not be up yet.
         let until = Instant::now() + Duration::from_secs(100);
         let lags = format!("portsip/pbx:22 on {}", off.hostname);
@@ -372,6 +382,31 @@ impl<'a> Update<'a> {
         self.is_of(NEW, &[0, 1, 2]);
         assert_eq!(self.started(), before, "the PBX was stopped for it");
         self.has(&rows);
+        rows
+    }
+
+    /// It has containers of the new version, and is in standby until the same command makes those of before.
+    fn back_without_a_node_that_comes_along_later(&self, rows: &[Committed]) {
+        let off = &INSTANCES[2];
+        self.is_lost(off);
+        let back = self.run("--rollback");
+        assert_eq!(back.status, 4, "{back}");
+        self.has(rows);
+        let brings = format!("ha-ctl update --rollback   brings {} along", off.hostname);
+        assert!(back.stdout.contains(&brings), "{back}");
+        let before = self.started();
+        self.is_there_again(off);
+        let shown = self.operator.ha_ctl("show").stdout;
+        assert!(shown.contains(&brings), "{shown}");
+        assert_eq!(self.version_on(2), NEW);
+        let docker = "timeout 100 sh -c 'until docker info >/dev/null 2>&1; do sleep 1; done'";
+        self.cluster.operator(2).as_root(docker).succeeded();
+        self.run("--rollback").succeeded();
+        self.is_of(OLD, &[0, 1, 2]);
+        assert_eq!(self.started(), before, "the PBX was stopped for it");
+        let shown = self.operator.ha_ctl("show").stdout;
+        assert!(!shown.contains("standby"), "{shown}");
+        self.has(rows);
     }
 
     /// `stop -s pbx`, the update, and the PBX is not started.

@@ -5,10 +5,9 @@ use cib_gen::ec2_facts::Ec2Facts;
 
 use super::found::{Found, find, is_default};
 use super::gap::Gap;
-use super::{back_lan, copy};
+use super::{along, back_lan, copy};
 use crate::check::ask_ec2;
 use crate::cli::Wanted;
-use crate::commands;
 use crate::deploy::{Site, all, apply};
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
@@ -27,6 +26,8 @@ enum Way {
     Snapshot(String),
     /// On a LAN.
     Copy,
+    /// All of it is back but the nodes that were away.
+    Along,
 }
 
 /// Goes back.
@@ -35,7 +36,7 @@ pub(super) async fn go_back(
     wanted: &Wanted,
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
-    let (record, away) = refuse(&seen)?;
+    let record = refuse(&seen)?;
     let vars = seen.vars.clone();
     let keeper = Keeper {
         vars: &vars,
@@ -51,13 +52,14 @@ pub(super) async fn go_back(
     }
     let way = match (is_untouched(&seen, &record), seen.site.drbd()) {
         (true, _) => Way::Pbx,
+        _ if record.stage == Stage::Returned => Way::Along,
         (false, Some(_)) => {
             back_lan::refuse(&seen, &record)?;
             Way::Copy
         }
         (false, None) => Way::Snapshot(signals.end_what_looks(snapshot(&keeper, &record)).await?),
     };
-    print(&plan(&seen, &record, &way, &away))?;
+    print(&plan(&seen, &record, &way))?;
     if wanted.dry_run {
         return Ok(Exit::Problems);
     }
@@ -85,22 +87,22 @@ pub(super) async fn go_back(
     let mut found = signals.end_what_looks(find(wanted)).await?;
     found.expect_as(&seen)?;
     let ended = match (way, volume) {
-        (Way::Copy, _) => back_lan::to_the_copy(&mut found, record, &away, &run, signals).await,
-        (_, Some(volume)) => to_a_snapshot(&mut found, &volume, &away, record, &run, signals).await,
+        (Way::Along, _) => bring_along(&mut found, record, &run, signals).await,
+        (Way::Copy, _) => back_lan::to_the_copy(&mut found, record, &run, signals).await,
+        (_, Some(volume)) => to_a_snapshot(&mut found, &volume, record, &run, signals).await,
         (_, None) => to_the_pbx_before(&found, &record, &run, signals).await,
     };
-    run.judge(ended)?;
-    Ok(match away.is_empty() {
+    Ok(match run.judge(ended)?.is_empty() {
         true => Exit::Done,
         false => Exit::NodesMissing,
     })
 }
 
-/// What there is to go back from, and the nodes that are away and must not take over when they come back.
-fn refuse(found: &Found) -> Result<(Record, Vec<String>), Failure> {
+/// What there is to go back from, with the nodes that are away and must not take over when they come back.
+fn refuse(found: &Found) -> Result<Record, Failure> {
     let record = found.unfinished().or_else(|| found.taken_back());
     let record = record.or_else(|| found.ended()).cloned();
-    let Some(record) = record else {
+    let Some(mut record) = record else {
         return Err(Failure::failed(
             "no update is on record in the cluster, so there is none to go back from. Nothing was changed",
         ));
@@ -113,7 +115,7 @@ fn refuse(found: &Found) -> Result<(Record, Vec<String>), Failure> {
         )));
     }
     if is_untouched(found, &record) {
-        return Ok((record, Vec::new()));
+        return Ok(record);
     }
     let online = found.state.online();
     let (online, offline): (Vec<&Missing>, Vec<&Missing>) = found
@@ -144,8 +146,12 @@ fn refuse(found: &Found) -> Result<(Record, Vec<String>), Failure> {
             node.name, record.from
         )));
     }
-    let away = offline.iter().map(|it| it.name.clone());
-    Ok((record, away.collect()))
+    for missing in offline {
+        if !record.away.contains(&missing.name) && record.stage != Stage::Returned {
+            record.away.push(missing.name.clone());
+        }
+    }
+    Ok(record)
 }
 
 /// Whether neither the data nor the containers where it is are of another version than before.
@@ -179,7 +185,7 @@ async fn snapshot(keeper: &Keeper<'_>, record: &Record) -> Result<String, Failur
     Ok(before.clone())
 }
 
-fn plan(found: &Found, record: &Record, way: &Way, away: &[String]) -> String {
+fn plan(found: &Found, record: &Record, way: &Way) -> String {
     let mut text = format!(
         "the update from {} to {} is on record, begun by {}: {}\n",
         record.from,
@@ -196,6 +202,7 @@ fn plan(found: &Found, record: &Record, way: &Way, away: &[String]) -> String {
                 .to_owned()
         }
         Way::Copy => back_lan::plan(record, &names),
+        Way::Along => return text + &along::plan(found, record),
         Way::Snapshot(snapshot) => format!(
             "THE DATA GOES BACK to {snapshot}: what came since is LOST to the PBX (calls, recordings, settings). It stays \
              on the volume of now, which is kept.\nThe new volume loads its blocks from the snapshot when they are first \
@@ -205,9 +212,10 @@ fn plan(found: &Found, record: &Record, way: &Way, away: &[String]) -> String {
             record.from
         ),
     };
-    for node in away {
+    for node in &record.away {
         text += &format!(
-            "  {node} is away and may have containers of {}: it is put in standby, so that it does not take over\n",
+            "  {node} is away and may have containers of {}: it is put in standby, so that it does not take \
+             over. When it is there again, the same command brings it along\n",
             record.to
         );
     }
@@ -219,7 +227,7 @@ async fn to_the_pbx_before(
     record: &Record,
     run: &Run,
     signals: &mut Signals,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     run.change(found.active_node()?, &unwrite(&record.id))
         .await?;
     if !found.runs() {
@@ -230,7 +238,27 @@ async fn to_the_pbx_before(
     print(&format!(
         "the PBX answers in the version {}, and nothing is left of the update\n",
         found.version()
-    ))
+    ))?;
+    Ok(Vec::new())
+}
+
+/// All of it is back but the nodes that were away: those that can be reached now.
+async fn bring_along(
+    found: &mut Found,
+    record: Record,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<Vec<String>, Failure> {
+    let vars = with_image(&found.vars, &record.image_before);
+    let brought = async {
+        containers_of_before(found, &record, run).await?;
+        found.bring_vars(&vars, run).await?;
+        along::settle(found, record, run).await
+    };
+    tokio::select! {
+        brought = brought => brought.map_err(half_way),
+        () = signals.received() => Err(half_way(left(run))),
+    }
 }
 
 /// The volume that the data goes back to, and vars.yml with it.
@@ -323,21 +351,16 @@ fn volume_of(site: &Site) -> Result<String, Failure> {
 async fn to_a_snapshot(
     found: &mut Found,
     volume: &NewVolume,
-    away: &[String],
     mut record: Record,
     run: &Run,
     signals: &mut Signals,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     record.stage = Stage::Back;
     found.write(record.clone(), run).await?;
     let mut gap = Gap::default();
     gap.begin();
-    for node in away {
-        found
-            .change(run, &commands::standby(node))
-            .await
-            .map_err(half_way)?;
-    }
+    let set_aside = along::set_aside(found, &record, run);
+    set_aside.await.map_err(half_way)?;
     found.stop("pbx", run, signals).await.map_err(half_way)?;
     found.stop("ebs", run, signals).await.map_err(half_way)?;
     gap.ended("stop");
@@ -350,7 +373,6 @@ async fn to_a_snapshot(
     let started = found.start(&["ebs", "pbx"], run, signals).await;
     started.map_err(half_way)?;
     gap.ended("start");
-    found.forget_all(run).await?;
     let mut text = format!(
         "the PBX answers in the version {}\n{}the volume is {} now\n",
         record.from,
@@ -369,19 +391,8 @@ async fn to_a_snapshot(
             );
         }
     }
-    text += &left_in_standby(away, "");
-    print(&text)
-}
-
-/// What is left to do on nodes that were away, and before anything else.
-pub(super) fn left_in_standby(away: &[String], first: &str) -> String {
-    let each = away.iter().map(|node| {
-        format!(
-            "{node} is in standby. When it is there again: {first}ha-ctl deploy vars.yml, sudo docker compose \
-             --project-directory /etc/portsip/pbx create --force-recreate   (there), then sudo pcs node unstandby {node}\n"
-        )
-    });
-    each.collect()
+    print(&text)?;
+    along::settle(found, record, run).await
 }
 
 async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Result<(), Failure> {

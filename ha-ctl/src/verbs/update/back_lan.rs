@@ -1,7 +1,8 @@
 //! The way back on a LAN: the copy of the data that stayed as it was before becomes the one that counts, and the other one
 //! gives up what it has and follows. Everything is stopped meanwhile, so that DRBD is in nobody's hands but these.
 
-use super::back::{containers_of_before, half_way, left_in_standby};
+use super::along;
+use super::back::{containers_of_before, half_way};
 use super::copy::{is_way_back, wait_for};
 use super::found::Found;
 use super::gap::Gap;
@@ -50,27 +51,24 @@ pub(super) fn plan(record: &Record, nodes: &str) -> String {
 pub(super) async fn to_the_copy(
     found: &mut Found,
     mut record: Record,
-    away: &[String],
     run: &Run,
     signals: &mut Signals,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let is_of_before = |(_, facts): &(Node, Facts)| facts.is_of_version(&record.from);
     if is_back(&record) && found.runs() && found.nodes.iter().all(is_of_before) {
         // An earlier run has come to its end, and did not live to write that down.
-        found.forget_all(run).await?;
-        return print(&format!("the PBX runs in the version {}\n", record.from));
+        print(&format!("the PBX runs in the version {}\n", record.from))?;
+        return along::settle(found, record, run).await;
     }
     if record.stage != Stage::Back {
         is_way_back(found, &record)?;
         record.stage = Stage::Back;
-        found.write(record.clone(), run).await?;
     }
+    found.write(record.clone(), run).await?;
     let mut gap = Gap::default();
     gap.begin();
-    for node in away {
-        let standby = commands::standby(node);
-        found.change(run, &standby).await.map_err(half_way)?;
-    }
+    let set_aside = along::set_aside(found, &record, run);
+    set_aside.await.map_err(half_way)?;
     found.stop("pbx", run, signals).await.map_err(half_way)?;
     if let (Some(_), Some(drbd)) = (&record.copy, found.site.drbd().cloned()) {
         found.stop(CLONE, run, signals).await.map_err(half_way)?;
@@ -102,21 +100,16 @@ pub(super) async fn to_the_copy(
     let started = found.start(&[CLONE, "pbx"], run, signals).await;
     started.map_err(half_way)?;
     gap.ended("start");
-    found.forget_all(run).await?;
-    let others = match away {
-        [] => "the other copy of the data is brought up to date: ha-ctl show   says when it is\n"
-            .to_owned(),
-        _ => left_in_standby(
-            away,
-            "its copy of the data has what came after the update, and has to be dropped first (docs/lan.md, \"A copy that does \
-             not come back\"); then ",
-        ),
-    };
     print(&format!(
-        "the PBX answers in the version {}\n{}{others}",
+        "the PBX answers in the version {}\n{}",
         record.from,
         gap.text().unwrap_or_default(),
-    ))
+    ))?;
+    let left = along::settle(found, record, run).await?;
+    if left.is_empty() {
+        print("the other copy of the data is brought up to date: ha-ctl show   says when it is\n")?;
+    }
+    Ok(left)
 }
 
 /// Everything is stopped: whether the copy is still the one of before, and nobody has taken its node out of standby

@@ -2,6 +2,7 @@
 //! gap. What is on record in the cluster says how far an update has come, so that the same command goes on from there, on
 //! any node, and `--rollback` goes back.
 
+mod along;
 mod back;
 mod back_lan;
 mod copy;

@@ -12,10 +12,11 @@ const ROOM: u64 = 2;
 /// What could not be carried out.
 pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
     copy::refuse_drbd(&found.site.system)?;
-    if found.unfinished().is_some_and(|it| it.stage == Stage::Back) {
-        return Err(Failure::failed(
-            "a way back has begun, and has to come to its end first. Nothing was changed\n  help: ha-ctl update --rollback",
-        ));
+    if let Some(record) = found.unfinished().filter(|it| it.stage >= Stage::Back) {
+        return Err(Failure::failed(format!(
+            "a way back has begun, and has to come to its end first. Nothing was changed\n  help: {}",
+            record.commands()
+        )));
     }
     let lacks = |facts: &Facts| !facts.has_certificate_manager && wanted.compose_file.is_none();
     let mut lacking = found.nodes.iter().filter(|(_, facts)| lacks(facts));

@@ -154,6 +154,23 @@ impl Cluster {
         });
     }
 
+    /// The disk with the node's copy of the data returns errors. /root/table has what brings it back. Until DRBD has let
+    /// go of it.
+    pub(super) fn disk_returns_errors(&self, node: &Host) {
+        self.sh(
+            node,
+            "set -e
+             dmsetup table pbxvg-pbxlv >/root/table
+             echo \"0 $(blockdev --getsz /dev/pbxvg/pbxlv) error\" | dmsetup load pbxvg-pbxlv
+             dmsetup suspend --noflush --nolockfs pbxvg-pbxlv
+             dmsetup resume pbxvg-pbxlv",
+        );
+        super::until("DRBD lets go of the disk", || {
+            let state = storage::state(&self.own.lab, node);
+            state.is_ok_and(|state| state.disks[0] == "Diskless")
+        });
+    }
+
     /// Every copy is connected and up to date.
     pub(super) fn copies_are_whole(&self, ask: &Host) {
         storage::wait_until(&self.own.lab, ask, "all copies are up to date", |state| {

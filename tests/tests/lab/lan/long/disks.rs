@@ -42,19 +42,7 @@ fn a_disk_that_returns_errors() {
     let active = cluster.active();
     let clients = Clients::start(&cluster);
     let broken = SystemTime::now();
-    cluster.sh(
-        active,
-        "set -e
-         dmsetup table pbxvg-pbxlv >/root/table
-         echo \"0 $(blockdev --getsz /dev/pbxvg/pbxlv) error\" | dmsetup load pbxvg-pbxlv
-         dmsetup suspend --noflush --nolockfs pbxvg-pbxlv
-         dmsetup resume pbxvg-pbxlv",
-    );
-    let copy = |disk: &str| {
-        let states = lab::demo::lan::storage::state(&cluster.own.lab, active);
-        states.is_ok_and(|state| state.disks[0] == disk)
-    };
-    super::super::until("DRBD lets go of the disk", || copy("Diskless"));
+    cluster.disk_returns_errors(active);
     let standby = cluster.standby(active);
     let now = cluster.active_instead_of(active, standby);
     assert_eq!(now, standby);

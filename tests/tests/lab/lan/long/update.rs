@@ -1,20 +1,19 @@
 //! `ha-ctl update` with two copies of the data: to a new version; the active node lost while the other copy is the way
-//! back; back, also where that is interrupted; and forwards for good.
+//! back; back, also where that is interrupted; and forwards for good. Then back without the node that was active, and with
+//! its disk broken.
 
 use std::ops::Range;
 use std::process::Output;
 use std::time::SystemTime;
 
-use lab::demo::Access;
 use lab::demo::writer::{Committed, Writer, missing};
+use lab::demo::{Access, cluster, operator};
 use lab::site::{Host, Site};
 
 use super::super::cluster::{Clients, Cluster, text};
 use super::super::until;
 use super::random;
 
-const OLD: &str = "22.4.0";
-const NEW: &str = "22.5.0";
 /// The way back is killed within these seconds.
 const KILLED_WITHIN: Range<u64> = 1..60;
 
@@ -29,16 +28,18 @@ fn an_update_goes_forwards_and_back() {
         ran
     };
     let (active, standby) = cluster.active_and_standby();
-    make_images(&cluster, active);
+    let old = Version::of(&cluster, active);
+    let (new, later) = (old.next(), old.next().next());
+    make_image(&cluster, active, new);
     let rows = rows(&cluster);
 
-    let planned = cluster.ha_ctl(first, "update portsip/pbx:22.5 vars.yml");
+    let planned = cluster.ha_ctl(first, &format!("update {} vars.yml", new.image()));
     println!("{}", text(&planned));
     assert_eq!(planned.status.code(), Some(3), "{}", text(&planned));
     assert!(text(&planned).contains("THERE IS NO SECOND COPY"));
-    is_of(&cluster, OLD, active);
+    is_of(&cluster, &old.text(), active);
 
-    to_the_new_version(&cluster, active, &update);
+    to_the_new_version(&cluster, active, &update, new);
     let shown = cluster.ha_ctl(first, "show");
     assert!(text(&shown).contains("update --accept"), "{}", text(&shown));
 
@@ -51,7 +52,7 @@ fn an_update_goes_forwards_and_back() {
     assert_eq!(cluster.active_as_seen_by(standby), active);
     clients.are_served_after(SystemTime::now());
     clients.finish("the active node lost, with no second copy", cut, active);
-    is_of(&cluster, NEW, active);
+    is_of(&cluster, &new.text(), active);
 
     let since = self::rows(&cluster);
     let after = random(KILLED_WITHIN);
@@ -66,15 +67,16 @@ fn an_update_goes_forwards_and_back() {
     let is_back = back.status.success() || text(&back).contains("no update is on record");
     assert!(is_back, "{}", text(&back));
     let (now, other) = cluster.active_and_standby();
-    is_of(&cluster, OLD, now);
+    is_of(&cluster, &old.text(), now);
     cluster.copies_are_whole(now);
     has(&cluster, &rows);
     let access = Access::through_the_vip(&cluster.own.lab).unwrap();
     assert_eq!(missing(&access, &since).unwrap().len(), since.len());
 
-    make_images(&cluster, now);
-    to_the_new_version(&cluster, now, &update);
-    let held = update("portsip/pbx:22.6");
+    make_image(&cluster, now, new);
+    make_image(&cluster, now, later);
+    to_the_new_version(&cluster, now, &update, new);
+    let held = update(&later.image());
     assert_eq!(held.status.code(), Some(1), "{}", text(&held));
     assert!(text(&held).contains("no second copy of what is there now"));
     let accepted = update("--accept");
@@ -91,38 +93,208 @@ fn an_update_goes_forwards_and_back() {
     cluster.sh(now, &format!("pcs node standby {}", now.hostname));
     let moved = cluster.active_instead_of(now, other);
     cluster.sh(moved, &format!("pcs node unstandby {}", now.hostname));
-    is_of(&cluster, NEW, moved);
+    is_of(&cluster, &new.text(), moved);
     has(&cluster, &rows);
 }
 
-/// Rows go on until the PBX stops and from when it answers, and none is lost.
-fn to_the_new_version(cluster: &Cluster, active: &Host, update: &impl Fn(&str) -> Output) {
-    let standby = cluster.standby(active);
-    let clients = Clients::start(cluster);
-    let asked = SystemTime::now();
-    let updated = update("portsip/pbx:22.5");
-    assert!(updated.status.success(), "{}", text(&updated));
-    clients.are_served_after(SystemTime::now());
-    clients.finish("updated", asked, standby);
-    is_of(cluster, NEW, active);
-    assert_eq!(version_on(cluster, standby), NEW);
-    for node in Site::Lan.hosts() {
+/// After an update, the node with the data is lost. The way back is without it; when it is there again, the same command
+/// drops what its copy has of its own.
+#[test]
+fn the_way_back_without_the_node_that_was_active() {
+    let lost = Lost::with_the_new_version();
+    lost.power_off();
+    lost.is_back_without_it();
+    lost.comes_along();
+}
+
+/// After an update, the disk of the node with the data returns errors, and is replaced.
+#[test]
+fn the_way_back_with_the_disk_broken_that_was_in_use() {
+    let lost = Lost::with_the_new_version();
+    lost.cluster.disk_returns_errors(lost.node);
+    let refused = lost.rollback();
+    assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
+    assert!(
+        text(&refused).contains(&format!("take {}'s power", lost.node.hostname)),
+        "{}",
+        text(&refused)
+    );
+    lost.power_off();
+    lost.is_back_without_it();
+    lost.power_on();
+    lost.cluster
+        .sh(lost.node, "drbdadm create-md --force pbxdata </dev/null");
+    lost.comes_along();
+}
+
+/// A node that is lost with the new version, while the other copy is the way back.
+struct Lost {
+    cluster: Cluster,
+    node: &'static Host,
+    other: &'static Host,
+    old: Version,
+    rows: Vec<Committed>,
+    /// Of the new version.
+    since: Vec<Committed>,
+}
+
+impl Lost {
+    fn with_the_new_version() -> Self {
+        let cluster = Cluster::up();
+        let (node, other) = cluster.active_and_standby();
+        operator::put_key(&cluster.own.lab, other).unwrap();
+        let old = Version::of(&cluster, node);
+        make_image(&cluster, node, old.next());
+        let rows = rows(&cluster);
+        let update = |arguments: &str| {
+            let ran = cluster.ha_ctl(other, &format!("update {arguments} --yes"));
+            println!("{}", text(&ran));
+            ran
+        };
+        to_the_new_version(&cluster, node, &update, old.next());
+        let since = self::rows(&cluster);
+        Lost {
+            cluster,
+            node,
+            other,
+            old,
+            rows,
+            since,
+        }
+    }
+
+    fn rollback(&self) -> Output {
+        let back = self
+            .cluster
+            .ha_ctl(self.other, "update --rollback --yes --accept-new-host-keys");
+        println!("{}", text(&back));
+        back
+    }
+
+    fn power_off(&self) {
+        self.cluster.own.lab.power_off(self.node).unwrap();
+        self.cluster.is_offline(self.node, self.other);
+    }
+
+    fn power_on(&self) {
+        self.cluster.own.lab.power_on(self.node).unwrap();
+        until(&format!("{} is online", self.node.hostname), || {
+            cluster::status(&self.cluster.own.lab, self.other)
+                .is_ok_and(|status| status.online.iter().any(|it| it == self.node.hostname))
+        });
+    }
+
+    fn is_back_without_it(&self) {
+        let Lost {
+            cluster,
+            node,
+            other,
+            old,
+            ..
+        } = self;
+        let back = self.rollback();
+        assert_eq!(back.status.code(), Some(4), "{}", text(&back));
+        assert_eq!(cluster.active_as_seen_by(other), *other);
+        is_of(cluster, &old.text(), other);
+        self.has_what_it_had();
+        let brings = format!("ha-ctl update --rollback   brings {} along", node.hostname);
+        for said in [back, cluster.ha_ctl(other, "show")] {
+            assert!(text(&said).contains(&brings), "{}", text(&said));
+        }
+        let again = self.rollback();
+        assert_eq!(again.status.code(), Some(4), "{}", text(&again));
+        let update = cluster.ha_ctl(other, &format!("update {} --yes", old.next().image()));
+        assert_eq!(update.status.code(), Some(1), "{}", text(&update));
+    }
+
+    /// The node is there again, takes nothing over before the same command is given, and can after it.
+    fn comes_along(&self) {
+        let Lost {
+            cluster,
+            node,
+            other,
+            old,
+            ..
+        } = self;
+        self.power_on();
+        let back = self.rollback();
+        assert_eq!(back.status.code(), Some(0), "{}", text(&back));
+        cluster.copies_are_whole(other);
+        assert_eq!(version_on(cluster, node), old.text());
         let image = cluster.sh(node, "sed -n 's/^pbx_image: //p' /etc/portsip/vars.yml");
-        assert_eq!(image, "portsip/pbx:22.5", "{}", node.hostname);
+        assert_ne!(image, old.next().image());
+        cluster.sh(other, &format!("pcs node standby {}", other.hostname));
+        assert_eq!(cluster.active_instead_of(other, node), *node);
+        cluster.sh(node, &format!("pcs node unstandby {}", other.hostname));
+        is_of(cluster, &old.text(), node);
+        self.has_what_it_had();
+        cluster.copies_are_whole(node);
+    }
+
+    /// Every row of before, and none of the new version.
+    fn has_what_it_had(&self) {
+        has(&self.cluster, &self.rows);
+        let access = Access::through_the_vip(&self.cluster.own.lab).unwrap();
+        let missing = missing(&access, &self.since).unwrap();
+        assert_eq!(missing.len(), self.since.len());
     }
 }
 
-/// Images of the new version and of a later one, on one node alone.
-fn make_images(cluster: &Cluster, node: &Host) {
-    let commit = |version: &str, name: &str| {
-        format!(
-            "docker commit --change 'LABEL version={version}' --change 'ENV PORTSIP_VERSION={version}' newer {name}"
-        )
-    };
+/// Rows go on until the PBX stops and from when it answers, and none is lost.
+fn to_the_new_version(
+    cluster: &Cluster,
+    active: &Host,
+    update: &impl Fn(&str) -> Output,
+    new: Version,
+) {
+    let standby = cluster.standby(active);
+    let clients = Clients::start(cluster);
+    let asked = SystemTime::now();
+    let updated = update(&new.image());
+    assert!(updated.status.success(), "{}", text(&updated));
+    clients.are_served_after(SystemTime::now());
+    clients.finish("updated", asked, standby);
+    is_of(cluster, &new.text(), active);
+    assert_eq!(version_on(cluster, standby), new.text());
+    for node in Site::Lan.hosts() {
+        let image = cluster.sh(node, "sed -n 's/^pbx_image: //p' /etc/portsip/vars.yml");
+        assert_eq!(image, new.image(), "{}", node.hostname);
+    }
+}
+
+/// A version of the PBX, such as 22.5.0. The second number counts here: a lab is updated more than once.
+#[derive(Clone, Copy)]
+struct Version(u32);
+
+impl Version {
+    /// What runs on a node.
+    fn of(cluster: &Cluster, node: &Host) -> Version {
+        let version = version_on(cluster, node);
+        Version(version.split('.').nth(1).unwrap().parse().unwrap())
+    }
+
+    fn next(self) -> Version {
+        Version(self.0 + 1)
+    }
+
+    fn text(self) -> String {
+        format!("22.{}.0", self.0)
+    }
+
+    fn image(self) -> String {
+        format!("portsip/pbx:22.{}", self.0)
+    }
+}
+
+/// An image of a version, on one node alone.
+fn make_image(cluster: &Cluster, node: &Host, version: Version) {
     let script = format!(
-        "(docker create --name newer portsip/pbx:22 true && {} && {} && docker rm newer) >/dev/null",
-        commit(NEW, "portsip/pbx:22.5"),
-        commit("22.6.0", "portsip/pbx:22.6"),
+        "set -e
+         docker create --name newer $(docker inspect --format '{{{{.Image}}}}' portsip.callmanager) true >/dev/null
+         docker commit --change 'LABEL version={version}' --change 'ENV PORTSIP_VERSION={version}' newer {} >/dev/null
+         docker rm newer >/dev/null",
+        version.image(),
+        version = version.text(),
     );
     cluster.sh(node, &script);
 }
