@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
+
+use fuser::BackgroundSession;
 
 use crate::cgroup::Cgroup;
 use crate::ec2::Ec2;
@@ -16,10 +18,10 @@ use crate::node::kernel::program::Kernel;
 use crate::node::kernel::{self, KernelMachine};
 use crate::progress::Silent;
 use crate::site::{self, Host, INSTANCES, Instance};
-use crate::volume;
 use crate::vpc::{self, Vpc};
 use crate::watch::{Presence, Watch};
 use crate::world::{Detach, Error, Network, World};
+use crate::{first_access, volume};
 
 /// How often a volume is copied again because its file was written to meanwhile: the kernel of this machine writes
 /// for a container that stands still.
@@ -38,6 +40,8 @@ pub struct Hypervisor {
     /// A file for each volume, under its id; those of the snapshots are beside.
     volumes: PathBuf,
     snapshots: PathBuf,
+    /// The volumes that were made from a snapshot.
+    served: Mutex<Vec<BackgroundSession>>,
     /// What the VPC delivers.
     pub vpc: Vpc,
     /// That no volume is at two machines.
@@ -106,6 +110,7 @@ impl Hypervisor {
             machines,
             volumes,
             snapshots,
+            served: Mutex::default(),
             vpc: Vpc::default(),
             watch: Watch::default(),
         })
@@ -224,11 +229,12 @@ impl World for Hypervisor {
     }
 
     fn create_volume(&self, volume: &str, snapshot: &str, bytes: u64) -> Result<(), Error> {
-        volume::create_from(
-            &self.volumes.join(volume),
-            &self.snapshots.join(snapshot),
-            bytes,
-        )
+        let file = self.volumes.join(volume);
+        volume::create_from(&file, &self.snapshots.join(snapshot), bytes)?;
+        let shown = first_access::serve(&file)?;
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.push(shown);
+        Ok(())
     }
 
     fn set_network(&self, network: &Network) -> Result<(), Error> {

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dhcp;
 pub mod ec2;
 pub mod endpoints;
+pub mod first_access;
 pub mod hypervisor;
 pub mod image;
 pub mod imds;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::fcntl::OFlag;
 
-use crate::run;
 use crate::world::Error;
+use crate::{first_access, run};
 
 /// Makes the file of an empty volume.
 ///
@@ -89,6 +89,7 @@ impl Loop {
     /// # Errors
     /// No loop device is free, or the file is missing.
     pub fn attach(file: &Path) -> Result<Self, Error> {
+        let file = first_access::served(file).unwrap_or_else(|| file.to_owned());
         let device = PathBuf::from(
             run::run(
                 "losetup",
@@ -202,16 +203,19 @@ pub fn detach_all_below(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// The file of the volume behind a block device of sysfs, if it is a loop device.
+pub fn behind(block: &Path) -> Option<PathBuf> {
+    let file = fs::read_to_string(block.join("loop/backing_file")).ok()?;
+    Some(first_access::volume_behind(Path::new(file.trim_end())))
+}
+
 /// The loop devices whose file is below `dir`, also if the file is deleted.
 pub fn loops_below(dir: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir("/sys/block")
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| {
-            fs::read_to_string(entry.path().join("loop/backing_file"))
-                .is_ok_and(|file| Path::new(file.trim_end()).starts_with(dir))
-        })
+        .filter(|entry| behind(&entry.path()).is_some_and(|file| file.starts_with(dir)))
         .map(|entry| Path::new("/dev").join(entry.file_name()))
         .collect();
     found.sort();

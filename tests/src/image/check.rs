@@ -72,6 +72,11 @@ pub fn missing() -> Missing {
             .obstacles
             .push("This kernel has no loop devices: modprobe loop.".to_owned());
     }
+    if !Path::new("/dev/fuse").exists() {
+        missing
+            .obstacles
+            .push("This kernel has no FUSE: modprobe fuse.".to_owned());
+    }
     missing
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::Cgroup;
+use crate::volume;
 use crate::watch::Presence;
 use crate::world::Error;
 
@@ -63,10 +64,7 @@ fn loops_on(file: &Path) -> Result<Vec<String>, Error> {
     let blocks = fs::read_dir("/sys/block").map_err(|e| format!("cannot read /sys/block: {e}"))?;
     Ok(blocks
         .flatten()
-        .filter(|block| {
-            fs::read_to_string(block.path().join("loop/backing_file"))
-                .is_ok_and(|backing| Path::new(backing.trim_end()) == file)
-        })
+        .filter(|block| volume::behind(&block.path()).is_some_and(|behind| behind == file))
         .filter_map(|block| fs::read_to_string(block.path().join("dev")).ok())
         .map(|number| number.trim().to_owned())
         .collect())

@@ -251,7 +251,10 @@ async fn bring_along(
 ) -> Result<Vec<String>, Failure> {
     let vars = with_image(&found.vars, &record.image_before);
     let brought = async {
-        containers_of_before(found, &record, run).await?;
+        // The PBX runs on another one.
+        let nodes = found.nodes.iter();
+        let nodes = nodes.filter(|(node, _)| record.away.contains(&node.name));
+        containers_of_before(found, nodes, &record, run).await?;
         found.bring_vars(&vars, run).await?;
         along::settle(found, record, run).await
     };
@@ -396,7 +399,7 @@ async fn to_a_snapshot(
 }
 
 async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Result<(), Failure> {
-    containers_of_before(found, record, run).await?;
+    containers_of_before(found, found.nodes.iter(), record, run).await?;
     found.bring_vars(vars, run).await?;
     run.step(found.active_node()?, &apply(&found.site, true))
         .await
@@ -405,6 +408,7 @@ async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Re
 /// The containers of the version before, on every node.
 pub(super) async fn containers_of_before(
     found: &Found,
+    nodes: impl Iterator<Item = &(Node, Facts)>,
     record: &Record,
     run: &Run,
 ) -> Result<(), Failure> {
@@ -415,7 +419,7 @@ pub(super) async fn containers_of_before(
     };
     let step = &project.back();
     // Those that have nothing kept are of the version before.
-    let changed = found.nodes.iter().filter(|(_, facts)| {
+    let changed = nodes.filter(|(_, facts)| {
         !facts.is_of_version(&record.from) || facts.kept.as_ref() == Some(&record.id)
     });
     all(changed.map(|(node, _)| async move { run.step(node, step).await })).await

@@ -86,7 +86,7 @@ pub(super) async fn to_the_copy(
     let vars = with_image(&found.vars, &record.image_before);
     let changed = tokio::select! {
         changed = async {
-            containers_of_before(found, &record, run).await?;
+            containers_of_before(found, found.nodes.iter(), &record, run).await?;
             found.bring_vars(&vars, run).await
         } => changed,
         () = signals.received() => Err(left(run)),

@@ -143,11 +143,15 @@ impl Lost {
         let cluster = Cluster::up();
         let (node, other) = cluster.active_and_standby();
         operator::put_key(&cluster.own.lab, other).unwrap();
+        cluster.sh(
+            other,
+            "install -o pbx -m 600 /etc/portsip/vars.yml ~pbx/vars.yml",
+        );
         let old = Version::of(&cluster, node);
         make_image(&cluster, node, old.next());
         let rows = rows(&cluster);
         let update = |arguments: &str| {
-            let ran = cluster.ha_ctl(other, &format!("update {arguments} --yes"));
+            let ran = cluster.ha_ctl(other, &format!("update {arguments} vars.yml --yes"));
             println!("{}", text(&ran));
             ran
         };
@@ -166,7 +170,7 @@ impl Lost {
     fn rollback(&self) -> Output {
         let back = self
             .cluster
-            .ha_ctl(self.other, "update --rollback --yes --accept-new-host-keys");
+            .ha_ctl(self.other, "update --rollback vars.yml --yes");
         println!("{}", text(&back));
         back
     }
@@ -203,7 +207,10 @@ impl Lost {
         }
         let again = self.rollback();
         assert_eq!(again.status.code(), Some(4), "{}", text(&again));
-        let update = cluster.ha_ctl(other, &format!("update {} --yes", old.next().image()));
+        let update = cluster.ha_ctl(
+            other,
+            &format!("update {} vars.yml --yes", old.next().image()),
+        );
         assert_eq!(update.status.code(), Some(1), "{}", text(&update));
     }
 
