@@ -106,13 +106,13 @@ pub fn follow(resource: &str) -> Step {
     )
 }
 
-/// The copy that counts meets the one that waits for it. It may be waiting for it already.
+/// The copy that counts meets the one that waits for it. One that is in use may have met it already.
 pub fn meet(resource: &str) -> Command {
     let resource = quoted(resource);
     Command::change(
         "connect the copy of before",
         format!(
-            "[ \"$(drbdadm cstate {resource})\" = WFConnection ] || drbdadm connect {resource}"
+            "case $(drbdadm cstate {resource}) in StandAlone | Unconfigured | '') drbdadm connect {resource} ;; esac"
         ),
     )
 }

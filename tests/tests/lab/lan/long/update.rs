@@ -178,6 +178,8 @@ impl Lost {
     fn power_off(&self) {
         self.cluster.own.lab.power_off(self.node).unwrap();
         self.cluster.is_offline(self.node, self.other);
+        let fenced = "timeout 200 sh -c 'while crm_mon -1 | grep -q UNCLEAN; do sleep 1; done'";
+        self.cluster.sh(self.other, fenced);
     }
 
     fn power_on(&self) {
