@@ -211,15 +211,18 @@ impl Growing {
                     self.wait_for_device(*to).await?;
                 }
                 (it, Some((node, command))) => {
-                    say(&command.what);
-                    run.change(self.node(node), &command).await?;
-                    if let Todo::Drbd { resource, .. } = it {
-                        self.wait_for_drbd().await?;
-                        let note = note_size(resource);
+                    // Before the last step, so that a run that was ended between the two does it when it is run again.
+                    if let (Todo::FileSystem { .. }, Some(copy)) = (it, &self.seen.copy) {
+                        let note = note_size(&copy.resource);
                         let others = self.others.iter();
                         all(others
                             .map(|(node, _)| async { run.change(node, &note).await.map(drop) }))
                         .await?;
+                    }
+                    say(&command.what);
+                    run.change(self.node(node), &command).await?;
+                    if let Todo::Drbd { .. } = it {
+                        self.wait_for_drbd().await?;
                     }
                 }
                 (_, None) => {}
