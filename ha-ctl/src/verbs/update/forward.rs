@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::time::{Instant, sleep};
 
+use super::answers::answers;
 use super::copy;
 use super::fetch::{fetch_first, fetch_on_others, image, profiles, project};
 use super::found::{Found, find, is_default};
@@ -14,7 +15,6 @@ use super::others::bring_others;
 use super::plan::{plan, refuse};
 use crate::caller::{caller, now};
 use crate::cli::Wanted;
-use crate::cluster::State;
 use crate::commands;
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
@@ -23,15 +23,12 @@ use crate::run::Run;
 use crate::update::{Image, Keeper, Record, Stage, keep, unwrite, with_image};
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
-use crate::verbs::show::answer;
 use crate::verbs::signals::Signals;
 
 /// What the vendor's guide calls the snapshot before an update.
 const DESCRIPTION: &str = "pbx-ha-volumes-backup";
 /// EC2 begins no second snapshot of a volume before that, and the PBX is not to wait for it.
 const BETWEEN_SNAPSHOTS: Duration = Duration::from_secs(15);
-/// For how long the PBX may take to answer after its start.
-const ANSWERS: Duration = Duration::from_secs(60);
 
 /// Updates.
 pub(super) async fn update(
@@ -355,48 +352,6 @@ async fn migration(
     run.step(found.active_node()?, &step).await?;
     gap.ended("containers");
     Ok(())
-}
-
-/// The PBX answers, and not only its containers run: the monitor asks SIP and the portal. What is degraded runs.
-async fn answers(found: &Found, run: &Run) -> Result<(), Failure> {
-    const DEGRADED: i32 = 190;
-    let begun = Instant::now();
-    loop {
-        let state = answer(&found.contact.node(), commands::state()).await;
-        let state = state.ok().and_then(|it| State::parse(&it.stdout).ok());
-        let master = state.as_ref().and_then(State::master);
-        let node = found
-            .nodes
-            .iter()
-            .find(|(node, _)| Some(node.name.as_str()) == master);
-        let mut why = "no node that was reached runs the PBX".to_owned();
-        if let Some((node, _)) = node {
-            let mut check = Command::look(
-                "asking the PBX",
-                "crm_resource --resource pbx --force-check=10 2>&1",
-            );
-            check.limit = ANSWERS;
-            match node.run(&check).await {
-                Ok(it) if it.is_success() => return Ok(()),
-                Ok(it) if it.status == DEGRADED => {
-                    say(&format!(
-                        "the PBX runs, and its monitor says: {}",
-                        it.said()
-                    ));
-                    return Ok(());
-                }
-                Ok(it) => why = it.said(),
-                Err(cause) => why = format!("{} {}", node.name, cause.found()),
-            }
-        }
-        if begun.elapsed() > ANSWERS {
-            let failed = Failure::incomplete(format!(
-                "the PBX was started and does not answer: {why}\n  help: ha-ctl show"
-            ));
-            return run.judge(Err(failed));
-        }
-        sleep(Duration::from_secs(2)).await;
-    }
 }
 
 /// Nothing of the PBX was changed, and it is started again. The update leaves the record.

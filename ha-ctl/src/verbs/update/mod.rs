@@ -3,7 +3,9 @@
 //! any node, and `--rollback` goes back.
 
 mod along;
+mod answers;
 mod back;
+mod back_aws;
 mod back_lan;
 mod copy;
 mod fetch;
