@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::dhcp::Lease;
-use crate::ec2::{ActiveFault, Event, Injection, Snapshot};
+use crate::ec2::{ActiveFault, Event, Injection, Principal, Snapshot};
 use crate::site::Site;
 use crate::world::Error;
 use crate::{name, paths, watch};
@@ -38,6 +38,13 @@ pub enum Request {
     Thaw(String),
     /// DHCP gives this from the next request on.
     Lease(Lease),
+    /// Gives a policy of IAM to the nodes' role or to a user.
+    PutPolicy {
+        /// Whose it is.
+        of: Principal,
+        /// In JSON.
+        document: String,
+    },
     /// Injects a fault: [`Reply::Faults`] with this one.
     Inject(Injection),
     /// [`Reply::Faults`] with all that are in force.

@@ -266,6 +266,9 @@ impl ControlServer {
                 }
                 self.note("all partitions healed".to_owned());
             }
+            Request::PutPolicy { of, document } => {
+                lab.cloud()?.ec2.put_policy(of.clone(), document)?;
+            }
             Request::Inject(injection) => {
                 let ec2 = &lab.cloud()?.ec2;
                 let number = ec2.inject(injection.clone());

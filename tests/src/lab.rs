@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{self, Moment, Reply, Request, Status};
 use crate::dhcp::Lease;
-use crate::ec2::{ActiveFault, Event, Injection};
+use crate::ec2::{ActiveFault, Event, Injection, Principal};
 use crate::image::{self, Image, check};
 use crate::node::kernel::disk::kernel_disk;
 use crate::node::kernel::program::Kernel;
@@ -250,6 +250,15 @@ impl Lab {
     /// The lab's process has died.
     pub fn set_lease(&self, lease: Lease) -> Result<(), Error> {
         done(&Request::Lease(lease))
+    }
+
+    /// Gives a policy of IAM, as cib-gen prints it, to the nodes' role or to a user.
+    ///
+    /// # Errors
+    /// It is none as cib-gen prints them, or this is no site on EC2.
+    pub fn put_policy(&self, of: Principal, document: &str) -> Result<(), Error> {
+        let document = document.to_owned();
+        done(&Request::PutPolicy { of, document })
     }
 
     /// Injects a fault of EC2, a volume or the metadata service; returns its number.

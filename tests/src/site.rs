@@ -270,9 +270,10 @@ pub const EIP_ALLOCATION: &str = "eipalloc-02c7cf64a5cd449cf";
 pub const VOLUME_ID: &str = "vol-0e06e1e9da3c49b67";
 /// A client on the Internet.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
-/// An access key of the operator, with its secret. It may call all that the nodes' role may, and what is in
-/// `ec2/permission.rs`.
+/// An access key of the operator, with its secret. A test gives it a policy.
 pub const OPERATOR_KEY: (&str, &str) = ("AKIDOPERATOR", "the-operators-secret");
+/// One of an administrator, who may call everything.
+pub const ADMIN_KEY: (&str, &str) = ("AKIDADMIN", "the-administrators-secret");
 /// The instance role that the metadata service hands out.
 pub const ROLE: &str = "portsip-ha";
 

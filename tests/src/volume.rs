@@ -81,6 +81,7 @@ fn copy_file(file: &Path, to: &Path) -> Result<(), Error> {
 pub struct Loop {
     device: PathBuf,
     number: u64,
+    file: PathBuf,
 }
 
 impl Loop {
@@ -100,7 +101,11 @@ impl Loop {
         let number = fs::metadata(&device)
             .map_err(|e| format!("cannot look at {}: {e}", device.display()))?
             .rdev();
-        Ok(Self { device, number })
+        Ok(Self {
+            device,
+            number,
+            file,
+        })
     }
 
     /// The host's name for it.
@@ -156,6 +161,8 @@ impl Loop {
     /// # Errors
     /// `losetup` fails.
     pub fn take_size(&self) -> Result<(), Error> {
+        // Some kernels take the size that they have seen last, which FUSE has from the last look.
+        let _ = fs::metadata(&self.file);
         run::run(
             "losetup",
             &["--set-capacity".as_ref(), self.device.as_os_str()],

@@ -30,8 +30,10 @@ pub struct Record {
     /// The one that was begun when the PBX had stopped.
     pub rest: Option<String>,
     /// On a LAN: the copy of the data that is left as it was before. On the way back nothing any more, once the other
-    /// copy follows it.
+    /// copy follows it: then `source` has its node.
     pub copy: Option<CopyAtRest>,
+    /// On the way back on a LAN: the node whose copy counts, once the other copy follows it.
+    pub source: Option<String>,
     /// On the way back: nodes that were away, and are in standby until the same command brings them along.
     pub away: Vec<String>,
     /// Who, from where, since when.
@@ -153,6 +155,7 @@ impl Record {
                         generation: generation.to_owned(),
                     });
                 }
+                "source" => record.source = Some(value),
                 "away" => record.away = value.split_whitespace().map(str::to_owned).collect(),
                 "by" => record.by = value,
                 _ => {}
@@ -194,6 +197,9 @@ impl fmt::Display for Record {
             let text = format!("{} {}", copy.node, copy.generation);
             write!(f, "; copy={}", text.trim_end())?;
         }
+        if let Some(source) = &self.source {
+            write!(f, "; source={source}")?;
+        }
         if !self.away.is_empty() {
             write!(f, "; away={}", self.away.join(" "))?;
         }
@@ -225,6 +231,7 @@ mod tests {
         record.before = Some("snap-1".to_owned());
         record.rest = Some("snap-2".to_owned());
         assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
+        record.source = Some("pbx02".to_owned());
         record.away = vec!["pbx01".to_owned(), "pbx03".to_owned()];
         assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
         assert_eq!(record.name_of("rest"), "update-20261130T014500Z-rest");

@@ -56,8 +56,9 @@ impl Cloud {
         };
         let ec2 = Ec2::with(timing, Arc::clone(&world) as Arc<dyn World>, besides);
         let _ = model.set(Arc::downgrade(&ec2));
-        let (id, secret) = site::OPERATOR_KEY;
-        ec2.add_access_key(id, secret);
+        for (id, secret) in [site::OPERATOR_KEY, site::ADMIN_KEY] {
+            ec2.add_access_key(id, secret);
+        }
         endpoints::serve_ec2(&ec2, image)?;
         let dhcp = Dhcp::default();
         for instance in INSTANCES.iter().chain(besides) {

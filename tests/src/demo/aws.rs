@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::cluster::{MINUTES, on_all, wait_until_active};
+use super::cluster::{MINUTES, SECONDS, on_all, run_as_user, wait_until_active};
 use super::operator;
+use crate::ec2::Principal;
 use crate::lab::Lab;
 use crate::pbx;
 use crate::progress::Progress;
-use crate::site::{self, INSTANCES};
+use crate::site::{self, Host, INSTANCES};
 use crate::world::Error;
 
 /// The vars.yml of the vendor's guide, for the lab's site.
@@ -32,6 +33,17 @@ pub fn vars_yml() -> String {
     )
 }
 
+/// Gives the nodes' role the policy that cib-gen prints from the user's vars.yml, as docs/aws.md says. From then on it may
+/// do nothing else.
+///
+/// # Errors
+/// cib-gen refuses vars.yml.
+pub fn put_policy(lab: &Lab, node: &Host, cib_gen: &str) -> Result<(), Error> {
+    let print = format!("{cib_gen} --format iam-policy vars.yml");
+    let policy = run_as_user(lab, node, "the policy of the nodes' role", &print, SECONDS)?;
+    lab.put_policy(Principal::Role, &policy)
+}
+
 /// Makes the cluster, from nodes that have nothing of ours to resources that are started; returns what ha-ctl printed.
 ///
 /// # Errors
@@ -40,6 +52,7 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<String,
     let first = &INSTANCES[0];
     progress.step("the key, vars.yml and the package, unpacked, on one node");
     operator::equip(lab, first, deb, &vars_yml())?;
+    put_policy(lab, first, "p/usr/bin/cib-gen")?;
     let printed = operator::deploy(lab, first, "", progress)?;
     // Whoever looks at the cluster from another node, when this one is dead, needs the key there.
     on_all(&lab.site().hosts(), |node| operator::put_key(lab, node))?;

@@ -25,6 +25,7 @@ pub fn install(lab: &Lab, deb: &Path, progress: &dyn Progress) -> Result<(), Err
     let first = &INSTANCES[0];
     progress.step("README, steps 2 and 4: the package and the PBX's project on the three nodes");
     on_all(&nodes, |node| prepare(lab, node, deb))?;
+    aws::put_policy(lab, first, "cib-gen")?;
     progress.step("step 3: the cluster");
     make_cluster(lab, first)?;
     progress.step("step 5: the volume, XFS and the PBX's first data, once");

@@ -42,6 +42,7 @@ pub use events::{Event, Happening};
 pub use fault::{
     ActiveFault, CallFault, Fault, Injection, Life, MetadataFault, SnapshotFault, VolumeFault,
 };
+pub use permission::Principal;
 pub use snapshot::{HolderSnapshot, InstanceSnapshot, Snapshot, VolumeSnapshot};
 pub(crate) use snapshot::{Identity, OwnInterface};
 pub use states::{AttachmentState, InstanceState, VolumeState};
@@ -55,6 +56,7 @@ use events::EventLog;
 use fault::{FaultHit, Faults};
 use history::StateHistory;
 use ids::{InstanceId, InterfaceId, VolumeId};
+use permission::Policies;
 use state::{Delivered, State};
 use transition::StopMode;
 
@@ -67,6 +69,7 @@ pub struct Ec2 {
     world: Arc<dyn World>,
     state: Mutex<StateHistory>,
     keys: Mutex<Keys>,
+    policies: Mutex<Policies>,
     faults: Faults,
     /// Requests to the metadata service, by instance.
     metadata_requests: Mutex<BTreeMap<String, u64>>,
@@ -115,6 +118,7 @@ impl Ec2 {
             world,
             state: Mutex::new(StateHistory::new(state)),
             keys: Mutex::new(Keys::default()),
+            policies: Mutex::default(),
             faults: Faults::default(),
             metadata_requests: Mutex::default(),
             events: EventLog::new(),
@@ -133,6 +137,14 @@ impl Ec2 {
     /// An access key of the site's own (a user's) beside those that the metadata service issues.
     pub fn add_access_key(&self, id: &str, secret: &str) {
         locked(&self.keys).add(id, secret);
+    }
+
+    /// A policy of IAM, in the place of the one before.
+    ///
+    /// # Errors
+    /// It is none as cib-gen prints them.
+    pub fn put_policy(&self, of: Principal, document: &str) -> Result<(), String> {
+        locked(&self.policies).put(of, document)
     }
 
     /// Another volume, `available`, in a zone.

@@ -157,7 +157,7 @@ pub(super) fn passes(
 }
 
 /// `*` is any run of characters, `?` any one (API reference, "Filtering"), case matters.
-fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,
         (Some((b'*', rest)), _) => {

@@ -65,6 +65,10 @@ fn loops_on(file: &Path) -> Result<Vec<String>, Error> {
     Ok(blocks
         .flatten()
         .filter(|block| volume::behind(&block.path()).is_some_and(|behind| behind == file))
+        // What was torn off from its node has nothing any more, and goes when it is unmounted.
+        .filter(|block| {
+            fs::read_to_string(block.path().join("size")).is_ok_and(|it| it.trim() != "0")
+        })
         .filter_map(|block| fs::read_to_string(block.path().join("dev")).ok())
         .map(|number| number.trim().to_owned())
         .collect())

@@ -9,6 +9,7 @@ mod fault;
 mod history;
 mod instance;
 mod metadata;
+mod policy;
 mod protection;
 mod protocol;
 mod record;

@@ -17,7 +17,12 @@ const UNNOTICED: Duration = Duration::from_secs(1);
 /// The first node has the data, and vars.yml names its volume.
 pub(crate) fn the_data_grows_while_the_pbx_runs(operator: &Operator) {
     let size = VOLUME_GIB + 2;
-    let grow = |arguments: &str| operator.as_root(&format!("ha-ctl grow {arguments} </dev/null"));
+    operator.has_a_profile();
+    let grow = |arguments: &str| {
+        operator.as_root(&format!(
+            "ha-ctl grow --profile operator {arguments} </dev/null"
+        ))
+    };
     assert_eq!(grow("--dry-run").status, 0, "nothing is larger yet");
     let smaller = grow(&format!("{} {VARS} --yes", VOLUME_GIB - 1));
     assert_eq!(smaller.status, 1, "{smaller}");
@@ -70,7 +75,7 @@ pub(crate) fn the_data_grows_while_the_pbx_runs(operator: &Operator) {
 
     // The vendor's order: somebody makes the volume larger at EC2, and then the script has the file system follow.
     let enlarge = format!(
-        "aws ec2 wait volume-in-use --volume-ids {volume}; until aws ec2 modify-volume --volume-id {volume} --size {}; do \
+        "export AWS_PROFILE=operator; aws ec2 wait volume-in-use --volume-ids {volume}; until aws ec2 modify-volume --volume-id {volume} --size {}; do \
          sleep 5; done; until aws ec2 describe-volumes-modifications --volume-ids {volume} --output text | grep -q \
          optimizing; do sleep 1; done",
         size + 1,

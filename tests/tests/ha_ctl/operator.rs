@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use lab::demo::cluster::MINUTES;
+use lab::demo::cluster::{MINUTES, VARS};
+use lab::ec2::Principal;
 use lab::lab::Lab;
-use lab::site::{Instance, Site};
+use lab::site::{self, Instance, Site};
 
 /// A person who is logged in on a node as the user of the vendor's guide.
 pub(crate) struct Operator<'a> {
@@ -38,6 +39,27 @@ impl Operator<'_> {
         let user = Site::Ec2.user();
         let script = script.replace('\'', r"'\''");
         self.as_root(&format!("cd /home/{user}; runuser -u {user} -- env HOME=/home/{user} USER={user} bash -c '{script}'"))
+    }
+
+    /// Gives root a profile `operator` of EC2, with the rights that cib-gen has for it.
+    pub(crate) fn has_a_profile(&self) {
+        let (id, secret) = site::OPERATOR_KEY;
+        let credentials = format!(
+            "umask 077; mkdir -p ~/.aws
+             printf '[operator]\\naws_access_key_id=%s\\naws_secret_access_key=%s\\n' {id} {secret} >~/.aws/credentials
+             cib-gen --format iam-policy-operator {VARS}"
+        );
+        let policy = self.as_root(&credentials).succeeded();
+        let operator = Principal::User(id.to_owned());
+        self.lab.put_policy(operator, &policy).unwrap();
+    }
+
+    /// Runs a script as the user, with an administrator's credentials.
+    pub(crate) fn as_admin(&self, script: &str) -> Ran {
+        let (id, secret) = site::ADMIN_KEY;
+        self.as_user(&format!(
+            "export AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}; {script}"
+        ))
     }
 
     /// Runs a script as root.

@@ -39,6 +39,7 @@ impl Stock {
         for operator in stock.operators() {
             own::equip(operator.lab, operator.node, &deb, &aws::vars_yml()).unwrap();
         }
+        aws::put_policy(&stock.lab, &INSTANCES[0], "p/usr/bin/cib-gen").unwrap();
         stock
     }
 

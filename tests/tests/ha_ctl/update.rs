@@ -8,7 +8,7 @@ use lab::demo::cluster::{self, VARS};
 use lab::demo::operator as own;
 use lab::demo::sip::Phone;
 use lab::demo::writer::{Committed, Writer, missing};
-use lab::ec2::{Injection, SnapshotFault};
+use lab::ec2::{Injection, Principal, SnapshotFault};
 use lab::lab::turn;
 use lab::netns;
 use lab::site::{self, INSTANCES, Instance};
@@ -69,12 +69,7 @@ impl<'a> Update<'a> {
     /// The first node has the data, the key for the others, and the operator's credentials.
     fn by(cluster: &'a Cluster, operator: &'a Operator<'a>) -> Self {
         own::put_key(&cluster.lab, operator.node).unwrap();
-        let (id, secret) = site::OPERATOR_KEY;
-        let credentials = format!(
-            "umask 077; mkdir -p ~/.aws
-             printf '[operator]\\naws_access_key_id=%s\\naws_secret_access_key=%s\\n' {id} {secret} >>~/.aws/credentials"
-        );
-        operator.as_root(&credentials).succeeded();
+        operator.has_a_profile();
         assert_eq!(master(operator), operator.node.hostname);
         Update {
             cluster,
@@ -105,6 +100,22 @@ impl<'a> Update<'a> {
         ));
         eprintln!("{ran}");
         ran
+    }
+
+    /// The nodes may not use the new volume before the policy names it; what is said then makes that policy.
+    fn run_back_with_the_policy_of_both_volumes(&self) -> Ran {
+        let before = self.started();
+        let refused = self.run("--rollback");
+        assert_eq!(refused.status, 5, "{refused}");
+        assert_eq!(self.started(), before, "{refused}");
+        let lines = &mut refused.stderr.lines().map(str::trim);
+        let print = lines.find(|line| line.starts_with("cib-gen --format iam-policy"));
+        let print = print.unwrap_or_else(|| panic!("no command: {refused}"));
+        let print = format!("cd /etc/portsip && {print} && cat policy.json && rm policy.json");
+        let policy = self.operator.as_root(&print).succeeded();
+        let lab = &self.cluster.lab;
+        lab.put_policy(Principal::Role, &policy).unwrap();
+        self.run("--rollback")
     }
 
     /// Writes rows for a moment, all of which are there.
@@ -258,8 +269,7 @@ impl<'a> Update<'a> {
         ));
         assert_eq!(asked.status, 3, "{asked}");
         assert!(asked.stdout.contains("is LOST"), "{asked}");
-        let back = self.run("--rollback");
-        back.succeeded();
+        self.run_back_with_the_policy_of_both_volumes().succeeded();
         self.is_of(OLD, &[0, 1, 2]);
         self.has(before);
         assert_eq!(missing(&self.access, &since).unwrap().len(), since.len());
@@ -298,7 +308,7 @@ impl<'a> Update<'a> {
             .operator
             .as_root("crm_resource --resource pbx --force-start 2>&1");
         assert!(pbx.stdout.contains("between two versions"), "{pbx}");
-        self.run("--rollback").succeeded();
+        self.run_back_with_the_policy_of_both_volumes().succeeded();
         self.is_of(OLD, &[0, 1, 2]);
         self.has(&rows);
     }
@@ -389,7 +399,7 @@ impl<'a> Update<'a> {
     fn back_without_a_node_that_comes_along_later(&self, rows: &[Committed]) {
         let off = &INSTANCES[2];
         self.is_lost(off);
-        let back = self.run("--rollback");
+        let back = self.run_back_with_the_policy_of_both_volumes();
         assert_eq!(back.status, 4, "{back}");
         self.has(rows);
         let brings = format!("ha-ctl update --rollback   brings {} along", off.hostname);

@@ -1,14 +1,26 @@
 //! Nodes that were away on the way back. They are in standby, because they may have containers of the new version, and on
 //! a LAN data of it. The same command brings them along when they can be reached again.
 
+use std::iter::once;
+use std::time::Duration;
+
+use super::back::{containers_of_before, half_way};
 use super::copy::wait_for;
 use super::found::Found;
+use crate::cluster::State;
 use crate::commands;
+use crate::deploy::Drbd;
 use crate::exit::Failure;
 use crate::output::{print, say};
-use crate::reach::{Missing, Node};
+use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::update::{Facts, Record, Stage, down, follow, followed, meet};
+use crate::verbs::deploy::left;
+use crate::verbs::show::answer;
+use crate::verbs::signals::Signals;
+
+/// For Pacemaker to stop what it runs on a node that is put in standby.
+const STANDBY: Duration = Duration::from_secs(180);
 
 /// Puts the nodes that are away in standby, after that was written down.
 pub(super) async fn set_aside(found: &Found, record: &Record, run: &Run) -> Result<(), Failure> {
@@ -28,8 +40,8 @@ pub(super) fn plan(found: &Found, record: &Record) -> String {
                 record.from
             ),
             (Some(_), Some(_)) => format!(
-                "  have the copy of the data on {name} follow the other one: what it has of its own is LOST\n  make the \
-                 containers of {} again there, and take it out of standby\n",
+                "  make the containers of {} again on {name}\n  have its copy of the data follow the other one: what it has of \
+                 its own is LOST\n  take it out of standby\n",
                 record.from
             ),
         };
@@ -37,72 +49,145 @@ pub(super) fn plan(found: &Found, record: &Record) -> String {
     text
 }
 
-/// The PBX runs, and the nodes that were reached have the containers of before. Takes those that were away out of standby,
-/// and the update off the record, unless one is still away: then that is written down.
+/// The PBX runs. Brings along the nodes that were away, and takes the update off the record, unless one is left: then that
+/// is on record.
 ///
 /// Returns the nodes that are left.
 pub(super) async fn settle(
     found: &mut Found,
+    record: Record,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<Vec<String>, Failure> {
+    let settled = tokio::select! {
+        settled = settle_each(found, record, run) => settled,
+        () = signals.received() => Err(left(run)),
+    };
+    settled.map_err(half_way)
+}
+
+async fn settle_each(
+    found: &mut Found,
     mut record: Record,
     run: &Run,
 ) -> Result<Vec<String>, Failure> {
-    let mut left = Vec::new();
-    for name in std::mem::take(&mut record.away) {
-        match reached(found, &name) {
-            None if is_away(found, &name) => left.push(name),
-            // The cluster has no such node any more.
-            None => {}
-            Some(node) => match bring_along(found, node, run).await {
-                Ok(()) => say(&format!("{name} can take over again")),
-                Err(failure) => {
-                    say(&format!("error: {failure}"));
-                    left.push(name);
-                }
-            },
-        }
-    }
-    if left.is_empty() {
+    if record.away.is_empty() {
         found.forget_all(run).await?;
-        return Ok(left);
+        return Ok(Vec::new());
     }
     record.stage = Stage::Returned;
-    record.away.clone_from(&left);
-    let text = record.commands();
-    found.write(record, run).await?;
+    found.write(record.clone(), run).await?;
+    // The PBX may be on another node by now than before it went back.
+    let state = state(found).await?;
+    for name in record.away.clone() {
+        if is_left(found, &state, &record, &name, run).await {
+            continue;
+        }
+        record.away.retain(|it| *it != name);
+        found.write(record.clone(), run).await?;
+    }
+    if record.away.is_empty() {
+        found.forget_all(run).await?;
+        return Ok(Vec::new());
+    }
     print(&format!(
-        "{} cannot take over, and is in standby: {text}\n",
-        left.join(", ")
+        "{} cannot take over, and is in standby: {}\n",
+        record.away.join(", "),
+        record.commands()
     ))?;
-    Ok(left)
+    Ok(record.away)
 }
 
-/// The node is in standby, so that Pacemaker does nothing with DRBD there.
-async fn bring_along(found: &Found, node: &Node, run: &Run) -> Result<(), Failure> {
+/// Brings one along. Says why it is left, if it is.
+async fn is_left(found: &Found, state: &State, record: &Record, name: &str, run: &Run) -> bool {
+    // Somebody has taken it out of standby, and it has taken over.
+    if state.master() == Some(name) {
+        return false;
+    }
+    let Some(it) = reached(found, name) else {
+        let is_missing = found.missing.iter().any(|it| it.name == name);
+        // Otherwise the cluster has no such node any more.
+        return is_missing || state.nodes.iter().any(|it| it.name == name);
+    };
+    if !state.online().contains(&name) {
+        say(&format!(
+            "{name} is not in the cluster\n  help: sudo pcs cluster start   (there)"
+        ));
+        return true;
+    }
+    let brought = bring_along(found, state, record, it, run).await;
+    match (brought, found.site.drbd()) {
+        (Ok(()), None) => say(&format!("{name} can take over again")),
+        (Ok(()), Some(_)) => say(&format!(
+            "{name} is out of standby, and its copy of the data catches up: ha-ctl show   says when it can take over"
+        )),
+        (Err(failure), _) => {
+            say(&format!("error: {failure}"));
+            return true;
+        }
+    }
+    false
+}
+
+async fn bring_along(
+    found: &Found,
+    state: &State,
+    record: &Record,
+    it: &(Node, Facts),
+    run: &Run,
+) -> Result<(), Failure> {
+    let (node, _) = it;
+    containers_of_before(found, once(it), record, run).await?;
     if let Some(drbd) = found.site.drbd() {
-        let resource = drbd.name.as_str();
-        // Somebody may have taken it out of standby.
-        found.change(run, &commands::standby(&node.name)).await?;
-        run.change(node, &down(resource)).await?;
-        wait_for(node, resource, "DRBD is down there", |it| {
-            it.states.is_down()
-        })
-        .await?;
-        run.step(node, &follow(resource)).await?;
-        run.change(found.active_node()?, &meet(resource)).await?;
-        run.step(node, &followed(resource)).await?;
-        run.change(node, &down(resource)).await?;
+        let mut nodes = state.nodes.iter();
+        if !nodes.any(|it| it.name == node.name && it.standby) {
+            found.change(run, &standby_and_wait(&node.name)).await?;
+        }
+        drop_and_follow(found, state, drbd, node, run).await?;
     }
     let unstandby = commands::unstandby(&node.name);
     found.change(run, &unstandby).await.map(drop)
 }
 
-fn reached<'a>(found: &'a Found, name: &str) -> Option<&'a Node> {
-    let mut nodes = found.nodes.iter();
-    let reached = nodes.find(|(node, _): &&(Node, Facts)| node.name == name);
-    reached.map(|(node, _)| node)
+/// Pacemaker has stopped DRBD on this node, and starts nothing on it in standby.
+async fn drop_and_follow(
+    found: &Found,
+    state: &State,
+    drbd: &Drbd,
+    node: &Node,
+    run: &Run,
+) -> Result<(), Failure> {
+    let source = state.master().and_then(|name| reached(found, name));
+    let Some((source, _)) = source else {
+        return Err(Failure::failed(
+            "no node that can be used has the data in use\n  help: ha-ctl show",
+        ));
+    };
+    let resource = drbd.name.as_str();
+    run.change(node, &down(resource)).await?;
+    wait_for(node, resource, "DRBD is down there", |it| {
+        it.states.is_down()
+    })
+    .await?;
+    run.step(node, &follow(resource)).await?;
+    run.change(source, &meet(resource)).await?;
+    run.step(node, &followed(resource)).await?;
+    run.change(node, &down(resource)).await.map(drop)
 }
 
-fn is_away(found: &Found, name: &str) -> bool {
-    let mut missing = found.missing.iter();
-    missing.any(|it: &Missing| it.name == name)
+fn standby_and_wait(node: &str) -> Command {
+    let mut command = commands::standby(node);
+    command.script += &format!(" --wait={}", STANDBY.as_secs());
+    command.limit = STANDBY + Duration::from_secs(20);
+    command
+}
+
+async fn state(found: &Found) -> Result<State, Failure> {
+    let answer = answer(&found.contact.node(), commands::state()).await?;
+    State::parse(&answer.stdout)
+        .map_err(|error| Failure::failed(format!("what crm_mon printed cannot be used: {error}")))
+}
+
+pub(super) fn reached<'a>(found: &'a Found, name: &str) -> Option<&'a (Node, Facts)> {
+    found.nodes.iter().find(|(node, _)| node.name == name)
 }

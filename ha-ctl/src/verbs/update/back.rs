@@ -119,6 +119,9 @@ fn refuse(found: &Found) -> Result<Record, Failure> {
     if is_untouched(found, &record) {
         return Ok(record);
     }
+    if record.stage == Stage::Returned {
+        return Ok(record);
+    }
     let online = found.state.online();
     let (online, offline): (Vec<&Missing>, Vec<&Missing>) = found
         .missing
@@ -144,12 +147,13 @@ fn refuse(found: &Found) -> Result<Record, Failure> {
     if let Some((node, _)) = found.nodes.iter().find(lacks) {
         return Err(Failure::failed(format!(
             "{} has neither containers of the version {} nor what was kept of it. Nothing was changed\n  help: sudo docker image \
-             ls   (there), and /etc/portsip/pbx.before-update. Without this node: sudo pcs cluster stop   (there)",
+             ls   (there), and /etc/portsip/pbx.before-update. Without this node: take its power, until the cluster calls it \
+             offline",
             node.name, record.from
         )));
     }
     for missing in offline {
-        if !record.away.contains(&missing.name) && record.stage != Stage::Returned {
+        if !record.away.contains(&missing.name) {
             record.away.push(missing.name.clone());
         }
     }
@@ -188,7 +192,8 @@ fn plan(found: &Found, record: &Record, way: &Way) -> String {
             record.from
         ),
     };
-    for node in &record.away {
+    let away = record.away.iter();
+    for node in away.filter(|name| along::reached(found, name).is_none()) {
         text += &format!(
             "  {node} is away and may have containers of {}: it is put in standby, so that it does not take \
              over. When it is there again, the same command brings it along\n",
@@ -219,25 +224,15 @@ async fn to_the_pbx_before(
 }
 
 /// All of it is back but the nodes that were away: those that can be reached now.
-async fn bring_along(
+pub(super) async fn bring_along(
     found: &mut Found,
     record: Record,
     run: &Run,
     signals: &mut Signals,
 ) -> Result<Vec<String>, Failure> {
     let vars = with_image(&found.vars, &record.image_before);
-    let brought = async {
-        // The PBX runs on another one.
-        let nodes = found.nodes.iter();
-        let nodes = nodes.filter(|(node, _)| record.away.contains(&node.name));
-        containers_of_before(found, nodes, &record, run).await?;
-        found.bring_vars(&vars, run).await?;
-        along::settle(found, record, run).await
-    };
-    tokio::select! {
-        brought = brought => brought.map_err(half_way),
-        () = signals.received() => Err(half_way(left(run))),
-    }
+    found.bring_vars(&vars, run).await.map_err(half_way)?;
+    along::settle(found, record, run, signals).await
 }
 
 pub(super) async fn containers_of_before(

@@ -172,7 +172,7 @@ pub(super) async fn to_a_snapshot(
         }
     }
     print(&text)?;
-    along::settle(found, record, run).await
+    along::settle(found, record, run, signals).await
 }
 
 async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Result<(), Failure> {

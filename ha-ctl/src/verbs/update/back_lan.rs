@@ -2,7 +2,7 @@
 //! gives up what it has and follows. Everything is stopped meanwhile, so that DRBD is in nobody's hands but these.
 
 use super::along;
-use super::back::{containers_of_before, half_way};
+use super::back::{bring_along, containers_of_before, half_way};
 use super::copy::{is_way_back, wait_for};
 use super::found::Found;
 use super::gap::Gap;
@@ -10,7 +10,7 @@ use crate::commands;
 use crate::deploy::Drbd;
 use crate::exit::Failure;
 use crate::output::print;
-use crate::reach::Node;
+use crate::reach::{Missing, Node};
 use crate::run::Run;
 use crate::update::{
     CLONE, CopyAtRest, CopyFacts, Facts, Record, Stage, become_source, down, follow, followed,
@@ -20,11 +20,21 @@ use crate::verbs::deploy::left;
 use crate::verbs::show::answer;
 use crate::verbs::signals::Signals;
 
-/// Whether there is a copy to go back to. The other one may be lost with its node.
+/// Whether there is a copy to go back to, on a node that can be used. The other one may be lost with its node.
 pub(super) fn refuse(found: &Found, record: &Record) -> Result<(), Failure> {
-    match record.stage {
-        Stage::Back => Ok(()),
-        _ => is_way_back(found, record),
+    if record.stage != Stage::Back {
+        return is_way_back(found, record);
+    }
+    let copy = record.copy.as_ref().map(|it| &it.node);
+    match copy.or(record.source.as_ref()) {
+        Some(name) if of(found, name).is_none() => {
+            let missing = found.missing.iter().find(|it| it.name == *name);
+            Err(Failure::failed(format!(
+                "{name} has the data that goes back, and cannot be used. Nothing was changed\n{}",
+                missing.map(Missing::text).unwrap_or_default()
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -54,11 +64,14 @@ pub(super) async fn to_the_copy(
     run: &Run,
     signals: &mut Signals,
 ) -> Result<Vec<String>, Failure> {
-    let is_of_before = |(_, facts): &(Node, Facts)| facts.is_of_version(&record.from);
+    // Those that were away are brought along.
+    let is_of_before = |(node, facts): &(Node, Facts)| {
+        facts.is_of_version(&record.from) || record.away.contains(&node.name)
+    };
     if is_back(&record) && found.runs() && found.nodes.iter().all(is_of_before) {
         // An earlier run has come to its end, and did not live to write that down.
         print(&format!("the PBX runs in the version {}\n", record.from))?;
-        return along::settle(found, record, run).await;
+        return bring_along(found, record, run, signals).await;
     }
     if record.stage != Stage::Back {
         is_way_back(found, &record)?;
@@ -79,7 +92,7 @@ pub(super) async fn to_the_copy(
             () = signals.received() => Err(left(run)),
         };
         turned.map_err(half_way)?;
-        record.copy = None;
+        record.source = record.copy.take().map(|it| it.node);
         found.write(record.clone(), run).await.map_err(half_way)?;
         gap.ended("copies");
     }
@@ -105,7 +118,7 @@ pub(super) async fn to_the_copy(
         record.from,
         gap.text().unwrap_or_default(),
     ))?;
-    let left = along::settle(found, record, run).await?;
+    let left = along::settle(found, record, run, signals).await?;
     if left.is_empty() {
         print("the other copy of the data is brought up to date: ha-ctl show   says when it is\n")?;
     }
@@ -146,6 +159,10 @@ async fn check(
     }
     record.stage = Stage::Migrating;
     record.copy = None;
+    for node in std::mem::take(&mut record.away) {
+        let unstandby = commands::unstandby(&node);
+        found.change(run, &unstandby).await.map_err(half_way)?;
+    }
     found.write(record.clone(), run).await.map_err(half_way)?;
     found.start(&[CLONE], run, signals).await?;
     Err(Failure::incomplete(format!(
@@ -167,8 +184,7 @@ fn lacks(node: &str) -> Failure {
 }
 
 /// Pacemaker has DRBD down on both nodes. It can be done again from its beginning at any time. A copy on a node that is lost
-/// does not follow when it comes back: DRBD calls the two a split brain, and connects them only when a person has said
-/// which is kept.
+/// does not follow by itself when it comes back: DRBD calls the two a split brain. `along` has it follow.
 async fn turn(found: &Found, record: &Record, drbd: &Drbd, run: &Run) -> Result<(), Failure> {
     let Some(copy) = &record.copy else {
         return Ok(());

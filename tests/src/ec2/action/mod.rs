@@ -26,7 +26,7 @@ use super::error::ApiError;
 use super::query::Call;
 use super::state::State;
 use super::xml::Element;
-use super::{Ec2, locked, permission};
+use super::{Ec2, locked};
 
 /// What a call answers, inside its response element.
 pub(super) type Answer = Result<Vec<Element>, ApiError>;
@@ -90,7 +90,7 @@ pub(super) async fn handle(
             ));
         }
     };
-    permission::check(caller, &call.action)?;
+    locked(&ec2.policies).check(caller, call, &locked(&ec2.state))?;
     // API reference, every call: DryRun checks the permission and does nothing else.
     if call.flag("DryRun")? == Some(true) {
         return Err(ApiError::dry_run());
