@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use lab::bench;
+use lab::ec2::Principal;
 use lab::lab::{Lab, Options};
 use lab::progress::{Progress as _, Stderr};
 use lab::site::{self, Host, Instance, Site};
@@ -92,6 +93,14 @@ enum Verb {
     /// Have something go wrong in EC2, with volumes or in the metadata service
     #[command(subcommand)]
     Fault(fault::Verb),
+    /// Give the nodes' role, or the operator, a policy of IAM as cib-gen prints it
+    Policy {
+        /// The policy; `-` is standard input
+        file: PathBuf,
+        /// It is the operator's
+        #[arg(long)]
+        operator: bool,
+    },
     /// What happened since the start
     Events,
     /// A node's console
@@ -210,6 +219,19 @@ fn run(verb: Verb) -> Result<ExitCode, Error> {
         Verb::Thaw { node } => with(&node, Lab::thaw)?,
         Verb::Heal => Lab::connect()?.heal()?,
         Verb::Fault(verb) => fault::run(&Lab::connect()?, verb)?,
+        Verb::Policy { file, operator } => {
+            let document = match file.as_os_str() == "-" {
+                true => std::io::read_to_string(std::io::stdin()),
+                false => std::fs::read_to_string(&file),
+            };
+            let document = document.map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+            let (operators_key, _) = site::OPERATOR_KEY;
+            let of = match operator {
+                true => Principal::User(operators_key.to_owned()),
+                false => Principal::Role,
+            };
+            Lab::connect()?.put_policy(of, &document)?;
+        }
         Verb::Events => print!("{}", events(&Lab::connect()?)?),
         Verb::Logs { node: name } => {
             // The lab's process may have died.
