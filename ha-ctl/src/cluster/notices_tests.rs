@@ -291,6 +291,36 @@ fn notes_and_leftovers_are_told_with_what_ends_them() {
 }
 
 #[test]
+fn a_node_without_which_an_update_was_taken_back_is_brought_along_by_the_update() {
+    let configuration = Configuration::parse(
+        r#"<configuration><crm_config><cluster_property_set id="portsip-ha-notes"><nvpair id="a" name="update"
+           value="id=1; image=i; image-before=i; from=22.4.0; to=22.5.0; stage=returned; away=ip-172-31-16-135; by=ubuntu"/>
+           </cluster_property_set></crm_config></configuration>"#,
+    )
+    .unwrap();
+    let mut state = healthy();
+    state.nodes[2].standby = true;
+    let found = of(&Seen {
+        state: &state,
+        configuration: Some(&configuration),
+        facts: &nodes(),
+        missing: &[],
+        lost: &LostSince::new(),
+    });
+    says(
+        &found,
+        "node.takeover",
+        "an update was taken back without it",
+    );
+    says(&found, "note.update", "without the nodes that were away");
+    let brings =
+        "ha-ctl update --rollback   brings ip-172-31-16-135 along, as soon as it can be reached";
+    for it in &found {
+        assert_eq!(it.command.as_deref(), Some(brings), "{it:?}");
+    }
+}
+
+#[test]
 fn a_restart_that_somebody_carries_out_just_now_needs_no_help() {
     let configuration = Configuration::parse(
         r#"<configuration><crm_config><cluster_property_set id="portsip-ha-notes">
