@@ -317,7 +317,7 @@ impl<'a> Update<'a> {
     fn what_was_killed_goes_on(&self) {
         const STAGES: [&str; 4] = ["migrating", "stopped", "migrated", "done"];
         let kills: u32 =
-            std::env::var("PORTSIP_HA_KILLS").map_or(1, |kills| kills.parse().unwrap());
+            std::env::var("PORTSIP_HA_KILLS").map_or(5, |kills| kills.parse().unwrap());
         let rows = self.rows();
         for (number, stage) in (1..=kills).zip(STAGES.into_iter().cycle()) {
             let version = format!("22.7.{number}");
