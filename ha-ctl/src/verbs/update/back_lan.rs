@@ -205,7 +205,8 @@ async fn turn(found: &Found, record: &Record, drbd: &Drbd, run: &Run) -> Result<
         let waits = run.step(other, &follow(resource)).await;
         waits.map_err(|mut failure| {
             failure.text += &format!(
-                "\n  help: if its disk is broken: take {}'s power, and when the cluster calls it offline, go on without it",
+                "\n  help: if its disk is broken: take {}'s power, and when the cluster calls it offline, the same command goes on \
+                 without it",
                 other.name
             );
             failure

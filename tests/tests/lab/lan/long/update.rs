@@ -112,6 +112,9 @@ fn the_way_back_without_the_node_that_was_active() {
 fn the_way_back_with_the_disk_broken_that_was_in_use() {
     let lost = Lost::with_the_new_version();
     lost.cluster.disk_returns_errors(lost.node);
+    let stopped =
+        "timeout 200 sh -c 'while crm_mon -1 | grep -q \"pbx.*Started\"; do sleep 1; done'";
+    lost.cluster.sh(lost.other, stopped);
     let refused = lost.rollback();
     assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
     assert!(
