@@ -145,6 +145,8 @@ impl Lost {
     fn with_the_new_version() -> Self {
         let cluster = Cluster::up();
         let (node, other) = cluster.active_and_standby();
+        // Another test on this lab may have ended just now.
+        cluster.copies_are_whole(node);
         operator::put_key(&cluster.own.lab, other).unwrap();
         cluster.sh(
             other,
