@@ -119,7 +119,7 @@ impl Record {
         match self.stage {
             Stage::Back => "ha-ctl update --rollback   goes on".to_owned(),
             Stage::Returned => format!(
-                "ha-ctl update --rollback   brings {} along, as soon as it can be reached",
+                "ha-ctl update --rollback   brings {} along",
                 self.away.join(", ")
             ),
             Stage::Done => {

@@ -1,8 +1,8 @@
 //! Who may call what: policies of IAM, as cib-gen prints them. A statement, a condition or an effect that cib-gen does not
 //! print is refused when the policy is put, so that nothing is read more kindly than IAM reads it.
 //!
-//! Whoever has no policy here may call everything, but with the nodes' role nothing of snapshots: most tests of the model
-//! are about other rules.
+//! Without a policy the operator may call nothing. The nodes' role may call everything but what is about snapshots, because
+//! most tests of the model are about other rules.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::OWNER;
 use super::error::ApiError;
-use super::ids::{AssociationId, InstanceId};
+use super::ids::{AssociationId, InstanceId, VolumeId};
 use super::query::{Call, matches_pattern};
 use super::state::State;
-use crate::site::REGION;
+use crate::site::{OPERATOR_KEY, REGION};
 
 /// The actions of snapshots, and of volumes that are made from them (Service Authorization Reference, "Actions,
 /// resources, and condition keys for Amazon EC2").
@@ -63,7 +63,10 @@ impl Policies {
         let principal = Principal::of(caller);
         let may = match self.0.get(&principal) {
             Some(policy) => policy.allows(call, state),
-            None => principal != Principal::Role || !OPERATORS.contains(&call.action.as_str()),
+            None => match &principal {
+                Principal::Role => !OPERATORS.contains(&call.action.as_str()),
+                Principal::User(key) => key != OPERATOR_KEY.0,
+            },
         };
         may.then_some(()).ok_or_else(ApiError::unauthorized)
     }
@@ -142,8 +145,13 @@ struct Needed<'a> {
 
 impl Policy {
     fn allows(&self, call: &Call, state: &State) -> bool {
-        let mut needed = needed(call, state).into_iter();
-        needed.all(|needed| self.statement.iter().any(|it| it.allows(&needed)))
+        let needed = needed(call, state);
+        if needed.is_empty() {
+            let action = format!("ec2:{}", call.action);
+            return self.statement.iter().any(|it| it.action.contains(&action));
+        }
+        let mut needed = needed.iter();
+        needed.all(|needed| self.statement.iter().any(|it| it.allows(needed)))
     }
 }
 
@@ -180,7 +188,12 @@ fn needed<'a>(call: &'a Call, state: &State) -> Vec<Needed<'a>> {
     let (new_volume, new_snapshot) = (of("volume", "new"), snapshot("new"));
     let mut tagged = None;
     let resources: Vec<String> = match call.action.as_str() {
-        "AttachVolume" | "DetachVolume" => volume().into_iter().chain(instance()).collect(),
+        "AttachVolume" => volume().into_iter().chain(instance()).collect(),
+        "DetachVolume" => {
+            let holder = holder_of(call, state).map(|id| of("instance", &id));
+            let instance = instance().or(holder);
+            volume().into_iter().chain(instance).collect()
+        }
         "ModifyVolume" => volume().into_iter().collect(),
         "CreateSnapshot" => {
             tagged = Some(new_snapshot.clone());
@@ -196,10 +209,12 @@ fn needed<'a>(call: &'a Call, state: &State) -> Vec<Needed<'a>> {
             let to = interface().into_iter().chain(instance());
             address.into_iter().chain(to).collect()
         }
-        "DisassociateAddress" => address_of(call, state)
-            .map(|id| of("elastic-ip", &id))
-            .into_iter()
-            .collect(),
+        "DisassociateAddress" => match address_of(call, state) {
+            Some((id, interface)) => {
+                vec![of("elastic-ip", &id), of("network-interface", &interface)]
+            }
+            None => Vec::new(),
+        },
         "AssignPrivateIpAddresses" | "UnassignPrivateIpAddresses" => {
             interface().into_iter().collect()
         }
@@ -233,13 +248,19 @@ fn needed<'a>(call: &'a Call, state: &State) -> Vec<Needed<'a>> {
     needed
 }
 
-/// The Elastic IP of an association.
-fn address_of(call: &Call, state: &State) -> Option<String> {
+/// The Elastic IP of an association, and the interface.
+fn address_of(call: &Call, state: &State) -> Option<(String, String)> {
     let association = AssociationId::parse(call.optional("AssociationId")?).ok()?;
-    let mut addresses = state.addresses.iter();
-    let found = addresses.find(|(_, address)| {
+    state.addresses.iter().find_map(|(id, address)| {
         let of = address.association.as_ref();
-        of.is_some_and(|it| it.id == association)
-    });
-    found.map(|(id, _)| id.to_string())
+        let of = of.filter(|it| it.id == association)?;
+        Some((id.to_string(), of.interface.to_string()))
+    })
+}
+
+/// The instance that has the volume.
+fn holder_of(call: &Call, state: &State) -> Option<String> {
+    let volume = VolumeId::parse(call.optional("VolumeId")?).ok()?;
+    let attachment = state.volumes.get(&volume)?.attachment.as_ref()?;
+    Some(attachment.instance.to_string())
 }

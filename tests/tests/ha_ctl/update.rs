@@ -115,7 +115,11 @@ impl<'a> Update<'a> {
         let policy = self.operator.as_root(&print).succeeded();
         let lab = &self.cluster.lab;
         lab.put_policy(Principal::Role, &policy).unwrap();
-        self.run("--rollback")
+        let back = self.run("--rollback");
+        assert!(back.stdout.contains("iam-policy-operator"), "{back}");
+        // The operator's names the new volume.
+        self.operator.has_a_profile();
+        back
     }
 
     /// Writes rows for a moment, all of which are there.

@@ -32,8 +32,12 @@ pub(super) async fn set_aside(found: &Found, record: &Record, run: &Run) -> Resu
 
 pub(super) fn plan(found: &Found, record: &Record) -> String {
     let mut text = "the PBX runs as before, and is left as it is. To do:\n".to_owned();
+    if record.away.is_empty() {
+        text += "  take the update off the record\n";
+    }
     for name in &record.away {
         text += &match (reached(found, name), found.site.drbd()) {
+            _ if *name == found.active => format!("  nothing on {name}, where the PBX is\n"),
             (None, _) => format!("  nothing on {name}, which is still away\n"),
             (Some(_), None) => format!(
                 "  make the containers of {} again on {name}, and take it out of standby\n",
@@ -79,6 +83,16 @@ async fn settle_each(
     found.write(record.clone(), run).await?;
     // The PBX may be on another node by now than before it went back.
     let state = state(found).await?;
+    for node in &state.nodes {
+        let is_master = state.master() == Some(&node.name);
+        if record.away.contains(&node.name) && !node.standby && !is_master {
+            let standby = match node.online {
+                true => standby_and_wait(&node.name),
+                false => commands::standby(&node.name),
+            };
+            found.change(run, &standby).await?;
+        }
+    }
     for name in record.away.clone() {
         if is_left(found, &state, &record, &name, run).await {
             continue;
@@ -91,7 +105,7 @@ async fn settle_each(
         return Ok(Vec::new());
     }
     print(&format!(
-        "{} cannot take over, and is in standby: {}\n",
+        "{} is not to take over: {}\n",
         record.away.join(", "),
         record.commands()
     ))?;
@@ -100,11 +114,20 @@ async fn settle_each(
 
 /// Brings one along. Says why it is left, if it is.
 async fn is_left(found: &Found, state: &State, record: &Record, name: &str, run: &Run) -> bool {
+    let reached = reached(found, name);
     // Somebody has taken it out of standby, and it has taken over.
     if state.master() == Some(name) {
-        return false;
+        let is_of_before = reached.is_some_and(|(_, facts)| facts.is_of_version(&record.from));
+        if !is_of_before {
+            say(&format!(
+                "the PBX is on {name}, whose containers are not of the version {}\n  help: sudo pcs node standby {name}, and \
+                 when the PBX runs elsewhere, the same command",
+                record.from
+            ));
+        }
+        return !is_of_before;
     }
-    let Some(it) = reached(found, name) else {
+    let Some(it) = reached else {
         let is_missing = found.missing.iter().any(|it| it.name == name);
         // Otherwise the cluster has no such node any more.
         return is_missing || state.nodes.iter().any(|it| it.name == name);
@@ -139,10 +162,6 @@ async fn bring_along(
     let (node, _) = it;
     containers_of_before(found, once(it), record, run).await?;
     if let Some(drbd) = found.site.drbd() {
-        let mut nodes = state.nodes.iter();
-        if !nodes.any(|it| it.name == node.name && it.standby) {
-            found.change(run, &standby_and_wait(&node.name)).await?;
-        }
         drop_and_follow(found, state, drbd, node, run).await?;
     }
     let unstandby = commands::unstandby(&node.name);

@@ -161,7 +161,8 @@ pub(super) async fn to_a_snapshot(
     );
     if volume.old != volume.id {
         text += &format!(
-            "{} is kept, with what came after the snapshot\n",
+            "{} is kept, with what came after the snapshot\nboth policies name their volume: cib-gen --format iam-policy \
+             vars.yml, and iam-policy-operator (docs/aws.md, \"The policy anew\")\n",
             volume.old
         );
         if !is_default(found.vars_file.as_ref()) {

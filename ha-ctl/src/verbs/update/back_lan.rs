@@ -2,7 +2,7 @@
 //! gives up what it has and follows. Everything is stopped meanwhile, so that DRBD is in nobody's hands but these.
 
 use super::along;
-use super::back::{bring_along, containers_of_before, half_way};
+use super::back::{containers_of_before, half_way};
 use super::copy::{is_way_back, wait_for};
 use super::found::Found;
 use super::gap::Gap;
@@ -13,7 +13,7 @@ use crate::output::print;
 use crate::reach::{Missing, Node};
 use crate::run::Run;
 use crate::update::{
-    CLONE, CopyAtRest, CopyFacts, Facts, Record, Stage, become_source, down, follow, followed,
+    CLONE, CopyAtRest, CopyFacts, Record, Stage, become_source, down, follow, followed,
     forget_constraint, look_at_copy, meet, with_image,
 };
 use crate::verbs::deploy::left;
@@ -30,17 +30,15 @@ pub(super) fn refuse(found: &Found, record: &Record) -> Result<(), Failure> {
         Some(name) if of(found, name).is_none() => {
             let missing = found.missing.iter().find(|it| it.name == *name);
             Err(Failure::failed(format!(
-                "{name} has the data that goes back, and cannot be used. Nothing was changed\n{}",
+                "{name} has the data that goes back, and cannot be used. Nothing was changed\n{}\n  help: bring it back; if it \
+                 is lost for good: docs/lan.md, \"If one of the two is lost for good\", then sudo crm_attribute --type \
+                 crm_config --set-name portsip-ha-notes --name update --delete, and ha-ctl start -s for each resource that \
+                 ha-ctl show calls disabled",
                 missing.map(Missing::text).unwrap_or_default()
             )))
         }
         _ => Ok(()),
     }
-}
-
-/// Whether the data is back already.
-fn is_back(record: &Record) -> bool {
-    record.stage == Stage::Back && record.copy.is_none()
 }
 
 pub(super) fn plan(record: &Record, nodes: &str) -> String {
@@ -64,15 +62,6 @@ pub(super) async fn to_the_copy(
     run: &Run,
     signals: &mut Signals,
 ) -> Result<Vec<String>, Failure> {
-    // Those that were away are brought along.
-    let is_of_before = |(node, facts): &(Node, Facts)| {
-        facts.is_of_version(&record.from) || record.away.contains(&node.name)
-    };
-    if is_back(&record) && found.runs() && found.nodes.iter().all(is_of_before) {
-        // An earlier run has come to its end, and did not live to write that down.
-        print(&format!("the PBX runs in the version {}\n", record.from))?;
-        return bring_along(found, record, run, signals).await;
-    }
     if record.stage != Stage::Back {
         is_way_back(found, &record)?;
         record.stage = Stage::Back;
@@ -157,19 +146,62 @@ async fn check(
         });
         return found.write(record.clone(), run).await.map_err(half_way);
     }
-    record.stage = Stage::Migrating;
-    record.copy = None;
-    for node in std::mem::take(&mut record.away) {
-        let unstandby = commands::unstandby(&node);
-        found.change(run, &unstandby).await.map_err(half_way)?;
-    }
-    found.write(record.clone(), run).await.map_err(half_way)?;
-    found.start(&[CLONE], run, signals).await?;
+    forwards_again(found, record, run, signals).await?;
     Err(Failure::incomplete(format!(
         "the copy of the data on {} is not the one of before any more ({}), so that there is no way back. The PBX is stopped\n  \
          help: ha-ctl update {}   goes forwards again",
         copy.node, seen.states, record.image
     )))
+}
+
+/// Whether the node with the copy of before is lost before the other copy was touched: then the data of the new version is
+/// whole.
+pub(super) fn goes_forwards(found: &Found, record: &Record) -> bool {
+    let copy = record.copy.as_ref();
+    record.stage == Stage::Back
+        && copy.is_some_and(|it| !it.generation.is_empty() && of(found, &it.node).is_none())
+}
+
+pub(super) fn plan_forwards(record: &Record) -> String {
+    let copy = record.copy.as_ref().map(|it| it.node.as_str());
+    let copy = copy.unwrap_or_default();
+    format!(
+        "{copy} has the data of before, and cannot be used. The other copy, of the version {}, was not touched. To do:\n  go \
+         forwards again: THERE IS NO WAY BACK from this update then, not even when {copy} is there again. To go back, bring {copy} \
+         back first\n  start DRBD. Then ha-ctl update {}   starts the PBX\n",
+        record.to, record.image
+    )
+}
+
+/// Gives the way back up.
+pub(super) async fn forwards(
+    found: &mut Found,
+    mut record: Record,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<Vec<String>, Failure> {
+    forwards_again(found, &mut record, run, signals).await?;
+    print(&format!(
+        "there is no way back any more. To go on: ha-ctl update {}\n",
+        record.image
+    ))?;
+    Ok(Vec::new())
+}
+
+async fn forwards_again(
+    found: &mut Found,
+    record: &mut Record,
+    run: &Run,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    for node in std::mem::take(&mut record.away) {
+        let unstandby = commands::unstandby(&node);
+        found.change(run, &unstandby).await.map_err(half_way)?;
+    }
+    record.stage = Stage::Migrating;
+    record.copy = None;
+    found.write(record.clone(), run).await.map_err(half_way)?;
+    found.start(&[CLONE], run, signals).await
 }
 
 fn of<'a>(found: &'a Found, name: &str) -> Option<&'a Node> {
