@@ -104,6 +104,7 @@ fn the_way_back_without_the_node_that_was_active() {
     let lost = Lost::with_the_new_version();
     lost.power_off();
     lost.is_back_without_it();
+    lost.power_on();
     lost.comes_along();
 }
 
@@ -230,7 +231,6 @@ impl Lost {
             old,
             ..
         } = self;
-        self.power_on();
         let back = self.rollback();
         assert_eq!(back.status.code(), Some(0), "{}", text(&back));
         cluster.copies_are_whole(other);
