@@ -113,9 +113,10 @@ fn the_way_back_without_the_node_that_was_active() {
 fn the_way_back_with_the_disk_broken_that_was_in_use() {
     let lost = Lost::with_the_new_version();
     lost.cluster.disk_returns_errors(lost.node);
-    let stopped =
-        "timeout 200 sh -c 'while crm_mon -1 | grep -q \"pbx.*Started\"; do sleep 1; done'";
-    lost.cluster.sh(lost.other, stopped);
+    // Pacemaker tries to start the PBX there once more, and then gives up.
+    let given_up =
+        "timeout 300 sh -c 'while crm_mon -1 | grep -q \"\\* Promoted\"; do sleep 1; done'";
+    lost.cluster.sh(lost.other, given_up);
     let refused = lost.rollback();
     assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
     assert!(
