@@ -155,6 +155,10 @@ pub struct Ec2SnapshotArgs {
     /// Only looks at this snapshot
     #[arg(long, value_name = "SNAPSHOT_ID")]
     pub id: Option<SnapshotId>,
+
+    /// Only asks whether these credentials may make one
+    #[arg(long, conflicts_with = "id")]
+    pub dry_run: bool,
 }
 
 /// Arguments of `ec2-restore`.

@@ -16,7 +16,7 @@ use cib_gen::nodes::{FoundAddress, FoundVolume, Known, NotInRegion};
 use cib_gen::vars::{AwsFencingWord, AwsVars, Topology};
 use ec2::{Attachable, AwsError, ErrorKind, SiteFacts, SiteIds, describe_site};
 
-pub(crate) use change_volume::{enlarge_volume, keep_volume, restore_volume};
+pub(crate) use change_volume::{enlarge_volume, keep_volume, may_keep_volume, restore_volume};
 pub(crate) use ec2_facts::{ec2_facts, ec2_servers};
 
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +59,9 @@ pub(crate) enum Error {
 fn help_for_volume(error: &AwsError) -> &'static str {
     match (error.kind, error.code.as_deref()) {
         (ErrorKind::Forbidden, _) => {
-            "\n  help: it takes an operator's credentials, with the rights of `cib-gen --format iam-policy-operator`; the \
-             nodes' role does not have them. --profile chooses them"
+            "\n  help: it takes an operator's credentials, with the rights of `cib-gen --format iam-policy-operator vars.yml`, \
+             which name the volume: after a way back to another one, that policy anew (docs/aws.md, \"The operator's \
+             policy\"). The nodes' role does not have these rights. --profile chooses the credentials"
         }
         (_, Some("IncorrectModificationState")) => {
             "\n  help: EC2 still optimizes the volume after the last change of its size. The state is in: aws ec2 \

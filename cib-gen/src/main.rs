@@ -115,7 +115,10 @@ fn ec2_enlarge(args: &Ec2EnlargeArgs) -> Result<ExitCode, Failure> {
 
 fn ec2_snapshot(args: &Ec2SnapshotArgs) -> Result<ExitCode, Failure> {
     let (vars, known) = vars(&args.site)?;
-    print_json(&lookup::keep_volume(&known, &vars, args)?)
+    match args.dry_run {
+        true => print_json(&lookup::may_keep_volume(&known, &vars, args)?),
+        false => print_json(&lookup::keep_volume(&known, &vars, args)?),
+    }
 }
 
 fn ec2_restore(args: &Ec2RestoreArgs) -> Result<ExitCode, Failure> {

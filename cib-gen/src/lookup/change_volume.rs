@@ -8,7 +8,7 @@ use cib_gen::ec2_facts::{Enlarged, Kept, Restored};
 use cib_gen::ids::{Region, VolumeId};
 use cib_gen::nodes::Known;
 use cib_gen::vars::Topology;
-use ec2::{Keep, Restore, enlarge, keep, restore};
+use ec2::{Keep, Restore, enlarge, keep, may_keep, restore};
 
 use super::{Error, ids, runtime};
 
@@ -34,6 +34,27 @@ pub(crate) fn keep_volume(
     vars: &Vars,
     args: &Ec2SnapshotArgs,
 ) -> Result<Kept, Error> {
+    let (region, wanted) = wanted(known, vars, args)?;
+    let keeping = keep(region, args.site.profile.as_deref(), &wanted);
+    runtime()?.block_on(keeping).map_err(Error::Snapshot)
+}
+
+/// Whether the credentials may make it.
+pub(crate) fn may_keep_volume(
+    known: &Known,
+    vars: &Vars,
+    args: &Ec2SnapshotArgs,
+) -> Result<(), Error> {
+    let (region, wanted) = wanted(known, vars, args)?;
+    let asking = may_keep(region, args.site.profile.as_deref(), &wanted);
+    runtime()?.block_on(asking).map_err(Error::Snapshot)
+}
+
+fn wanted<'a>(
+    known: &'a Known,
+    vars: &'a Vars,
+    args: &'a Ec2SnapshotArgs,
+) -> Result<(Option<&'a Region>, Keep<'a>), Error> {
     let (region, volume) = volume(known, vars)?;
     let wanted = Keep {
         volume,
@@ -41,8 +62,7 @@ pub(crate) fn keep_volume(
         description: &args.description,
         id: args.id.as_ref(),
     };
-    let keeping = keep(region, args.site.profile.as_deref(), &wanted);
-    runtime()?.block_on(keeping).map_err(Error::Snapshot)
+    Ok((region, wanted))
 }
 
 /// The volume of a name, which is begun where there is none.

@@ -30,5 +30,5 @@ pub use sdk_client::{Ec2, prepare_environment};
 pub use server_questions::{ServerName, question_servers};
 pub use site_checks::{SiteChecks, StopDenial};
 pub use site_questions::question_site;
-pub use snapshot::{Keep, Restore, keep, restore};
+pub use snapshot::{Keep, Restore, keep, may_keep, restore};
 pub use volume::{Attachable, Attachment, AttachmentState, Volume};

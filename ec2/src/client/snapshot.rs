@@ -60,6 +60,26 @@ pub async fn keep(
     }
 }
 
+/// Whether these credentials may look for snapshots of the volume and make one. Nothing is made.
+///
+/// # Errors
+/// They may not, or there are none.
+pub async fn may_keep(
+    region: Option<&Region>,
+    profile: Option<&str>,
+    keep: &Keep<'_>,
+) -> Result<(), AwsError> {
+    let ec2 = Ec2::connect(region, profile).await?.dry_run();
+    let look = Deadline::after(Instant::now(), LOOK);
+    retry_transient(look, async || ec2.snapshot_named(keep).await).await?;
+    let made = ec2.create_snapshot(keep).await.map(drop);
+    match AwsError::from_dry_run(made) {
+        Err(error) if error.is_denial() => Err(error),
+        // What else EC2 may say is about this moment.
+        _ => Ok(()),
+    }
+}
+
 /// A volume from a snapshot, in the place of another one.
 #[derive(Debug, Clone, Copy)]
 pub struct Restore<'a> {
@@ -114,6 +134,7 @@ impl Ec2 {
         let operation = format!("make a snapshot of {}", keep.volume);
         let call = self.sdk.create_snapshot().volume_id(keep.volume.as_str());
         let call = call.description(keep.description);
+        let call = call.set_dry_run(self.dry_run);
         let call = call.tag_specifications(tagged(ResourceType::Snapshot, vec![tag(keep.name)]));
         let begun = self.call(call.send(), &operation).await?;
         let id = begun.snapshot_id().and_then(SnapshotId::from_answer);

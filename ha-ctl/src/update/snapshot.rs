@@ -65,6 +65,15 @@ impl Keeper<'_> {
         }
     }
 
+    /// Whether the operator may make snapshots. Nothing is made.
+    ///
+    /// # Errors
+    /// It is refused, or EC2 does not answer.
+    pub async fn may_begin(&self) -> Result<(), Failure> {
+        self.ask(&["ec2-snapshot", "--name", "-", "--dry-run"])
+            .await
+    }
+
     /// A snapshot that was begun.
     ///
     /// # Errors

@@ -201,7 +201,7 @@ fn standby_and_wait(node: &str) -> Command {
     command
 }
 
-async fn state(found: &Found) -> Result<State, Failure> {
+pub(super) async fn state(found: &Found) -> Result<State, Failure> {
     let answer = answer(&found.contact.node(), commands::state()).await?;
     State::parse(&answer.stdout)
         .map_err(|error| Failure::failed(format!("what crm_mon printed cannot be used: {error}")))

@@ -134,7 +134,8 @@ fn refuse(found: &Found) -> Result<Record, Failure> {
     if let [missing, ..] = online[..] {
         let each: Vec<String> = online.iter().map(|it| it.text()).collect();
         return Err(Failure::failed(format!(
-            "{} is in the cluster, cannot be used, and could take over with the version {}. Nothing was changed\n{}",
+            "{} is in the cluster, cannot be used, and could take over with the version {}. Nothing was changed\n{}\n  help: if it was \
+             lost just now: when ha-ctl show says that it was fenced, the same command",
             missing.name,
             record.to,
             each.join("\n")
@@ -204,9 +205,9 @@ fn plan(found: &Found, record: &Record, way: &Way) -> String {
         Way::Snapshot(snapshot) => format!(
             "THE DATA GOES BACK to {snapshot}: what came since is LOST to the PBX (calls, recordings, settings). It stays \
              on the volume of now, which is kept.\nThe new volume loads its blocks from the snapshot when they are first \
-             read: for hours it is slower.\nto do, in this order:\n  a volume from {snapshot}, like the one of now\n  stop \
-             the PBX, and detach the volume of now\n  make the containers of {} again: {names}\n  vars.yml and the cluster \
-             with the new volume\n  start the PBX\n",
+             read: for hours it is slower.\nto do, in this order:\n  a volume from {snapshot}, like the one of now, or the \
+             one that an earlier run has made\n  stop the PBX and its addresses, and detach the volume of now\n  make the containers of {} again: {names}\n  vars.yml and the cluster \
+             with the new volume\n  start the PBX, perhaps on another node\n",
             record.from
         ),
     };

@@ -7,6 +7,7 @@ use super::back::{containers_of_before, half_way};
 use super::found::{Found, is_default};
 use super::gap::Gap;
 use crate::check::ask_ec2;
+use crate::cluster::State;
 use crate::deploy::{Site, apply};
 use crate::exit::Failure;
 use crate::output::{print, say};
@@ -153,22 +154,24 @@ pub(super) async fn to_a_snapshot(
     let started = found.start(&["ebs", "pbx"], run, signals).await;
     started.map_err(half_way)?;
     gap.ended("start");
+    let state = along::state(found).await.ok();
     let mut text = format!(
-        "the PBX answers in the version {}\n{}the volume is {} now\n",
+        "the PBX answers in the version {} on {}\n{}the volume is {} now\n",
         record.from,
+        state.as_ref().and_then(State::master).unwrap_or("a node"),
         gap.text().unwrap_or_default(),
         volume.id
     );
     if volume.old != volume.id {
         text += &format!(
             "{} is kept, with what came after the snapshot\nboth policies name their volume: cib-gen --format iam-policy \
-             vars.yml, and iam-policy-operator (docs/aws.md, \"The policy anew\")\n",
+             vars.yml, and iam-policy-operator (docs/aws.md, \"The policy anew\" and \"The operator's policy\")\n",
             volume.old
         );
         if !is_default(found.vars_file.as_ref()) {
             text += &format!(
-                "write ebs_volume_id: {} into your vars.yml. The nodes' own have it\n",
-                volume.id
+                "write ebs_volume_id: {} and pbx_image: {} into your vars.yml. The nodes' own have it\n",
+                volume.id, record.image_before
             );
         }
     }

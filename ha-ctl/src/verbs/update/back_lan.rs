@@ -4,7 +4,7 @@
 use super::along;
 use super::back::{containers_of_before, half_way};
 use super::copy::{is_way_back, wait_for};
-use super::found::Found;
+use super::found::{Found, is_default};
 use super::gap::Gap;
 use crate::commands;
 use crate::deploy::Drbd;
@@ -107,6 +107,12 @@ pub(super) async fn to_the_copy(
         record.from,
         gap.text().unwrap_or_default(),
     ))?;
+    if !is_default(found.vars_file.as_ref()) {
+        print(&format!(
+            "write pbx_image: {} into your vars.yml. The nodes' own have it\n",
+            record.image_before
+        ))?;
+    }
     let left = along::settle(found, record, run, signals).await?;
     if left.is_empty() {
         print("the other copy of the data is brought up to date: ha-ctl show   says when it is\n")?;

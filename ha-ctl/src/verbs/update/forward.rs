@@ -37,6 +37,15 @@ pub(super) async fn update(
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     refuse(&seen, wanted)?;
+    if seen.site.drbd().is_none() && (seen.runs() || seen.unfinished().is_none()) {
+        let vars = seen.vars.clone();
+        let keeper = keeper(&vars, wanted);
+        let may = signals.end_what_looks(keeper.may_begin()).await;
+        may.map_err(|mut failure| {
+            failure.text += "\nThat was asked before anything else. Nothing was changed";
+            failure
+        })?;
+    }
     print(&plan(&seen, wanted))?;
     seen.say_missing();
     if wanted.dry_run {
