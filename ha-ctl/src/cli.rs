@@ -273,7 +273,7 @@ pub struct DeployArgs {
 /// Arguments of `grow`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct GrowArgs {
-    /// How large, in GiB: 200 or 200G; 2T is 2048
+    /// How large all of it is to be, in GiB: 200 or 200G; 2T is 2048
     #[arg(value_name = "SIZE", value_parser = gib)]
     pub size: Option<u32>,
 

@@ -111,7 +111,10 @@ pub fn gib(text: &str) -> Result<u32, String> {
         .ok()
         .and_then(|it| it.checked_mul(factor));
     gib.filter(|gib| (1..=MOST_GIB).contains(gib))
-        .ok_or_else(|| "a size in GiB, such as 200 or 200G, or in TiB, such as 2T".to_owned())
+        .ok_or_else(|| {
+            "how large all of it is to be, in GiB, such as 200 or 200G, or in TiB, such as 2T"
+                .to_owned()
+        })
 }
 
 /// Looks at one node.
