@@ -1,5 +1,5 @@
 # What $kept has of the version before counts again, and $old is its image.
-[ -e "$kept/.env" ] || fail "there is no $kept/.env: nothing was kept of the version before on this node. Bring the image $old from another node (docker save, docker load), tag it as $project/.env names it, and: docker compose --project-directory $project create --force-recreate"
+[ -e "$kept/.env" ] || fail "there is no $kept/.env: nothing was kept of the version before on this node. Bring the image $old from another node (docker save, docker load), tag it as $project/.env names it, and: ha-ctl deploy"
 docker image inspect "$old" >/dev/null 2>&1 || fail "the image $old is not on this node any more"
 for file in docker-compose.yml .env; do
     cp -p "$kept/$file" "$project/$file.new"
