@@ -19,6 +19,16 @@ fn notices(state: &State, facts: &[Facts]) -> Vec<Notice> {
     })
 }
 
+fn configured(state: &State, configuration: &Configuration) -> Vec<Notice> {
+    of(&Seen {
+        state,
+        configuration: Some(configuration),
+        facts: &nodes(),
+        missing: &[],
+        lost: &LostSince::new(),
+    })
+}
+
 fn healthy() -> State {
     let mut state = State::parse(DEAD).unwrap();
     state.nodes[0].online = true;
@@ -274,13 +284,7 @@ fn notes_and_leftovers_are_told_with_what_ends_them() {
            <constraints><rsc_location id="cli-ban-pbx-on-n1"/></constraints></configuration>"#,
     )
     .unwrap();
-    let found = of(&Seen {
-        state: &healthy(),
-        configuration: Some(&configuration),
-        facts: &nodes(),
-        missing: &[],
-        lost: &LostSince::new(),
-    });
+    let found = configured(&healthy(), &configuration);
     says(
         &found,
         "note.restart",
@@ -300,13 +304,7 @@ fn a_node_without_which_an_update_was_taken_back_is_brought_along_by_the_update(
     .unwrap();
     let mut state = healthy();
     state.nodes[2].standby = true;
-    let found = of(&Seen {
-        state: &state,
-        configuration: Some(&configuration),
-        facts: &nodes(),
-        missing: &[],
-        lost: &LostSince::new(),
-    });
+    let found = configured(&state, &configuration);
     says(
         &found,
         "node.takeover",

@@ -10,6 +10,7 @@ use cib_gen::nodes::GivenNode;
 use futures_util::future::join_all;
 use nix::sys::termios::{FlushArg, tcflush};
 
+pub(super) use answers::state;
 use answers::{answers, can_fence};
 
 use super::signals::Signals;

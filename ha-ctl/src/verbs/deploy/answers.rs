@@ -47,7 +47,8 @@ pub(super) async fn answers(fleet: Fleet, signals: &mut Signals) -> Result<(), F
     )))
 }
 
-async fn state(node: &Node) -> Result<State, Failure> {
+/// The cluster as a node sees it.
+pub(in crate::verbs) async fn state(node: &Node) -> Result<State, Failure> {
     let name = &node.name;
     let answer = super::super::show::answer(node, commands::state()).await;
     let answer = answer.map_err(|failure| Failure::incomplete(failure.text))?;

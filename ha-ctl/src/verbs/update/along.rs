@@ -15,8 +15,7 @@ use crate::output::{print, say};
 use crate::reach::{Command, Node};
 use crate::run::Run;
 use crate::update::{Facts, Record, Stage, down, follow, followed, meet};
-use crate::verbs::deploy::left;
-use crate::verbs::show::answer;
+use crate::verbs::deploy::{self, left};
 use crate::verbs::signals::Signals;
 
 /// For Pacemaker to stop what it runs on a node that is put in standby.
@@ -202,9 +201,7 @@ fn standby_and_wait(node: &str) -> Command {
 }
 
 pub(super) async fn state(found: &Found) -> Result<State, Failure> {
-    let answer = answer(&found.contact.node(), commands::state()).await?;
-    State::parse(&answer.stdout)
-        .map_err(|error| Failure::failed(format!("what crm_mon printed cannot be used: {error}")))
+    deploy::state(&found.contact.node()).await
 }
 
 pub(super) fn reached<'a>(found: &'a Found, name: &str) -> Option<&'a (Node, Facts)> {

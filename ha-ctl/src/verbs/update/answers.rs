@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::along::reached;
 use super::found::Found;
 use crate::cluster::State;
 use crate::commands;
@@ -24,10 +25,7 @@ pub(super) async fn answers(found: &Found, run: &Run) -> Result<(), Failure> {
         let state = answer(&found.contact.node(), commands::state()).await;
         let state = state.ok().and_then(|it| State::parse(&it.stdout).ok());
         let master = state.as_ref().and_then(State::master);
-        let node = found
-            .nodes
-            .iter()
-            .find(|(node, _)| Some(node.name.as_str()) == master);
+        let node = master.and_then(|name| reached(found, name));
         let mut why = "no node that was reached runs the PBX".to_owned();
         if let Some((node, _)) = node {
             let mut check = Command::look(

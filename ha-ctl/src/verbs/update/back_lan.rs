@@ -211,8 +211,7 @@ async fn forwards_again(
 }
 
 fn of<'a>(found: &'a Found, name: &str) -> Option<&'a Node> {
-    let mut nodes = found.nodes.iter().map(|(node, _)| node);
-    nodes.find(|node| node.name == name)
+    along::reached(found, name).map(|(node, _)| node)
 }
 
 fn lacks(node: &str) -> Failure {

@@ -37,7 +37,7 @@ pub(super) async fn update(
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     refuse(&seen, wanted)?;
-    if seen.site.drbd().is_none() && (seen.runs() || seen.unfinished().is_none()) {
+    if makes_snapshots(&seen) {
         let vars = seen.vars.clone();
         let keeper = keeper(&vars, wanted);
         let may = signals.end_what_looks(keeper.may_begin()).await;
@@ -106,6 +106,14 @@ pub(super) async fn update(
         lagging.join(", ")
     ));
     Ok(Exit::NodesMissing)
+}
+
+/// Whether the volume is to be kept, as far as that is known before the image is fetched. A node that was away is brought
+/// along without the rights for it.
+fn makes_snapshots(found: &Found) -> bool {
+    let is_here = found.new_image().is_ok_and(|new| is_new(found, &new));
+    let open = found.unfinished();
+    found.site.drbd().is_none() && !is_here && open.is_none_or(|it| it.stage == Stage::Stopped)
 }
 
 fn keeper<'a>(vars: &'a str, wanted: &'a Wanted) -> Keeper<'a> {
