@@ -23,8 +23,8 @@ pub use extend::{
 /// Runs on any node of the cluster, or on a machine that reaches the nodes by ssh. On a node, what concerns the
 /// cluster needs no ssh. sudo is called where it is needed, so ha-ctl runs as a normal user too.
 ///
-/// One change at a time: start, stop, restart, check --fix and deploy hold a lock, the unit portsip-ha-lock.scope, on
-/// every node that is online and can be logged in to without a question. Whoever comes second is told who has it, and
+/// One change at a time: start, stop, restart, extend, update, grow, check --fix and deploy hold a lock, the unit
+/// portsip-ha-lock.scope, on every node that is online and can be logged in to without a question. Whoever comes second is told who has it, and
 /// changes nothing. It is gone with its ha-ctl, and a minute after its connection. Where it could not be taken is said;
 /// only deploy needs it on every node.
 ///
@@ -116,6 +116,7 @@ pub enum Verb {
     ///
     /// Only what is missing is done, so that it can be interrupted and run again. It asks before, because nothing of this
     /// can be made smaller again. Without a terminal it changes nothing and ends with 3, unless --yes is given.
+    #[command(after_long_help = EXIT_OF_A_CHANGE)]
     Grow(GrowArgs),
     /// Brings the PBX to a new version, and back
     ///
@@ -126,8 +127,10 @@ pub enum Verb {
     /// operator's own credentials on the machine where ha-ctl runs (`cib-gen --format iam-policy-operator`).
     ///
     /// An image that is older than the data is refused before anything stops. As long as the data was not touched, every
-    /// failure starts the PBX again as it was. A note in the cluster says how far it has come: the same command goes on from
-    /// there, on any node, and brings along nodes that were away; --rollback goes back.
+    /// failure starts the PBX again as it was; one that was stopped before stays stopped. A note in the cluster says how far it has come: the same command goes on from
+    /// there, on any node, and brings along nodes that were away; --rollback goes back. A name such as portsip/pbx:22 may
+    /// mean a newer image the next time, and then the same command is a new update, which stops the PBX. With the whole
+    /// version, such as portsip/pbx:22.6.3, it is not.
     ///
     /// The way back is there until the next update. Before the data was touched it is the containers of before. After it,
     /// the data goes back to the snapshot, on another volume: what came since is lost to the PBX. It is said, and asked for.
@@ -136,6 +139,7 @@ pub enum Verb {
     /// On a LAN there is no snapshot: the other copy of the data stays as it is when the PBX has stopped, with its node in
     /// standby, and there is no second copy until --accept. --rollback has that copy count, and the other one gives up what
     /// it has. DRBD 9 is refused as yet.
+    #[command(after_long_help = EXIT_OF_A_CHANGE)]
     Update(UpdateArgs),
     /// Writes scripts with the vendor's names that only call ha-ctl: ha_ctl.sh, deploy_pbx.sh,
     /// install_dependencies.sh, extend.sh, update.sh
@@ -273,7 +277,7 @@ pub struct DeployArgs {
 /// Arguments of `grow`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct GrowArgs {
-    /// How large all of it is to be, in GiB: 200 or 200G; 2T is 2048
+    /// How large the whole volume of the data is to be, in GiB: 200 or 200G; 2T is 2048
     #[arg(value_name = "SIZE", value_parser = gib)]
     pub size: Option<u32>,
 
@@ -334,9 +338,9 @@ Examples:
       makes the cluster, from machines with a stock system
   ha-ctl restart -s pbx
       restarts the PBX where it runs; its addresses and its data stay
-  ha-ctl update portsip/pbx:22
-      brings the PBX to what this image is now; ha-ctl update --rollback goes back
-  ha-ctl grow 200G
+  ha-ctl update portsip/pbx:22 --profile PROFILE
+      brings the PBX to what this image is now; ha-ctl update --rollback goes back. On a LAN without --profile
+  ha-ctl grow 200G --profile PROFILE
       makes the data 200 GiB large, while the PBX runs
   ha-ctl extend run -s media-server-only -n media-server-1 -a 192.168.1.21
       makes an extended server of a machine with a stock system
@@ -345,9 +349,18 @@ Exit status:
   0  done, or nothing to do
   1  failed, and nothing was changed
   2  a mistake in the command line or in vars.yml
-  3  check found problems, or a dry run would change something
+  3  check found problems, a dry run would change something, or nobody said yes
   4  some node could not be reached; the others are done
   5  incomplete, or still going: what to look at is said";
+
+const EXIT_OF_A_CHANGE: &str = "\
+Exit status:
+  0  done, or nothing to do
+  1  refused or failed, and the PBX and its data are as before
+  2  a mistake in the command line or in vars.yml
+  3  a dry run, or nobody said yes; without a terminal: --yes
+  4  done, but for a node that is away: the same command when it is there again
+  5  not at its end: ha-ctl show, then the same command again";
 
 #[cfg(test)]
 mod tests {

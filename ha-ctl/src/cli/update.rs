@@ -1,6 +1,6 @@
 //! The command line of `update`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use cib_gen::ids::ImageName;
@@ -12,7 +12,7 @@ use crate::exit::Failure;
 /// Arguments of `update`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct UpdateArgs {
-    /// The new image, such as portsip/pbx:22. With --rollback and --accept, vars.yml
+    /// The new image, such as portsip/pbx:22.6.3. Not with --rollback or --accept: there this word is VARS_FILE
     #[arg(value_name = "IMAGE", required_unless_present_any = ["rollback", "accept"])]
     pub image: Option<String>,
 
@@ -94,14 +94,14 @@ impl UpdateArgs {
     pub fn wanted(&self) -> Result<Wanted, Failure> {
         let mut site = self.site.clone();
         let image = match (self.rollback || self.accept, &self.image) {
-            (true, Some(file)) if site.vars_file.is_some() => {
+            (true, Some(file)) if site.vars_file.is_some() || is_no_file_but_an_image(file) => {
                 let option = if self.accept {
                     "--accept"
                 } else {
                     "--rollback"
                 };
                 return Err(Failure::usage(format!(
-                    "{option} takes no image, and {file} is one word too many\n  help: ha-ctl update {option} [VARS_FILE]"
+                    "{option} takes no image, and `{file}` is none of its words\n  help: ha-ctl update {option} [VARS_FILE]"
                 )));
             }
             (true, file) => {
@@ -111,7 +111,7 @@ impl UpdateArgs {
             (false, image) => {
                 let image = image.clone().unwrap_or_default();
                 ImageName::from_str(&image)
-                    .map_err(|error| Failure::usage(format!("IMAGE: {error}")))?;
+                    .map_err(|error| Failure::usage(format!("IMAGE: {error}{}", meant(&image))))?;
                 Some(image)
             }
         };
@@ -132,5 +132,17 @@ impl UpdateArgs {
             yes: self.yes,
             dry_run: self.dry_run,
         })
+    }
+}
+
+fn is_no_file_but_an_image(word: &str) -> bool {
+    ImageName::from_str(word).is_ok() && !Path::new(word).exists()
+}
+
+/// What somebody meant who forgot the hyphens.
+fn meant(image: &str) -> String {
+    match image {
+        "rollback" | "accept" => format!("\n  help: ha-ctl update --{image}"),
+        _ => String::new(),
     }
 }

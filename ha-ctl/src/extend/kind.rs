@@ -100,9 +100,10 @@ impl FromStr for Kind {
         let mut kinds = KINDS.into_iter();
         kinds.find(|kind| kind.word() == word).ok_or_else(|| {
             let words: Vec<&str> = KINDS.iter().map(|kind| kind.word()).collect();
+            let words = words.join(", ");
             format!(
-                "`{word}` is no type of an extended server: {}, or ivr-server-only, which is the same as vr-server-only",
-                words.join(", ")
+                "`{word}` is no type of an extended server: {words}, or ivr-server-only, which is the same as vr-server-only; \
+                 disk-only, for which `ha-ctl grow` does the same, stands alone"
             )
         })
     }

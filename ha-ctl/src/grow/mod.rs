@@ -112,7 +112,8 @@ pub fn gib(text: &str) -> Result<u32, String> {
         .and_then(|it| it.checked_mul(factor));
     gib.filter(|gib| (1..=MOST_GIB).contains(gib))
         .ok_or_else(|| {
-            "how large all of it is to be, in GiB, such as 200 or 200G, or in TiB, such as 2T"
+            "how large the whole volume is to be, in GiB, such as 200 or 200G, or in TiB, such as 2T, without a fraction. \
+             Without SIZE and with a vars.yml of your own: ha-ctl extend run -s disk-only VARS_FILE"
                 .to_owned()
         })
 }

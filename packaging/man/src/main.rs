@@ -89,7 +89,10 @@ fn command_pages(command: Command, date: &str) -> Result<Vec<(String, String)>, 
     command.build();
     let exit_status = format!("{}(1) has the exit status.", command.get_name());
     let subcommands = below(&command).into_iter();
-    let subcommands = subcommands.map(|c| c.clone().after_long_help(exit_status.clone()));
+    let subcommands = subcommands.map(|c| match c.get_after_long_help() {
+        Some(_) => c.clone(),
+        None => c.clone().after_long_help(exit_status.clone()),
+    });
     let mut pages = Vec::new();
     for command in std::iter::once(command.clone()).chain(subcommands) {
         let page = Man::new(command)

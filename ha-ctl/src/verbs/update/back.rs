@@ -133,11 +133,18 @@ fn refuse(found: &Found) -> Result<Record, Failure> {
         .partition(|it| online.contains(&it.name.as_str()));
     if let [missing, ..] = online[..] {
         let each: Vec<String> = online.iter().map(|it| it.text()).collect();
+        let copy = record.copy.as_ref();
+        let why = match copy.is_some_and(|it| it.node == missing.name) {
+            true => "has the data of before, is in the cluster, and cannot be used".to_owned(),
+            false => format!(
+                "is in the cluster, cannot be used, and could take over with the version {}",
+                record.to
+            ),
+        };
         return Err(Failure::failed(format!(
-            "{} is in the cluster, cannot be used, and could take over with the version {}. Nothing was changed\n{}\n  help: if it was \
-             lost just now: when ha-ctl show says that it was fenced, the same command",
+            "{} {why}. Nothing was changed\n{}\n  help: if it was lost just now: when ha-ctl show says that it was fenced, the \
+             same command",
             missing.name,
-            record.to,
             each.join("\n")
         )));
     }

@@ -29,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) fn refuse_drbd(system: &System) -> Result<(), Failure> {
     match system {
         System::Lan(lan) if lan.drbd.version != DrbdVersion::EightFour => Err(Failure::failed(
-            "ha-ctl update is for DRBD 8.4 as yet, and these nodes have DRBD 9. Nothing was changed\n  help: the vendor's \
-             order by hand: ha-ctl stop -s pbx, a backup, the new image in .env on every node, initdt, ha-ctl start -s pbx",
+            "ha-ctl update is for DRBD 8.4 as yet, and these nodes have DRBD 9. Nothing was changed\n  help: by hand, with a \
+             backup of your own before, which is the only way back: docs/lan.md, \"With DRBD 9\"",
         )),
         _ => Ok(()),
     }

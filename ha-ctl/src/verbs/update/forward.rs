@@ -124,7 +124,7 @@ fn keeper<'a>(vars: &'a str, wanted: &'a Wanted) -> Keeper<'a> {
 }
 
 /// Whether everything where the data is has the new version.
-fn is_new(found: &Found, new: &Image) -> bool {
+pub(super) fn is_new(found: &Found, new: &Image) -> bool {
     let has_containers = found.active().is_some_and(|(_, facts)| facts.is_of(new));
     // The vendor's initdt writes the version; if it does not, what is on record counts.
     let ended = found.ended().is_some_and(|it| it.to == new.version);

@@ -2,10 +2,11 @@
 
 use super::copy;
 use super::fetch::image;
+use super::forward::is_new;
 use super::found::Found;
 use crate::cli::Wanted;
 use crate::exit::Failure;
-use crate::update::{Facts, Stage};
+use crate::update::{Facts, Image, Stage};
 
 /// How many times as large as the image that is there a new one may be.
 const ROOM: u64 = 2;
@@ -51,6 +52,24 @@ pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What there is to do where the node with the data has the new version.
+fn for_others(found: &Found, wanted: &Wanted, new: &Image) -> String {
+    let lagging = found.others().filter(|(_, facts)| !facts.is_of(new));
+    let lagging: Vec<&str> = lagging.map(|(node, _)| node.name.as_str()).collect();
+    let starts = !found.runs() && !wanted.leave_stopped;
+    match (lagging.is_empty(), starts) {
+        (true, true) => "  start the PBX\n".to_owned(),
+        (true, false) => "  nothing more\n".to_owned(),
+        (false, _) => {
+            let start = if starts { "  start the PBX\n" } else { "" };
+            format!(
+                "{start}  make the containers anew on {}\n",
+                lagging.join(", ")
+            )
+        }
+    }
+}
+
 pub(super) fn plan(found: &Found, wanted: &Wanted) -> String {
     let image = image(wanted);
     let mut text = String::new();
@@ -73,7 +92,13 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> String {
     let names: Vec<&str> = names.collect();
     let names = names.join(", ");
     text += &format!("to do, in this order:\n  fetch {image}: {names}\n");
-    text += "and then, if it is another image than the PBX's:\n";
+    text += &match found.new_image() {
+        Ok(new) if is_new(found, &new) => format!(
+            "and then, if the registry has no newer image under this name:\n{}and IF IT HAS, a new update:\n",
+            for_others(found, wanted, &new)
+        ),
+        _ => "and then, if it is another image than the PBX's:\n".to_owned(),
+    };
     let is_on_lan = found.site.drbd().is_some();
     if found.runs() {
         if !is_on_lan {

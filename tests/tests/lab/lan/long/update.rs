@@ -1,6 +1,6 @@
 //! `ha-ctl update` with two copies of the data: to a new version; the active node lost while the other copy is the way
 //! back; back, also where that is interrupted; and forwards for good. Then back without the node that was active, and with
-//! its disk broken.
+//! its disk broken. And forwards again, where the copy of before is lost on the way back.
 
 use std::ops::Range;
 use std::process::Output;
@@ -105,7 +105,70 @@ fn the_way_back_without_the_node_that_was_active() {
     lost.power_off();
     lost.is_back_without_it();
     lost.power_on();
+    lost.is_taken_out_of_standby();
     lost.comes_along();
+}
+
+/// The way back is killed as soon as it is on record, and then the node with the copy of before is lost. What the other
+/// one has was not touched.
+#[test]
+fn forwards_again_without_the_copy_of_before() {
+    let lost = Lost::with_the_new_version();
+    let Lost {
+        cluster,
+        node,
+        other,
+        old,
+        rows,
+        since,
+    } = &lost;
+    operator::put_key(&cluster.own.lab, node).unwrap();
+    cluster.sh(
+        node,
+        "install -o pbx -m 600 /etc/portsip/vars.yml ~pbx/vars.yml",
+    );
+    let kill = format!(
+        "timeout 300 sh -c 'until {RECORD} | grep -q stage=back; do sleep 0.2; done' && pkill -KILL -x ha-ctl"
+    );
+    let killed = std::thread::scope(|scope| {
+        let going = scope.spawn(|| cluster.ha_ctl(node, "update --rollback vars.yml --yes"));
+        cluster.sh(node, &kill);
+        going.join().unwrap()
+    });
+    println!("{}", text(&killed));
+    assert!(!killed.status.success(), "{}", text(&killed));
+    cluster.own.lab.power_off(other).unwrap();
+    cluster.is_offline(other, node);
+
+    let back = |arguments: &str| {
+        let ran = cluster.ha_ctl(node, &format!("update {arguments} vars.yml"));
+        println!("{}", text(&ran));
+        ran
+    };
+    let planned = back("--rollback");
+    assert_eq!(planned.status.code(), Some(3), "{}", text(&planned));
+    assert!(text(&planned).contains("THERE IS NO WAY BACK"));
+    assert!(cluster.sh(node, RECORD).contains("stage=back"));
+    let given_up = back("--rollback --yes");
+    assert_eq!(given_up.status.code(), Some(0), "{}", text(&given_up));
+    let new = old.next();
+    let updated = back(&format!("{} --yes", new.image()));
+    assert_eq!(updated.status.code(), Some(4), "{}", text(&updated));
+    is_of(cluster, &new.text(), node);
+    has(cluster, rows);
+    has(cluster, since);
+
+    cluster.own.lab.power_on(other).unwrap();
+    cluster.comes_back(other, node);
+    let along = back(&format!("{} --yes", new.image()));
+    assert_eq!(along.status.code(), Some(0), "{}", text(&along));
+    cluster.sh(node, &format!("pcs node standby {}", node.hostname));
+    assert_eq!(cluster.active_instead_of(node, other), *other);
+    cluster.sh(other, &format!("pcs node unstandby {}", node.hostname));
+    is_of(cluster, &new.text(), other);
+    has(cluster, rows);
+    has(cluster, since);
+    cluster.copies_are_whole(other);
 }
 
 /// After an update, the disk of the node with the data returns errors, and is replaced.
@@ -131,6 +194,10 @@ fn the_way_back_with_the_disk_broken_that_was_in_use() {
         .sh(lost.node, "drbdadm create-md --force pbxdata </dev/null");
     lost.comes_along();
 }
+
+/// Prints what is on record of the update.
+const RECORD: &str =
+    "crm_attribute --type crm_config --set-name portsip-ha-notes --name update --query --quiet";
 
 /// A node that is lost with the new version, while the other copy is the way back.
 struct Lost {
@@ -195,6 +262,24 @@ impl Lost {
             cluster::status(&self.cluster.own.lab, self.other)
                 .is_ok_and(|status| status.online.iter().any(|it| it == self.node.hostname))
         });
+    }
+
+    /// By somebody who does not know why it is in standby. DRBD finds that the two copies have both changed, and the one in
+    /// use goes on.
+    fn is_taken_out_of_standby(&self) {
+        let Lost {
+            cluster,
+            node,
+            other,
+            ..
+        } = self;
+        cluster.sh(other, &format!("pcs node unstandby {}", node.hostname));
+        let alone = "timeout 300 sh -c 'until drbdadm cstate pbxdata | grep -q StandAlone; do sleep 1; done'";
+        for of_both in [node, other] {
+            cluster.sh(of_both, alone);
+        }
+        assert_eq!(cluster.active_as_seen_by(other), *other);
+        self.has_what_it_had();
     }
 
     fn is_back_without_it(&self) {
