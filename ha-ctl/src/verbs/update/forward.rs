@@ -443,6 +443,9 @@ fn tell_end(found: &Found, wanted: &Wanted, record: &Record, gap: &Gap) -> Resul
             copy.node, record.from, copy.node
         );
     }
+    if found.site.drbd().is_some() && record.copy.is_none() {
+        text += "THERE IS NO WAY BACK from this update: no copy of the data of before is left\n";
+    }
     text += "extended servers come after the PBX: ha-ctl extend upgrade\n";
     print(&text)
 }

@@ -10,6 +10,10 @@ use crate::update::{Facts, Image, Stage};
 
 /// How many times as large as the image that is there a new one may be.
 const ROOM: u64 = 2;
+/// Of an update that goes on.
+const NO_WAY_BACK: &str =
+    "  THERE IS NO WAY BACK from this update: no copy of the data of before is left\n";
+
 /// What could not be carried out.
 pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
     copy::refuse_drbd(&found.site.system)?;
@@ -70,6 +74,42 @@ fn for_others(found: &Found, wanted: &Wanted, new: &Image) -> String {
     }
 }
 
+/// The PBX stops, and the data of before is kept.
+fn stop_and_keep(found: &Found, wanted: &Wanted) -> String {
+    let is_on_lan = found.site.drbd().is_some();
+    let open = found.unfinished();
+    let goes_on = open.filter(|record| record.stage > Stage::Stopped);
+    let mut text = String::new();
+    if found.runs() {
+        if !is_on_lan && goes_on.is_none() {
+            text += "  a snapshot of the volume, while the PBX runs\n";
+        }
+        text += "  stop the PBX: its addresses and its data stay where they are\n";
+    }
+    let others: Vec<&str> = found.others().map(|(node, _)| node.name.as_str()).collect();
+    let others = others.join(", ");
+    text += &match goes_on {
+        Some(record) if is_on_lan && (record.copy.is_none() || copy::is_lost(found, record)) => {
+            NO_WAY_BACK.to_owned()
+        }
+        Some(_) => String::new(),
+        None if is_on_lan && others.is_empty() => {
+            "  REFUSED: the other node with the data cannot be used, and without a second copy there is no way back\n"
+                .to_owned()
+        }
+        None if is_on_lan => format!(
+            "  put {others} in standby: the copy of the data there stays as it is then, and is the way back. UNTIL `ha-ctl \
+             update --accept` THERE IS NO SECOND COPY of the data, and {others} cannot take over\n"
+        ),
+        None if wanted.shorter_gap => {
+            "  a snapshot of the volume at rest; it is NOT waited for, so that the way back may be the one before\n"
+                .to_owned()
+        }
+        None => "  a snapshot of the volume at rest; it is waited for\n".to_owned(),
+    };
+    text
+}
+
 pub(super) fn plan(found: &Found, wanted: &Wanted) -> String {
     let image = image(wanted);
     let mut text = String::new();
@@ -99,27 +139,7 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> String {
         ),
         _ => "and then, if it is another image than the PBX's:\n".to_owned(),
     };
-    let is_on_lan = found.site.drbd().is_some();
-    if found.runs() {
-        if !is_on_lan {
-            text += "  a snapshot of the volume, while the PBX runs\n";
-        }
-        text += "  stop the PBX: its addresses and its data stay where they are\n";
-    }
-    if is_on_lan {
-        let others: Vec<&str> = found.others().map(|(node, _)| node.name.as_str()).collect();
-        let others = others.join(", ");
-        text += &format!(
-            "  put {others} in standby: the copy of the data there stays as it is then, and is the way back. UNTIL `ha-ctl \
-             update --accept` THERE IS NO SECOND COPY of the data, and {others} cannot take over\n"
-        );
-    } else {
-        let waits = match wanted.shorter_gap {
-            false => "; it is waited for",
-            true => "; it is NOT waited for, so that the way back may be the one before",
-        };
-        text += &format!("  a snapshot of the volume at rest{waits}\n");
-    }
+    text += &stop_and_keep(found, wanted);
     text += &format!("  bring the data to the new version: {}\n", found.active);
     text += match wanted.leave_stopped {
         false => "  make its containers anew, start the PBX, and wait until it answers\n",

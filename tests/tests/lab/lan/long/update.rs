@@ -137,8 +137,7 @@ fn forwards_again_without_the_copy_of_before() {
     });
     println!("{}", text(&killed));
     assert!(!killed.status.success(), "{}", text(&killed));
-    cluster.own.lab.power_off(other).unwrap();
-    cluster.is_offline(other, node);
+    is_lost(cluster, other, node);
 
     let back = |arguments: &str| {
         let ran = cluster.ha_ctl(node, &format!("update {arguments} vars.yml"));
@@ -250,10 +249,7 @@ impl Lost {
     }
 
     fn power_off(&self) {
-        self.cluster.own.lab.power_off(self.node).unwrap();
-        self.cluster.is_offline(self.node, self.other);
-        let fenced = "timeout 200 sh -c 'while crm_mon -1 | grep -q UNCLEAN; do sleep 1; done'";
-        self.cluster.sh(self.other, fenced);
+        is_lost(&self.cluster, self.node, self.other);
     }
 
     fn power_on(&self) {
@@ -338,6 +334,14 @@ impl Lost {
         let missing = missing(&access, &self.since).unwrap();
         assert_eq!(missing.len(), self.since.len());
     }
+}
+
+/// A node loses its power, and is fenced.
+fn is_lost(cluster: &Cluster, node: &Host, ask: &Host) {
+    cluster.own.lab.power_off(node).unwrap();
+    cluster.is_offline(node, ask);
+    let fenced = "timeout 200 sh -c 'while crm_mon -1 | grep -q UNCLEAN; do sleep 1; done'";
+    cluster.sh(ask, fenced);
 }
 
 /// Rows go on until the PBX stops and from when it answers, and none is lost.
