@@ -12,7 +12,7 @@ use cib_gen::nodes::GivenNode;
 
 use crate::grow::gib;
 
-pub use update::{UpdateArgs, Wanted};
+pub use update::{COMPOSE_FILE, UpdateArgs, Wanted};
 
 pub use extend::{
     ExtendArgs, ExtendRmArgs, ExtendRunArgs, ExtendUpgradeArgs, ExtendVerb, SelectArgs, ServersArgs,

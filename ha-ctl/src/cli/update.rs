@@ -9,6 +9,9 @@ use clap::Args;
 use super::SiteArgs;
 use crate::exit::Failure;
 
+/// The option for a new compose file.
+pub const COMPOSE_FILE: &str = "--compose-file";
+
 /// Arguments of `update`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct UpdateArgs {
@@ -26,7 +29,8 @@ pub struct UpdateArgs {
 
     /// On a LAN: the last update is good, and the copy of the data of before is brought up to date
     ///
-    /// Until then there is no second copy of the data, and --rollback goes back; after that it cannot.
+    /// Until then there is no second copy of the data, and --rollback goes back; after that it cannot. Where the copy of
+    /// before is lost on the way back, it gives that way up, and the update can go forwards again.
     #[arg(long, conflicts_with_all = ["rollback", "certificate_manager", "compose_file", "leave_stopped", "shorter_gap"])]
     pub accept: bool,
 
@@ -74,6 +78,8 @@ pub struct Wanted {
     pub certificate_manager: bool,
     /// A new compose file.
     pub compose_file: Option<String>,
+    /// What of the command line belongs to the update itself, for who is to go on with it.
+    pub options: String,
     /// The PBX stays stopped.
     pub leave_stopped: bool,
     /// The snapshot at rest is not waited for.
@@ -126,12 +132,27 @@ impl UpdateArgs {
             site,
             certificate_manager: self.certificate_manager,
             compose_file: compose_file.transpose()?,
+            options: self.options(),
             leave_stopped: self.leave_stopped,
             shorter_gap: self.shorter_gap,
             profile: self.profile.clone(),
             yes: self.yes,
             dry_run: self.dry_run,
         })
+    }
+
+    fn options(&self) -> String {
+        let file = self.compose_file.as_ref();
+        let file = file.map(|file| format!("{COMPOSE_FILE} {}", file.display()));
+        let flags = [
+            self.certificate_manager.then_some("-c"),
+            file.as_deref(),
+            self.leave_stopped.then_some("--leave-stopped"),
+            self.shorter_gap.then_some("--shorter-gap"),
+        ];
+        let flags: Vec<&str> = flags.into_iter().flatten().collect();
+        // The note in the cluster has its parts between semicolons.
+        flags.join(" ").replace(';', "?")
     }
 }
 

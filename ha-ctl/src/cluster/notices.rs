@@ -229,7 +229,9 @@ fn resources(seen: &Seen, notices: &mut Vec<Notice>) {
         }
         if it.is_disabled() {
             // An update has stopped it, and starts it again.
-            let going_on = update.as_ref().filter(|_| ["pbx", CLONE].contains(&id));
+            let going_on = update
+                .as_ref()
+                .filter(|_| ["pbx", "ebs", CLONE].contains(&id));
             let command =
                 going_on.map_or_else(|| format!("ha-ctl start -s {id}"), Record::commands);
             say(

@@ -147,6 +147,12 @@ impl Facts {
         self.pbx().is_some() && self.of_pbx().all(|it| Some(&it.image) == id)
     }
 
+    /// Whether all containers of the PBX were made from the image that was kept.
+    pub fn is_of_old(&self) -> bool {
+        let id = self.old.as_ref().map(|it| &it.id);
+        self.pbx().is_some() && self.of_pbx().all(|it| Some(&it.image) == id)
+    }
+
     /// Whether all containers of the PBX are of a version.
     pub fn is_of_version(&self, version: &str) -> bool {
         self.pbx().is_some() && self.of_pbx().all(|it| it.version == version)

@@ -36,6 +36,8 @@ pub struct Record {
     pub source: Option<String>,
     /// On the way back: nodes that were away, and are in standby until the same command brings them along.
     pub away: Vec<String>,
+    /// The options that it was begun with, and that it is to go on with.
+    pub options: String,
     /// Who, from where, since when.
     pub by: String,
 }
@@ -127,10 +129,16 @@ impl Record {
                     .to_owned()
             }
             _ => format!(
-                "ha-ctl update {}   goes on with it; ha-ctl update --rollback   goes back",
-                self.image
+                "{}   goes on with it; ha-ctl update --rollback   goes back",
+                self.command()
             ),
         }
+    }
+
+    /// The one that it was begun with, for people.
+    pub fn command(&self) -> String {
+        let command = format!("ha-ctl update {} {}", self.image, self.options);
+        command.trim_end().to_owned()
     }
 
     /// From the note. What is not understood is left out.
@@ -157,6 +165,7 @@ impl Record {
                 }
                 "source" => record.source = Some(value),
                 "away" => record.away = value.split_whitespace().map(str::to_owned).collect(),
+                "options" => record.options = value,
                 "by" => record.by = value,
                 _ => {}
             }
@@ -203,6 +212,9 @@ impl fmt::Display for Record {
         if !self.away.is_empty() {
             write!(f, "; away={}", self.away.join(" "))?;
         }
+        if !self.options.is_empty() {
+            write!(f, "; options={}", self.options)?;
+        }
         write!(f, "; by={}", self.by)
     }
 }
@@ -231,6 +243,9 @@ mod tests {
         record.before = Some("snap-1".to_owned());
         record.rest = Some("snap-2".to_owned());
         assert_eq!(Record::parse(&record.to_string()).unwrap(), record);
+        record.options = "-c --compose-file new.yml".to_owned();
+        let begun = "ha-ctl update portsip/pbx:22 -c --compose-file new.yml";
+        assert_eq!(record.command(), begun);
         record.source = Some("pbx02".to_owned());
         record.away = vec!["pbx01".to_owned(), "pbx03".to_owned()];
         assert_eq!(Record::parse(&record.to_string()).unwrap(), record);

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::deploy::{confirmed, left};
 use super::gather::{Ask, gather};
 use super::guard::guard;
-use super::of_vars::OfVars;
-use super::show::answer;
+use super::of_vars::{OfVars, refuse_other_volume};
+use super::show::{answer, configuration};
 use super::signals::Signals;
 use crate::check::ask_ec2;
 use crate::cli::GrowArgs;
@@ -40,6 +40,10 @@ pub(super) async fn grow(args: &GrowArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new();
     let looking = find(&fleet, args, of_vars.aws);
     let mut growing = signals.end_what_looks(looking).await?;
+    let configuration = signals
+        .end_what_looks(configuration(&growing.active))
+        .await?;
+    refuse_other_volume(of_vars.volume.as_deref(), &configuration)?;
     let _lock = match args.dry_run {
         true => None,
         false => Some(guard(&fleet, &growing.active, &growing.state, "grow").await?),

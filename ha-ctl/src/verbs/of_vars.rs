@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use cib_gen::vars::{DrbdVersion, LanFencingWord, Topology};
 
 use crate::check::Site;
+use crate::cluster::Configuration;
 use crate::exit::Failure;
 use crate::inventory::{self, Inventory, Machine};
 
@@ -16,7 +17,7 @@ pub(super) struct OfVars {
     pub(super) aws: Option<String>,
     image: Option<String>,
     disk: Option<String>,
-    volume: Option<String>,
+    pub(super) volume: Option<String>,
     instances: Vec<(String, Option<String>)>,
     lan: Option<(Ipv4Addr, DrbdVersion, u64)>,
     is_fenced_by_sbd: bool,
@@ -73,5 +74,20 @@ impl OfVars {
             notices: &[],
             away: &[],
         }
+    }
+}
+
+/// EC2 is asked to do something with the volume that vars.yml names. After a way back the cluster has another one.
+pub(super) fn refuse_other_volume(
+    written: Option<&str>,
+    configuration: &Configuration,
+) -> Result<(), Failure> {
+    let configured = configuration.parameter("ebs", "volume_id");
+    match (written, configured) {
+        (Some(written), Some(configured)) if written != configured => Err(Failure::usage(format!(
+            "vars.yml names the volume {written}, and the cluster has {configured}. Nothing was changed\n  help: write \
+             ebs_volume_id: {configured}; or use the nodes' own file, /etc/portsip/vars.yml"
+        ))),
+        _ => Ok(()),
     }
 }

@@ -34,13 +34,8 @@ pub(super) async fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         None => Details::of(node).await,
     };
     let listing = succeeded(node, &commands::listing(), details.listing);
-    let configuration = succeeded(node, &commands::configuration(), details.configuration)?;
-    let configuration = Configuration::parse(&configuration.stdout).map_err(|error| {
-        Failure::failed(format!(
-            "what cibadmin printed on {} cannot be used: {error}",
-            node.name
-        ))
-    })?;
+    let printed = succeeded(node, &commands::configuration(), details.configuration)?;
+    let configuration = parsed(node, &printed)?;
     let notices = of(&Seen {
         state: &gathered.state,
         configuration: Some(&configuration),
@@ -87,6 +82,24 @@ fn exit(missing: &[Missing]) -> Exit {
 pub(super) async fn answer(node: &Node, command: Command) -> Result<Answer, Failure> {
     let ended = node.run(&command).await;
     succeeded(node, &command, ended)
+}
+
+/// What the cluster is configured as.
+///
+/// # Errors
+/// It cannot be read, or not understood.
+pub(super) async fn configuration(node: &Node) -> Result<Configuration, Failure> {
+    let printed = answer(node, commands::configuration()).await?;
+    parsed(node, &printed)
+}
+
+fn parsed(node: &Node, printed: &Answer) -> Result<Configuration, Failure> {
+    Configuration::parse(&printed.stdout).map_err(|error| {
+        let name = &node.name;
+        Failure::failed(format!(
+            "what cibadmin printed on {name} cannot be used: {error}"
+        ))
+    })
 }
 
 /// What came of a command that has to succeed.

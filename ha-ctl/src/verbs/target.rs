@@ -7,7 +7,7 @@ use super::contact::Contact;
 use super::gather::{Ask, gather};
 use super::guard::guard;
 use super::resource::refuse;
-use super::show::answer;
+use super::show::{answer, configuration};
 use super::signals::Signals;
 use super::wait::{Ended, Goal, Wait};
 use crate::cli::ResourceArgs;
@@ -46,13 +46,7 @@ impl<'a> Target<'a> {
             true => None,
             false => Some(guard(&fleet, &node, &state, &what).await?),
         };
-        let configuration = answer(&node, commands::configuration()).await?;
-        let configuration = Configuration::parse(&configuration.stdout).map_err(|error| {
-            let name = &node.name;
-            Failure::failed(format!(
-                "what cibadmin printed on {name} cannot be used: {error}"
-            ))
-        })?;
+        let configuration = configuration(&node).await?;
         Ok(Target {
             args,
             contact: Contact::new(fleet, node),

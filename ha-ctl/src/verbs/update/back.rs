@@ -24,8 +24,6 @@ enum Way {
     Copy,
     /// All of it is back but the nodes that were away.
     Along,
-    /// On a LAN: the copy of before is lost, and the other one was not touched yet.
-    Forwards,
 }
 
 /// Goes back.
@@ -51,7 +49,9 @@ pub(super) async fn go_back(
     let way = match (is_untouched(&seen, &record), seen.site.drbd()) {
         (true, _) => Way::Pbx,
         _ if record.stage == Stage::Returned || is_back(&seen, &record) => Way::Along,
-        (false, Some(_)) if back_lan::goes_forwards(&seen, &record) => Way::Forwards,
+        (false, Some(_)) if back_lan::goes_forwards(&seen, &record) => {
+            return Err(back_lan::refuse_forwards(&record));
+        }
         (false, Some(_)) => {
             back_lan::refuse(&seen, &record)?;
             Way::Copy
@@ -91,7 +91,6 @@ pub(super) async fn go_back(
     found.expect_as(&seen)?;
     let ended = match (way, volume) {
         (Way::Along, _) => bring_along(&mut found, record, &run, signals).await,
-        (Way::Forwards, _) => back_lan::forwards(&mut found, record, &run, signals).await,
         (Way::Copy, _) => back_lan::to_the_copy(&mut found, record, &run, signals).await,
         (_, Some(volume)) => {
             back_aws::to_a_snapshot(&mut found, &volume, record, &run, signals).await
@@ -180,8 +179,11 @@ fn is_untouched(found: &Found, record: &Record) -> bool {
 /// Whether an earlier run has come to its end, and did not live to write that down. No agent starts the PBX of before on
 /// data of the new version.
 fn is_back(found: &Found, record: &Record) -> bool {
-    let is_of_before = |(node, facts): &(Node, Facts)| {
-        facts.is_of_version(&record.from) || record.away.contains(&node.name)
+    // The version may be the same before and after. What was kept says which image it was.
+    let is_of_before = |(node, facts): &(Node, Facts)| match facts.kept.as_ref() {
+        _ if record.away.contains(&node.name) => true,
+        Some(kept) if *kept == record.id => facts.is_of_old(),
+        _ => facts.is_of_version(&record.from),
     };
     record.stage == Stage::Back
         && record.copy.is_none()
@@ -208,7 +210,6 @@ fn plan(found: &Found, record: &Record, way: &Way) -> String {
         }
         Way::Copy => back_lan::plan(record, &names),
         Way::Along => return text + &along::plan(found, record),
-        Way::Forwards => return text + &back_lan::plan_forwards(record),
         Way::Snapshot(snapshot) => format!(
             "THE DATA GOES BACK to {snapshot}: what came since is LOST to the PBX (calls, recordings, settings). It stays \
              on the volume of now, which is kept.\nThe new volume loads its blocks from the snapshot when they are first \

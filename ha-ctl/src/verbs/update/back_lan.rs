@@ -4,19 +4,21 @@
 use super::along;
 use super::back::{containers_of_before, half_way};
 use super::copy::{is_way_back, wait_for};
-use super::found::{Found, is_default};
+use super::found::{Found, find, is_default};
 use super::gap::Gap;
+use crate::cli::Wanted;
 use crate::commands;
 use crate::deploy::Drbd;
-use crate::exit::Failure;
-use crate::output::print;
+use crate::exit::{Exit, Failure};
+use crate::output::{print, say};
 use crate::reach::{Missing, Node};
 use crate::run::Run;
 use crate::update::{
     CLONE, CopyAtRest, CopyFacts, Record, Stage, become_source, down, follow, followed,
     forget_constraint, look_at_copy, meet, with_image,
 };
-use crate::verbs::deploy::left;
+use crate::verbs::deploy::{confirmed, left};
+use crate::verbs::guard::guard;
 use crate::verbs::show::answer;
 use crate::verbs::signals::Signals;
 
@@ -30,15 +32,26 @@ pub(super) fn refuse(found: &Found, record: &Record) -> Result<(), Failure> {
         Some(name) if of(found, name).is_none() => {
             let missing = found.missing.iter().find(|it| it.name == *name);
             Err(Failure::failed(format!(
-                "{name} has the data that goes back, and cannot be used. Nothing was changed\n{}\n  help: bring it back; if it \
-                 is lost for good: docs/lan.md, \"If one of the two is lost for good\", then sudo crm_attribute --type \
-                 crm_config --set-name portsip-ha-notes --name update --delete, and ha-ctl start -s for each resource that \
-                 ha-ctl show calls disabled",
-                missing.map(Missing::text).unwrap_or_default()
+                "{name} has the data that goes back, and cannot be used. Nothing was changed\n{}\n  help: {}",
+                missing.map(Missing::text).unwrap_or_default(),
+                if_lost(record)
             )))
         }
         _ => Ok(()),
     }
+}
+
+/// Where the node with the only data that counts is lost.
+pub(super) fn if_lost(record: &Record) -> String {
+    let away = record.away.iter();
+    let unstandby: String = away
+        .map(|node| format!("sudo pcs node unstandby {node}, "))
+        .collect();
+    format!(
+        "bring it back; if it is lost for good: {unstandby}docs/lan.md, \"If one of the two is lost for good\", then sudo \
+         crm_attribute --type crm_config --set-name portsip-ha-notes --name update --delete, and ha-ctl start -s for each resource \
+         that ha-ctl show calls disabled"
+    )
 }
 
 pub(super) fn plan(record: &Record, nodes: &str) -> String {
@@ -155,43 +168,76 @@ async fn check(
     forwards_again(found, record, run, signals).await?;
     Err(Failure::incomplete(format!(
         "the copy of the data on {} is not the one of before any more ({}), so that there is no way back. The PBX is stopped\n  \
-         help: ha-ctl update {}   goes forwards again",
-        copy.node, seen.states, record.image
+         help: {}   goes forwards again",
+        copy.node,
+        seen.states,
+        record.command()
     )))
 }
 
 /// Whether the node with the copy of before is lost before the other copy was touched: then the data of the new version is
 /// whole.
 pub(super) fn goes_forwards(found: &Found, record: &Record) -> bool {
+    let online = found.state.online();
+    let is_lost = |name: &str| of(found, name).is_none() && !online.contains(&name);
     let copy = record.copy.as_ref();
     record.stage == Stage::Back
-        && copy.is_some_and(|it| !it.generation.is_empty() && of(found, &it.node).is_none())
+        && copy.is_some_and(|it| !it.generation.is_empty() && is_lost(&it.node))
 }
 
-pub(super) fn plan_forwards(record: &Record) -> String {
+/// Who asks for the way back is not taken the other way.
+pub(super) fn refuse_forwards(record: &Record) -> Failure {
     let copy = record.copy.as_ref().map(|it| it.node.as_str());
     let copy = copy.unwrap_or_default();
-    format!(
-        "{copy} has the data of before, and cannot be used. The other copy, of the version {}, was not touched. To do:\n  go \
-         forwards again: THERE IS NO WAY BACK from this update then, not even when {copy} is there again. To go back, bring {copy} \
-         back first\n  start DRBD. Then ha-ctl update {}   starts the PBX\n",
-        record.to, record.image
-    )
+    Failure::failed(format!(
+        "{copy} has the data of before, and is not in the cluster. The other copy, of the version {}, was not touched. Nothing was \
+         changed\n  help: bring {copy} back, then the same command; or forwards again: ha-ctl update --accept, after which THERE IS \
+         NO WAY BACK, not even when {copy} is there again",
+        record.to
+    ))
 }
 
-/// Gives the way back up.
+/// Gives the way back up: with DRBD running, the update can go on.
 pub(super) async fn forwards(
-    found: &mut Found,
+    seen: Found,
+    wanted: &Wanted,
     mut record: Record,
-    run: &Run,
     signals: &mut Signals,
-) -> Result<Vec<String>, Failure> {
-    forwards_again(found, &mut record, run, signals).await?;
+) -> Result<Exit, Failure> {
+    let copy = record.copy.as_ref().map(|it| it.node.clone());
+    let copy = copy.unwrap_or_default();
     print(&format!(
-        "there is no way back any more. To go on: ha-ctl update {}\n",
-        record.image
+        "{copy} has the data of before, and is not in the cluster. The other copy, of the version {}, was not touched. To do:\n  \
+         give the way back up: THERE IS NONE from this update after that, not even when {copy} is there again\n  start DRBD. Then \
+         {}   starts the PBX\n",
+        record.to,
+        record.command()
     ))?;
-    Ok(Vec::new())
+    if wanted.dry_run {
+        return Ok(Exit::Problems);
+    }
+    if !wanted.yes && !confirmed()? {
+        say("nothing was changed. With --yes, ha-ctl update --accept does not ask");
+        return Ok(Exit::Problems);
+    }
+    let run = Run::new(false);
+    let contact = &seen.contact;
+    let _lock = guard(
+        contact.fleet(),
+        &contact.node(),
+        &seen.state,
+        "update --accept",
+    )
+    .await?;
+    let mut found = signals.end_what_looks(find(wanted)).await?;
+    found.expect_as(&seen)?;
+    let given_up = forwards_again(&mut found, &mut record, &run, signals).await;
+    run.judge(given_up)?;
+    print(&format!(
+        "there is no way back any more, and the PBX is stopped. To go on: {}\n",
+        record.command()
+    ))?;
+    Ok(Exit::Incomplete)
 }
 
 async fn forwards_again(
@@ -200,14 +246,16 @@ async fn forwards_again(
     run: &Run,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    for node in std::mem::take(&mut record.away) {
+    let copy = record.copy.take().map(|it| it.node);
+    for node in std::mem::take(&mut record.away).into_iter().chain(copy) {
         let unstandby = commands::unstandby(&node);
         found.change(run, &unstandby).await.map_err(half_way)?;
     }
+    // Without DRBD no node has the data, and neither way would begin.
+    let started = found.start(&[CLONE], run, signals).await;
+    started.map_err(half_way)?;
     record.stage = Stage::Migrating;
-    record.copy = None;
-    found.write(record.clone(), run).await.map_err(half_way)?;
-    found.start(&[CLONE], run, signals).await
+    found.write(record.clone(), run).await.map_err(half_way)
 }
 
 fn of<'a>(found: &'a Found, name: &str) -> Option<&'a Node> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cib_gen::vars::DrbdVersion;
 use tokio::time::{Instant, sleep};
 
+use super::back_lan;
 use super::found::{Found, find};
 use crate::cli::Wanted;
 use crate::commands;
@@ -236,6 +237,12 @@ pub(super) async fn accept(
     wanted: &Wanted,
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
+    if let Some(record) = seen.unfinished()
+        && back_lan::goes_forwards(&seen, record)
+    {
+        let record = record.clone();
+        return back_lan::forwards(seen, wanted, record, signals).await;
+    }
     let with_copy = |record: Option<&Record>| record.filter(|it| it.copy.is_some()).cloned();
     let Some(mut record) = with_copy(seen.ended()) else {
         let going_on = seen.unfinished().is_some();

@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
 use crate::reach::Command;
 use crate::run::Run;
-use crate::update::{Image, Keeper, Record, Stage, keep, unwrite, with_image};
+use crate::update::{Image, Keeper, Record, Stage, keep, with_image};
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
 use crate::verbs::signals::Signals;
@@ -184,7 +184,15 @@ async fn updated(
         }
         let record = found.ended().cloned();
         let id = record.map_or_else(new_id, |it| it.id);
-        return Ok(bring_others(found, wanted, new, &id, run).await);
+        let is_behind = found.others().any(|(_, facts)| !facts.is_of(new));
+        let lagging = bring_others(found, wanted, new, &id, run).await;
+        // An earlier run may not have come to it, or not on a node that was away.
+        if is_behind || found.site.image != image(wanted) {
+            found
+                .bring_vars(&with_image(&found.vars, image(wanted)), run)
+                .await?;
+        }
+        return Ok(lagging);
     }
     let open = found.unfinished().cloned();
     let has_begun = open.is_some();
@@ -248,6 +256,7 @@ fn new_record(
         to: new.version.clone(),
         before,
         copy,
+        options: wanted.options.clone(),
         by: format!("{} at {}", caller(), now()),
         ..Record::default()
     }
@@ -374,9 +383,8 @@ async fn migration(
 /// Nothing of the PBX was changed, and it is started again. The update leaves the record.
 async fn start_old(found: &Found, record: &Record, run: &Run, why: Failure) -> Failure {
     say(&format!("{why}\nthe PBX is started again as it was"));
+    // The node with the data may be lost by now, and another one can start the PBX.
     let restored = async {
-        run.change(found.active_node()?, &unwrite(&record.id))
-            .await?;
         let started = found.start(&["pbx"], run, &mut Signals::new()).await;
         copy::bring_back(found, record, run).await?;
         // As long as it is on record, --rollback ends what is left of it.

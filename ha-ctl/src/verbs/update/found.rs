@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use futures_util::future::join_all;
 
+use super::back_lan;
 use crate::cli::Wanted;
 use crate::cluster::{Configuration, State};
 use crate::commands;
@@ -16,7 +17,8 @@ use crate::run::Run;
 use crate::update::{Facts, Image, NOTE, NOTE_BEFORE, Record, Stage, is_older, look};
 use crate::verbs::contact::Contact;
 use crate::verbs::gather::{Ask, gather};
-use crate::verbs::show::answer;
+use crate::verbs::of_vars::refuse_other_volume;
+use crate::verbs::show::{answer, configuration};
 
 /// The cluster of an update.
 pub(super) struct Found {
@@ -52,13 +54,7 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
     let fleet = crate::verbs::fleet_of(&inventory, &wanted.site)?;
     let gathered = gather(&fleet, Ask::State).await?;
     let (state, speaker) = (gathered.state, gathered.node);
-    let configuration = answer(&speaker, commands::configuration()).await?;
-    let configuration = Configuration::parse(&configuration.stdout).map_err(|error| {
-        let name = &speaker.name;
-        Failure::failed(format!(
-            "what cibadmin printed on {name} cannot be used: {error}"
-        ))
-    })?;
+    let configuration = configuration(&speaker).await?;
     let record = Record::in_note(&configuration, NOTE);
     let wants_back = wanted.image.is_none() && !wanted.accept;
     // The node with the data may be lost, or its disk, and the copy that it goes back to is elsewhere.
@@ -67,7 +63,7 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
         .is_some_and(|it| it.stage == Stage::Back || wants_back && it.copy.is_some());
     refuse(&state, record.as_ref(), wants_back)?;
     if !goes_back {
-        refuse_other_volume(&site, &configuration)?;
+        refuse_other_volume(site.volume(), &configuration)?;
     }
     // What there is to go back from has an image too.
     let image = wanted.image.clone();
@@ -94,7 +90,17 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
     let active = state.master().map(str::to_owned);
     let any = nodes.first().map(|(node, _)| node.name.clone());
     let active = active.or(any.filter(|_| goes_back));
-    let active = active.ok_or_else(|| in_the_way("no node has the data"))?;
+    let active = active.ok_or_else(|| match &record {
+        Some(record) if record.stage == Stage::Returned && site.drbd().is_some() => {
+            Failure::failed(format!(
+                "no node has the data: the last update was taken back without {}, and the other node is lost since. Nothing was \
+                 changed\n  help: {}",
+                record.away.join(", "),
+                back_lan::if_lost(record)
+            ))
+        }
+        _ => in_the_way("no node has the data"),
+    })?;
     let found = Found {
         contact: Contact::new(fleet, speaker),
         site,
@@ -111,7 +117,7 @@ pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
         image,
         goes_back,
     };
-    found.refuse_nodes()?;
+    found.refuse_nodes(wants_back)?;
     Ok(found)
 }
 
@@ -151,20 +157,8 @@ fn refuse(state: &State, record: Option<&Record>, wants_back: bool) -> Result<()
     Ok(())
 }
 
-/// Snapshots are made of the volume that vars.yml names.
-fn refuse_other_volume(site: &Site, configuration: &Configuration) -> Result<(), Failure> {
-    let configured = configuration.parameter("ebs", "volume_id");
-    match (site.volume(), configured) {
-        (Some(written), Some(configured)) if written != configured => Err(Failure::usage(format!(
-            "vars.yml names the volume {written}, and the cluster has {configured}. Nothing was changed\n  help: write \
-                 ebs_volume_id: {configured}; or use the nodes' own file, /etc/portsip/vars.yml"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 impl Found {
-    fn refuse_nodes(&self) -> Result<(), Failure> {
+    fn refuse_nodes(&self, wants_back: bool) -> Result<(), Failure> {
         let active = self.nodes.iter().find(|(node, _)| node.name == self.active);
         let Some((node, facts)) = active else {
             let missing = self.missing.iter().find(|it| it.name == self.active);
@@ -187,11 +181,20 @@ impl Found {
                 it if !it.has_docker => "Docker does not run",
                 it if !it.has_project => "there is no compose file in /etc/portsip/pbx",
                 it if it.env_image.is_none() => "/etc/portsip/pbx/.env names no PBX_IMAGE",
-                it if it.pbx().is_none() && !is_going_on => "the PBX has no containers",
+                it if it.pbx().is_none() && !is_going_on && !wants_back => {
+                    "the PBX has no containers"
+                }
                 _ => continue,
             };
+            let help = match wants_back || is_going_on {
+                false => "ha-ctl deploy   brings the node up to the others",
+                true if !facts.has_docker => {
+                    "sudo systemctl start docker   (there). Without this node: take its power, until the cluster calls it offline"
+                }
+                true => "without this node: take its power, until the cluster calls it offline",
+            };
             return Err(Failure::failed(format!(
-                "{lacks} on {}. Nothing was changed\n  help: ha-ctl deploy   brings the node up to the others",
+                "{lacks} on {}. Nothing was changed\n  help: {help}",
                 node.name
             )));
         }

@@ -4,7 +4,7 @@ use super::copy;
 use super::fetch::image;
 use super::forward::is_new;
 use super::found::Found;
-use crate::cli::Wanted;
+use crate::cli::{COMPOSE_FILE, Wanted};
 use crate::exit::Failure;
 use crate::update::{Facts, Image, Stage};
 
@@ -21,6 +21,15 @@ pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
         return Err(Failure::failed(format!(
             "a way back has begun, and has to come to its end first. Nothing was changed\n  help: {}",
             record.commands()
+        )));
+    }
+    if let Some(record) = found.unfinished()
+        && record.options.contains(COMPOSE_FILE)
+        && wanted.compose_file.is_none()
+    {
+        return Err(Failure::failed(format!(
+            "the update was begun with another compose file. Nothing was changed\n  help: {}",
+            record.command()
         )));
     }
     let lacks = |facts: &Facts| !facts.has_certificate_manager && wanted.compose_file.is_none();

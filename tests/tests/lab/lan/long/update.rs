@@ -144,12 +144,17 @@ fn forwards_again_without_the_copy_of_before() {
         println!("{}", text(&ran));
         ran
     };
-    let planned = back("--rollback");
-    assert_eq!(planned.status.code(), Some(3), "{}", text(&planned));
-    assert!(text(&planned).contains("THERE IS NO WAY BACK"));
+    // Who wants the way back is not taken the other way.
+    let refused = back("--rollback --yes");
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("update --accept"),
+        "{}",
+        text(&refused)
+    );
     assert!(cluster.sh(node, RECORD).contains("stage=back"));
-    let given_up = back("--rollback --yes");
-    assert_eq!(given_up.status.code(), Some(0), "{}", text(&given_up));
+    let given_up = back("--accept --yes");
+    assert_eq!(given_up.status.code(), Some(5), "{}", text(&given_up));
     let new = old.next();
     let updated = back(&format!("{} --yes", new.image()));
     assert_eq!(updated.status.code(), Some(4), "{}", text(&updated));
