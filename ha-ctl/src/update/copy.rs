@@ -52,9 +52,21 @@ impl CopyFacts {
 
     /// Whether DRBD is down and the data is that of this generation. The lowest bit says who was active.
     pub fn is_at_rest(&self, generation: &str) -> bool {
+        self.states.is_down() && self.is_of(generation)
+    }
+
+    /// Whether DRBD runs on the data of this generation, and no other copy is connected.
+    pub fn is_alone(&self, generation: &str) -> bool {
+        let alone = ["WFConnection", "StandAlone"];
+        let mut connections = self.states.connections.iter();
+        !self.states.connections.is_empty()
+            && connections.all(|it| alone.contains(&it.as_str()))
+            && self.is_of(generation)
+    }
+
+    fn is_of(&self, generation: &str) -> bool {
         let number = |text: &str| u64::from_str_radix(text, 16).ok().map(|it| it | 1);
-        let is_same = number(generation).is_some_and(|it| number(&self.generation) == Some(it));
-        self.states.is_down() && is_same
+        number(generation).is_some_and(|it| number(&self.generation) == Some(it))
     }
 }
 
@@ -158,8 +170,12 @@ mod tests {
         assert!(down.is_at_rest("2D1D77F2C52B7A0B"), "it was active");
         assert!(!down.is_at_rest("2D1D77F2C52B7A0C"));
         assert!(!down.is_at_rest(""));
-        let up = CopyFacts::parse("copy Outdated\ncopy DUnknown\ngeneration 2D1D77F2C52B7A0A\n");
+        let up = CopyFacts::parse(
+            "connection WFConnection\ncopy Outdated\ncopy DUnknown\ngeneration 2D1D77F2C52B7A0A\n",
+        );
         assert!(!up.is_at_rest("2D1D77F2C52B7A0A"));
+        assert!(up.is_alone("2D1D77F2C52B7A0A") && !up.is_alone("2D1D77F2C52B7A0C"));
+        assert!(!down.is_alone("2D1D77F2C52B7A0A"));
         assert!(!CopyFacts::default().is_at_rest(""));
     }
 

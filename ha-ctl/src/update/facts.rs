@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::copy::{CopyFacts, look_script};
+use super::record::Record;
 use super::steps::OLD_TAG;
 use crate::commands::quoted;
 use crate::reach::Command;
@@ -31,6 +32,8 @@ pub struct Facts {
     pub tagged: Option<Image>,
     /// The image of the version before, as it is kept.
     pub old: Option<Image>,
+    /// How large the image is that the PBX runs from.
+    pub bytes: Option<u64>,
     /// How many KB Docker's disk has free.
     pub free: Option<u64>,
     /// On a LAN: the copy of the data.
@@ -57,8 +60,6 @@ pub struct Container {
 pub struct Image {
     /// Its id on this node. Another way of storing images may give the same one another id.
     pub id: String,
-    /// Its size in bytes.
-    pub bytes: u64,
     /// Its label `version`.
     pub version: String,
     /// Its digest in the registry, if it came from there.
@@ -106,17 +107,18 @@ impl Facts {
                         version: version.concat(),
                     });
                 }
-                ["tagged", id, bytes, ref version @ ..] => {
-                    facts.tagged = Some(Image::of(id, bytes, version));
+                ["tagged", id, ref version @ ..] => {
+                    facts.tagged = Some(Image::of(id, version));
                 }
-                ["old", id, bytes, ref version @ ..] => {
-                    facts.old = Some(Image::of(id, bytes, version));
+                ["old", id, ref version @ ..] => {
+                    facts.old = Some(Image::of(id, version));
                 }
                 ["digest", digest] => {
                     if let Some(tagged) = &mut facts.tagged {
                         tagged.digest.get_or_insert_with(|| digest.to_owned());
                     }
                 }
+                ["bytes", bytes] => facts.bytes = bytes.parse().ok(),
                 ["free", free] => facts.free = free.parse().ok(),
                 _ => facts.copy.read(&words),
             }
@@ -153,6 +155,15 @@ impl Facts {
         self.pbx().is_some() && self.of_pbx().all(|it| Some(&it.image) == id)
     }
 
+    /// Whether this node can neither stay nor go back to what was before an update.
+    pub fn lacks(&self, record: &Record) -> bool {
+        let has_old = self
+            .old
+            .as_ref()
+            .is_some_and(|it| it.version == record.from);
+        !(self.is_of_version(&record.from) || has_old && self.kept.is_some())
+    }
+
     /// Whether all containers of the PBX are of a version.
     pub fn is_of_version(&self, version: &str) -> bool {
         self.pbx().is_some() && self.of_pbx().all(|it| it.version == version)
@@ -160,10 +171,9 @@ impl Facts {
 }
 
 impl Image {
-    fn of(id: &str, bytes: &str, version: &[&str]) -> Image {
+    fn of(id: &str, version: &[&str]) -> Image {
         Image {
             id: id.to_owned(),
-            bytes: bytes.parse().unwrap_or_default(),
             version: version.concat(),
             digest: None,
         }
@@ -186,7 +196,7 @@ mod tests {
         container /portsip.callmanager portsip/pbx:22 sha256:a true 22.4.0\n\
         container /portsip.database portsip/postgresql:14.12 sha256:d true 14.12\n\
         container /portsip.nats portsip/pbx:22 sha256:a true 22.4.0\n";
-    const NEW: &str = "tagged sha256:b 700 22.5.0\ndigest portsip/pbx@sha256:1\n";
+    const NEW: &str = "tagged sha256:b 22.5.0\ndigest portsip/pbx@sha256:1\n";
 
     #[test]
     fn what_a_node_printed_is_read() {
@@ -210,10 +220,10 @@ mod tests {
     fn an_image_that_was_handed_on_is_the_same_with_another_id() {
         let new = Facts::parse(NEW).tagged.unwrap();
         let made = OLD.replace("sha256:a true 22.4.0", "sha256:c false 22.5.0");
-        let handed_on = Facts::parse(&format!("{made}tagged sha256:c 700 22.5.0\n"));
+        let handed_on = Facts::parse(&format!("{made}tagged sha256:c 22.5.0\n"));
         assert!(handed_on.has(&new) && handed_on.is_of(&new));
         let other = Facts::parse(&format!(
-            "{made}tagged sha256:c 700 22.5.0\ndigest portsip/pbx@sha256:2\n"
+            "{made}tagged sha256:c 22.5.0\ndigest portsip/pbx@sha256:2\n"
         ));
         assert!(!other.has(&new) && !other.is_of(&new));
     }

@@ -19,10 +19,12 @@ if [ "$(systemctl is-active docker)" = active ]; then
         --filter label=com.docker.compose.oneoff=False)
     [ -z "$ids" ] || timeout 10 docker inspect \
         --format "container {{.Name}} {{.Config.Image}} {{.Image}} {{.State.Running}} $label" $ids 2>/dev/null
-    timeout 5 docker image inspect --format "tagged {{.Id}} {{.Size}} $label" "$image" 2>/dev/null
+    runs=$(timeout 5 docker inspect --format '{{.Image}}' portsip.callmanager 2>/dev/null)
+    [ -z "$runs" ] || timeout 5 docker image inspect --format 'bytes {{.Size}}' "$runs" 2>/dev/null
+    timeout 5 docker image inspect --format "tagged {{.Id}} $label" "$image" 2>/dev/null
     timeout 5 docker image inspect --format '{{range .RepoDigests}}digest {{.}}
 {{end}}' "$image" 2>/dev/null
-    timeout 5 docker image inspect --format "old {{.Id}} {{.Size}} $label" "$old" 2>/dev/null
+    timeout 5 docker image inspect --format "old {{.Id}} $label" "$old" 2>/dev/null
     root=$(timeout 5 docker info --format '{{.DockerRootDir}}' 2>/dev/null)
     [ -z "$root" ] || say free "$(df -Pk "$root" | awk 'NR == 2 { print $4 }')"
 fi

@@ -14,5 +14,5 @@ pub use copy::{
 pub use facts::{Facts, Image, look};
 pub use record::{CopyAtRest, NOTE, NOTE_BEFORE, Record, Stage};
 pub use snapshot::{Keeper, Snapshot};
-pub use steps::{Project, bring_compose_file, keep, unwrite, with_image};
+pub use steps::{OLD_TAG, Project, bring_compose_file, keep, unwrite, with_image};
 pub use version::is_older;

@@ -12,7 +12,7 @@ use crate::steps::Step;
 use crate::update::Image;
 
 /// The name under which the image of the version before is kept.
-pub(super) const OLD_TAG: &str = "portsip-ha/pbx:before-update";
+pub const OLD_TAG: &str = "portsip-ha/pbx:before-update";
 /// Where its compose file and its `.env` are kept.
 const KEPT: &str = "/etc/portsip/pbx.before-update";
 /// A new compose file, until it counts.

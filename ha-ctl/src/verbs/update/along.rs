@@ -4,7 +4,7 @@
 use std::iter::once;
 use std::time::Duration;
 
-use super::back::{containers_of_before, half_way};
+use super::back::{containers_of_before, half_way, lacks_what_was_before};
 use super::copy::wait_for;
 use super::found::Found;
 use crate::cluster::State;
@@ -23,10 +23,15 @@ const STANDBY: Duration = Duration::from_secs(180);
 
 /// Puts the nodes that are away in standby, after that was written down.
 pub(super) async fn set_aside(found: &Found, record: &Record, run: &Run) -> Result<(), Failure> {
-    for node in &record.away {
+    for node in record.away.iter().filter(|it| is_member(found, it)) {
         found.change(run, &commands::standby(node)).await?;
     }
     Ok(())
+}
+
+/// Whether the cluster knows a node of vars.yml. One that is to be replaced may have left it.
+pub(super) fn is_member(found: &Found, name: &str) -> bool {
+    found.state.nodes.iter().any(|it| it.name == name)
 }
 
 pub(super) fn plan(found: &Found, record: &Record) -> String {
@@ -135,6 +140,11 @@ async fn is_left(found: &Found, state: &State, record: &Record, name: &str, run:
         say(&format!(
             "{name} is not in the cluster\n  help: sudo pcs cluster start   (there)"
         ));
+        return true;
+    }
+    let (node, facts) = it;
+    if facts.lacks(record) {
+        say(&lacks_what_was_before(node, record));
         return true;
     }
     let brought = bring_along(found, state, record, it, run).await;

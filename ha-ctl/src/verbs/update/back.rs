@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{print, say};
 use crate::reach::{Missing, Node};
 use crate::run::Run;
-use crate::update::{Facts, Keeper, Project, Record, Stage, unwrite, with_image};
+use crate::update::{Facts, Keeper, OLD_TAG, Project, Record, Stage, unwrite, with_image};
 use crate::verbs::deploy::{confirmed, left};
 use crate::verbs::guard::guard;
 use crate::verbs::signals::Signals;
@@ -147,20 +147,11 @@ fn refuse(found: &Found) -> Result<Record, Failure> {
             each.join("\n")
         )));
     }
-    let lacks = |facts: &&(Node, Facts)| {
-        let (_, facts) = facts;
-        let has_old = facts
-            .old
-            .as_ref()
-            .is_some_and(|it| it.version == record.from);
-        !(facts.is_of_version(&record.from) || has_old && facts.kept.is_some())
-    };
-    if let Some((node, _)) = found.nodes.iter().find(lacks) {
+    let mut nodes = found.nodes.iter();
+    if let Some((node, _)) = nodes.find(|(_, facts)| facts.lacks(&record)) {
         return Err(Failure::failed(format!(
-            "{} has neither containers of the version {} nor what was kept of it. Nothing was changed\n  help: sudo docker image \
-             ls   (there), and /etc/portsip/pbx.before-update. Without this node: take its power, until the cluster calls it \
-             offline",
-            node.name, record.from
+            "{}. Nothing was changed",
+            lacks_what_was_before(node, &record)
         )));
     }
     for missing in offline {
@@ -169,6 +160,16 @@ fn refuse(found: &Found) -> Result<Record, Failure> {
         }
     }
     Ok(record)
+}
+
+/// For people: why a node cannot go back.
+pub(super) fn lacks_what_was_before(node: &Node, record: &Record) -> String {
+    format!(
+        "{} has neither containers of the version {} nor what was kept of it: the image {OLD_TAG}, and \
+         /etc/portsip/pbx.before-update\n  help: both from another node: docker save {OLD_TAG} there, docker load here, and a copy \
+         of that directory; then the same command",
+        node.name, record.from
+    )
 }
 
 /// Whether neither the data nor the containers where it is are of another version than before.
@@ -257,7 +258,8 @@ async fn bring_along(
     run: &Run,
     signals: &mut Signals,
 ) -> Result<Vec<String>, Failure> {
-    let vars = with_image(&found.vars, &record.image_before);
+    let vars = back_aws::with_volume_of_cluster(found)?;
+    let vars = with_image(&vars, &record.image_before);
     found.bring_vars(&vars, run).await.map_err(half_way)?;
     along::settle(found, record, run, signals).await
 }

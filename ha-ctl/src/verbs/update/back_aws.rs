@@ -3,6 +3,7 @@
 use cib_gen::ec2_facts::Ec2Facts;
 
 use super::along;
+use super::answers::answers;
 use super::back::{containers_of_before, half_way};
 use super::found::{Found, is_default};
 use super::gap::Gap;
@@ -59,16 +60,35 @@ pub(super) async fn new_volume(
 ) -> Result<NewVolume, Failure> {
     let id = keeper.restore(snapshot, &record.name_of("back")).await?;
     let old = volume_of(&found.site)?;
-    // A device may be named by the volume, without its hyphen.
-    let vars = found.vars.replace(&old, &id);
-    let vars = vars.replace(&old.replacen('-', "", 1), &id.replacen('-', "", 1));
-    let vars = with_image(&vars, &record.image_before);
+    let vars = with_image(&with_volume(&found.vars, &old, &id), &record.image_before);
     let volume = NewVolume { old, id, vars };
     // In the middle of the way back, the old one is detached.
     if volume.old != volume.id && record.stage != Stage::Back {
         may_change(found, &volume).await?;
     }
     Ok(volume)
+}
+
+/// vars.yml with another volume.
+fn with_volume(vars: &str, old: &str, new: &str) -> String {
+    // A device may be named by the volume, without its hyphen.
+    let vars = vars.replace(old, new);
+    vars.replace(&old.replacen('-', "", 1), &new.replacen('-', "", 1))
+}
+
+/// vars.yml with the volume that the cluster has: the one that was given may name the volume of before the way back.
+pub(super) fn with_volume_of_cluster(found: &Found) -> Result<String, Failure> {
+    let now = found.configuration.parameter("ebs", "volume_id");
+    let (Some(written), Some(now)) = (found.site.volume(), now) else {
+        return Ok(found.vars.clone());
+    };
+    if written != now && !is_default(found.vars_file.as_ref()) {
+        print(&format!(
+            "the volume is {now} now, and {written} is kept: write ebs_volume_id: {now} into your vars.yml, and make both \
+             policies anew from it (docs/aws.md)\n"
+        ))?;
+    }
+    Ok(with_volume(&found.vars, written, &now))
 }
 
 /// The nodes' role names the volume. A volume that may not be detached is a stop that fails, and the node is fenced for it.
@@ -153,6 +173,7 @@ pub(super) async fn to_a_snapshot(
     gap.ended("containers and cluster");
     let started = found.start(&["ebs", "pbx"], run, signals).await;
     started.map_err(half_way)?;
+    answers(found, run).await.map_err(half_way)?;
     gap.ended("start");
     let state = along::state(found).await.ok();
     let mut text = format!(

@@ -2,6 +2,7 @@
 //! gives up what it has and follows. Everything is stopped meanwhile, so that DRBD is in nobody's hands but these.
 
 use super::along;
+use super::answers::answers;
 use super::back::{containers_of_before, half_way};
 use super::copy::{is_way_back, wait_for};
 use super::found::{Found, find, is_default};
@@ -24,6 +25,14 @@ use crate::verbs::signals::Signals;
 
 /// Whether there is a copy to go back to, on a node that can be used. The other one may be lost with its node.
 pub(super) fn refuse(found: &Found, record: &Record) -> Result<(), Failure> {
+    let online = found.state.online();
+    let mut nodes = found.nodes.iter().map(|(node, _)| &node.name);
+    if let Some(node) = nodes.find(|it| !online.contains(&it.as_str())) {
+        return Err(Failure::failed(format!(
+            "{node} can be reached, and is not in the cluster. Nothing was changed\n  help: sudo pcs cluster start   (there), or \
+             take its power; and when ha-ctl show calls it online or offline, the same command"
+        )));
+    }
     if record.stage != Stage::Back {
         return is_way_back(found, record);
     }
@@ -114,6 +123,7 @@ pub(super) async fn to_the_copy(
     }
     let started = found.start(&[CLONE, "pbx"], run, signals).await;
     started.map_err(half_way)?;
+    answers(found, run).await.map_err(half_way)?;
     gap.ended("start");
     print(&format!(
         "the PBX answers in the version {}\n{}",
@@ -247,7 +257,8 @@ async fn forwards_again(
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let copy = record.copy.take().map(|it| it.node);
-    for node in std::mem::take(&mut record.away).into_iter().chain(copy) {
+    let away = std::mem::take(&mut record.away).into_iter().chain(copy);
+    for node in away.filter(|it| along::is_member(found, it)) {
         let unstandby = commands::unstandby(&node);
         found.change(run, &unstandby).await.map_err(half_way)?;
     }

@@ -213,6 +213,11 @@ pub(super) fn is_way_back(found: &Found, record: &Record) -> Result<(), Failure>
     };
     match facts.copy.is_at_rest(&copy.generation) {
         true => Ok(()),
+        false if facts.copy.is_alone(&copy.generation) => Err(Failure::failed(format!(
+            "the copy of the data on {} is the one of before, and DRBD runs on it, because its node was taken out of standby. Nothing \
+             was changed\n  help: sudo pcs node standby {}, then the same command",
+            copy.node, copy.node
+        ))),
         false => refused(format!(
             "the copy of the data on {} is not the one of before any more ({}, {}; on record is {})",
             copy.node, facts.copy.states, facts.copy.generation, copy.generation

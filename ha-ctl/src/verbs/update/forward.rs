@@ -240,7 +240,10 @@ fn new_record(
     new: &Image,
     before: Option<(String, String)>,
 ) -> Record {
-    let (id, before) = match before {
+    // An earlier run of the same update may have made the first snapshot.
+    let open = found.unfinished().filter(|it| it.to == new.version);
+    let open = open.and_then(|it| Some((it.id.clone(), it.before.clone()?)));
+    let (id, before) = match before.or(open) {
         Some((id, snapshot)) => (id, Some(snapshot)),
         None => (new_id(), None),
     };

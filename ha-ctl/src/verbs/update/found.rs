@@ -188,10 +188,8 @@ impl Found {
             };
             let help = match wants_back || is_going_on {
                 false => "ha-ctl deploy   brings the node up to the others",
-                true if !facts.has_docker => {
-                    "sudo systemctl start docker   (there). Without this node: take its power, until the cluster calls it offline"
-                }
-                true => "without this node: take its power, until the cluster calls it offline",
+                true if !facts.has_docker => "sudo systemctl start docker   (there)",
+                true => "a copy of it from another node",
             };
             return Err(Failure::failed(format!(
                 "{lacks} on {}. Nothing was changed\n  help: {help}",

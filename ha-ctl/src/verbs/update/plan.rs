@@ -44,14 +44,11 @@ pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
         )));
     }
     for (node, facts) in &found.nodes {
-        let now = facts.pbx().map(|it| it.image.clone());
-        let known = [&facts.tagged, &facts.old].into_iter().flatten();
-        let mut known = known.filter(|it| Some(&it.id) == now.as_ref());
         // What is not known is not refused.
-        let (Some(free), Some(image)) = (facts.free, known.next()) else {
+        let (Some(free), Some(bytes)) = (facts.free, facts.bytes) else {
             continue;
         };
-        let needed = ROOM * image.bytes / 1024;
+        let needed = ROOM * bytes / 1024;
         if free < needed {
             return Err(Failure::failed(format!(
                 "Docker on {} has {} MB free, and a new image needs {} MB while it is fetched. Nothing was changed\n  help: sudo \
