@@ -38,6 +38,9 @@ exec ha-ctl extend "$@"
 
 const UPDATE: &str = r#"#!/bin/sh
 # Written by `ha-ctl vendor-scripts`. It may be interrupted, and run again.
+# Only root may read the nodes' vars.yml. Where sudo wants a password, it asks for it here.
+vars=/etc/portsip/vars.yml
+[ ! -e "$vars" ] || [ -r "$vars" ] || sudo -n true 2>/dev/null || exec sudo ha-ctl update "$@"
 exec ha-ctl update "$@"
 "#;
 
