@@ -338,8 +338,8 @@ Examples:
       makes the cluster, from machines with a stock system
   ha-ctl restart -s pbx
       restarts the PBX where it runs; its addresses and its data stay
-  ha-ctl update portsip/pbx:22 --profile PROFILE
-      brings the PBX to what this image is now; ha-ctl update --rollback goes back. On a LAN without --profile
+  ha-ctl update portsip/pbx:22.6.3 --profile PROFILE
+      brings the PBX to this version; ha-ctl update --rollback goes back. On a LAN without --profile
   ha-ctl grow 200G --profile PROFILE
       makes the data 200 GiB large, while the PBX runs
   ha-ctl extend run -s media-server-only -n media-server-1 -a 192.168.1.21

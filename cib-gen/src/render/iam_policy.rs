@@ -26,6 +26,7 @@ const DESCRIBE: &[&str] = &[
 
 /// What ha-ctl looks at with the operator's credentials.
 const OPERATORS_DESCRIBE: &[&str] = &[
+    "ec2:DescribeAddresses", // ha-ctl update, for the address that vars.yml does not name
     "ec2:DescribeInstances", // ha-ctl deploy, for the names of the nodes
     "ec2:DescribeSnapshots", // ha-ctl update
     "ec2:DescribeVolumes",   // ha-ctl grow, update

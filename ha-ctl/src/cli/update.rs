@@ -53,6 +53,8 @@ pub struct UpdateArgs {
     pub shorter_gap: bool,
 
     /// The profile of the AWS configuration whose credentials EC2 is asked with for snapshots and a volume
+    ///
+    /// And for what vars.yml does not say, where this machine has no credentials that may look at EC2.
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
 

@@ -265,17 +265,22 @@ impl Site {
         format!("https://{address}:{}", self.web_port)
     }
 
-    /// Has cib-gen say it, on this machine.
+    /// Has cib-gen say it, on this machine: with the credentials that are there, which are a node's on a node; and if
+    /// that fails, with those of the profile that was given.
     ///
     /// # Errors
     /// A mistake in vars.yml, or EC2 could not be asked for what the file lacks.
-    pub async fn ask(vars: &str, nodes: &[String]) -> Result<Site, Failure> {
+    pub async fn ask(vars: &str, nodes: &[String], profile: Option<&str>) -> Result<Site, Failure> {
         let nodes = nodes.join(",");
         let mut arguments = vec!["--format", "json", "-"];
         if !nodes.is_empty() {
             arguments.extend(["--nodes", &nodes]);
         }
-        let output = cib_gen(&arguments, vars).await?;
+        let mut output = cib_gen(&arguments, vars).await?;
+        let is_mistake = output.status.code() == Some(2);
+        if let Some(profile) = profile.filter(|_| !output.status.success() && !is_mistake) {
+            output = ask_cib_gen(&arguments, vars, &[("AWS_PROFILE", profile)]).await?;
+        }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() {
             // Warnings of what would make a failover fail.
@@ -364,8 +369,17 @@ async fn run(program: &mut Process, input: &str) -> io::Result<Output> {
 /// # Errors
 /// It cannot be run.
 pub(crate) async fn cib_gen(arguments: &[&str], vars: &str) -> Result<Output, Failure> {
+    ask_cib_gen(arguments, vars, &[]).await
+}
+
+async fn ask_cib_gen(
+    arguments: &[&str],
+    vars: &str,
+    environment: &[(&str, &str)],
+) -> Result<Output, Failure> {
     let mut cib_gen = Process::new(beside_this("cib-gen"));
-    let ran = run(cib_gen.args(arguments), vars).await;
+    cib_gen.args(arguments).envs(environment.iter().copied());
+    let ran = run(&mut cib_gen, vars).await;
     ran.map_err(|error| {
         Failure::failed(format!(
             "could not run cib-gen on this machine: {error}. Nothing was changed\n  help: it is in the same package as \

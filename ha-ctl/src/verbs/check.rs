@@ -44,7 +44,7 @@ pub(super) async fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         Ok(inventory) => inventory,
         // Before the deployment, EC2 alone knows how the nodes are called.
         Err(failure) => {
-            let asked = super::deploy::site(&args.site).await;
+            let asked = super::deploy::site(&args.site, None).await;
             asked
                 .map(|(inventory, ..)| inventory)
                 .map_err(|_| failure)?

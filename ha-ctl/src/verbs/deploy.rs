@@ -33,7 +33,7 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
         Some(file) => Some(Package::read(file).await?),
         None => None,
     };
-    let (inventory, vars, site) = site(&args.site).await?;
+    let (inventory, vars, site) = site(&args.site, None).await?;
     let fleet = super::fleet_of(&inventory, &args.site)?;
     let nodes = connect(&fleet).await?;
     // A plan is only true for as long as nobody else changes something.
@@ -78,11 +78,16 @@ pub(super) async fn deploy(args: &DeployArgs) -> Result<Exit, Failure> {
 }
 
 /// vars.yml, and what cib-gen makes of it, which asks EC2 for what the file does not say.
-pub(super) async fn site(args: &SiteArgs) -> Result<(Inventory, String, Site), Failure> {
+pub(super) async fn site(
+    args: &SiteArgs,
+    profile: Option<&str>,
+) -> Result<(Inventory, String, Site), Failure> {
     let file: PathBuf = match &args.vars_file {
         Some(file) => file.clone(),
         None => inventory::default_file().ok_or_else(|| {
-            Failure::usage("which cluster? There is no vars.yml\n  help: ha-ctl deploy vars.yml")
+            Failure::usage(
+                "which cluster? There is no vars.yml\n  help: name it, as VARS_FILE, in the same command",
+            )
         })?,
     };
     let bytes = inventory::text(&file)?;
@@ -92,7 +97,7 @@ pub(super) async fn site(args: &SiteArgs) -> Result<(Inventory, String, Site), F
     let given: Vec<String> = given
         .map(|node| format!("{}={}", node.name, node.address))
         .collect();
-    let site = Site::ask(&vars, &given).await?;
+    let site = Site::ask(&vars, &given, profile).await?;
     let nodes = site.nodes.iter().map(|(name, address)| {
         let node = format!("{name}={address}").parse::<GivenNode>();
         node.map_err(|error| Failure::failed(format!("what cib-gen printed: {error}")))

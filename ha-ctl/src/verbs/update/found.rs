@@ -50,7 +50,8 @@ pub(super) struct Found {
 
 /// Looks, and changes nothing.
 pub(super) async fn find(wanted: &Wanted) -> Result<Found, Failure> {
-    let (inventory, vars, site) = crate::verbs::deploy::site(&wanted.site).await?;
+    let profile = wanted.profile.as_deref();
+    let (inventory, vars, site) = crate::verbs::deploy::site(&wanted.site, profile).await?;
     let fleet = crate::verbs::fleet_of(&inventory, &wanted.site)?;
     let gathered = gather(&fleet, Ask::State).await?;
     let (state, speaker) = (gathered.state, gathered.node);
