@@ -27,12 +27,18 @@ const SOON: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// With DRBD 9 nothing of this has been tried.
-pub(super) fn refuse_drbd(system: &System) -> Result<(), Failure> {
-    match system {
-        System::Lan(lan) if lan.drbd.version != DrbdVersion::EightFour => Err(Failure::failed(
-            "ha-ctl update is for DRBD 8.4 as yet, and these nodes have DRBD 9. Nothing was changed\n  help: by hand, with a \
-             backup of your own before, which is the only way back: docs/lan.md, \"With DRBD 9\"",
-        )),
+pub(super) fn refuse_drbd(found: &Found) -> Result<(), Failure> {
+    let stopped = match found.runs() {
+        true => "",
+        false => ". The PBX is stopped, as it was before: ha-ctl start -s pbx",
+    };
+    match &found.site.system {
+        System::Lan(lan) if lan.drbd.version != DrbdVersion::EightFour => {
+            Err(Failure::failed(format!(
+                "ha-ctl update is for DRBD 8.4 as yet, and these nodes have DRBD 9. Nothing was changed\n  help: by hand, with a \
+                 backup of your own before, which is the only way back: docs/lan.md, \"With DRBD 9\"{stopped}"
+            )))
+        }
         _ => Ok(()),
     }
 }

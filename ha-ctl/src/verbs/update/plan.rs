@@ -16,7 +16,7 @@ const NO_WAY_BACK: &str =
 
 /// What could not be carried out.
 pub(super) fn refuse(found: &Found, wanted: &Wanted) -> Result<(), Failure> {
-    copy::refuse_drbd(&found.site.system)?;
+    copy::refuse_drbd(found)?;
     if let Some(record) = found.unfinished().filter(|it| it.stage >= Stage::Back) {
         return Err(Failure::failed(format!(
             "a way back has begun, and has to come to its end first. Nothing was changed\n  help: {}",
