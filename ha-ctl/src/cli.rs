@@ -24,9 +24,9 @@ pub use extend::{
 /// cluster needs no ssh. sudo is called where it is needed, so ha-ctl runs as a normal user too.
 ///
 /// One change at a time: start, stop, restart, extend, update, grow, check --fix and deploy hold a lock, the unit
-/// portsip-ha-lock.scope, on every node that is online and can be logged in to without a question. Whoever comes second is told who has it, and
-/// changes nothing. It is gone with its ha-ctl, and a minute after its connection. Where it could not be taken is said;
-/// only deploy needs it on every node.
+/// portsip-ha-lock.scope, on every node that is online and can be logged in to without a question. Whoever comes second
+/// is told who has it, and changes nothing. It is gone with its ha-ctl, and a minute after its connection. Where it could
+/// not be taken is said; only deploy needs it on every node.
 ///
 /// A connection that is cut is made again, for up to 20 s for a change and up to two minutes for a long step. A change
 /// that may have been carried out is sent again only where doing it twice is doing it once; otherwise ha-ctl ends with 5
@@ -127,8 +127,8 @@ pub enum Verb {
     /// operator's own credentials on the machine where ha-ctl runs (`cib-gen --format iam-policy-operator`).
     ///
     /// An image that is older than the data is refused before anything stops. As long as the data was not touched, every
-    /// failure starts the PBX again as it was; one that was stopped before stays stopped. A note in the cluster says how far it has come: the same command goes on from
-    /// there, on any node, and brings along nodes that were away; --rollback goes back. A name such as portsip/pbx:22 may
+    /// failure starts the PBX again as it was; one that was stopped before stays stopped. A note in the cluster says how far
+    /// it has come: the same command goes on from there, on any node, and brings along nodes that were away; --rollback goes back. A name such as portsip/pbx:22 may
     /// mean a newer image the next time, and then the same command is a new update, which stops the PBX. With the whole
     /// version, such as portsip/pbx:22.6.3, it is not.
     ///

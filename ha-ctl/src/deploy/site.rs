@@ -279,7 +279,7 @@ impl Site {
         let mut output = cib_gen(&arguments, vars).await?;
         let is_mistake = output.status.code() == Some(2);
         if let Some(profile) = profile.filter(|_| !output.status.success() && !is_mistake) {
-            output = ask_cib_gen(&arguments, vars, &[("AWS_PROFILE", profile)]).await?;
+            output = ask_cib_gen(&arguments, vars, Some(profile)).await?;
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() {
@@ -369,16 +369,18 @@ async fn run(program: &mut Process, input: &str) -> io::Result<Output> {
 /// # Errors
 /// It cannot be run.
 pub(crate) async fn cib_gen(arguments: &[&str], vars: &str) -> Result<Output, Failure> {
-    ask_cib_gen(arguments, vars, &[]).await
+    ask_cib_gen(arguments, vars, None).await
 }
 
 async fn ask_cib_gen(
     arguments: &[&str],
     vars: &str,
-    environment: &[(&str, &str)],
+    profile: Option<&str>,
 ) -> Result<Output, Failure> {
     let mut cib_gen = Process::new(beside_this("cib-gen"));
-    cib_gen.args(arguments).envs(environment.iter().copied());
+    cib_gen
+        .args(arguments)
+        .envs(profile.map(|it| ("AWS_PROFILE", it)));
     let ran = run(&mut cib_gen, vars).await;
     ran.map_err(|error| {
         Failure::failed(format!(

@@ -4,22 +4,21 @@
 use super::along;
 use super::answers::answers;
 use super::back::{containers_of_before, half_way};
-use super::copy::{is_way_back, wait_for};
-use super::found::{Found, find, is_default};
+use super::copy::{agreed, is_way_back, wait_for};
+use super::found::{Found, is_default};
 use super::gap::Gap;
 use crate::cli::Wanted;
 use crate::commands;
 use crate::deploy::Drbd;
 use crate::exit::{Exit, Failure};
-use crate::output::{print, say};
+use crate::output::print;
 use crate::reach::{Missing, Node};
 use crate::run::Run;
 use crate::update::{
     CLONE, CopyAtRest, CopyFacts, Record, Stage, become_source, down, follow, followed,
     forget_constraint, look_at_copy, meet, with_image,
 };
-use crate::verbs::deploy::{confirmed, left};
-use crate::verbs::guard::guard;
+use crate::verbs::deploy::left;
 use crate::verbs::show::answer;
 use crate::verbs::signals::Signals;
 
@@ -223,24 +222,10 @@ pub(super) async fn forwards(
         record.to,
         record.command()
     ))?;
-    if wanted.dry_run {
+    let Some((_lock, mut found)) = agreed(&seen, wanted, signals).await? else {
         return Ok(Exit::Problems);
-    }
-    if !wanted.yes && !confirmed()? {
-        say("nothing was changed. With --yes, ha-ctl update --accept does not ask");
-        return Ok(Exit::Problems);
-    }
+    };
     let run = Run::new(false);
-    let contact = &seen.contact;
-    let _lock = guard(
-        contact.fleet(),
-        &contact.node(),
-        &seen.state,
-        "update --accept",
-    )
-    .await?;
-    let mut found = signals.end_what_looks(find(wanted)).await?;
-    found.expect_as(&seen)?;
     let given_up = forwards_again(&mut found, &mut record, &run, signals).await;
     run.judge(given_up)?;
     print(&format!(

@@ -12,6 +12,7 @@ use crate::cli::Wanted;
 use crate::commands;
 use crate::deploy::{Drbd, System};
 use crate::exit::{Exit, Failure};
+use crate::lock::Lock;
 use crate::output::{print, say};
 use crate::reach::{Missing, Node};
 use crate::run::Run;
@@ -242,6 +243,32 @@ pub(super) fn is_lost(found: &Found, record: &Record) -> bool {
         .is_some_and(|(_, facts)| facts.copy.is_known() && !facts.copy.is_at_rest(&copy.generation))
 }
 
+/// Asks, takes the lock and looks again; nothing if nobody said yes.
+pub(super) async fn agreed(
+    seen: &Found,
+    wanted: &Wanted,
+    signals: &mut Signals,
+) -> Result<Option<(Lock, Found)>, Failure> {
+    if wanted.dry_run {
+        return Ok(None);
+    }
+    if !wanted.yes && !confirmed()? {
+        say("nothing was changed. With --yes, ha-ctl update --accept does not ask");
+        return Ok(None);
+    }
+    let contact = &seen.contact;
+    let lock = guard(
+        contact.fleet(),
+        &contact.node(),
+        &seen.state,
+        "update --accept",
+    )
+    .await?;
+    let found = signals.end_what_looks(find(wanted)).await?;
+    found.expect_as(seen)?;
+    Ok(Some((lock, found)))
+}
+
 /// `--accept`: the copy of before follows the other one again, and the way back is gone.
 pub(super) async fn accept(
     seen: Found,
@@ -276,24 +303,10 @@ pub(super) async fn accept(
          from this update\n",
         copy.node, record.from, record.to
     ))?;
-    if wanted.dry_run {
+    let Some((_lock, found)) = agreed(&seen, wanted, signals).await? else {
         return Ok(Exit::Problems);
-    }
-    if !wanted.yes && !confirmed()? {
-        say("nothing was changed. With --yes, ha-ctl update --accept does not ask");
-        return Ok(Exit::Problems);
-    }
+    };
     let run = Run::new(false);
-    let contact = &seen.contact;
-    let _lock = guard(
-        contact.fleet(),
-        &contact.node(),
-        &seen.state,
-        "update --accept",
-    )
-    .await?;
-    let found = signals.end_what_looks(find(wanted)).await?;
-    found.expect_as(&seen)?;
     let node = found.active_node()?;
     let accepted = async {
         found.change(&run, &commands::unstandby(&copy.node)).await?;

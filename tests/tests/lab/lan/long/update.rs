@@ -122,11 +122,7 @@ fn forwards_again_without_the_copy_of_before() {
         rows,
         since,
     } = &lost;
-    operator::put_key(&cluster.own.lab, node).unwrap();
-    cluster.sh(
-        node,
-        "install -o pbx -m 600 /etc/portsip/vars.yml ~pbx/vars.yml",
-    );
+    has_key_and_vars(cluster, node);
     let kill = format!(
         "timeout 300 sh -c 'until {RECORD} | grep -q stage=back; do sleep 0.2; done' && pkill -KILL -x ha-ctl"
     );
@@ -220,11 +216,7 @@ impl Lost {
         let (node, other) = cluster.active_and_standby();
         // Another test on this lab may have ended just now.
         cluster.copies_are_whole(node);
-        operator::put_key(&cluster.own.lab, other).unwrap();
-        cluster.sh(
-            other,
-            "install -o pbx -m 600 /etc/portsip/vars.yml ~pbx/vars.yml",
-        );
+        has_key_and_vars(&cluster, other);
         let old = Version::of(&cluster, node);
         make_image(&cluster, node, old.next());
         let rows = rows(&cluster);
@@ -339,6 +331,13 @@ impl Lost {
         let missing = missing(&access, &self.since).unwrap();
         assert_eq!(missing.len(), self.since.len());
     }
+}
+
+/// The user on a node has the key for the others and vars.yml.
+fn has_key_and_vars(cluster: &Cluster, node: &Host) {
+    operator::put_key(&cluster.own.lab, node).unwrap();
+    let own = "install -o pbx -m 600 /etc/portsip/vars.yml ~pbx/vars.yml";
+    cluster.sh(node, own);
 }
 
 /// A node loses its power, and is fenced.
