@@ -2,6 +2,7 @@
 //! that were read before the first one whether it has work, and changes nodes through [`Run`] alone, so that a dry run
 //! of the same phases is the plan. Nothing here asks a person or waits for the PBX; `verbs::deploy` does.
 
+mod cib_gen;
 mod cluster;
 mod containers;
 mod copies;
@@ -25,13 +26,13 @@ mod watchdog;
 
 use futures_util::future::join_all;
 
+pub(crate) use self::cib_gen::cib_gen;
 pub use facts::{Facts, look};
 pub(crate) use images::{PULL, same_image};
 pub use package::Package;
 pub(crate) use project::{PROJECT, env as env_file};
 pub(crate) use resources::apply;
 pub use resources::{Pending, pending};
-pub(crate) use site::cib_gen;
 pub use site::{Drbd, Site, System};
 pub(crate) use vars_file::copy as copy_vars;
 

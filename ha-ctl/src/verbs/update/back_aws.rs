@@ -207,7 +207,6 @@ async fn bring_over(found: &Found, record: &Record, vars: &str, run: &Run) -> Re
         .await
 }
 
-/// The containers of the version before, on every node.
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
